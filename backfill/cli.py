@@ -95,7 +95,7 @@ def plan(
     async def go(parts: Parts) -> int:
         runs, left = await _plan_all(parts, chosen, workers, dump=dump, full_text=full_text)
         found = await run_store.standings(parts.database, runs)
-        print_standings(found, as_json)
+        print_standings(found, as_json=as_json)
         if not as_json:
             for standing in found:
                 extra = " and one for full-text search" if standing.result.get("full_text") else ""
@@ -104,7 +104,7 @@ def plan(
         say_left_out(left)
         return REFUSED if left else DONE
 
-    execute(go, workers, as_json)
+    execute(go, workers, as_json=as_json)
 
 
 @bundled
@@ -133,9 +133,11 @@ def run(
         else:
             runs, left = await run_store.open_runs(parts.database), {}
         how = options(workers, max_rate, max_lag)
-        return await work_on(parts, runs, how, as_json, "crossfade backfill run", processes=processes, left=left)
+        return await work_on(
+            parts, runs, how, as_json=as_json, again="crossfade backfill run", processes=processes, left=left
+        )
 
-    execute(go, workers, as_json)
+    execute(go, workers, as_json=as_json)
 
 
 @bundled
@@ -151,7 +153,7 @@ def status(chosen: Selection, *, as_json: JsonOption = False) -> None:
         if chosen.collections:
             names = await expand(parts.database, chosen.collections, chosen.database, lambda _: True, "known")
         found = await run_store.latest(parts.database, names)
-        print_standings(found, as_json)
+        print_standings(found, as_json=as_json)
         if as_json:
             return DONE
         if not found:
@@ -161,10 +163,11 @@ def status(chosen: Selection, *, as_json: JsonOption = False) -> None:
             typer.echo("throttle: " + ", ".join(f"{name} {value}" for name, value in limits.items()))
         return DONE
 
-    execute(go, 1, as_json)
+    execute(go, 1, as_json=as_json)
 
 
 def worker(
+    *,
     daemon: Annotated[
         bool,
         typer.Option(

@@ -81,9 +81,9 @@ async def work_on(
     parts: Parts,
     chosen: list[int],
     how: Options,
+    *,
     as_json: bool,
     again: str,
-    *,
     processes: int = 1,
     left: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
@@ -91,22 +91,26 @@ async def work_on(
 
     left: collections that could not be planned; they are named at the end and make the exit code 1.
     """
-    code = await _worked(parts, chosen, how, as_json, again, processes) if chosen or not left else REFUSED
+    code = (
+        await _worked(parts, chosen, how, as_json=as_json, again=again, processes=processes)
+        if chosen or not left
+        else REFUSED
+    )
     if as_json and not chosen and left:
         write_json([])
     say_left_out(left)
     return REFUSED if left else code
 
 
-async def _worked(parts: Parts, chosen: list[int], how: Options, as_json: bool, again: str, processes: int) -> int:
-    with _view(as_json) as view:
+async def _worked(parts: Parts, chosen: list[int], how: Options, *, as_json: bool, again: str, processes: int) -> int:
+    with _view(as_json=as_json) as view:
         async with shown(parts.database, chosen, view) if view is not None else contextlib.nullcontext():
             if processes > 1:
                 await WorkerPool(parts.stop, processes, how).work(chosen)
             else:
                 await Workers(parts.database, parts.maintenance, parts.source, how, parts.stop).work(chosen)
     found = await run_store.standings(parts.database, chosen)
-    print_standings(found, as_json)
+    print_standings(found, as_json=as_json)
     if any(standing.state == "open" for standing in found):
         note(f"stopped; continue with: {again}")
         return REFUSED
@@ -120,7 +124,7 @@ async def _worked(parts: Parts, chosen: list[int], how: Options, as_json: bool, 
 
 
 @contextlib.contextmanager
-def _view(as_json: bool) -> Iterator[Bars | Lines | None]:
+def _view(*, as_json: bool) -> Iterator[Bars | Lines | None]:
     out = console(stderr=True)
     if as_json:
         yield None
@@ -131,7 +135,7 @@ def _view(as_json: bool) -> Iterator[Bars | Lines | None]:
         yield Lines(out)
 
 
-def print_standings(found: Sequence[Standing], as_json: bool) -> None:
+def print_standings(found: Sequence[Standing], *, as_json: bool) -> None:
     """Print one line for each run, or one JSON document."""
     if as_json:
         write_json([standing.as_json() for standing in found])
@@ -151,7 +155,7 @@ async def names_of(parts: Parts, chosen: Collections) -> list[str]:
     )
 
 
-def execute(go: Callable[[Parts], Awaitable[int]], workers: int, as_json: bool = False) -> None:
+def execute(go: Callable[[Parts], Awaitable[int]], workers: int, *, as_json: bool = False) -> None:
     """Run a command. Raise typer.Exit with its code, or with the code of the error that ended it."""
     try:
         code = asyncio.run(_with_parts(go, load(), workers))

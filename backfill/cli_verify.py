@@ -101,9 +101,9 @@ def verify(
         again = "crossfade verify " + " ".join(names) + (" --full" if full else "") + (" --repair" if repair else "")
         again += (f" --sample {sample:g}" if sample is not None else "") + (" --changed" if changed else "")
         how = options(workers, max_rate, max_lag)
-        return await work_on(parts, runs, how, as_json, again, processes=processes, left=left)
+        return await work_on(parts, runs, how, as_json=as_json, again=again, processes=processes, left=left)
 
-    execute(go, workers, as_json)
+    execute(go, workers, as_json=as_json)
 
 
 async def _rounds(
@@ -124,7 +124,7 @@ async def _rounds(
             found = await run_store.standings(parts.database, [run])
             if parts.stop.is_set() and found[0].state == "open":
                 return code
-            print_standings(found, as_json)
+            print_standings(found, as_json=as_json)
             left += found[0].result.get("differences", 0) if found[0].state == "done" else 1
             if not as_json:
                 for text in samples(found):

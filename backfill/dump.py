@@ -68,11 +68,11 @@ async def copy_dump(
             documents += len(batch)
             size += sum(len(one.raw) for one in batch)
             if stop.is_set():
-                return Copied(False, documents, size, refused, reread)
+                return Copied(done=False, documents=documents, bytes=size, refused=refused, reread=reread)
             await governor.hold_back(claim, meter, len(batch), stop=stop, lease=lease, key=batch[-1].key)
             if stop.is_set():
-                return Copied(False, documents, size, refused, reread)
-    return Copied(True, documents, size, refused, reread)
+                return Copied(done=False, documents=documents, bytes=size, refused=refused, reread=reread)
+    return Copied(done=True, documents=documents, bytes=size, refused=refused, reread=reread)
 
 
 async def _batches(source: Source, claim: Claim, size: int) -> AsyncGenerator[tuple[Document, ...], None]:

@@ -63,7 +63,7 @@ async def plan_verification(
     """The run to work on: an unfinished verification of the same mode, else a new one. Raises RefusedError."""
     mode = "full" if full else "fast"
     table = await run_store.table(database, collection)
-    unfinished = await run_store.open_run(database, collection, "verify", (mode,), repair)
+    unfinished = await run_store.open_run(database, collection, "verify", (mode,), repair=repair)
     if unfinished is not None:
         return unfinished
     count = await _counted(source, table)
@@ -81,7 +81,7 @@ async def plan_sample(
     """
     mode, part = ("full" if full else "fast"), f"a sample of {percent:g} %"
     table = await run_store.table(database, collection)
-    unfinished = await run_store.open_run(database, collection, "check", (mode,), repair, part)
+    unfinished = await run_store.open_run(database, collection, "check", (mode,), repair=repair, part=part)
     if unfinished is not None:
         return unfinished
     count = await _counted(source, table)
@@ -102,7 +102,7 @@ async def plan_changed(
     """
     mode, part = ("full" if full else "fast"), "what failed or changed"
     table = await run_store.table(database, collection)
-    unfinished = await run_store.open_run(database, collection, "check", (mode,), repair, part)
+    unfinished = await run_store.open_run(database, collection, "check", (mode,), repair=repair, part=part)
     if unfinished is not None:
         return unfinished
     newest = await database.fetchrow(sql.backfill.NEWEST_VERIFICATION, collection)

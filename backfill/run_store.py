@@ -115,7 +115,7 @@ async def begin(
 
 
 async def open_run(
-    database: Database, collection: str, kind: Kind, modes: Sequence[str], repair: bool, part: str = ""
+    database: Database, collection: str, kind: Kind, modes: Sequence[str], *, repair: bool, part: str = ""
 ) -> int | None:
     """An unfinished run of the same work: going on with it is better than to begin again.
 

@@ -114,7 +114,7 @@ class Workers:
 
         async def one() -> None:
             try:
-                await self._one(chosen, watch)
+                await self._one(chosen, watch=watch)
             except CrossfadeError as error:
                 failed.append(error)
                 self._stop.set()
@@ -128,7 +128,7 @@ class Workers:
         if failed:
             raise failed[0]
 
-    async def _one(self, chosen: Sequence[int] | None, watch: bool) -> None:
+    async def _one(self, chosen: Sequence[int] | None, *, watch: bool) -> None:
         name = f"{socket.gethostname()}:{os.getpid()}:{next(_numbers)}:{secrets.token_hex(4)}"
         verifier = Verifier(
             self._database,
@@ -140,7 +140,7 @@ class Workers:
         away = 0.0
         while not self._stop.is_set():
             try:
-                busy = await self._step(name, verifier, chosen, watch)
+                busy = await self._step(name, verifier, chosen, watch=watch)
             except (DatabaseUnavailable, UpstreamError) as error:
                 # in watch mode a database may stay away as long as it likes
                 if isinstance(error, UpstreamError) and not watch:
@@ -157,7 +157,7 @@ class Workers:
             else:
                 await self._pause(self._options.poll if not watch else max(self._options.poll, self._options.idle))
 
-    async def _step(self, name: str, verifier: Verifier, chosen: Sequence[int] | None, watch: bool) -> bool | None:
+    async def _step(self, name: str, verifier: Verifier, chosen: Sequence[int] | None, *, watch: bool) -> bool | None:
         """True: something was done; False: nothing to do now; None: nothing more to do."""
         holder = await self._presence.holder()
         claim = await run_store.claim(self._database, name, chosen, self._options.lease, holder)

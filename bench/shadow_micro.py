@@ -43,7 +43,7 @@ def measure(size: int) -> None:
         "the same bytes": microseconds(lambda: compare_documents(origin, origin)),
         "equal, other order of attributes": microseconds(lambda: compare_documents(origin, reordered)),
         "one value differs": microseconds(lambda: compare_documents(origin, changed)),
-        "explained by DeepDiff": microseconds(lambda: describe(origin, changed, True), 1.0),
+        "explained by DeepDiff": microseconds(lambda: describe(origin, changed, values=True), 1.0),
     }
     print(f"{len(origin)} bytes; parsing both takes {both:.1f} µs")
     for name, value in rows.items():

@@ -199,7 +199,7 @@ class AdminServer:
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind((self._host, self.port))
-            bound.setblocking(False)
+            bound.setblocking(False)  # noqa: FBT003 - the standard library's interface
         except OSError as error:
             bound.close()
             raise ConfigurationError(

@@ -144,13 +144,13 @@ def export(
         store = await means.store(side)
         names = await _names(store, collections, database)
         if dry_run:
-            return await _plan_export(store, to, names, as_json)
+            return await _plan_export(store, to, names, as_json=as_json)
         with storage.locked(to), shown("export", quiet=as_json) as progress:
             job = Export(store, to, progress, means.stop, Options(part_size << 20, level))
             manifest = await job.run(names)
-        return cli_output.exported(manifest, names, to, as_json)
+        return cli_output.exported(manifest, names, to, as_json=as_json)
 
-    _main(go, as_json)
+    _main(go, as_json=as_json)
 
 
 def import_(
@@ -214,7 +214,7 @@ def import_(
                 await audit.record(session, actor=who, action="archive.import", reason=reason, detail=detail)
         return cli_output.imported(found, entries, folder, into, dry_run=dry_run, as_json=as_json)
 
-    _main(go, as_json)
+    _main(go, as_json=as_json)
 
 
 def verify_(
@@ -247,9 +247,9 @@ def verify_(
                     store = await means.store(against)
                     one = await verify.compare(folder, entry, store, one, progress, means.stop)
                 found.append(one)
-        return cli_output.verified(found, as_json)
+        return cli_output.verified(found, as_json=as_json)
 
-    _main(go, as_json)
+    _main(go, as_json=as_json)
 
 
 # ---- parts of the commands
@@ -281,7 +281,7 @@ def _entries(manifest: Manifest, collections: Sequence[str] | None, database: st
     return list(found.values())
 
 
-async def _plan_export(store: Store, to: Path, names: Sequence[str], as_json: bool) -> int:
+async def _plan_export(store: Store, to: Path, names: Sequence[str], *, as_json: bool) -> int:
     manifest = manifests.read(to) if manifests.exists(to) else None
     rows = []
     for name in names:
@@ -338,7 +338,7 @@ async def _mark(database: Database, entries: Sequence[Entry], manifest: Manifest
 # ---- running
 
 
-def _main(go: Callable[[ArchiveInputs], Awaitable[int]], as_json: bool) -> None:
+def _main(go: Callable[[ArchiveInputs], Awaitable[int]], *, as_json: bool) -> None:
     """Runs a command; raises typer.Exit with its code, or with that of the error it ended with."""
 
     async def run() -> int:

@@ -14,7 +14,7 @@ from backfill.archive.verify import Verified
 from proxy.cli.runtime import DONE, REFUSED, note, write_json
 
 
-def exported(manifest: Manifest, names: Sequence[str], to: Path, as_json: bool) -> int:
+def exported(manifest: Manifest, names: Sequence[str], to: Path, *, as_json: bool) -> int:
     """Print the result of an export of these collections."""
     entries = [entry for name in names if (entry := manifest.entry(name)) is not None]
     complete = len(entries) == len(names) and all(entry.state == "done" for entry in entries)
@@ -63,7 +63,7 @@ def imported(
     return DONE if complete and all(entry.state == "done" for entry in entries) else REFUSED
 
 
-def verified(found: Sequence[Verified], as_json: bool) -> int:
+def verified(found: Sequence[Verified], *, as_json: bool) -> int:
     """Print the result of a verification."""
     right = all(one.right for one in found)
     if as_json:

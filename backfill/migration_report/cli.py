@@ -80,7 +80,7 @@ def report(
             if collections:
                 names = await expand(opened, collections, database, lambda _: True, "known")
             means = Inputs(settings, opened, source)
-            return await gather(means, names, checksums=checksums, tell=_tell(checksums and not as_json))
+            return await gather(means, names, checksums=checksums, tell=_tell(loud=checksums and not as_json))
 
     chosen = Format.JSON if as_json else form or (_SUFFIXES.get(to.suffix.lower()) if to else None) or Format.MARKDOWN
     try:
@@ -119,5 +119,5 @@ def _write(path: Path, text: str) -> None:
         raise RefusedError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _tell(loud: bool) -> Callable[[str], None]:
+def _tell(*, loud: bool) -> Callable[[str], None]:
     return note if loud else lambda _: None

@@ -82,7 +82,7 @@ async def gather(
     found = []
     for row in rows:
         tell(f"reading {row.collection}")
-        found.append(await _collection(means, row, users, checksums))
+        found.append(await _collection(means, row, users, checksums=checksums))
     return Facts(
         at=at,
         seconds=round(time.monotonic() - began, 3),
@@ -97,10 +97,10 @@ async def gather(
 
 
 async def _collection(
-    means: Inputs, row: sql.report.CollectionRow, users: str | None, checksums: bool
+    means: Inputs, row: sql.report.CollectionRow, users: str | None, *, checksums: bool
 ) -> CollectionFacts:
     database, collection = means.database, row.collection
-    target, tombstones, disk = await _target(database, row.relation, checksums)
+    target, tombstones, disk = await _target(database, row.relation, checksums=checksums)
     runs = await database.fetch(sql.report.RUNS, collection, RUNS)
     states = await database.fetch(sql.report.MISMATCH_COUNTS, collection)
     return CollectionFacts(
@@ -110,7 +110,7 @@ async def _collection(
         stage=row.stage,
         weight=row.weight,
         stage_since=_time(row.stage_since),
-        origin=await _origin(means.source, collection, checksums),
+        origin=await _origin(means.source, collection, checksums=checksums),
         target=target,
         tombstones=tombstones,
         disk=disk,
@@ -127,7 +127,7 @@ async def _collection(
     )
 
 
-async def _target(database: Database, relation: str, checksums: bool) -> tuple[Side, int | None, int | None]:
+async def _target(database: Database, relation: str, *, checksums: bool) -> tuple[Side, int | None, int | None]:
     try:
         counts = await database.fetchval(sql.report.COUNTS.on(relation))
         side = Side(documents=counts.documents)
@@ -140,7 +140,7 @@ async def _target(database: Database, relation: str, checksums: bool) -> tuple[S
         return Side(error=str(error)), None, None
 
 
-async def _origin(source: Source, collection: str, checksums: bool) -> Side:
+async def _origin(source: Source, collection: str, *, checksums: bool) -> Side:
     database, _, name = collection.partition("/")
     try:
         if not checksums:

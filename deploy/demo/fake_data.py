@@ -106,7 +106,7 @@ class Generator:
             )
         data: Document = {
             "contact_info": contact,
-            "work_experience": [self._job_held(i == 0) for i in range(pick.randint(1, 9))],
+            "work_experience": [self._job_held(current=i == 0) for i in range(pick.randint(1, 9))],
             "education": [self._school() for _ in range(pick.randint(0, 3))],
             "certifications": [
                 {"name": f"Certified {pick.choice(SKILLS)}", "issuer": pick.choice(_COMPANIES), "credential_id": None}
@@ -120,7 +120,7 @@ class Generator:
             data["summary"] = pick.choice(_ODD) + " " + self.sentence()
         return data
 
-    def _job_held(self, current: bool) -> Document:
+    def _job_held(self, *, current: bool) -> Document:
         pick = self.random
         held: Document = {
             "company": pick.choice(_COMPANIES),

@@ -76,7 +76,7 @@ class Operator:
             if sample[name] is not None:
                 console.print(f"    {name}: {sample[name]}", highlight=False, markup=False)
         named = any(one.endswith(path) for one in shown["paths"]) and bool(sample["explanation"])
-        self._reporter.check(named, f"explained: {shown['kind']} at {', '.join(shown['paths'])}")
+        self._reporter.check(condition=named, what=f"explained: {shown['kind']} at {', '.join(shown['paths'])}")
         self._outcome.explained += 1
 
     def enough(self, traffic: Traffic, loaded: Mapping[tuple[str, str], Sequence[Document]]) -> None:

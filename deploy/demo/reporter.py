@@ -22,7 +22,7 @@ class Reporter:
         """Print a fact that holds."""
         self.console.print(f"  [green]✓[/green] {what}", highlight=False)
 
-    def check(self, condition: bool, what: str) -> None:
+    def check(self, *, condition: bool, what: str) -> None:
         """Print the fact if it holds. Raises DemoFailed if it does not."""
         if not condition:
             raise DemoFailed(f"not true: {what}")

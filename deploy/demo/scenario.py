@@ -75,7 +75,9 @@ class Scenario:
         profiles = self._harness.profiles
         home = self._databases.profiles_led_home(profiles)
         self._outcome.profiles = (len(profiles), home, 0)
-        self._reporter.check(home == len(profiles), f"{home} profiles lead to their résumé, through the proxy")
+        self._reporter.check(
+            condition=home == len(profiles), what=f"{home} profiles lead to their résumé, through the proxy"
+        )
         self._operator.refused("it is much too early for a flip", "flip", _RESUMES)
 
     def _set_gate_limits(self) -> None:
@@ -103,15 +105,17 @@ class Scenario:
         answered = self._databases.service().get(RESUMES, key)
         expected = traffic.expected()[RESUMES][key]
         self._reporter.check(
-            answered is not None and answered["resume_data"] == expected["resume_data"],
-            "a client that reads it gets ArangoDB's answer",
+            condition=answered is not None and answered["resume_data"] == expected["resume_data"],
+            what="a client that reads it gets ArangoDB's answer",
         )
         self._patience.until(self._databases.no_mismatch, "the shadow has caught it")
         self._verbs.run("mismatches", "list")
         self._operator.explain(path)
         self._operator.refused("a collection with a mismatch does not flip", "flip", _RESUMES)
         self._operator.repair(path)
-        self._reporter.check(self._databases.equal_now(key), "PostgreSQL has the document as ArangoDB has it")
+        self._reporter.check(
+            condition=self._databases.equal_now(key), what="PostgreSQL has the document as ArangoDB has it"
+        )
 
     def _victim(self) -> str:
         """Return a parsed résumé that a profile names, so that no client writes it meanwhile."""

@@ -47,7 +47,7 @@ def average(values: list[Value]) -> Value:
     return double(float_sum(found) / len(found)) if found else None
 
 
-def variance(values: list[Value], sample: bool) -> float | None:
+def variance(values: list[Value], *, sample: bool) -> float | None:
     """Return the variance; None if there are too few numbers."""
     found = numbers(values)
     if found is None or len(found) < (2 if sample else 1):
@@ -60,9 +60,9 @@ def variance(values: list[Value], sample: bool) -> float | None:
     return squares / (len(found) - 1 if sample else len(found))
 
 
-def deviation(values: list[Value], sample: bool) -> Value:
+def deviation(values: list[Value], *, sample: bool) -> Value:
     """Return the square root of the variance."""
-    found = variance(values, sample)
+    found = variance(values, sample=sample)
     return None if found is None else double(math.sqrt(found))
 
 
@@ -100,9 +100,9 @@ def bits(combine: Callable[[int, int], int]) -> Callable[[list[Value]], Value]:
     return run
 
 
-def _variance(sample: bool) -> Callable[[list[Value]], Value]:
+def _variance(*, sample: bool) -> Callable[[list[Value]], Value]:
     def run(values: list[Value]) -> Value:
-        found = variance(values, sample)
+        found = variance(values, sample=sample)
         return None if found is None else double(found)
 
     return run
@@ -111,12 +111,12 @@ def _variance(sample: bool) -> Callable[[list[Value]], Value]:
 def _sum_sql(value: str) -> Term:
     numeric, only = _numeric(value)
     total = f"coalesce(sum(_crossfade.number({value})) {only}, 0)"
-    return Term(f"CASE WHEN count(*) > 0 AND {numeric} THEN {total} END", "number", True)
+    return Term(f"CASE WHEN count(*) > 0 AND {numeric} THEN {total} END", "number", scalar=True)
 
 
 def _average_sql(value: str) -> Term:
     numeric, only = _numeric(value)
-    return Term(f"CASE WHEN {numeric} THEN avg(_crossfade.number({value})) {only} END", "number", True)
+    return Term(f"CASE WHEN {numeric} THEN avg(_crossfade.number({value})) {only} END", "number", scalar=True)
 
 
 def _numeric(value: str) -> tuple[str, str]:
@@ -129,13 +129,13 @@ def _extreme_sql(direction: str) -> Callable[[str], Term]:
     def form(value: str) -> Term:
         ordered = f"{value} ORDER BY _crossfade.sort_key({value}){direction}"
         found = f"(array_agg({ordered}) FILTER (WHERE {value} <> 'null'))[1]"
-        return Term(f"_crossfade.group_key({found})", "json", True)
+        return Term(f"_crossfade.group_key({found})", "json", scalar=True)
 
     return form
 
 
 def _count_distinct_sql(value: str) -> Term:
-    return Term(f"count(DISTINCT _crossfade.canonical({value}))", "int", True)
+    return Term(f"count(DISTINCT _crossfade.canonical({value}))", "int", scalar=True)
 
 
 @dataclass(frozen=True, slots=True)

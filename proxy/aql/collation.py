@@ -96,7 +96,7 @@ def _text(value: Any) -> str:
 
 
 @lru_cache(maxsize=256)
-def compile_pattern(pattern: str, ignore_case: bool) -> Pattern | None:
+def compile_pattern(pattern: str, *, ignore_case: bool) -> Pattern | None:
     """Compile a pattern; None if ICU refuses it."""
     try:
         flags = icu.URegexpFlag.CASE_INSENSITIVE if ignore_case else 0

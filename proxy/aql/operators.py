@@ -123,9 +123,9 @@ def binary(context: Context, op: str, left: Plain, right: Plain) -> Plain:
     if op in ARITHMETIC:
         return lambda frame: arithmetic(context, op, left(frame), right(frame))
     if op in ("==", "!="):
-        return _equality(op == "==", left, right)
+        return _equality(wanted=op == "==", left=left, right=right)
     if op in ("IN", "NOT IN") and isinstance(right, Constant) and right.value.__class__ is list:
-        return _membership(op == "IN", left, right.value)
+        return _membership(wanted=op == "IN", left=left, values=right.value)
     if op == "LIKE":
         return lambda frame: like(context, left(frame), right(frame))
     if op == "NOT LIKE":
@@ -138,7 +138,7 @@ def binary(context: Context, op: str, left: Plain, right: Plain) -> Plain:
     return lambda frame: compare(left(frame), right(frame))
 
 
-def _equality(wanted: bool, left: Plain, right: Plain) -> Plain:
+def _equality(*, wanted: bool, left: Plain, right: Plain) -> Plain:
     """Return the function of == or !=, a faster one if an operand is constant."""
     if isinstance(left, Constant):
         left, right = right, left
@@ -153,7 +153,7 @@ def _equality(wanted: bool, left: Plain, right: Plain) -> Plain:
     return lambda frame: equal(left(frame), right(frame)) is wanted
 
 
-def _membership(wanted: bool, left: Plain, values: list[Value]) -> Plain:
+def _membership(*, wanted: bool, left: Plain, values: list[Value]) -> Plain:
     """Return the function of IN or NOT IN a constant list."""
     if len(values) < _HASHED_FROM:
         return lambda frame: contains(values, left(frame)) is wanted

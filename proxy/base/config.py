@@ -93,7 +93,7 @@ class Settings(BaseSettings):
         le=100,
         description="share of reads that is compared; `crossfade sampling` sets it for a collection or a query shape",
     )
-    redact: bool = Field(False, description="store no values of documents in samples")
+    redact: bool = Field(default=False, description="store no values of documents in samples")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="`debug`, `info`, `warning` or `error`"
     )
@@ -204,9 +204,9 @@ class Settings(BaseSettings):
         "or `refuse` to start",
     )
     dev_auto_flip: bool = _advanced(
-        False,
-        "for `crossfade dev --stage flipped` only: new collections are flipped immediately, without any gate; refused "
-        "unless ArangoDB is on this machine",
+        default=False,
+        description="for `crossfade dev --stage flipped` only: new collections are flipped immediately, past all "
+        "gates; refused unless ArangoDB is on this machine",
     )
 
     @property
@@ -259,7 +259,7 @@ class Settings(BaseSettings):
 
     @field_validator("dev_auto_flip")
     @classmethod
-    def _local_only(cls, value: bool, info: ValidationInfo) -> bool:
+    def _local_only(cls, value: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - pydantic's interface
         origin = info.data.get("origin")
         if value and origin is not None and origin.get_secret_value().host not in _LOOPBACK:
             raise ValueError("it passes every gate: only for a local stack, whose ArangoDB is on this machine")

@@ -182,11 +182,11 @@ def body_keys(operation: Operation) -> tuple[str, ...]:
     body, insert = _readable(operation), operation.endpoint.verb is Verb.INSERT
     try:
         if body[:1] == b"{":
-            key = _named(body, insert)
+            key = _named(body, insert=insert)
             return () if key is None else (key,)
         found = []
         for item in elements(body) if body.lstrip()[:1] == b"[" else [body]:
-            key = _named(item, insert)
+            key = _named(item, insert=insert)
             if key is None:
                 return ()
             found.append(key)
@@ -195,7 +195,7 @@ def body_keys(operation: Operation) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _named(item: bytes, insert: bool) -> str | None:
+def _named(item: bytes, *, insert: bool) -> str | None:
     """Return the key that one element names; an insert only by `_key`. Raises ValueError if it is not JSON."""
     try:
         key = _KEYED.decode(item).key

@@ -153,7 +153,7 @@ class TransactionRegistry:
             self._instance,
             self._incarnation,
         )
-        return {(row.database, row.id): Found(True, row.elsewhere, row.lost) for row in rows}
+        return {(row.database, row.id): Found(begun=True, elsewhere=row.elsewhere, lost=row.lost) for row in rows}
 
     # ---- PostgreSQL
 

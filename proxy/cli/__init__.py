@@ -88,13 +88,14 @@ def _register(app: typer.Typer, name: str) -> None:
     importlib.import_module(f"{__name__}.{name}").register(app)
 
 
-def _print_version(value: bool) -> None:
+def _print_version(*, value: bool) -> None:
     if value:
         typer.echo(f"crossfade {version('crossfade')}")
         raise typer.Exit
 
 
 def _options(
+    *,
     shown: Annotated[bool, typer.Option("--version", help="print the version", callback=_print_version)] = False,
 ) -> None:
     """Options before the command."""

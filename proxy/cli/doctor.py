@@ -136,7 +136,7 @@ async def _sessions(database: Database) -> Check:
         remedy = (
             "connect directly, or through a pooler in session mode: locks and prepared statements belong to a session"
         )
-        return Check("sessions", "fail", "a pooler in transaction or statement mode shares them", remedy, True)
+        return Check("sessions", "fail", "a pooler in transaction or statement mode shares them", remedy, unusable=True)
     if await database.fetchval(sql.server.READ_ONLY):
         remedy = "`default_transaction_read_only` is on for the role, the database or the server: turn it off"
         return Check("sessions", "fail", "PostgreSQL takes no writes", remedy)

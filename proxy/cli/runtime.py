@@ -123,7 +123,7 @@ def execute(
     print before the error (with `--json`: as its `meanwhile`) if PostgreSQL cannot be reached.
     """
     try:
-        code = asyncio.run(_connected(action, load(), migrated, timeout))
+        code = asyncio.run(_connected(action, load(), migrated=migrated, timeout=timeout))
     except DatabaseUnavailable as error:
         meanwhile = asyncio.run(away(load())) if away is not None else ()
         if not as_json:
@@ -171,7 +171,7 @@ def _advice(error: CrossfadeError) -> str:
     return str(error)
 
 
-async def _connected(action: Action, settings: Settings, migrated: bool, timeout: float | None) -> int:
+async def _connected(action: Action, settings: Settings, *, migrated: bool, timeout: float | None) -> int:
     database = await Database.open(settings.postgresql_dsn, size=4, timeout=timeout, application="crossfade cli")
     try:
         if migrated:

@@ -106,10 +106,10 @@ class Routes:
                     place.words[part] = self._new()
             parts.append(part.decode() if word or not part else "{id}")
             if place is not None:
-                place = place.words.get(part) if word else self._below(place, found)
+                place = place.words.get(part) if word else self._below(place, found=found)
         return f"{method} /{'/'.join(parts)}"
 
-    def _below(self, place: _Place, found: bool) -> _Place | None:
+    def _below(self, place: _Place, *, found: bool) -> _Place | None:
         if place.below is None and found:
             place.below = self._new()
         return place.below

@@ -294,11 +294,11 @@ class Connection(asyncio.Protocol):
         body = response.body
         if isinstance(body, bytes):
             if not self._flow.lost:
-                self.transport.write(whole(request, response, body, keep))
+                self.transport.write(whole(request, response, body, keep=keep))
             return keep
-        return await self._stream(incoming, response, body, keep)
+        return await self._stream(incoming, response, body, keep=keep)
 
-    async def _stream(self, incoming: Incoming, response: Response, body: AsyncIterator[bytes], keep: bool) -> bool:
+    async def _stream(self, incoming: Incoming, response: Response, body: AsyncIterator[bytes], *, keep: bool) -> bool:
         """Send a response whose body comes in pieces. Returns True if the connection continues."""
         try:
             return await write_pieces(self.transport, self._flow, incoming.request, response, body, keep=keep)

@@ -12,17 +12,17 @@ from proxy.http.stream import Flow
 from proxy.model.message import Request, Response
 
 
-def whole(request: Request, response: Response, body: bytes, keep: bool) -> bytes:
+def whole(request: Request, response: Response, body: bytes, *, keep: bool) -> bytes:
     """Return a response with a whole body, for one write. A header that would break the head becomes a 500."""
     status = response.status
     length: int | None = len(body)
     if request.method == "HEAD" or status in {204, 304}:
         length, body = bare(response, body), b""
-    connection = _connection(request, keep)
+    connection = _connection(request, keep=keep)
     try:
         head = response_head(status, response.reason, response.headers, length=length, connection=connection)
     except FramingError as error:
-        return whole(request, *_with_body(failure(error, request.method)), keep)
+        return whole(request, *_with_body(failure(error, request.method)), keep=keep)
     return head + body if body else head
 
 
@@ -58,7 +58,7 @@ async def write_pieces(
         response.headers,
         length=left if response.status != 204 else None,
         chunked=chunked,
-        connection=_connection(request, keep),
+        connection=_connection(request, keep=keep),
     )
     # immediately: the first event of a stream may be minutes away
     transport.write(data)
@@ -80,7 +80,7 @@ async def write_pieces(
     return keep
 
 
-def _connection(request: Request, keep: bool) -> bytes:
+def _connection(request: Request, *, keep: bool) -> bytes:
     """Return the value of the Connection header; empty if the version implies it."""
     if not keep:
         return b"close"

@@ -98,7 +98,7 @@ class _Template:
                 assert self._control is not None
                 socket.send_fds(self._control, [ORDER.pack(FORK, nice, memory)], [theirs.fileno()])
                 pid = await self._born(self._control)
-            ours.setblocking(False)
+            ours.setblocking(False)  # noqa: FBT003 - the standard library's interface
             reader, writer = await asyncio.open_connection(sock=ours)
         except BaseException as error:
             ours.close()
@@ -127,7 +127,7 @@ class _Template:
             raise
         finally:
             theirs.close()
-        ours.setblocking(False)
+        ours.setblocking(False)  # noqa: FBT003 - the standard library's interface
         self._control = ours
         with contextlib.suppress(OSError):  # its very start would keep clients waiting
             os.setpriority(os.PRIO_PROCESS, self._process.pid, _NICE)

@@ -260,7 +260,7 @@ class Journal:
 
         return sync
 
-    def end_sync(self, done: bool = True) -> None:
+    def end_sync(self, *, done: bool = True) -> None:
         """End a sync point: collections that were not written since it began need not be named after a stop.
 
         done: the syncing worked; otherwise the next one syncs everything. Raises JournalError.
@@ -296,7 +296,7 @@ class Journal:
         self._carry([*saved, *marks], left.recovery)
         for damage in left.damaged:
             damage.set_aside()
-        self.unjournaled.set(False)  # the mark that follows from it is in the journal by now
+        self.unjournaled.set(on=False)  # the mark that follows from it is in the journal by now
         self.open_intents = left.recovery.open
         self._manifest.begin(self._segments.bases)
         replace(self._folder / "boot", f"{self._boot}\n{self._lock.identity}\n")

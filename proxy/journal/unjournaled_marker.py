@@ -30,7 +30,7 @@ class UnjournaledMarker:
             os.pwrite(self._fd, _OFF, 0)
         return self.on
 
-    def set(self, on: bool) -> None:
+    def set(self, *, on: bool) -> None:
         """Turn it on or off. If not even one byte can be written there is no warning for the next process."""
         if on is not self.on and self._fd >= 0:
             self.on = on

@@ -166,7 +166,7 @@ def merge(old: Document, patch: Document, merging: Merging, *, edge: bool) -> Do
         if value is None and not merging.keep_null:
             result.pop(name, None)
         elif isinstance(value, dict) and merging.merge_objects and isinstance(result.get(name), dict):
-            result[name] = _merge_object(result[name], value, merging.keep_null)
+            result[name] = _merge_object(result[name], value, keep_null=merging.keep_null)
         elif isinstance(value, dict) and not present and not merging.keep_null:
             result[name] = {inner: child for inner, child in value.items() if child is not None}
         else:
@@ -174,13 +174,13 @@ def merge(old: Document, patch: Document, merging: Merging, *, edge: bool) -> Do
     return result
 
 
-def _merge_object(old: Document, patch: Document, keep_null: bool) -> Document:
+def _merge_object(old: Document, patch: Document, *, keep_null: bool) -> Document:
     result = dict(old)
     for name, value in patch.items():
         if value is None and not keep_null:
             result.pop(name, None)
         elif isinstance(value, dict) and isinstance(result.get(name), dict):
-            result[name] = _merge_object(result[name], value, keep_null)
+            result[name] = _merge_object(result[name], value, keep_null=keep_null)
         else:
             result[name] = value
     return result

@@ -86,7 +86,7 @@ class CollectionResync:
             exchanged = await self._pages(collection, relation, era, forget=forget)
         if forget:
             await self._raise_floor(collection, relation, forget=True)
-        await self._target.tables.mark_dropped(collection, self._absent)
+        await self._target.tables.mark_dropped(collection, dropped=self._absent)
         return ResyncResult(self._refused, self._absent)
 
     async def remove_edges(self, database: str, handle: str) -> ResyncResult:
@@ -133,7 +133,7 @@ class CollectionResync:
                 return False
             raise
         await self._target.tables.register(collection, edge=edge)
-        await self._target.tables.mark_dropped(collection, False)
+        await self._target.tables.mark_dropped(collection, dropped=False)
         return True
 
     async def _pages(self, collection: str, relation: str, era: int, *, forget: bool) -> bool:

@@ -64,5 +64,9 @@ class IntentCloser:
         now = time.time()
         self._reports.repaired(note)
         for key in note.write.keys[-KEPT:] if isinstance(note.write, DocumentWrite) else ():
-            self._recent.add(Applied(note.collection, key, 0, False, note.time, now, "read again", ""))
+            self._recent.add(
+                Applied(
+                    note.collection, key, 0, removed=False, taken=note.time, applied=now, how="read again", trace=""
+                )
+            )
         self._intents.end(note.seq, note.collection, (), how)

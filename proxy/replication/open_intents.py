@@ -84,7 +84,7 @@ class OpenIntents:
             self._failing = False
         intent = Intent(seq, collection, write, stamp, now, trace, up)
         if seq < 0:
-            self._journal.unjournaled.set(True)
+            self._journal.unjournaled.set(on=True)
             self.orphans[seq] = intent
         self.index.begin(collection, intent.keys)
         return intent
@@ -127,7 +127,7 @@ class OpenIntents:
                 watched.ending = how
             self.index.end(seq, collection, keys, how)
             if seq < 0 and not self.orphans:
-                self._journal.unjournaled.set(False)
+                self._journal.unjournaled.set(on=False)
 
     def give_up(self, seq: int, collection: str) -> None:
         """Close a forgotten intent whose collection is marked."""

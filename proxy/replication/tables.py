@@ -18,7 +18,7 @@ class Tables:
         found = self._relations.get(collection)
         if found is None:
             database, _, name = collection.partition("/")
-            found = (await self._database.fetchval(sql.collections.ENSURE, database, name, False)).relation
+            found = (await self._database.fetchval(sql.collections.ENSURE, database, name, False)).relation  # noqa: FBT003 - a parameter of SQL
             self._relations[collection] = found
         return found
 
@@ -35,6 +35,6 @@ class Tables:
                 await session.execute(sql.mirror.EDGE_COLUMNS.on(table.relation))
                 await session.execute(sql.mirror.EDGE, collection)
 
-    async def mark_dropped(self, collection: str, dropped: bool) -> None:
+    async def mark_dropped(self, collection: str, *, dropped: bool) -> None:
         """Note whether ArangoDB has dropped the collection: operators do not see it then."""
         await self._database.execute(sql.mirror.DROPPED, collection, dropped)

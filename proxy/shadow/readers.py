@@ -76,7 +76,7 @@ class ReadBothSides:
             return error
         except StatementError as error:
             return ArangoError(4, str(error), status=500)
-        rows = _rows(result, analysis.unordered)
+        rows = _rows(result, unordered=analysis.unordered)
         return QueryAnswer(rows if chosen is None else chosen.rows(rows), result.full_count)
 
     async def pending(self, operation: Operation) -> Pending | ArangoError:
@@ -160,7 +160,7 @@ class Pending:
             raise
         except ArangoError as error:
             return error
-        rows = _rows(result, self.unordered)
+        rows = _rows(result, unordered=self.unordered)
         return QueryAnswer(rows if self.chosen is None else self.chosen.rows(rows), result.full_count)
 
 
@@ -176,6 +176,6 @@ def _cursor(database: str, batch: CursorBatch, method: str, endpoint: str) -> Op
     return Operation(named(endpoint), method, database, key=batch.id, path=("_api", "cursor", batch.id))
 
 
-def _rows(result: Result, unordered: bool) -> Rows:
+def _rows(result: Result, *, unordered: bool) -> Rows:
     first, last = result.cut if result.cut is not None else (None, None)
     return Rows(result.rows, result.groups, first, last, unordered)

@@ -65,7 +65,7 @@ def decode_parts(
         key,
         path,
         params,
-        _headers(headers, identified or endpoint.needs_user),
+        _headers(headers, identified=identified or endpoint.needs_user),
         body if type(body) is bytes else b"",
     )
 
@@ -121,7 +121,7 @@ def _params(query: str) -> dict[str, str]:
     return params
 
 
-def _headers(headers: Headers, identified: bool) -> dict[str, str]:
+def _headers(headers: Headers, *, identified: bool) -> dict[str, str]:
     kept: dict[str, str] = {}
     for name, value in headers:
         try:

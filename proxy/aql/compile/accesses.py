@@ -122,9 +122,9 @@ def document_path(c: Compilation, var: DocumentVar, names: Names) -> AnyTerm:
         if len(names) > 1:
             return ConstantTerm(None)
         if first == "_rev":
-            return Term(f"to_jsonb({var.raw} ->> '_rev')", "json", True)
+            return Term(f"to_jsonb({var.raw} ->> '_rev')", "json", scalar=True)
         sql = var.key if first == "_key" else f"({var.prefix} || {var.key})"
-        return Term(f"to_jsonb({sql})", "json", True) if var.nullable else Term(sql, "text", True)
+        return Term(f"to_jsonb({sql})", "json", scalar=True) if var.nullable else Term(sql, "text", scalar=True)
     if not isinstance(first, str):
         name = c.parameters.add(str(first), "text")
         return _steps(c, f"({var.doc} -> {name})", names[1:])

@@ -65,11 +65,11 @@ def quantified(c: Compilation, node: ast.Quantified) -> Term:
     if node.op not in ("IN", "NOT IN"):
         return _counted(base, alias, comparison(c, node.op, item, right), wanted)
     if isinstance(right, ConstantTerm) and right.kind not in ("texts", "scalars", "array"):
-        return Term("false", "bool", True)
+        return Term("false", "bool", scalar=True)
     whole = c.json(right)
     test = f"_crossfade.member({item.sql}, {whole})"
     found = _counted(base, alias, test if node.op == "IN" else f"(NOT {test})", wanted)
-    return Term(f"(CASE WHEN jsonb_typeof({whole}) = 'array' THEN {found.sql} ELSE false END)", "bool", True)
+    return Term(f"(CASE WHEN jsonb_typeof({whole}) = 'array' THEN {found.sql} ELSE false END)", "bool", scalar=True)
 
 
 @contextlib.contextmanager
@@ -90,7 +90,9 @@ def _counted(base: str, alias: str, test: str, wanted: str) -> Term:
     verdict = wanted.format(matched=f"count({alias}.v) FILTER (WHERE {test})")
     rows = f"jsonb_array_elements({_array_or_empty(base)}) AS {alias} (v)"
     return Term(
-        f"(CASE WHEN jsonb_typeof({base}) = 'array' THEN (SELECT {verdict} FROM {rows}) ELSE false END)", "bool", True
+        f"(CASE WHEN jsonb_typeof({base}) = 'array' THEN (SELECT {verdict} FROM {rows}) ELSE false END)",
+        "bool",
+        scalar=True,
     )
 
 

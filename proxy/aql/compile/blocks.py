@@ -42,5 +42,5 @@ def begin_loop(c: Compilation) -> None:
 
 def order_by_place(c: Compilation, sql: str, *, loose: bool = False) -> None:
     """Order the rows of a loop by `sql`, within the order of the loops around it. loose: see `OrderKey`."""
-    c.block.order.append(OrderKey(sql, False, False, loose))
+    c.block.order.append(OrderKey(sql, descending=False, guarded=False, loose=loose))
     c.block.sorted_by = "place"

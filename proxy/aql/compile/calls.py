@@ -35,16 +35,16 @@ def length(c: Compilation, node: ast.Expr) -> AnyTerm:
     collection = c.collection_name(node)
     if collection is not None:
         table = c.table(collection)
-        return Term(f"(SELECT count(*) FROM {table.relation} WHERE doc IS NOT NULL)", "int", True)
+        return Term(f"(SELECT count(*) FROM {table.relation} WHERE doc IS NOT NULL)", "int", scalar=True)
     if isinstance(node, ast.Subquery):
-        return Term(subquery_count(c, node), "int", True)
+        return Term(subquery_count(c, node), "int", scalar=True)
     rows = c.rows_of(node)
     if rows is not None:
-        return Term(rows.at(rows.count()), "int", True)
+        return Term(rows.at(rows.count()), "int", scalar=True)
     term = c.term(node)
     if isinstance(term, Term) and term.kind == "text":
-        return Term(f"char_length({term.sql})", "int", True)
-    return Term(f"_crossfade.length({c.json(term)})", "int", True)
+        return Term(f"char_length({term.sql})", "int", scalar=True)
+    return Term(f"_crossfade.length({c.json(term)})", "int", scalar=True)
 
 
 def _has(c: Compilation, node: ast.Call) -> Term:
@@ -57,6 +57,6 @@ def _has(c: Compilation, node: ast.Call) -> Term:
     var = c.scope.find(base.name) if isinstance(base, ast.Variable) else None
     if isinstance(var, DocumentVar):
         if name.value in ("_key", "_id", "_rev"):
-            return Term(f"({var.key} IS NOT NULL)", "bool", True)
-        return Term(f"coalesce(({var.doc} -> {quoted}) IS NOT NULL, false)", "bool", True)
-    return Term(f"(({c.json(c.term(base))} -> {quoted}) IS NOT NULL)", "bool", True)
+            return Term(f"({var.key} IS NOT NULL)", "bool", scalar=True)
+        return Term(f"coalesce(({var.doc} -> {quoted}) IS NOT NULL, false)", "bool", scalar=True)
+    return Term(f"(({c.json(c.term(base))} -> {quoted}) IS NOT NULL)", "bool", scalar=True)

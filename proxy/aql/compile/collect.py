@@ -26,7 +26,7 @@ def collect(c: Compilation, node: ast.Collect) -> None:
     columns = _groups(c, node, alias, outer) + _aggregates(c, node, alias, outer)
     if node.count_into is not None:
         columns.append("count(*) AS n")
-        outer.bind(node.count_into, ValueVar(f"{alias}.n", "int", True))
+        outer.bind(node.count_into, ValueVar(f"{alias}.n", "int", scalar=True))
     inner.group = len(node.groups)
     order, inner.order = inner.order, []
     if node.into is not None:
@@ -57,8 +57,8 @@ def _groups(c: Compilation, node: ast.Collect, alias: str, outer: _Grouped) -> l
     for number, assign in enumerate(node.groups):
         term = c.term(hoisted(c, assign.value))
         columns.append(f"_crossfade.group_key({c.json(term)}) AS k{number}")
-        outer.block.order.append(OrderKey(f"_crossfade.sort_key({alias}.k{number})", False, False))
-        outer.bind(assign.name, ValueVar(f"{alias}.k{number}", "json", True))
+        outer.block.order.append(OrderKey(f"_crossfade.sort_key({alias}.k{number})", descending=False, guarded=False))
+        outer.bind(assign.name, ValueVar(f"{alias}.k{number}", "json", scalar=True))
     return columns
 
 
@@ -79,7 +79,7 @@ def _aggregate(c: Compilation, node: ast.Expr) -> Term:
         raise NotCompilable("an aggregate that is not a function")
     name = node.name
     if name in ("COUNT", "LENGTH"):
-        return Term("count(*)", "int", True)
+        return Term("count(*)", "int", scalar=True)
     if not node.arguments:
         raise NotCompilable(f"aggregate {name}")
     value = c.json(c.term(hoisted(c, node.arguments[0])))

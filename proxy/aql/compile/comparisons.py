@@ -30,17 +30,17 @@ def _arithmetic(c: Compilation, node: ast.Binary) -> Term:
     """Compile + - * / % of doubles. A division by zero, which warns, is refused while the statement runs."""
     left, right = c.number(c.term(node.left)), c.number(c.term(node.right))
     if node.op == "%":
-        return Term(f"_crossfade.remainder({left}, {right})", "number", True)
-    return Term(f"({left} {node.op} {right})", "number", True)
+        return Term(f"_crossfade.remainder({left}, {right})", "number", scalar=True)
+    return Term(f"({left} {node.op} {right})", "number", scalar=True)
 
 
 def _like(c: Compilation, node: ast.Binary) -> Term:
     sql = like_condition(c, c.term(node.left), c.term(node.right), ignore_case=False)
-    return Term(sql if node.op == "LIKE" else f"(NOT {sql})", "bool", True)
+    return Term(sql if node.op == "LIKE" else f"(NOT {sql})", "bool", scalar=True)
 
 
 def _comparison(c: Compilation, node: ast.Binary) -> Term:
-    return Term(comparison(c, node.op, c.term(node.left), c.term(node.right)), "bool", True)
+    return Term(comparison(c, node.op, c.term(node.left), c.term(node.right)), "bool", scalar=True)
 
 
 # --- == != < <= > >=
@@ -103,15 +103,15 @@ def _membership(c: Compilation, node: ast.Binary) -> Term:
     left = c.term(node.left)
     if isinstance(array, ConstantTerm):
         if array.kind not in ("texts", "scalars", "array"):
-            return Term("false", "bool", True)
+            return Term("false", "bool", scalar=True)
         if array.kind != "array" or all(not isinstance(item, list | dict) for item in array.value):
             sql = _in_constants(c, left, array)
-            return Term(sql if wanted else f"(NOT {sql})", "bool", True)
+            return Term(sql if wanted else f"(NOT {sql})", "bool", scalar=True)
     value, whole = c.json(left), c.json(array)
     if wanted:
-        return Term(f"_crossfade.member({value}, {whole})", "bool", True)
+        return Term(f"_crossfade.member({value}, {whole})", "bool", scalar=True)
     sql = f"(jsonb_typeof({whole}) IS NOT DISTINCT FROM 'array' AND NOT _crossfade.member({value}, {whole}))"
-    return Term(sql, "bool", True)
+    return Term(sql, "bool", scalar=True)
 
 
 def _in_constants(c: Compilation, left: AnyTerm, array: ConstantTerm) -> str:

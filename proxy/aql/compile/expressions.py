@@ -39,7 +39,7 @@ def passthru(c: Compilation, node: ast.Passthru) -> AnyTerm:
 def unary(c: Compilation, node: ast.Unary) -> Term:
     """Compile NOT; signs are not compiled."""
     if node.op == "NOT":
-        return Term(c.condition(node), "bool", True)
+        return Term(c.condition(node), "bool", scalar=True)
     raise NotCompilable("a sign before an expression")
 
 
@@ -48,7 +48,7 @@ def logical(c: Compilation, node: ast.Logical) -> AnyTerm:
     """Compile AND and OR, whose value is one of the operands."""
     terms = [c.term(operand) for operand in node.operands]
     if all(isinstance(term, Term) and term.kind == "bool" for term in terms):
-        return Term("(" + f" {node.op} ".join(c.truth(term) for term in terms) + ")", "bool", True)
+        return Term("(" + f" {node.op} ".join(c.truth(term) for term in terms) + ")", "bool", scalar=True)
     result = c.json(terms[-1])
     for term in reversed(terms[:-1]):
         value = c.json(term)

@@ -20,7 +20,7 @@ def lookup(c: Compilation, node: ast.Call) -> DocumentVar:
     collection = _named_collection(c, node.arguments[0]) if len(node.arguments) == 2 else None
     wanted = c.term(node.arguments[-1])
     if isinstance(wanted, BoundTerm) and wanted.kind == "text" and collection is not None:
-        return looked_up(c, collection, Term(c.text(wanted), "text", True))
+        return looked_up(c, collection, Term(c.text(wanted), "text", scalar=True))
     if isinstance(wanted, ConstantTerm):
         collection, wanted = _constant_id(collection, wanted)
     return looked_up(c, collection, wanted)

@@ -69,7 +69,7 @@ def _numbers(c: Compilation, variable: str, node: ast.Range) -> None:
         FromItem(lambda: f"LATERAL generate_series({low}, {high}, {step}) WITH ORDINALITY AS {alias} (v, i)")
     )
     order_by_place(c, f"{alias}.i")
-    c.bind(variable, ValueVar(f"{alias}.v", "int", True))
+    c.bind(variable, ValueVar(f"{alias}.v", "int", scalar=True))
 
 
 def _bound(c: Compilation, node: ast.Expr) -> str:

@@ -22,9 +22,9 @@ def sort(c: Compilation, node: ast.Sort) -> None:
         if isinstance(term, ConstantTerm):
             continue
         if c.by_key:  # in the order of bytes, which is that of the column
-            c.block.order.append(OrderKey(term.sql, descending, False))
+            c.block.order.append(OrderKey(term.sql, descending, guarded=False))
         else:
-            c.block.order.append(_order_key(c, term, descending))
+            c.block.order.append(_order_key(c, term, descending=descending))
     if not c.block.order:
         c.block.order, c.block.sorted_by = before  # by constants only
     _record_order(c)
@@ -46,10 +46,10 @@ def _record_order(c: Compilation) -> None:
     )
 
 
-def _order_key(c: Compilation, term: Term, descending: bool) -> OrderKey:
+def _order_key(c: Compilation, term: Term, *, descending: bool) -> OrderKey:
     """Compile a term to a key of ORDER BY."""
     if term.kind in ("int", "bool"):
-        return OrderKey(term.sql, descending, False)
+        return OrderKey(term.sql, descending, guarded=False)
     if not c.catalog.icu and term.kind != "number":
         raise NotCompilable("order of strings without ICU")
     return OrderKey(c.sort_key(term), descending, not term.scalar)

@@ -70,7 +70,7 @@ def traversal(c: Compilation, node: ast.Traversal) -> None:
         c.bind(node.variables[1], DocumentVar(*columns, nullable=low == 0))
     vertex = node.variables[0]
     if vertex in c.mentioned:
-        found = looked_up(c, None, Term(f"{alias}.other", "text", True))
+        found = looked_up(c, None, Term(f"{alias}.other", "text", scalar=True))
         c.scope.variables[vertex] = found
 
 

@@ -131,7 +131,7 @@ def logical(c: ProgramCompiler, node: ast.Logical) -> Compiled:
     parts = [c.expression(operand) for operand in node.operands]
     plain = [part for part in parts if not isinstance(part, Stepwise)]
     if len(plain) < len(parts):
-        return _logical_steps(parts, wanted)
+        return _logical_steps(parts, wanted=wanted)
     if len(plain) == 2:
         first, second = plain
 
@@ -152,7 +152,7 @@ def logical(c: ProgramCompiler, node: ast.Logical) -> Compiled:
     return several
 
 
-def _logical_steps(parts: list[Compiled], wanted: bool) -> Stepwise:
+def _logical_steps(parts: list[Compiled], *, wanted: bool) -> Stepwise:
     def steps(frame: Frame) -> Generator[Request, None, Value]:
         value: Value = None
         for part in parts:

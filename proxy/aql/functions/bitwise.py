@@ -63,7 +63,7 @@ def bit_popcount(context: Context, value: Value) -> Value:
     return None if number is None else number.bit_count()
 
 
-def _shift(context: Context, name: str, value: Value, places: Value, width: Value, left: bool) -> Value:
+def _shift(context: Context, name: str, value: Value, places: Value, width: Value, *, left: bool) -> Value:
     """Shift the number, and keep its lowest bits."""
     number, by = _number(context, name, value), _number(context, name, places, 33)
     size = _number(context, name, width, 33)

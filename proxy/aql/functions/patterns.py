@@ -17,7 +17,7 @@ from proxy.aql.values import Value, truthy
 
 
 @lru_cache(maxsize=512)
-def _segments(pattern: str, ignore_case: bool) -> tuple[re.Pattern[str], ...]:
+def _segments(pattern: str, *, ignore_case: bool) -> tuple[re.Pattern[str], ...]:
     """Compile the pieces between the % of a pattern, of fixed length: `_` is any character, a backslash escapes."""
     pieces: list[list[str]] = [[]]
     escaped = False
@@ -39,7 +39,7 @@ def _segments(pattern: str, ignore_case: bool) -> tuple[re.Pattern[str], ...]:
     return tuple(re.compile("".join(piece), flags) for piece in pieces)
 
 
-def matches_like(text: str, pattern: str, ignore_case: bool = False) -> bool:
+def matches_like(text: str, pattern: str, *, ignore_case: bool = False) -> bool:
     """Return True if the whole text matches, in time of at most the product of both lengths."""
     segments = _segments(pattern, ignore_case)
     if len(segments) == 1:
@@ -60,9 +60,9 @@ def matches_like(text: str, pattern: str, ignore_case: bool = False) -> bool:
 
 
 @function("LIKE", arguments=(2, 3))
-def like(_context: Context, text: Value, pattern: Value, ignore_case: Value = False) -> Value:
+def like(_context: Context, text: Value, pattern: Value, *, ignore_case: Value = False) -> Value:
     """LIKE(text, pattern, caseInsensitive)"""
-    return matches_like(to_string(text), to_string(pattern), truthy(ignore_case))
+    return matches_like(to_string(text), to_string(pattern), ignore_case=truthy(ignore_case))
 
 
 @sql_form("LIKE")
@@ -115,14 +115,14 @@ def _pattern(context: Context, name: str, pattern: Value, ignore_case: Value) ->
 
 
 @function("REGEX_TEST", arguments=(2, 3))
-def regex_test(context: Context, text: Value, pattern: Value, ignore_case: Value = False) -> Value:
+def regex_test(context: Context, text: Value, pattern: Value, *, ignore_case: Value = False) -> Value:
     """REGEX_TEST(text, regex, caseInsensitive): true if it matches anywhere"""
     compiled = _pattern(context, "REGEX_TEST", pattern, ignore_case)
     return None if compiled is None else compiled.find(to_string(text))
 
 
 @function("REGEX_MATCHES", arguments=(2, 3))
-def regex_matches(context: Context, text: Value, pattern: Value, ignore_case: Value = False) -> Value:
+def regex_matches(context: Context, text: Value, pattern: Value, *, ignore_case: Value = False) -> Value:
     """REGEX_MATCHES(text, regex, caseInsensitive): the first match and its groups, or null"""
     compiled = _pattern(context, "REGEX_MATCHES", pattern, ignore_case)
     return None if compiled is None else compiled.groups(to_string(text))
@@ -130,7 +130,7 @@ def regex_matches(context: Context, text: Value, pattern: Value, ignore_case: Va
 
 @function("REGEX_REPLACE", arguments=(3, 4))
 def regex_replace(
-    context: Context, text: Value, pattern: Value, replacement: Value, ignore_case: Value = False
+    context: Context, text: Value, pattern: Value, replacement: Value, *, ignore_case: Value = False
 ) -> Value:
     """REGEX_REPLACE(text, regex, replacement, caseInsensitive)"""
     compiled = _pattern(context, "REGEX_REPLACE", pattern, ignore_case)
@@ -138,7 +138,7 @@ def regex_replace(
 
 
 @function("REGEX_SPLIT", arguments=(2, 4))
-def regex_split(context: Context, text: Value, pattern: Value, ignore_case: Value = False, *limit: Value) -> Value:
+def regex_split(context: Context, text: Value, pattern: Value, ignore_case: Value = False, *limit: Value) -> Value:  # noqa: FBT002 - an argument of AQL
     """REGEX_SPLIT(text, regex, caseInsensitive, limit)"""
     most = split_limit(context, "REGEX_SPLIT", limit)
     if not most:

@@ -110,12 +110,12 @@ def percentile(context: Context, value: Value, share: Value, method: Value = "ra
     return found[max(0, math.ceil(place) - 1)]
 
 
-def _spread(context: Context, name: str, value: Value, sample: bool, root: bool) -> Value:
+def _spread(context: Context, name: str, value: Value, *, sample: bool, root: bool) -> Value:
     if _array(context, name, value) is None:
         return None
     if root:
-        return deviation(value, sample)
-    found = variance(value, sample)
+        return deviation(value, sample=sample)
+    found = variance(value, sample=sample)
     return None if found is None else double(found)
 
 

@@ -99,7 +99,9 @@ def _change(when: datetime, zone: ZoneInfo, sign: int) -> datetime | None:
             low, high = (inside, outside) if sign > 0 else (outside, inside)
             first = _facts(low, zone)
             seconds = int((high - low).total_seconds())
-            at = bisect_left(range(seconds + 1), True, key=lambda s: _facts(low + timedelta(seconds=s), zone) != first)
+            at = bisect_left(
+                range(seconds + 1), x=True, key=lambda s: _facts(low + timedelta(seconds=s), zone) != first
+            )
             return low + timedelta(seconds=at)
         inside = outside
     return None
@@ -124,7 +126,9 @@ def _detail(moment: int, zone: ZoneInfo) -> dict[str, Value]:
     }
 
 
-def _convert(context: Context, name: str, value: Value, zone: Value, detail: tuple[Value, ...], local: bool) -> Value:
+def _convert(
+    context: Context, name: str, value: Value, zone: Value, detail: tuple[Value, ...], *, local: bool
+) -> Value:
     found = timestamp(value)
     if found is None:
         if value.__class__ in (str, int, float):

@@ -195,7 +195,7 @@ class Lease:
             asyncio.create_task(supervise(self._listen, "lease-listen"), name="lease-listen"),
         ]
 
-    async def close(self, deregister: bool = True, *, failed: bool = False) -> bool:
+    async def close(self, *, deregister: bool = True, failed: bool = False) -> bool:
         """Stops beating. Deregisters where asked, and says whether it did.
 
         An instance that has a backlog, or answered alone, stays registered: others must go on counting it, until it

@@ -13,7 +13,7 @@ _TRUE: Final = frozenset({"true", "1", "yes", "on", "y"})
 _NO_REVISION: Final = "no revision"  # matches nothing: what ArangoDB makes of a header that it cannot read
 
 
-def flag(params: Mapping[str, str], name: str, default: bool = False) -> bool:
+def flag(params: Mapping[str, str], name: str, *, default: bool = False) -> bool:
     """Return a boolean parameter; clients send `true`, `1` and more."""
     value = params.get(name)
     return default if value is None else value.lower() in _TRUE

@@ -117,9 +117,9 @@ def _errors(
         return None
     keys = (operation.key,) if operation.key is not None else ()
     single = operation.endpoint.read in _SINGLE
-    if single and ours is None and _absent(theirs, bodiless):
+    if single and ours is None and _absent(theirs, bodiless=bodiless):
         return Difference(Kind.MISSING, (), keys)
-    if single and theirs is None and _absent(ours, bodiless):
+    if single and theirs is None and _absent(ours, bodiless=bodiless):
         return Difference(Kind.EXTRA, (), keys)
     shown = [f"{error[0]}/{error[1]}" if error is not None else "answer" for error in (ours, theirs)]
     return Difference(Kind.ERROR, (f"origin {shown[0]}, target {shown[1]}",), keys)
@@ -140,7 +140,7 @@ def _left_over(operation: Operation, target: TargetAnswer) -> Difference | None:
     return Difference(Kind.EXTRA, (), keys) if keys else None
 
 
-def _absent(error: tuple[int, int] | None, bodiless: bool) -> bool:
+def _absent(error: tuple[int, int] | None, *, bodiless: bool) -> bool:
     return error == _NOT_FOUND or (bodiless and error is not None and error[0] == 404)
 
 

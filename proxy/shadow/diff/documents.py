@@ -241,14 +241,14 @@ def compare_rows(origin: Sequence[Any], target: Rows, *, partial: bool = False) 
 
     Raises NotComparable("partial") for a first batch of rows in no determined order.
     """
-    found = _compare_rows(origin, target, partial)
+    found = _compare_rows(origin, target, partial=partial)
     if found is None or not target.unordered:
         return found
     # arrays inside rows have the order of a scan: they compare as multisets, and so stored ones do too
-    return _compare_rows(_unordered(origin), target.with_unordered(), partial) and found
+    return _compare_rows(_unordered(origin), target.with_unordered(), partial=partial) and found
 
 
-def _compare_rows(origin: Sequence[Any], target: Rows, partial: bool) -> Difference | None:
+def _compare_rows(origin: Sequence[Any], target: Rows, *, partial: bool) -> Difference | None:
     if partial and target.groups is None and len(target.rows) > len(origin):
         raise NotComparable("partial")
     sized = len(origin) <= len(target.rows) if partial else len(origin) == len(target.rows)

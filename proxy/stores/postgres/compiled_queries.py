@@ -158,7 +158,9 @@ class Statements:
             rows, count = await self._compared(plan.sql, plan.parameters, plan.most, most), None
             return Unfinished(plan.finish, binds, options, rows, plan.order == "collect", None, count)
         rows = await self._compared(compared.sql, compared.parameters, None, most)
-        return Unfinished(plan.finish, binds, options, rows, False, compared.offset, compared.count)
+        return Unfinished(
+            plan.finish, binds, options, rows, collect=False, offset=compared.offset, count=compared.count
+        )
 
     async def _compared(self, query: str, parameters: tuple[object, ...], number: int | None, most: int | None) -> Rows:
         """Rows, not more than a comparison may hold."""

@@ -115,7 +115,7 @@ async def _executed(
 
 
 async def _answered(
-    address: Address, operation: Operation, generation: int | None, compiled: bool
+    address: Address, operation: Operation, generation: int | None, *, compiled: bool
 ) -> tuple[CursorRequest, Answer] | None:
     """In a worker. None: the fence did not hold."""
     request = request_of(operation.body, operation.extent)

@@ -22,7 +22,7 @@ async def lane() -> AsyncIterator[Lane]:
 
 
 def test_what_differs_in_words() -> None:
-    text = describe(A, B, True)
+    text = describe(A, B, values=True)
 
     assert text is not None
     assert "root['x'] changed from 1 to 2" in text
@@ -30,7 +30,7 @@ def test_what_differs_in_words() -> None:
 
 
 def test_without_values_only_places_are_named() -> None:
-    text = describe(A, B, False)
+    text = describe(A, B, values=False)
 
     assert text is not None
     assert "root['y']['z']" in text
@@ -39,13 +39,13 @@ def test_without_values_only_places_are_named() -> None:
 
 
 def test_one_number_written_in_two_ways_is_named_by_its_place() -> None:
-    found = describe(b'{"rows":[{"n":0.5,"z":-0}]}', b'{"rows":[{"n":0.5,"z":0}]}', True)
+    found = describe(b'{"rows":[{"n":0.5,"z":-0}]}', b'{"rows":[{"n":0.5,"z":0}]}', values=True)
 
     assert found == "Value of root['rows'][0]['z'] is the same number written in two ways: -0.0 and 0."
 
 
 def test_what_is_no_json_is_not_explained() -> None:
-    assert describe(b"<html>", B, True) is None
+    assert describe(b"<html>", B, values=True) is None
 
 
 async def test_few_wait_for_the_worker(lane: Lane) -> None:

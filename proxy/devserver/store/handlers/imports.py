@@ -208,7 +208,7 @@ def _write(collection: Collection, value: Any, params: Any, rules: WriteRules) -
         raise ArangoError(1227)
     if collection.edge:
         prefixed = {
-            name: _prefixed(value.get(name), params.get(parameter), flag(params, "overwriteCollectionPrefix"))
+            name: _prefixed(value.get(name), params.get(parameter), overwrite=flag(params, "overwriteCollectionPrefix"))
             for name, parameter in (("_from", "fromPrefix"), ("_to", "toPrefix"))
         }
         if not all(valid_handle(end) for end in prefixed.values()):
@@ -217,7 +217,7 @@ def _write(collection: Collection, value: Any, params: Any, rules: WriteRules) -
     return write_document.insert(collection, value, rules)
 
 
-def _prefixed(end: Any, prefix: str | None, overwrite: bool) -> Any:
+def _prefixed(end: Any, prefix: str | None, *, overwrite: bool) -> Any:
     if prefix and isinstance(end, int) and not isinstance(end, bool):
         end = str(end)
     if not prefix or not isinstance(end, str):

@@ -97,14 +97,14 @@ def _inventory(server: Server, operation: Operation) -> Outcome:
         if database.name != "_system":
             raise ArangoError(11, "global inventory is only available in _system")
         shown = {
-            one.name: {"id": one.id, "name": one.name, **_contents(server, one, system)}
+            one.name: {"id": one.id, "name": one.name, **_contents(server, one, system=system)}
             for one in server.databases.values()
         }
         return json_outcome(200, {**whole, "databases": shown})
-    return json_outcome(200, {**_contents(server, database, system), **whole})
+    return json_outcome(200, {**_contents(server, database, system=system), **whole})
 
 
-def _contents(server: Server, database: Database, system: bool) -> Document:
+def _contents(server: Server, database: Database, *, system: bool) -> Document:
     shown: list[Document] = [
         {
             "parameters": {**collection.properties(server.guid), "deleted": False, "cid": collection.id},
