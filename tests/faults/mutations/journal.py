@@ -55,7 +55,7 @@ MUTANTS = (
     Mutant(
         "alarm of a full disk not rung",
         "proxy/replication/open_intents.py",
-        "            self._journal.unjournaled.set(True)\n",
+        "            self._journal.unjournaled.set(on=True)\n",
         "",
         "tests/faults/test_journal.py::test_on_a_full_disk_writes_are_forwarded_and_a_kill_then_is_not_silent",
     ),
