@@ -1,17 +1,17 @@
-"""What PostgreSQL's refusals mean for the session they came on: one table, asked by everything that talks to it. Pure.
+"""What PostgreSQL's errors mean for the session on which they came: the one table of SQLSTATEs. Pure.
 
     AGAIN     the session is sound: the same statement may succeed on it later
     RENEW     the session keeps a state that outlived its cause: it is closed, with every other one that the pool has
               idle, and the statement is tried on a new one
-    DOCUMENT  a value in a row is refused: that document is put aside, and never stops the others. So is whatever is
-              not known to concern every row: a trigger may raise any SQLSTATE that it likes, and where it goes on
-              raising one of the others for a row, proxy/replication/bisection.py puts that row aside
-    REFUSE    the statement is wrong here (a right, a name, a version): a repetition says the same
+    DOCUMENT  a value in a row is refused: that document becomes a dead letter, and never stops the others. So does
+              whatever is not known to concern every row: a trigger may raise any SQLSTATE, and if it continues to
+              raise one of the others for a row, proxy/replication/bisection.py isolates that row
+    REFUSE    the statement is wrong here (a right, a name, a version): a repetition gives the same error
 
 A pooled session that PostgreSQL would refuse for as long as it lives must never be used twice: a database that was
-read-only for a minute (a full disk at a hosted service, a failover behind a balancer) would be so for ever in the eyes
-of the pool. `AGAIN` and `RENEW` become `DatabaseUnavailable`, which every user of the pool survives by trying again
-(conflicts of class 40 are `DatabaseRefused`: it is known that they had no effect); the others are `DatabaseRefused`.
+read-only for a minute (a full disk at a hosted service, a failover behind a load balancer) would remain so for the
+pool. `AGAIN` and `RENEW` become `DatabaseUnavailable`, after which every user of the pool tries again (conflicts of
+class 40 are `StatementError`: it is known that they had no effect); the others are `StatementError`.
 """
 
 from __future__ import annotations

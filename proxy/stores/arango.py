@@ -20,7 +20,7 @@ from proxy.wire.endpoints import named
 
 
 class Requester(Protocol):
-    """What this store needs of the upstream pool."""
+    """The part of the upstream pool that this store uses."""
 
     async def request(self, request: Request, *, idempotent: bool = False) -> Response: ...
 
@@ -63,12 +63,12 @@ _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _ELEMENT = msgspec.json.Decoder(_Element)
 _ERROR = msgspec.json.Decoder(_Error)
 
-# headers of an outcome that mean something to who compares or serves it
+# headers of an outcome that are compared or served
 _KEPT = frozenset({b"etag", b"location", b"x-arango-error-codes", b"x-arango-potential-dirty-read"})
 
 
 def _refused(outcome: Outcome, wanted: int) -> None:
-    """Raises the ArangoError that an outcome is, but for the status that is wanted."""
+    """Raise the ArangoError of an outcome unless it has the wanted status."""
     if outcome.status != wanted:
         error = _ERROR.decode(outcome.body)
         raise ArangoError(error.number, error.message, status=outcome.status)
@@ -87,7 +87,7 @@ class ArangoStore:
         return "arangodb"
 
     async def execute(self, operation: Operation) -> Outcome:
-        """Runs the operation with the proxy's account. Raises UpstreamUnavailable, UpstreamLost."""
+        """Run the operation with the proxy's account. Raise UpstreamError."""
         target = "/_db/" + "/".join(quote(part, safe="") for part in (operation.database, *operation.path))
         if operation.params:
             target += "?" + urlencode(operation.params)
@@ -104,14 +104,14 @@ class ArangoStore:
         return await self._outcome(response)
 
     async def is_edge(self, database: str, collection: str) -> bool:
-        """Whether the collection holds edges. Raises ArangoError (1203: there is none), UpstreamError."""
+        """Return True if the collection holds edges. Raise ArangoError (1203: it is unknown), UpstreamError."""
         path = ("_api", "collection", collection)
         outcome = await self.execute(Operation(named("collection.read"), "GET", database, collection, path=path))
         _refused(outcome, 200)
         return _COLLECTION.decode(outcome.body).type == _EDGES
 
     async def edge_collections(self, database: str) -> list[str]:
-        """Names of the collections that hold edges. Raises ArangoError, UpstreamError."""
+        """Return the names of the collections that hold edges. Raise ArangoError, UpstreamError."""
         outcome = await self.execute(Operation(named("collection.list"), "GET", database, path=("_api", "collection")))
         _refused(outcome, 200)
         return [found.name for found in _COLLECTIONS.decode(outcome.body).result if found.type == _EDGES]
@@ -119,9 +119,9 @@ class ArangoStore:
     async def revisions(
         self, database: str, collection: str, after: str, upper: str | None, limit: int
     ) -> list[tuple[str, int]]:
-        """(key, revision) of a page of documents with after < key <= upper, in key order, at most `limit`.
+        """Return (key, revision) of a page of documents with after < key <= upper, in key order, at most `limit`.
 
-        Raises ArangoError (1203: the collection is gone), UpstreamError.
+        Raise ArangoError (1203: the collection is gone), UpstreamError.
         """
         upto = "" if upper is None else "FILTER d._key <= @upper "
         query = f"FOR d IN @@c FILTER d._key > @after {upto}SORT d._key LIMIT @n RETURN [d._key, d._rev]"
@@ -139,10 +139,10 @@ class ArangoStore:
         return [(key, decode_rev(rev)) for key, rev in answer.result]
 
     async def read(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, bytes | None]:
-        """The documents of these keys as printed by ArangoDB; None where there is none.
+        """Return the documents of these keys as printed by ArangoDB; None if there is none.
 
-        Raises ArangoError(1203) where the collection is gone, which is not the same as a document that is gone;
-        UpstreamUnavailable or UpstreamLost where the origin did not answer.
+        Raise ArangoError(1203) if the collection is gone, which is not the same as a document that is gone;
+        UpstreamError if the origin did not answer.
         """
         body = msgspec.json.encode(list(keys))
         operation = Operation(
@@ -173,7 +173,7 @@ class ArangoStore:
         return found
 
     async def time_now(self, database: str) -> int:
-        """Milliseconds that the origin's own clock shows. Raises ArangoError, UpstreamError."""
+        """Return the time of the origin's own clock in milliseconds. Raise ArangoError, UpstreamError."""
         body = msgspec.json.encode({"query": "RETURN DATE_NOW()"})
         outcome = await self.execute(
             Operation(named("cursor.create"), "POST", database, path=("_api", "cursor"), body=body)
@@ -182,9 +182,9 @@ class ArangoStore:
         return int(_NUMBERS.decode(outcome.body).result[0])
 
     async def written_since(self, database: str, collection: str, since: int, limit: int) -> list[tuple[str, int]]:
-        """(key, revision) of documents whose revision was given at that time or later, at most `limit`.
+        """Return (key, revision) of documents whose revision was given at that time or later, at most `limit`.
 
-        since: milliseconds of the origin's own clock. Raises ArangoError, UpstreamUnavailable, UpstreamLost.
+        since: milliseconds of the origin's own clock. Raise ArangoError, UpstreamError.
         """
         query = (
             "FOR d IN @@collection FILTER DECODE_REV(d._rev).date >= DATE_ISO8601(@since) "

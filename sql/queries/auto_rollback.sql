@@ -19,7 +19,7 @@ UPDATE _crossfade.auto_rollback SET ended_at = now(), ended_by = $2
 WHERE collection = ANY ($1::text[]) AND ended_at IS NULL RETURNING collection;
 
 -- name: all
--- Every automatic rollback, armed ones first. `mismatched`: confirmed since it was armed; a reset of the figures begins anew.
+-- Every automatic rollback, armed ones first. `mismatched`: confirmed since it was armed; a reset of the comparison starts again.
 SELECT g.collection, g.epoch, g.max_error_percent, g.max_p99_seconds, g.max_mismatches, g.armed_at, g.armed_by, g.ended_at,
     g.ended_by, g.reason, c.stage, c.weight,
     CASE WHEN coalesce(k.since > g.armed_at, false) THEN k.mismatched

@@ -54,8 +54,8 @@ SELECT $1::bigint, i.number::integer, i.lower, i.upper, i.shard, $5::bigint
 FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS i (lower, upper, shard, number);
 
 -- name: claim
--- One chunk that is free, or whose worker fell silent (its lease ran out) or is gone (nobody has its holder's advisory
--- lock, which ends with the connection): $1 worker, $2 lease in seconds, $3 runs, NULL for every open one, $4 holder.
+-- One chunk that is free, or whose worker's lease has expired, or whose worker is gone (no session has its holder's
+-- advisory lock, which ends with the connection): $1 worker, $2 lease in seconds, $3 runs, NULL for every open one, $4 holder.
 WITH present AS MATERIALIZED (
     SELECT l.objid::bigint AS holder FROM pg_locks l
     WHERE l.locktype = 'advisory' AND l.classid = 1128421190 AND l.objsubid = 2 AND l.granted
@@ -80,7 +80,7 @@ RETURNING c.run, c.number, c.lower, c.upper, c.position, c.shard, c.result::text
           coalesce((r.result ->> 'repair')::boolean, false) AS repair, k.database, k.name, k.relation, k.stage;
 
 -- name: hold
--- Says that a process is there for as long as its connection: $1 holder. False: somebody else has that number.
+-- The advisory lock that shows that a process lives, as long as its connection: $1 holder. False: the number is taken.
 SELECT pg_try_advisory_lock(1128421190, $1::integer);
 
 -- name: checkpoint
@@ -113,7 +113,7 @@ WHERE run = $1 AND number = $2 AND worker = $3 AND state = 'claimed'
 RETURNING number;
 
 -- name: start_over
--- A chunk that cannot be gone on with begins anew: $1 run, $2 number, $3 worker, $4 result (json).
+-- Restart a chunk that cannot be continued: $1 run, $2 number, $3 worker, $4 result (json).
 UPDATE _crossfade.chunk SET position = NULL, documents = 0, bytes = 0, result = $4::jsonb
 WHERE run = $1 AND number = $2 AND worker = $3 AND state = 'claimed'
 RETURNING number;
@@ -129,7 +129,7 @@ ORDER BY c.expected - c.documents DESC, c.run, c.number
 LIMIT 4;
 
 -- name: lock_split
--- One worker at a time looks where to cut a run's chunks ($1 run).
+-- One worker at a time searches where to cut a run's chunks ($1 run).
 SELECT pg_try_advisory_xact_lock(hashtext('crossfade.split'), $1::integer);
 
 -- name: split
@@ -213,6 +213,7 @@ WHERE id = $1 AND state = 'open';
 SELECT pg_try_advisory_lock(hashtext('_crossfade.run'), $1::integer);
 
 -- name: unlock_run
+-- $1 run.
 SELECT pg_advisory_unlock(hashtext('_crossfade.run'), $1::integer);
 
 -- name: target_revisions
@@ -222,7 +223,7 @@ WHERE doc IS NOT NULL AND key > $1 AND ($2::text IS NULL OR key <= $2)
 ORDER BY key COLLATE "C" LIMIT $3;
 
 -- name: target_digests
--- As `target_revisions`, with a digest of the document as printed, and whether `doc` is what `raw` gives: NULL where
+-- As `target_revisions`, with a digest of the document as printed, and whether `doc` is what `raw` gives: NULL if
 -- the document has an escape that only the caller can judge.
 SELECT key, rev, sha256(convert_to(raw::text, 'UTF8')) AS digest,
        CASE WHEN strpos(raw::text, '\u') > 0 OR strpos(raw::text, chr(64976)) > 0 THEN NULL
@@ -236,7 +237,7 @@ ORDER BY key COLLATE "C" LIMIT $3;
 SELECT key, rev, raw::text AS raw, doc::text AS doc FROM {relation} WHERE key = ANY ($1::text[]) AND doc IS NOT NULL;
 
 -- name: mirror_caught_up
--- The time up to which every live proxy has applied what the origin took; now where there is no proxy.
+-- The time up to which every live proxy has applied the origin's writes; now if there is no proxy.
 SELECT clock_timestamp() AS now,
        coalesce((SELECT min(CASE WHEN backlog = 0 THEN heartbeat_at
                                  ELSE heartbeat_at - make_interval(secs => lag_seconds) END)
@@ -263,7 +264,7 @@ ORDER BY k.collection;
 
 -- name: throttle
 -- What operators have set, for every worker; and what it is compared with: the slowest live proxy's lag, the workers
--- that hold a chunk, the lag of PostgreSQL's own replicas (NULL where this role may not see it).
+-- that hold a chunk, the lag of PostgreSQL's own replicas (NULL if this role may not see it).
 SELECT t.max_rate, t.max_lag, t.max_replica_lag, t.max_slowdown, t.flag_file, t.paused, t.changed_by, t.changed_at,
        (SELECT coalesce(max(CASE WHEN backlog = 0 THEN 0 ELSE lag_seconds END), 0)::float8
         FROM _crossfade.instance WHERE stopped_at IS NULL) AS lag,

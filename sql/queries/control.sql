@@ -3,8 +3,8 @@
 -- name: register
 -- An instance joins, or comes back: $1 instance, $2 incarnation, $3 host, $4 pid, $5 version, $6 admin URL, $7 place
 -- (empty: not known to be that of a process which is gone). It has no lease until its first beat. `registered` is false
--- where a process that may live holds a lease for this id. `fresh`: nobody counted it, so that it missed nothing.
--- joined_at is kept after a crash: who never deregistered was never out, and nothing could go around it.
+-- if a process that may still run holds a lease for this id. `fresh`: it was not registered, so it missed nothing.
+-- joined_at is kept after a crash: an instance that never deregistered remained responsible for its writes.
 WITH old AS (
     SELECT stopped_at, diverged, host, pid, beats, synced FROM _crossfade.instance WHERE instance = $1
 ), new AS (
@@ -30,7 +30,7 @@ FROM (VALUES (1)) AS one LEFT JOIN old ON true;
 -- name: beat
 -- Heartbeat and look in one statement. $1 instance, $2 incarnation, $3 generation that it behaves by, $4 generation
 -- acknowledged, $5 diverged, $6 backlog, $7 lag in seconds, $8 absolute end of the lease (NULL: not extended), $9 longest
--- lease in seconds, $10 generation whose collections it knows: they come back only where it is another. $11 number of
+-- lease in seconds, $10 generation whose collections it knows: they are returned only if it is another. $11 number of
 -- the heartbeat: one that was there is another process's, a clone of this one. $12 number that the machine's disk has.
 -- The end of the lease was computed from a look that began before, so a statement that arrives late extends nothing.
 WITH mine AS (
@@ -66,20 +66,20 @@ UPDATE _crossfade.instance SET stopped_at = now(), lease_until = now()
 WHERE instance = $1 AND incarnation = $2 AND stopped_at IS NULL RETURNING instance;
 
 -- name: control_lock
--- The control row, locked until the transaction ends: every change of stage goes one after the other. Read what it
+-- The control row, locked until the transaction ends: changes of stages run one after the other. Read what it
 -- depends on in a later statement, which sees what was committed meanwhile.
 SELECT c.generation, c.epoch, c.phase, c.held_since,
     (SELECT moves::text FROM _crossfade.epoch e WHERE e.epoch = c.epoch AND c.phase <> 'settled') AS moves
 FROM _crossfade.control c FOR UPDATE OF c;
 
 -- name: control
--- The control row, and the open epoch where there is one.
+-- The control row, and the open epoch if there is one.
 SELECT c.generation, c.epoch, c.phase, e.moves::text AS moves, e.actor, e.reason,
     extract(epoch FROM clock_timestamp() - e.opened_at)::float8 AS open_seconds
 FROM _crossfade.control c LEFT JOIN _crossfade.epoch e ON e.epoch = c.epoch AND c.phase <> 'settled';
 
 -- name: control_set
--- $1 the generation that it must have, $2 epoch, $3 phase. Returns the new generation; nothing where it was another.
+-- $1 the generation that it must have, $2 epoch, $3 phase. Returns the new generation; no row if it was another.
 UPDATE _crossfade.control SET generation = generation + 1, epoch = $2, phase = $3,
     held_since = CASE $3 WHEN 'hold' THEN clock_timestamp() WHEN 'drain' THEN held_since END
 WHERE generation = $1 RETURNING generation;
@@ -106,7 +106,7 @@ SELECT c.generation, (SELECT outcome FROM _crossfade.epoch WHERE epoch = $1) AS 
 SELECT pg_try_advisory_xact_lock($1);
 
 -- name: notify
--- $1 the new generation: instances look at once.
+-- Wake the instances: $1 the new generation.
 SELECT pg_notify('crossfade', $1::text);
 
 -- name: held_too_long
@@ -126,6 +126,7 @@ SELECT c.collection, c.stage, c.weight FROM _crossfade.collection c WHERE _cross
 UPDATE _crossfade.collection SET dropped_at = NULL WHERE collection = $1 AND dropped_at IS NOT NULL;
 
 -- name: defaults
+-- The stage of new collections by database; '*': of every other.
 SELECT database, stage FROM _crossfade.default_stage ORDER BY database;
 
 -- name: set_standing
@@ -150,7 +151,7 @@ UPDATE _crossfade.run SET state = 'cancelled', finished_at = coalesce(finished_a
 WHERE collection = $1 AND state <> 'cancelled';
 
 -- name: reset_comparison
--- The mismatch rate of $1 begins anew.
+-- Reset the comparison of $1.
 INSERT INTO _crossfade.comparison (collection) VALUES ($1)
 ON CONFLICT (collection) DO UPDATE SET since = now(), compared = 0, matched = 0, mismatched = 0, unsettled = 0,
     unsupported = 0, lagged = 0, ignored = 0;
@@ -224,7 +225,7 @@ LEFT JOIN _crossfade.comparison k ON k.collection = c.collection
 WHERE c.collection = $1;
 
 -- name: status
--- One row a collection, with everything about it. An instance that is silent has a journal that nobody drains: until
+-- One row a collection, with everything about it. The journal of a silent instance is not drained: until
 -- it comes back, or is evicted, what it served counts as unverified.
 SELECT c.collection, c.stage, c.weight, c.stage_since, coalesce(k.compared, 0) AS compared,
     coalesce(k.matched, 0) AS matched, coalesce(k.mismatched, 0) AS mismatched, coalesce(k.unsettled, 0) AS unsettled,

@@ -2,7 +2,7 @@
 
 -- name: add_seen
 -- Reads that did not come to the shadow: $1 collections ('db/*': of unknown extent), $2 shapes, $3 texts, $4 numbers.
--- Of collections that are mirrored alone: clients name others. One statement, rows in order: nobody waits in a circle.
+-- Only of collections that are mirrored: clients name others. One statement, rows in order: no deadlock.
 INSERT INTO _crossfade.shape AS s (collection, shape, text, seen, skipped)
 SELECT u.collection, u.shape, u.text, u.number, u.number
 FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS u (collection, shape, text, number)

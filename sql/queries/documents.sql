@@ -16,8 +16,8 @@ RETURNING key;
 
 -- name: replace_equal
 -- As `upsert`, but an equal revision with other content is replaced too: for repair and full verification only
--- (mirror-protocol, answer 8). A tombstone of that revision gives way only where it is older than the look that found
--- the document, which a backup then brought back; else it was removed behind that look, and stays removed.
+-- (mirror-protocol, answer 8). A tombstone of that revision is replaced only if it is older than the read that found
+-- the document (a backup restored it); else the document was removed after that read, and stays removed.
 WITH h AS MATERIALIZED (SELECT floor FROM _crossfade.stamp_floor WHERE collection = $1 FOR SHARE)
 INSERT INTO {relation} AS d (key, rev, raw, doc, mark)
 SELECT i.key, i.rev, i.raw, coalesce(i.doc, _crossfade.queryable(i.raw)), i.stamp
@@ -32,7 +32,7 @@ WHERE (excluded.rev > d.rev
 RETURNING key;
 
 -- name: restore
--- The archive wins, whatever is there: on the operator's word only. Parameters as `upsert`. A key that is not returned
+-- The archive wins over any version: only if the operator asks for it. Parameters as `upsert`. A key that is not returned
 -- was refused by the stamp floor.
 WITH h AS MATERIALIZED (SELECT floor FROM _crossfade.stamp_floor WHERE collection = $1 FOR SHARE)
 INSERT INTO {relation} AS d (key, rev, raw, doc, mark)

@@ -1,7 +1,7 @@
 -- Examples of reads by shape, for `crossfade shadow replay`.
 
 -- name: add
--- Keeps examples, or says that they were seen again: $1 shapes, $2 digests, $3 names of collections, a line each, $4 requests.
+-- Keep examples, or note that they were seen again: $1 shapes, $2 digests, $3 names of collections, a line each, $4 requests.
 INSERT INTO _crossfade.example AS e (shape, digest, collections, request)
 SELECT u.shape, u.digest, string_to_array(u.collections, E'\n'), u.request
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS u (shape, digest, collections, request)

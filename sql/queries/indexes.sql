@@ -50,7 +50,7 @@ SELECT format('CREATE INDEX CONCURRENTLY IF NOT EXISTS %I ON %s USING gin (_cros
               _crossfade.index_name('text', $1), relation) FROM _crossfade.collection WHERE collection = $1;
 
 -- name: broken_indexes
--- Indexes of ours where building was cut short: $1 collection, $2 relation. They must be dropped first.
+-- Our indexes whose build was interrupted: $1 collection, $2 relation. They must be dropped first.
 SELECT i.indexrelid::regclass::text AS name
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 WHERE i.indrelid = $2::text::regclass AND c.relname IN (_crossfade.index_name('doc', $1), _crossfade.index_name('text', $1)) AND NOT i.indisvalid;

@@ -2,7 +2,7 @@
 
 -- name: mark
 -- Collections become unverified: $1 collections (`db/name`, `db/*`; `*` is every database), $2 reasons, $3 instance.
--- Written after the answer of the write that is behind it. No second mark where an equal one is not covered yet: a run
+-- Written after the answer of the write that caused it. No second mark while an equal one is not covered yet: a run
 -- that begins after this statement begins to read after that write too, and covers both.
 INSERT INTO _crossfade.unverified (collection, reason, instance, marked_at)
 SELECT w.collection, m.reason, $3, clock_timestamp()
@@ -23,7 +23,7 @@ RETURNING collection;
 
 -- name: letter
 -- A version ($3) of a document ($1 collection, $2 key) that PostgreSQL refused, or ($4) its removal; $5 why.
--- overtaken: the table has a newer one by now, so nothing lacks. new: the first that is said of the key.
+-- overtaken: the table has a newer one by now, so nothing is lacking. new: the key had no dead letter.
 WITH there AS (
     SELECT EXISTS (
         SELECT FROM {relation} d
@@ -50,7 +50,7 @@ SELECT count(*) FROM _crossfade.dead_letter WHERE collection = $1;
 
 -- name: agreed
 -- Dead letters of collection $1 that are over: keys $2, the revisions $3 that they had before ArangoDB was read, and what
--- that gave then: revisions $4, NULL where it has no such document.
+-- that gave then: revisions $4, NULL if it has no such document.
 DELETE FROM _crossfade.dead_letter l
 USING unnest($2::text[], $3::bigint[], $4::bigint[]) AS i (key, noted, origin)
 WHERE l.collection = $1 AND l.key = i.key AND l.rev <= i.noted

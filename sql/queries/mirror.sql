@@ -1,7 +1,7 @@
 -- What the mirror asks of PostgreSQL beside the statements of I4 (documents.sql).
 
 -- name: raise_era
--- In a transaction of its own: a repair may count on it only once it is committed.
+-- In a separate transaction: a repair may rely on it only once it is committed.
 SELECT _crossfade.raise_era();
 
 -- name: lettered
@@ -17,7 +17,7 @@ WHERE l.collection = $1 AND ($2::text[] IS NULL OR l.key = ANY ($2)) AND d.key =
 RETURNING l.key;
 
 -- name: retried
--- Dead letters that nobody has tried for $1 seconds, the oldest $2: they are tried now, by whoever asked.
+-- Dead letters that were not tried for $1 seconds, the oldest $2, which the caller tries now.
 UPDATE _crossfade.dead_letter l SET tried_at = clock_timestamp()
 FROM (SELECT collection, key FROM _crossfade.dead_letter
       WHERE tried_at < clock_timestamp() - make_interval(secs => $1::float8)
@@ -27,7 +27,7 @@ RETURNING l.collection, l.key;
 
 -- name: probe
 -- Only to be rolled back: another row of the table than $2 (keys), the first or last by key, is written as it is, and a
--- note of collection $1. A row that somebody else holds is passed over. Gives whether there was such a row.
+-- note of collection $1. A row that another session locks is skipped. True if there was such a row.
 WITH other AS (
     SELECT d.key FROM {relation} d
     WHERE d.key <> ALL ($2::text[])
@@ -93,7 +93,7 @@ WHERE h.collection = locked.collection AND h.floor < raised.era
 RETURNING h.collection;
 
 -- name: dropped
--- Whether the origin has collection $1 no more ($2).
+-- Note whether the origin has dropped collection $1 ($2).
 UPDATE _crossfade.collection SET dropped_at = CASE WHEN $2 THEN clock_timestamp() END
 WHERE collection = $1 AND ($2 OR dropped_at IS NOT NULL);
 

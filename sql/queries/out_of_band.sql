@@ -1,14 +1,14 @@
 -- Out-of-band writes: what proxies reported, what the origin shows, what no proxy reported (I10).
 
 -- name: relation
--- $1 collection: its table, and where the last 64 pages of that begin.
+-- $1 collection: its table, and the place at which the last 64 pages of it begin.
 SELECT relation, format('(%s,0)', greatest(0, pg_relation_size(to_regclass(relation))
                                               / current_setting('block_size')::bigint - 64)) AS place
 FROM _crossfade.collection WHERE collection = $1;
 
 -- name: newest
 -- Documents among those that PostgreSQL wrote last, the newest $2: of the last pages of the table, from $1 on, where new
--- row versions mostly go. Walks no more than these pages (the place is a parameter for that).
+-- row versions mostly are. Reads no more than these pages (which is why the place is a parameter).
 SELECT key, rev FROM {relation} WHERE doc IS NOT NULL AND ctid >= $1::text::tid ORDER BY rev DESC LIMIT $2;
 
 -- name: watch_of
@@ -43,7 +43,7 @@ SELECT row.instance, i.collection, i.revisions::bigint[], ARRAY(SELECT jsonb_arr
 FROM row, unnest($7::text[], $8::text[], $9::text[], $10::boolean[]) AS i (collection, revisions, keys, whole);
 
 -- name: forget
--- What was told $1 seconds ago, and reports of processes that ended a day ago.
+-- Writes reported $1 seconds ago, and reports of processes that ended a day ago.
 WITH old AS (
     DELETE FROM _crossfade.write_report o WHERE o.reported_at < clock_timestamp() - interval '1 day'
         AND NOT EXISTS (SELECT 1 FROM _crossfade.instance i WHERE i.instance = o.instance AND i.stopped_at IS NULL)
@@ -55,7 +55,7 @@ DELETE FROM _crossfade.reported_write WHERE reported_at < clock_timestamp() - ma
 SELECT pg_try_advisory_lock(hashtext('_crossfade.watch'), 0);
 
 -- name: watched
--- The time, the collections whose writes are captured, and where their watch stands. tick: where the log is read on from.
+-- The time, the collections whose writes are captured, and the state of their watch. tick: the place at which reading the log continues.
 -- present: no proxy has dropped it.
 SELECT extract(epoch FROM clock_timestamp())::float8 AS now, c.collection, c.relation,
     c.dropped_at IS NULL AS present, extract(epoch FROM w.since)::float8 AS since, w.tick, extract(epoch FROM w.tick_at)::float8 AS tick_at, w.mode
@@ -120,8 +120,8 @@ ON CONFLICT (collection, key) DO UPDATE
 SET rev = excluded.rev, removed = excluded.removed, found_at = clock_timestamp(), repaired_at = NULL;
 
 -- name: keep_watch
--- Where the watch stands: $1 mode, $2 collections, $3 since when each (seconds since the epoch), $4 up to when all is
--- judged, $5 how many wait in each, $6 a note on each, $7 tick, $8 when it was read. Those that are watched no more go.
+-- The state of the watch: $1 mode, $2 collections, $3 since when each (seconds since the epoch), $4 up to when all is
+-- judged, $5 how many wait in each, $6 a note on each, $7 tick, $8 when it was read. Others are deleted.
 WITH gone AS (DELETE FROM _crossfade.bypass_watch WHERE collection <> ALL ($2::text[]))
 INSERT INTO _crossfade.bypass_watch AS w (collection, mode, since, judged_until, pending, note, tick, tick_at)
 SELECT i.collection, $1, to_timestamp(i.since), to_timestamp(greatest(i.since, $4::float8)), i.pending, i.note, $7::bigint,
@@ -143,6 +143,7 @@ WHERE collection = $1 AND key = ANY ($2::text[]) AND repaired_at IS NULL AND fou
 RETURNING key;
 
 -- name: clock
+-- PostgreSQL's time in seconds since the epoch.
 SELECT extract(epoch FROM clock_timestamp())::float8;
 
 -- name: counts

@@ -30,6 +30,7 @@ GROUP BY r.id
 ORDER BY r.id DESC LIMIT $2;
 
 -- name: run_count
+-- Runs of collection $1.
 SELECT count(*) FROM _crossfade.run WHERE collection = $1;
 
 -- name: mismatches
@@ -38,6 +39,7 @@ SELECT id, class AS kind, paths, state, seen, first_seen, last_seen, cardinality
 FROM _crossfade.mismatch WHERE collection = $1 ORDER BY state, last_seen DESC, id LIMIT $2;
 
 -- name: mismatch_counts
+-- Mismatches of collection $1 by state, and how often they were seen.
 SELECT state, count(*) AS found, coalesce(sum(seen), 0)::bigint AS seen
 FROM _crossfade.mismatch WHERE collection = $1 GROUP BY state ORDER BY state;
 
@@ -66,14 +68,14 @@ SELECT epoch, opened_at, closed_at, outcome, actor, reason, moves::text AS moves
 FROM _crossfade.epoch ORDER BY epoch DESC LIMIT $1;
 
 -- name: users
--- The table of users that documents may refer to, where there is one: quoted, or NULL.
+-- The table of users that documents may refer to, quoted; no row if there is none.
 SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'id' AND NOT a.attisdropped
 WHERE c.relname = 'user' AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
 ORDER BY n.nspname <> 'public', n.nspname LIMIT 1;
 
 -- name: orphans
--- Documents whose user_id names nobody, and how many have one at all. {users}: the table of users.
+-- Documents whose user_id refers to no user, and how many have a user_id. {users}: the table of users.
 SELECT count(*) AS with_user,
        count(*) FILTER (WHERE u.id IS NULL) AS documents,
        count(DISTINCT d.doc ->> 'user_id') FILTER (WHERE u.id IS NULL) AS users,

@@ -1,4 +1,4 @@
--- What the shadow saw. Counts come as deltas, in batches; times as ages in seconds, so that two clocks need not agree.
+-- Results of the shadow comparison. Counts come as deltas, in batches; times as ages in seconds, so that two clocks need not agree.
 
 -- name: transaction_id
 -- The transaction that is open, by which its fate can be asked later.
@@ -31,7 +31,7 @@ SELECT u.collection, clock_timestamp() - u.age * interval '1 second', u.compared
        u.unsupported, u.lagged
 FROM unnest($1::text[], $2::float8[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
      AS u (collection, age, compared, matched, ignored, unsettled, unsupported, lagged)
-ORDER BY u.collection COLLATE "C" -- as whoever changes stages locks them
+ORDER BY u.collection COLLATE "C" -- the order in which changes of stages lock them
 ON CONFLICT (collection) DO UPDATE
 SET compared = c.compared + excluded.compared, matched = c.matched + excluded.matched,
     ignored = c.ignored + excluded.ignored, unsettled = c.unsettled + excluded.unsettled, unsupported = c.unsupported + excluded.unsupported,
@@ -92,7 +92,7 @@ WHERE ($2::bigint[] IS NOT NULL OR $3::text IS NOT NULL)
 RETURNING collection;
 
 -- name: reset_comparisons
--- The figures of the gate begin anew. $1 collections.
+-- Reset the comparison. $1 collections.
 INSERT INTO _crossfade.comparison AS c (collection, since) SELECT u, clock_timestamp() FROM unnest($1::text[]) u ORDER BY u COLLATE "C"
 ON CONFLICT (collection) DO UPDATE
 SET since = excluded.since, compared = 0, matched = 0, ignored = 0, mismatched = 0, unsettled = 0, unsupported = 0,
@@ -200,7 +200,7 @@ WITH gone AS (UPDATE _crossfade.mismatch SET samples = '[]'
 SELECT count(*) FROM gone;
 
 -- name: find_mismatch
--- By fingerprint, or the beginning of one. $1; two rows say that it is not the beginning of one alone.
+-- By fingerprint, or a prefix of one ($1); two rows: the prefix is ambiguous.
 SELECT id FROM _crossfade.mismatch WHERE starts_with(fingerprint, $1) ORDER BY id LIMIT 2;
 
 -- name: beats
@@ -223,7 +223,7 @@ SELECT key, raw::text AS raw, doc::text AS doc FROM {relation} WHERE key = ANY (
 INSERT INTO {relation} (key, rev, raw, doc) VALUES ($1, $2, $3::text::json, $4::text::jsonb);
 
 -- name: forget_reproduction
--- The collections of a reproduced mismatch are known no more. $1 database.
+-- Unregister the collections of a reproduced mismatch. $1 database.
 WITH gone AS (DELETE FROM _crossfade.comparison WHERE starts_with(collection, $1 || '/'))
 DELETE FROM _crossfade.collection WHERE database = $1;
 

@@ -1,8 +1,8 @@
 -- States of the control plane, as every instance exports them and `crossfade status` shows them.
 
 -- name: collections
--- One row a collection: what keeps it from its flip, whether a guard is armed, how far its watch is behind ($1: stages
--- that are watched; NULL: it is not, or nobody watches).
+-- One row a collection: what blocks its flip, whether automatic rollback is armed, how far its watch lags ($1: stages
+-- that are watched; NULL: it is not watched).
 SELECT c.collection, c.stage, c.weight,
     (SELECT count(*) FROM _crossfade.unverified u WHERE c.stage <> 'off'
         AND u.collection IN (c.collection, c.database || '/*', '*/*')
@@ -29,8 +29,8 @@ SELECT detail ->> 'taken_back_by' AS by, count(*) AS number FROM _crossfade.audi
 WHERE detail ? 'taken_back_by' GROUP BY 1;
 
 -- name: taken_back
--- Changes that nobody typed, which took reads back, newest first: those that were not acknowledged, with those of their
--- collections that were not flipped again since.
+-- Automatic rollbacks that no operator has acknowledged, newest first, with those of their collections that were not
+-- flipped again since.
 SELECT a.id, a.at, a.actor, a.reason, a.detail ->> 'taken_back_by' AS by, m.collections
 FROM _crossfade.audit a
 JOIN LATERAL (

@@ -1,7 +1,7 @@
 -- Reads of the target as a store. Each carries the fence (mirror-protocol, "Flip", 5): the generation is mine and no
--- registered instance's lease has run out or is diverged. It stands in the read's own statement, so that there is no gap
+-- registered instance's lease has run out or is diverged. It is part of the read's own statement, so that there is no gap
 -- between check and act: both see one snapshot, and the clock is read after the snapshot was taken. A generation of NULL
--- is no fence. Every statement gives at least one row; `holds` says whether the fence held, `raw` is NULL for nothing.
+-- is no fence. Every statement gives at least one row; holds: the fence held; raw: NULL if no document was found.
 
 -- name: count
 -- Documents of a collection, tombstones left out.
@@ -43,7 +43,7 @@ LEFT JOIN {relation} d ON f.holds AND d.key = $1 AND d.doc IS NOT NULL
 LEFT JOIN {definitions} g ON f.holds AND g.key = $3 AND g.doc IS NOT NULL;
 
 -- name: any
--- A document, whichever, under the fence of generation $1.
+-- A random document, under the fence of generation $1.
 WITH fence AS MATERIALIZED (
     SELECT $1::bigint IS NULL OR (
         EXISTS (SELECT 1 FROM _crossfade.control WHERE generation = $1)
@@ -122,7 +122,7 @@ SELECT EXISTS (SELECT 1 FROM _crossfade.control WHERE generation = $1)
 
 -- name: fenced
 -- A compiled query, under the fence of generation {generation}. One row of the fence on the outer side of a nested loop:
--- the query's own order is kept. Its first column is true, so that no row is told from a row of nulls.
+-- the query's own order is kept. Its first column is true, which distinguishes no row from a row of nulls.
 WITH fence AS MATERIALIZED (
     SELECT {generation}::bigint IS NULL OR (
         EXISTS (SELECT 1 FROM _crossfade.control WHERE generation = {generation})
@@ -132,7 +132,7 @@ WITH fence AS MATERIALIZED (
 SELECT f.holds, q.* FROM fence f LEFT JOIN LATERAL ({query}) q ON f.holds;
 
 -- name: fenced_count
--- How many rows a compiled query gives, under the fence of generation {generation}.
+-- The number of rows of a compiled query, under the fence of generation {generation}.
 WITH fence AS MATERIALIZED (
     SELECT {generation}::bigint IS NULL OR (
         EXISTS (SELECT 1 FROM _crossfade.control WHERE generation = {generation})

@@ -1,4 +1,4 @@
--- Stream transactions that proxies saw: who began them, who wrote in them.
+-- Stream transactions that passed the proxies: which process began them, which wrote in them.
 
 -- name: note
 -- $1 databases, $2 ids, $3 wrote, $4 lost, $5 instance, $6 incarnation. Nothing that was noted is taken back.
@@ -10,7 +10,7 @@ ON CONFLICT (database, id, instance, incarnation) DO UPDATE
 SET wrote = t.wrote OR excluded.wrote, lost = t.lost OR excluded.lost, at = now();
 
 -- name: over
--- They have ended: $1 databases, $2 ids, $3 instance.
+-- Delete those that have ended: $1 databases, $2 ids, $3 instance.
 DELETE FROM _crossfade.stream_transaction t
 USING unnest($1::text[], $2::text[]) AS u (database, id)
 WHERE t.database = u.database AND t.id = u.id AND t.instance = $3;
@@ -33,5 +33,5 @@ SET lost = true
 WHERE instance = $1 AND incarnation <> $2 AND NOT lost AND (wrote OR database = ANY ($3::text[]));
 
 -- name: forget
--- What nobody saw the end of: a transaction does not live for a day.
+-- Those whose end no proxy saw: a transaction does not live for a day.
 DELETE FROM _crossfade.stream_transaction WHERE at < now() - interval '1 day';

@@ -1,16 +1,16 @@
-"""PostgreSQL as a store: what the document tables answer, in ArangoDB's words, fenced where a client is served.
+"""PostgreSQL as a store: reads of the document tables, answered as ArangoDB would, fenced if a client is served.
 
     store       PostgresStore: one Operation -> Outcome; `fenced`, `query`, `owns_cursor`
     answers     documents, 304, 412, 404, arrays with errors inline: pure
     simple      /_api/simple and /_api/edges as queries and statements: pure
     graphs      a vertex or an edge through its graph's definition: pure
-    queries     AQL: one statement where it compiles, else evaluated; what is too heavy for the event loop
+    queries     AQL: one statement if it compiles, else evaluated; what is too heavy for the event loop
     evaluation  drives the evaluator, answers its fetches by SQL under one snapshot
     worker_queries heavy queries in worker processes
     compiled_queries AQL that compiles: one statement under the fence; what is compared of it
-    read_fence  what stops a query here
+    read_fence  the fence around a query, and the limits of what one may fetch
     scan_choice a fetch -> the scan that brings all that it needs and little more: pure
-    cursors     results in batches, with a time to live; cursor ids that tell whose they are
+    cursors     results in batches, with a time to live; cursor ids that name the store that has them
     streams     rows that stay in PostgreSQL until they are asked for
     catalog     collection -> table, cached
 

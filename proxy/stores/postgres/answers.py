@@ -1,4 +1,4 @@
-"""Answers to document reads in ArangoDB's words: pure. Rules: protocol page, sections 1 ("If-Match") and 2."""
+"""Answers to document reads as ArangoDB gives them: pure. Rules: protocol page, sections 1 ("If-Match") and 2."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TRUE: Final = frozenset({"true", "1", "yes", "on", "y"})
 
 
 def system_of(raw: bytes) -> _System:
-    """Key, handle and revision of a stored document."""
+    """Return key, handle and revision of a stored document."""
     try:
         return _SYSTEM.decode(raw)
     except msgspec.DecodeError:  # a lone surrogate, which data from before 3.11 may have
@@ -36,7 +36,7 @@ def system_of(raw: bytes) -> _System:
 
 
 def document_outcome(operation: Operation, raw: bytes) -> Outcome:
-    """200 with the document as it is stored, or 304, or 412 as If-None-Match and If-Match ask."""
+    """Return 200 with the document as it is stored, or 304 or 412 by If-None-Match and If-Match."""
     wanted, unwanted = operation.headers.get("if-match"), operation.headers.get("if-none-match")
     system = system_of(raw)
     etag = ((b"etag", b'"' + system.rev.encode() + b'"'),)
@@ -69,7 +69,7 @@ def header_revision(header: str) -> int:
 
 
 def wanted_items(body: bytes) -> list[Any]:
-    """The array of a read of many documents. Raises ArangoError 600 where it is no JSON, 10 where it is no array."""
+    """Return the array of a read of many documents. Raise ArangoError 600 if it is not JSON, 10 if not an array."""
     items = json_values.parse(body)
     if not isinstance(items, list):
         raise ArangoError(10, "expecting an array of documents or keys")
@@ -77,13 +77,13 @@ def wanted_items(body: bytes) -> list[Any]:
 
 
 def wanted_keys(items: Sequence[Any]) -> list[str]:
-    """The keys that they mean, each once, those that PostgreSQL can be asked for."""
+    """Return the valid keys among them, each once."""
     found = {key: None for item in items if (key := key_of(item)) is not None and valid_key(key)}
     return list(found)
 
 
 def many_outcome(operation: Operation, items: Sequence[Any], found: Mapping[str, bytes]) -> Outcome:
-    """200 with one element an item: the document, or an error in its place; x-arango-error-codes counts the errors."""
+    """Return 200 with an element for each item, a document or an error; x-arango-error-codes counts the errors."""
     check = operation.params.get("ignoreRevs", "true").lower() not in _TRUE
     parts: list[bytes] = []
     errors: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""Which table holds a collection's documents: cached, looked up again on a miss."""
+"""The table of each collection: cached, looked up on a miss."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Relation:
 
 class Catalog:
     """Collections that the control plane knows. A table never moves while its collection has its name, so that an entry
-    holds until the table is dropped: then its statements fail, and `clear` makes room for a new look.
+    is valid until the table is dropped: then its statements fail, and `clear` forgets it.
     """
 
     def __init__(self, database: Database) -> None:
@@ -33,12 +33,12 @@ class Catalog:
         self._known: dict[str, Relation] = {}
 
     async def find(self, collection: str) -> Relation:
-        """The table of `database/name`. Raises ArangoError 1203 where the control plane knows none, DatabaseError."""
+        """Return the table of `database/name`. Raise ArangoError 1203 if it is not registered, DatabaseError."""
         known = self._known.get(collection)
         if known is not None:
             return known
         row = None
-        if escape_text(collection) == collection:  # else PostgreSQL's text cannot hold it
+        if escape_text(collection) == collection:  # else PostgreSQL's text type cannot hold it
             row = await self._database.fetchrow(sql.collections.FIND, collection)
         if row is None:
             raise ArangoError(1203, f"collection or view not found: {collection.partition('/')[2]}")
@@ -47,5 +47,5 @@ class Catalog:
         return found
 
     def clear(self) -> None:
-        """Every collection is looked up again."""
+        """Forget every table, so that it is looked up again."""
         self._known.clear()

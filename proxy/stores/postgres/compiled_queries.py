@@ -1,7 +1,7 @@
 """Compiled queries on PostgreSQL: one statement, the fence within it, rows as they were stored.
 
-What compiles is no promise: a statement may find data that SQL does not treat exactly, and refuses it (SQLSTATE 22…).
-Whoever runs one then evaluates.
+A compiled query may still fail: a statement refuses data that SQL does not treat exactly (SQLSTATE 22…). The caller
+then evaluates the query.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ Rows = list[Sequence[Any]]
 
 
 def inexact(error: StatementError) -> bool:
-    """Whether a statement refused its data, or says something else in SQL: the query is to be evaluated."""
+    """Return True if a statement refused its data, or means something else in SQL: evaluate the query instead."""
     return error.sqlstate[:2] == _INEXACT or error.sqlstate == _GROUPED
 
 
 async def has_icu(database: Database) -> bool:
-    """Whether strings can be put into ArangoDB's order here. Raises DatabaseError.
+    """Return True if this PostgreSQL can sort strings in ArangoDB's order. Raise DatabaseError.
 
-    The one place that says so: the proxy, its workers and the commands ask it. A server without ICU may well list a
+    The proxy, its workers and the commands all ask here. A server without ICU may well list a
     collation of its kind; what counts is whether the migration could make the one of ArangoDB's order.
     """
     return await database.fetchval(sql.store.HAS_ICU)
@@ -54,10 +54,10 @@ class TooLarge(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """Rows of a statement for comparison, and what makes a result of them.
+    """Rows of a statement for comparison, and what turns them into a result.
 
-    collect: whether each is a group of its own. offset, count: of the LIMIT, where rows have their number and their run
-    as the last two columns; else offset is None.
+    collect: each row is a separate group. offset, count: of the LIMIT, if rows have their number and their run as the
+    last two columns; else offset is None.
     """
 
     finish: Finish
@@ -74,7 +74,7 @@ class Unfinished:
         return sum(map(size_of, self.rows))
 
     def result(self) -> Result:
-        """Raises ArangoError, and DatabaseRefused where the data is outside what SQL does exactly."""
+        """Raise ArangoError, and StatementError if SQL does not treat the data exactly."""
         run = self.finish.start(self.binds, self.options)
         groups: tuple[int, ...] | None = None
         cut = None
@@ -94,14 +94,14 @@ class Unfinished:
 
 
 async def table_of(database: Database, found: Relation) -> Table:
-    """What the compiler is told of a table: its indexes, and whether it is small."""
+    """Return what the compiler needs of a table: its indexes, and whether it is small."""
     indexed = await database.fetchval(sql.store.INDEXED, found.relation)
     small = await database.fetchval(sql.store.SMALL, found.relation)
     return Table(found.relation, found.edge, frozenset(indexed), small)
 
 
 class Statements:
-    """Compiles queries and runs what they compile to; knows whether PostgreSQL has ICU."""
+    """Compiles queries and runs their statements."""
 
     def __init__(self, database: Database, catalog: Catalog, limits: QueryLimits) -> None:
         self._database = database
@@ -113,14 +113,14 @@ class Statements:
     async def plan(
         self, database: str, query: Query, binds: dict[str, Any], analysis: Analysis
     ) -> Compiled | NotCompiled:
-        """The statement of a query over the collections that its text tells. Raises ArangoError 1203, DatabaseError."""
+        """Return the statement of a query over the collections in its text. Raise ArangoError 1203, DatabaseError."""
         plan = compile_query(query, binds, await self.tables(database, analysis))
         if isinstance(plan, Compiled) and not plan.collections:
             return NotCompiled("reads no collection")
         return plan
 
     async def tables(self, database: str, analysis: Analysis) -> Tables:
-        """All that the compiler is told beside the query. Raises ArangoError 1203, DatabaseError."""
+        """Return all that the compiler needs beside the query. Raise ArangoError 1203, DatabaseError."""
         tables = {}
         for name in sorted(analysis.reads):
             try:
@@ -135,24 +135,24 @@ class Statements:
         return Tables(tables, self._icu)
 
     async def _table(self, found: Relation) -> Table:
-        """What the compiler is told of a table; looked up again after a minute."""
+        """Return what the compiler needs of a table; looked up again after a minute."""
         known, now = self._tables.get(found.relation), time.monotonic()
         if known is None or known[0] < now:
             known = self._tables[found.relation] = (now + _LOOKED_UP_FOR, await table_of(self._database, found))
         return known[1]
 
     async def rows(self, plan: Compiled, run: Run, generation: int | None) -> list[bytes]:
-        """The result as JSON, row by row. Raises FenceBroken, Unsupported (too large), ArangoError, DatabaseError."""
+        """Return the result as JSON rows. Raise ReadFenceError, Unsupported (too large), ArangoError, DatabaseError."""
         return await in_pieces(run.encoded, await self._fetch(plan.sql, plan.parameters, generation, plan.most))
 
     async def result(self, plan: Compiled, binds: dict[str, Any], options: Options) -> Result:
-        """The result with what its order and its limits leave open, for comparison: no fence. Raises as `rows`."""
+        """Return the result with what its order and limits leave open, for comparison: no fence. Raise as `rows`."""
         return (await self.unfinished(plan, binds, options)).result()
 
     async def unfinished(
         self, plan: Compiled, binds: dict[str, Any], options: Options, most: int | None = None
     ) -> Unfinished:
-        """The same, of which only the statement has been run. most: raises TooLarge beyond so many bytes of rows."""
+        """Run the statement of such a result only. most: raise TooLarge if its rows have more bytes."""
         compared = plan.compared
         if compared is None:
             rows, count = await self._compared(plan.sql, plan.parameters, plan.most, most), None
@@ -163,7 +163,7 @@ class Statements:
         )
 
     async def _compared(self, query: str, parameters: tuple[object, ...], number: int | None, most: int | None) -> Rows:
-        """Rows, not more than a comparison may hold."""
+        """Return rows, at most as many as a comparison may hold."""
         rows = await self._fetch(query, parameters, None, number, most)
         if len(rows) > self._limits.rows:
             raise Unsupported("result too large to be compared")
@@ -177,7 +177,7 @@ class Statements:
         most: int | None,
         size: int | None = None,
     ) -> Rows:
-        """The rows of a statement under the fence. size: raises TooLarge beyond so many bytes."""
+        """Return the rows of a statement under the fence. size: raise TooLarge if they have more bytes."""
         statement = fenced(query, len(parameters))
         found: Rows = []
         if most is not None and most <= AT_ONCE:
@@ -206,7 +206,7 @@ class Statements:
 
 
 async def in_pieces(encode: Callable[[Rows], list[bytes]], rows: Rows) -> list[bytes]:
-    """What `encode` gives of all rows: of a few bytes at a time, between which the event loop has its turn."""
+    """Return what `encode` gives of all rows, piece by piece: the event loop runs between two pieces."""
     found: list[bytes] = []
     piece: Rows = []
     size = 0
@@ -221,7 +221,7 @@ async def in_pieces(encode: Callable[[Rows], list[bytes]], rows: Rows) -> list[b
 
 
 def size_of(cells: Sequence[Any]) -> int:
-    """Bytes of a row, nearly."""
+    """Return the size of a row in bytes, nearly."""
     return 64 + sum([len(cell) for cell in cells if cell.__class__ is str])
 
 
@@ -236,7 +236,7 @@ def _take(cells: tuple[Any, ...], found: Rows) -> int:
 
 
 def _cut(placed: list[tuple[int, int, Any]], through: list[tuple[int, int, Any]]) -> Any:
-    """The whole first and last run where LIMIT cuts them; see `requests.Result`."""
+    """Return the whole first and last run if LIMIT cuts them; see `requests.Result`."""
     if not through or len(placed) == len(through):
         return None
     first, last = through[0][1], through[-1][1]

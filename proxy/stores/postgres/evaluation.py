@@ -1,12 +1,12 @@
 """AQL on the target, evaluated: a query over documents that its fetches read from PostgreSQL.
 
 All fetches of one query see one snapshot (a read-only transaction, REPEATABLE READ), as in ArangoDB. The first of them
-tests the fence, and it alone: the answer is that of the snapshot, and the fence held when the snapshot was taken, so
-whatever had been acknowledged by then is in it. To test it again would compare the leases of that old snapshot with a
-clock that goes on, and refuse every query that runs for longer than a lease, without telling anything new. A query that
-names collections and fetches nothing has the fence tested by a statement of its own.
+tests the fence, and only the first: the answer is that of the snapshot, and the fence held when the snapshot was taken,
+so that every acknowledged write of before is in it. Another test would compare the leases of that old snapshot with the
+present clock, and refuse every query that runs for longer than a lease, without any benefit. For a query that names
+collections and fetches nothing, a separate statement tests the fence.
 
-How long an evaluation takes nobody knows before: `apart` has it run in a worker process.
+The duration of an evaluation cannot be predicted: `worker_queries` runs it in a worker process.
 """
 
 from __future__ import annotations
@@ -51,24 +51,24 @@ class Evaluation:
         self._limits = limits
 
     async def torn(self, database: str, request: CursorRequest) -> bool:
-        """Whether equal sort keys leave the result open (`Result.torn`). Raises as `run`."""
+        """Return True if equal sort keys leave the result open (`Result.torn`). Raise as `run`."""
         if not sorts_inside(parsed(request.query)):
             return False
         return (await self.run(database, request, None, ties=True)).torn
 
     async def run(self, database: str, request: CursorRequest, generation: int | None, *, ties: bool = False) -> Result:
-        """The result, evaluated. generation: the fence's, None for none. ties: see `Options.ties`.
+        """Evaluate a query. generation: the fence's, None for no fence. ties: see `Options.ties`.
 
-        Raises ArangoError as ArangoDB would answer it, Unsupported (a modification, a feature, over the limits here),
-        FenceBroken (also where it names no collection at all), DatabaseError. A query reads what its text names, or
-        its extent, and nothing else: beyond that FenceBroken, without a fence Unsupported.
+        Raise ArangoError as ArangoDB would answer it, Unsupported (a modification, a feature, over the limits here),
+        ReadFenceError (also if it names no collection), DatabaseError. A query reads what its text names, or its
+        extent, and nothing else: for more ReadFenceError, without a fence Unsupported.
         """
         options = replace(options_of(database, request), ties=ties)
         query = parsed(request.query)
         analysis = analyse(query, request.bind_vars)
         if analysis.modifies or analysis.unsupported:
             raise Unsupported(", ".join(analysis.unsupported) or "AQL modification on PostgreSQL")
-        absent = set()  # what DOCUMENT alone names need not be there
+        absent = set()  # what DOCUMENT alone names need not exist
         for name in sorted(analysis.reads):
             try:
                 await self._catalog.find(f"{database}/{name}")
@@ -118,7 +118,7 @@ class Evaluation:
         return step
 
     async def _test(self, known: frozenset[str], generation: int) -> None:
-        """The fence of a query that fetched nothing (WITH alone, DOCUMENT of no id). Raises FenceBroken."""
+        """Test the fence for a query that fetched nothing (WITH alone, DOCUMENT of no id). Raise ReadFenceError."""
         if not known or not await self._database.fetchval(sql.store.HOLDS, generation):
             raise ReadFenceError
 
@@ -175,7 +175,7 @@ def _step(running: Running, documents: list[dict[str, Any]] | int | None) -> Fet
 
 
 def _present(running: Running, step: Fetch | Write | Result, absent: AbstractSet[str]) -> Fetch | Write | Result:
-    """The next step that asks for a collection that is there; the evaluator is told of those that are not."""
+    """Return the next step that asks for an existing collection; for others the evaluator gets ArangoDB's error."""
     while isinstance(step, Fetch) and step.collection in absent:
         try:
             step = running.throw(ArangoError(1203, f"collection or view not found: {step.collection}"))
@@ -185,7 +185,7 @@ def _present(running: Running, step: Fetch | Write | Result, absent: AbstractSet
 
 
 def options_of(database: str, request: CursorRequest) -> Options:
-    """How a request wants its query run, within the limits that there are here."""
+    """Return the options of a request, within our own limits."""
     return Options(
         full_count=request.full_count,
         fail_on_warning=request.fail_on_warning,
@@ -197,11 +197,11 @@ def options_of(database: str, request: CursorRequest) -> Options:
 
 
 def warnings_of(found: Iterable[QueryWarning]) -> list[dict[str, Any]]:
-    """`extra.warnings` as ArangoDB prints it."""
+    """Return `extra.warnings` as ArangoDB prints it."""
     return [{"code": warning.code, "message": warning.message} for warning in found]
 
 
 def encoded(result: Result, seconds: float) -> tuple[list[bytes], bytes]:
-    """(rows, extra) as ArangoDB prints them. seconds: how long the query took."""
+    """Return (rows, extra) as ArangoDB prints them. seconds: the duration of the query."""
     extra = {"warnings": warnings_of(result.warnings), "stats": result.stats.as_json(result.full_count, seconds)}
     return [json_values.dump(row) for row in result.rows], json_values.dump(extra)

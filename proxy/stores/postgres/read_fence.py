@@ -1,4 +1,4 @@
-"""What stops a query on the target: a fence that does not hold, and the limits of what one may fetch."""
+"""The fence around a query on PostgreSQL, and the limits of what one may fetch."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def fenced_count(query: str, parameters: int) -> Single[sql.store.HeldNumberRow]
 
 
 class ReadFenceError(Exception):
-    """A statement's fence did not hold: the target may not answer."""
+    """A statement's fence did not hold: PostgreSQL may not answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueryLimits:
-    """What one query may fetch. Above: Unsupported, and the origin answers (or the comparison is not made)."""
+    """What one query may fetch. Beyond: Unsupported, and ArangoDB answers (or no comparison is made)."""
 
     rows: int = 20_000
     bytes: int = 48 << 20

@@ -18,9 +18,9 @@ _OUTSIDE_DOC = frozenset({"_key", "_id", "_rev"})
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """statement: one of `sql.store`; value: its third parameter, None where it has none.
+    """statement: one of `sql.store`; value: its third parameter, None if it has none.
 
-    Where no document can pass, the scan is one of no keys: it still tests the fence.
+    If no document can pass, the scan is one of no keys: it still tests the fence.
     """
 
     statement: Statement[sql.store.HeldRow]
@@ -33,7 +33,7 @@ def scan_of(
     keys: Sequence[str] | None,
     among: tuple[tuple[str, ...], Sequence[str]] | None = None,
 ) -> Scan:
-    """The narrowest scan: by key where keys are known, else by containment of the equalities that jsonb can tell.
+    """Return the narrowest scan: by key if keys are known, else by containment of the equalities that jsonb can test.
 
     An equality with null is left to the evaluator (a missing attribute is null too), and so are lists and objects
     (`{}` equals `{a: null}` in AQL). Strings are escaped as they are in `doc`; numbers are printed as ArangoDB does.

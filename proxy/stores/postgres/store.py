@@ -59,24 +59,26 @@ class PostgresStore:
         return "postgresql"
 
     def owns_cursor(self, operation: Operation) -> bool:
-        """Whether it goes on with a cursor that was opened here: then no other store knows of it."""
+        """Return True if it continues a cursor that was opened here: no other store has it."""
         return self._cursors.owns(operation)
 
     async def close(self) -> None:
-        """Ends the cursors that are open here."""
+        """End the cursors that are open here."""
         await self._cursors.close()
 
     async def execute(self, operation: Operation) -> Outcome:
-        """The answer, with no fence. Raises ArangoError for what ArangoDB would answer as an error (but a document that
-        is not found, or not modified, is an Outcome), Unsupported by the endpoint's name, DatabaseError.
+        """Return the answer, without a fence.
+
+        Raise ArangoError for what ArangoDB would answer as an error (but a document that is not found, or not modified,
+        is an Outcome), Unsupported by the endpoint's name, DatabaseError.
         """
         return await self._execute(operation, None)
 
     async def fenced(self, operation: Operation, generation: int) -> Outcome | None:
-        """The same read where the fence holds for that generation; None where the origin must answer.
+        """Return the answer if the fence holds for that generation; None if ArangoDB must answer.
 
-        mirror-protocol, "Flip", 5. A count is the origin's to answer as well: its answer holds properties of the
-        collection that the target does not know. Raises as `execute`.
+        mirror-protocol, "Flip", 5. ArangoDB answers a count as well: its answer holds properties of the collection
+        that PostgreSQL does not have. Raise as `execute`.
         """
         handler = _HANDLERS.get(operation.endpoint.name)
         if handler is not None and not handler.fenced:
@@ -87,14 +89,14 @@ class PostgresStore:
             return None
 
     async def documents(self, collection: str, keys: Sequence[str]) -> dict[str, bytes]:
-        """Documents of `database/name` by key, as they are printed; no fence. Raises ArangoError, DatabaseError."""
+        """Return documents of `database/name` by key, as printed; no fence. Raise ArangoError, DatabaseError."""
         relation = await self._catalog.find(collection)
         wanted = list({key for key in keys if valid_key(key)})
         rows = await self._database.fetch(sql.store.READ_MANY.on(relation.relation), wanted, None)
         return {row.key: row.raw.encode() for row in rows if row.key is not None and row.raw is not None}
 
     def analysis(self, operation: Operation) -> Analysis:
-        """What a `cursor.create` or a simple read reads and leaves open. Raises ArangoError where it is no query."""
+        """Return what a `cursor.create` or a simple read reads and leaves open. Raise ArangoError if it is no query."""
         request = request_of(_query_of(operation).body, operation.extent)
         return analyse(parsed(request.query), request.bind_vars)
 
@@ -119,7 +121,7 @@ class PostgresStore:
             return await self._queries.unfinished(operation.database, request)
 
     async def torn(self, operation: Operation) -> bool:
-        """Whether equal keys of a SORT that is not the last leave a query's result open. Raises as `query`."""
+        """Return True if equal keys of a SORT that is not the last leave the result open. Raise as `query`."""
         request = request_of(_query_of(operation).body, operation.extent)
         return await self._queries.evaluation.torn(operation.database, request)
 
@@ -173,7 +175,7 @@ class PostgresStore:
     async def _edges(self, operation: Operation, generation: int | None) -> Outcome:
         relation, wanted = await self._relation(operation), simple.wanted_edges(operation)
         if not relation.edge:
-            self._catalog.clear()  # whether it holds edges is learned late where its first write did not tell
+            self._catalog.clear()  # that it holds edges may be learned after its first write
             relation = await self._relation(operation)
             if not relation.edge:
                 raise ArangoError(1218, "invalid collection type")
@@ -191,7 +193,7 @@ class PostgresStore:
         key = key if valid_key(key) else ""
         try:
             definitions = await self._catalog.find(f"{operation.database}/{graphs.DEFINITIONS}")
-        except ArangoError:  # not mirrored: the document can be compared, whether the graph has it only ArangoDB knows
+        except ArangoError:  # not mirrored: the document can be compared; only ArangoDB knows whether the graph has it
             if generation is not None:
                 raise ReadFenceError from None
             rows = await self._database.fetch(sql.store.READ_MANY.on(relation.relation), [key], None)
@@ -268,7 +270,7 @@ class PostgresStore:
         return await self._cursors.delete(operation)
 
     async def _asked(self, operation: Operation, generation: int | None) -> tuple[CursorRequest, Answer]:
-        """What a `cursor.create` asks for, and the answer: from here where it is light."""
+        """Return the request of a `cursor.create`, and its answer: from this process if it is light."""
         if self.apart is None:
             request = _served(request_of(operation.body, operation.extent))
             return request, await self._queries.answer(operation.database, request, generation)
@@ -288,7 +290,7 @@ class PostgresStore:
 
 
 def _served(request: CursorRequest) -> CursorRequest:
-    """Raises Unsupported for a query whose profile is wanted: it is ArangoDB's own plan that is asked for."""
+    """Raise Unsupported for a query with a profile: that is ArangoDB's own plan."""
     if request.profile:
         raise Unsupported("the profile of a query")
     return request
@@ -299,7 +301,7 @@ def _query_of(operation: Operation) -> Operation:
 
 
 def _held(rows: Sequence[sql.store.HeldRow | sql.store.HeldKeyRow]) -> list[bytes]:
-    """The documents of a fenced statement. Raises FenceBroken."""
+    """Return the documents of a fenced statement. Raise ReadFenceError."""
     if not rows or not rows[0].holds:
         raise ReadFenceError
     return [row.raw.encode() for row in rows if row.raw is not None]

@@ -1,4 +1,4 @@
-"""Results that are read from PostgreSQL as they are asked for, so that results of any size take bounded memory.
+"""Results that are read from PostgreSQL on demand, so that results of any size take bounded memory.
 
 A stream holds one connection, with a server-side cursor in a read-only transaction, until its last row was taken or it
 is closed: all its rows are of one snapshot, as a cursor's are in ArangoDB. So the number of streams is bounded.
@@ -23,23 +23,29 @@ Encode = Callable[[Sequence[Sequence[Any]]], list[bytes]]
 
 
 class Stream:
-    """The rows of one statement, printed. `total`: how many there are, `full`: how many without its LIMIT; where that
-    was asked for."""
+    """The rows of one statement, printed. total, full: their number with and without LIMIT; None if not requested."""
 
     def __init__(
-        self, stack: contextlib.AsyncExitStack, rows: AsyncGenerator[tuple[Any, ...], None], encode: Encode
+        self,
+        stack: contextlib.AsyncExitStack,
+        first: tuple[Any, ...],
+        rows: AsyncGenerator[tuple[Any, ...], None],
+        encode: Encode,
+        *,
+        total: int | None,
+        full: int | None,
     ) -> None:
+        """first: the row that was read to test the fence; rows: those after it."""
         self._stack = stack
+        self._next: tuple[Any, ...] | None = first
         self._rows = rows
         self._encode = encode
-        self._next: tuple[Any, ...] | None = None  # read to see whether the fence holds
-        self.total: int | None = None
-        self.full: int | None = None
+        self.total = total
+        self.full = full
         self.ended = False
 
     async def take(self, number: int, most: int = _PIECE) -> list[bytes]:
-        """Up to `number` rows; fewer only at the end, or where they are more than about `most` bytes. Raises
-        DatabaseError."""
+        """Return up to `number` rows, fewer at the end or if they exceed about `most` bytes. Raise DatabaseError."""
         found: list[bytes] = []
         size = 0
         while len(found) < number and size < most and not self.ended:
@@ -61,14 +67,14 @@ class Stream:
         return found
 
     async def close(self) -> None:
-        """Gives the connection back; may be called twice."""
+        """Give the connection back; may be called twice."""
         self.ended = True
         await self._rows.aclose()
         await self._stack.aclose()
 
 
 class Streams:
-    """Opens streams, at most `most` at a time."""
+    """Opens streams, at most `most` concurrently."""
 
     def __init__(self, database: Database, *, most: int = MOST) -> None:
         self._database = database
@@ -85,10 +91,10 @@ class Streams:
         total: bool = False,
         whole: tuple[str, Sequence[object]] | None = None,
     ) -> Stream:
-        """A statement's rows. total: count them first, in the same snapshot; whole: a statement with its parameters
-        whose rows are counted, too.
+        """Return a stream of a statement's rows. total: count them first, in the same snapshot; whole: a statement with
+        its parameters whose rows are counted, too.
 
-        Raises FenceBroken, Unsupported where too many are open, DatabaseError.
+        Raise ReadFenceError, Unsupported if too many are open, DatabaseError.
         """
         if self._open >= self._most:
             raise Unsupported("too many results are being read from PostgreSQL")
@@ -109,10 +115,7 @@ class Streams:
             if first is None or not first[0]:
                 await rows.aclose()
                 raise ReadFenceError
-            stream = Stream(stack.pop_all(), rows, encode)
-            stream._next = first
-            stream.total, stream.full = number, full
-            return stream
+            return Stream(stack.pop_all(), first, rows, encode, total=number, full=full)
         raise AssertionError  # the stack lets every exception through
 
     def _closed(self) -> None:
@@ -120,7 +123,7 @@ class Streams:
 
 
 async def _number(session: Session, query: str, parameters: Sequence[object], generation: int | None) -> int:
-    """How many rows a statement gives, under the fence."""
+    """Return the number of rows of a statement, under the fence."""
     row = await session.fetchval(fenced_count(query, len(parameters)), *parameters, generation)
     if row.number is None:
         raise ReadFenceError

@@ -18,7 +18,9 @@ def test_migrations_are_numbered_from_one() -> None:
 
 
 @pytest.mark.parametrize("topic", TOPICS)
-def test_every_statement_has_a_name_and_a_text(topic: str) -> None:
+def test_every_statement_has_a_name_a_description_and_a_text(topic: str) -> None:
     found = queries(topic)
     assert found
-    assert all(found.values())
+    assert [
+        name for name, text in found.items() if not text.startswith("-- ") or text.splitlines()[-1].startswith("--")
+    ] == []
