@@ -20,7 +20,7 @@ MEANINGS: Final = {
     "unsettled_share": "highest share of comparisons that may stay unsettled",
     "slowdown": "highest ratio of PostgreSQL's p99 to ArangoDB's, for each shape",
     "min_p99_seconds": "a p99 of PostgreSQL up to this many seconds passes, whatever ArangoDB's is",
-    "bypass_lag_seconds": "highest lag of the bypass watch, in seconds",
+    "bypass_lag_seconds": "highest lag of the out-of-band watch, in seconds",
 }
 _WHOLE: Final = frozenset({"comparisons", "shape_comparisons"})  # counts: at least one, without a fraction
 
