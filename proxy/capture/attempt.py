@@ -17,6 +17,7 @@ outside of the transaction (`apart`), every intent is there twice: one ends with
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, NamedTuple, Protocol, Self
@@ -80,9 +81,9 @@ class Attempt:
         self,
         context: Context,
         collections: tuple[str, ...],
-        *,
         undo: Undo,
         buffer: Buffer | None,
+        *,
         apart: bool,
         counted: bool,
     ) -> None:
@@ -90,11 +91,14 @@ class Attempt:
         self._undo = undo
         self._buffer = buffer
         self._apart = apart
-        self._ticket = Ticket(collections, context.generation, _never, self._left) if counted else None
         self._sent = False
         self._open: dict[Intent, None] = {}  # without a conclusion
         self._outside: list[Intent] = []  # those of `apart` that end with the answer
         self.intents: list[Intent] = []
+        self._ticket: Ticket | None = None
+        if counted:  # by a function of the list and not of the attempt: a cycle would be left to the garbage collector
+            left = functools.partial(_left, context.mirror, self.intents)
+            self._ticket = Ticket(collections, context.generation, _never, left)
 
     async def __aenter__(self) -> Self:
         if self._ticket is not None:
@@ -119,7 +123,10 @@ class Attempt:
         """Record the intent of a write of documents, see `Mirror.intend`. Raises ArangoError if it must not be sent."""
         if self._apart:
             self._recorded(self._context.mirror.intend(collection, keys, revised=revised), outside=True)
-        return self._recorded(self._context.mirror.intend(collection, keys, revised=revised, trace=trace))
+        intent = self._context.mirror.intend(collection, keys, revised=revised, trace=trace)
+        self.intents.append(intent)
+        self._open[intent] = None
+        return intent
 
     def intend_change(self, write: CollectionChange | VertexRemoval | OpaqueWrite) -> Intent:
         """Record the intent of a write of unknown extent, see `Mirror.intend_change`. Raises as `intend`."""
@@ -145,25 +152,23 @@ class Attempt:
 
     async def forward(self, request: Request) -> tuple[Response, bytes]:
         """Send the request; return the answer and its whole body. Raises UpstreamError."""
-        response = await self._send(request)
-        response.body = body = await collect(response.body)
-        failpoints.reach("after-forward")
+        response = await self.forward_streamed(request)
+        body = response.body
+        if not isinstance(body, bytes):
+            response.body = body = await collect(body)
         return response, body
 
     async def forward_streamed(self, request: Request) -> Response:
         """Send the request; return the answer, its body perhaps a stream. Raises UpstreamError."""
-        response = await self._send(request)
-        failpoints.reach("after-forward")
-        return response
-
-    async def _send(self, request: Request) -> Response:
         failpoints.reach("after-intend")
         self._sent = True
         try:
-            return await self._context.origin.request(request)
+            response = await self._context.origin.request(request)
         except UpstreamUnavailable:
             self._sent = False
             raise
+        failpoints.reach("after-forward")
+        return response
 
     # ---- afterwards
 
@@ -175,10 +180,13 @@ class Attempt:
         keep_flips: an error, after which there is nearly always nothing to find: only what is found changes anything.
         """
         ending = tuple(self._open) if intents is None else intents
-        if isinstance(outcome, Written) and self._buffer is None:
+        if type(outcome) is Written and self._buffer is None:
             for intent in ending:
-                await self._context.mirror.captured_in_turns(intent, outcome.changes)
-                self._open.pop(intent, None)
+                if len(outcome.changes) == 1:
+                    self._context.mirror.captured(intent, outcome.changes)
+                else:
+                    await self._context.mirror.captured_in_turns(intent, outcome.changes)
+                del self._open[intent]
             return
         try:
             if not keep_flips and not isinstance(outcome, NothingWritten):
@@ -253,10 +261,10 @@ class Attempt:
             self._end(intent, UNKNOWN)
         await self._take_back(cancelled=error is not None and not isinstance(error, Exception))
 
-    def _left(self) -> list[str]:
-        """The collections of its open intents, one for each."""
-        mirror = self._context.mirror
-        return [intent.collection for intent in self.intents if mirror.is_open(intent)]
+
+def _left(mirror: Mirror, intents: Sequence[Intent]) -> list[str]:
+    """Return the collections of those that are open, one for each."""
+    return [intent.collection for intent in intents if mirror.is_open(intent)]
 
 
 def _never() -> bool:

@@ -120,7 +120,7 @@ class WriteContext:
         counted: bool = True,
     ) -> Attempt:
         """Return the scope of a write that may touch these collections; see `capture.attempt` for all parameters."""
-        return Attempt(self, collections, undo=undo, buffer=buffer, apart=apart, counted=counted)
+        return Attempt(self, collections, undo, buffer, apart=apart, counted=counted)
 
     async def applied(self, intents: Sequence[Intent]) -> None:
         """For flipped collections, wait until PostgreSQL has what these intents stand for, or is not read (I7)."""

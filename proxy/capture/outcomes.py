@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from proxy.capture.refusals import wrote_nothing
 from proxy.model.operations import Change, Operation
 from proxy.model.parsed_answer import ParsedAnswer
@@ -16,8 +18,7 @@ class NothingWritten:
     """ArangoDB refused the request, or it changed nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(msgspec.Struct, frozen=True):  # made for nearly every write
     """These versions were written, and nothing else: they go to PostgreSQL as they are."""
 
     changes: Sequence[Change]

@@ -49,7 +49,7 @@ MUTANTS = (
         "a stop of the machine goes unnoticed",
         "proxy/journal/recovery.py",
         "        marks += [(name, _MACHINE) for name in dirty()]\n",
-        "",
+        "        pass\n",
         "tests/unit/journal/test_journal_damage.py::test_a_stop_of_the_machine_names_what_was_written_since_the_last_sync_point",
     ),
     Mutant(

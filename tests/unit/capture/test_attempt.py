@@ -71,8 +71,11 @@ class World:
         if keys:
             self.learnt.append((intent.seq, tuple(keys)))
 
-    async def captured_in_turns(self, intent: Intent, changes: Sequence[Change]) -> None:
+    def captured(self, intent: Intent, changes: Sequence[Change]) -> None:
         self.ends.append((intent.seq, "captured"))
+
+    async def captured_in_turns(self, intent: Intent, changes: Sequence[Change]) -> None:
+        self.ends.append((intent.seq, "captured in turns"))
 
     def __getattr__(self, how: str) -> Callable[[Intent], None]:
         if how not in ("close_intent", "lost", "reread", "mark"):
@@ -119,13 +122,14 @@ async def test_each_outcome_ends_every_intent_and_flips_go_before_anything_that_
     assert not world.flight.captured
 
 
-async def test_versions_go_to_postgresql_from_the_answer() -> None:
+@pytest.mark.parametrize(("number", "how"), [(1, "captured"), (2, "captured in turns")])
+async def test_versions_go_to_postgresql_from_the_answer(number: int, how: str) -> None:
     world = World()
     async with world.attempt(undo=Undo()) as attempt:
         attempt.intend(BOOKS, ("k",))
         await attempt.forward(REQUEST)
-        await attempt.conclude(Written((CHANGE,)))
-    assert world.ends == [(1, "captured")]
+        await attempt.conclude(Written((CHANGE,) * number))
+    assert world.ends == [(1, how)]
 
 
 def fails(error: BaseException) -> Callable[[], bytes]:
