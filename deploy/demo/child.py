@@ -63,13 +63,13 @@ class Child:
             start_new_session=True,  # Ctrl-C at the terminal goes to this process, which stops its children in order
         )
         assert supervisor.stdout is not None
-        told = supervisor.stdout.readline()
+        line = supervisor.stdout.readline()
         supervisor.stdout.close()
         self._supervisor = supervisor
-        if not told:
+        if not line:
             self._reap()
             raise ConfigurationError(f"{self.name} could not be started: {self.command[0]}\n{self.tail()}")
-        self.pid = int(told)
+        self.pid = int(line)
         return self
 
     def stop(self, with_signal: signal.Signals | None = None) -> None:

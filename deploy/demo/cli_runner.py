@@ -53,21 +53,21 @@ class Verbs:
             text=True,
             check=False,
         )
-        told = Done(done.returncode, done.stdout, time.monotonic() - began)
+        ended = Done(done.returncode, done.stdout, time.monotonic() - began)
         if show:
-            self._print(told, most)
+            self._print(ended, most)
         if expect is not None:
-            self._judge(arguments, told, expect)
-        return told
+            self._judge(arguments, ended, expect)
+        return ended
 
     def watch(self, *arguments: str, expect: int = 0) -> Done:
         """Run a command on the terminal itself, so that its progress bars move; nothing is captured."""
         self._announce(arguments)
         began = time.monotonic()
         done = subprocess.run(crossfade(*arguments), env=self._environment(), stdin=subprocess.DEVNULL, check=False)
-        told = Done(done.returncode, "", time.monotonic() - began)
-        self._judge(arguments, told, expect)
-        return told
+        ended = Done(done.returncode, "", time.monotonic() - began)
+        self._judge(arguments, ended, expect)
+        return ended
 
     def json(self, *arguments: str, expect: int | None = 0) -> Any:
         """Run a command with `--json`, silently, and return its output. expect: None accepts any exit code."""

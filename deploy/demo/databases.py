@@ -41,7 +41,7 @@ class Databases:
         return self.ask(load)
 
     def ask(self, question: Callable[[db_checks.Target], Awaitable[_T]]) -> _T:
-        """Ask PostgreSQL a question over a connection of its own."""
+        """Ask PostgreSQL a question over a new connection."""
 
         async def answer() -> _T:
             async with db_checks.Target.open(self._stack.dsn) as target:

@@ -213,32 +213,32 @@ def unescaped(value: Any) -> Any:
 
 def compare(collection: str, origin: Mapping[str, str], target: Mapping[str, Row]) -> Comparison:
     """Compare every document of both sides: what is served, what is queried, and the revision."""
-    told = Comparison(collection, documents=len(origin))
-    told.missing = sorted(origin.keys() - target.keys())
-    told.extra = sorted(target.keys() - origin.keys())
+    found = Comparison(collection, documents=len(origin))
+    found.missing = sorted(origin.keys() - target.keys())
+    found.extra = sorted(target.keys() - origin.keys())
     for key in origin.keys() & target.keys():
         row, text = target[key], origin[key]
         document = json.loads(text)
-        told.identical += row.raw == text
+        found.identical += row.raw == text
         queried = {name: value for name, value in document.items() if name not in _SYSTEM}
         if not (
             revision(document["_rev"]) == row.rev
             and (row.raw == text or same(json.loads(row.raw), document))
             and same(unescaped(json.loads(row.doc)), queried)
         ):
-            told.different.append(key)
-    told.different.sort()
-    return told
+            found.different.append(key)
+    found.different.sort()
+    return found
 
 
 async def compare_all(origin: Origin, dsn: str, collections: Sequence[tuple[str, str]]) -> list[Comparison]:
     """Return one comparison per collection, given as (database, name)."""
     async with Target.open(dsn) as target:
-        told = []
+        found = []
         for database, name in collections:
             documents = await asyncio.to_thread(origin.documents, database, name)
-            told.append(compare(f"{database}/{name}", documents, await target.documents(database, name)))
-        return told
+            found.append(compare(f"{database}/{name}", documents, await target.documents(database, name)))
+        return found
 
 
 async def mutants(origin: Origin, dsn: str, database: str, name: str) -> dict[str, bool]:
@@ -272,10 +272,10 @@ async def mutants(origin: Origin, dsn: str, database: str, name: str) -> dict[st
             await transaction.start()
             try:
                 await target.connection.execute(statement, one)
-                told = compare("", documents, await target.documents(database, name))
+                compared = compare("", documents, await target.documents(database, name))
             finally:
                 await transaction.rollback()
-            found[fault] = (told.missing, told.extra, told.different) == (
+            found[fault] = (compared.missing, compared.extra, compared.different) == (
                 expected.missing,
                 expected.extra,
                 expected.different,
@@ -289,9 +289,9 @@ def fetch_json(url: str, path: str) -> dict[str, Any]:
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
     try:
         connection.request("GET", path)
-        told: dict[str, Any] = json.loads(connection.getresponse().read())
+        found: dict[str, Any] = json.loads(connection.getresponse().read())
     except (OSError, http.client.HTTPException, json.JSONDecodeError) as error:
         raise DirectError(f"{url}{path} does not answer: {error}") from error
     finally:
         connection.close()
-    return told
+    return found

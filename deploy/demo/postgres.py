@@ -55,8 +55,8 @@ def wheel_binaries() -> Path:
 
 def _major(initdb: Path) -> int:
     """Return the major version: `initdb (PostgreSQL) 17.2 …` -> 17; 0 if unknown."""
-    told = subprocess.run([str(initdb), "--version"], capture_output=True, text=True, check=False).stdout
-    number = told.rpartition(") ")[2].partition(".")[0]
+    printed = subprocess.run([str(initdb), "--version"], capture_output=True, text=True, check=False).stdout
+    number = printed.rpartition(") ")[2].partition(".")[0]
     return int(number) if number.isdigit() else 0
 
 

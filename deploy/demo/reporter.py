@@ -1,4 +1,4 @@
-"""What the demo prints of its own: titles of steps, and what was found to be true."""
+"""What the demo prints beside the commands' output: titles of steps, and what was found to be true."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Scenario:
             ("Live traffic, straight to ArangoDB", self._direct),
             ("The proxy goes in front; nothing else changes", self._in_front),
             ("Mirror: every write into both databases; backfill, verify", self._mirror),
-            ("Shadow: reads are compared; somebody tampers with PostgreSQL", self._tamper),
+            ("Shadow: reads are compared; a value in PostgreSQL is tampered with", self._tamper),
             ("Shadow: enough comparisons", self._compare),
             ("Flip: 10 %, all, back, all again", self._flip),
             ("kill -9 of the proxy, in mid-traffic; and on", self._kill),
@@ -118,7 +118,7 @@ class Scenario:
         )
 
     def _victim(self) -> str:
-        """Return a parsed résumé that a profile names, so that no client writes it meanwhile."""
+        """Return a parsed résumé that a profile names, so that no client writes it."""
         resumes = self._harness.traffic.expected()[RESUMES]
         return next(key for key in self._harness.profiles.values() if resumes[key]["status"] == "parsed")
 
@@ -162,7 +162,7 @@ class Scenario:
         self._patience.until(self._operator.not_rejoined, "all of that is repaired")
         self._verbs.watch("verify", *NAMES)
         if self._operator.flipped():
-            self._reporter.good("its journal proves that nothing is missing: the flip stands")
+            self._reporter.good("its journal proves that nothing is missing: the flip is kept")
             self._measurements.share_until(lambda share: share > 0.5, "PostgreSQL serves the reads again")
         else:
             self._reporter.good("it took reads back to ArangoDB by itself, to be safe")

@@ -254,9 +254,9 @@ def answers(url: str, path: str, status: int | None = None) -> bool:
     connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=5)
     try:
         connection.request("GET", path)
-        told = connection.getresponse().status
+        answered = connection.getresponse().status
     except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()
-    return told == status if status is not None else told < 500
+    return answered == status if status is not None else answered < 500

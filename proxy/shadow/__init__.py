@@ -10,7 +10,7 @@ cursor_assembly     cursors read in several batches: one comparison of the whole
 readers             ask both databases again; looks: one look at both, here or in a worker process
 diff/               how two answers differ; pure
 recheck             looks again until a difference is lag, a mismatch, or unresolved
-origin_history      what ArangoDB answered meanwhile: proves lag; peer_lag: what other instances have not applied
+origin_history      what ArangoDB answered since the read: proves lag; peer_lag: what other instances have not applied
 baseline_checker    ArangoDB against itself (A/A): differences that are not PostgreSQL's; self_check: how it differs
 unordered_limit     LIMIT without SORT: any rows of the right number do
 accounting          each read ends once: counters, verdicts (for sinks), result_store (PostgreSQL, in batches)
@@ -19,7 +19,7 @@ shape_coverage      reads by shape, with latency; bounds: how many shapes are ke
 
 Verdicts: match, lag (resolved on recheck: a match, counted beside), ignored (tolerance), missing, extra, stale, value,
 type, order, error, unsettled, unsupported. What is not compared is skipped with a reason: sampled out, overloaded, not
-deterministic, reads what only its run tells, partial, equal sort keys inside, target unavailable, origin unavailable,
-origin answered 401 (and the like), too large, compressed, not understood, over the limit of time, over the limit of
-memory, its worker ended, shutdown, failed.
+deterministic, reads collections that only its run determines, partial, equal sort keys inside, target unavailable,
+origin unavailable, origin answered 401 (and the like), too large, compressed, not understood, over the limit of time,
+over the limit of memory, its worker ended, shutdown, failed.
 """

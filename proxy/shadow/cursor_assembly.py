@@ -25,7 +25,7 @@ _IDLE: Final = 60.0  # seconds without a batch: ArangoDB's time to live is 30
 
 
 class CursorBatch(msgspec.Struct):
-    """The part of an answer that tells whether a cursor has more."""
+    """The part of an answer that shows if a cursor has more."""
 
     id: str | None = None
     more: bool = msgspec.field(name="hasMore", default=False)

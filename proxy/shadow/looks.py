@@ -256,7 +256,7 @@ _sides: dict[Address, ReadBothSides] = {}
 class _Nobody:
     """An origin for workers, which never ask it."""
 
-    name = "nobody"
+    name = "no origin"
 
     async def execute(self, operation: Operation) -> Outcome:
         raise Unsupported(operation.endpoint.name)

@@ -53,7 +53,7 @@ class ReadBothSides:
         if analysis.choices and (analysis.choices != (REASON,) or choice(operation) is None):
             raise NotComparable("not deterministic")
         if (analysis.dynamic or analysis.graphs) and not operation.extent:
-            raise NotComparable("reads what only its run tells")
+            raise NotComparable("reads collections that only its run determines")
 
     async def documents(self, collection: str, keys: Sequence[str]) -> dict[str, bytes]:
         """Return the target's documents of these keys, as they are printed. Raises ArangoError, DatabaseError."""

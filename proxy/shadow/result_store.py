@@ -113,7 +113,7 @@ class ResultStore:
         self._deltas.tolerated.update((rule.collection, rule.path, rule.rule) for rule in rules)
 
     def unsettled(self, collections: Iterable[str], shape: Shape, *, began: float) -> None:
-        """Count a read whose answers differed, and that could not be told from a race within the time limit."""
+        """Count a read whose answers differed, and that could not be distinguished from a race in time."""
         for collection in collections:
             metrics.SHADOW.compared(collection, "unsettled")
             self._deltas.count(collection, shape, Counts(compared=1, unsettled=1), began=began)

@@ -1,7 +1,7 @@
 """LIMIT without SORT: any rows of the right number are valid, so that the origin's are searched among all there are.
 
 The target executes the query with a larger LIMIT; the rows are the candidates. Only if
-the LIMIT stands at the outermost level with nothing but LET, SORT and RETURN behind it, so that rows are chosen and
+the LIMIT is at the outermost level with nothing but LET, SORT and RETURN behind it, so that rows are chosen and
 nothing but their order is made of the choice; everything else stays not deterministic. Pure.
 """
 

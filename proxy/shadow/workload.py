@@ -41,7 +41,7 @@ class Workload:
         self.end()
 
     def begin(self) -> None:
-        """Count work that has no read of its own, such as an explanation, until `end`."""
+        """Count work that does not belong to a waiting read, such as an explanation, until `end`."""
         self._pending += 1
         self._idle.clear()
 

@@ -78,7 +78,7 @@ class MemoryStore:
         return expiry.sweep(self.server)
 
     def run(self, operation: Operation, running: RunningQuery | None = None) -> Outcome:
-        """Carry out an operation without an event loop: a lock is an error at once.
+        """Carry out an operation without an event loop: a lock is an error without waiting.
 
         Raises PausedError if a query sleeps; `running` is one that has slept before.
         """

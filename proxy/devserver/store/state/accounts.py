@@ -152,7 +152,7 @@ class Accounts:
     # ---- who asks
 
     def authenticate(self, header: str | None, now: float) -> Identity | None:
-        """Return who an Authorization header proves to be; None if nobody. now: seconds since the epoch."""
+        """Return who an Authorization header proves to be; None if it proves nothing. now: seconds since the epoch."""
         if not self.enforced:
             return EVERYBODY
         if header is None:
