@@ -1,12 +1,12 @@
-"""The admin listener: metrics, health, status, a live page to look at. It changes nothing.
+"""The admin listener: metrics, health, status and a live page. It changes nothing.
 
 /metrics   for Prometheus            /healthz  the process lives
-/readyz    it may get traffic        /status   what it does, as JSON        /  the same, for eyes
+/readyz    it may get traffic        /status   its state, as JSON           /  the same, human-readable
 /trace     what it knows of one document, as JSON
-/check     the same of itself, and whether it reaches both databases at this moment: asked before a change of stages
+/check     its generation and backlog, and whether it reaches both databases now: asked before a change of stages
 
-Requests whose Host is a name that is not this listener's, or whose Origin is another site, are refused with 403
-(`refused`): a page on the web must not read a proxy on the loopback interface.
+Requests whose Host is not a name of this listener, or whose Origin is another site, are refused with 403 (`refused`): a
+page on the web must not read a proxy on the loopback interface.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ def create(
     check: Callable[[], Awaitable[Mapping[str, object]]] | None = None,
     hosts: Collection[str] = (),
 ) -> FastAPI:
-    """The application. `ready` gives None, or a sentence that says why not.
+    """Return the application. ready: returns None, or a sentence that states why not.
 
     trace: (collection, key) -> what this instance knows of one document. check: what `/check` answers. hosts: names
-    that clients may use beside IP addresses, `localhost` and the machine's own name.
+    that clients may use besides IP addresses, `localhost` and the machine's own name.
     """
     app = FastAPI(title="Crossfade admin", version=__version__, docs_url=None, redoc_url=None)
     page_text = resources.files("proxy").joinpath("admin.html").read_text("utf-8")
@@ -50,7 +50,7 @@ def create(
 
     @app.middleware("http")
     async def guarded(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        """Refuse foreign names, and tell browsers what the page may do."""
+        """Refuse foreign names, and set the headers that restrict the page in a browser."""
         refusal = refused(request.headers.get("host", ""), request.headers.get("origin"), own_names(hosts))
         response = await call_next(request) if refusal is None else JSONResponse({"error": refusal}, status_code=403)
         response.headers.update(_SAFE_HEADERS)
@@ -59,18 +59,18 @@ def create(
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def prometheus() -> Response:
-        """Every metric in the text format of Prometheus."""
+        """Return every metric in the text format of Prometheus."""
         body, content_type = metrics.render()
         return Response(body, headers={"content-type": content_type})
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
-        """200 as long as the process answers."""
+        """Return 200 as long as the process answers."""
         return {"status": "ok"}
 
     @app.get("/readyz", responses={503: {"description": "not ready, and why"}})
     async def readyz() -> JSONResponse:
-        """200 where traffic may come, else 503 and the reason."""
+        """Return 200 if traffic may come, else 503 and the reason."""
         reason = ready()
         if reason is None:
             return JSONResponse({"status": "ready"})
@@ -78,22 +78,22 @@ def create(
 
     @app.get("/status")
     async def state() -> dict[str, object]:
-        """What this instance does now: stages, backlog, lag, lease."""
+        """Return the state of this instance: stages, backlog, lag, lease."""
         return dict(status())
 
     @app.get("/trace")
     async def traced(collection: str, key: str) -> dict[str, object]:
-        """What this instance knows of one document (`database/name`, key): intents, queue, what it applied lately."""
+        """Return what this instance knows of one document (`database/name`, key): intents, queue, recent applies."""
         return dict(trace(collection, key)) if trace is not None else {}
 
     @app.get("/check")
     async def checked() -> dict[str, object]:
-        """What it behaves by, its backlog, and what it found when it asked PostgreSQL and ArangoDB just now."""
+        """Return its generation, its backlog, and whether PostgreSQL and ArangoDB answer it now."""
         return dict(await check()) if check is not None else {}
 
     @app.get("/", response_class=HTMLResponse)
     async def page() -> HTMLResponse:
-        """A page that shows /status and goes on showing it."""
+        """Return a page that shows /status and keeps it current."""
         return HTMLResponse(page_text)
 
     return app
@@ -109,7 +109,7 @@ _SAFE_HEADERS: Final = {
 
 
 def own_names(configured: Collection[str]) -> frozenset[str]:
-    """Names, in lower case, that this listener answers by: those of the machine, and what was configured."""
+    """Return the names, in lower case, that this listener accepts: the machine's own, and the configured ones."""
     host = socket.gethostname()
     return frozenset(name.lower() for name in ("localhost", host, host.partition(".")[0], *configured) if name)
 
@@ -118,22 +118,22 @@ def refused(host: str, origin: str | None, names: Collection[str]) -> str | None
     """Return why a request with this Host and Origin is refused, or None.
 
     A page on the web can make its own name resolve to 127.0.0.1 (DNS rebinding): its requests then carry that name in
-    `Host`. An IP address cannot be rebound, so any is let through; so are names under `.svc` and `.cluster.local`,
+    `Host`. An IP address cannot be rebound, so any is accepted; so are names under `.svc` and `.cluster.local`,
     which only a cluster's own DNS resolves. A request from another site's page carries that site in `Origin`.
     """
     name = _name_of(host)
     if name is None or not (_is_address(name) or name in names or name.endswith((".svc", ".cluster.local"))):
         return (
-            "the admin listener does not answer by this name: use its IP address, or set CROSSFADE_ADMIN_NAMES to a "
-            "JSON array of the names that it is reached by"
+            "the admin listener does not accept this name: use its IP address, or set CROSSFADE_ADMIN_NAMES to a JSON "
+            "array of the names that clients reach it by"
         )
     if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-        return "the admin listener answers no page of another origin"
+        return "the admin listener does not answer pages of another origin"
     return None
 
 
 def _name_of(host: str) -> str | None:
-    """The name in a Host header, in lower case, without port and brackets; None where it cannot be read."""
+    """Return the name in a Host header, in lower case, without port and brackets; None if it cannot be read."""
     found = _HOST.fullmatch(host.strip().lower())
     return found["address"] or found["name"] if found else None
 
@@ -147,7 +147,7 @@ def _is_address(name: str) -> bool:
 
 
 def content_security_policy(page: str) -> str:
-    """A policy that lets run just the inline scripts and styles of `page` (by their hashes), and fetch from here."""
+    """Return a policy that allows only the inline scripts and styles of `page` (by hash), and requests to this host."""
 
     def hashes(tag: str) -> str:
         blocks = re.findall(rf"<{tag}>(.*?)</{tag}>", page, flags=re.DOTALL)
@@ -165,7 +165,7 @@ _EVERYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104
 
 
 class _Server(uvicorn.Server):
-    """Signals belong to the application, not to this listener."""
+    """A server without signal handlers, which belong to the application."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -173,7 +173,7 @@ class _Server(uvicorn.Server):
 
 
 class AdminServer:
-    """The admin listener on a port of its own, within the proxy's event loop."""
+    """The admin listener on its own port, in the proxy's event loop."""
 
     def __init__(self, app: FastAPI, host: str, port: int, *, advertise: str = "") -> None:
         self._host = host
@@ -185,15 +185,15 @@ class AdminServer:
 
     @property
     def url(self) -> str:
-        """Where it can be asked from other machines, once `bind` was called.
+        """The URL at which other machines reach it, once `bind` was called.
 
-        As advertised; else its address, or the machine's name where it listens everywhere.
+        As advertised; else its address, or the machine's name if it listens on all addresses.
         """
         host = self._advertise or (socket.gethostname() if self._host in _EVERYWHERE else self._host)
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     def bind(self) -> None:
-        """Takes the port; nobody is answered yet. Raises ConfigurationError where it cannot."""
+        """Bind the port, without answering yet. Raises ConfigurationError if it cannot."""
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         bound = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -210,7 +210,7 @@ class AdminServer:
         self.port = bound.getsockname()[1]
 
     async def start(self) -> None:
-        """Returns once the port listens. Raises ConfigurationError where it cannot."""
+        """Return once the port listens. Raises ConfigurationError if it cannot."""
         if self._socket is None:
             self.bind()
         assert self._socket is not None

@@ -1,8 +1,9 @@
-"""Composition of the proxy: constructs every part, starts them in order, stops them in the opposite one.
+"""Composition of the proxy: makes every part, starts them in order, stops them in the opposite order.
 
-Start: state directory, PostgreSQL (lazily), pools, mirror (recovers the journal), lease (registers; the stages are
-known), shadow, listeners. A start that fails leaves the registry as it found it. Stop: no new requests, those under way
-answered, backlog drained for a while, deregistered, closed. The journal keeps what was not drained.
+Start: state directory, pools (PostgreSQL connects lazily), mirror (recovers the journal), lease (registers; the stages
+are known), shadow, gateway, listeners. A start that fails leaves the registry as it was. Stop: no new requests, those
+in flight are answered, the backlog drains for a while, the instance deregisters, the parts close. The journal keeps
+what was not drained.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ _IN_WORKERS: Final = (
 
 
 class Application:
-    """One proxy. Use `async with`; `port` and `admin_port` are those that were bound."""
+    """One proxy. Use `async with`; `port` and `admin_port` are the bound ports."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -238,7 +239,7 @@ class Application:
         await self.lease.close(failed=not self._started)
 
     def _handler(self, origin: Store, target: Store) -> Handler:
-        """The dispatcher's; in a local stack that flips what is made, with that before it."""
+        """Return the dispatcher's handler; with `dev_auto_flip`, one that flips new collections first."""
         if not self.settings.dev_auto_flip:
             return self.dispatcher.handle
         return AutoFlip(
@@ -264,16 +265,16 @@ class Application:
         )
 
     def _backlog(self, scope: Scope) -> int:
-        """Open intents but those whose writes are still to be answered."""
+        """Return the number of open intents, without those whose writes are not answered yet."""
         if scope is None or any(name.endswith("/*") for name in scope):
             return max(0, self.mirror.backlog - self.flight.waiting(None))
         return max(0, sum(self.mirror.backlog_of(name) for name in scope) - self.flight.waiting(scope))
 
     async def _drain(self) -> None:
-        """Waits for the backlog, for a while: an instance that leaves with none need not be counted any more."""
+        """Wait for the backlog, with a limit: an instance that leaves with none can deregister."""
         limit = time.monotonic() + max(
             _DRAIN_SECONDS, self.settings.lost_request_timeout + 5
-        )  # lost answers wait so long
+        )  # a lost answer is pending for that long
         while self._started and self.mirror.backlog and time.monotonic() < limit:
             await asyncio.sleep(0.01)
 
@@ -284,24 +285,24 @@ class Application:
     async def _roll_back(self, collections: Sequence[str], reason: str) -> None:
         snapshot = self.lease.snapshot
         names = [name for name in snapshot.collections if _matches(name, collections)]
-        # those on their way there too: their epoch may have been committed by the time that the control row is ours
+        # those whose flip is in progress too: their epoch may be committed before the control row is locked
         waiting = [name for name in names if snapshot.behaviour(name).synchronous]
         await controller.rollback(
             self.database, waiting, actor=f"instance {self.instance}", reason=reason, by=By.INSTANCE
         )
 
     def not_ready(self) -> str | None:
-        """None where traffic may come, else why not."""
+        """Return None if traffic may come, else why not."""
         if not self._built:
             return "still starting"
         return None
 
     def trace(self, collection: str, key: str) -> dict[str, object]:
-        """What `/trace` answers: what this instance knows of one document."""
+        """Return what `/trace` answers: what this instance knows of one document."""
         return {"instance": self.instance, **self.mirror.trace(collection, key)}
 
     async def check(self) -> dict[str, object]:
-        """What `/check` answers: asked before a change that needs every instance."""
+        """Return what `/check` answers: asked before a change that needs every instance."""
         snapshot = self.lease.snapshot
         return {
             "instance": self.instance,
@@ -315,7 +316,7 @@ class Application:
         }
 
     def status(self) -> dict[str, object]:
-        """What `/status` and the live page show."""
+        """Return what `/status` and the live page show."""
         snapshot = self.lease.snapshot
         return {
             "instance": self.instance,
@@ -344,7 +345,7 @@ class Application:
 
 
 async def _listen(listener: Listener) -> None:
-    """Raises ConfigurationError where its address cannot be had."""
+    """Start the listener. Raises ConfigurationError if its address is not available."""
     try:
         await listener.start()
     except OSError as error:

@@ -1,7 +1,7 @@
-"""The operator's side: take collections to other stages, back, and an instance out of the registry.
+"""The operator's side: change stages, roll back, evict an instance from the registry.
 
-Every way back is one transaction, needs no acknowledgement, and takes precedence over whatever is under way; every
-way forward is an epoch (mirror-protocol, "Flip", 1 to 6), and towards PostgreSQL its gates come first.
+A rollback is one transaction, needs no acknowledgement, and takes precedence over any change in progress. A change
+forward is an epoch (mirror-protocol, "Flip", 1 to 6), and its gates are checked first if reads go to PostgreSQL.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from proxy.state.control_row import By
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What a change did, or with `dry_run` would do. gates: of each collection that goes to PostgreSQL.
+    """What a change did, or would do with `dry_run`. gates: of each collection whose reads go to PostgreSQL.
 
-    behind: instances that did not behave by the new generation yet when it returned; they are safe all the same.
-    reached: with `dry_run`, what each instance said of itself. seconds: that the change took, from its first step on.
+    behind: instances that did not run at the new generation when the change returned; they are safe nevertheless.
+    reached: with `dry_run`, what each instance reported of itself. seconds: the duration from the first step on.
     """
 
     moves: tuple[Move, ...]
@@ -48,7 +48,7 @@ class Changed:
 
     @property
     def unready(self) -> tuple[Reached, ...]:
-        """Instances that a change which needs every one of them would fail on."""
+        """Return the instances that would make a change fail that needs all of them."""
         return tuple(one for one in self.reached if one.trouble) if self.phases else ()
 
 
@@ -66,13 +66,13 @@ async def change(
     progress: Progress = silent,
     guard: Budget | None = None,
 ) -> Changed:
-    """Takes the collections to their stages, all of them or none.
+    """Change the stages of the collections, all of them or none.
 
-    wait: return only once every instance behaves by the new generation (a few seconds at most). timeout: seconds for
-    each phase. guard: armed with the change, for the collections that are flipped then; without one, guards that are
-    armed already stay so. force: go past the gates that do not keep I7; it needs a reason. dry_run: judge the gates and
-    ask every instance, and do nothing. Raises RefusedError for a move that the stages, a gate or a change under way
-    forbid; TimedOut, with the names, where instances did not acknowledge; DatabaseError.
+    wait: return only once every instance runs at the new generation (a few seconds at most). timeout: seconds for each
+    phase. guard: automatic rollback to arm with the change for the flipped collections; without it, what is armed stays
+    armed. force: pass the gates that do not keep I7; it needs a reason. dry_run: check the gates and ask every
+    instance, and change nothing. Raises RefusedError if the stages, a gate or another change in progress forbid it;
+    TimedOut, with the names, if instances did not acknowledge; DatabaseError.
     """
     if force and not reason:
         raise RefusedError("--force needs --reason: it is written into the audit")
@@ -130,9 +130,9 @@ async def rollback(
     reason: str | None = None,
     by: By = By.OPERATOR,
 ) -> int | None:
-    """Takes flipped collections back to `shadow` at once, with no gates and no acknowledgements.
+    """Roll flipped collections back to `shadow` immediately, without gates and acknowledgements.
 
-    An epoch that is open is aborted. Returns the new generation, None where there was nothing to take back.
+    An open epoch is aborted. Return the new generation, or None if nothing was flipped.
     """
     async with database.transaction() as session:
         control = await control_row.lock(session)
@@ -153,11 +153,11 @@ async def rollback(
 async def evict(
     database: Database, instance: str, *, confirmed_stopped: bool, actor: str, reason: str | None = None
 ) -> tuple[str, ...]:
-    """Takes an instance out of the registry: the operator asserts that its process is dead.
+    """Remove an instance from the registry: the operator asserts that its process is dead.
 
-    What it forwarded and had not applied is lost with its journal: the collections that it served are marked
-    unverified (returned), flipped ones are rolled back, an open epoch is aborted. Raises RefusedError where it is
-    not known, still lives, or the assertion is missing.
+    What it forwarded and did not apply is lost with its journal: the collections that it served are marked unverified
+    (and returned), flipped ones are rolled back, an open epoch is aborted. Raises RefusedError if it is not known,
+    still lives, or the assertion is missing.
     """
     if not confirmed_stopped:
         raise RefusedError(
@@ -217,7 +217,7 @@ async def _ensure(
     actor: str,
     reason: str | None,
 ) -> None:
-    """Nothing moves: tables are made where there are none, and a guard is armed where it is asked for."""
+    """Without a change of stages: create missing tables, and arm automatic rollback if asked for."""
     async with database.transaction() as session:
         await control_row.lock(session)
         await ensure_in(session, targets)

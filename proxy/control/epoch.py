@@ -1,7 +1,7 @@
-"""One change that is carried out: at once, or as an epoch that is driven through its phases.
+"""One change of stages, carried out immediately or as an epoch that is driven through its phases.
 
-Correctness is in the compare-and-set of the control row, whose generation every step names; the advisory lock only
-tells an epoch that is being driven from one whose controller is gone.
+Correctness rests on the compare-and-set of the control row, whose generation each step names; the advisory lock only
+distinguishes an epoch that a controller drives from one whose controller is gone.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from proxy.model.stages import Move, Phase, Stage
 from proxy.state import control_row, lacking
 
 Result = TypeVar("Result")
-POLL: Final = 0.03  # seconds between looks at the instances
-_PERSISTENCE: Final = 10.0  # seconds to go on trying to learn, or to close, what an outage of PostgreSQL left open
-# queries wait for flip_hold_timeout at most: whatever is decided is decided before the first of them gives up
+POLL: Final = 0.03  # seconds between checks of the instances
+_PERSISTENCE: Final = 10.0  # seconds to keep asking about, or closing, an epoch that an outage of PostgreSQL left open
+# queries wait for flip_hold_timeout at most, and the epoch is decided before the first of them gives up
 _HELD_SHARE: Final = 0.8
 
 
@@ -46,7 +46,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Progress of a change. phase: the one under way, `settled` once it is committed; waiting: for whom."""
+    """Progress of a change. phase: the current one, `settled` once committed; waiting: instances that it waits for."""
 
     phase: Phase
     generation: int
@@ -57,12 +57,12 @@ Progress = Callable[[Step], None]
 
 
 def silent(_: Step) -> None:
-    """For callers that show no progress."""
+    """Ignore progress, for callers that do not show it."""
 
 
 @dataclass(slots=True)
 class Run:
-    """One change that is carried out."""
+    """One change in progress."""
 
     database: Database
     targets: Sequence[DesiredState]
@@ -72,12 +72,12 @@ class Run:
     reason: str | None
     timeout: float
     progress: Progress
-    guard: Budget | None = None  # of the collections that are flipped when it is done
-    judged: datetime | None = None  # PostgreSQL's clock before the gates were judged, where there were any
-    generation: int = 0  # of the last step taken: every next one compares it
+    guard: Budget | None = None  # automatic rollback of the collections that are flipped afterwards
+    judged: datetime | None = None  # PostgreSQL's clock before the gates were checked, if there were any
+    generation: int = 0  # of the last step: the next one compares it
 
     async def at_once(self) -> tuple[int, int]:
-        """One compare-and-set; what it was decided by must still stand."""
+        """Change in one compare-and-set, if what the decision rests on still holds."""
         async with self.database.transaction() as session:
             control = await control_row.lock(session)
             await self._confirm(session)
@@ -97,7 +97,7 @@ class Run:
             return epoch, generation
 
     async def forward(self, steps: tuple[Phase, ...], detail: Mapping[str, object]) -> tuple[int, int]:
-        """Begin, the acknowledgements of each phase, commit. Whatever ends it early aborts the epoch."""
+        """Begin, collect the acknowledgements of each phase, commit. Abort the epoch if anything fails."""
         async with self.database.session() as driver:
             if not await driver.fetchval(sql.server.TRY_LOCK, control_row.DRIVER):
                 raise RefusedError(await _under_way(self.database))
@@ -116,7 +116,7 @@ class Run:
     async def _begin(self, first: Phase) -> int:
         async with self.database.transaction() as session:
             control = await control_row.lock(session)
-            if control.open:  # nobody drives it, or we had not got the lock
+            if control.open:  # no controller drives it, or it would hold the lock
                 await control_row.give_up(
                     session, control.generation, actor=self.actor, reason="its controller went away"
                 )
@@ -140,7 +140,7 @@ class Run:
                 await self._advance(steps[position + 1])
 
     async def _acknowledged(self, phase: Phase, limit: float) -> None:
-        """Until every registered instance acknowledged this generation. Raises TimedOut with their names."""
+        """Wait until every registered instance acknowledged this generation. Raises TimedOut with their names."""
         while True:
             waiting = tuple(
                 Waiting(row.instance, _why(row, self.generation))
@@ -161,7 +161,7 @@ class Run:
     async def _still_ours(self) -> None:
         row = await self.database.fetchval(sql.control.CONTROL)
         if row.generation != self.generation:
-            raise RefusedError("the epoch was aborted by somebody else: see `crossfade audit`; nothing changed")
+            raise RefusedError("the epoch was aborted by another command: see `crossfade audit`; nothing changed")
 
     async def _advance(self, phase: Phase) -> None:
         async with self.database.transaction() as session:
@@ -169,9 +169,9 @@ class Run:
             self.generation = await control_row.advance(session, control, control.epoch, phase)
 
     async def _committed(self, epoch: int, detail: Mapping[str, object]) -> int:
-        """The commit; where its answer is lost, PostgreSQL is asked what became of it.
+        """Commit; if the answer is lost, ask PostgreSQL for the outcome.
 
-        Raises what the commit raised where it did not happen, or where nobody can tell.
+        Raises what the commit raised if it did not happen, or if its outcome cannot be found.
         """
         try:
             return await self._commit(detail)
@@ -185,7 +185,7 @@ class Run:
         return lambda: self.database.fetchval(sql.control.EPOCH_OUTCOME, epoch)
 
     async def _persistently(self, ask: Callable[[], Awaitable[Result]]) -> Result | None:
-        """The answer, through an outage of some seconds; None where PostgreSQL stays away."""
+        """Return the answer through an outage of some seconds; None if PostgreSQL stays away."""
         limit = time.monotonic() + _PERSISTENCE
         while True:
             try:
@@ -207,16 +207,16 @@ class Run:
             return generation
 
     async def _arm(self, session: Session, epoch: int) -> None:
-        """The guard stands from the moment that reads may go to PostgreSQL: it is of the same transaction."""
+        """Arm automatic rollback in the transaction after which reads may go to PostgreSQL."""
         flipped = [target.collection for target in self.targets if target.stage is Stage.FLIPPED]
         if self.guard is not None and flipped:
             await arm(session, flipped, epoch, self.guard, actor=self.actor)
 
     async def _lock(self, session: Session) -> control_row.Control:
-        """The control row, still ours and acknowledged by everybody, and so until the transaction ends."""
+        """Lock the control row; it must be at our generation, and acknowledged by every instance."""
         control = await control_row.lock(session)
         if control.generation != self.generation:
-            raise RefusedError("the epoch was aborted by somebody else: see `crossfade audit`; nothing changed")
+            raise RefusedError("the epoch was aborted by another command: see `crossfade audit`; nothing changed")
         late = await session.fetch(sql.control.WAITING_FOR, self.generation)
         if late:
             names = "; ".join(f"{row.instance} {_why(row, self.generation)}" for row in late)
@@ -224,30 +224,30 @@ class Run:
         return control
 
     async def _confirm(self, session: Session) -> None:
-        """What the moves start from is still so: another change may have come between."""
+        """Require that the stages are those that the moves start from: another change may have come between."""
         collections, defaults = await control_row.standings(session)
         if plan(self.targets, collections, defaults) != self.moves:
             raise RefusedError(
-                "the stages were changed by somebody else meanwhile: look at `crossfade status`, try again"
+                "the stages were changed by another command meanwhile: see `crossfade status`, try again"
             )
         if to_target(self.moves) and not [
             row for row in await session.fetch(sql.control.INSTANCES) if row.stopped_at is None
         ]:
-            raise RefusedError("no instance is registered: a flip needs a proxy that serves it")
+            raise RefusedError("no instance is registered: a flip needs a proxy")
         if self.judged is not None:
             said = await lacking.said_since(session, [move.collection for move in to_target(self.moves)], self.judged)
             if said:
-                raise RefusedError(f"{said}: nothing changed, look at `crossfade gates`")
+                raise RefusedError(f"{said}: nothing changed, see `crossfade gates`")
 
     async def _abort(self, error: BaseException) -> None:
-        """Leaves nothing open; a later change would find an epoch without a driver and close it itself."""
+        """Close the epoch; if this fails, a later change or an instance finds it without a controller and closes it."""
         why = str(error) or type(error).__name__
 
         async def close() -> bool:
             async with self.database.transaction() as session:
                 return await control_row.give_up(session, self.generation, actor=self.actor, reason=why[:500])
 
-        # what stays open all the same, the instances close once they see that nobody drives it
+        # if it stays open, the instances close it once they see that no controller drives it
         with contextlib.suppress(DatabaseError):
             await asyncio.shield(self._persistently(close))
 
@@ -256,16 +256,16 @@ def _why(row: sql.control.WaitingInstanceRow, generation: int) -> str:
     if row.diverged:
         return "is diverged"
     if row.lease_left <= 0 and row.heartbeat_age < 1 and row.backlog:
-        return f"drains what it had open when it ended (backlog {row.backlog})"
+        return f"drains the journal of its last process (backlog {row.backlog})"
     if row.lease_left <= 0:
         return f"is silent for {row.heartbeat_age:.1f} s (process {row.pid} on {row.host})"
     if row.generation != generation:
-        return f"behaves by generation {row.generation} still"
+        return f"still runs at generation {row.generation}"
     return f"has not met the phase's conditions (backlog {row.backlog})"
 
 
 async def ensure_in(session: Session, targets: Sequence[DesiredState]) -> None:
-    """Tables for collections that are to be mirrored; an older epoch's default does not make them."""
+    """Create the tables of collections that are to be mirrored; the default of an older epoch does not."""
     for target in targets:
         if target.is_default or target.stage is Stage.OFF:
             continue

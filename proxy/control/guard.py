@@ -1,8 +1,9 @@
-"""Guards: a flipped collection whose reads fail, drag on or differ is taken back without anybody at a terminal.
+"""Automatic rollback: budgets of errors, latency and mismatches for flipped collections.
 
-A guard is armed in the transaction of its flip, and stands in PostgreSQL. Every instance judges how its own reads went
-(`readings`) and what all of them have confirmed as mismatches, and any of them takes the collections back, in one
-compare-and-set that the audit gives the reason of. Collections that were flipped together go back together.
+A budget is armed in the transaction of its flip, and stored in PostgreSQL. Every instance compares it with its own
+reads (`read_stats`) and with the mismatches that all instances have confirmed; the first that finds it exceeded rolls
+the collections back in one compare-and-set, with the reason in the audit. Collections that were flipped together are
+rolled back together.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from proxy.control.read_stats import WINDOW, Figures
 from proxy.model.stages import Move, Stage, Standing
 from proxy.state import control_row
 
-_FEW: Final = 3  # errors, or slow reads: fewer within the window are no trend
-_SLOW_SHARE: Final = 0.01  # p99 is within the budget where one read in a hundred at most is not
+_FEW: Final = 3  # errors, or slow reads: fewer within the window do not count
+_SLOW_SHARE: Final = 0.01  # p99 is within the budget if at most one read in a hundred is not
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a guard lets pass, within some seconds, on any one instance; mismatches since it was armed, on all of them.
+    """What is allowed: errors and latency within the window on any one instance, mismatches since it was armed on all.
 
-    errors_percent: of the reads that PostgreSQL was asked. seconds: that 99 of 100 reads keep to; None: any.
+    errors_percent: share of the reads of PostgreSQL. seconds: highest p99; None: any.
     """
 
     errors_percent: float = 1.0
@@ -36,7 +37,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Guarded:
-    """One collection's guard, armed or the last one. why: what it took the collection back for; None: it did not."""
+    """One collection's budget, armed or the last one. why: the reason of the rollback; None if there was none."""
 
     collection: str
     epoch: int
@@ -55,9 +56,9 @@ class Guarded:
 
 
 def judge(budget: Budget, mismatched: int, figures: Figures) -> str:
-    """Why the collection must go back; empty where it need not. Pure."""
+    """Return why the collection must be rolled back, or an empty string. Pure."""
     if mismatched > budget.mismatches:
-        return f"confirmed mismatches since the guard was armed: {mismatched}, allowed: {budget.mismatches}"
+        return f"confirmed mismatches since automatic rollback was armed: {mismatched}, allowed: {budget.mismatches}"
     reads, errors, slow = figures.reads, figures.errors, figures.slow
     if errors >= _FEW and 100 * errors > budget.errors_percent * reads:
         return (
@@ -73,7 +74,7 @@ def judge(budget: Budget, mismatched: int, figures: Figures) -> str:
 
 
 async def arm(session: Session, collections: Sequence[str], epoch: int, budget: Budget, *, actor: str) -> None:
-    """Within the transaction of the change that it belongs to."""
+    """Arm, within the transaction of the change that it belongs to."""
     await session.execute(
         sql.auto_rollback.ARM,
         list(collections),
@@ -86,18 +87,18 @@ async def arm(session: Session, collections: Sequence[str], epoch: int, budget: 
 
 
 async def disarm(session: Session, collections: Sequence[str], *, actor: str) -> tuple[str, ...]:
-    """Takes the guards off, and leaves the collections where they are. Returns those that had one."""
+    """Disarm, and leave the collections flipped. Return those that were armed."""
     rows = await session.fetch(sql.auto_rollback.DISARM, list(collections), actor)
     return tuple(sorted(rows))
 
 
 async def read(database: Database) -> tuple[Guarded, ...]:
-    """Every guard, armed ones first. Raises DatabaseError."""
+    """Return every budget, armed ones first. Raises DatabaseError."""
     return tuple(_guarded(row) for row in await database.fetch(sql.auto_rollback.ALL))
 
 
 async def trip(database: Database, guarded: Guarded, why: str, *, actor: str) -> int | None:
-    """Takes back what this guard's flip took along; returns the new generation, None where it is not armed any more."""
+    """Roll back what was flipped together with this collection; return the new generation, None if it is disarmed."""
     async with database.transaction() as session:
         control = await control_row.lock(session)
         names = await session.fetch(sql.auto_rollback.TOGETHER, guarded.collection)
@@ -127,7 +128,7 @@ async def trip(database: Database, guarded: Guarded, why: str, *, actor: str) ->
 
 
 def as_json(budget: Budget) -> dict[str, float | int | None]:
-    """For the audit."""
+    """Return the budget as the audit stores it."""
     return {"errors_percent": budget.errors_percent, "seconds": budget.seconds, "mismatches": budget.mismatches}
 
 

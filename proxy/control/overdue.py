@@ -1,10 +1,11 @@
-"""Epochs that nobody may have to wait for any longer: aborted by whichever instance sees it first.
+"""Epochs that are open for too long: aborted by the first instance that sees it.
 
-While an epoch is open, origin queries of its collections wait for it (`hold`), and answers wait for both stores
-(`begin` of a flip). Two bounds keep that short:
+While an epoch is open, queries of its collections wait (`hold`), and answers wait for both databases (`begin` of a
+flip). Two bounds keep that short:
 - queries never wait longer than `flip_hold_timeout`;
-- an epoch whose controller is gone is closed as soon as that is seen. Its controller holds an advisory lock for as long
-  as the epoch is open, and loses it with its connection: killed, or cut off. Nobody else commits what it began.
+- an epoch whose controller is gone is closed as soon as an instance sees it. A controller holds an advisory lock while
+its
+  epoch is open, and loses it with its connection: killed, or cut off. No other process commits what it began.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from proxy.base.database import Database
 from proxy.model.stages import Phase
 from proxy.state import control_row
 
-_BEATS: Final = 2  # heartbeats between two looks whether somebody drives it: each is a transaction
+_BEATS: Final = 2  # heartbeats between two checks of its controller: each is a transaction
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Why an epoch should be aborted; undriven: only where nobody drives it."""
+    """Why an epoch should be aborted; undriven: only if no controller drives it."""
 
     why: str
     undriven: bool
@@ -42,13 +43,13 @@ class Overdue:
         self._looked = 0.0
 
     def adopt(self, phase: Phase) -> None:
-        """A new generation."""
+        """Take the phase of a new generation."""
         now = self._clock()
         self._open_since = None if phase is Phase.SETTLED else (self._open_since or now)
         self._held_since = (self._held_since or now) if phase in (Phase.HOLD, Phase.DRAIN) else None
 
     def due(self) -> Due | None:
-        """What to try now; None: nothing."""
+        """Return what to try now; None: nothing."""
         now, limit = self._clock(), self._settings.flip_hold_timeout
         if self._open_since is None:
             return None
@@ -60,7 +61,7 @@ class Overdue:
         return Due("its controller went away", undriven=True)
 
     async def abort(self, generation: int, due: Due) -> None:
-        """Closes it, where it is still that generation. Raises DatabaseError."""
+        """Close the epoch if the generation is unchanged. Raises DatabaseError."""
         async with self._database.transaction() as session:
             if not (due.undriven and await control_row.driven(session)):
                 await control_row.give_up(session, generation, actor=self._actor, reason=due.why)

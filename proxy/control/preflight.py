@@ -1,7 +1,7 @@
-"""Asks every registered instance, through the address that it registered, whether it is ready for a change.
+"""Asks every registered instance, at the address that it registered, whether it is ready for a change.
 
-What PostgreSQL has of an instance is what the instance last wrote there. Here each is asked itself: that it answers, is
-the one that is registered, behaves by the generation that stands, and reaches both databases.
+PostgreSQL holds what an instance last wrote there. This module asks each instance itself: it must answer, be the one
+that is registered, run at the current generation, and reach both databases.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import sql
 from proxy.base.arango_client import ask_instance
 from proxy.base.errors import UpstreamError
 
-_PATIENCE: Final = 4.0  # seconds; the instance gives each database less
+_TIMEOUT: Final = 4.0  # seconds; the instance gives each database less
 
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """One instance. trouble: why a change would not go through with it, and what to do; empty where it would."""
+    """One instance. trouble: why a change would fail with it, and what to do; empty if it would not."""
 
     instance: str
     admin_url: str | None
@@ -32,7 +32,7 @@ class Reached:
 
 
 async def reach(registered: Sequence[sql.control.InstanceRow], generation: int) -> tuple[Reached, ...]:
-    """Every instance of these rows (sql/queries/control.sql, `instances`), asked at once."""
+    """Ask every instance of these rows (sql/queries/control.sql, `instances`), concurrently."""
     return tuple(await asyncio.gather(*(_one(row, generation) for row in registered)))
 
 
@@ -41,7 +41,7 @@ async def _one(row: sql.control.InstanceRow, generation: int) -> Reached:
     if url is None:
         return Reached(instance, None, trouble="it registered no admin address")
     try:
-        said = await ask_instance(url, "/check", {}, timeout=_PATIENCE)
+        said = await ask_instance(url, "/check", {}, timeout=_TIMEOUT)
     except UpstreamError as error:
         silent = f", and silent for {row.heartbeat_age:.0f} s" if row.lease_left <= 0 else ""
         where = f"{url} does not answer from here ({error}){silent}: set its CROSSFADE_ADMIN_ADVERTISE to what does"
@@ -50,14 +50,14 @@ async def _one(row: sql.control.InstanceRow, generation: int) -> Reached:
 
 
 def judge(instance: str, url: str, said: Mapping[str, Any], generation: int) -> Reached:
-    """What its answer says. Pure."""
+    """Return what its answer shows. Pure."""
     other = said.get("instance")
     if other != instance:
         why = f"{url} is {other or 'no Crossfade'}: set its CROSSFADE_ADMIN_ADVERTISE to an address that is its own"
         return Reached(instance, url, trouble=why)
     troubles = []
     if said.get("generation") != generation:
-        troubles.append(f"it behaves by generation {said.get('generation')}, not {generation}: try again in a moment")
+        troubles.append(f"it runs at generation {said.get('generation')}, not {generation}: try again in a moment")
     if said.get("diverged"):
         troubles.append("it is diverged: see its log, and the file origin-only in its state directory")
     troubles += [f"its mirror waits for PostgreSQL: {why}" for why in said.get("waits_for", ())]

@@ -1,7 +1,7 @@
-"""How reads on PostgreSQL went, by collection, over the last seconds: what the guard judges. Pure but for the clock.
+"""Reads of PostgreSQL by collection over the last seconds, which automatic rollback judges. Pure but for the clock.
 
-Only collections that are watched are counted. A read that is still under way and has taken longer than the budget
-counts as slow already: a target that hangs completes nothing, and must be seen all the same.
+Only watched collections are counted. A read in flight that has taken longer than the budget already counts as slow: a
+database that hangs completes no read, and must be noticed nevertheless.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-WINDOW: Final = 6  # seconds that are looked back on
+WINDOW: Final = 6  # seconds that the figures cover
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One collection within the window. worst: seconds of the longest read, those under way included."""
+    """One collection within the window. worst: seconds of the longest read, including those in flight."""
 
     reads: int = 0
     errors: int = 0
@@ -27,14 +27,14 @@ class Figures:
 
 @dataclass(eq=False, slots=True)
 class Reading:
-    """One read under way."""
+    """One read in flight."""
 
     collections: tuple[str, ...]
     began: float
 
 
 class Readings:
-    """Counts of one instance. `watch` says which collections, and from how many seconds on a read of each is slow."""
+    """Counts of one instance. `watch` sets the collections, and the seconds from which a read of each is slow."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -43,12 +43,12 @@ class Readings:
         self._open: set[Reading] = set()
 
     def watch(self, slow_from: Mapping[str, float]) -> None:
-        """These collections from now on; what was counted of others is forgotten."""
+        """Count these collections from now on; drop the counts of others."""
         self._slow_from = dict(slow_from)
         self._seconds = {name: cells for name, cells in self._seconds.items() if name in slow_from}
 
     def begin(self, collections: Iterable[str]) -> Reading | None:
-        """A read begins; None where nobody watches any of its collections."""
+        """Start a read; return None if none of its collections is watched."""
         if not self._slow_from:
             return None
         watched = tuple(name for name in collections if name in self._slow_from)
@@ -59,7 +59,7 @@ class Readings:
         return reading
 
     def end(self, reading: Reading | None, *, failed: bool, counts: bool = True) -> None:
-        """It ended. failed: through PostgreSQL's fault; not `counts`: it was not PostgreSQL's to answer after all."""
+        """End a read. failed: because of PostgreSQL; not `counts`: PostgreSQL was not to answer it after all."""
         if reading is None:
             return
         self._open.discard(reading)
@@ -81,7 +81,7 @@ class Readings:
             cell[4] = max(cell[4], took)
 
     def figures(self, collection: str) -> Figures:
-        """What the window holds, and what is under way for too long."""
+        """Return the counts of the window and of reads that are in flight for too long."""
         now = self._clock()
         since = now // 1 - WINDOW
         cells = [cell for cell in self._seconds.get(collection, ()) if cell[0] > since]

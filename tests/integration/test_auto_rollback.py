@@ -78,7 +78,7 @@ async def test_confirmed_mismatches_take_reads_back(stack: Running) -> None:
     await stack.database.execute("""UPDATE _system.books SET raw = replace(raw::text, '"n":0', '"n":9')::json""")
     answer = await stack.client.get(DOCUMENT + "/a", headers={"X-Crossfade-Explain": "1"})
     assert (answer.json()["n"], answer.headers["x-crossfade-served-by"]) == (9, "postgresql")
-    await rolled_back(stack, "confirmed mismatches since the guard was armed: ")
+    await rolled_back(stack, "confirmed mismatches since automatic rollback was armed: ")
     assert (await stack.client.get(DOCUMENT + "/a")).json()["n"] == 0
     shown = await stack.database.fetchval("SELECT samples::text FROM _crossfade.mismatch")
     assert '"reversed": true' in shown

@@ -115,7 +115,7 @@ async def test_rollback_aborts_an_open_epoch(shell: Shell, fleet: Fleet) -> None
     await until(lambda: slow.lease.snapshot.phase is Phase.BEGIN)
     assert "epoch 1 is open: phase begin" in (await shell("status")).out
     assert (await shell("rollback", "orders")).code == 0
-    with pytest.raises(RefusedError, match="aborted by somebody else"):
+    with pytest.raises(RefusedError, match="aborted by another command"):
         await waiting
 
 

@@ -184,7 +184,7 @@ async def test_everything_back_aborts_what_is_under_way(shell: Shell, fleet: Fle
     waiting = asyncio.create_task(fleet.to(Stage.MIRROR, ORDERS))
     await until(lambda: slow.lease.snapshot.phase is Phase.BEGIN)
     assert (await shell("rollback", "--all")).code == 0
-    with pytest.raises(RefusedError, match="aborted by somebody else"):
+    with pytest.raises(RefusedError, match="aborted by another command"):
         await waiting
 
 

@@ -195,7 +195,7 @@ async def test_rollback_aborts_an_epoch_that_waits(fleet: Fleet, database: Datab
     flip = asyncio.create_task(fleet.to(Stage.FLIPPED, JOBS))
     await until(lambda: one.lease.snapshot.phase is Phase.BEGIN)
     await rollback(database, [JOBS], actor="second thoughts")
-    with pytest.raises(RefusedError, match="aborted by somebody else"):
+    with pytest.raises(RefusedError, match="aborted by another command"):
         await flip
     assert await _stage(database, JOBS) == ("shadow", 0)
 
@@ -254,7 +254,7 @@ async def test_a_rollback_in_the_last_moment_wins_over_the_commit(
         async with database.transaction() as session:
             await control_row.take_back(session, actor="somebody", reason="second thoughts")
 
-    with pytest.raises(RefusedError, match="aborted by somebody else"):
+    with pytest.raises(RefusedError, match="aborted by another command"):
         await _in_the_last_moment(fleet, database, monkeypatch, take_back)
     assert await _stage(database, JOBS) == ("shadow", 0)
     outcomes = await database.fetch("SELECT outcome FROM _crossfade.epoch ORDER BY epoch DESC LIMIT 2")

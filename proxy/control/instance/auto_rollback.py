@@ -25,12 +25,12 @@ from proxy.model.stages import Snapshot
 
 log = structlog.get_logger(__name__)
 
-_INTERVAL: Final = 0.5  # seconds between two looks
-_PATIENCE: Final = 2.0  # seconds for a statement
+_INTERVAL: Final = 0.5  # seconds between two checks
+_TIMEOUT: Final = 2.0  # seconds for a statement
 
 
 class AutoRollback:
-    """Start it with the lease, close it before. `snapshot` says whether anything is flipped at all."""
+    """Start it with the lease, close it before. `snapshot` shows whether anything is flipped at all."""
 
     def __init__(
         self, database: Database, readings: Readings, snapshot: Callable[[], Snapshot], *, instance: str
@@ -42,22 +42,22 @@ class AutoRollback:
         self._bounded = Deadline()
         self._trouble = Repeated()
         self._guards: tuple[Guarded, ...] = ()
-        self._verdicts: dict[tuple[str, int], str] = {}  # (collection, epoch) -> why; until it is carried out
+        self._verdicts: dict[tuple[str, int], str] = {}  # (collection, epoch) -> reason, until it is carried out
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="guards")
 
     async def close(self) -> None:
-        """Whatever it judged, other instances judge as well."""
+        """Stop; other instances judge the same."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
-        await self._bounded.close(_PATIENCE)
+        await self._bounded.close(_TIMEOUT)
 
     def figures(self) -> dict[str, object]:
-        """For `/status`: what this instance knows of each guarded collection."""
+        """Return for `/status` what this instance has counted of each armed collection."""
         found: dict[str, object] = {}
         for one in self._guards:
             seen = self._readings.figures(one.collection)
@@ -80,14 +80,14 @@ class AutoRollback:
                     log.info("auto_rollback_check_failed", error=str(error))
 
     async def look(self) -> None:
-        """One look, and what follows from it. Raises DatabaseError; then the judgement stands until the next look."""
+        """Check once, and roll back if needed. Raises DatabaseError; the verdict then holds until the next check."""
         served = any(standing.serves_target for standing in self._snapshot().collections.values())
         if not served and not self._verdicts:
             self._watch(())
             return
         try:
             self._watch(tuple(one for one in await self._ask() if one.armed))
-        finally:  # without PostgreSQL by what was known
+        finally:  # without PostgreSQL from what was known
             self._judge()
         for one in self._guards:
             why = self._verdicts.get((one.collection, one.epoch))
@@ -95,10 +95,10 @@ class AutoRollback:
                 await self._take_back(one, why)
 
     async def _ask(self) -> tuple[Guarded, ...]:
-        return await self._bounded(guard.read(self._database), _PATIENCE)
+        return await self._bounded(guard.read(self._database), _TIMEOUT)
 
     async def _take_back(self, one: Guarded, why: str) -> None:
-        generation = await self._bounded(guard.trip(self._database, one, why, actor=self._actor), _PATIENCE)
+        generation = await self._bounded(guard.trip(self._database, one, why, actor=self._actor), _TIMEOUT)
         self._verdicts.pop((one.collection, one.epoch), None)
         if generation is not None:
             log.error("auto_rollback", collection=one.collection, reason=why)

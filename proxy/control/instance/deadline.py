@@ -1,4 +1,4 @@
-"""Statements with a time limit, of which one that hangs on a dead connection is left to end by itself."""
+"""Statements with a time limit; one that hangs on a dead connection is left to end by itself."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any, Final, TypeVar
 
 from proxy.base.errors import DatabaseUnavailable
 
-_STUCK: Final = 2  # statements that time out may hang on a dead connection: so many at most
+_STUCK: Final = 2  # statements that may hang on a dead connection at a time
 Result = TypeVar("Result")
 
 
 class Deadline:
-    """Call it with a statement under way. What a statement did that was not answered in time is unknown."""
+    """Call it with a statement. The outcome of a statement that is not answered in time is unknown."""
 
     def __init__(self) -> None:
         self.stuck: set[asyncio.Future[Any]] = set()
 
     async def __call__(self, statement: Coroutine[Any, Any, Result], limit: float) -> Result:
-        """The statement's result within `limit` seconds. Raises DatabaseUnavailable, and what the statement raises."""
+        """Return the statement's result within `limit` seconds. Raises DatabaseUnavailable, and what it raises."""
         if len(self.stuck) >= _STUCK:
             statement.close()
             raise DatabaseUnavailable("earlier statements still hang")
@@ -36,14 +36,14 @@ class Deadline:
             raise DatabaseUnavailable(f"no answer within {limit:g} s")
         return task.result()
 
-    async def close(self, patience: float) -> None:
-        """Cancels what hangs, and waits for it for so many seconds."""
+    async def close(self, timeout: float) -> None:
+        """Cancel what hangs, and wait for it for at most `timeout` seconds."""
         for task in self.stuck:
             task.cancel()
         if self.stuck:
-            await asyncio.wait(self.stuck, timeout=patience)
+            await asyncio.wait(self.stuck, timeout=timeout)
 
     def _ended(self, task: asyncio.Future[Any]) -> None:
         self.stuck.discard(task)
         if not task.cancelled():
-            task.exception()  # it has been told to whoever still waited
+            task.exception()  # the caller got it, if it still waited

@@ -1,9 +1,9 @@
 """The instance's side of the flip: heartbeat, snapshot, acknowledgements, read lease, rejoin (mirror-protocol, "Flip").
 
-The end of a lease is absolute and in PostgreSQL's time. A look told PostgreSQL's clock P and its answer came at local
-time r; a beat that is sent at local time s asks for P + (s - r) + L. So PostgreSQL never holds the lease longer than
-until s + L on the local clock, however late the statement lands, and s + L is also how long this instance may read: one
-number serves both. Only one beat that extends is ever unanswered: after a failure the next ones merely look.
+The end of a lease is absolute and in PostgreSQL's time. If an answer with PostgreSQL's clock P came at local time r,
+then a heartbeat sent at local time s asks for P + (s - r) + L. So PostgreSQL never holds the lease longer than until s
++ L on the local clock, however late the statement arrives, and this instance may read until s + L too. At most one
+heartbeat that extends the lease is unanswered: after a failure the next ones only read.
 
 When an instance may hold a lease again after trouble: `rejoin`.
 """
@@ -72,15 +72,15 @@ class Lease:
         self._era = 0
         self._acknowledged = 0
         self._registered = False
-        self._fresh = False  # nobody counted this instance before this process registered it
+        self._fresh = False  # the instance was not registered before this process registered it
         self._joined = False  # this process was registered once
-        self._answered: tuple[datetime, float] | None = None  # PostgreSQL's clock, local time when it was told
+        self._answered: tuple[datetime, float] | None = None  # PostgreSQL's clock, local time of that answer
         self._target_clock = TargetClock(settings.lease)
         self._current = False  # the last beat was answered
         self._looked_at = 0.0  # local: when the last beat began that was answered
         self._lease_end = 0.0  # local: by then PostgreSQL holds no lease of this instance
         self._read_until = 0.0  # local: reads from PostgreSQL are allowed before
-        self._diverged_in_row = False  # PostgreSQL has it: nobody reads from the target because of us
+        self._diverged_in_row = False  # PostgreSQL has it: no instance reads from the target because of us
         self._overdue = Overdue(database, settings, f"instance {instance}", clock)
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -88,7 +88,7 @@ class Lease:
         self._bounded = self._rejoin.bounded
         self._trouble = Repeated()
 
-    # ---- what the rest of the proxy asks
+    # ---- queries of the rest of the proxy
 
     @property
     def instance(self) -> str:
@@ -96,7 +96,7 @@ class Lease:
 
     @property
     def snapshot(self) -> Snapshot:
-        """What this instance behaves by. It changes between two awaits: look it up when answering."""
+        """The stages that this instance runs at. They may change at each await: look them up when answering."""
         return self._snapshot
 
     @property
@@ -105,52 +105,55 @@ class Lease:
 
     @property
     def era(self) -> int:
-        """The era of the last look: the stamp of a write that is forwarded now."""
+        """The era of the last heartbeat: the stamp of a write that is forwarded now."""
         return self._era
 
     @property
     def connected(self) -> bool:
-        """The last look succeeded."""
+        """Return True if the last heartbeat was answered."""
         return self._current
 
     @property
     def looked_at(self) -> float:
-        """When the last look that succeeded began, on this instance's clock; 0 before the first."""
+        """When the last heartbeat that was answered began, on this instance's clock; 0 before the first."""
         return self._looked_at
 
     @property
     def diverged(self) -> bool:
-        """This instance says of itself that the target lacks what it acknowledged, or that it must not be read."""
+        """Return True if PostgreSQL may lack what this instance acknowledged, or if an operator forbade to read it."""
         return self._rejoin.diverged
 
     @property
     def may_read_target(self) -> bool:
-        """Less than L ago a look began that showed everybody fresh, nobody diverged. The statement's fence decides."""
+        """Return True if a heartbeat that began less than L ago showed all leases held and no instance diverged.
+
+        The fence in each statement decides.
+        """
         return self._clock() < self._read_until and not self.diverged and not self._rejoin.draining
 
     @property
     def own_lease_over(self) -> bool:
-        """Nobody reads from PostgreSQL any more because of this instance, until it has rolled back.
+        """Return True if no instance reads from PostgreSQL because of this one, until it has rolled back.
 
-        Its lease has run out in PostgreSQL's time, or the row there says that it is diverged. Only then may it answer
-        for flipped collections from the origin alone; call `record_origin_only_ack` before such an answer leaves.
-        While it drains
-        what an earlier process left, and PostgreSQL answers, it waits although it holds none.
+        Its lease has run out in PostgreSQL's time, or its row there is diverged. Only then may it answer for flipped
+        collections from ArangoDB alone; call `record_origin_only_ack` before such an answer leaves. While it drains the
+        journal of an earlier process, and PostgreSQL answers, it waits although it holds no lease.
         """
         drains = self._rejoin.draining and not self._rejoin.unsafe
         drains = drains and self._clock() < self._looked_at + 3 * self._settings.lease
         return self._diverged_in_row or (self._clock() >= self._lease_end and not drains)
 
     def record_origin_only_ack(self) -> None:
-        """To be called, without an await since `own_lease_over`, before an answer from the origin alone leaves."""
+        """Note that an answer leaves from ArangoDB alone: before it does, without an await since `own_lease_over`."""
         if self._rejoin.record_origin_only_ack():
             self._read_until = 0.0
             log.warning("origin_only", instance=self._instance)
 
     def give_up(self, reason: str) -> None:
-        """A flipped write cannot be applied though PostgreSQL answers: diverged from now on, until it has drained.
+        """Become diverged until the backlog is drained: a flipped write cannot be applied although PostgreSQL answers.
 
-        Nobody reads from PostgreSQL once the row says so (`own_lease_over`); then flipped collections are rolled back.
+        No instance reads from PostgreSQL once the row is diverged (`own_lease_over`); then flipped collections are
+        rolled back.
         """
         if not self._rejoin.unsafe:
             self._rejoin.unsafe = True
@@ -159,17 +162,17 @@ class Lease:
             self._wake.set()
 
     def look_now(self) -> None:
-        """Beat at once, not at the next interval."""
+        """Send a heartbeat immediately, not at the next interval."""
         self._wake.set()
 
     # ---- life
 
     async def start(self) -> None:
-        """Registers, looks once, and goes on beating.
+        """Register, read the stages, and start sending heartbeats.
 
-        Without PostgreSQL it goes on by the snapshot of a life that PostgreSQL still counts, else knowing nothing
-        where the settings allow that. Raises DatabaseUnavailable where they do not, DatabaseUnmigrated, or RefusedError
-        where another process has this id.
+        Without PostgreSQL, run at the snapshot of the last process if that is still registered, else without known
+        stages if the settings allow it. Raises DatabaseUnavailable if they do not, SchemaOutdated, or RefusedError if
+        another process has this id.
         """
         self._rejoin.start()
         self._lease_end = self._clock() + self._settings.lease  # of the last life, at the latest
@@ -196,10 +199,10 @@ class Lease:
         ]
 
     async def close(self, *, deregister: bool = True, failed: bool = False) -> bool:
-        """Stops beating. Deregisters where asked, and says whether it did.
+        """Stop the heartbeats. Deregister if asked, and return True if it did.
 
-        An instance that has a backlog, or answered alone, stays registered: others must go on counting it, until it
-        comes back and drains, or is evicted. failed: it never served, so it leaves the registry as it found it.
+        An instance that has a backlog, or answered alone, stays registered: others must count it until it comes back
+        and drains, or is evicted. failed: it never served, so it leaves the registry as it was.
         """
         for task in self._tasks:
             task.cancel()
@@ -247,7 +250,7 @@ class Lease:
                 await self._pause()
 
     async def _pause(self) -> None:
-        """Until the next interval, a notification, or the moment that an epoch's conditions hold."""
+        """Wait until the next interval, a notification, or the moment that an epoch's conditions hold."""
         until = self._clock() + self._settings.heartbeat
         while (left := until - self._clock()) > 0 and not self._wake.is_set():
             if self._can_acknowledge():
@@ -258,7 +261,7 @@ class Lease:
                     await self._wake.wait()
 
     async def _tick(self) -> bool:
-        """One step; True where the next should follow at once. Raises DatabaseError, RefusedError."""
+        """Take one step; return True if the next should follow immediately. Raises DatabaseError, RefusedError."""
         self._rejoin.check_files()
         if not self._registered:
             await self._join()
@@ -273,7 +276,7 @@ class Lease:
         return await self._beat(extend=True)
 
     async def _join(self) -> None:
-        """Registers; waits out the lease of a process elsewhere that had this id, or raises RefusedError."""
+        """Register; wait until the lease of another process with this id ends, or raise RefusedError."""
         deadline = self._clock() + 3 * self._settings.lease + 1
         while True:
             joined = await self._bounded(
@@ -298,7 +301,7 @@ class Lease:
         self._registered, self._joined, self._current = True, True, False
 
     async def _beat(self, *, extend: bool) -> bool:
-        """Heartbeat and look; True where it brought a new generation, or found that this instance was evicted."""
+        """Send a heartbeat; return True if it brought a new generation, or if this instance was evicted."""
         began, length = self._clock(), self._settings.lease
         until = None
         if extend and self._answered is not None:
@@ -306,7 +309,7 @@ class Lease:
             until = told + timedelta(seconds=began - at + length)
             self._lease_end = began + length
         diverged = self.diverged
-        # from the moment that a statement may say otherwise, the row no longer speaks for us
+        # once a statement may write something else, the row is not known to be diverged
         self._diverged_in_row = self._diverged_in_row and diverged
         look = await self._bounded(
             self._registry.beat(
@@ -355,7 +358,7 @@ class Lease:
         log.info("generation_changed", generation=snapshot.generation, epoch=snapshot.epoch, phase=snapshot.phase.value)
 
     async def _give_up_epoch(self) -> None:
-        """Aborts an epoch that nobody may have to wait for any longer."""
+        """Abort an epoch that is open for too long."""
         due = self._overdue.due()
         if due is not None:
             await self._bounded(self._overdue.abort(self.generation, due), self._settings.connect_timeout)
@@ -371,7 +374,7 @@ class Lease:
         )
 
     async def _listen(self) -> None:
-        """A notification shortens the wait; without it the next beat finds the same."""
+        """Wake up at notifications; without them the next heartbeat finds the same."""
         while True:
             try:
                 async with self._database.listening("crossfade", lambda _: self._wake.set()) as alive:

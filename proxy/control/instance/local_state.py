@@ -1,15 +1,15 @@
-"""What an instance keeps in its state directory for the protocol: it must outlive the process, and need no PostgreSQL.
+"""Files of the protocol in the state directory: they outlive the process, and need no PostgreSQL.
 
-origin-only    made by the operator: break-glass, this instance reads from ArangoDB at once and is diverged
-alone          made before the first answer from the origin alone while collections were flipped: until it has
+origin-only    created by the operator: break-glass, this instance immediately reads from ArangoDB and is diverged
+alone          created before the first answer from ArangoDB alone while collections are flipped: until it has
                drained and rolled back, this instance may not renew its lease (mirror-protocol, "Flip", 7)
 beats          how many heartbeats this directory has sent, before each is sent, whether it answered alone since it last
                held a lease, and on which boot of the machine. PostgreSQL keeps the count as well: a directory that
                knows of fewer is an older copy, and its journal lacks what was noted since it was made. The file lies
                with the journal, so that a journal that was removed as a whole is missed too. What a stop of the
                machine took is no older copy: then only the count that was synced is compared.
-control.json   the last snapshot: an instance that PostgreSQL still counts goes on by it when it starts without
-               PostgreSQL. Gone after a clean stop: from then on it says nothing about what others do.
+control.json   the last snapshot: an instance that is still registered runs at it if it starts without PostgreSQL.
+               Deleted by a clean stop: from then on it does not show what others do.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Count:
 
 
 class StateFiles:
-    """The files, in one directory that is made where it is missing. `boot`: what tells this boot of the machine."""
+    """The files, in one directory, which is created if missing. boot: identifies this boot of the machine."""
 
     def __init__(self, folder: Path, boot: str = "") -> None:
         (folder / "journal").mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,7 @@ class StateFiles:
         self._origin_only = folder / "origin-only"
         self._alone = folder / "alone"
         self._control = folder / "control.json"
-        self._unkept: Snapshot | None = None  # what the disk did not take
+        self._unkept: Snapshot | None = None  # not written because of the disk
 
     @property
     def origin_only(self) -> bool:
@@ -63,7 +63,7 @@ class StateFiles:
         return self._alone.exists() or self._alone_too
 
     def record_origin_only_ack(self) -> None:
-        """Durable when it returns: a machine that goes down after the answer must still know of it."""
+        """Create the file `alone`. Durable when it returns: it must survive a machine that stops after the answer."""
         if self._alone.exists():
             return
         self._alone_too = True
@@ -89,20 +89,20 @@ class StateFiles:
     # ---- the count of heartbeats
 
     def beats_from(self, count: int) -> None:
-        """PostgreSQL knows of so many: the next is beyond them."""
+        """Count from at least the number that PostgreSQL has."""
         self.sent = max(self.sent, count)
 
     def beat(self) -> int:
-        """The number of the heartbeat that is about to be sent; it is on file when this returns."""
+        """Return the number of the heartbeat that is about to be sent; it is in the file when this returns."""
         self.sent += 1
-        with contextlib.suppress(OSError):  # the place is there; a disk that fails makes an older copy of this one
+        with contextlib.suppress(OSError):  # the file exists; a disk that fails makes this directory an older copy
             self._write()
         if self._unkept is not None:
             self.keep(self._unkept)
         return self.sent
 
     def sync(self) -> None:
-        """Waits until the disk has the count; to be run in a thread."""
+        """Wait until the count is on disk; run it in a thread."""
         sent = self.sent
         with contextlib.suppress(OSError), self._beats.open("r+b") as file:
             os.fdatasync(file.fileno())
@@ -115,7 +115,7 @@ class StateFiles:
         return 0, False, ""
 
     def _write(self) -> None:
-        """In the place of what was there, which a full disk takes."""
+        """Overwrite in place, which succeeds on a full disk."""
         text = f"{self.sent:0{_DIGITS}d}{_ALONE if self._alone_too else '-'}{self._boot}"
         descriptor = os.open(self._beats, os.O_CREAT | os.O_WRONLY, 0o600)
         try:
@@ -124,10 +124,10 @@ class StateFiles:
             os.close(descriptor)
 
     def keep(self, snapshot: Snapshot) -> None:
-        """Replaces the kept snapshot in one step.
+        """Replace the stored snapshot atomically.
 
-        Never fails: heartbeats go on while the disk is full. An older snapshot would be worse than none, so it goes,
-        and the new one is written as soon as the disk takes it (`beat`).
+        Never fails, since heartbeats continue while the disk is full. An older snapshot would be worse than none, so it
+        is deleted, and the new one is written as soon as the disk has room (`beat`).
         """
         temporary = self._control.with_suffix(".new")
         self._unkept = snapshot
@@ -140,7 +140,7 @@ class StateFiles:
                 self._control.unlink(missing_ok=True)
 
     def kept(self) -> Snapshot | None:
-        """The snapshot of the last life; None after a clean stop, or where the file cannot be read."""
+        """Return the snapshot of the last process; None after a clean stop, or if the file cannot be read."""
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             return decode(orjson.loads(self._control.read_bytes()))
         return None

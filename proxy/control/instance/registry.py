@@ -1,10 +1,10 @@
-"""The instance's statements: it joins, beats, looks, leaves. What to do with it decides `lease`.
+"""The statements of one instance: register, heartbeat, deregister. `lease` decides what follows from them.
 
-One row an instance, and one process that may write it: the incarnation names that process. A state directory that is
-copied brings the instance's name along (a clone of a machine, a snapshot of a volume), so a new process takes the row
-only where the other one is known to be gone: it deregistered, its lease has run out, or the new one runs at the same
-*place* (the same directory of the same boot of the same machine, whose journal's lock it holds). A clone of a running
-process has even the incarnation; but each heartbeat has a number of its own, and PostgreSQL takes none twice.
+An instance has one row, and one process may write it: the incarnation names that process. A copied state directory (a
+clone of a machine, a snapshot of a volume) has the same instance name, so a new process takes the row only if the other
+one is known to be gone: it deregistered, its lease has run out, or the new one runs at the same *place* (the same
+directory of the same boot of the same machine, whose journal lock it holds). A clone of a running process has the same
+incarnation too; but each heartbeat has its own number, and PostgreSQL accepts none twice.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ OLDER: Final = "a state directory is an older copy: what was noted since it was 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """What registering found. registered: False where another living process has this id (host, pid).
+    """What registering found. registered: False if another living process has this id (host, pid).
 
-    diverged: the row of the last life said so. fresh: nobody counted this instance before. beats: the greatest number
-    of a heartbeat that PostgreSQL has. older: the directory is an older copy; everything was marked. now: PostgreSQL's
-    clock.
+    diverged: as the row of the last process had it. fresh: this instance was not registered before. beats: the greatest
+    number of a heartbeat that PostgreSQL has. older: the directory is an older copy, and everything was marked. now:
+    PostgreSQL's clock.
     """
 
     registered: bool
@@ -52,7 +52,7 @@ class Joined:
 class Heartbeat:
     """What a heartbeat writes. until: absolute end of the lease in PostgreSQL's time; None extends nothing.
 
-    number: one that no heartbeat of this instance had. synced: of the last one that this machine's disk knows of.
+    number: unique among heartbeats of this instance. synced: number of the last one that is on this machine's disk.
     """
 
     generation: int
@@ -70,7 +70,7 @@ class RegistryView:
     """What a heartbeat saw, in one statement's snapshot.
 
     registered: False once evicted. everyone: no other instance is diverged or has let its lease run out.
-    snapshot: None where the generation is the one that was known. absent: see `Snapshot`.
+    snapshot: None if the generation is the one that was known. absent: see `Snapshot`.
     """
 
     registered: bool
@@ -83,7 +83,7 @@ class RegistryView:
 
 
 class InstanceRegistry:
-    """One instance's row. incarnation: of this process; a statement of an earlier one matches nothing any more."""
+    """The row of one instance. Statements of an earlier process match nothing, since its incarnation differs."""
 
     def __init__(
         self,
@@ -104,15 +104,15 @@ class InstanceRegistry:
         self._place = f"{self._host} {place}"
 
     async def register(self, count: Count = NONE, *, again: bool = False) -> Joined:
-        """count: heartbeats that the state directory knows of. again: this process was registered and is no more.
+        """Register. count: heartbeats in the state directory. again: this process was registered and is not any more.
 
-        Then somebody took the row, and it is not taken back while a lease is held. An older copy of a directory is
-        told from the present one in the same transaction that registers it: every database becomes unverified.
+        In that case another process took the row, and it is not taken back while a lease is held. An older copy of a
+        directory is recognised in the transaction that registers it: every database becomes unverified.
         """
         if again:
             self._incarnation = os.urandom(8).hex()
         async with self._database.transaction() as session:
-            await control_row.lock(session)  # before any row, as whoever marks takes them
+            await control_row.lock(session)  # before any row, in the order in which marks are written
             row = await session.fetchval(
                 sql.control.REGISTER,
                 self._instance,
@@ -139,7 +139,7 @@ class InstanceRegistry:
         )
 
     async def beat(self, beat: Heartbeat, known: int) -> RegistryView:
-        """known: the generation whose collections the caller has."""
+        """Send a heartbeat. known: the generation whose collections the caller has."""
         row = await self._database.fetchval(
             sql.control.BEAT,
             self._instance,

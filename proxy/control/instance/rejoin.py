@@ -1,33 +1,33 @@
 """What an instance must do before it may hold a lease again: drain its backlog, roll flips back.
 
 **Rejoin.** The model (`rejoin_aborts`) lets every instance whose lease ran out roll the flip back when it comes back.
-Its counterexamples need an instance that answered from the origin *alone* meanwhile: others then go on with a target
-that lacks what its clients have seen, for example another instance's write that is not applied yet. An instance whose
-every answer since was backed by both stores is no different from a slow one: nothing that a client saw is missing in
-the target, so it just renews its lease. It must drain and roll back first where
-  - it answered alone (`acknowledged_alone`, kept across a crash by the file `alone`),
-  - it was diverged, here or in the row of its last life,
-  - its state directory is an older copy: what it had forwarded may not be in the target,
-  - it had been evicted: others went on without it,
-  - it started without PostgreSQL and without a memory of its own.
+Its counterexamples need an instance that answered from ArangoDB *alone* meanwhile: others then continue with a
+PostgreSQL that lacks what its clients have seen, for example another instance's write that is not applied yet. An
+instance whose every answer was backed by both databases is no different from a slow one: PostgreSQL has all that its
+clients saw, so it just renews its lease. It must drain and roll back first if
+  - it answered alone (recorded by the file `alone`, so that a crash does not lose it),
+  - it was diverged, now or in the row of its last process,
+  - its state directory is an older copy: PostgreSQL may lack what it had forwarded,
+  - it had been evicted: others continued without it,
+  - it started without PostgreSQL and without remembered stages.
 
-**A restart with open intents** (a kill) must drain first, and need not roll back: all that the last process
-acknowledged while flipped is in both stores, and whatever it had forwarded without an answer is in its journal. Nobody
-reads from PostgreSQL while this instance has no lease. It takes none before each of these intents was looked at again,
-when its request can no longer run at the origin (`lost_request_timeout`), and the target has what the origin has. What
-cannot be read again ends in a mark or a dead letter, and with it the flip (`state.lacking`); so does what the journal
-does not know: a note that could not be written (`alarm`), a file that is missing or damaged, a machine that stopped.
-While it drains, its own answers wait for both stores as ever, so that it does not answer alone. Meanwhile ArangoDB
-answers queries on every instance, as at a weight below 100: monotonic are the reads of documents (mirror-protocol,
-"Limits"). An outage in which an instance answered alone is another thing: what its clients were shown may be another
-instance's write, which no journal of its own knows, so it rolls back.
+**A restart with open intents** (a kill) must drain first, but need not roll back: all that the last process
+acknowledged while flipped is in both databases, and whatever it had forwarded without an answer is in its journal. No
+instance reads from PostgreSQL while this one has no lease. It takes none before each of these intents was read again,
+once its request can no longer run in ArangoDB (`lost_request_timeout`), and PostgreSQL has what ArangoDB has. What
+cannot be read again ends in a mark or a dead letter, which ends the flip (`state.lacking`); so does what the journal
+does not know: a record that could not be written (`unjournaled_marker`), a file that is missing or damaged, a machine
+that stopped. While it drains, its own answers wait for both databases as before, so it does not answer alone. Meanwhile
+ArangoDB answers queries on every instance, as at a weight below 100: only reads of documents are monotonic
+(mirror-protocol, "Limits"). After an outage in which an instance answered alone it rolls back: its clients may have
+seen another instance's write, which is in no journal of its own.
 
-**A start without PostgreSQL and without a memory** (a new disk, or a clean stop before): nothing is known of the
-stages. Answers come from ArangoDB, which has every write, and every write is captured and noted as at stage `mirror`.
-It counts as having answered alone: when PostgreSQL is back it registers (from that moment the fence keeps every other
-instance off the target), drains, and rolls back whatever is flipped. Until then others cannot know of it: where
-PostgreSQL is away from this instance alone, they may serve reads that lack its writes, and only
-`start_without_postgresql = refuse` excludes that.
+**A start without PostgreSQL and without remembered stages** (a new disk, or a clean stop before): answers come from
+ArangoDB, which has every write, and every write is captured and journaled as at stage `mirror`. The instance counts as
+having answered alone: when PostgreSQL is back it registers (from that moment the fence keeps every other instance off
+PostgreSQL), drains, and rolls back whatever is flipped. Until then others cannot know of it: if PostgreSQL is
+unreachable from this instance only, they may serve reads that lack its writes; only `start_without_postgresql = refuse`
+excludes that.
 """
 
 from __future__ import annotations

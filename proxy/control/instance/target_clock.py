@@ -1,11 +1,11 @@
-"""PostgreSQL's clock as one instance sees it: leases end by it, so it must not be believed behind a step back.
+"""PostgreSQL's clock as one instance sees it: leases end by it, so it is not trusted after a step back.
 
-An instance that is silent holds its lease until PostgreSQL's clock has passed its end, and answers alone from then on
-by its own clock. Were PostgreSQL's clock set back meanwhile, the lease would live on there: others would go on reading
-what that instance's clients have gone beyond. So each instance measures the time between two of its looks by its own
-steady clock; where PostgreSQL's shows less, it reads nothing there until that clock is a whole lease beyond the newest
-time that it had shown: whatever lease holds then was extended behind the step. A step forward ends leases early, which
-is safe.
+An instance that is silent holds its lease until PostgreSQL's clock has passed its end, and answers alone after that by
+its own clock. If PostgreSQL's clock were set back meanwhile, the lease would continue to hold there, and others would
+read data older than what that instance's clients have seen. So each instance measures the time between two of its looks
+by its own monotonic clock. If PostgreSQL's clock shows less, the instance reads nothing there until that clock is one
+lease past the newest time that it had shown: any lease that holds then was extended after the step. A step forward ends
+leases early, which is safe.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SLACK: Final = 0.05  # of a lease: what clocks may drift apart between two look
 
 
 class TargetClock:
-    """`trusted`: whether a lease that holds there was extended by who holds it."""
+    """`trusted`: True if a lease that holds there was extended by its holder."""
 
     def __init__(self, lease: float) -> None:
         self._lease = timedelta(seconds=lease)
@@ -31,7 +31,7 @@ class TargetClock:
         return self._from is None
 
     def saw(self, now: datetime, asked: float, answered: float) -> bool:
-        """A look that was asked and answered at these local times showed `now`. Whether the clock was set back."""
+        """Take the time `now`, asked and answered at these local times. Return True if the clock was set back."""
         stepped = False
         if self._last is not None and self._newest is not None:
             told, at = self._last

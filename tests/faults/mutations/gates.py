@@ -65,11 +65,11 @@ MUTANTS = (
         _cases("every_query_compared"),
     ),
     Mutant(
-        "a waiver is not asked for",
+        "shapes that were never compared are not judged",
         "proxy/control/gates/shape_text.py",
         "[shape for shape in evidence.shapes if shape.exempt is None]",
         "[shape for shape in evidence.shapes if shape.exempt is None and shape.compared]",
-        _cases("sample_size"),
+        _cases("every_query_compared"),
     ),
     Mutant(
         "a collection without reads is covered",

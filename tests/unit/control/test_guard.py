@@ -16,7 +16,7 @@ from proxy.control.read_stats import WINDOW, Figures, Readings
     [
         (Figures(reads=1000), 0, ""),
         (Figures(), 0, ""),
-        (Figures(), 1, "confirmed mismatches since the guard was armed: 1, allowed: 0"),
+        (Figures(), 1, "confirmed mismatches since automatic rollback was armed: 1, allowed: 0"),
         (Figures(reads=4, errors=2), 0, ""),  # two of anything are no trend
         (Figures(reads=300, errors=3), 0, ""),  # 1 % is allowed
         (Figures(reads=299, errors=3), 0, "3 of 299 reads failed on PostgreSQL within 6 s (1.0%, 1 % are allowed)"),
@@ -94,7 +94,7 @@ WELL = {
     ("said", "trouble"),
     [
         ({}, ""),
-        ({"generation": 6}, "it behaves by generation 6, not 7"),
+        ({"generation": 6}, "it runs at generation 6, not 7"),
         ({"diverged": True}, "it is diverged"),
         ({"postgresql": "connection refused"}, "PostgreSQL does not answer it: connection refused"),
         ({"arangodb": "no answer within 1.5 s"}, "ArangoDB does not answer it: no answer"),
