@@ -1,10 +1,10 @@
-"""What only operators' commands need; nothing here is on a request's path.
+"""Code that only operators' commands need; no request passes through it.
 
 status, states   what `crossfade status` shows; what every instance exports for dashboards
 shapes           coverage by shape, and exemptions
 mismatches       confirmed mismatches: listed, marked as repaired or ignored
 repro_bundle     one mismatch as a file; replay: recorded reads to send again
-out_of_band      documents that were written around the proxies
+out_of_band      documents of out-of-band writes
 rules_admin      tolerances and sampling, listed and changed
 migrate          applies `sql/migrations`
 reference        pages of docs/ that are generated from code: settings, gates, metrics

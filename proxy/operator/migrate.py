@@ -1,11 +1,11 @@
-"""Applies the migrations of `sql/migrations` in order, each in a transaction, one migrator at a time.
+"""Apply the migrations of `sql/migrations` in order, each in a transaction, one migrator at a time.
 
-`pre` migrations are what every version runs on; `post` ones (constraints that may refuse rows) are applied when
-PostgreSQL takes over, and only when asked for (DESIGN section 11).
+Every version needs the `pre` migrations. The `post` migrations (constraints that may refuse rows) are applied when
+PostgreSQL takes the writes, and only on request.
 
-The control schema is `_crossfade`. Migrations before RENAMED say `crossfade`, its former name; released migrations are
-not edited, so their text is carried out under the name that the database's schema has: `_crossfade` in a new
-installation, where a schema `crossfade` is an application's; `crossfade` in one that has yet to be renamed.
+The control schema is `_crossfade`. Migrations before RENAMED use its former name `crossfade`. Released migrations are
+not edited, so their text is executed under the name that the database's schema has: `_crossfade` in a new
+installation, where a schema `crossfade` belongs to an application; `crossfade` in one that is not renamed yet.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OLD_NAME = re.compile(r"\bcrossfade(?=\.)|(?<=SCHEMA IF NOT EXISTS )crossfade\b
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run did, or with `dry_run` would do. before: those that stood already."""
+    """What a run did, or with `dry_run` would do. before: migrations that were applied already."""
 
     before: tuple[Migration, ...]
     applied: tuple[Migration, ...]
@@ -42,11 +42,11 @@ async def apply(
     phases: Sequence[str] = ("pre",),
     known: Sequence[Migration] | None = None,
 ) -> Report:
-    """Brings the schema up to date; safe to run twice, and at once from several machines.
+    """Bring the schema up to date. It is safe to run twice, and concurrently on several machines.
 
-    known: the migrations that there are (the package's own). Raises RefusedError where an applied migration is not
-    the one that this program has, or where the database is of a newer version; DatabaseRefused, with the migration's
-    number, where PostgreSQL refuses one: those before it stay applied.
+    known: by default the package's own migrations. Raise RefusedError if an applied migration differs from the one of
+    this program, or if the database has a newer version; StatementError, with the migration's number, if PostgreSQL
+    refuses one: those before it stay applied.
     """
     known = migrations() if known is None else known
     async with database.session() as session:
@@ -68,7 +68,7 @@ async def apply(
 
 
 async def require_migrated(database: Database) -> None:
-    """Returns where the schema is the one that this program knows. Raises DatabaseUnmigrated with what to do."""
+    """Raise SchemaOutdated, with what to do, unless the schema is the one of this program."""
     async with database.session() as session:
         try:
             standing, missing = _plan(migrations(), await _applied(session), ("pre",))
@@ -89,7 +89,7 @@ async def _schema(session: Session) -> str | None:
 
 
 async def _applied(session: Session) -> dict[int, tuple[str, str]]:
-    """Number -> (name, checksum) of what stands; empty where nothing does."""
+    """Return number -> (name, checksum) of the applied migrations; empty if there are none."""
     schema = await _schema(session)
     if schema is None:
         return {}
@@ -100,7 +100,7 @@ async def _applied(session: Session) -> dict[int, tuple[str, str]]:
 def _plan(
     known: Sequence[Migration], applied: dict[int, tuple[str, str]], phases: Sequence[str]
 ) -> tuple[tuple[Migration, ...], tuple[Migration, ...]]:
-    """(those that stand, those to apply). Raises RefusedError as `apply` says."""
+    """Return the applied migrations and those to apply. Raise RefusedError as `apply` does."""
     by_number = {migration.number: migration for migration in known}
     for number, (name, checksum) in applied.items():
         migration = by_number.get(number)
@@ -119,7 +119,7 @@ def _plan(
 
 
 def text_of(migration: Migration, *, old: bool = False) -> str:
-    """The text to carry out. old: the database's control schema has yet to be renamed."""
+    """Return the text to execute. old: the database's control schema is not renamed yet."""
     return migration.text if old or migration.number >= RENAMED else _OLD_NAME.sub(_SCHEMA, migration.text)
 
 

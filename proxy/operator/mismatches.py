@@ -1,4 +1,4 @@
-"""What the shadow found, for the command line: mismatches, shapes, and marking as repaired or ignored."""
+"""Mismatches for the command line: listed, shown, marked as repaired or ignored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from proxy.base.database import Database
 
 @dataclass(frozen=True, slots=True)
 class MismatchRow:
-    """One fingerprint. kind: its class; samples: only where one is shown."""
+    """One fingerprint. kind: its class; samples: only if one mismatch is shown."""
 
     id: int
     collection: str
@@ -55,18 +55,18 @@ class ShapeRow:
 async def list_mismatches(
     database: Database, collection: str | None = None, state: str | None = "open"
 ) -> list[MismatchRow]:
-    """The newest first; state None: all. Raises DatabaseError."""
+    """Return mismatches, the newest first; state None: all. Raise DatabaseError."""
     return [_row(row) for row in await database.fetch(sql.shadow.LIST_MISMATCHES, collection, state)]
 
 
 async def show_mismatch(database: Database, identifier: int) -> MismatchRow | None:
-    """One with its samples; None where there is none of that id. Raises DatabaseError."""
+    """Return one mismatch with its samples; None if the id is not known. Raise DatabaseError."""
     row = await database.fetchrow(sql.shadow.SHOW_MISMATCH, identifier)
     return None if row is None else _row(row, tuple(orjson.loads(row.samples)))
 
 
 async def find_mismatch(database: Database, fingerprint: str) -> int | None:
-    """The id of the one whose fingerprint begins so; None where none does, or several do. Raises DatabaseError."""
+    """Return the id of the mismatch whose fingerprint begins so; None if none or several do. Raise DatabaseError."""
     rows = await database.fetch(sql.shadow.FIND_MISMATCH, fingerprint)
     return rows[0] if len(rows) == 1 else None
 
@@ -74,8 +74,9 @@ async def find_mismatch(database: Database, fingerprint: str) -> int | None:
 async def mark_repaired(
     database: Database, *, ids: Sequence[int] | None = None, collection: str | None = None
 ) -> list[str]:
-    """The mismatches of these ids, or all open ones of a collection, are repaired. Returns the collections concerned,
-    whose figures begin anew; a fingerprint that is seen again opens again. Raises DatabaseError.
+    """Mark the mismatches of these ids, or all open ones of a collection, as repaired. Return their collections.
+
+    The counts of these collections are reset; a fingerprint that is seen again opens again. Raise DatabaseError.
     """
     return await _mark(database, "repaired", ids, collection)
 
@@ -83,12 +84,12 @@ async def mark_repaired(
 async def mark_ignored(
     database: Database, *, ids: Sequence[int] | None = None, collection: str | None = None
 ) -> list[str]:
-    """As `mark_repaired`, but they stay ignored: seen again they are counted, and block nothing."""
+    """Mark mismatches as ignored: if they are seen again they are counted, and block nothing."""
     return await _mark(database, "ignored", ids, collection)
 
 
 async def reset(database: Database, collections: Sequence[str]) -> None:
-    """The figures of these collections begin anew (repair, epoch, change of mapping). Raises DatabaseError."""
+    """Reset the counts of these collections (repair, epoch, change of mapping). Raise DatabaseError."""
     await database.execute(sql.shadow.RESET_COMPARISONS, sorted(collections))
 
 

@@ -1,5 +1,4 @@
-"""Documents that were written around the proxies, as the command line shows and mends them. Found by
-backfill.out_of_band_watch."""
+"""Documents of out-of-band writes, listed and repaired by commands; backfill.out_of_band_watch finds them."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from proxy.base.database import Database, Session
 
 @dataclass(frozen=True, slots=True)
 class Bypassed:
-    """How many documents of one collection; open: not repaired since. keys: the newest few."""
+    """Out-of-band writes of one collection. number: documents; open: not repaired since; keys: the newest few."""
 
     collection: str
     number: int
@@ -23,7 +22,7 @@ class Bypassed:
 
 
 async def counts(session: Session | Database) -> tuple[Bypassed, ...]:
-    """By collection. Raises DatabaseError."""
+    """Return the out-of-band writes by collection. Raise DatabaseError."""
     return tuple(
         Bypassed(row.collection, row.number, row.open, row.last_found, tuple(row.keys))
         for row in await session.fetch(sql.out_of_band.COUNTS)
@@ -31,15 +30,15 @@ async def counts(session: Session | Database) -> tuple[Bypassed, ...]:
 
 
 async def open_keys(database: Database, collection: str) -> list[str]:
-    """Keys of documents of `database/name` that were written around the proxies and not repaired since."""
+    """Return the keys of documents of `database/name` that were written out of band and not repaired since."""
     return await database.fetch(sql.out_of_band.TO_REPAIR, collection)
 
 
 async def now(database: Database) -> float:
-    """PostgreSQL's time in seconds since the epoch: what is found later is another write."""
+    """Return PostgreSQL's time in seconds since the Unix epoch: what is found later is another write."""
     return await database.fetchval(sql.out_of_band.CLOCK)
 
 
 async def mark_repaired(database: Database, collection: str, keys: Sequence[str], before: float) -> None:
-    """These were repaired, by a look that began then."""
+    """Mark these keys as repaired by a read of ArangoDB that started at `before`."""
     await database.fetch(sql.out_of_band.REPAIRED, collection, list(keys), before)

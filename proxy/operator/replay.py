@@ -1,4 +1,4 @@
-"""Which recorded reads to send again, and as what request: for shapes that lack comparisons. Pure.
+"""Choose recorded reads to send again, for query shapes that lack comparisons. Pure.
 
 A replayed read goes through a proxy as a client's does: it is sampled, compared and counted there. Only reads are ever
 recorded, and a query is looked at once more before it is sent: nothing that may write is replayed.
@@ -38,7 +38,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A shape that lacks comparisons: how many, and the requests that may bring them (none: no example is kept)."""
+    """A shape that lacks comparisons: how many, and requests that supply them (none: no example is kept)."""
 
     shape: str
     text: str
@@ -48,7 +48,7 @@ class Wanted:
 
 
 def sendable(example: Example) -> Sent | None:
-    """The request of an example; None where it could write, or cannot be read."""
+    """Return the request of an example; None if it could write, or cannot be parsed."""
     request = example.request
     method, target = str(request.get("method", "")), str(request.get("target", ""))
     headers = {str(name): str(value) for name, value in (request.get("headers") or {}).items()}
@@ -72,7 +72,7 @@ def _only_reads(body: Mapping[str, Any]) -> bool:
 
 
 def _reads_by_put(target: str) -> bool:
-    """Whether a PUT to this path reads: many documents at once, and the simple queries that are compared."""
+    """Return True if a PUT to this path is a read: several documents, or a simple query that is compared."""
     path, _, query = target.partition("?")
     parts = path.split("/")[3:]
     if parts[:2] == ["_api", "document"]:
@@ -83,7 +83,7 @@ def _reads_by_put(target: str) -> bool:
 
 
 def turns(wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Sent]]:
-    """Requests for ever, the shapes in turn, and of each shape its examples in turn. Empty where there are none."""
+    """Yield requests forever, cycling through the shapes and through the examples of each. Empty if there are none."""
     sources = [(one, cycle(one.requests)) for one in wanted if one.requests]
     while sources:
         for one, requests in sources:
@@ -91,7 +91,7 @@ def turns(wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Sent]]:
 
 
 def examples_of(rows: Iterable[tuple[str, Sequence[str], str]]) -> dict[str, list[Example]]:
-    """Examples by shape, from rows of shape, collections and request (JSON text)."""
+    """Return examples by shape, from rows of shape, collections and request (JSON text)."""
     found: dict[str, list[Example]] = {}
     for shape, collections, request in rows:
         found.setdefault(shape, []).append(Example(shape, tuple(collections), orjson.loads(request)))

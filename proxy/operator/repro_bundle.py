@@ -26,7 +26,7 @@ MOST: Final = 1000  # documents of a collection
 
 
 async def build(database: Database, origin: ArangoStore, found: MismatchRow, *, whole: bool) -> dict[str, Any]:
-    """The bundle of a mismatch with its newest sample.
+    """Return the bundle of a mismatch with its newest sample.
 
     whole: all documents of its collections, at most MOST of each, not those alone that the mismatch names; so are they
     where it names none. Raises RefusedError where it has no sample any more, or a collection is too large; ArangoError,
@@ -60,7 +60,7 @@ async def build(database: Database, origin: ArangoStore, found: MismatchRow, *, 
 
 
 def read(text: bytes) -> dict[str, Any]:
-    """A bundle from its file. Raises RefusedError where it is none, or cannot be reproduced."""
+    """Return a bundle from its file. Raise RefusedError if it is not a bundle, or cannot be reproduced."""
     try:
         bundle = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -73,7 +73,7 @@ def read(text: bytes) -> dict[str, Any]:
 
 
 def _collections(found: MismatchRow, request: Mapping[str, Any]) -> Sequence[str]:
-    """The mismatch's own, and what else its query reads."""
+    """Return the mismatch's collections and the others that its query reads."""
     if "query" not in request:
         return [found.collection]
     base = found.collection.partition("/")[0]
@@ -114,7 +114,7 @@ async def _collection(
 
 
 async def _indexes(origin: ArangoStore, base: str, name: str) -> list[dict[str, Any]]:
-    """As ArangoDB lists them; they explain an order, and change no answer."""
+    """Return the indexes as ArangoDB lists them; they explain an order and change no answer."""
     asked = Operation(
         named("index.list"),
         "GET",

@@ -1,8 +1,8 @@
-"""The states that operators watch: read from PostgreSQL, exported by every instance alike, shown by `crossfade status`.
+"""The states that operators watch: read from PostgreSQL, exported by every instance, shown by `crossfade status`.
 
-A change of stage that nobody typed is loud. Whoever takes reads back without an operator (a guard, an instance that
-rejoins or gives the flip up) says so in the audit by `taken_back_by`; `status` and the metric
-`crossfade_automatic_rollback` name it until an operator acknowledges it or its collections are flipped again.
+A rollback that no operator started is reported. An automatic rollback, or an instance that rejoins or diverges, records
+itself in the audit by `taken_back_by`; `status` and the metric `crossfade_automatic_rollback` name it until an operator
+acknowledges it or its collections are flipped again.
 
 States are gauges: an alert on `> 0` fires with their first sample, and ends with the state. A counter whose series
 begins with its first event has no increase then, and never fires for that event. `crossfade_rollbacks_total` is counted
@@ -40,7 +40,7 @@ _STATES: Final = ("live", "silent", "diverged")
 
 @dataclass(frozen=True, slots=True)
 class TakenBack:
-    """A change that nobody typed. id: of its row in the audit; by: guard or instance."""
+    """A rollback that no operator started. id: of its row in the audit; by: guard or instance."""
 
     id: int
     at: datetime
@@ -51,7 +51,7 @@ class TakenBack:
 
 
 async def taken_back(database: Database) -> tuple[TakenBack, ...]:
-    """Those that were neither acknowledged nor made up for by a new flip, the newest first. Raises DatabaseError."""
+    """Return those that were neither acknowledged nor followed by a new flip, the newest first. Raise DatabaseError."""
     return tuple(
         TakenBack(row.id, row.at, row.actor, row.reason, row.by, tuple(row.collections))
         for row in await database.fetch(sql.states.TAKEN_BACK)
@@ -59,7 +59,7 @@ async def taken_back(database: Database) -> tuple[TakenBack, ...]:
 
 
 async def acknowledge(database: Database, seen: Sequence[TakenBack], *, actor: str, reason: str | None) -> None:
-    """Nobody names these any more; what comes later is named again. Raises DatabaseError."""
+    """Stop reporting these rollbacks; later ones are reported again. Raise DatabaseError."""
     async with database.transaction() as session:
         await audit.record(
             session,
@@ -80,7 +80,7 @@ def families(
     back: Sequence[TakenBack],
     watch_seconds: float,
 ) -> metrics.Samples:
-    """What is exported: metric -> labels -> value. Pure."""
+    """Return what is exported: metric -> labels -> value. Pure."""
     behind = [one.behind for one in collections if one.watchable]
     watched = [seconds for seconds in behind if seconds is not None]
     alive = len(watched) == len(behind) and all(seconds <= watch_seconds for seconds in watched)
@@ -105,7 +105,7 @@ def _by_collection(collections: Sequence[sql.states.CollectionRow], name: str) -
 
 
 class States:
-    """Reads the states every few seconds, for /metrics. Without PostgreSQL the last ones stand, with their age."""
+    """Read the states every few seconds for /metrics. Without PostgreSQL the last ones stay, with their age."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -113,7 +113,7 @@ class States:
         self._trouble = Repeated()
 
     async def start(self) -> None:
-        """The first look comes at once, so that the first scrape has every series."""
+        """Read the states immediately, so that the first scrape has every series, then periodically."""
         await self._try()
         self._task = asyncio.create_task(supervise(self._run, "states"), name="states")
 
@@ -123,7 +123,7 @@ class States:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def look(self) -> None:
-        """One look. Raises DatabaseError."""
+        """Read the states once. Raise DatabaseError."""
         collections = await self._database.fetch(sql.states.COLLECTIONS, list(_WATCHED))
         instances = {row.state: row.number for row in await self._database.fetch(sql.states.INSTANCES)}
         rollbacks = {row.by: row.number for row in await self._database.fetch(sql.states.ROLLBACKS)}

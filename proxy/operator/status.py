@@ -18,7 +18,7 @@ from proxy.state.codec import decode_moves
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """The newest backfill or verification. differences: of a verification that is done."""
+    """The newest backfill or verification. differences: of a finished verification."""
 
     id: int
     state: str
@@ -45,7 +45,7 @@ class CollectionStatus:
 
     @property
     def mismatch_rate(self) -> float | None:
-        """Confirmed / compared; None without a comparison."""
+        """Return confirmed mismatches / comparisons; None without a comparison."""
         return self.mismatched / self.compared if self.compared else None
 
 
@@ -71,7 +71,7 @@ class InstanceStatus:
 
     @property
     def state(self) -> str:
-        """`stopped`, `diverged`, `silent` or `live`."""
+        """Return `stopped`, `diverged`, `silent` or `live`."""
         if self.stopped_at is not None:
             return "stopped"
         if self.diverged:
@@ -81,7 +81,7 @@ class InstanceStatus:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """What passed through without being captured or compared (I10). collection is empty where it cannot be told."""
+    """Traffic that was neither captured nor compared (I10). collection is empty if it is not known."""
 
     database: str
     collection: str
@@ -93,7 +93,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class OpenEpoch:
-    """An epoch under way."""
+    """An open epoch."""
 
     epoch: int
     phase: Phase
@@ -118,7 +118,7 @@ class Status:
 
 
 async def read(database: Database) -> Status:
-    """The whole status. Raises DatabaseError."""
+    """Return the whole status. Raise DatabaseError."""
     async with database.session() as session, session.transaction(isolation="repeatable_read", readonly=True):
         control = await session.fetchval(sql.control.CONTROL)
         defaults = await session.fetch(sql.control.DEFAULTS)
@@ -139,29 +139,29 @@ async def read(database: Database) -> Status:
 
 
 async def instances(database: Database) -> tuple[InstanceStatus, ...]:
-    """Registered instances, then those that stopped within a day."""
+    """Return registered instances, then those that stopped within a day."""
     return tuple(InstanceStatus(*row) for row in await database.fetch(sql.control.INSTANCES))
 
 
 async def standings(database: Database) -> dict[str, Standing]:
-    """Every registered collection's standing."""
+    """Return the standing of every registered collection."""
     return {
         row.collection: Standing(Stage(row.stage), row.weight) for row in await database.fetch(sql.control.STANDINGS)
     }
 
 
 async def present(database: Database) -> dict[str, Standing]:
-    """As `standings`, without the collections that the origin has no more."""
+    """Return the standings without the collections that the origin no longer has."""
     return {row.collection: Standing(Stage(row.stage), row.weight) for row in await database.fetch(sql.control.PRESENT)}
 
 
 async def defaults(database: Database) -> dict[str, Stage]:
-    """The stage that new collections begin with, by database; `*`: of every other."""
+    """Return the stage that new collections begin with, by database; `*`: of every other."""
     return {row.database: Stage(row.stage) for row in await database.fetch(sql.control.DEFAULTS)}
 
 
 async def open_epoch(database: Database) -> OpenEpoch | None:
-    """The change that is under way, if one is."""
+    """Return the open epoch, if there is one."""
     return _open(await database.fetchval(sql.control.CONTROL))
 
 

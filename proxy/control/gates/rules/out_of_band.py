@@ -1,4 +1,4 @@
-"""Gate: The bypass watch is current, and every write since the last verification came through a proxy."""
+"""Gate: The out-of-band watch is current, and every write since the last verification came through a proxy."""
 
 from __future__ import annotations
 
@@ -57,6 +57,6 @@ def _time(moment: datetime) -> str:
 GATE: Final = GateRule(
     NAME,
     position=40,
-    describe="The bypass watch is current, and every write since the last verification came through a proxy.",
+    describe="The out-of-band watch is current, and every write since the last verification came through a proxy.",
     decide=_decide,
 )
