@@ -1,8 +1,9 @@
-"""Copies one chunk into the target: page by page, each with its checkpoint in one transaction (DESIGN section 10).
+"""Copies one chunk into the target: page by page, each in one transaction with its checkpoint (DESIGN section 10).
 
-The stamp of a page is the era known before its cursor was opened. A page that the horizon refuses (a truncation, a
-purge) is read again with a new one, so that a document deleted meanwhile never comes back. The next page is read while
-the present one is written. A page whose statement is cancelled is read again with half as many documents.
+The stamp of a page is the era known before its cursor was opened. A page that the stamp floor refuses (after a
+truncation or a purge) is read again with a new stamp, so that a document deleted meanwhile never comes back. The next
+page is read while the current one is written. A page whose statement is cancelled is read again with half as many
+documents.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ log = structlog.get_logger(__name__)
 _SHRINKS: Final = 8  # of one page that PostgreSQL cancels: to a 256th
 _CANCELLED_PAUSE: Final = 0.25  # seconds, longer from time to time
 _APART: Final = 5  # refusals of one page in a row: then each of its documents is tried alone
-_MOST_REFUSALS: Final = 50  # of one page in a row: then something raises the horizon all the time
+_MOST_REFUSALS: Final = 50  # of one page in a row: something raises the stamp floor all the time
 
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What one worker copied of a chunk. done: the chunk is finished; else it was told to stop."""
+    """What one worker copied of a chunk. done: the chunk is finished, else the worker was stopped."""
 
     done: bool
     documents: int = 0
@@ -100,7 +101,7 @@ async def copy_chunk(
     """
 
     async def read(after: str, limit: int) -> _Stamped:
-        era = await database.fetchval(sql.backfill.ERA)  # before the cursor: that is what makes the stamp safe
+        era = await database.fetchval(sql.backfill.ERA)  # before the cursor is opened, which makes the stamp safe
         page = await source.page(claim.table.database, claim.table.name, after, claim.range.upper, limit)
         return _Stamped(page, era)
 

@@ -1,9 +1,10 @@
 """Copies a collection by ArangoDB's parallel dump (`/_api/dump`, since 3.12): one snapshot, in no order of keys.
 
-It spares ArangoDB the sorting and this process the parsing of cursors, but it is undocumented and cannot be gone on
-with: a worker that is killed costs the whole collection, not a page. So it is asked for (`--dump`), never chosen.
+It saves ArangoDB the sorting and this process the parsing of cursors, but it is undocumented and cannot be continued: a
+killed worker costs the complete collection, not a page. So it is used only on request (`--dump`).
 
-The stamp of every batch is the era known before the snapshot was taken. What the horizon refuses is repaired by key.
+The stamp of every batch is the era known before the snapshot was taken. What the stamp floor refuses is repaired by
+key.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ async def copy_dump(
     governor: Governor | None = None,
     lease: float = run_store.LEASE,
 ) -> Copied:
-    """Copies the claim's shard whole, or until `stop` is set; what was done counts only where it is finished.
+    """Copy the claim's shard completely, or until `stop` is set; what was done counts only if it is finished.
 
     Raises as `copy_chunk`.
     """
@@ -76,7 +77,7 @@ async def copy_dump(
 
 
 async def _batches(source: Source, claim: Claim, size: int) -> AsyncGenerator[tuple[Document, ...], None]:
-    """One is read while the one before is written."""
+    """Yield batches. The next one is read while the one before is written."""
     assert claim.shard is not None
     base = claim.table.database
     dump = await source.begin_dump(base, claim.shard, size)
@@ -99,7 +100,7 @@ async def _batches(source: Source, claim: Claim, size: int) -> AsyncGenerator[tu
 async def _write(
     database: Database, target: TargetWriter, claim: Claim, batch: tuple[Document, ...], era: int, lease: float
 ) -> tuple[list[str], int]:
-    """Keys that must be read again, and how many documents were set aside."""
+    """Return the keys that must be read again, and the number of dead letters."""
     tries = gone = 0
     while True:
         try:
@@ -141,6 +142,6 @@ async def _write(
 async def _without_dead(
     target: TargetWriter, claim: Claim, batch: tuple[Document, ...], era: int
 ) -> tuple[tuple[Document, ...], int]:
-    """Those that PostgreSQL takes when they are tried apart, and the number of the others."""
+    """Write the documents apart. Return those that PostgreSQL takes, and the number of the others."""
     dead = await dead_letters_of(target, claim.table, batch, era)
     return tuple(one for one in batch if one.key not in dead), len(dead)

@@ -1,28 +1,28 @@
-"""Which revisions in the origin came around the proxies: what is judged, and when. Pure.
+"""Judges which revisions in the origin are out-of-band writes, and when that is known. Pure.
 
 The argument (I10). A **sighting** is one version that the origin's log showed: written, or removed, between two
-moments, `after` (the look before this one had not shown it) and `seen` (when it was shown). Every process of a proxy
-tells what it took (proxy.replication.write_reports), and how far that **reaches**: every write whose intent was
-opened before is
-settled, and told by then. An intent is opened before a write is forwarded, so before the version is in the log. Hence,
-once *every* registered process reaches beyond `seen`, a version that came through any of them has been told, in one of
-these ways:
+moments, `after` (the read before this one had not shown it) and `seen` (when it was shown). Every proxy process reports
+its writes (proxy.replication.write_reports), and until when the reports are **complete**: every write whose intent was
+opened before is closed and reported by then. An intent is opened before a write is forwarded, so before the version is
+in the log. Hence, once the reports of *every* registered process are complete beyond `seen`, a version that came
+through any of them has been reported, in one of these ways:
 
 - by its revision (of a removal: that of the removed version), where an answer showed it;
-- by its key, read again since: a lost answer, a full queue, a query whose keys alone are known, a restart's journal;
+- by its key, which was read again since: a lost answer, a full queue, a query whose keys alone are known, a restart's
+  journal;
 - with its whole collection: truncated, dropped, renamed, filled by an import that overwrites;
-- not at all, and then its collection (or database) is marked unverified, and the mark stands, or a verification that
-  covers it began later than the write.
+- not at all; then its collection (or database) is marked as in need of a verification, and the mark is still there, or
+  a verification that covers it began later than the write.
 
-What is in none of them went around. PostgreSQL's rows are not asked: backfill, verification and repair put there what
-anybody wrote, so that a row proves nothing; and a row that is still missing is lag. One exception: a process that was
-killed has told everything up to half a second before, but not what it settled since. For versions that may be of that
-time a row of that revision (or a newer one) is taken as proof: it may hide one that went around and was copied by a
-backfill in that second, and never accuses one that did not.
+Anything else is an out-of-band write. PostgreSQL's rows are not consulted: backfill, verification and repair copy every
+write, so that a row proves nothing, and a row that is still missing is lag. One exception: a process that was killed
+has reported everything up to half a second before, but not what it closed since. For versions that may be of that time
+a row of that revision (or a newer one) counts as proof: it may hide an out-of-band write that a backfill copied in that
+second, and never accuses a write that came through a proxy.
 
-A silent process holds judgement up, it does not cause an alarm; the gate calls that inconclusive (I9). Not seen: what
-goes around and is undone within one transaction of the origin; in the mode of scans, removals, and versions that were
-overwritten between two looks (a verification finds the first, and the last version is seen).
+A silent process delays the judgement and causes no alarm; the gate is inconclusive then (I9). Not seen: what is written
+out of band and undone within one transaction of the origin; in the mode of scans, removals, and versions that were
+overwritten between two reads (a verification finds the first, and the last version is seen).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from proxy.replication.versions import Stored, is_superseded
 T = TypeVar("T")
 
 MOST: Final = 200_000  # sightings that may wait
-_REMEMBERED: Final = 300.0  # seconds for which what was told, and what was judged, is remembered at least
+_REMEMBERED: Final = 300.0  # seconds for which reports and judgements are remembered at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class OriginVersion:
 
     @property
     def mark(self) -> int:
-        """The revision as proxies tell it: negative for a removal."""
+        """The revision as proxies report it: negative for a removal."""
         return -self.rev if self.removed else self.rev
 
 
@@ -69,14 +69,14 @@ class ReportedWrites:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A time of which a process may have taken writes that it never told: it was killed, or there was too much."""
+    """A time of which a process may have unreported writes: it was killed, or there were too many."""
 
     since: float
     until: float
 
 
 class _Remembered(Generic[T]):
-    """A set that forgets what was added longer ago than _REMEMBERED, by and by: two generations."""
+    """A set of two generations that forgets what was added longer ago than _REMEMBERED."""
 
     def __init__(self) -> None:
         self._new: set[T] = set()
@@ -90,7 +90,7 @@ class _Remembered(Generic[T]):
         self._new.add(item)
 
     def turn(self, now: float) -> bool:
-        """Once in _REMEMBERED seconds the older generation goes; true then."""
+        """Drop the older generation once in _REMEMBERED seconds. Return True then."""
         if now - self._turned < _REMEMBERED:
             return False
         self._turned, self._old, self._new = now, self._new, set()
@@ -98,9 +98,9 @@ class _Remembered(Generic[T]):
 
 
 class PendingVersions:
-    """Sightings that nobody has told yet, and what was told; memory is bounded.
+    """Sightings that no proxy has reported yet, and what was reported; memory is bounded.
 
-    overflowed: sightings had to be forgotten unjudged, since the watch last asked.
+    overflowed: sightings had to be dropped before they were judged, since the watch last asked.
     """
 
     def __init__(self, most: int = MOST) -> None:
@@ -116,7 +116,7 @@ class PendingVersions:
         return len(self._pending)
 
     def saw(self, sightings: Iterable[OriginVersion]) -> None:
-        """The origin showed these."""
+        """Note what the origin showed."""
         for one in sightings:
             name = (one.collection, one.key, one.mark)
             if (one.collection, one.mark) in self._revisions or name in self._judged or name in self._pending:
@@ -127,12 +127,12 @@ class PendingVersions:
             self._pending[name] = one
 
     def dismiss(self, sightings: Iterable[OriginVersion]) -> None:
-        """The origin showed these, and they are from before the watch began."""
+        """Note what the origin showed from before the watch began."""
         for one in sightings:
             self._judged.add((one.collection, one.key, one.mark))
 
     def learn(self, told: Iterable[ReportedWrites], now: float) -> None:
-        """Proxies told these."""
+        """Note what proxies reported."""
         for row in told:
             for revision in row.revisions:
                 self._revisions.add((row.collection, revision))
@@ -148,19 +148,19 @@ class PendingVersions:
         self._judged.turn(now)
 
     def forget(self, collections: Iterable[str]) -> None:
-        """Nobody watches these any more."""
+        """Drop the sightings of these collections, which are not watched any more."""
         gone = set(collections)
         self._pending = {name: one for name, one in self._pending.items() if name[0] not in gone}
 
     def count(self) -> dict[str, int]:
-        """How many wait, by collection."""
+        """Return how many wait, by collection."""
         found: dict[str, int] = {}
         for collection, _, _ in self._pending:
             found[collection] = found.get(collection, 0) + 1
         return found
 
     def due(self, reached: float) -> list[OriginVersion]:
-        """Those that are to be judged, now that every process has told all up to `reached`, and nobody told them.
+        """Return those that no process reported, now that all reports are complete up to `reached`.
 
         Those that a re-read of their key, or a change of their whole collection, explains are dropped here.
         """
@@ -189,7 +189,7 @@ class PendingVersions:
         gaps: Sequence[Gap],
         stored: Mapping[tuple[str, str], Stored],
     ) -> list[OriginVersion]:
-        """Those of `due` that went around every proxy. All wait on until they are `done`.
+        """Return those of `due` that are out-of-band writes. All of them wait until they are `done`.
 
         unverified: until when marks of a collection explain writes: when the verification that covers the newest mark
         began, infinity while none does. stored: what PostgreSQL has of the keys.
@@ -204,7 +204,7 @@ class PendingVersions:
         return guilty
 
     def done(self, judged: Iterable[OriginVersion]) -> None:
-        """These were judged, and what went around is written down: they are dropped, and do not come again."""
+        """Drop sightings that were judged, once the out-of-band writes are stored; they do not come again."""
         for one in judged:
             self._drop((one.collection, one.key, one.mark))
 

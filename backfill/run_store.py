@@ -1,7 +1,7 @@
-"""Runs and chunks in PostgreSQL: how work is begun, handed out, checkpointed and ended (DESIGN section 10).
+"""Runs and chunks in PostgreSQL: how work is started, assigned, checkpointed and ended (DESIGN section 10).
 
-A claim is a lease in PostgreSQL's time: its worker renews it with every checkpoint, in the page's own transaction; a
-worker that lost it is told so by the checkpoint, whose transaction it then gives up. So no page counts twice.
+A claim is a lease in PostgreSQL's time: its worker renews it with every checkpoint, in the transaction of the page. The
+checkpoint of a worker that lost its claim fails, and with it the transaction, so that no page counts twice.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ LEASE = 15.0  # seconds; a page takes far less than one
 
 
 class LeaseLost(CrossfadeError):
-    """Another worker has this chunk now: whatever this one did since its last checkpoint is undone."""
+    """Another worker has this chunk now: what this one did since its last checkpoint is rolled back."""
 
 
 class RangeCut(CrossfadeError):
-    """The end of this worker's chunk was given to another worker: the page is undone, and read again up to `upper`."""
+    """The end of this worker's chunk was given to another worker: the page is rolled back, and read up to `upper`."""
 
     def __init__(self, upper: str | None) -> None:
         super().__init__(f"the chunk ends at {upper!r} now")
@@ -35,7 +35,7 @@ class RangeCut(CrossfadeError):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Where one collection's documents are. relation: quoted, for `Query.on`."""
+    """The table of one collection. relation: quoted, for `Statement.on`."""
 
     collection: str
     database: str
@@ -62,18 +62,18 @@ class Claim:
 
     @property
     def start(self) -> str:
-        """The key to go on after; "" is before every key."""
+        """The key to continue after; "" is before every key."""
         return self.position if self.position is not None else self.range.lower or ""
 
     def up_to(self, upper: str | None) -> Claim:
-        """The same with another end."""
+        """Return the claim with another end."""
         return replace(self, range=KeyRange(self.range.lower, upper))
 
 
 async def table(database: Database, collection: str) -> Table:
-    """The table of a collection that is mirrored. Raises RefusedError where it is unknown, or at stage `off`.
+    """Return the table of a mirrored collection. Raises RefusedError if it is unknown, or at stage `off`.
 
-    What is written before every proxy captures would be missed for good (mirror-protocol, answer 11).
+    What is written before every proxy captures would be lost (mirror-protocol, answer 11).
     """
     row = await database.fetchrow(sql.collections.FIND, collection)
     if row is None or row.stage == "off":
@@ -99,7 +99,7 @@ async def begin(
     known: Mapping[str, Any],
     shards: Sequence[str] | None = None,
 ) -> int:
-    """A new run with its chunks; its number. known: for result (`planned`, `repair`).
+    """Start a run with its chunks. Return its number. known: for its result (`planned`, `repair`).
 
     shards: the chunks are dumps of these, one each, and no ranges.
     """
@@ -117,7 +117,7 @@ async def begin(
 async def open_run(
     database: Database, collection: str, kind: Kind, modes: Sequence[str], *, repair: bool, part: str = ""
 ) -> int | None:
-    """An unfinished run of the same work: going on with it is better than to begin again.
+    """Return an unfinished run of the same work, which is continued instead of a new one.
 
     A verification that is older than the newest backfill, or than the newest proxy, is cancelled instead: no gate
     would take it.
@@ -128,14 +128,14 @@ async def open_run(
 
 
 async def open_runs(database: Database) -> list[int]:
-    """Every run that has not ended."""
+    """Return every run that has not ended."""
     return await database.fetch(sql.backfill.OPEN_RUNS)
 
 
 async def claim(
     database: Database, worker: str, runs: Sequence[int] | None, lease: float = LEASE, holder: int | None = None
 ) -> Claim | None:
-    """A free chunk of these runs (None: of any open one), or None. holder: of the worker's `Presence`."""
+    """Claim a free chunk of these runs (None: of any open one). Return None if there is none. holder: of `Presence`."""
     row = await database.fetchrow(sql.backfill.CLAIM, worker, lease, None if runs is None else list(runs), holder)
     if row is None:
         return None
@@ -164,7 +164,7 @@ async def checkpoint(
     result: Mapping[str, Any],
     lease: float = LEASE,
 ) -> None:
-    """Notes progress in the caller's transaction. Raises LeaseLost or RangeCut, which must undo that transaction."""
+    """Store progress in the caller's transaction. Raises LeaseLost or RangeCut, which must roll it back."""
     me = (claim.run, claim.number, claim.worker)
     noted = await session.fetchrow(
         sql.backfill.CHECKPOINT, *me, position, documents, size, lease, json.dumps(result), claim.range.upper
@@ -177,37 +177,37 @@ async def checkpoint(
 
 
 async def renew(database: Database, claim: Claim, lease: float = LEASE, waiting: str | None = None) -> None:
-    """Keeps the claim through a wait; waiting: for what. Raises LeaseLost."""
+    """Keep the claim through a wait. waiting: for what. Raises LeaseLost."""
     if await database.fetchrow(sql.backfill.RENEW, claim.run, claim.number, claim.worker, lease, waiting) is None:
         raise LeaseLost(f"chunk {claim.number} of run {claim.run} went to another worker, or the run has ended")
 
 
 async def leave(database: Database, claim: Claim, state: Literal["open", "done", "failed"], error: str = "") -> None:
-    """Hands the chunk back (error: why), or says that it is done. Nothing happens where the lease was lost since."""
+    """Return the chunk (error: why), or note that it is done. Does nothing if the lease was lost."""
     await database.execute(sql.backfill.LEAVE_CHUNK, claim.run, claim.number, claim.worker, state, error or None)
 
 
 async def end(
     database: Database, run: int, state: Literal["done", "failed", "cancelled"], result: Mapping[str, Any]
 ) -> None:
-    """Ends an open run; one that has ended stays as it is."""
+    """End an open run; one that has ended stays as it is."""
     kept = {name: value for name, value in result.items() if name != "waits"}
     await database.execute(sql.backfill.END_RUN, run, state, json.dumps(kept))
 
 
 async def note_wait(database: Database, run: int, reason: str | None) -> None:
-    """What the run as a whole waits for, beside its chunks; None: for nothing any more."""
+    """Store what the run as a whole waits for; None: nothing any more."""
     await database.execute(sql.backfill.NOTE_WAIT, run, reason)
 
 
 async def standings(database: Database, runs: Sequence[int]) -> list[Standing]:
-    """How these runs stand, in order of their numbers."""
+    """Return the progress of these runs, in the order of their numbers."""
     rows = await database.fetch(sql.backfill.STATES, list(runs))
     return [_standing(row) for row in rows]
 
 
 async def latest(database: Database, collections: Sequence[str] | None) -> list[Standing]:
-    """The newest run of each kind of these collections (None: all)."""
+    """Return the newest run of each kind of these collections (None: all)."""
     rows = await database.fetch(sql.backfill.LATEST, None if collections is None else list(collections))
     return await standings(database, rows)
 

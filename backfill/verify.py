@@ -2,8 +2,8 @@
 
 Each page reads the target first, then the origin, and compares up to where both were read. `fast` compares revisions;
 `full` compares what is printed (by digest), and that the queried column is what the printed document gives. Differences
-are only suspects here: they are noted with the position, and looked at again in batches (backfill.recheck) before they
-count. `repair` repairs what was confirmed, and looks once more. A dead letter about whose key both sides agree is over
+are only suspects here: they are stored with the position, and compared again in batches (backfill.recheck) before they
+count. `repair` repairs what was confirmed, and compares once more. A dead letter ends if both sides agree about its key
 (`proxy.state.lacking`).
 """
 
@@ -28,7 +28,7 @@ from proxy.base.database import Database
 from proxy.state import lacking
 
 FAST_PAGE: Final = 5_000
-MOST_PENDING: Final = 500  # suspects until they are looked at again
+MOST_PENDING: Final = 500  # suspects, before they are rechecked
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,14 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What one worker verified of a chunk. done: the chunk is finished; else it was told to stop."""
+    """What one worker verified of a chunk. done: the chunk is finished, else the worker was stopped."""
 
     done: bool
     tally: Tally
 
 
 class Verifier:
-    """Verifies the chunks that one worker claims. patience: seconds for a difference to settle."""
+    """Verifies the chunks that one worker claims. patience: seconds for a recheck."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Verifier:
                 checked=tally.checked + page.checked,
                 pending={**tally.pending, **page.suspects},
             )
-            # at its end the position is the range's own: nobody cuts off what has been compared
+            # at the end of the range the position is that end: no cut removes what has been compared
             reached = page.bound if page.bound is not None else claim.range.upper or page.last or position
             try:
                 await self._checkpoint(claim, reached, more, page.origin)
@@ -116,7 +116,7 @@ class Verifier:
             )
 
     async def _recheck(self, rechecker: KeyRechecker, claim: Claim, tally: Tally) -> Tally:
-        waits = f"{len(tally.pending):,} keys that differ are looked at again, once the mirror has reached them"
+        waits = f"{len(tally.pending):,} keys that differ are compared again, once the mirror has caught up"
 
         async def keep() -> None:
             await run_store.renew(self._database, claim, self._lease, waits)
@@ -195,12 +195,12 @@ class Verifier:
     async def _agreed(
         self, table: Table, noted: Mapping[str, int], bound: str | None, origin: Mapping[str, int]
     ) -> None:
-        """Dead letters of keys that both sides were read for are over where they agree."""
+        """End the dead letters of keys that both sides were read for and agree about."""
         noted = {key: rev for key, rev in noted.items() if bound is None or key <= bound}
         await lacking.agreed(self._database, table.collection, table.relation, noted, origin)
 
     async def _note(self, claim: Claim, position: str, tally: Tally) -> Claim:
-        # the position is committed: a cut that came since lies behind it
+        # the position is committed: a later cut lies after it
         try:
             await self._checkpoint(claim, position, tally, 0)
         except RangeCut as cut:
@@ -215,12 +215,12 @@ class Verifier:
 
 
 def _bound(target: str | None, origin: str | None) -> str | None:
-    """Up to where both sides were read: the smaller key; None (the end of the range) only where both came to it."""
+    """Return the key up to which both sides were read; None (the end of the range) only if both reached it."""
     if target is None or origin is None:
         return target if origin is None else origin
     return min(target, origin)
 
 
 def _unseen(key: str, origin: Mapping[str, object], target: Mapping[str, int]) -> int | None:
-    """The target's revision of a key that the origin's page did not show."""
+    """Return the target's revision of a key that the origin's page did not show."""
     return target[key] if key not in origin else None

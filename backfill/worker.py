@@ -1,10 +1,10 @@
-"""Workers: claim chunks, carry them out, end runs. Any number of them, anywhere; PostgreSQL hands out.
+"""Workers: claim chunks, carry them out, end runs. Any number of them, on any machine; PostgreSQL assigns chunks.
 
-A worker that is told to stop finishes its page and hands its chunk back; one that is killed loses a page, and its chunk
-is claimed by another as soon as its connection is gone, at the latest when the lease has run out. A worker that finds
-no free chunk cuts one that another is at. Whoever finds a run's chunks all done ends the run: of a backfill it
-first builds the index that filters use (standing during the load, it would halve its rate) and analyses the table.
-Whatever stops a worker is noted with its chunk, or with the run: a run that stands still says what it waits for.
+A worker that is stopped finishes its page and returns its chunk; one that is killed loses a page, and its chunk is
+claimed by another as soon as its connection is gone, at the latest when the lease has expired. A worker that finds no
+free chunk cuts one that another works on. The worker that finds all chunks of a run done ends the run: of a backfill it
+first builds the index that filters use (present during the load, it would halve its rate) and analyses the table. What
+stops a worker is noted with its chunk, or with the run, so that a run that does not progress shows what it waits for.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Options:
 
 
 async def _build_indexes(session: Session, row: sql.backfill.RunRow) -> None:
-    """After the load, and without a lock on those who write: standing during it, they would halve its rate."""
+    """Build the indexes, after the load and without blocking writes: present during it, they would halve its rate."""
     wanted = await session.fetch(sql.indexes.CONTAINMENT_STATEMENT, row.collection)
     if json.loads(row.result).get("full_text"):
         wanted += await session.fetch(sql.indexes.FULL_TEXT_STATEMENT, row.collection)
@@ -104,10 +104,10 @@ class Workers:
         self._split_at = 0.0
 
     async def work(self, chosen: Sequence[int] | None, *, watch: bool = False) -> None:
-        """Works on these runs (None: on every open one) until none is open; with `watch`, until told to stop.
+        """Work on these runs (None: on every open one) until none is open; with `watch`, until stopped.
 
-        Raises UpstreamError or DatabaseError where a database stays away; the chunk is handed back, or its lease runs
-        out. What concerns one run alone (its collection is gone) ends that run as failed.
+        Raises UpstreamError or DatabaseError if a database stays away; the chunk is returned, or its lease expires.
+        What concerns one run alone (its collection is gone) ends that run as failed.
         """
         # the first that fails ends the others, after their page
         failed: list[CrossfadeError] = []
@@ -142,7 +142,7 @@ class Workers:
             try:
                 busy = await self._step(name, verifier, chosen, watch=watch)
             except (DatabaseUnavailable, UpstreamError) as error:
-                # in watch mode a database may stay away as long as it likes
+                # in watch mode a database may stay away for any time
                 if isinstance(error, UpstreamError) and not watch:
                     raise
                 if away > self._options.outage and not watch:
@@ -158,7 +158,7 @@ class Workers:
                 await self._pause(self._options.poll if not watch else max(self._options.poll, self._options.idle))
 
     async def _step(self, name: str, verifier: Verifier, chosen: Sequence[int] | None, *, watch: bool) -> bool | None:
-        """True: something was done; False: nothing to do now; None: nothing more to do."""
+        """Return True if something was done, False if there is nothing to do now, None if the work has ended."""
         holder = await self._presence.holder()
         claim = await run_store.claim(self._database, name, chosen, self._options.lease, holder)
         if claim is not None:
@@ -176,7 +176,10 @@ class Workers:
         return False if any(standing.state == "open" for standing in standings) else None
 
     async def _split(self, chosen: Sequence[int] | None) -> bool:
-        """Cuts a chunk that another worker is at, where much of it is left; true where there is a new one to claim."""
+        """Cut a chunk that another worker works on, if much of it is left.
+
+        Return True if there is a new one to claim.
+        """
         now = time.monotonic()
         if now < self._split_at:
             return False
@@ -222,7 +225,7 @@ class Workers:
         await run_store.end(self._database, claim.run, state, {**known, "error": error})
 
     async def _finish(self, run: int) -> bool:
-        """Ends a run whose chunks are done; False where another worker is at it, or it has ended."""
+        """End a run whose chunks are done. Return False if another worker does, or if it has ended."""
         async with self._maintenance.session() as session:
             if not await session.fetchval(sql.backfill.LOCK_RUN, run):
                 return False
@@ -245,7 +248,10 @@ class Workers:
                     await session.fetchval(sql.backfill.UNLOCK_RUN, run)
 
     async def _index(self, session: Session, row: sql.backfill.RunRow) -> None:
-        """Raises DatabaseError; until a later try succeeds, the run says what it waits for."""
+        """Build indexes and analyse.
+
+        Raises DatabaseError; until a later attempt succeeds, the run shows what it waits for.
+        """
         step = "for its index"
         await run_store.note_wait(self._database, row.id, step)
         try:
@@ -279,7 +285,7 @@ class Workers:
         result = {**known, **tally.result(), "counted": now}
         short = min(known.get("planned", 0), now) - tally.origin
         if row.kind == "verify" and short > max(10, now // 100):
-            # not proof of a fault under heavy deletion and insertion, but no ground to call a collection verified (I9)
+            # not proof of a fault under heavy deletion and insertion, but the collection is not verified either (I9)
             error = f"{row.collection}: pages showed {tally.origin} documents, and ArangoDB counts {now}: verify again"
             await run_store.end(self._database, row.id, "failed", {**result, "error": error})
         else:
@@ -288,7 +294,7 @@ class Workers:
                 await self._mismatches_repaired(row)
 
     async def _mismatches_repaired(self, row: sql.backfill.RunRow) -> None:
-        # the mismatches that the shadow found are gone with them; fast has not seen content, only what revisions show
+        # this repairs what the shadow found too; `fast` has compared revisions only, not content
         found = await list_mismatches(self._database, row.collection, "open")
         if found and (row.mode == "full" or all(mismatch.kind in BY_REVISION for mismatch in found)):
             await mark_repaired(self._database, collection=row.collection)
