@@ -22,14 +22,15 @@ from sql.loader import queries
 
 RowT_co = TypeVar("RowT_co", covariant=True)
 _NAME: Final = r'(?:[a-z_][a-z0-9_$]*|"(?:[^"\0]|"")+")'
+_DESCRIPTION: Final = re.compile(r"\A(?:--[^\n]*\n)+")
 _RELATION: Final = re.compile(rf"(?:{_NAME}\.)?{_NAME}")
 
 
 class Statement(Generic[RowT_co]):
     """One statement of `queries/{topic}.sql` and the type of its rows; immutable.
 
-    row: a NamedTuple with a field for each column, the type of the only column, `tuple` for a statement whose columns
-    depend on a blank, None for a command. make: the row from a record of the client library.
+    row: a NamedTuple with a field for each column; the type of the only column; `tuple` for a statement whose columns
+    depend on a blank; None for a command. make: the row from a record of the client library.
     """
 
     __slots__ = ("make", "name", "row", "text", "topic")
@@ -60,9 +61,14 @@ class Statement(Generic[RowT_co]):
             text = text.replace(f"{{{blank}}}", sql)
         return self._with_text(text)
 
+    @property
+    def without_description(self) -> str:
+        """The text alone, to be shown to people."""
+        return _DESCRIPTION.sub("", self.text)
+
     def rows(self, records: Iterable[Any]) -> list[RowT_co]:
         """Return the rows of the client library's records."""
-        return list(map(self.make, records))
+        return list(records) if self.make is _as_it_is else list(map(self.make, records))
 
     def _with_text(self, text: str) -> Self:
         filled = object.__new__(type(self))
@@ -78,6 +84,17 @@ class Single(Statement[RowT_co]):
     """A statement that gives exactly one row."""
 
     __slots__ = ()
+
+
+def unpacked(topic: str, name: str, row: type[Any]) -> Statement[Any]:
+    """Return a statement whose rows are the client library's records as they are, which callers unpack.
+
+    For large results: to make a NamedTuple of a row takes 0.2 µs. Annotate the declaration with a tuple of the types of
+    the fields of `row`.
+    """
+    statement: Statement[Any] = Statement(topic, name, row)
+    statement.make = _as_it_is
+    return statement
 
 
 @functools.lru_cache(maxsize=4096)
@@ -96,6 +113,10 @@ def _maker(row: type[Any] | None) -> Callable[[Any], Any]:
         # past NamedTuple's own constructor, which would cost as much as the rest: the columns are compared in a test
         return functools.partial(tuple.__new__, row)
     return itemgetter(0)
+
+
+def _as_it_is(record: Any) -> Any:
+    return record
 
 
 def _no_row(_record: object) -> None:

@@ -232,12 +232,13 @@ async def _missing(
             valid = await connected.fetchrow(sql.indexes.IS_VALID, relation, name)
             if valid is False:
                 yield Advice(
-                    own_indexes.drop(relation, name).text, f"{listing.collection}: its creation was interrupted"
+                    own_indexes.drop(relation, name).without_description,
+                    f"{listing.collection}: its creation was interrupted",
                 )
             if not valid:
                 told.add(listing.collection)
                 yield Advice(
-                    sql.indexes.CREATE.fill(name=name, columns=columns).on(relation).text,
+                    sql.indexes.CREATE.fill(name=name, columns=columns).on(relation).without_description,
                     f"{listing.collection}: the first rows would be read in the order of SORT, and no other rows",
                 )
     for node in nodes:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sql.statement import Single, Statement
+from sql.statement import Single, Statement, unpacked
 
-
-class HeldRow(NamedTuple):
-    holds: bool
-    raw: str | None
+# (holds, raw) and (holds, key, raw) of many documents
+HeldDocument = tuple[bool, str | None]
+HeldKeyDocument = tuple[bool, str | None, str | None]
 
 
 class HeldKeyRow(NamedTuple):
     holds: bool
     key: str | None
+    raw: str | None
+
+
+class HeldRow(NamedTuple):
+    holds: bool
     raw: str | None
 
 
@@ -31,13 +35,13 @@ class HeldNumberRow(NamedTuple):
 
 COUNT = Single("store", "count", int)
 READ = Statement("store", "read", HeldRow)
-READ_MANY = Statement("store", "read_many", HeldKeyRow)
+READ_MANY: Statement[HeldKeyDocument] = unpacked("store", "read_many", HeldKeyRow)
 READ_IN_GRAPH = Statement("store", "read_in_graph", HeldInGraphRow)
-ANY = Statement("store", "any", HeldRow)
-SCAN = Statement("store", "scan", HeldRow)
-SCAN_KEYS = Statement("store", "scan_keys", HeldRow)
-SCAN_CONTAINING = Statement("store", "scan_containing", HeldRow)
-SCAN_AMONG = Statement("store", "scan_among", HeldRow)
+ANY: Statement[HeldDocument] = unpacked("store", "any", HeldRow)
+SCAN: Statement[HeldDocument] = unpacked("store", "scan", HeldRow)
+SCAN_KEYS: Statement[HeldDocument] = unpacked("store", "scan_keys", HeldRow)
+SCAN_CONTAINING: Statement[HeldDocument] = unpacked("store", "scan_containing", HeldRow)
+SCAN_AMONG: Statement[HeldDocument] = unpacked("store", "scan_among", HeldRow)
 SCAN_COUNT = Single("store", "scan_count", HeldNumberRow)
 HOLDS = Single("store", "holds", bool)
 FENCED = Statement("store", "fenced", tuple)

@@ -192,5 +192,16 @@ def test_a_wrong_declaration_is_found(statement: Statement[object], fault: str) 
     assert found.startswith(fault)
 
 
+def test_unpacked_rows_have_the_types_of_their_fields() -> None:
+    found = 0
+    for topic in TOPICS:
+        module = getattr(sql, topic)
+        for name, hint in get_type_hints(module).items():
+            fields = get_type_hints(getattr(module, name).row)
+            assert get_args(get_args(hint)[0]) == tuple(fields.values()), name
+            found += 1
+    assert found
+
+
 def test_a_right_declaration_is_accepted() -> None:
     assert faults_of(Statement("control", "standings", _Right), _STANDINGS) == []

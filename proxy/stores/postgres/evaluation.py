@@ -135,10 +135,9 @@ class Evaluation:
             parameters += (scan.value,)
         documents: list[dict[str, Any]] = []
         async with contextlib.aclosing(session.cursor(statement, *parameters, prefetch=_BATCH)) as rows:
-            async for row in rows:
-                if not row.holds:
+            async for holds, raw in rows:
+                if not holds:
                     raise ReadFenceError
-                raw = row.raw
                 if raw is not None:
                     budget.spend(len(raw))
                     documents.append(json_reader.load(raw.encode()))

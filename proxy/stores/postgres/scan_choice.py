@@ -23,7 +23,7 @@ class Scan:
     If no document can pass, the scan is one of no keys: it still tests the fence.
     """
 
-    statement: Statement[sql.store.HeldRow]
+    statement: Statement[sql.store.HeldDocument]
     value: str | list[str] | None = None
 
 

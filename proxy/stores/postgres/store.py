@@ -93,7 +93,7 @@ class PostgresStore:
         relation = await self._catalog.find(collection)
         wanted = list({key for key in keys if valid_key(key)})
         rows = await self._database.fetch(sql.store.READ_MANY.on(relation.relation), wanted, None)
-        return {row.key: row.raw.encode() for row in rows if row.key is not None and row.raw is not None}
+        return {key: raw.encode() for _, key, raw in rows if key is not None and raw is not None}
 
     def analysis(self, operation: Operation) -> Analysis:
         """Return what a `cursor.create` or a simple read reads and leaves open. Raise ArangoError if it is no query."""
@@ -167,9 +167,9 @@ class PostgresStore:
         items = answers.wanted_items(operation.body)
         text = sql.store.READ_MANY.on(relation.relation)
         rows = await self._database.fetch(text, answers.wanted_keys(items), generation)
-        if not rows or not rows[0].holds:
+        if not rows or not rows[0][0]:
             raise ReadFenceError
-        found = {row.key: row.raw.encode() for row in rows if row.key is not None and row.raw is not None}
+        found = {key: raw.encode() for _, key, raw in rows if key is not None and raw is not None}
         return answers.many_outcome(operation, items, found)
 
     async def _edges(self, operation: Operation, generation: int | None) -> Outcome:
@@ -220,9 +220,9 @@ class PostgresStore:
         relation, keys = await self._named(operation), simple.keys_of(simple.body_of(operation))
         asked = [key for key in keys if valid_key(key)]
         rows = await self._database.fetch(sql.store.READ_MANY.on(relation.relation), asked, generation)
-        if not rows or not rows[0].holds:
+        if not rows or not rows[0][0]:
             raise ReadFenceError
-        found = {row.key: row.raw.encode() for row in rows if row.raw is not None}
+        found = {key: raw.encode() for _, key, raw in rows if raw is not None}
         return simple.documents_outcome([found[key] for key in asked if key in found])
 
     async def _first_example(self, operation: Operation, generation: int | None) -> Outcome:
@@ -300,11 +300,11 @@ def _query_of(operation: Operation) -> Operation:
     return simple.as_query(operation) if operation.endpoint.family is Family.SIMPLE else operation
 
 
-def _held(rows: Sequence[sql.store.HeldRow | sql.store.HeldKeyRow]) -> list[bytes]:
+def _held(rows: Sequence[sql.store.HeldDocument | sql.store.HeldKeyDocument]) -> list[bytes]:
     """Return the documents of a fenced statement. Raise ReadFenceError."""
-    if not rows or not rows[0].holds:
+    if not rows or not rows[0][0]:
         raise ReadFenceError
-    return [row.raw.encode() for row in rows if row.raw is not None]
+    return [raw.encode() for *_, raw in rows if isinstance(raw, str)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,3 +52,8 @@ def test_a_blank_is_not_filled_within_what_fills_one_before_it() -> None:
     found = sql.store.FENCED.fill(generation="$1", query="SELECT '{generation}'")
     assert "SELECT '{generation}'" in found.text
     assert "$1::bigint" in found.text
+
+
+def test_a_statement_is_shown_without_its_description() -> None:
+    found = sql.indexes.DROP.fill(index="shop.list_1").without_description
+    assert found == "DROP INDEX CONCURRENTLY IF EXISTS shop.list_1"
