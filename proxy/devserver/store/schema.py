@@ -203,6 +203,19 @@ def _check_rule(root: Document, rule: Any, depth: int) -> None:
     for kind in kinds if isinstance(kinds, list) else [kinds]:
         if not isinstance(kind, str) or kind not in _TYPES:
             raise _wrong(f"unknown type {kind!r}")
+    _check_numbers(rule)
+    if not isinstance(rule.get("enum", []), list):
+        raise _wrong("enum must be an array")
+    _check_names(rule)
+    patterns = rule.get("patternProperties", {})
+    for pattern in (rule.get("pattern", ""), *(patterns if isinstance(patterns, dict) else ())):
+        _check_pattern(pattern)
+    for part in _parts(rule):
+        _check_rule(root, part, depth + 1)
+
+
+def _check_numbers(rule: Document) -> None:
+    """Raise ArangoError 1621 if a size or a bound is not a number that can be one."""
     for name in (*_SIZES, *_BOUNDS):
         given = rule.get(name, 1)
         if isinstance(given, bool) or not isinstance(given, int | float):
@@ -212,18 +225,15 @@ def _check_rule(root: Document, rule: Any, depth: int) -> None:
     for name in ("exclusiveMinimum", "exclusiveMaximum"):
         if not isinstance(rule.get(name, 1), int | float):
             raise _wrong(f"{name} must be a boolean or a number")
-    if not isinstance(rule.get("enum", []), list):
-        raise _wrong("enum must be an array")
+
+
+def _check_names(rule: Document) -> None:
+    """Raise ArangoError 1621 if required attributes are not given as arrays of names."""
     dependencies = rule.get("dependencies", {})
     lists = [part for part in dependencies.values() if isinstance(part, list)] if isinstance(dependencies, dict) else []
     for names in (rule.get("required", []), *lists):
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise _wrong("required must be an array of names")
-    patterns = rule.get("patternProperties", {})
-    for pattern in (rule.get("pattern", ""), *(patterns if isinstance(patterns, dict) else ())):
-        _check_pattern(pattern)
-    for part in _parts(rule):
-        _check_rule(root, part, depth + 1)
 
 
 def _check_pattern(pattern: Any) -> None:

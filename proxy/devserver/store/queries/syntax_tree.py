@@ -84,8 +84,21 @@ class Printer:
                 return {"type": "attribute access", "name": name, "subNodes": [self._plain(base)]}
             case ast.Index(base, index):
                 return _node("indexed access", self._plain(base), self._plain(index))
-            case ast.Range(low, high):
-                return _node("range", self._plain(low), self._plain(high))
+            case ast.Call(name, arguments):
+                called = _node("array", *(self._plain(argument) for argument in arguments))
+                return {"type": "function call", "name": name, "subNodes": [called]}
+            case ast.Array(items):
+                return _node("array", *(self._plain(item) for item in items))
+            case ast.Object(items):
+                return _node("object", *(self._item(item) for item in items))
+            case ast.Subquery(query):
+                return _node("subquery", self.query(query))
+            case _:
+                return self._operation(node)
+
+    def _operation(self, node: ast.Node) -> Node:
+        """Return the node of an operator with its operands, or of a kind whose name ArangoDB shares."""
+        match node:
             case ast.Unary(op, operand):
                 return _node(_UNARY.get(op, op), self._plain(operand))
             case ast.Binary(op, left, right):
@@ -99,16 +112,7 @@ class Printer:
             case ast.Ternary(condition, then, otherwise):
                 parts = [part for part in (condition, then, otherwise) if part is not None]
                 return _node("ternary", *(self._plain(part) for part in parts))
-            case ast.Call(name, arguments):
-                called = _node("array", *(self._plain(argument) for argument in arguments))
-                return {"type": "function call", "name": name, "subNodes": [called]}
-            case ast.Array(items):
-                return _node("array", *(self._plain(item) for item in items))
-            case ast.Object(items):
-                return _node("object", *(self._item(item) for item in items))
-            case ast.Subquery(query):
-                return _node("subquery", self.query(query))
-            case _:
+            case _:  # a range, too
                 return _node(type(node).__name__.lower(), *(self._plain(child) for child in ast.children(node)))
 
     def _binary(self, op: str, left: Node, right: Node) -> Node:

@@ -5,7 +5,7 @@ Queries do not use them; an index that is not unique is only a definition. (`exp
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -108,6 +108,20 @@ def primary() -> Index:
     return Index("0", "primary", "primary", ("_key",), unique=True, shown={"selectivityEstimate": 1})
 
 
+@dataclass(frozen=True, slots=True)
+class _Definition:
+    """What a client asks for. family: the kind without its aliases. unique: as far as the family can be."""
+
+    family: str
+    body: Document
+    paths: tuple[Any, ...]
+    unique: bool
+
+    @property
+    def sparse(self) -> bool:
+        return bool(self.body.get("sparse", False))
+
+
 def edge() -> Index:
     """Return the index that every edge collection has."""
     return Index("1", "edge", "edge", ("_from", "_to"), shown={"selectivityEstimate": 1})
@@ -127,53 +141,8 @@ def define(body: Document, number: int, name: str) -> Index:
         raise ArangoError(10, "duplicate attribute name in index fields list")
     stored_kind = "persistent" if kind == "rocksdb" else kind
     family = _ALIASES.get(kind, kind)
-    shown: dict[str, Any] = {}
-    sparse = bool(body.get("sparse", False))
-    unique = bool(body.get("unique", False)) and family in ("persistent", "mdi", "zkd", "mdi-prefixed")
-    if family == "persistent":
-        shown = {
-            "cacheEnabled": bool(body.get("cacheEnabled", False)),
-            "deduplicate": bool(body.get("deduplicate", True)),
-            **_estimates(body, unique=unique),
-        }
-        if body.get("storedValues"):
-            shown["storedValues"] = body["storedValues"]
-    elif family == "ttl":
-        after = body.get("expireAfter")
-        if isinstance(after, bool) or not isinstance(after, int | float) or after < 0:
-            raise ArangoError(10, "expireAfter attribute must be a number")
-        if len(paths) != 1:
-            raise ArangoError(10, "ttl index can only have one field")
-        shown, sparse = {"estimates": False, "expireAfter": after}, True
-    elif family == "geo":
-        if len(paths) > 2 or (len(paths) == 2 and body.get("geoJson")):
-            raise ArangoError(10, "geo indexes have one attribute, or two without geoJson")
-        shown, sparse = (
-            {
-                "bestIndexedLevel": 17,
-                "geoJson": bool(body.get("geoJson", False)),
-                "legacyPolygons": bool(body.get("legacyPolygons", False)),
-                "maxNumCoverCells": 8,
-                "worstIndexedLevel": 4,
-            },
-            True,
-        )
-    elif family == "fulltext":
-        if len(paths) != 1:
-            raise ArangoError(10, "fulltext indexes have one attribute")
-        shown, sparse = {"minLength": whole(body, "minLength", 2)}, True
-    elif family in ("zkd", "mdi", "mdi-prefixed"):
-        _check_multi_dimensional(family, body)
-        shown = {**_estimates(body, unique=unique), "fieldValueTypes": "double"}
-        shown |= {name: body[name] for name in ("prefixFields", "storedValues") if name in body}
-    elif family == "inverted":
-        shown, sparse = _inverted(body, fields), True
-    else:
-        known = {"type", "fields", "name", "unique", "sparse", "inBackground"}
-        if not isinstance(body.get("params"), dict):
-            raise ArangoError(10, "vector indexes need params")
-        shown = {name: value for name, value in body.items() if name not in known}
-        sparse = bool(body.get("sparse", False))
+    unique = bool(body.get("unique", False)) and family in _UNIQUE
+    shown, sparse = _PROPERTIES.get(family, _vector)(_Definition(family, body, paths, unique))
     return Index(str(number), str(body.get("name") or name), stored_kind, paths, unique, sparse, shown)
 
 
@@ -181,6 +150,63 @@ def _estimates(body: Document, *, unique: bool) -> dict[str, Any]:
     """Return whether the selectivity is estimated, and the estimate; that of a unique index is known to be 1."""
     estimates = bool(body.get("estimates", True))
     return {"estimates": estimates, **({"selectivityEstimate": 1} if estimates or unique else {})}
+
+
+def _persistent(asked: _Definition) -> tuple[dict[str, Any], bool]:
+    shown = {
+        "cacheEnabled": bool(asked.body.get("cacheEnabled", False)),
+        "deduplicate": bool(asked.body.get("deduplicate", True)),
+        **_estimates(asked.body, unique=asked.unique),
+    }
+    if asked.body.get("storedValues"):
+        shown["storedValues"] = asked.body["storedValues"]
+    return shown, asked.sparse
+
+
+def _ttl(asked: _Definition) -> tuple[dict[str, Any], bool]:
+    after = asked.body.get("expireAfter")
+    if isinstance(after, bool) or not isinstance(after, int | float) or after < 0:
+        raise ArangoError(10, "expireAfter attribute must be a number")
+    if len(asked.paths) != 1:
+        raise ArangoError(10, "ttl index can only have one field")
+    return {"estimates": False, "expireAfter": after}, True
+
+
+def _geo(asked: _Definition) -> tuple[dict[str, Any], bool]:
+    if len(asked.paths) > 2 or (len(asked.paths) == 2 and asked.body.get("geoJson")):
+        raise ArangoError(10, "geo indexes have one attribute, or two without geoJson")
+    shown = {
+        "bestIndexedLevel": 17,
+        "geoJson": bool(asked.body.get("geoJson", False)),
+        "legacyPolygons": bool(asked.body.get("legacyPolygons", False)),
+        "maxNumCoverCells": 8,
+        "worstIndexedLevel": 4,
+    }
+    return shown, True
+
+
+def _fulltext(asked: _Definition) -> tuple[dict[str, Any], bool]:
+    if len(asked.paths) != 1:
+        raise ArangoError(10, "fulltext indexes have one attribute")
+    return {"minLength": whole(asked.body, "minLength", 2)}, True
+
+
+def _multi_dimensional(asked: _Definition) -> tuple[dict[str, Any], bool]:
+    _check_multi_dimensional(asked.family, asked.body)
+    shown = {**_estimates(asked.body, unique=asked.unique), "fieldValueTypes": "double"}
+    shown |= {name: asked.body[name] for name in ("prefixFields", "storedValues") if name in asked.body}
+    return shown, asked.sparse
+
+
+def _inverted_shown(asked: _Definition) -> tuple[dict[str, Any], bool]:
+    return _inverted(asked.body, asked.body["fields"]), True
+
+
+def _vector(asked: _Definition) -> tuple[dict[str, Any], bool]:
+    known = {"type", "fields", "name", "unique", "sparse", "inBackground"}
+    if not isinstance(asked.body.get("params"), dict):
+        raise ArangoError(10, "vector indexes need params")
+    return {name: value for name, value in asked.body.items() if name not in known}, asked.sparse
 
 
 def _check_multi_dimensional(family: str, body: Document) -> None:
@@ -248,3 +274,17 @@ def _number(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _number(item) for name, item in value.items()}
     return value
+
+
+_UNIQUE: Final = ("persistent", "mdi", "zkd", "mdi-prefixed")
+# family -> what ArangoDB shows of an index of it, and whether it is sparse; each raises ArangoError 10
+_PROPERTIES: Final[dict[str, Callable[[_Definition], tuple[dict[str, Any], bool]]]] = {
+    "persistent": _persistent,
+    "ttl": _ttl,
+    "geo": _geo,
+    "fulltext": _fulltext,
+    "zkd": _multi_dimensional,
+    "mdi": _multi_dimensional,
+    "mdi-prefixed": _multi_dimensional,
+    "inverted": _inverted_shown,
+}
