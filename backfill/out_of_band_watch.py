@@ -1,12 +1,12 @@
-"""The watch for writers that go around the proxies: reads what the origin shows, asks what proxies took, names others.
+"""Watches for out-of-band writes: reads what the origin shows and what proxies reported, and stores the others.
 
-One at a time (an advisory lock); a second one waits. It goes on reading the origin while PostgreSQL is away, since the
-origin keeps its log for seconds; and it says since when nothing has escaped it: a part of the log that is gone, too
-many versions that wait, or a restart after too long begin that anew. What is judged, and why:
+One watch runs at a time (an advisory lock); a second one waits. It continues to read the origin while PostgreSQL is
+away, since the origin keeps its log for seconds only. It states since when it has missed nothing: that begins again
+after a part of the log is gone, too many versions wait, or a restart took too long. What is judged, and why:
 backfill.out_of_band_judge.
 
-A collection that the origin has no more was dropped around the proxies where none has dropped it once everything is
-settled that they took before that look. The log has no word of its documents, so the collection itself is named.
+A collection that the origin does not have any more was dropped out of band if no proxy dropped it, once everything is
+closed that proxies took before that check. The log does not show its documents, so the collection itself is reported.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A read that gave everything there was. seen: when it had; began: what was written before is in it or earlier."""
+    """A read that returned everything there was. seen: its end; began: what was written before is in it or earlier."""
 
     seen: float
     began: float
@@ -63,9 +63,9 @@ class _Read:
 
 
 class OutOfBandWatch:
-    """Runs until it is cancelled or `stop` is set. found: called with each document that went around.
+    """Runs until cancelled or `stop` is set. found: called with each out-of-band write.
 
-    pause: seconds between two looks; by default half a second for a log, ten for scans.
+    pause: seconds between two reads; by default half a second for a log, ten for scans.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class OutOfBandWatch:
         self._trouble = Repeated()
 
     async def run(self) -> None:
-        """Watches; waits where another one does. Both databases may be away as long as they like."""
+        """Watch; wait while another watch runs. Both databases may be away for any time."""
         while not self._stop.is_set():
             try:
                 async with self._database.session() as session:
@@ -116,11 +116,11 @@ class OutOfBandWatch:
                 if self._trouble.now(error_label(error)):
                     log.info("watch_waits_for_target", error=str(error))
                 with contextlib.suppress(UpstreamError, ArangoError):
-                    await self._read_on()  # the origin's log does not wait
+                    await self._read_on()  # the origin keeps its log for seconds only
                 await self._wait(0.5)
 
     async def _look(self, session: Session) -> None:
-        """One look. Raises DatabaseError."""
+        """Read, judge and store once. Raises DatabaseError."""
         self._note = ""
         await self._watched(session)
         vanished = self._settled & self._present
@@ -143,7 +143,7 @@ class OutOfBandWatch:
     # ---- the origin
 
     async def _look_for_collections(self) -> None:
-        """Which of those that no proxy has dropped are not there. Raises UpstreamError, ArangoError."""
+        """Find collections that are missing and that no proxy dropped. Raises UpstreamError, ArangoError."""
         if time.monotonic() - self._listed >= _VANISHED:
             self._listed = time.monotonic()
             there: set[str] = set()
@@ -154,7 +154,7 @@ class OutOfBandWatch:
             self._absent = {name: self._absent.get(name, now) for name in self._present - there}
 
     async def _watched(self, session: Session) -> None:
-        """Which collections are mirrored."""
+        """Read which collections are mirrored."""
         before = time.monotonic()
         rows = await session.fetch(sql.out_of_band.WATCHED)
         now = rows[0].now
@@ -171,7 +171,7 @@ class OutOfBandWatch:
             await self._open(rows, now)
 
     async def _open(self, rows: Sequence[sql.out_of_band.WatchedRow], now: float) -> None:
-        """Finds out how the origin can be read, and goes on where an earlier watch was, if that is not long ago."""
+        """Find out how the origin can be read, and continue where an earlier watch was, if that is not long ago."""
         self._last, self._judged, reader = now, _Read(0.0, 0.0, 0), Log(*self._account)
         known = [
             (row.tick_at, row.tick, row.collection, row.since)
@@ -197,7 +197,7 @@ class OutOfBandWatch:
             self._since = {collection: since for _, _, collection, since in known}
 
     async def _read_on(self) -> None:
-        """Reads all that is new. Raises UpstreamError, ArangoError."""
+        """Read all that is new. Raises UpstreamError, ArangoError."""
         if self._reader is None or self._clock is None:
             return
         new = [collection for collection in self._relations if collection not in self._since]
@@ -238,7 +238,7 @@ class OutOfBandWatch:
     # ---- judgement
 
     async def _judge(self, session: Session) -> None:
-        """Judges what is due."""
+        """Judge what is due."""
         row = await session.fetchval(sql.out_of_band.COMPLETE_UNTIL)
         await self._learn(session)  # later than `reached` was asked for: all that it speaks of is told
         if row.behind:
@@ -270,7 +270,7 @@ class OutOfBandWatch:
         self._suspects.learn(told, now)
 
     async def _name(self, session: Session, due: Sequence[OriginVersion]) -> None:
-        """Judges, and writes down what went around."""
+        """Judge, and store the out-of-band writes."""
         collections = sorted({one.collection for one in due})
         marks = await session.fetch(sql.out_of_band.UNVERIFIED_UNTIL, collections)
         gaps = [Gap(row.since, row.until) for row in await session.fetch(sql.out_of_band.MISSED)]
@@ -289,7 +289,7 @@ class OutOfBandWatch:
                 [one.rev for one in guilty],
                 [one.removed for one in guilty],
             )
-        self._suspects.done(due)  # not before it is written down: PostgreSQL may be away
+        self._suspects.done(due)  # not before it is stored: PostgreSQL may be away
         for one in guilty:
             log.warning("out_of_band_write", collection=one.collection, key=one.key)
             self._found(one)
