@@ -22,7 +22,7 @@ _MAX_TEXT: Final = 4000  # characters of an explanation
 _MAX_WAITING: Final = 4  # differences that wait for the worker or are with it
 
 
-def describe(origin: bytes, target: bytes, *, values: bool) -> str | None:
+def describe(origin: bytes, target: bytes, values: bool) -> str | None:  # noqa: FBT001 - the worker's calls are positional
     """Return DeepDiff's sentences; None if it has none. Runs in the worker. values: they may quote the documents."""
     from deepdiff import DeepDiff
 

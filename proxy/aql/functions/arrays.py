@@ -58,7 +58,7 @@ def nth(context: Context, value: Value, index: Value) -> Value:
 
 
 @function("POSITION", "CONTAINS_ARRAY", arguments=(2, 3))
-def position(context: Context, value: Value, search: Value, *, index: Value = False) -> Value:
+def position(context: Context, value: Value, search: Value, index: Value = False) -> Value:
     """POSITION(array, value, returnIndex)"""
     if not _expected(context, "POSITION", value):
         return None
@@ -76,7 +76,7 @@ def position_sql(call: SqlCall) -> Term:
 
 
 @function("APPEND", arguments=(2, 3))
-def append(_context: Context, value: Value, values: Value, *, only_new: Value = False) -> Value:
+def append(_context: Context, value: Value, values: Value, only_new: Value = False) -> Value:
     """APPEND(array, values, unique): another value than an array is ignored as `array`, and one element as `values`"""
     distinct = truthy(only_new)
     nothing = values is None or values == []
@@ -100,13 +100,13 @@ def _with(context: Context, name: str, value: Value, item: Value, only_new: Valu
 
 
 @function("PUSH", arguments=(2, 3))
-def push(context: Context, value: Value, item: Value, *, only_new: Value = False) -> Value:
+def push(context: Context, value: Value, item: Value, only_new: Value = False) -> Value:
     """PUSH(array, value, unique)"""
     return _with(context, "PUSH", value, item, only_new, front=False)
 
 
 @function("UNSHIFT", arguments=(2, 3))
-def unshift(context: Context, value: Value, item: Value, *, only_new: Value = False) -> Value:
+def unshift(context: Context, value: Value, item: Value, only_new: Value = False) -> Value:
     """UNSHIFT(array, value, unique)"""
     return _with(context, "UNSHIFT", value, item, only_new, front=True)
 

@@ -29,7 +29,7 @@ def has(_context: Context, value: Value, name: Value) -> Value:
 
 
 @function("ATTRIBUTES", "KEYS", arguments=(1, 3), linear=True)
-def attributes(context: Context, value: Value, *, without_internal: Value = False, in_order: Value = False) -> Value:
+def attributes(context: Context, value: Value, without_internal: Value = False, in_order: Value = False) -> Value:
     """ATTRIBUTES(object, removeInternal, sort)"""
     if not _object(context, "ATTRIBUTES", value):
         return None
@@ -38,7 +38,7 @@ def attributes(context: Context, value: Value, *, without_internal: Value = Fals
 
 
 @function("VALUES", arguments=(1, 2), linear=True)
-def values_of(context: Context, value: Value, *, without_internal: Value = False) -> Value:
+def values_of(context: Context, value: Value, without_internal: Value = False) -> Value:
     """VALUES(object, removeInternal)"""
     if not _object(context, "VALUES", value):
         return None
@@ -183,7 +183,7 @@ def value_at(context: Context, value: Value, path: Value) -> Value:
 
 
 @function("MATCHES", arguments=(2, 3))
-def matches(context: Context, value: Value, examples: Value, *, index: Value = False) -> Value:
+def matches(context: Context, value: Value, examples: Value, index: Value = False) -> Value:
     """MATCHES(object, example or examples, returnIndex): false if it is not an object, even with returnIndex"""
     if value.__class__ is not dict:
         return False

@@ -41,7 +41,7 @@ def _segments(pattern: str, *, ignore_case: bool) -> tuple[re.Pattern[str], ...]
 
 def matches_like(text: str, pattern: str, *, ignore_case: bool = False) -> bool:
     """Return True if the whole text matches, in time of at most the product of both lengths."""
-    segments = _segments(pattern, ignore_case)
+    segments = _segments(pattern, ignore_case=ignore_case)
     if len(segments) == 1:
         return segments[0].fullmatch(text) is not None
     start = segments[0].match(text)
@@ -60,7 +60,7 @@ def matches_like(text: str, pattern: str, *, ignore_case: bool = False) -> bool:
 
 
 @function("LIKE", arguments=(2, 3))
-def like(_context: Context, text: Value, pattern: Value, *, ignore_case: Value = False) -> Value:
+def like(_context: Context, text: Value, pattern: Value, ignore_case: Value = False) -> Value:
     """LIKE(text, pattern, caseInsensitive)"""
     return matches_like(to_string(text), to_string(pattern), ignore_case=truthy(ignore_case))
 
@@ -108,21 +108,21 @@ def sql_pattern(pattern: str) -> str:
 
 
 def _pattern(context: Context, name: str, pattern: Value, ignore_case: Value) -> Pattern | None:
-    compiled = compile_pattern(to_string(pattern), truthy(ignore_case))
+    compiled = compile_pattern(to_string(pattern), ignore_case=truthy(ignore_case))
     if compiled is None:
         context.caution(name, 1543)
     return compiled
 
 
 @function("REGEX_TEST", arguments=(2, 3))
-def regex_test(context: Context, text: Value, pattern: Value, *, ignore_case: Value = False) -> Value:
+def regex_test(context: Context, text: Value, pattern: Value, ignore_case: Value = False) -> Value:
     """REGEX_TEST(text, regex, caseInsensitive): true if it matches anywhere"""
     compiled = _pattern(context, "REGEX_TEST", pattern, ignore_case)
     return None if compiled is None else compiled.find(to_string(text))
 
 
 @function("REGEX_MATCHES", arguments=(2, 3))
-def regex_matches(context: Context, text: Value, pattern: Value, *, ignore_case: Value = False) -> Value:
+def regex_matches(context: Context, text: Value, pattern: Value, ignore_case: Value = False) -> Value:
     """REGEX_MATCHES(text, regex, caseInsensitive): the first match and its groups, or null"""
     compiled = _pattern(context, "REGEX_MATCHES", pattern, ignore_case)
     return None if compiled is None else compiled.groups(to_string(text))
@@ -130,7 +130,7 @@ def regex_matches(context: Context, text: Value, pattern: Value, *, ignore_case:
 
 @function("REGEX_REPLACE", arguments=(3, 4))
 def regex_replace(
-    context: Context, text: Value, pattern: Value, replacement: Value, *, ignore_case: Value = False
+    context: Context, text: Value, pattern: Value, replacement: Value, ignore_case: Value = False
 ) -> Value:
     """REGEX_REPLACE(text, regex, replacement, caseInsensitive)"""
     compiled = _pattern(context, "REGEX_REPLACE", pattern, ignore_case)
@@ -138,7 +138,7 @@ def regex_replace(
 
 
 @function("REGEX_SPLIT", arguments=(2, 4))
-def regex_split(context: Context, text: Value, pattern: Value, ignore_case: Value = False, *limit: Value) -> Value:  # noqa: FBT002 - an argument of AQL
+def regex_split(context: Context, text: Value, pattern: Value, ignore_case: Value = False, *limit: Value) -> Value:
     """REGEX_SPLIT(text, regex, caseInsensitive, limit)"""
     most = split_limit(context, "REGEX_SPLIT", limit)
     if not most:

@@ -23,7 +23,7 @@ _MAX_DISTANCE = 20_000_000  # cells of the table of LEVENSHTEIN_DISTANCE
 
 
 @function("CONTAINS", arguments=(2, 3))
-def contains_text(_context: Context, text: Value, search: Value, *, index: Value = False) -> Value:
+def contains_text(_context: Context, text: Value, search: Value, index: Value = False) -> Value:
     """CONTAINS(text, search, returnIndex): an empty search is never found"""
     wanted = to_string(search)
     at = to_string(text).find(wanted) if wanted else -1
