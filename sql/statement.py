@@ -1,6 +1,6 @@
 """A named statement with the type of its rows.
 
-    GUARDS = Statement("auto_rollback", "all", AutoRollbackRow)  rows of several columns: a NamedTuple
+    BUDGETS = Statement("auto_rollback", "all", AutoRollbackRow)  rows of several columns: a NamedTuple
     KEYS = Statement("shadow", "some_keys", str)      one column: its type
     ARM = Statement("auto_rollback", "arm")                   a command: no rows
     COUNT = Single("store", "count", int)             always exactly one row

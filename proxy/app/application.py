@@ -144,9 +144,11 @@ class Application:
         await self.lease.start()
         await self.mirror.reports.start()
         stack.push_async_callback(self.mirror.reports.close)
-        self.guards = AutoRollback(pools.lease, self.readings, lambda: self.lease.snapshot, instance=self.instance)
-        await self.guards.start()
-        stack.push_async_callback(self.guards.close)
+        self.auto_rollback = AutoRollback(
+            pools.lease, self.readings, lambda: self.lease.snapshot, instance=self.instance
+        )
+        await self.auto_rollback.start()
+        stack.push_async_callback(self.auto_rollback.close)
         states = States(self.database)
         await states.start()
         stack.push_async_callback(states.close)
@@ -331,7 +333,7 @@ class Application:
             "queued": self.mirror.queued,
             "lag_seconds": self.mirror.lag_seconds,
             "waits_for": self.mirror.waits_for,
-            "guards": self.guards.figures(),
+            "auto_rollback": self.auto_rollback.figures(),
             "collections": {
                 name: {
                     "stage": standing.stage.value,

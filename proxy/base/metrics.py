@@ -225,7 +225,7 @@ MISMATCH_RATE = _gauge(
 # control plane
 _STATES_AGE = _describe("control_plane_age_seconds", "gauge", "Seconds since the states were read from PostgreSQL")
 _STATES: Final = (
-    _describe("rollbacks", "counter", "Rollbacks of reads to ArangoDB; by: operator, guard, instance", "by"),
+    _describe("rollbacks", "counter", "Rollbacks of reads to ArangoDB; by: operator, auto_rollback, instance", "by"),
     _describe(
         "automatic_rollback",
         "gauge",

@@ -30,9 +30,9 @@ from proxy.cli.runtime import (
     note,
     write_json,
 )
-from proxy.control import guard
-from proxy.control.guard import Guarded
+from proxy.control import rollback_budgets
 from proxy.control.read_stats import WINDOW
+from proxy.control.rollback_budgets import CollectionBudget
 from proxy.operator import status
 from proxy.state import audit, control_row
 
@@ -71,7 +71,7 @@ def list_(chosen: Selection, *, as_json: JsonOption = False) -> None:
         names: list[str] = []
         if chosen.collections:
             names = await expand(connected, chosen.collections, chosen.database, lambda _: True, "known")
-        found = [one for one in await guard.read(connected) if not names or one.collection in names]
+        found = [one for one in await rollback_budgets.read(connected) if not names or one.collection in names]
         measured = await _measured(connected) if any(one.armed for one in found) else {}
         if as_json:
             write_json([{**plain(one), "seen": measured.get(one.collection, {})} for one in found])
@@ -96,12 +96,12 @@ def disable(chosen: Collections, how: Audited) -> None:
         names = await expand(connected, chosen.collections, chosen.database, lambda _: True, "known")
         async with connected.transaction() as session:
             await control_row.lock(session)
-            gone = await guard.disarm(session, names, actor=how.who)
+            gone = await rollback_budgets.disarm(session, names, actor=how.who)
             if gone:
                 await audit.record(
                     session,
                     actor=how.who,
-                    action="guard off",
+                    action="auto-rollback disable",
                     reason=how.reason,
                     detail={"collections": list(gone)},
                 )
@@ -122,7 +122,7 @@ async def _measured(connected: Database) -> dict[str, dict[str, Any]]:
 
     async def ask(url: str) -> Mapping[str, Any]:
         try:
-            found = (await ask_instance(url, "/status", {}, timeout=_TIMEOUT)).get("guards")
+            found = (await ask_instance(url, "/status", {}, timeout=_TIMEOUT)).get("auto_rollback")
         except UpstreamError:
             return {}
         return found if isinstance(found, Mapping) else {}
@@ -135,12 +135,14 @@ async def _measured(connected: Database) -> dict[str, dict[str, Any]]:
     return measured
 
 
-def plain(one: Guarded) -> dict[str, Any]:
+def plain(one: CollectionBudget) -> dict[str, Any]:
     """Return the JSON of one collection."""
     return {**asdict(one), "armed": one.armed}
 
 
-def show(out: Console, found: Sequence[Guarded], measured: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+def show(
+    out: Console, found: Sequence[CollectionBudget], measured: Mapping[str, Mapping[str, Any]] | None = None
+) -> None:
     """Print what is armed, and what was rolled back."""
     for one in found:
         name = escape(one.collection)

@@ -18,12 +18,12 @@ from proxy.cli.runtime import Collections, StageOptions, execute, note
 from proxy.cli.stage_change import change
 from proxy.control import gate_inputs
 from proxy.control.gates.gates import blocking
-from proxy.control.guard import Budget
+from proxy.control.rollback_budgets import RollbackBudget
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Stage, Standing
 from proxy.operator import status
 
-_DEFAULT: Final = Budget()
+_DEFAULT: Final = RollbackBudget()
 _POLL: Final = 2.0  # seconds between two evaluations of the gates
 _GATES: Final = "Gates"
 _AUTO_ROLLBACK: Final = "Automatic rollback"
@@ -94,11 +94,11 @@ class AutoRollbackOptions(OptionBundle):
     ] = _DEFAULT.mismatches
 
     @property
-    def budget(self) -> Budget | None:
+    def budget(self) -> RollbackBudget | None:
         """Return the budget; None without --auto-rollback."""
         if not self.auto_rollback:
             return None
-        return Budget(self.max_error_percent, self.max_p99_ms / 1000 or None, self.max_mismatches)
+        return RollbackBudget(self.max_error_percent, self.max_p99_ms / 1000 or None, self.max_mismatches)
 
 
 def register(app: typer.Typer) -> None:

@@ -16,8 +16,8 @@ from proxy.control import controller
 from proxy.control.controller import Changed
 from proxy.control.epoch import Progress, Step
 from proxy.control.gates.gates import blocking
-from proxy.control.guard import Budget
 from proxy.control.preflight import Reached
+from proxy.control.rollback_budgets import RollbackBudget
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Phase
 
@@ -30,7 +30,7 @@ async def change(
     settings: Settings,
     force: bool = False,
     wait: bool = True,
-    budget: Budget | None = None,
+    budget: RollbackBudget | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> int:
     """Carry out the change (`controller.change`), print the result, and return the exit code. Raise as it does.
@@ -48,7 +48,7 @@ async def change(
         wait=wait,
         timeout=how.timeout if isinstance(how, StageOptions) else StageOptions().timeout,
         progress=_follow() if not how.as_json else lambda _: None,
-        guard=budget,
+        budget=budget,
     )
     blocked = any(blocking(gates, force=force) for gates in changed.gates.values()) or bool(changed.unready)
     if how.as_json:
@@ -61,7 +61,7 @@ async def change(
     return REFUSED if how.dry_run and blocked else DONE
 
 
-def budget_line(budget: Budget) -> str:
+def budget_line(budget: RollbackBudget) -> str:
     """Return one sentence that states what an automatic rollback does."""
     slow = "" if budget.seconds is None else f" or over 1 % of them take longer than {1000 * budget.seconds:g} ms"
     return (

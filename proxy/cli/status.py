@@ -11,7 +11,7 @@ from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.cli import acknowledge, auto_rollback, offline_status, tables
 from proxy.cli.runtime import DONE, REFUSED, JsonOption, console, execute, write_json
-from proxy.control import guard
+from proxy.control import rollback_budgets
 from proxy.operator import states
 from proxy.operator import status as control
 from proxy.state import audit
@@ -35,7 +35,7 @@ def status(*, as_json: JsonOption = False) -> None:
 
     async def go(_: Settings, connected: Database) -> int:
         found = await control.read(connected)
-        guards = await guard.read(connected)
+        budgets = await rollback_budgets.read(connected)
         back = await states.taken_back(connected)
         if as_json:
             live = [one for one in found.instances if one.stopped_at is None]
@@ -45,7 +45,7 @@ def status(*, as_json: JsonOption = False) -> None:
                     "backlog": sum(one.backlog for one in live),
                     "lag_seconds": max((one.lag_seconds for one in live), default=0.0),
                     "instances": [{**asdict(one), "state": one.state} for one in found.instances],
-                    "auto_rollback": [auto_rollback.plain(one) for one in guards],
+                    "auto_rollback": [auto_rollback.plain(one) for one in budgets],
                     "taken_back": [asdict(one) for one in back],
                 }
             )
@@ -55,7 +55,7 @@ def status(*, as_json: JsonOption = False) -> None:
             if back:
                 out.print("shown until you flip again or run `crossfade acknowledge`; the runbook has the next steps")
             tables.status(out, found)
-            auto_rollback.show(out, [one for one in guards if one.armed])
+            auto_rollback.show(out, [one for one in budgets if one.armed])
         return DONE
 
     execute(go, as_json=as_json, away=offline_status.backlog)

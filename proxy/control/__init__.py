@@ -5,7 +5,7 @@ epoch              one change that is carried out; overdue: epochs that any inst
 transitions_plan   targets -> moves -> phases; pure
 gates/             conditions of a flip; pure
 gate_inputs        reads the evidence that gates judge; thresholds: the limits that they judge by
-guard              automatic rollback, when reads of a flipped collection fail or differ; read_stats: its input
+rollback_budgets   automatic rollback, when reads of a flipped collection fail or differ; read_stats: its input
 preflight          asks every registered instance whether it is ready for a change
 instance/          the instance's side: registration, heartbeat, lease, acknowledgements
 

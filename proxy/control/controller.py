@@ -19,8 +19,8 @@ from proxy.control import gate_inputs
 from proxy.control.epoch import POLL, Progress, Run, Step, ensure_in, silent
 from proxy.control.gates.gate_types import Gate
 from proxy.control.gates.gates import refusal
-from proxy.control.guard import Budget, arm, as_json
 from proxy.control.preflight import Reached, reach
+from proxy.control.rollback_budgets import RollbackBudget, arm, as_json
 from proxy.control.transitions_plan import DesiredState, phases_of, plan, to_target
 from proxy.model.stages import Move, Phase, Stage, Standing
 from proxy.state import audit, control_row, lacking
@@ -64,15 +64,15 @@ async def change(
     wait: bool = True,
     timeout: float = 30.0,
     progress: Progress = silent,
-    guard: Budget | None = None,
+    budget: RollbackBudget | None = None,
 ) -> Changed:
     """Change the stages of the collections, all of them or none.
 
     wait: return only once every instance runs at the new generation (a few seconds at most). timeout: seconds for each
-    phase. guard: automatic rollback to arm with the change for the flipped collections; without it, what is armed stays
-    armed. force: pass the gates that do not keep I7; it needs a reason. dry_run: check the gates and ask every
-    instance, and change nothing. Raises RefusedError if the stages, a gate or another change in progress forbid it;
-    TimedOut, with the names, if instances did not acknowledge; DatabaseError.
+    phase. budget: of the automatic rollback to arm with the change for the flipped collections; without it, what is
+    armed stays armed. force: pass the gates that do not keep I7; it needs a reason. dry_run: check the gates and ask
+    every instance, and change nothing. Raise RefusedError if the stages, a gate or another change in progress forbid
+    it; TimedOut, with the names, if instances did not acknowledge; DatabaseError.
     """
     if force and not reason:
         raise RefusedError("--force needs --reason: it is written into the audit")
@@ -98,7 +98,7 @@ async def change(
     began = time.monotonic()
     _refuse_gates(gates, force=force)
     if not moves:
-        await _ensure(database, targets, guard, control.epoch, actor=actor, reason=reason)
+        await _ensure(database, targets, budget, control.epoch, actor=actor, reason=reason)
         return result
     run = Run(
         database,
@@ -109,7 +109,7 @@ async def change(
         reason=reason,
         timeout=timeout,
         progress=progress,
-        guard=guard,
+        budget=budget,
         judged=judged,
     )
     detail: dict[str, object] = {"gates": _gate_values(gates), "forced": force} if gates else {}
@@ -211,7 +211,7 @@ def _gate_values(gates: Mapping[str, tuple[Gate, ...]]) -> dict[str, dict[str, s
 async def _ensure(
     database: Database,
     targets: Sequence[DesiredState],
-    guard: Budget | None,
+    budget: RollbackBudget | None,
     epoch: int,
     *,
     actor: str,
@@ -222,14 +222,14 @@ async def _ensure(
         await control_row.lock(session)
         await ensure_in(session, targets)
         flipped = [target.collection for target in targets if target.stage is Stage.FLIPPED]
-        if guard is not None and flipped:
-            await arm(session, flipped, epoch, guard, actor=actor)
+        if budget is not None and flipped:
+            await arm(session, flipped, epoch, budget, actor=actor)
             await audit.record(
                 session,
                 actor=actor,
-                action="guard",
+                action="auto-rollback",
                 reason=reason,
-                detail={"collections": flipped, "guard": as_json(guard)},
+                detail={"collections": flipped, "auto_rollback": as_json(budget)},
             )
 
 

@@ -20,7 +20,7 @@ import sql
 from proxy.base.config import Settings
 from proxy.base.database import Database, Session
 from proxy.base.errors import DatabaseError, DatabaseUnavailable, RefusedError
-from proxy.control.guard import Budget, arm, as_json
+from proxy.control.rollback_budgets import RollbackBudget, arm, as_json
 from proxy.control.transitions_plan import DesiredState, plan, to_target
 from proxy.model.stages import Move, Phase, Stage
 from proxy.state import control_row, lacking
@@ -72,7 +72,7 @@ class Run:
     reason: str | None
     timeout: float
     progress: Progress
-    guard: Budget | None = None  # automatic rollback of the collections that are flipped afterwards
+    budget: RollbackBudget | None = None  # automatic rollback of the collections that are flipped afterwards
     judged: datetime | None = None  # PostgreSQL's clock before the gates were checked, if there were any
     generation: int = 0  # of the last step: the next one compares it
 
@@ -91,7 +91,7 @@ class Run:
                 action="rollback" if back else "change",
                 reason=self.reason,
                 by=control_row.By.OPERATOR,
-                detail={"guard": as_json(self.guard)} if self.guard is not None else None,
+                detail={"auto_rollback": as_json(self.budget)} if self.budget is not None else None,
             )
             await self._arm(session, epoch)
             return epoch, generation
@@ -200,8 +200,8 @@ class Run:
             control = await self._lock(session)
             if await session.fetchval(sql.control.HELD_TOO_LONG, _HELD_SHARE * self.settings.flip_hold_timeout):
                 raise TimedOut("queries have waited too long: the epoch was aborted, nothing changed; try again")
-            if self.guard is not None:
-                detail = {**detail, "guard": as_json(self.guard)}
+            if self.budget is not None:
+                detail = {**detail, "auto_rollback": as_json(self.budget)}
             generation = await control_row.commit(session, control, actor=self.actor, reason=self.reason, detail=detail)
             await self._arm(session, control.epoch)
             return generation
@@ -209,8 +209,8 @@ class Run:
     async def _arm(self, session: Session, epoch: int) -> None:
         """Arm automatic rollback in the transaction after which reads may go to PostgreSQL."""
         flipped = [target.collection for target in self.targets if target.stage is Stage.FLIPPED]
-        if self.guard is not None and flipped:
-            await arm(session, flipped, epoch, self.guard, actor=self.actor)
+        if self.budget is not None and flipped:
+            await arm(session, flipped, epoch, self.budget, actor=self.actor)
 
     async def _lock(self, session: Session) -> control_row.Control:
         """Lock the control row; it must be at our generation, and acknowledged by every instance."""

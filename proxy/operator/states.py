@@ -40,7 +40,7 @@ _STATES: Final = ("live", "silent", "diverged")
 
 @dataclass(frozen=True, slots=True)
 class TakenBack:
-    """A rollback that no operator started. id: of its row in the audit; by: guard or instance."""
+    """A rollback that no operator started. id: of its row in the audit; by: auto_rollback or instance."""
 
     id: int
     at: datetime
@@ -91,7 +91,7 @@ def families(
         "crossfade_dead_letter_documents": _by_collection(collections, "dead"),
         "crossfade_open_mismatches": _by_collection(collections, "mismatches"),
         "crossfade_out_of_band_writes": _by_collection(collections, "around"),
-        "crossfade_auto_rollback_armed": _by_collection(collections, "guarded"),
+        "crossfade_auto_rollback_armed": _by_collection(collections, "armed"),
         "crossfade_stage": {(one.collection,): Stage(one.stage).rank for one in collections},
         "crossfade_flip_percent": _by_collection(collections, "weight"),
         "crossfade_instances": {(state,): instances.get(state, 0) for state in _STATES},

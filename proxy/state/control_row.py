@@ -31,7 +31,7 @@ class By(enum.StrEnum):
     """Who rolled reads back. `crossfade status` shows the automatic ones until an operator acknowledges them."""
 
     OPERATOR = "operator"
-    GUARD = "guard"
+    AUTO_ROLLBACK = "auto_rollback"
     INSTANCE = "instance"
 
 

@@ -1,8 +1,8 @@
 -- Automatic rollback of flipped collections (DESIGN section 9).
 
 -- name: arm
--- $1 collections, $2 epoch, $3 percent of errors, $4 seconds (NULL: any), $5 mismatches, $6 actor. An older guard of a
--- collection gives way.
+-- $1 collections, $2 epoch, $3 percent of errors, $4 seconds (NULL: any), $5 mismatches, $6 actor. Replaces an older
+-- budget of a collection.
 INSERT INTO _crossfade.auto_rollback (collection, epoch, max_error_percent, max_p99_seconds, max_mismatches,
                                       mismatches_before, armed_by)
 SELECT c.collection, $2, $3, $4, $5, coalesce(k.mismatched, 0), $6
@@ -14,7 +14,7 @@ ON CONFLICT (collection) DO UPDATE SET
     armed_by = excluded.armed_by, ended_at = NULL, ended_by = NULL, reason = NULL;
 
 -- name: disarm
--- $1 collections, $2 actor. Returns those that had a guard.
+-- $1 collections, $2 actor. Returns those that were armed.
 UPDATE _crossfade.auto_rollback SET ended_at = now(), ended_by = $2
 WHERE collection = ANY ($1::text[]) AND ended_at IS NULL RETURNING collection;
 
@@ -29,7 +29,7 @@ LEFT JOIN _crossfade.comparison k ON k.collection = g.collection
 ORDER BY g.ended_at IS NOT NULL, g.collection;
 
 -- name: together
--- The collections whose guards are armed and of the same epoch as that of $1, which is armed, too.
+-- The armed collections of the same epoch as $1, with $1 itself; none if $1 is not armed.
 SELECT o.collection FROM _crossfade.auto_rollback g JOIN _crossfade.auto_rollback o ON o.epoch = g.epoch AND o.ended_at IS NULL
 WHERE g.collection = $1 AND g.ended_at IS NULL ORDER BY o.collection FOR UPDATE OF o;
 
@@ -38,5 +38,5 @@ WHERE g.collection = $1 AND g.ended_at IS NULL ORDER BY o.collection FOR UPDATE 
 UPDATE _crossfade.auto_rollback SET ended_at = now(), ended_by = $2, reason = $3 WHERE collection = ANY ($1::text[]);
 
 -- name: over
--- Collection $1 is not flipped any more, by whatever means: its guard has nothing to do.
+-- Collection $1 is not flipped any more, for any reason: end its automatic rollback.
 UPDATE _crossfade.auto_rollback SET ended_at = now() WHERE collection = $1 AND ended_at IS NULL;

@@ -11,7 +11,7 @@ SELECT c.collection, c.stage, c.weight,
     (SELECT count(*) FROM _crossfade.dead_letter d WHERE d.collection = c.collection) AS dead,
     (SELECT count(*) FROM _crossfade.mismatch m WHERE m.collection = c.collection AND m.state = 'open') AS mismatches,
     (SELECT count(*) FROM _crossfade.out_of_band_write b WHERE b.collection = c.collection AND b.repaired_at IS NULL) AS around,
-    EXISTS (SELECT FROM _crossfade.auto_rollback g WHERE g.collection = c.collection AND g.ended_at IS NULL) AS guarded,
+    EXISTS (SELECT FROM _crossfade.auto_rollback g WHERE g.collection = c.collection AND g.ended_at IS NULL) AS armed,
     c.stage = ANY ($1::text[]) AS watchable,
     (SELECT extract(epoch FROM clock_timestamp() - w.judged_until)::float8 FROM _crossfade.bypass_watch w
         WHERE w.collection = c.collection) AS behind
@@ -24,14 +24,15 @@ SELECT CASE WHEN diverged THEN 'diverged' WHEN lease_until <= clock_timestamp() 
 FROM _crossfade.instance WHERE stopped_at IS NULL GROUP BY 1;
 
 -- name: rollbacks
--- How often reads were taken back, by whom: operator, guard, instance.
-SELECT detail ->> 'taken_back_by' AS by, count(*) AS number FROM _crossfade.audit
+-- Rollbacks of reads by who started them: operator, auto_rollback, instance. The audit never changes, so that its older
+-- rows keep the former name of automatic rollback, 'guard'.
+SELECT replace(detail ->> 'taken_back_by', 'guard', 'auto_rollback') AS by, count(*) AS number FROM _crossfade.audit
 WHERE detail ? 'taken_back_by' GROUP BY 1;
 
 -- name: taken_back
 -- Automatic rollbacks that no operator has acknowledged, newest first, with those of their collections that were not
--- flipped again since.
-SELECT a.id, a.at, a.actor, a.reason, a.detail ->> 'taken_back_by' AS by, m.collections
+-- flipped again since. 'guard': the former name, in older rows of the audit.
+SELECT a.id, a.at, a.actor, a.reason, replace(a.detail ->> 'taken_back_by', 'guard', 'auto_rollback') AS by, m.collections
 FROM _crossfade.audit a
 JOIN LATERAL (
     SELECT array_agg(move ->> 'collection' ORDER BY move ->> 'collection') AS collections

@@ -16,7 +16,7 @@ class CollectionRow(NamedTuple):
     dead: int
     mismatches: int
     around: int
-    guarded: bool
+    armed: bool
     watchable: bool | None
     behind: float | None
 

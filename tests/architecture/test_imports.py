@@ -13,7 +13,7 @@ PLANTED = {
     "proxy/base/repeated.py": "proxy.model.documents",
     "proxy/journal/records.py": "proxy.replication.applier",
     "proxy/replication/applier.py": "proxy.shadow.verdicts",
-    "proxy/shadow/bounds.py": "proxy.control.guard",
+    "proxy/shadow/bounds.py": "proxy.control.rollback_budgets",
     "proxy/control/overdue.py": "proxy.replication.trace",
     "proxy/shadow/diff/paths.py": "proxy.shadow.comparator",
     "proxy/control/gates/gate_types.py": "proxy.control.controller",

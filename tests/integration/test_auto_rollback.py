@@ -1,4 +1,4 @@
-"""Guards on a real stack: reads go back by themselves, with nobody at a terminal, and everybody is told why."""
+"""Automatic rollback on a real stack: reads return to ArangoDB without an operator, and the reason is shown."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from proxy.base.errors import DatabaseUnavailable
-from proxy.control import controller, guard
-from proxy.control.guard import Budget
+from proxy.control import controller, rollback_budgets
+from proxy.control.rollback_budgets import RollbackBudget
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.operations import Operation, Outcome
 from proxy.model.stages import Stage, Standing
@@ -35,7 +35,7 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
         yield started
 
 
-async def flip(stack: Running, budget: Budget | None, *collections: str, weight: int = 100) -> None:
+async def flip(stack: Running, budget: RollbackBudget | None, *collections: str, weight: int = 100) -> None:
     await controller.change(
         stack.database,
         [DesiredState(name, Stage.FLIPPED, weight) for name in collections],
@@ -44,7 +44,7 @@ async def flip(stack: Running, budget: Budget | None, *collections: str, weight:
         reason="test",
         force=True,
         timeout=10,
-        guard=budget,
+        budget=budget,
     )
 
 
@@ -54,19 +54,19 @@ async def stages(stack: Running) -> list[str]:
 
 
 async def rolled_back(stack: Running, why: str) -> None:
-    """Reads until the guard has acted on both collections; everybody is told why."""
+    """Read until both collections have been rolled back, and check that the reason is shown."""
 
     async def done() -> bool:
         await stack.client.get(DOCUMENT + "/a")
         return await stages(stack) == ["shadow", "shadow"]
 
-    await eventually(done, "the guard rolls back")
+    await eventually(done, "automatic rollback")
     entry = (await audit.entries(stack.database, limit=1))[0]
     assert entry.action == "rollback"
-    assert entry.actor == f"guard of instance {stack.application.instance}"
+    assert entry.actor == f"auto-rollback of instance {stack.application.instance}"
     assert why in str(entry.reason)
-    assert entry.detail["guard"]["armed_by"] == "anna"
-    found = {one.collection: one for one in await guard.read(stack.database)}
+    assert entry.detail["auto_rollback"]["armed_by"] == "anna"
+    found = {one.collection: one for one in await rollback_budgets.read(stack.database)}
     assert not found[BOOKS].armed
     assert why in str(found[BOOKS].why)
     assert why in str(found[AUTHORS].why)  # flipped together, back together
@@ -74,7 +74,7 @@ async def rolled_back(stack: Running, why: str) -> None:
 
 async def test_confirmed_mismatches_take_reads_back(stack: Running) -> None:
     """Reads are compared the other way round: PostgreSQL answers, ArangoDB is asked."""
-    await flip(stack, Budget(), BOOKS, AUTHORS)
+    await flip(stack, RollbackBudget(), BOOKS, AUTHORS)
     await stack.database.execute("""UPDATE _system.books SET raw = replace(raw::text, '"n":0', '"n":9')::json""")
     answer = await stack.client.get(DOCUMENT + "/a", headers={"X-Crossfade-Explain": "1"})
     assert (answer.json()["n"], answer.headers["x-crossfade-served-by"]) == (9, "postgresql")
@@ -85,7 +85,7 @@ async def test_confirmed_mismatches_take_reads_back(stack: Running) -> None:
 
 
 async def test_errors_of_postgresql_take_reads_back(stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    await flip(stack, Budget(errors_percent=5), BOOKS, AUTHORS)
+    await flip(stack, RollbackBudget(errors_percent=5), BOOKS, AUTHORS)
     assert set(await stages(stack)) == {"flipped"}
 
     async def fails(self: PostgresStore, operation: Operation, generation: int) -> Outcome | None:
@@ -98,8 +98,8 @@ async def test_errors_of_postgresql_take_reads_back(stack: Running, monkeypatch:
 async def test_reads_that_drag_on_take_reads_back_before_they_have_ended(
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await flip(stack, Budget(seconds=0.2), BOOKS, AUTHORS)
-    await eventually(lambda: bool(stack.application.guards.figures()), "the guard is seen")
+    await flip(stack, RollbackBudget(seconds=0.2), BOOKS, AUTHORS)
+    await eventually(lambda: bool(stack.application.auto_rollback.figures()), "the budgets are read")
     release = asyncio.Event()
 
     async def hangs(self: PostgresStore, operation: Operation, generation: int) -> Outcome | None:
@@ -112,7 +112,7 @@ async def test_reads_that_drag_on_take_reads_back_before_they_have_ended(
     async def done() -> bool:
         return await stages(stack) == ["shadow", "shadow"]
 
-    await eventually(done, "the guard rolls back")
+    await eventually(done, "automatic rollback")
     release.set()
     assert {answer.status_code for answer in await asyncio.gather(*reads)} == {200}
     assert "took longer than 200 ms" in str((await audit.entries(stack.database, limit=1))[0].reason)
@@ -121,11 +121,11 @@ async def test_reads_that_drag_on_take_reads_back_before_they_have_ended(
 async def test_an_outage_is_remembered_until_it_can_be_acted_on(
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await flip(stack, Budget(), BOOKS, AUTHORS)
-    await eventually(lambda: bool(stack.application.guards.figures()), "the guard is seen")
-    asked, away = guard.read, True
+    await flip(stack, RollbackBudget(), BOOKS, AUTHORS)
+    await eventually(lambda: bool(stack.application.auto_rollback.figures()), "the budgets are read")
+    asked, away = rollback_budgets.read, True
 
-    async def unreachable(database: Database) -> tuple[guard.Guarded, ...]:
+    async def unreachable(database: Database) -> tuple[rollback_budgets.CollectionBudget, ...]:
         if away:
             raise DatabaseUnavailable("away")
         return await asked(database)
@@ -133,29 +133,29 @@ async def test_an_outage_is_remembered_until_it_can_be_acted_on(
     async def fails(self: PostgresStore, operation: Operation, generation: int) -> Outcome | None:
         raise DatabaseUnavailable("away")
 
-    monkeypatch.setattr(guard, "read", unreachable)
+    monkeypatch.setattr(rollback_budgets, "read", unreachable)
     with monkeypatch.context() as broken:
         broken.setattr(PostgresStore, "fenced", fails)
         for _ in range(5):
             await stack.client.get(DOCUMENT + "/a")
-        await eventually(lambda: bool(stack.application.guards._verdicts), "it has judged")
+        await eventually(lambda: bool(stack.application.auto_rollback._verdicts), "it has judged")
     assert set(await stages(stack)) == {"flipped"}
     away = False
     await rolled_back(stack, "reads failed on PostgreSQL")
 
 
-async def test_a_guard_stays_when_the_weight_grows_and_goes_with_the_flip(stack: Running) -> None:
-    await flip(stack, Budget(mismatches=5), BOOKS, weight=10)
+async def test_automatic_rollback_stays_when_the_weight_grows_and_ends_with_the_flip(stack: Running) -> None:
+    await flip(stack, RollbackBudget(mismatches=5), BOOKS, weight=10)
     await flip(stack, None, BOOKS)
-    one = (await guard.read(stack.database))[0]
+    one = (await rollback_budgets.read(stack.database))[0]
     assert (one.armed, one.budget.mismatches, one.standing.weight) == (True, 5, 100)
-    await flip(stack, Budget(mismatches=7), BOOKS)  # nothing moves, and the budget changes
-    one = (await guard.read(stack.database))[0]
+    await flip(stack, RollbackBudget(mismatches=7), BOOKS)  # nothing moves, and the budget changes
+    one = (await rollback_budgets.read(stack.database))[0]
     assert (one.budget.mismatches, one.armed_by) == (7, "anna")
-    assert (await audit.entries(stack.database, limit=1))[0].action == "guard"
-    await flip(stack, Budget(mismatches=8), BOOKS, weight=50)
-    assert (await guard.read(stack.database))[0].budget.mismatches == 8
+    assert (await audit.entries(stack.database, limit=1))[0].action == "auto-rollback"
+    await flip(stack, RollbackBudget(mismatches=8), BOOKS, weight=50)
+    assert (await rollback_budgets.read(stack.database))[0].budget.mismatches == 8
     await stack.move(Standing(Stage.SHADOW), BOOKS)
-    one = (await guard.read(stack.database))[0]
+    one = (await rollback_budgets.read(stack.database))[0]
     assert (one.armed, one.why) == (False, None)
     assert (await audit.verify(stack.database)).broken is None

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from proxy.base import metrics
-from proxy.control import controller, guard
-from proxy.control.guard import Budget
+from proxy.control import controller, rollback_budgets
+from proxy.control.rollback_budgets import RollbackBudget
 from proxy.model.stages import Stage
 from proxy.operator.states import States, taken_back
 from proxy.state import control_row, lacking
@@ -57,30 +57,33 @@ def counted(by: str) -> float:
     return float(line.rpartition(" ")[2])
 
 
-async def test_what_a_guard_takes_back_is_named_until_it_is_acknowledged(
+async def test_an_automatic_rollback_is_named_until_it_is_acknowledged(
     shell: Shell, fleet: Fleet, database: Database
 ) -> None:
     await fleet.start("one")
     await flipped(fleet, ORDERS)
     async with database.transaction() as session:
-        await guard.arm(session, [ORDERS], 1, Budget(), actor="ann")
+        await rollback_budgets.arm(session, [ORDERS], 1, RollbackBudget(), actor="ann")
     assert await alerts(database) == []
-    assert [counted(by) for by in ("operator", "guard", "instance")] == [0, 0, 0]
+    assert [counted(by) for by in ("operator", "auto_rollback", "instance")] == [0, 0, 0]
     assert "nothing to acknowledge" in (await shell("acknowledge")).out
-    (armed,) = await guard.read(database)
-    assert await guard.trip(database, armed, "9 of 10 reads failed", actor="guard of instance one") is not None
-    assert await alerts(database) == [{"collection": ORDERS, "by": "guard"}]
-    assert counted("guard") == 1
+    (armed,) = await rollback_budgets.read(database)
+    assert (
+        await rollback_budgets.trip(database, armed, "9 of 10 reads failed", actor="auto-rollback of instance one")
+        is not None
+    )
+    assert await alerts(database) == [{"collection": ORDERS, "by": "auto_rollback"}]
+    assert counted("auto_rollback") == 1
     told = (await shell("status")).out
     assert "reads of shop/orders were taken back to ArangoDB" in told
-    assert "by guard of instance one: shop/orders: 9 of 10 reads failed" in told
+    assert "by auto-rollback of instance one: shop/orders: 9 of 10 reads failed" in told
     (named,) = (await shell("status", "--json")).json["taken_back"]
-    assert (named["by"], named["collections"]) == ("guard", [ORDERS])
+    assert (named["by"], named["collections"]) == ("auto_rollback", [ORDERS])
     noticed = await shell("acknowledge", "--reason", "it was the load test")
     assert (noticed.code, "acknowledged" in noticed.out) == (0, True)
     assert await alerts(database) == []
     assert "taken back" not in (await shell("status")).out
-    assert counted("guard") == 1, "what happened goes on being counted"
+    assert counted("auto_rollback") == 1, "what happened goes on being counted"
 
 
 async def test_what_an_instance_takes_back_is_named_until_it_is_flipped_again(fleet: Fleet, database: Database) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.control import guard
+from proxy.control import rollback_budgets
 from proxy.model.stages import Phase, Stage
 from tests.ad_hoc import Database
 from tests.integration.cli_fixtures import ORDERS, Origin, Shell, origin, quiet_instances, shell
@@ -132,18 +132,20 @@ async def test_an_automatic_rollback_is_armed_with_the_flip_shown_and_disabled(
         assert shown.code == 0
         assert "shop/orders has automatic rollback (flipped 100 %), limits: 2 % errors, 3 mismatches;" in shown.out
     detail = (await shell("audit", "--json")).json[0]["detail"]
-    assert detail["guard"] == {"errors_percent": 2.0, "seconds": None, "mismatches": 3}
+    assert detail["auto_rollback"] == {"errors_percent": 2.0, "seconds": None, "mismatches": 3}
     assert (await shell("auto-rollback", "disable")).code == 2
     off = await shell("auto-rollback", "disable", "orders", "--reason", "a load test")
     assert (off.code, "automatic rollback disabled: shop/orders" in off.out) == (0, True)
     assert "nothing to disable" in (await shell("auto-rollback", "disable", "orders")).err
     assert (await shell("status", "--json")).json["auto_rollback"][0]["armed"] is False
     assert (await shell("flip", "orders", "--auto-rollback")).code == 0  # nothing moves; it is armed again
-    found = (await guard.read(database))[0]
-    assert await guard.trip(database, found, "it was slow", actor="guard of instance one") is not None
+    found = (await rollback_budgets.read(database))[0]
+    assert (
+        await rollback_budgets.trip(database, found, "it was slow", actor="auto-rollback of instance one") is not None
+    )
     told = await shell("auto-rollback")
-    assert (told.code, "rolled back by guard of instance one: it was slow" in told.out) == (1, True)
+    assert (told.code, "rolled back by auto-rollback of instance one: it was slow" in told.out) == (1, True)
     assert "it was slow" in (await shell("status")).out
-    assert await guard.trip(database, found, "again", actor="guard of instance two") is None
+    assert await rollback_budgets.trip(database, found, "again", actor="auto-rollback of instance two") is None
     assert (await shell("auto-rollback", "--json")).json[0]["why"] == "it was slow"
     assert (await shell("rollback", "orders")).code == 0

@@ -1,8 +1,8 @@
-"""The guards as one instance keeps them: looks twice a second, and takes back what must go back, however long it takes.
+"""Automatic rollback on one instance: compare its reads with the armed budgets twice a second, and roll back.
 
-Nobody is elected: each instance judges its own reads, any of them may act, and the second one finds nothing to do. An
-instance that cannot reach PostgreSQL remembers its judgement until it can; meanwhile its lease has run out, and nobody
-reads there.
+There is no leader: each instance judges its own reads, and any of them may roll back; for the second one nothing is
+left to do. An instance that cannot reach PostgreSQL keeps its verdict and tries until it can; by then its read lease
+has expired, so it serves no reads from PostgreSQL meanwhile.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import structlog
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, error_label
 from proxy.base.repeated import Repeated
-from proxy.control import guard
-from proxy.control.guard import Guarded
+from proxy.control import rollback_budgets
 from proxy.control.instance.deadline import Deadline
 from proxy.control.read_stats import Readings
+from proxy.control.rollback_budgets import CollectionBudget
 from proxy.model.stages import Snapshot
 
 log = structlog.get_logger(__name__)
@@ -30,7 +30,7 @@ _TIMEOUT: Final = 2.0  # seconds for a statement
 
 
 class AutoRollback:
-    """Start it with the lease, close it before. `snapshot` shows whether anything is flipped at all."""
+    """The task that checks. Start it after the lease, close it before. snapshot: to see if anything is flipped."""
 
     def __init__(
         self, database: Database, readings: Readings, snapshot: Callable[[], Snapshot], *, instance: str
@@ -38,28 +38,28 @@ class AutoRollback:
         self._database = database
         self._readings = readings
         self._snapshot = snapshot
-        self._actor = f"guard of instance {instance}"
-        self._bounded = Deadline()
+        self._actor = f"auto-rollback of instance {instance}"
+        self._deadline = Deadline()
         self._trouble = Repeated()
-        self._guards: tuple[Guarded, ...] = ()
+        self._armed: tuple[CollectionBudget, ...] = ()
         self._verdicts: dict[tuple[str, int], str] = {}  # (collection, epoch) -> reason, until it is carried out
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="guards")
+        self._task = asyncio.create_task(self._run(), name="auto_rollback")
 
     async def close(self) -> None:
-        """Stop; other instances judge the same."""
+        """Stop; the other instances continue to check."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
-        await self._bounded.close(_TIMEOUT)
+        await self._deadline.close(_TIMEOUT)
 
     def figures(self) -> dict[str, object]:
-        """Return for `/status` what this instance has counted of each armed collection."""
+        """Return what this instance counted of each armed collection, for `/status`."""
         found: dict[str, object] = {}
-        for one in self._guards:
+        for one in self._armed:
             seen = self._readings.figures(one.collection)
             found[one.collection] = {
                 "reads": seen.reads,
@@ -73,44 +73,44 @@ class AutoRollback:
         while True:
             await asyncio.sleep(_INTERVAL)
             try:
-                await self.look()
+                await self.check()
                 self._trouble.over()
             except DatabaseError as error:
                 if self._trouble.now(error_label(error)):
                     log.info("auto_rollback_check_failed", error=str(error))
 
-    async def look(self) -> None:
-        """Check once, and roll back if needed. Raises DatabaseError; the verdict then holds until the next check."""
+    async def check(self) -> None:
+        """Check once, and roll back if needed. Raise DatabaseError; the verdict is then kept until the next check."""
         served = any(standing.serves_target for standing in self._snapshot().collections.values())
         if not served and not self._verdicts:
             self._watch(())
             return
         try:
-            self._watch(tuple(one for one in await self._ask() if one.armed))
-        finally:  # without PostgreSQL from what was known
+            self._watch(tuple(one for one in await self._read() if one.armed))
+        finally:  # without PostgreSQL: by the budgets last read
             self._judge()
-        for one in self._guards:
+        for one in self._armed:
             why = self._verdicts.get((one.collection, one.epoch))
             if why is not None:
-                await self._take_back(one, why)
+                await self._roll_back(one, why)
 
-    async def _ask(self) -> tuple[Guarded, ...]:
-        return await self._bounded(guard.read(self._database), _TIMEOUT)
+    async def _read(self) -> tuple[CollectionBudget, ...]:
+        return await self._deadline(rollback_budgets.read(self._database), _TIMEOUT)
 
-    async def _take_back(self, one: Guarded, why: str) -> None:
-        generation = await self._bounded(guard.trip(self._database, one, why, actor=self._actor), _TIMEOUT)
+    async def _roll_back(self, one: CollectionBudget, why: str) -> None:
+        generation = await self._deadline(rollback_budgets.trip(self._database, one, why, actor=self._actor), _TIMEOUT)
         self._verdicts.pop((one.collection, one.epoch), None)
         if generation is not None:
             log.error("auto_rollback", collection=one.collection, reason=why)
 
-    def _watch(self, guards: tuple[Guarded, ...]) -> None:
-        self._guards = guards
-        armed = {(one.collection, one.epoch) for one in guards}
+    def _watch(self, budgets: tuple[CollectionBudget, ...]) -> None:
+        self._armed = budgets
+        armed = {(one.collection, one.epoch) for one in budgets}
         self._verdicts = {key: why for key, why in self._verdicts.items() if key in armed}
-        self._readings.watch({one.collection: one.budget.seconds or math.inf for one in guards})
+        self._readings.watch({one.collection: one.budget.seconds or math.inf for one in budgets})
 
     def _judge(self) -> None:
-        for one in self._guards:
-            why = guard.judge(one.budget, one.mismatched, self._readings.figures(one.collection))
+        for one in self._armed:
+            why = rollback_budgets.judge(one.budget, one.mismatched, self._readings.figures(one.collection))
             if why:
                 self._verdicts.setdefault((one.collection, one.epoch), why)

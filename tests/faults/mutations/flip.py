@@ -1,4 +1,4 @@
-"""Of the flip's protocol, of the lease, of rejoin and of guards (mirror-protocol, "Flip"; I7)."""
+"""Of the flip's protocol, of the lease, of rejoin and of automatic rollback (mirror-protocol, "Flip"; I7)."""
 
 from tests.faults.mutations import Mutant
 
@@ -7,7 +7,7 @@ _CONTROLLER = "tests/integration/test_control_controller.py"
 _RESTART = "tests/integration/test_control_restart.py"
 _BOTH = "tests/unit/capture/test_until_both.py"
 _SERVING = "tests/unit/gateway/test_target_reads.py"
-_GUARD = "tests/unit/control/test_guard.py"
+_BUDGETS = "tests/unit/control/test_rollback_budgets.py"
 _CONDITIONS = f"{_CONTROLLER}::test_the_flip_waits_for_each_condition"
 _KILLED = f"{_LEASE}::test_a_kill_and_a_restart_keep_the_flip_once_the_journal_is_drained"
 _ALONE = f"{_LEASE}::test_who_answered_alone_drains_and_rolls_back_before_it_holds_a_lease"
@@ -299,17 +299,17 @@ MUTANTS = (
         "tests/integration/test_database.py::test_who_is_cancelled_on_a_dead_line_is_let_go",
     ),
     Mutant(
-        "guard blind to mismatches",
-        "proxy/control/guard.py",
+        "auto-rollback blind to mismatches",
+        "proxy/control/rollback_budgets.py",
         "    if mismatched > budget.mismatches:\n",
         "    if mismatched > budget.mismatches + 1:\n",
-        f"{_GUARD}::test_what_is_over_a_budget",
+        f"{_BUDGETS}::test_what_is_over_a_budget",
     ),
     Mutant(
-        "guard blind to reads that hang",
+        "auto-rollback blind to reads that hang",
         "proxy/control/read_stats.py",
         "        late = [age for age in ages if age > self._slow_from.get(collection, age)]\n",
         "        late: list[float] = []\n",
-        f"{_GUARD}::test_a_read_that_hangs_is_slow_before_it_ends",
+        f"{_BUDGETS}::test_a_read_that_hangs_is_slow_before_it_ends",
     ),
 )

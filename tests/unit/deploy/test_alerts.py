@@ -24,7 +24,7 @@ RULES = {rule["alert"]: rule for group in yaml.safe_load(FILE.read_text())["grou
 ORDERS = "shop/orders"
 QUIET: dict[str, Any] = {
     "collection": ORDERS, "stage": "shadow", "weight": 0, "unverified": 0, "dead": 0, "mismatches": 0, "around": 0,
-    "guarded": False, "watchable": True, "behind": 0.5,
+    "armed": False, "watchable": True, "behind": 0.5,
 }  # fmt: skip
 BACK = TakenBack(7, datetime(2026, 11, 22, tzinfo=UTC), "instance vm", "it came back", "instance", (ORDERS,))
 
@@ -77,7 +77,7 @@ def test_every_rule_on_a_state_is_evaluated_here() -> None:
 
 def test_rollbacks_are_counted_from_zero_by_whom() -> None:
     (quiet,) = scraped()
-    for by in ("operator", "guard", "instance"):
+    for by in ("operator", "auto_rollback", "instance"):
         assert f'crossfade_rollbacks_total{{by="{by}"}} 0.0' in quiet
 
 
@@ -91,11 +91,11 @@ def test_prometheus_itself_takes_the_rules_and_agrees(tmp_path: Path) -> None:
     subprocess.run(["promtool", "check", "rules", str(FILE)], check=True, capture_output=True)
     annotations = RULES["CrossfadeProxyDown"]["annotations"] | {"summary": "Proxy a does not answer"}
     lost = RULES["CrossfadeAutomaticRollback"]["annotations"] | {
-        "summary": f"Reads of {ORDERS} rolled back to ArangoDB by guard"
+        "summary": f"Reads of {ORDERS} rolled back to ArangoDB by auto_rollback"
     }
     series = [
         {
-            "series": f'crossfade_automatic_rollback{{collection="{ORDERS}",by="guard",instance="a"}}',
+            "series": f'crossfade_automatic_rollback{{collection="{ORDERS}",by="auto_rollback",instance="a"}}',
             "values": "_x4 1x4",
         },
         {"series": 'up{instance="a",job="kubernetes-pods"}', "values": "1x10 0x10"},
@@ -103,7 +103,12 @@ def test_prometheus_itself_takes_the_rules_and_agrees(tmp_path: Path) -> None:
         {"series": 'up{instance="b",job="other"}', "values": "0x20"},
     ]
     expected = [
-        ("1m15s", "CrossfadeAutomaticRollback", {"severity": "warning", "collection": ORDERS, "by": "guard"}, lost),
+        (
+            "1m15s",
+            "CrossfadeAutomaticRollback",
+            {"severity": "warning", "collection": ORDERS, "by": "auto_rollback"},
+            lost,
+        ),
         ("4m", "CrossfadeProxyDown", {"severity": "critical", "instance": "a", "job": "kubernetes-pods"}, annotations),
     ]
     told = {

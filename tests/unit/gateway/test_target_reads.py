@@ -92,7 +92,7 @@ async def test_what_stands_before_the_statement() -> None:
     assert isinstance(await serving(Lease(), Target()).answer(READ, BOOKS, 7, None), Outcome)
 
 
-async def test_the_wait_is_bounded_and_the_guard_hears_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_wait_is_bounded_and_counted_for_automatic_rollback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.gateway.target_reads._PATIENCE", 0.02)
     readings = Readings()
     readings.watch({"db/books": 1.0})

@@ -1,9 +1,9 @@
 """Automatic rollback: budgets of errors, latency and mismatches for flipped collections.
 
 A budget is armed in the transaction of its flip, and stored in PostgreSQL. Every instance compares it with its own
-reads (`read_stats`) and with the mismatches that all instances have confirmed; the first that finds it exceeded rolls
-the collections back in one compare-and-set, with the reason in the audit. Collections that were flipped together are
-rolled back together.
+reads (`read_stats`) and with the mismatches that all instances have confirmed. The first one that finds it exceeded
+rolls the collections back in one compare-and-set, and records the reason in the audit. Collections that were flipped
+together are rolled back together.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from proxy.control.read_stats import WINDOW, Figures
 from proxy.model.stages import Move, Stage, Standing
 from proxy.state import control_row
 
-_FEW: Final = 3  # errors, or slow reads: fewer within the window do not count
-_SLOW_SHARE: Final = 0.01  # p99 is within the budget if at most one read in a hundred is not
+_FEW: Final = 3  # fewer errors, or slow reads, within the window do not count
+_SLOW_SHARE: Final = 0.01  # p99 is within the limit if at most one read in a hundred is slower
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
-    """What is allowed: errors and latency within the window on any one instance, mismatches since it was armed on all.
+class RollbackBudget:
+    """Limits: errors and latency of one instance within the window, mismatches on all instances since it was armed.
 
-    errors_percent: share of the reads of PostgreSQL. seconds: highest p99; None: any.
+    errors_percent: of the reads of PostgreSQL. seconds: highest p99; None: no limit.
     """
 
     errors_percent: float = 1.0
@@ -36,12 +36,12 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Guarded:
-    """One collection's budget, armed or the last one. why: the reason of the rollback; None if there was none."""
+class CollectionBudget:
+    """The newest budget of a collection, armed or ended. why: the reason of the rollback; None if there was none."""
 
     collection: str
     epoch: int
-    budget: Budget
+    budget: RollbackBudget
     mismatched: int
     standing: Standing
     armed_at: datetime
@@ -55,7 +55,7 @@ class Guarded:
         return self.ended_at is None
 
 
-def judge(budget: Budget, mismatched: int, figures: Figures) -> str:
+def judge(budget: RollbackBudget, mismatched: int, figures: Figures) -> str:
     """Return why the collection must be rolled back, or an empty string. Pure."""
     if mismatched > budget.mismatches:
         return f"confirmed mismatches since automatic rollback was armed: {mismatched}, allowed: {budget.mismatches}"
@@ -73,8 +73,8 @@ def judge(budget: Budget, mismatched: int, figures: Figures) -> str:
     return ""
 
 
-async def arm(session: Session, collections: Sequence[str], epoch: int, budget: Budget, *, actor: str) -> None:
-    """Arm, within the transaction of the change that it belongs to."""
+async def arm(session: Session, collections: Sequence[str], epoch: int, budget: RollbackBudget, *, actor: str) -> None:
+    """Arm automatic rollback, in the transaction of the flip that it belongs to."""
     await session.execute(
         sql.auto_rollback.ARM,
         list(collections),
@@ -92,17 +92,17 @@ async def disarm(session: Session, collections: Sequence[str], *, actor: str) ->
     return tuple(sorted(rows))
 
 
-async def read(database: Database) -> tuple[Guarded, ...]:
+async def read(database: Database) -> tuple[CollectionBudget, ...]:
     """Return every budget, armed ones first. Raises DatabaseError."""
-    return tuple(_guarded(row) for row in await database.fetch(sql.auto_rollback.ALL))
+    return tuple(_budget(row) for row in await database.fetch(sql.auto_rollback.ALL))
 
 
-async def trip(database: Database, guarded: Guarded, why: str, *, actor: str) -> int | None:
+async def trip(database: Database, armed: CollectionBudget, why: str, *, actor: str) -> int | None:
     """Roll back what was flipped together with this collection; return the new generation, None if it is disarmed."""
     async with database.transaction() as session:
         control = await control_row.lock(session)
-        names = await session.fetch(sql.auto_rollback.TOGETHER, guarded.collection)
-        if guarded.collection not in names:
+        names = await session.fetch(sql.auto_rollback.TOGETHER, armed.collection)
+        if armed.collection not in names:
             return None
         standings, _ = await control_row.standings(session)
         moves = [
@@ -113,30 +113,30 @@ async def trip(database: Database, guarded: Guarded, why: str, *, actor: str) ->
         await session.execute(sql.auto_rollback.TRIPPED, names, actor, why)
         if not moves:
             return None
-        detail = {"guard": {"collection": guarded.collection, "armed_by": guarded.armed_by, **as_json(guarded.budget)}}
+        budget = {"collection": armed.collection, "armed_by": armed.armed_by, **as_json(armed.budget)}
         _, generation = await control_row.immediate(
             session,
             control,
             moves,
             actor=actor,
             action="rollback",
-            reason=f"{guarded.collection}: {why}",
-            detail=detail,
-            by=control_row.By.GUARD,
+            reason=f"{armed.collection}: {why}",
+            detail={"auto_rollback": budget},
+            by=control_row.By.AUTO_ROLLBACK,
         )
         return generation
 
 
-def as_json(budget: Budget) -> dict[str, float | int | None]:
+def as_json(budget: RollbackBudget) -> dict[str, float | int | None]:
     """Return the budget as the audit stores it."""
     return {"errors_percent": budget.errors_percent, "seconds": budget.seconds, "mismatches": budget.mismatches}
 
 
-def _guarded(row: sql.auto_rollback.AutoRollbackRow) -> Guarded:
-    return Guarded(
+def _budget(row: sql.auto_rollback.AutoRollbackRow) -> CollectionBudget:
+    return CollectionBudget(
         row.collection,
         row.epoch,
-        Budget(row.max_error_percent, row.max_p99_seconds, row.max_mismatches),
+        RollbackBudget(row.max_error_percent, row.max_p99_seconds, row.max_mismatches),
         max(0, row.mismatched),
         Standing(Stage(row.stage), row.weight),
         row.armed_at,

@@ -1,4 +1,4 @@
-"""What a guard lets pass, and what it counts: pure."""
+"""What an automatic rollback allows, and what it counts: pure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from proxy.control.guard import Budget, judge
 from proxy.control.preflight import judge as judge_reached
 from proxy.control.read_stats import WINDOW, Figures, Readings
+from proxy.control.rollback_budgets import RollbackBudget, judge
 
 
 @pytest.mark.parametrize(
@@ -30,11 +30,14 @@ from proxy.control.read_stats import WINDOW, Figures, Readings
     ],
 )
 def test_what_is_over_a_budget(figures: Figures, mismatched: int, expected: str) -> None:
-    assert judge(Budget(), mismatched, figures) == expected
+    assert judge(RollbackBudget(), mismatched, figures) == expected
 
 
 def test_budgets_are_the_operators() -> None:
-    assert judge(Budget(errors_percent=50, seconds=None, mismatches=2), 2, Figures(reads=10, errors=5, slow=9)) == ""
+    assert (
+        judge(RollbackBudget(errors_percent=50, seconds=None, mismatches=2), 2, Figures(reads=10, errors=5, slow=9))
+        == ""
+    )
 
 
 class Clock:
