@@ -1,7 +1,7 @@
-"""Cuts a chunk that a worker is at, so that an idle one has something to do: ranges are planned from estimates.
+"""Splits a chunk that a worker is processing, to give an idle worker work: chunks are planned from estimates.
 
-The cut is one statement in PostgreSQL: the chunk ends at a key that its worker has not reached, and a new chunk begins
-there. The worker learns of it at its next checkpoint, whose transaction it gives up (`RangeCut`).
+The split is one statement in PostgreSQL: the chunk now ends at a key that its worker has not reached, and a new chunk
+starts there. The worker notices at its next checkpoint, whose transaction it rolls back (`RangeCut`).
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ SPLIT_DOCUMENTS: Final = 5_000
 
 
 async def split_largest(database: Database, source: Source, chosen: Sequence[int] | None, least: int) -> bool:
-    """Cuts one chunk of these runs (None: of any) such that either part has `least` documents to do, if there is one.
+    """Split one chunk of these runs (None: of any run) so that both parts have at least `least` documents left.
 
-    Raises UpstreamError, DatabaseError.
+    Return False if there is no such chunk. Raise UpstreamError, DatabaseError.
     """
     for row in await database.fetch(sql.backfill.DIVISIBLE, None if chosen is None else list(chosen)):
         async with database.transaction() as session:
             if not await session.fetchval(sql.backfill.LOCK_SPLIT, row.run):
-                return False  # somebody else is looking, and there will be a chunk to claim
+                return False  # another worker is splitting a chunk, which can be claimed afterwards
             cut = await _cut(source, row, least)
             if cut is not None and await session.fetch(sql.backfill.SPLIT, row.run, row.number, cut, row.upper):
                 return True
@@ -40,4 +40,4 @@ async def _cut(source: Source, row: sql.backfill.DivisibleChunkRow, least: int) 
     try:
         return await find_cut(step, row.position or row.lower or "", row.upper, least)
     except ArangoError:
-        return None  # the worker that has the chunk meets it as well, and says so
+        return None  # the worker that holds the chunk gets the same error and reports it

@@ -1,7 +1,7 @@
-"""Holds a worker back for as long as limits ask, keeping its chunk: the I/O around `throttle`.
+"""Pauses workers as long as the limits require, while they keep their chunks: the I/O around `throttle`.
 
-Limits come from the command line (of one worker) and from _crossfade.throttle (of all workers together, changed while
-they run). What they are compared with is looked up at most twice a second, once for all workers of the process.
+Limits come from the command line (for one worker) and from _crossfade.throttle (for all workers together, adjustable
+while they run). The measurements are read at most twice a second, once for all workers of the process.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from backfill.throttle import Figures, Latency, Meter, ThrottleLimits, as_option
 from proxy.base.database import Database
 from proxy.state import audit
 
-REFRESH: Final = 0.5  # seconds that figures are believed
-_RENEW: Final = 1.0  # seconds between two signs of life of a worker that waits
+REFRESH: Final = 0.5  # seconds that measurements are reused
+_RENEW: Final = 1.0  # seconds between two lease renewals of a waiting worker
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """_crossfade.throttle, and what its limits are compared with. limits.max_rate is of all workers together."""
+    """The limits in _crossfade.throttle, and the measurements. limits.max_rate is for all workers together."""
 
     limits: ThrottleLimits
     lag: float
@@ -38,7 +38,7 @@ class Setting:
 
 
 async def setting(database: Database) -> Setting:
-    """What operators have set, and how things are. Raises DatabaseError."""
+    """Read the operators' limits and the current measurements. Raise DatabaseError."""
     return _setting(await database.fetchval(sql.backfill.THROTTLE))
 
 
@@ -50,9 +50,9 @@ async def change(
     actor: str,
     reason: str | None = None,
 ) -> None:
-    """Sets the limits of every worker, wherever it runs, and writes it to the audit; they notice within a second.
+    """Set the limits of all workers on all machines, with an audit entry. Workers apply them within a second.
 
-    Raises DatabaseError, and what `wanted` raises.
+    Raise DatabaseError, and what `wanted` raises.
     """
     async with database.transaction() as session:
         await session.execute(sql.backfill.LOCK_THROTTLE)
@@ -83,7 +83,7 @@ def _setting(row: sql.backfill.ThrottleRow) -> Setting:
 
 
 class Governor:
-    """Says when the workers of one process may go on. own: limits of each of them alone."""
+    """Decides when the workers of one process may continue. own: limits for each of these workers."""
 
     def __init__(self, database: Database, source: Source, own: ThrottleLimits | None = None) -> None:
         self._database = database
@@ -92,24 +92,23 @@ class Governor:
         self._known: Setting | None = None
         self._until = 0.0
         self._flagged = False
-        self._looking = asyncio.Lock()
+        self._reading = asyncio.Lock()
         self._origin, self._target = Latency(), Latency()
 
     def meter(self) -> Meter:
-        """One a chunk that a worker holds."""
+        """Return a new meter: one for each chunk that a worker holds."""
         return Meter(time.monotonic)
 
     async def hold_back(
         self, claim: Claim, meter: Meter, documents: int, *, stop: asyncio.Event, lease: float, key: str | None = None
     ) -> None:
-        """Counts `documents` as done, waits as long as the limits ask for, keeping the lease; ends early at `stop`.
+        """Count `documents` as done, then wait as the limits require, renewing the lease; return early at `stop`.
 
-        key: of a document that is read on both sides to see how long they take. Raises LeaseLost, and what reading
-        raises.
+        key: a document to read on both sides to measure their response times. Raise LeaseLost, and what reading raises.
         """
         noted, renewed = "", time.monotonic()
         while not stop.is_set():
-            known = await self._look(claim, key)
+            known = await self._read(claim, key)
             limits = self._own.and_also(known.limits.shared(known.workers))
             meter.add(documents, limits.max_rate)
             documents = 0
@@ -134,8 +133,8 @@ class Governor:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), decision.wait)
 
-    async def _look(self, claim: Claim, key: str | None) -> Setting:
-        async with self._looking:
+    async def _read(self, claim: Claim, key: str | None) -> Setting:
+        async with self._reading:
             if self._known is None or time.monotonic() >= self._until:
                 self._known = await setting(self._database)
                 limits = self._own.and_also(self._known.limits)

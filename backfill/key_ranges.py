@@ -1,4 +1,4 @@
-"""Key ranges of a collection, and how large its pages are. Pure.
+"""Key ranges of a collection, and page sizes. Pure.
 
 Keys are ordered by their bytes, as ArangoDB's primary index and PostgreSQL's "C" collation order them. (Comparing
 Python's strings by code point gives the same order as comparing their UTF-8 bytes.)
@@ -11,17 +11,17 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-SMALL = 10_000  # documents: up to here one chunk
+SMALL = 10_000  # documents: a collection of at most this size is one chunk
 CHUNK_DOCUMENTS = 25_000
 MOST_CHUNKS = 256
-PAGE_DOCUMENTS = 1_000  # rows an upsert (measurements, "Backfill")
+PAGE_DOCUMENTS = 1_000  # rows of an upsert (measurements, "Backfill")
 PAGE_BYTES = 4 << 20
-FIRST_PAGE = 100  # documents of a first page, before anything is known of their size
+FIRST_PAGE = 100  # documents of the first page, while their size is unknown
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRange:
-    """Keys above `lower` (None: from the first) up to and with `upper` (None: to the last)."""
+    """Keys above `lower` (None: from the first) up to and including `upper` (None: to the last)."""
 
     lower: str | None = None
     upper: str | None = None
@@ -31,16 +31,16 @@ class KeyRange:
 
 
 def chunk_count(documents: int, workers: int = 1) -> int:
-    """How many chunks a collection of that size gets: one where it is small, else at least two a worker."""
+    """Return the number of chunks for a collection of that size: one if it is small, else at least two per worker."""
     if documents <= SMALL:
         return 1
     return min(MOST_CHUNKS, max(math.ceil(documents / CHUNK_DOCUMENTS), 2 * workers))
 
 
 def ranges(samples: Iterable[str], chunks: int) -> tuple[KeyRange, ...]:
-    """At most that many ranges which together hold every key once, cut at quantiles of the sampled keys.
+    """Return at most `chunks` ranges that together cover every key once, cut at quantiles of the sampled keys.
 
-    Too few distinct samples make fewer ranges; none make one. Raises ValueError where chunks is below 1.
+    Few distinct samples give fewer ranges; no samples give one. Raise ValueError if `chunks` is below 1.
     """
     if chunks < 1:
         raise ValueError("a collection has at least one chunk")
@@ -55,9 +55,9 @@ def ranges(samples: Iterable[str], chunks: int) -> tuple[KeyRange, ...]:
 
 
 def next_limit(current: int, documents: int, size: int, *, most: int = PAGE_DOCUMENTS, wanted: int = PAGE_BYTES) -> int:
-    """How many documents to ask for next, after a page of `documents` that were `size` bytes in all.
+    """Return how many documents to request after a page of `documents` documents with `size` bytes in total.
 
-    Aims at `wanted` bytes a page; grows at most twofold, since the next documents may be larger than these.
+    Aims at `wanted` bytes per page; at most doubles, since the next documents may be larger than these.
     """
     if documents == 0 or size == 0:
         return current
@@ -66,5 +66,5 @@ def next_limit(current: int, documents: int, size: int, *, most: int = PAGE_DOCU
 
 
 def smaller_limit(current: int, size: int, allowed: int) -> int:
-    """How many documents to ask for again, after an answer for `current` of them had `size` bytes, above `allowed`."""
+    """Return how many documents to request instead of `current`, whose `size` bytes exceeded `allowed`."""
     return max(1, min(current // 2, current * allowed // (2 * size)))

@@ -1,15 +1,15 @@
-"""Keys that cut a large collection into even parts, found without walking through it (DESIGN section 10).
+"""Finds keys that cut a large collection into parts of about equal size without reading it (DESIGN section 10).
 
-Skipping through the key index to every n-th key is exact, and costs as many steps as there are documents. Above EXACT
-documents the keys are *probed* instead: the first key above a point between two known ones splits that range in two,
-and how far apart LOCAL neighbours lie says how dense it is. The densest range is probed next, a fixed number of times a
-part, so that the cost depends on the number of parts and not on the documents.
+Skipping through the key index to every n-th key is exact, but costs as many steps as there are documents. Above EXACT
+documents the keys are *probed* instead: the first key above a point between two known keys splits that range in two,
+and the distance between LOCAL neighbours gives an estimate of its density. The range with the largest estimate is
+probed next. The number of probes per part is fixed, so the cost depends on the number of parts, not of documents.
 
-Accuracy, held by the tests: for identifiers spread evenly (UUIDs, hashes, counters, times, several prefixes of very
-different size) the largest part is at most three times the mean. Keys may be contrived so that it is worse; parts are
-therefore also split while a run goes on (`find_cut`), and no estimate decides what is copied, only who copies it.
+Accuracy, which the tests check: for evenly distributed identifiers (UUIDs, hashes, counters, times, several prefixes of
+very different size) the largest part is at most three times the mean. Other keys can give worse results; so parts are
+also split during a run (`find_cut`). The estimates decide only which worker copies a document, never whether.
 
-`Step` is the one question asked of the origin: the n-th key after another, or None.
+`Step` is the only request to the origin: the n-th key after another, or None.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from typing import Final
 
 Step = Callable[[str, int], Awaitable[str | None]]
 
-EXACT: Final = 2_000_000  # documents: up to here the quantiles are walked to, which takes a second or two
-LOCAL: Final = 200  # neighbours that tell how dense keys are
-PROBES: Final = 6  # a part
-_WIDTH: Final = 16  # characters after the common prefix that a position is made of
-_BREADTH: Final = 32  # ranges that are split before densities are believed
+EXACT: Final = 2_000_000  # documents: up to here quantiles are exact, which takes a second or two
+LOCAL: Final = 200  # neighbours that the density is estimated from
+PROBES: Final = 6  # for each part
+_WIDTH: Final = 16  # characters after the common prefix that determine a position
+_BREADTH: Final = 32  # ranges to split before densities are used
 
 
 class Scale:
-    """Keys as numbers, by the characters that were seen in keys: what lies between two keys, and how far apart."""
+    """Maps keys to numbers, by the characters that occur in keys, to measure distances and find keys in between."""
 
     def __init__(self, seen: Iterable[str], low: str, high: str | None) -> None:
         self._prefix = _common(low, high) if high is not None else ""
@@ -38,7 +38,7 @@ class Scale:
         self._base = len(self._letters) + 1
 
     def number(self, key: str | None) -> int:
-        """0 or more; None (above every key) is the most."""
+        """Return the position of a key, 0 or more. None, which is above every key, gives the maximum."""
         if key is None:
             return int(self._base**_WIDTH)
         rest = key[len(self._prefix) :][:_WIDTH]
@@ -48,12 +48,12 @@ class Scale:
         return int(number * self._base ** (_WIDTH - len(rest)))
 
     def text(self, number: int) -> str:
-        """A string near that number."""
+        """Return a string near that position."""
         text = ""
         for _ in range(_WIDTH):
             number, rank = divmod(number, self._base)
             if rank or text:
-                # the rank of a key's end has no character: within a key the least one stands for it
+                # the rank of the end of a key has no character: inside a key the lowest character is used
                 text = self._letters[max(rank, 1) - 1] + text
         return self._prefix + text
 
@@ -64,7 +64,7 @@ def _common(low: str, high: str) -> str:
 
 
 def between(seen: Iterable[str], low: str, high: str | None, share: float = 0.5) -> str | None:
-    """A string above `low` and below `high`, about that share of the way; None where there is no room."""
+    """Return a string between `low` and `high`, at about `share` of the distance; None if there is no room."""
     scale = Scale(seen, low, high)
     bottom, top = scale.number(low), scale.number(high)
     middle = scale.text(bottom + int((top - bottom) * share))
@@ -73,7 +73,7 @@ def between(seen: Iterable[str], low: str, high: str | None, share: float = 0.5)
 
 @dataclass(slots=True)
 class _Part:
-    """Keys above `low` up to and with `high` (None: to the last). None of them but `high` is above `room`."""
+    """Keys above `low` up to and including `high` (None: the last). Only `high` itself is above `room`."""
 
     low: str
     high: str | None
@@ -83,7 +83,7 @@ class _Part:
 
 
 async def spread(step: Step, count: int, parts: int) -> list[str]:
-    """At most `parts - 1` keys, in order, that cut about `count` documents into parts of about the same size."""
+    """Return at most `parts - 1` keys, in order, that cut about `count` documents into parts of about equal size."""
     first = await step("", 1)
     if first is None or parts < 2:
         return []
@@ -94,7 +94,7 @@ async def spread(step: Step, count: int, parts: int) -> list[str]:
         candidates = [part for part in open_parts if not part.settled]
         if not candidates:
             break
-        # at first the widest are split, whatever their density seems to be
+        # at first split in turn, whatever the estimated densities are
         widest = probe < _BREADTH and probe < 2 * parts
         part = candidates[probe % len(candidates)] if widest else max(candidates, key=lambda one: one.weight)
         middle = between(seen, part.low, part.room)
@@ -103,7 +103,7 @@ async def spread(step: Step, count: int, parts: int) -> list[str]:
             continue
         key = await step(middle, 1)
         if key is None or (part.high is not None and key >= part.high):
-            part.room = middle  # nothing lies above but the last key itself
+            part.room = middle  # above `middle` there is only the last key itself
             await _weigh(step, part, seen, count)
             continue
         seen.add(key)
@@ -116,7 +116,7 @@ async def spread(step: Step, count: int, parts: int) -> list[str]:
 
 
 async def _weigh(step: Step, part: _Part, seen: set[str], count: int) -> None:
-    # at both the lower end and the middle: an end next to a gap shows too little
+    # at the lower end and in the middle: the density at an end next to a gap is too low
     near = await step(part.low, LOCAL)
     if near is None or (part.high is not None and near >= part.high):
         part.weight, part.settled = LOCAL / 2, True
@@ -151,7 +151,7 @@ def _quantiles(parts: list[_Part], wanted: int) -> list[str]:
 
 
 async def find_cut(step: Step, after: str, upper: str | None, least: int) -> str | None:
-    """A key that leaves at least `least` documents on both sides of it in (after, upper]; None where there is none.
+    """Return a key in (after, upper] with at least `least` documents on both sides of it, or None if there is none.
 
     Costs a few probes, at worst 64 times `least` steps through the index.
     """

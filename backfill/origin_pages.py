@@ -1,4 +1,4 @@
-"""What ArangoDB answers to the backfill's requests, as values: bytes kept, order of keys checked. Pure."""
+"""ArangoDB's responses to the backfill, decoded: documents keep their bytes, the order of keys is checked. Pure."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from proxy.model.revision import decode_rev
 from proxy.replication.versions import Version
 
 T = TypeVar("T")
-# the escape of a surrogate, of a pair's halves too: what stands for them need only be as long
+# the escape of a surrogate, lone or half of a pair: its replacement only needs the same length
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
-REV_MAX: Final = (1 << 63) - 1  # what PostgreSQL's bigint holds; decoded revisions above are no real ones
+REV_MAX: Final = (1 << 63) - 1  # the maximum of PostgreSQL's bigint; larger decoded values are not real revisions
 
 
 class OriginDisorder(CrossfadeError):
-    """A page of the origin is not in byte order of its keys, or left one out: copying by pages would lose documents."""
+    """A page is not in byte order of its keys, or skipped one: copying by pages would lose documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,13 @@ class Document:
     raw: bytes
 
     def stamped(self, era: int) -> Version:
-        """Return it as a version to apply. era: known before it was read."""
+        """Return the document as a version to apply. era: the write epoch, read before the document was."""
         return Version(self.key, self.rev, self.raw, era)
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Documents in key order. bytes: of all of them; last: the range has no more; limit: how many were asked for."""
+    """Documents in key order. bytes: their total size; last: the range has no more; limit: how many were requested."""
 
     documents: tuple[Document, ...]
     bytes: int
@@ -48,7 +48,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class RevisionPage:
-    """(key, revision) in key order; last: the range has no more."""
+    """Pairs of key and revision in key order; last: the range has no more."""
 
     entries: tuple[tuple[str, int], ...]
     last: bool
@@ -117,15 +117,15 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     except msgspec.MsgspecError as error:
         found = _with_lone_surrogates(decoder, body)
         if found is None:
-            raise UpstreamOutcomeUnknown(f"ArangoDB's answer is not what was asked for: {error}") from error
+            raise UpstreamOutcomeUnknown(f"ArangoDB's answer has an unexpected form: {error}") from error
         return found
 
 
 def _with_lone_surrogates(decoder: msgspec.json.Decoder[T], body: bytes) -> T | None:
-    """What the decoder makes of text with escapes of lone surrogates, which it refuses, and which old data may have.
+    """Decode text with escapes of lone surrogates, which the decoder refuses but old data may contain.
 
-    Every such escape stands for a letter while the text is taken apart; documents keep the bytes that they had. None
-    where that is not what is wrong.
+    Each such escape is replaced by that of a letter for parsing; documents keep their original bytes. Return None if
+    the text is invalid for another reason.
     """
     neutral = _SURROGATE.sub(rb"\\u0041", body)
     if neutral == body:
@@ -142,7 +142,7 @@ def _with_lone_surrogates(decoder: msgspec.json.Decoder[T], body: bytes) -> T | 
 
 
 def _originals(raws: list[msgspec.Raw], neutral: bytes, body: bytes) -> list[msgspec.Raw]:
-    """The same pieces of `body`, which is as long as `neutral`, whose pieces they are, in order."""
+    """Return the slices of `body` that are at the positions of `raws` in `neutral`, which has the same length."""
     found, at = [], 0
     for raw in raws:
         begin = neutral.index(bytes(raw), at)
@@ -167,7 +167,7 @@ def elements(body: bytes, keys: Sequence[str]) -> dict[str, Document | None]:
     found: dict[str, Document | None] = {}
     for key, raw in zip(keys, parts, strict=True):
         element = decode(_ELEMENT, bytes(raw))
-        if element.key:  # an error has no key; a document may have an attribute `error`
+        if element.key:  # errors have no key, whereas a document may have an attribute `error`
             found[key] = Document(key, revision(element.rev), bytes(raw))
         elif bytes(element.number) == b"1202":
             found[key] = None
@@ -189,7 +189,10 @@ def check_order(keys: Sequence[str], after: str, upper: str | None, collection: 
 
 
 def merged(pages: Sequence[Page], limit: int, collection: str) -> Page:
-    """One page in byte order of what several shards gave, up to where all of them were read. limit: of all together."""
+    """Merge the pages of several shards by bytes of keys, up to the key that all shards have been read to.
+
+    limit: the limit of the merged page.
+    """
     bound = _common_end([page.documents[-1].key for page in pages if not page.last])
     documents = sorted((one for page in pages for one in page.documents), key=lambda one: one.key)
     _check_disjoint([one.key for one in documents], collection)
@@ -198,7 +201,7 @@ def merged(pages: Sequence[Page], limit: int, collection: str) -> Page:
 
 
 def merged_revisions(pages: Sequence[RevisionPage], collection: str) -> RevisionPage:
-    """As `merged`, of revisions."""
+    """Like `merged`, for pages of revisions."""
     bound = _common_end([page.entries[-1][0] for page in pages if not page.last])
     entries = sorted(entry for page in pages for entry in page.entries)
     _check_disjoint([key for key, _ in entries], collection)
@@ -212,6 +215,6 @@ def _common_end(ends: Sequence[str]) -> str | None:
 def _check_disjoint(keys: Sequence[str], collection: str) -> None:
     if len(set(keys)) != len(keys):
         raise OriginDisorder(
-            f"ArangoDB showed one key of {collection} in two shards: it does not keep to `options.shardIds`, and a "
-            "cluster cannot be read in order of keys without; read from a single server"
+            f"ArangoDB returned one key of {collection} from two shards: it ignores `options.shardIds`, without which "
+            "a cluster cannot be read in order of keys; read from a single server"
         )

@@ -1,6 +1,7 @@
-"""Makes runs: what to copy or to verify, cut into key ranges of about even size, without walking through the documents.
+"""Plans runs: what to copy or verify, cut into key ranges of about equal size without reading the documents.
 
-Up to `probe.EXACT` documents the ranges are exact quantiles of the key index; above, they are estimated by probing it.
+Up to `key_sampling.EXACT` documents the ranges are exact quantiles of the key index; above, they are estimated by
+probing it.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from backfill.source import Source
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, RefusedError
 
-REQUEST_PAUSE: Final = 30.0  # seconds between two verifications that marks ask for, of one collection
-SAMPLE_RANGES: Final = 20  # ranges of a sample, at least, where there are documents for so many
+REQUEST_PAUSE: Final = 30.0  # seconds between two verifications of one collection that needs-verification marks trigger
+SAMPLE_RANGES: Final = 20  # least number of ranges in a sample, if the collection has enough documents
 MOST_PIECES: Final = 1_000
 LEAST_PIECE: Final = 50  # documents
 _GONE: Final = frozenset({1203, 1228})  # ArangoDB has no such collection, no such database
-_SLACK_MS: Final = 60_000  # what ArangoDB's clock may be behind PostgreSQL's
+_SLACK_MS: Final = 60_000  # by how much ArangoDB's clock may be behind PostgreSQL's
 
 
 async def plan_backfill(
@@ -35,10 +36,10 @@ async def plan_backfill(
     dump: bool = False,
     full_text: bool = False,
 ) -> int:
-    """The run to work on: the collection's unfinished backfill, else a new one.
+    """Return the run to work on: the collection's unfinished backfill, else a new one.
 
-    dump: by ArangoDB's dump API where the server has it, else by pages. full_text: an index for full-text search too.
-    Raises RefusedError at stage `off`, and where the table cannot hold documents.
+    dump: use ArangoDB's dump API if the server has it, else pages. full_text: also create a full-text index.
+    Raise RefusedError at stage `off`, or if the table cannot hold documents.
     """
     table = await run_store.table(database, collection)
     unfinished = await run_store.open_run(database, collection, "backfill", ("copy", "dump"), repair=False)
@@ -60,7 +61,7 @@ async def plan_backfill(
 async def plan_verification(
     database: Database, source: Source, collection: str, *, full: bool = False, repair: bool = False, workers: int = 2
 ) -> int:
-    """The run to work on: an unfinished verification of the same mode, else a new one. Raises RefusedError."""
+    """Return the run to work on: an unfinished verification of the same mode, else a new one. Raise RefusedError."""
     mode = "full" if full else "fast"
     table = await run_store.table(database, collection)
     unfinished = await run_store.open_run(database, collection, "verify", (mode,), repair=repair)
@@ -75,9 +76,9 @@ async def plan_verification(
 async def plan_sample(
     database: Database, source: Source, collection: str, percent: float, *, full: bool = False, repair: bool = False
 ) -> int:
-    """A verification of about that share of the documents: key ranges chosen by chance. It opens no gate.
+    """Return a verification of about `percent` of the documents, in random key ranges. It satisfies no gate.
 
-    Raises RefusedError.
+    Raise RefusedError.
     """
     mode, part = ("full" if full else "fast"), f"a sample of {percent:g} %"
     table = await run_store.table(database, collection)
@@ -95,10 +96,10 @@ async def plan_sample(
 async def plan_changed(
     database: Database, source: Source, collection: str, *, full: bool = False, repair: bool = False
 ) -> int | None:
-    """A verification of what the newest one of the whole collection found different or did not finish, and of ranges
-    in which PostgreSQL has newer versions since; None where there is no such range. It opens no gate.
+    """Return a verification of failed or changed ranges; None if there is no such range. It satisfies no gate.
 
-    Raises RefusedError where nothing was verified yet.
+    These are the ranges that the newest verification of the complete collection found different or did not finish, and
+    those in which PostgreSQL has got newer versions since. Raise RefusedError if nothing was verified yet.
     """
     mode, part = ("full" if full else "fast"), "what failed or changed"
     table = await run_store.table(database, collection)
@@ -108,7 +109,7 @@ async def plan_changed(
     newest = await database.fetchrow(sql.backfill.NEWEST_VERIFICATION, collection)
     if newest is None:
         raise RefusedError(f"{collection} has not been verified yet: run `crossfade verify {collection}` first")
-    since = max(0, newest.began - _SLACK_MS) << 20  # a revision has milliseconds in its upper bits
+    since = max(0, newest.began - _SLACK_MS) << 20  # the upper bits of a revision are milliseconds
     rows = await database.fetch(sql.backfill.RANGES_TO_LOOK_AT.on(table.relation), since, newest.id)
     chosen = [KeyRange(row.lower, row.upper) for row in rows if row.failed or row.changed]
     if not chosen:
@@ -119,7 +120,7 @@ async def plan_changed(
 
 
 async def key_ranges(source: Source, table: Table, count: int, chunks: int) -> tuple[KeyRange, ...]:
-    """At most so many ranges of about even size which hold every key once. Raises ArangoError, UpstreamError."""
+    """Return at most `chunks` ranges of about equal size, covering every key once. Raise ArangoError, UpstreamError."""
     if chunks < 2:
         return (KeyRange(),)
     if count <= EXACT:
@@ -133,15 +134,15 @@ async def key_ranges(source: Source, table: Table, count: int, chunks: int) -> t
 
 
 async def _counted(source: Source, table: Table) -> int:
-    """How many documents the origin has. Raises RefusedError where it has no such collection, ArangoError."""
+    """Return the origin's number of documents. Raise RefusedError if it has no such collection; ArangoError."""
     try:
         return await source.count(table.database, table.name)
     except ArangoError as error:
         if error.number not in _GONE:
             raise
         raise RefusedError(
-            f"ArangoDB has no collection {table.collection} any more: `crossfade repair {table.collection}` takes what "
-            "is left of it out of PostgreSQL, and out of `crossfade status`"
+            f"ArangoDB has no collection {table.collection} any more: `crossfade repair {table.collection}` removes "
+            "its remains from PostgreSQL and from `crossfade status`"
         ) from error
 
 
@@ -150,9 +151,11 @@ def _order(span: KeyRange) -> str:
 
 
 async def plan_due(database: Database, source: Source, pause: float = REQUEST_PAUSE) -> list[int]:
-    """Verifications, with repair, of backfilled collections that were marked unverified since the last one."""
+    """Plan verifications with repair of backfilled collections marked unverified since their last verification."""
     async with database.transaction() as session:
-        await session.execute(sql.backfill.LOCK_REQUESTS)  # workers that look at once do not plan the same twice
+        await session.execute(
+            sql.backfill.LOCK_REQUESTS
+        )  # workers that plan concurrently must not plan the same run twice
         due = await session.fetch(sql.backfill.DUE_VERIFICATIONS, pause)
         return [await _plan_one_due(database, source, collection) for collection in due]
 
@@ -161,7 +164,7 @@ async def _plan_one_due(database: Database, source: Source, collection: str) -> 
     try:
         return await plan_verification(database, source, collection, repair=True)
     except (ArangoError, RefusedError):
-        # the collection is gone, or may not be read: a run that fails says so where the operator looks
+        # the collection was dropped or cannot be read: the run fails and shows that in `crossfade status`
         return await run_store.begin(
             database, collection, "verify", "fast", chunks=ranges([], 1), known={"planned": 0, "repair": True}
         )

@@ -1,4 +1,4 @@
-"""What runs tell: tallies of a verification, standing, rate and time left of a run, as text and as JSON. Pure."""
+"""Summaries of runs: counts of a verification; status, rate and remaining time; as text and as JSON. Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ SAMPLES = 20  # keys kept of each class
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What a verification has found so far. One a chunk, and their sum for the run.
+    """Counts of a verification so far: one tally for each chunk, and their sum for the run.
 
-    origin, target: documents seen on each side; checked: keys compared. missing, extra, stale, different: confirmed
-    differences. unsettled: keys that kept changing, or that the mirror had not reached in time. repaired: differences
-    that a repair removed. remaining: differences left, unsettled ones included, since nobody has seen them equal (I9).
-    keys: some keys of each class. pending: keys to be looked at again, with the target's revision where the origin did
-    not show the key (else None).
+    origin, target: documents read on each side; checked: keys compared. missing, extra, stale, different: confirmed
+    differences. unsettled: keys that kept changing, or that the mirror did not reach in time. repaired: differences
+    that a repair removed. remaining: differences left, unsettled ones included, since they were never seen equal (I9).
+    keys: some keys of each class. pending: keys to recheck, with the target's revision if the origin did not return the
+    key (else None).
     """
 
     origin: int = 0
@@ -36,7 +36,7 @@ class Tally:
     pending: Mapping[str, int | None] = field(default_factory=dict)
 
     def found(self, kind: str, key: str) -> Tally:
-        """One more confirmed difference of that class (or `unsettled`)."""
+        """Return the tally with one more confirmed difference of class `kind` (or `unsettled`)."""
         counted: dict[str, Any] = {kind: getattr(self, kind) + 1}
         return replace(self, keys=_merged(self.keys, {kind: (key,)}), **counted)
 
@@ -45,7 +45,7 @@ class Tally:
         return Tally(keys=_merged(self.keys, other.keys), pending={**self.pending, **other.pending}, **sums)
 
     def as_json(self) -> dict[str, Any]:
-        """For _crossfade.chunk.result; `from_json` reads it."""
+        """Return the value for _crossfade.chunk.result, which `from_json` reads."""
         values: dict[str, Any] = {name: getattr(self, name) for name in _COUNTS}
         values["keys"] = {kind: list(keys) for kind, keys in self.keys.items()}
         values["pending"] = dict(self.pending)
@@ -58,7 +58,7 @@ class Tally:
         return cls(keys=keys, pending=dict(values.get("pending", {})), **counts)
 
     def result(self) -> dict[str, Any]:
-        """For _crossfade.run.result, as gates and reports read it: `differences` is what is left."""
+        """Return the value for _crossfade.run.result, read by gates and reports. `differences`: those that remain."""
         return {
             "documents_origin": self.origin,
             "documents_target": self.target,
@@ -80,7 +80,7 @@ def _merged(left: Mapping[str, tuple[str, ...]], right: Mapping[str, tuple[str, 
 
 @dataclass(frozen=True, slots=True)
 class WorkerProgress:
-    """Where one worker is: its name, its chunk's number, documents done and about to be done, why it waits (None)."""
+    """Progress of one worker. chunk: its number; documents: done of `expected`; waiting: why it waits, or None."""
 
     worker: str
     chunk: int
@@ -91,10 +91,10 @@ class WorkerProgress:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a run stands. planned: documents that the origin counted when it began; seconds: since then.
+    """The status of a run. planned: documents that the origin reported when it started; seconds: since then.
 
-    waiting: why workers stand still just now; reasons: what else keeps the run from going on (a chunk that was handed
-    back, what comes after the last chunk); workers: where each of them is. A run that stands still always says why.
+    waiting: why workers wait at the moment; reasons: what else delays the run (a chunk that was released, the work
+    after the last chunk); workers: progress of each. A run that makes no progress always gives a reason.
     """
 
     run: int
@@ -116,14 +116,14 @@ class Standing:
 
     @property
     def share(self) -> float:
-        """0 to 1; 1 only where the run is done."""
+        """The finished share, from 0 to 1; 1 only if the run is done."""
         if self.state == "done":
             return 1.0
         return min(self.documents / self.planned, 0.999) if self.planned else 0.0
 
     @property
     def waits_for(self) -> tuple[str, ...]:
-        """What an open run waits for; empty while somebody works on it unhindered."""
+        """What an open run waits for; empty while workers make progress."""
         if self.state != "open":
             return ()
         if self.waiting or self.reasons or self.claimed:
@@ -151,14 +151,14 @@ class Standing:
 
 
 class Rate:
-    """Documents a second over the last `window` seconds: what time left is told from."""
+    """Documents per second over the last `window` seconds, from which the remaining time is estimated."""
 
     def __init__(self, window: float = 10.0) -> None:
         self._window = window
         self._samples: deque[tuple[float, int]] = deque()
 
     def add(self, at: float, documents: int) -> None:
-        """at: seconds of a monotonic clock."""
+        """Record the number of documents done. at: seconds of a monotonic clock."""
         self._samples.append((at, documents))
         while len(self._samples) > 2 and self._samples[1][0] <= at - self._window:
             self._samples.popleft()
@@ -171,14 +171,14 @@ class Rate:
         return (after - before) / (last - first) if last > first else 0.0
 
     def left(self, planned: int) -> float | None:
-        """Seconds until `planned` documents are done; None where the rate does not tell."""
+        """Return the seconds until `planned` documents are done, or None if the rate is unknown."""
         if not self._samples or self.value <= 0:
             return None
         return max(0.0, (planned - self._samples[-1][1]) / self.value)
 
 
 def duration(seconds: float | None) -> str:
-    """`4 s`, `2 min 05 s`, `1 h 10 min`; `?` where unknown."""
+    """Return `4 s`, `2 min 05 s`, `1 h 10 min`; `?` if unknown."""
     if seconds is None:
         return "?"
     whole = round(seconds)
@@ -190,7 +190,7 @@ def duration(seconds: float | None) -> str:
 
 
 def line(standing: Standing, rate: float = 0.0, left: float | None = None) -> str:
-    """One run in one line of plain text."""
+    """Return one run as one line of plain text."""
     what = standing.kind if standing.kind == "backfill" else f"{standing.kind} {standing.mode}"
     text = f"{what} {standing.collection}: run {standing.run} {standing.state}, {standing.documents:,}"
     if standing.state == "open":
@@ -208,23 +208,23 @@ def _outcome(standing: Standing) -> str:
     result = standing.result
     if standing.kind == "backfill":
         dead = result.get("dead_letters", 0)
-        return f"; {dead:,} documents that PostgreSQL refuses are set aside" if dead else ""
+        return f"; {dead:,} documents that PostgreSQL refuses are dead letters" if dead else ""
     parts = [f"{result.get(kind, 0):,} {kind}" for kind in (*CLASSES, "unsettled") if result.get(kind)]
     found = ", ".join(parts) if parts else "equal"
     repaired = f"; {result['repaired']:,} repaired" if result.get("repaired") else ""
     left = result.get("differences", 0)
     part = ""
     if standing.kind == "check":
-        # a part is never called the whole: how much of it was looked at is said each time
+        # always print which share was checked, so that a partial check is not read as a complete one
         share = 100 * result.get("checked", 0) / max(1, standing.planned)
         part = f" of {standing.planned:,} ({share:.2g} %)"
     return f"; {result.get('checked', 0):,} keys{part} checked: {found}{repaired}" + (
-        f"; {left:,} differ still" if left else ""
+        f"; {left:,} still differ" if left else ""
     )
 
 
 def samples(results: Iterable[Standing]) -> list[str]:
-    """Some keys of each class of difference, a line each."""
+    """Return a line with some keys for each class of difference."""
     return [
         f"  {standing.collection} {kind}: {', '.join(keys)}"
         for standing in results

@@ -1,15 +1,15 @@
-"""The origin as the backfill reads it: pages in key order, documents, counts. The only module with python-arango.
+"""Reads the origin for the backfill: pages in key order, documents, counts. The only module that imports python-arango.
 
-python-arango is synchronous, so every request runs in a thread of this module's own pool. It would parse the answers
-into dictionaries; documents must stay the bytes that ArangoDB printed (DESIGN section 6, "Fidelity"), so the driver is
-used for accounts, sessions and connections, and what it received is taken as it came.
+python-arango is synchronous, so every request runs in a thread of this module's own pool. It would parse responses into
+dictionaries, but documents must stay the bytes that ArangoDB printed (DESIGN section 6, "Fidelity"). So the driver is
+used for accounts, sessions and connections, and the response bodies are kept as received.
 
-Every request here only reads, so it may be sent again: an origin that does not answer is asked again, with longer and
-longer pauses, for `patience` seconds.
+Every request here only reads, so it can be repeated: if the origin does not answer, the request is retried with
+increasing pauses for `patience` seconds.
 
-Order: ArangoDB's primary index is ordered by the bytes of `_key` on a single server (protocol page, section 10). Every
-page is checked for that: a page in another order could leave documents out without a word. A cluster's coordinator
-merges by another order, so that there each shard is read by itself, and pages are merged here, by bytes.
+Order: ArangoDB's primary index is ordered by the bytes of `_key` on a single server (protocol page, section 10). The
+order of every page is checked, since a page in another order could silently skip documents. A cluster's coordinator
+merges in another order; there each shard is read separately, and the pages are merged here by bytes.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ from proxy.base.errors import ArangoError, ConfigurationError, CrossfadeError, U
 T = TypeVar("T")
 
 GONE: Final = 1203  # "collection or view not found"
-MOST_BYTES: Final = 32 << 20  # an answer above is not read, but asked for in smaller parts; one document always is
+MOST_BYTES: Final = (
+    32 << 20
+)  # a larger response is not read but requested in smaller parts; a single document is always read
 _LIMIT_HEADER: Final = "x-crossfade-limit"  # between `_ask` and `_ByteClient` only, never sent
 _TRY_AGAIN: Final = frozenset({429, 502, 503, 504})
 _TRY_AGAIN_NUMBERS: Final = frozenset({21004, 1429, 1495, 503})
@@ -77,7 +79,7 @@ class _TooLarge(CrossfadeError):
 
 
 class _ByteResponse(Response):
-    """python-arango's response, with the body as bytes; it knows text only."""
+    """python-arango's response, which has only text, with the body as bytes."""
 
     __slots__ = ("content",)
 
@@ -87,11 +89,11 @@ class _ByteResponse(Response):
 
 
 class _ByteClient(DefaultHTTPClient):
-    """Sends requests as python-arango's own client, and keeps the bytes. Bodies above the limit are not read."""
+    """python-arango's HTTP client, but keeping response bodies as bytes and not reading bodies above the limit."""
 
     def create_session(self, host: str) -> Any:
         session = super().create_session(host)
-        session.trust_env = False  # no proxy of the environment stands between a worker and its database
+        session.trust_env = False  # ignore HTTP proxies configured in the environment
         return session
 
     def send_request(self, session: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Response:
@@ -107,9 +109,9 @@ class _ByteClient(DefaultHTTPClient):
 class Source:
     """ArangoDB at one URL with one account. Coroutine-safe; `close()` when done.
 
-    threads: requests at once. timeout: seconds for an answer. patience: seconds an unreachable origin is asked again.
-    Every method raises ArangoError (1203 where the collection is gone), UpstreamError where the origin does not answer,
-    ConfigurationError where it refuses the account.
+    threads: concurrent requests. timeout: seconds for a response. patience: seconds to retry an unreachable origin.
+    Every method raises ArangoError (1203 if the collection does not exist), UpstreamError if the origin does not
+    answer, ConfigurationError if it refuses the account.
     """
 
     def __init__(
@@ -136,12 +138,12 @@ class Source:
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="crossfade-origin")
 
     async def close(self) -> None:
-        """Waits for requests under way, then closes the connections."""
+        """Wait for running requests, then close the connections."""
         await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
         self._client.close()
 
     async def page(self, database: str, collection: str, after: str, upper: str | None, limit: int) -> Page:
-        """Whole documents with keys above `after`, up to `upper`. Fewer than `limit` where they would be too large."""
+        """Return complete documents with keys in (`after`, `upper`]; fewer than `limit` if they would be too large."""
 
         def ask(size: int, shard: str | None) -> Page:
             body = self._query(database, collection, _PAGE, KeyRange(after, upper), size, shard)
@@ -158,7 +160,7 @@ class Source:
     async def revisions(
         self, database: str, collection: str, after: str, upper: str | None, limit: int
     ) -> RevisionPage:
-        """(key, revision) of documents with keys above `after`, up to `upper`, at most `limit`."""
+        """Return key and revision of at most `limit` documents with keys in (`after`, `upper`]."""
 
         def ask(size: int, shard: str | None) -> RevisionPage:
             body = self._query(database, collection, _REVISIONS, KeyRange(after, upper), size, shard)
@@ -185,7 +187,7 @@ class Source:
         return list(await asyncio.gather(*map(one, shards)))
 
     async def shards(self, database: str, collection: str) -> tuple[str, ...]:
-        """The shards of a collection on a cluster, in order; none on a single server. Asked for once."""
+        """Return the shards of a collection on a cluster, sorted; none on a single server. The result is cached."""
         if self._role is None:
             self._role = await self._retried(self._ask_role)
         if self._role != "COORDINATOR":
@@ -201,12 +203,12 @@ class Source:
         try:
             return decode(ROLE, self._ask("_system", "get", "/_admin/server/role")).role
         except (ArangoError, ConfigurationError):
-            return "UNDEFINED"  # not for this account to know, or for this server to tell: pages show what it is
+            return "UNDEFINED"  # not readable for this account, or not offered: page order is checked anyway
 
     async def step(self, database: str, collection: str, after: str, skip: int) -> str | None:
-        """The `skip`-th key after `after`; None where there are fewer. Walks through the key index, reads no document.
+        """Return the `skip`-th key after `after`, or None if there are fewer. Reads the key index, not the documents.
 
-        On a cluster within one shard, which holds an even share of the keys: good enough to cut ranges by.
+        On a cluster only one shard is read, which holds an even share of the keys: accurate enough to cut ranges.
         """
         shards = await self.shards(database, collection)
         bind = {"@c": collection, "after": after, "skip": max(0, skip // max(1, len(shards)) - 1)}
@@ -218,7 +220,7 @@ class Source:
         return keys[0] if keys else None
 
     async def revisions_of(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, int]:
-        """The revisions of those of these keys that the origin has."""
+        """Return the revisions of these keys, without those that the origin does not have."""
         bind = {"@c": collection, "keys": list(keys)}
         body = {"query": _REVISIONS_OF, "bindVars": bind, "batchSize": max(1, len(keys))}
 
@@ -226,19 +228,19 @@ class Source:
             answer = decode(PAIRS, self._ask(database, "post", "/_api/cursor", body))
             if answer.more:
                 self._forget_cursor(database, answer.id)
-                raise UpstreamOutcomeUnknown(f"ArangoDB answered a part of {len(keys)} keys only")
+                raise UpstreamOutcomeUnknown(f"ArangoDB answered for only some of {len(keys)} keys")
             return {key: revision(rev) for key, rev in answer.result}
 
         return await self._retried(ask) if keys else {}
 
     async def sample_keys(self, database: str, collection: str, count: int, wanted: int) -> list[str]:
-        """About `wanted` keys, evenly spread over a collection of about `count` documents, in order.
+        """Return about `wanted` keys, in order, evenly spread over a collection of about `count` documents.
 
-        Each is found by skipping from the one before, in the primary index: no document is read.
+        Each is found by skipping in the primary index from the previous one: no document is read.
         """
         if wanted < 1 or count <= wanted:
             return []
-        step = count // (wanted + 1)  # every key found is the last of its chunk
+        step = count // (wanted + 1)  # each key is the last one of its chunk
         found: list[str] = []
         while len(found) < wanted:
             key = await self.step(database, collection, found[-1] if found else "", step)
@@ -248,18 +250,18 @@ class Source:
         return found
 
     async def count(self, database: str, collection: str) -> int:
-        """How many documents the origin counts."""
+        """Return the number of documents that the origin reports."""
         path = f"/_api/collection/{quote(collection, safe='')}/count"
         return await self._retried(lambda: decode(COUNT, self._ask(database, "get", path)).count)
 
     async def read(self, database: str, collection: str, keys: Sequence[str]) -> Mapping[str, bytes | None]:
-        """The documents of these keys as ArangoDB printed them; None where there is none."""
+        """Return the documents of these keys as ArangoDB printed them; None for a missing document."""
         return {
             key: found.raw if found else None for key, found in (await self.lookup(database, collection, keys)).items()
         }
 
     async def lookup(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, Document | None]:
-        """As `read`, with the revisions. Answers that would be too large are asked for in halves."""
+        """Like `read`, with revisions. Requests whose response would be too large are halved."""
         path = f"/_api/document/{quote(collection, safe='')}"
 
         def ask(part: Sequence[str]) -> dict[str, Document | None]:
@@ -273,12 +275,12 @@ class Source:
 
         return await self._retried(lambda: ask(keys)) if keys else {}
 
-    # ---- dumps (protocol page, section 10): one snapshot, in no order, not to be gone on with
+    # ---- dumps (protocol page, section 10): one snapshot, unordered, cannot be resumed
 
     async def begin_dump(self, database: str, shard: str, size: int) -> str | None:
-        """The id of a dump of one shard in batches of about `size` bytes; None where the server has no such thing."""
+        """Start a dump of one shard in batches of about `size` bytes; return its id, or None if not supported."""
         if await self.shards(database, shard):
-            return None  # a coordinator would have to be told the server of each shard: pages do
+            return None  # a coordinator needs the server of each shard as a parameter: read pages instead
         body = {"shards": [shard], "batchSize": size, "docsPerBatch": 1_000, "parallelism": 2, "prefetchCount": 2}
 
         def ask() -> str | None:
@@ -293,7 +295,7 @@ class Source:
         return await self._retried(ask)
 
     async def next_of_dump(self, database: str, dump: str, batch: int) -> tuple[Document, ...] | None:
-        """The documents of a batch, from 1; None after the last. Asking for a batch lets go of the one before."""
+        """Return the documents of a batch (from 1), or None after the last. This releases the previous batch."""
         params = {"batchId": str(batch)} | ({"lastBatch": str(batch - 1)} if batch > 1 else {})
 
         def ask() -> tuple[Document, ...] | None:
@@ -305,7 +307,7 @@ class Source:
         return await self._retried(ask)
 
     async def end_dump(self, database: str, dump: str) -> None:
-        """Lets the server forget the snapshot. Where that fails, it does so by itself in the end."""
+        """Release the snapshot on the server. If that fails, the server releases it when its lifetime ends."""
 
         def ask() -> None:
             with contextlib.suppress(ArangoError, UpstreamError):
@@ -347,16 +349,16 @@ class Source:
         return self._ask(database, "post", "/_api/cursor", body, bound=self._most_bytes if n > 1 else 0)
 
     def _forget_cursor(self, database: str, cursor: str) -> None:
-        # a server that answers in smaller batches than asked for keeps a cursor; the rest comes by the next page
+        # a server that returns smaller batches than requested keeps a cursor; the next page reads the rest
         if cursor:
             self._ask(database, "delete", f"/_api/cursor/{quote(cursor, safe='')}")
 
     def _ask(self, database: str, method: str, path: str, body: object = None, **options: Any) -> bytes:
-        """One request; its body where it went well."""
+        """Send one request; return the body of its successful response."""
         return self._send(database, method, path, body, **options).content
 
     def _send(self, database: str, method: str, path: str, body: object = None, **options: Any) -> _ByteResponse:
-        """One request that went well. options: `params`, and `bound`: most bytes of an answer to read."""
+        """Send one request; raise unless it succeeds. options: `params`; `bound`: bytes of the largest body to read."""
         data = msgspec.json.encode(body).decode() if body is not None else None
         bound: int = options.get("bound", 0)
         headers = {_LIMIT_HEADER: str(bound)} if bound else {}

@@ -1,4 +1,4 @@
-"""How fast a worker may go, and why not faster. Pure: figures in, a wait and its reason out."""
+"""Throttling decisions: from limits and measurements to a pause and its reason. Pure."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-LONGEST: Final = 1.0  # seconds that one decision waits at most, so that a change of figures is noticed
+LONGEST: Final = 1.0  # longest pause of one decision in seconds, so that changed figures are noticed
 LAG_WAIT: Final = 0.25
-LEAST_USUAL: Final = 0.002  # seconds: below, times say more about the machine than about its load
-_RECENT: Final = 5  # looks that say how long an answer takes now
-_DRIFT: Final = 1.01  # what is usual may rise by so much a look: a database that grew slower is not held against it
+LEAST_USUAL: Final = 0.002  # seconds: shorter times reflect the machine rather than its load
+_RECENT: Final = 5  # measurements that the current response time is taken from
+_DRIFT: Final = (
+    1.01  # growth of the usual time per measurement: a database that became slower for good is not throttled for ever
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ThrottleLimits:
-    """None: no limit.
+    """Limits of workers; None: no limit.
 
-    max_rate: documents a second and worker; max_lag, max_replica_lag: seconds that the mirror, or the replicas of
-    PostgreSQL, may be behind; max_slowdown: how many times its usual time either database may take to answer;
-    flag_file: while it exists on this machine, nothing is done; paused: nothing is done anywhere.
+    max_rate: documents per second and worker; max_lag, max_replica_lag: greatest lag of the mirror, and of PostgreSQL's
+    replicas, in seconds; max_slowdown: greatest response time of either database, as a multiple of the usual one;
+    flag_file: workers on this machine pause while it exists; paused: all workers pause.
     """
 
     max_rate: float | None = None
@@ -32,7 +34,7 @@ class ThrottleLimits:
     paused: bool = False
 
     def and_also(self, other: ThrottleLimits) -> ThrottleLimits:
-        """What both allow. A flag file of `other` comes second."""
+        """Return the stricter of both limits. The flag file of `other` is used only if this one has none."""
         return ThrottleLimits(
             max_rate=_less(self.max_rate, other.max_rate),
             max_lag=_less(self.max_lag, other.max_lag),
@@ -43,7 +45,7 @@ class ThrottleLimits:
         )
 
     def shared(self, workers: int) -> ThrottleLimits:
-        """The part of one of so many workers: a rate for all of them is divided."""
+        """Return the limits for one of `workers` workers: they share the rate equally."""
         return replace(self, max_rate=None if self.max_rate is None else self.max_rate / max(1, workers))
 
 
@@ -53,17 +55,17 @@ def _less(one: float | None, other: float | None) -> float | None:
 
 
 def as_options(limits: ThrottleLimits) -> dict[str, Any]:
-    """The limits that are set, by their options' names."""
+    """Return the limits that are set, by the names of their options."""
     named = {name.replace("_", "-"): value for name, value in asdict(limits).items()}
     return {name: value for name, value in named.items() if value not in (None, False)}
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a decision is made of.
+    """The measurements that a decision is based on.
 
-    documents, seconds: done and gone since the rate was last set; lag, replica_lag: seconds (None: this account may
-    not see it); origin, target: the time of an answer, in units of what is usual; flagged: the flag file exists.
+    documents, seconds: processed and elapsed since the rate was last set; lag, replica_lag: seconds (None: this account
+    may not read it); origin, target: response time relative to the usual one; flagged: the flag file exists.
     """
 
     documents: float
@@ -77,14 +79,14 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Seconds to wait before the next page, and the reason; 0 and "" where there is none."""
+    """Seconds to wait before the next page, and the reason; 0 and "" for no wait."""
 
     wait: float = 0.0
     reason: str = ""
 
 
 def decide(limits: ThrottleLimits, figures: Figures) -> Decision:
-    """The first reason to wait, those of operators first; an unknown figure that is limited is one (I9)."""
+    """Return the first reason to wait: operators' first. An unknown measurement that has a limit is a reason (I9)."""
     if limits.paused:
         return Decision(LAG_WAIT, "paused: run `crossfade backfill resume` to continue")
     if limits.flag_file is not None and figures.flagged:
@@ -94,7 +96,7 @@ def decide(limits: ThrottleLimits, figures: Figures) -> Decision:
     if limits.max_replica_lag is not None:
         if figures.replica_lag is None:
             return Decision(
-                LONGEST, "the lag of PostgreSQL's replicas cannot be seen: grant pg_monitor to this account"
+                LONGEST, "the lag of PostgreSQL's replicas cannot be read: grant pg_monitor to this account"
             )
         if figures.replica_lag > limits.max_replica_lag:
             return Decision(
@@ -115,7 +117,7 @@ def decide(limits: ThrottleLimits, figures: Figures) -> Decision:
 
 
 class Latency:
-    """How long answers take now, in units of what is usual: the least that was seen, rising slowly."""
+    """The current response time relative to the usual one, which is the least that was measured, rising slowly."""
 
     def __init__(self) -> None:
         self._recent: deque[float] = deque(maxlen=_RECENT)
@@ -128,14 +130,14 @@ class Latency:
 
     @property
     def times(self) -> float:
-        """1.0 before anything is known."""
+        """The ratio; 1.0 before the first measurement."""
         if self._usual is None:
             return 1.0
         return statistics.median(self._recent) / max(self._usual, LEAST_USUAL)
 
 
 class Meter:
-    """Documents and seconds since the rate was last set. What is owed by the old rate is owed by the new one."""
+    """Documents and seconds since the rate was last set. Documents ahead of the old rate count against the new one."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -144,7 +146,7 @@ class Meter:
         self.documents = 0.0
 
     def add(self, documents: int, rate: float | None) -> None:
-        """So many more, at the rate of now."""
+        """Count `documents` more, at the current rate."""
         if rate != self._rate:
             owed = self.documents - self.seconds * self._rate if self._rate is not None else 0.0
             self._rate, self._since, self.documents = rate, self._clock(), max(0.0, owed)

@@ -1,8 +1,8 @@
-"""The newest versions in the origin, as the watch reads them: by its write-ahead log, or by scans of revisions.
+"""The newest document versions of the origin, read from its write-ahead log or by scanning for recent revisions.
 
-`/_api/wal/tail` (protocol page, section 9) is there on a single server, for an account that may administrate `_system`;
-its markers are whole documents, of which key and revision are taken. Where it is not (a cluster answers 501), each look
-scans the collections for revisions newer than the last look, by DECODE_REV and the origin's own clock.
+A single server offers `/_api/wal/tail` (protocol page, section 9) to an account that may administrate `_system`. Its
+markers are complete documents, of which only key and revision are used. If the log is not available (a cluster answers
+501), each read scans the collections for revisions newer than the last read, by DECODE_REV and the origin's clock.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from proxy.base.errors import ArangoError, UpstreamOutcomeUnknown
 from proxy.model.message import Request, Response
 from proxy.model.revision import decode_rev
 
-_CHUNK: Final = 4 << 20  # bytes of one answer
+_CHUNK: Final = 4 << 20  # bytes of one response
 _SYNCER: Final = 1128421190  # keeps the origin's log files while the watch reads them
 _PUT, _REMOVE = 2300, 2302
-_NAMING: Final = frozenset({1100, 1101, 2000, 2001, 2002})  # databases and collections come, go, have other names
+_NAMING: Final = frozenset({1100, 1101, 2000, 2001, 2002})  # databases or collections are created, dropped or renamed
 _GONE: Final = frozenset({1203, 1228})
-_MARGIN: Final = 10_000  # milliseconds by which revisions may run ahead of the clock
-_MOST: Final = 20_000  # documents that one scan of a collection may give
+_MARGIN: Final = 10_000  # milliseconds by which revisions may be ahead of the clock
+_MOST: Final = 20_000  # documents that one scan of a collection returns at most
 _SCAN: Final = (
     "LET now = DATE_NOW() LET found = (FOR d IN @@c FILTER DECODE_REV(d._rev).date >= DATE_ISO8601(@since) LIMIT @most "
     "RETURN [d._key, d._rev]) RETURN { now, found }"
@@ -33,14 +33,14 @@ _SCAN: Final = (
 
 
 class Requester(Protocol):
-    """What this module needs of the upstream pool."""
+    """The method of the upstream pool that this module uses."""
 
     async def request(self, request: Request, *, idempotent: bool = False) -> Response: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version that the origin has. rev: of a removal, the removed one."""
+    """One version that the origin has. rev: the document's revision; for a removal, the removed revision."""
 
     collection: str
     key: str
@@ -50,7 +50,11 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one read gave. lost: some of the log before it is gone. more: there is more at once. tick: where it ends."""
+    """The result of one read.
+
+    lost: some versions since the last read were missed; more: further versions can be read immediately;
+    tick: the position in the log after this page.
+    """
 
     versions: Sequence[Version]
     lost: bool = False
@@ -119,18 +123,18 @@ _ERROR: Final = msgspec.json.Decoder(_Error)
 
 
 class Reader(Protocol):
-    """Either way. mode: `log` or `scan`. Methods raise UpstreamError, ArangoError."""
+    """Common interface of `Log` and `Scan`. mode: `log` or `scan`. Methods raise UpstreamError, ArangoError."""
 
     mode: str
 
     async def begin(self, tick: int = 0) -> None:
-        """From now on; `tick`: from there, where that is a place in the log."""
+        """Start reading: from `tick` if this reader has a log and `tick` is not 0, else from now."""
 
     async def join(self, collections: Sequence[str]) -> Sequence[Version]:
-        """These are read from now on; gives versions from before that a later read may show."""
+        """Add collections to read. Return earlier versions that a later read may return again."""
 
     async def read(self, collections: Sequence[str]) -> Page:
-        """What came since the last read."""
+        """Return the versions since the last read."""
 
 
 class _Origin:
@@ -140,10 +144,10 @@ class _Origin:
         self._headers = [(b"authorization", b"Basic " + token), (b"accept", b"application/json")]
 
     async def ask(self, method: str, target: str, body: bytes = b"") -> tuple[bytes, Response]:
-        """A body, and the answer that it is of. Raises UpstreamError, ArangoError."""
+        """Send a request; return the response's body, and the response. Raise UpstreamError, ArangoError."""
         headers = [*self._headers, *([(b"content-type", b"application/json")] if body else [])]
         response = await self._upstream.request(Request(method, target.encode(), headers, body), idempotent=True)
-        content = await _whole(response.body)
+        content = await _read_all(response.body)
         if response.status >= 400:
             try:
                 error = _ERROR.decode(content)
@@ -154,7 +158,10 @@ class _Origin:
 
 
 async def collections_of(upstream: Requester, user: str, password: str, database: str) -> frozenset[str]:
-    """Names of a database's collections, system ones as well; none where it is not there. Raises as `Reader`."""
+    """Return the names of a database's collections, system collections included; none if it does not exist.
+
+    Raise the errors of `Reader`.
+    """
     try:
         content, _ = await _Origin(upstream, user, password).ask(
             "GET", f"/_db/{quote(database, safe='')}/_api/collection"
@@ -166,16 +173,16 @@ async def collections_of(upstream: Requester, user: str, password: str, database
     return frozenset(one.name for one in _COLLECTIONS.decode(content).result)
 
 
-async def _whole(body: bytes | AsyncIterator[bytes]) -> bytes:
+async def _read_all(body: bytes | AsyncIterator[bytes]) -> bytes:
     return body if isinstance(body, bytes) else b"".join([part async for part in body])
 
 
 @dataclass(slots=True)
 class _Names:
-    """The names of collections by their lasting ids."""
+    """The names of collections by database and globally unique id."""
 
     of: dict[tuple[str, str], str] = field(default_factory=dict)
-    asked: set[tuple[str, str]] = field(default_factory=set)  # ids that nobody knows
+    asked: set[tuple[str, str]] = field(default_factory=set)  # ids already scanned_at up, found or not
 
 
 class Log:
@@ -189,16 +196,16 @@ class Log:
         self._tick = 0
 
     async def begin(self, tick: int = 0) -> None:
-        """Raises ArangoError where there is no log for this account: 501, 403, 404."""
+        """Start reading. Raise ArangoError if the log is not available to this account: 501, 403, 404."""
         body, _ = await self._origin.ask("GET", "/_db/_system/_api/wal/lastTick")
         self._tick = tick or int(_TICK.decode(body).tick)
 
     async def probe(self) -> None:
-        """Raises ArangoError where this account may not read the log."""
+        """Raise ArangoError if this account may not read the log."""
         await self._origin.ask("GET", f"/_db/_system/_api/wal/tail?global=true&from={self._tick}&to={self._tick}")
 
     async def join(self, _collections: Sequence[str]) -> Sequence[Version]:
-        return ()  # their versions come with the time after which they were written
+        return ()  # the log has every later version of every collection
 
     async def read(self, collections: Sequence[str]) -> Page:
         target = f"/_db/_system/_api/wal/tail?global=true&from={self._tick}&chunkSize={_CHUNK}"
@@ -209,7 +216,7 @@ class Log:
         try:
             versions = await self._versions(body, set(collections))
         except msgspec.DecodeError as error:
-            raise UpstreamOutcomeUnknown(f"the origin's log is not understood: {error}") from error
+            raise UpstreamOutcomeUnknown(f"the origin's log cannot be decoded: {error}") from error
         self._tick = max(self._tick, included or _number(response.header(b"x-arango-replication-lastscanned")))
         return Page(versions, lost, more, self._tick)
 
@@ -245,13 +252,13 @@ class Log:
 
 
 class Scan:
-    """Scans of revisions. A full walk through each collection: the watch makes it seldom."""
+    """Scans for recent revisions. Each reads a collection completely, so the watch makes them rarely."""
 
     mode = "scan"
 
     def __init__(self, upstream: Requester, user: str, password: str) -> None:
         self._origin = _Origin(upstream, user, password)
-        self._since: dict[str, float] = {}  # milliseconds of the origin's clock at the last look
+        self._since: dict[str, float] = {}  # milliseconds of the origin's clock at the last scan
 
     async def begin(self, _tick: int = 0) -> None:
         self._since.clear()
@@ -259,27 +266,28 @@ class Scan:
     async def join(self, collections: Sequence[str]) -> Sequence[Version]:
         for collection in collections:
             self._since.pop(collection, None)
-        await self.read(collections)  # of what time it is there
+        await self.read(collections)  # only to learn the origin's time
         return (await self.read(collections)).versions
 
     async def read(self, collections: Sequence[str]) -> Page:
         versions: list[Version] = []
-        looked: dict[str, float] = {}
+        scanned_at: dict[str, float] = {}
         lost = False
         for collection in collections:
             try:
-                looked[collection], found = await self._look(collection)
+                scanned_at[collection], found = await self._scan(collection)
             except ArangoError as error:
                 if error.number not in _GONE:
                     raise
                 continue
             lost |= len(found) >= _MOST
             versions += found
-        self._since |= looked  # once all have answered: what a read that failed has seen, nobody was given
+        # only after every scan succeeded: a failed read returns no versions, so the next one must read them again
+        self._since |= scanned_at
         return Page(versions, lost)
 
-    async def _look(self, collection: str) -> tuple[float, list[Version]]:
-        """The origin's clock before the look, in milliseconds, and what came since the last look."""
+    async def _scan(self, collection: str) -> tuple[float, list[Version]]:
+        """Return the origin's clock before the scan, in milliseconds, and the versions since the last scan."""
         database, _, name = collection.partition("/")
         since = max(0, int(self._since.get(collection, 0)) - _MARGIN)
         bind: Mapping[str, object] = {"@c": name, "since": since, "most": _MOST if since else 0}
@@ -288,7 +296,7 @@ class Scan:
         try:
             answer = _SCANNED.decode(content).result[0]
         except (msgspec.DecodeError, IndexError) as error:
-            raise UpstreamOutcomeUnknown(f"the origin's answer to a scan is not understood: {error}") from error
+            raise UpstreamOutcomeUnknown(f"the origin's answer to a scan cannot be decoded: {error}") from error
         return answer.now, [Version(collection, key, decode_rev(rev), removed=False) for key, rev in answer.found]
 
 

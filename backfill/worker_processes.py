@@ -1,7 +1,7 @@
-"""Several processes for one command: where one Python core is the limit, reading and writing go on on several.
+"""Several worker processes for one command, to use more than one core.
 
-Each child is `crossfade backfill worker` on the command's runs. Children that end badly are not started again: what
-they held goes to the others. SIGTERM is handed on, and children end by themselves where their parent is gone.
+Each child is `crossfade backfill worker` on the command's runs. A child that fails is not restarted: the others take
+over its chunks. SIGTERM is forwarded to the children, and a child ends if its parent is gone.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Final
 from backfill.worker import Options
 from proxy.base.errors import CrossfadeError
 
-_LOOK: Final = 0.5  # seconds between two looks for the parent
+_PARENT_CHECK: Final = 0.5  # seconds between two checks that the parent is alive
 _COMMAND: Final = "import typer, backfill.cli; app = typer.Typer(); backfill.cli.register(app); app()"
 
 
 class ProcessesFailed(CrossfadeError):
-    """No process is left, and the work is not done."""
+    """Every worker process failed, and the work is not finished."""
 
 
 class WorkerPool:
-    """Processes that work on runs. `stop` set: they finish their pages and end."""
+    """Processes that work on runs. When `stop` is set they finish their pages and end."""
 
     def __init__(self, stop: asyncio.Event, processes: int, options: Options) -> None:
         self._stop = stop
@@ -33,19 +33,19 @@ class WorkerPool:
         self._options = options
 
     async def work(self, chosen: Sequence[int]) -> None:
-        """Until all have ended. Raises ProcessesFailed where every one of them failed, with what the first one said."""
+        """Run until all processes have ended. Raise ProcessesFailed with the first one's error output if all failed."""
         started: list[asyncio.subprocess.Process] = []
         try:
             while len(started) < self._processes:
                 started.append(await self._start(chosen))
-            said = await self._ended(started)
+            errors = await self._ended(started)
         finally:
             for process in started:
                 if process.returncode is None:
                     process.kill()
                     await process.wait()
         if all(process.returncode for process in started):
-            raise ProcessesFailed(said[0] or "every process of the backfill was ended from outside")
+            raise ProcessesFailed(errors[0] or "every process of the backfill was killed")
 
     async def _start(self, chosen: Sequence[int]) -> asyncio.subprocess.Process:
         limits = self._options.limits
@@ -68,15 +68,15 @@ class WorkerPool:
         )
 
     async def _ended(self, started: Sequence[asyncio.subprocess.Process]) -> list[str]:
-        stopping = asyncio.create_task(self._hand_on(started))
+        stopping = asyncio.create_task(self._forward_stop(started))
         try:
-            told = await asyncio.gather(*(process.communicate() for process in started))
+            outputs = await asyncio.gather(*(process.communicate() for process in started))
         finally:
             stopping.cancel()
             await asyncio.gather(stopping, return_exceptions=True)
-        return [err.decode("utf-8", "replace").strip() for _, err in told]
+        return [err.decode("utf-8", "replace").strip() for _, err in outputs]
 
-    async def _hand_on(self, started: Sequence[asyncio.subprocess.Process]) -> None:
+    async def _forward_stop(self, started: Sequence[asyncio.subprocess.Process]) -> None:
         await self._stop.wait()
         for process in started:
             if process.returncode is None:
@@ -85,12 +85,12 @@ class WorkerPool:
 
 @contextlib.asynccontextmanager
 async def die_with_parent(stop: asyncio.Event) -> AsyncIterator[None]:
-    """Sets `stop` when the process that started this one is gone."""
+    """Set `stop` when the process that started this one has ended."""
     parent = int(os.environ.get("CROSSFADE_PARENT", "0")) or os.getppid()
 
     async def watch() -> None:
         while os.getppid() == parent:
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_PARENT_CHECK)
         stop.set()
 
     task = asyncio.create_task(watch())

@@ -85,7 +85,7 @@ async def test_one_that_was_dropped_at_the_origin_keeps_no_other_from_its_verifi
     code, told = await crossfade(stack, "gates")
     assert "shop/knows" in told
     code, told = await crossfade(stack, "verify", ORDERS)
-    assert (code, "`crossfade repair shop/orders` takes what is left of it out" in told) == (1, True)
+    assert (code, "`crossfade repair shop/orders` removes its remains" in told) == (1, True)
     code, told = await crossfade(stack, "repair", ORDERS)
     assert code == 0, told
     assert await seen(stack) == {KNOWS}

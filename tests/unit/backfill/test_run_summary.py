@@ -69,7 +69,7 @@ def test_an_ended_run_in_a_line() -> None:
     assert done.share == 1.0
     assert line(done) == "backfill shop/carts: run 3 done, 1,000 documents in 10 s (100/s)"
     dead = replace(done, result={"dead_letters": 2})
-    assert line(dead).endswith("; 2 documents that PostgreSQL refuses are set aside")
+    assert line(dead).endswith("; 2 documents that PostgreSQL refuses are dead letters")
     failed = replace(done, state="failed", seconds=0.0, result={"error": "gone"})
     assert line(failed) == "backfill shop/carts: run 3 failed, 1,000 documents in 0 s (0/s): gone"
 
@@ -77,7 +77,7 @@ def test_an_ended_run_in_a_line() -> None:
 def test_a_verification_in_a_line() -> None:
     tally = Tally(checked=9, repaired=1, remaining=1).found("missing", "a").found("unsettled", "b")
     verified = replace(STANDING, kind="verify", mode="fast", state="done", result=tally.result())
-    assert line(verified).endswith("; 9 keys checked: 1 missing, 1 unsettled; 1 repaired; 1 differ still")
+    assert line(verified).endswith("; 9 keys checked: 1 missing, 1 unsettled; 1 repaired; 1 still differ")
     assert samples([verified, STANDING]) == ["  shop/carts missing: a", "  shop/carts unsettled: b"]
     assert line(replace(verified, result=Tally(checked=9).result())).endswith("; 9 keys checked: equal")
     assert verified.as_json()["result"]["differences"] == 1
