@@ -69,7 +69,7 @@ def run(
         warnings=tuple(context.warnings),
         stats=context.stats,
         full_count=context.full_count,
-        torn=context.torn,
+        order_undetermined=context.order_undetermined,
     )
 
 

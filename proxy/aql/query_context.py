@@ -26,7 +26,8 @@ _SAMPLED = 8  # documents whose average size is taken for all
 class Context:
     """The context of one run, never shared.
 
-    quiet: a filter is evaluated ahead of its turn, and must not warn. torn: equal sort keys were met whose order shows.
+    quiet: a filter is evaluated ahead of its turn, and must not warn. order_undetermined: equal sort keys were met
+    whose order shows.
     """
 
     def __init__(self, binds: Mapping[str, Value], options: Options) -> None:
@@ -37,7 +38,7 @@ class Context:
         self._random: random.Random | None = None
         self.quiet = False
         self.full_count: int | None = None
-        self.torn = False
+        self.order_undetermined = False
         self._now: int | None = None
         self._fetched: dict[Any, list[Document]] = {}
         self._cached = 0

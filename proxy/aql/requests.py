@@ -128,7 +128,7 @@ class Options:
     memory_limit: bytes held at one time (an estimate from samples), max_runtime: seconds; 0 means no limit. database,
     user: the values of CURRENT_DATABASE and CURRENT_USER. pause: waits for SLEEP; None if queries must not wait.
     no_user_functions: the server is known to have none, so a call of one is an error. ties: look for equal sort keys
-    that leave the result open (`Result.torn`).
+    that leave the result open (`Result.order_undetermined`).
     """
 
     full_count: bool = False
@@ -151,8 +151,8 @@ class Result:
     multiset. None: the whole result is one multiset.
     cut: if a LIMIT cut the first or the last run, the rows that the whole run would give, for comparison by membership;
     at least one of the two is not None.
-    torn: with `Options.ties`, a SORT that does not decide the order of rows (in a subquery, before a COLLECT or another
-    SORT) met equal keys, so that their order, or which of them a LIMIT let through, may show.
+    order_undetermined: with `Options.ties`, a SORT that does not decide the order of rows (in a subquery, before a
+    COLLECT or another SORT) met equal keys, so that their order, or which of them a LIMIT let through, may show.
     """
 
     rows: list[Value]
@@ -161,4 +161,4 @@ class Result:
     warnings: tuple[QueryWarning, ...]
     stats: Stats = field(default_factory=Stats)
     full_count: int | None = None
-    torn: bool = False
+    order_undetermined: bool = False

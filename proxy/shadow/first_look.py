@@ -92,7 +92,7 @@ class ReadComparer:
             difference = difference.certainly() if job.operation.effect is Effect.READ else None
         rows = isinstance(look.target, QueryAnswer) or (isinstance(look.target, Packed) and not look.target.error)
         differs = rows and difference is not None and difference.kind is not Kind.ERROR
-        if differs and await self._looks.torn(job.operation):
+        if differs and await self._looks.order_undetermined(job.operation):
             raise NotComparable("equal sort keys inside")
         if difference is not None:
             self._account.subtracted(job, judged)

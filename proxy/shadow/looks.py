@@ -144,7 +144,7 @@ class Looks:
         """Compare two answers."""
         return await self.done(_judged, operation, origin, target, rules, own, answers=(origin, target))
 
-    async def torn(self, operation: Operation) -> bool:
+    async def order_undetermined(self, operation: Operation) -> bool:
         """Return True if equal sort keys inside a query leave its result undetermined. Raises Unsupported,
         DatabaseUnavailable.
         """
@@ -152,9 +152,9 @@ class Looks:
             return False
         async with self._ties:
             if self._lane is None:
-                return await self._sides.torn(operation)
-            torn: bool = await self._run(_torn, self._sides.store.address, operation)
-            return torn
+                return await self._sides.order_undetermined(operation)
+            undetermined: bool = await self._run(_order_undetermined, self._sides.store.address, operation)
+            return undetermined
 
     async def shown(self, origin: Outcome, target: Answer, difference: Difference) -> tuple[bytes, bytes]:
         """Return both answers as evidence."""
@@ -304,5 +304,5 @@ async def _target(address: Address, operation: Operation, pending: Pending | Non
     return packed(await (await _sides_of(address)).target(operation))
 
 
-async def _torn(address: Address, operation: Operation) -> bool:
-    return await (await _sides_of(address)).torn(operation)
+async def _order_undetermined(address: Address, operation: Operation) -> bool:
+    return await (await _sides_of(address)).order_undetermined(operation)

@@ -93,12 +93,12 @@ class ReadBothSides:
             return ArangoError(4, str(error), status=500)
         return Pending(rows, full, analysis.unordered, chosen)
 
-    async def torn(self, operation: Operation) -> bool:
+    async def order_undetermined(self, operation: Operation) -> bool:
         """Return True if equal sort keys inside a query leave its result undetermined. Raises Unsupported,
         DatabaseUnavailable.
         """
         try:
-            return operation.effect is Effect.QUERY and await self.store.torn(operation)
+            return operation.effect is Effect.QUERY and await self.store.order_undetermined(operation)
         except Unsupported:  # unknown
             raise
         except (ArangoError, StatementError):

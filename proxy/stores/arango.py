@@ -75,7 +75,7 @@ def _refused(outcome: Outcome, wanted: int) -> None:
 
 
 class ArangoStore:
-    """ArangoDB behind an upstream pool, asked with one account."""
+    """ArangoDB through an upstream pool, with one account."""
 
     def __init__(self, upstream: Requester, user: str, password: str) -> None:
         self._upstream = upstream
@@ -104,7 +104,7 @@ class ArangoStore:
         return await self._outcome(response)
 
     async def is_edge(self, database: str, collection: str) -> bool:
-        """Return True if the collection holds edges. Raise ArangoError (1203: it is unknown), UpstreamError."""
+        """Return True if the collection holds edges. Raise ArangoError (1203: no such collection), UpstreamError."""
         path = ("_api", "collection", collection)
         outcome = await self.execute(Operation(named("collection.read"), "GET", database, collection, path=path))
         _refused(outcome, 200)
@@ -135,7 +135,7 @@ class ArangoStore:
         _refused(outcome, 201)
         answer = _REVISIONS.decode(outcome.body)
         if answer.more:
-            raise UpstreamOutcomeUnknown("the origin gave a part of the keys that were asked for")
+            raise UpstreamOutcomeUnknown("the origin returned only a part of the requested keys")
         return [(key, decode_rev(rev)) for key, rev in answer.result]
 
     async def read(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, bytes | None]:
@@ -200,7 +200,7 @@ class ArangoStore:
             raise ArangoError(error.number, error.message, status=outcome.status)
         answer = _REVISIONS.decode(outcome.body)
         if answer.more:
-            raise UpstreamOutcomeUnknown("the origin gave a part of the keys that were asked for")
+            raise UpstreamOutcomeUnknown("the origin returned only a part of the requested keys")
         return [(key, decode_rev(rev)) for key, rev in answer.result]
 
     @staticmethod

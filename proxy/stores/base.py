@@ -10,7 +10,7 @@ from proxy.model.operations import Operation, Outcome
 class Store(Protocol):
     """Executes one operation and returns its outcome.
 
-    Raise `UpstreamUnavailable` or `UpstreamOutcomeUnknown` if a server behind the store did not answer. An error that
+    Raise `UpstreamUnavailable` or `UpstreamOutcomeUnknown` if the server of the store did not answer. An error that
     ArangoDB would answer is an Outcome; a store may raise `ArangoError`, and its caller encodes it.
     """
 

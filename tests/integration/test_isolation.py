@@ -109,9 +109,9 @@ async def test_others_are_answered_while_a_query_burns(stack: Running, text: str
     await asked(stack, "FOR d IN books RETURN [d.n, LENGTH(1..2)]")  # a worker is there
     burning = asyncio.create_task(asked(stack, text))
     answered = 0
-    apart = stack.application.target.apart
-    assert apart is not None
-    lane = apart._lane
+    workers = stack.application.target.workers
+    assert workers is not None
+    lane = workers._lane
     while not burning.done() and answered < 50:
         read = await stack.client.get(DOCUMENT + "/k1")
         assert read.json()["n"] == 1

@@ -76,7 +76,7 @@ def sort_stage(
                 if values != last:
                     number, last = number + 1, values
                 elif ties:
-                    context.torn = True
+                    context.order_undetermined = True
             if mark is not None:
                 frame[mark] = (number, place) if positions else number
             yield frame
@@ -205,7 +205,7 @@ def _tied_stage(
             touches = (end is None or end > offset) and (borders or (visible and through))
             run_of_keys, place = frame[mark]
             if touches and last is not None and run_of_keys == last[0] and place != last[1]:
-                context.torn = True
+                context.order_undetermined = True
             last = (run_of_keys, place)
             if through:
                 yield frame

@@ -57,7 +57,7 @@ def document_outcome(operation: Operation, raw: bytes) -> Outcome:
 
 
 def header_revision(header: str) -> int:
-    """The one revision of an If-Match; whatever is no revision (`*`, lists, `W/…`) equals none that a document has."""
+    """Return the revision of an If-Match; -1, which no document has, for anything else (`*`, lists, `W/…`)."""
     text = header.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         text = text[1:-1]

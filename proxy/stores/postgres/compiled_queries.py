@@ -26,35 +26,35 @@ from proxy.stores.postgres.catalog import Catalog, Relation
 from proxy.stores.postgres.read_fence import QueryLimits, ReadFenceError, fenced
 
 AT_ONCE: Final = 200  # rows up to which a result comes in one round trip
-_FEW: Final = 40  # rows that one round trip brings where a result may turn out to be large
-PIECE: Final = 64 << 10  # bytes of rows that are worked out between two turns of the event loop: milliseconds
+_FEW: Final = 40  # rows of one round trip if the result may turn out to be large
+PIECE: Final = 64 << 10  # bytes of rows that are encoded between two turns of the event loop: milliseconds
 _LOOKED_UP_FOR: Final = 60.0  # seconds
-_INEXACT: Final = "22"  # the class of SQLSTATEs that data outside what SQL does exactly give
-_GROUPED: Final = "42803"  # an aggregate over columns of an outer query alone is that query's, in SQL's eyes
+_INEXACT: Final = "22"  # SQLSTATE class of data that SQL does not treat as AQL does
+_GROUPED: Final = "42803"  # in SQL, an aggregate over columns of an outer query belongs to that query
 Rows = list[Sequence[Any]]
 
 
 def inexact(error: StatementError) -> bool:
-    """Return True if a statement refused its data, or means something else in SQL: evaluate the query instead."""
+    """Return True if SQL differs from AQL for this query or its data: evaluate the query instead."""
     return error.sqlstate[:2] == _INEXACT or error.sqlstate == _GROUPED
 
 
 async def has_icu(database: Database) -> bool:
     """Return True if this PostgreSQL can sort strings in ArangoDB's order. Raise DatabaseError.
 
-    The proxy, its workers and the commands all ask here. A server without ICU may well list a
-    collation of its kind; what counts is whether the migration could make the one of ArangoDB's order.
+    A server without ICU may list such a collation all the same: this checks whether the migration could create the one
+    of ArangoDB's order.
     """
     return await database.fetchval(sql.store.HAS_ICU)
 
 
 class TooLarge(Exception):
-    """A result has more bytes than were asked for."""
+    """The rows of a result exceed the given number of bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """Rows of a statement for comparison, and what turns them into a result.
+    """Rows of a statement for comparison, and all that is needed to make a result of them.
 
     collect: each row is a separate group. offset, count: of the LIMIT, if rows have their number and their run as the
     last two columns; else offset is None.
@@ -126,7 +126,7 @@ class Statements:
             try:
                 found = await self._catalog.find(f"{database}/{name}")
             except ArangoError:
-                if name not in analysis.named:  # DOCUMENT alone names it: it finds nothing there
+                if name not in analysis.named:  # a collection that only DOCUMENT names need not exist
                     raise
             else:
                 tables[name] = await self._table(found)
@@ -206,7 +206,7 @@ class Statements:
 
 
 async def in_pieces(encode: Callable[[Rows], list[bytes]], rows: Rows) -> list[bytes]:
-    """Return what `encode` gives of all rows, piece by piece: the event loop runs between two pieces."""
+    """Encode all rows, piece by piece: the event loop runs between two pieces."""
     found: list[bytes] = []
     piece: Rows = []
     size = 0

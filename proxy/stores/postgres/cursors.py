@@ -1,4 +1,4 @@
-"""Cursors: results of queries, handed out in batches and kept with a time to live. Rules: protocol page, section 4."""
+"""Cursors: results of queries, sent in batches and kept for a time to live. Rules: protocol page, section 4."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from proxy.model.operations import Operation, Outcome
 from proxy.model.own_ids import READ_CURSORS
 from proxy.wire.auth import owner_of
 
-_SWEEP: Final = 1.0  # seconds between two looks for streams whose time is over
+_SWEEP: Final = 1.0  # seconds between two checks for expired streams
 
 
 class Source(Protocol):
-    """Where rows come from that are not in memory yet: `streams.Stream`."""
+    """The source of rows that are not in memory yet: `streams.Stream`."""
 
     @property
     def ended(self) -> bool: ...
@@ -41,17 +41,17 @@ class _Cursor:
     size: int  # bytes of the rows
     expires: float
     total: int
-    each: int  # of `rows` in a batch
+    each: int  # elements of `rows` in a batch
     source: Source | None = None
     position: int = 0
     busy: bool = False
     batch: int = 1  # the number of the batch that was sent last
-    owner: str | None = None  # the user who opened it: to all others it is not there
+    owner: str | None = None  # the user who opened it; for all others it does not exist
     last: Outcome | None = None
 
 
 class Cursors:
-    """Open cursors of this process. `limit`: bytes of rows that may wait; more is refused, never dropped."""
+    """Open cursors of this process. limit: bytes of rows that may wait; more are refused, never dropped."""
 
     def __init__(self, *, limit: int = 32 << 20, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
@@ -62,7 +62,7 @@ class Cursors:
 
     @staticmethod
     def owns(operation: Operation) -> bool:
-        """Whether the cursor that the operation names was opened here, on any instance of the proxy."""
+        """Return True if the cursor that the operation names was opened by the proxy, on any of its instances."""
         identifier = _names(operation)[0] if operation.endpoint.family is Family.CURSOR else ""
         return READ_CURSORS.owns(identifier)
 
@@ -76,9 +76,9 @@ class Cursors:
         *,
         total: int | None = None,
     ) -> Outcome:
-        """The first batch; the rest waits for the same user. Raises ArangoError 32 where no room is left for it.
+        """Return the first batch; the rest waits for the same user. Raise ArangoError 32 if there is no room for it.
 
-        total: the number of rows where `rows` holds whole batches, the rows of each joined by commas.
+        total: the number of rows if each element of `rows` is a batch, its rows joined by commas.
         """
         each = request.batch_size if total is None else 1
         total = len(rows) if total is None else total
@@ -102,10 +102,10 @@ class Cursors:
         total: int = 0,
         owner: str | None = None,
     ) -> Outcome:
-        """The same where `rows` are the first of more, which are read as they are asked for.
+        """Return the first batch of `rows`, which the rows of `source` follow; these are read on demand.
 
-        total: how many there are in all, where the request has `count`. Raises ArangoError 32 where no room is left for
-        the rows that are there already, and then closes the source.
+        total: the number of all rows, if the request has `count`. If there is no room for `rows`, close the source and
+        raise ArangoError 32.
         """
         self._expire()
         size = sum(map(len, rows))
@@ -121,7 +121,7 @@ class Cursors:
         return self._advance(self._keep(cursor), cursor, code=201)
 
     async def next(self, operation: Operation) -> Outcome:
-        """The next batch. Raises ArangoError 1600 where the cursor, or the batch asked for, is gone; DatabaseError."""
+        """Return the next batch. Raise ArangoError 1600 if the cursor or the requested batch is gone; DatabaseError."""
         identifier, batch = _names(operation)
         cursor = self._find(operation, identifier)
         cursor.expires = self._clock() + cursor.request.ttl
@@ -133,7 +133,7 @@ class Cursors:
             raise ArangoError(1600)
         if cursor.source is not None:
             if cursor.busy:
-                raise ArangoError(1601)  # another request reads from it now
+                raise ArangoError(1601)  # another request is reading from it
             cursor.busy = True
             try:
                 await self._read_on(cursor)
@@ -148,7 +148,7 @@ class Cursors:
         return self._advance(identifier, cursor, code=200)
 
     async def delete(self, operation: Operation) -> Outcome:
-        """202, or ArangoError 1600. One that is being read from is gone at once, and ends with that batch."""
+        """Return 202, or raise ArangoError 1600. A read in progress still gets its batch, which is then the last."""
         identifier, _ = _names(operation)
         cursor = self._find(operation, identifier)
         self._close(identifier)
@@ -157,7 +157,7 @@ class Cursors:
         return Outcome(202, orjson.dumps({"id": identifier, "error": False, "code": 202}))
 
     async def close(self) -> None:
-        """Ends every cursor, and gives their connections back."""
+        """Close every cursor and release their connections."""
         if self._sweeper is not None:
             await cancelled(self._sweeper)
         sources = [cursor.source for cursor in self._open.values() if cursor.source is not None]
@@ -173,7 +173,7 @@ class Cursors:
         return identifier
 
     async def _read_on(self, cursor: _Cursor) -> None:
-        """Lets go of the rows that were sent, and reads the next batch and one row more."""
+        """Drop the rows that were sent; read the next batch and one row more, which shows whether it is the last."""
         assert cursor.source is not None
         rows = list(cursor.rows[cursor.position :])
         cursor.position = 0
@@ -182,7 +182,7 @@ class Cursors:
         cursor.rows = rows
 
     async def _sweep(self) -> None:
-        """Closes streams whose time is over, while there are any: they hold connections."""
+        """Close expired streams, since they hold connections, until no stream is open."""
         while streams := [(name, cursor) for name, cursor in self._open.items() if cursor.source is not None]:
             now = self._clock()
             for identifier, cursor in streams:
@@ -193,7 +193,7 @@ class Cursors:
             await asyncio.sleep(_SWEEP)
 
     def _advance(self, identifier: str, cursor: _Cursor, *, code: int) -> Outcome:
-        # a batch of a stream may be shorter than was asked for, where its rows are very large
+        # a batch of a stream may be shorter than requested if its rows are very large
         streaming = cursor.source is not None and not cursor.source.ended
         limit = len(cursor.rows) - 1 if streaming else len(cursor.rows)
         begin, end = cursor.position, min(cursor.position + cursor.each, max(limit, cursor.position + 1))
@@ -237,7 +237,7 @@ class Cursors:
 
 
 def _names(operation: Operation) -> tuple[str, str | None]:
-    """(cursor id, batch id) of /_api/cursor/{id}[/{batch}]."""
+    """Return (cursor id, batch id) of /_api/cursor/{id}[/{batch}]."""
     parts = operation.path[operation.path.index("cursor") + 1 :] if "cursor" in operation.path else ()
     identifier = parts[0] if parts else operation.key or ""
     return identifier, parts[1] if len(parts) > 1 else None
@@ -254,7 +254,7 @@ def _body(
     next_batch: str | None = None,
 ) -> bytes:
     count = b',"count":%d' % total if request.count else b""
-    extra = b',"extra":' + extra if extra else b""  # of a stream it is not known before its last batch
+    extra = b',"extra":' + extra if extra else b""  # a stream has it only in its last batch
     result = b'{"result":[' + b",".join(rows) + b"]"
     if identifier is None:
         return result + b',"hasMore":false%s,"cached":false%s,"error":false,"code":%d}' % (count, extra, code)

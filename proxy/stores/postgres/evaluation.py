@@ -33,7 +33,7 @@ from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.read_fence import QueryLimits, ReadFenceError
 from proxy.stores.postgres.scan_choice import scan_of
 
-_BATCH: Final = 200  # rows that one round trip brings
+_BATCH: Final = 200  # rows of one round trip
 _OVER_LIMIT: Final = frozenset({32, 1500})  # ArangoDB's numbers for out of memory and out of time
 _MEMORY: Final = 256 << 20  # bytes that one evaluation may hold: a worker may take some more
 SECONDS: Final = 20.0  # that one evaluation may take
@@ -50,11 +50,11 @@ class Evaluation:
         self._catalog = catalog
         self._limits = limits
 
-    async def torn(self, database: str, request: CursorRequest) -> bool:
-        """Return True if equal sort keys leave the result open (`Result.torn`). Raise as `run`."""
+    async def order_undetermined(self, database: str, request: CursorRequest) -> bool:
+        """Return True if equal sort keys leave the result open (`Result.order_undetermined`). Raise as `run`."""
         if not sorts_inside(parsed(request.query)):
             return False
-        return (await self.run(database, request, None, ties=True)).torn
+        return (await self.run(database, request, None, ties=True)).order_undetermined
 
     async def run(self, database: str, request: CursorRequest, generation: int | None, *, ties: bool = False) -> Result:
         """Evaluate a query. generation: the fence's, None for no fence. ties: see `Options.ties`.
@@ -68,7 +68,7 @@ class Evaluation:
         analysis = analyse(query, request.bind_vars)
         if analysis.modifies or analysis.unsupported:
             raise Unsupported(", ".join(analysis.unsupported) or "AQL modification on PostgreSQL")
-        absent = set()  # what DOCUMENT alone names need not exist
+        absent = set()  # a collection that only DOCUMENT names need not exist
         for name in sorted(analysis.reads):
             try:
                 await self._catalog.find(f"{database}/{name}")
@@ -86,7 +86,7 @@ class Evaluation:
             raise
         except ArangoError as error:
             ours = (request.memory_limit or _MEMORY) >= _MEMORY if error.number == 32 else not request.max_runtime
-            if error.number in _OVER_LIMIT and ours:  # our limits, not the client's: no answer of ArangoDB's
+            if error.number in _OVER_LIMIT and ours:  # our limit, not the client's: ArangoDB might well answer
                 raise Unsupported(f"query over the limits of evaluation ({error.message})") from error
             raise
         finally:
@@ -113,7 +113,7 @@ class Evaluation:
                         raise ReadFenceError
                     raise Unsupported("reads a collection that is not in the shadow")
                 documents = await self._fetch(session, database, step, tested, budget)
-                tested = None  # the next ones read the snapshot of which the fence held
+                tested = None  # later fetches read the same snapshot, for which the fence held
                 step = _present(running, _step(running, documents), absent)
         return step
 
@@ -141,7 +141,7 @@ class Evaluation:
                 if raw is not None:
                     budget.spend(len(raw))
                     documents.append(json_reader.load(raw.encode()))
-        documents.sort(key=itemgetter("_key"))  # as what is compiled gives them
+        documents.sort(key=itemgetter("_key"))  # in the order of compiled statements
         return documents
 
 

@@ -1,6 +1,7 @@
-"""A vertex or an edge through a named graph: the document in other wrapping, under the graph's definition. Pure.
+"""A vertex or an edge through a named graph: the document in another envelope, if the graph exists. Pure.
 
-The definition is a document of `_graphs`: mirrored, it is read in the document's own statement, under the same fence.
+The definition of a graph is a document of `_graphs`. If that is mirrored, one statement reads both documents, under one
+fence.
 Rules: protocol page, section 6 ("gharial wraps").
 """
 
@@ -18,19 +19,19 @@ DEFINITIONS: Final = "_graphs"  # the collection of all definitions of a databas
 
 
 def names_of(operation: Operation) -> tuple[str, str]:
-    """(graph, `vertex` or `edge`) of /_api/gharial/{graph}/{kind}/{collection}/{key}."""
+    """Return (graph, `vertex` or `edge`) of /_api/gharial/{graph}/{kind}/{collection}/{key}."""
     return operation.path[2], operation.path[3]
 
 
 def check_definition(operation: Operation, raw: bytes | None) -> None:
-    """Raises ArangoError 1924: no such graph. Whether the collection is the graph's a read does not ask."""
+    """Raise ArangoError 1924 if there is no such graph. Reads do not check that the collection belongs to it."""
     if raw is None:
         raise ArangoError(1924, f"graph '{names_of(operation)[0]}' not found")
 
 
 def outcome(operation: Operation, raw: bytes | None) -> Outcome:
-    """200 with the document in its wrapping. Raises ArangoError 1202, or 1200 (412) as If-Match or `rev` ask;
-    304 without a body as If-None-Match asks.
+    """Return 200 with the document in its envelope, or 304 without a body by If-None-Match. Raise ArangoError 1202 if
+    it does not exist, 1200 (status 412) by If-Match or `rev`.
     """
     if raw is None:
         raise ArangoError(1202)

@@ -1,8 +1,9 @@
-"""AQL on the target: from one compiled statement where there is one, else evaluated.
+"""AQL on PostgreSQL: one compiled statement if the query compiles, else an evaluation.
 
-What may run on the event loop is light: a short text, a statement whose rows are few or come in pieces, and rows of the
-result that take time in proportion to those (`compile.effort`). Who asks for that (`light`) is told by `Heavy` where a
-query is not, before anything was answered: it is then asked for once more in a worker process (`apart`).
+A query may run on the event loop if it is *light*: its text is short, its statement gives few rows or gives them in
+pieces, and the result takes time in proportion to those rows (`compile.effort`). For any other query, methods that are
+limited to light ones raise `Heavy` before they return anything; the caller then runs it in a worker process
+(`worker_queries`).
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ from proxy.stores.postgres.evaluation import Evaluation, encoded, options_of, pa
 from proxy.stores.postgres.read_fence import QueryLimits, fenced_count
 from proxy.stores.postgres.streams import Stream, Streams
 
-_HELD: Final = 4 << 20  # bytes of a result up to which it is read at once, and its connection given back
-TEXT: Final = 3 << 10  # characters of a light query: to parse, analyse and compile as many takes ten milliseconds
-COMPARED: Final = 512 << 10  # bytes of rows for a comparison that are fetched where clients wait
+_BUFFERED: Final = 4 << 20  # bytes of a result that is read completely, so that its connection is free again
+TEXT: Final = 3 << 10  # characters of a light query: it takes ten milliseconds to parse, analyse and compile
+COMPARED: Final = 512 << 10  # bytes of rows for a comparison that are fetched on the event loop
 
 
 class Heavy(Exception):
-    """A query that is not to run on the event loop. compiled: whether it may be one statement all the same."""
+    """A query that must not run on the event loop. compiled: False if no single statement answers it."""
 
     def __init__(self, *, compiled: bool) -> None:
         super().__init__()
@@ -44,9 +45,9 @@ class Heavy(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Rows and `extra` as ArangoDB prints them. stream: where the rows that follow come from; None: there are none.
+    """Rows and `extra` as ArangoDB prints them. stream: the source of further rows; None if there are none.
 
-    total: the number of rows where `rows` holds whole batches instead, their rows joined by commas; else None.
+    total: the number of rows if each element of `rows` is a batch, its rows joined by commas; else None.
     """
 
     rows: list[bytes]
@@ -66,7 +67,7 @@ class Queries:
         self._streams = Streams(database)
 
     def forget(self) -> None:
-        """Where tables lie is looked up again."""
+        """Forget the tables of collections, so that they are looked up again."""
         self._catalog.clear()
 
     async def answer(
@@ -78,9 +79,9 @@ class Queries:
         light: bool = False,
         compiled: bool = True,
     ) -> Answer:
-        """Rows and `extra`, printed: from one compiled statement where there is one. Raises as `Evaluation.run`.
+        """Return rows and `extra`, printed: from one compiled statement if there is one. Raise as `Evaluation.run`.
 
-        light: raises Heavy where it is to run elsewhere. compiled: False where no statement is known to do.
+        light: raise Heavy if the query is not light. compiled: False if it is known that no statement answers it.
         """
         began = time.perf_counter()
         if light and len(request.query) > TEXT:
@@ -89,14 +90,14 @@ class Queries:
         analysis = analyse(query, request.bind_vars)
         if compiled and not (analysis.modifies or analysis.unsupported):
             plan = await self._statements.plan(database, query, request.bind_vars, analysis)
-            whole = await self._whole(database, query, request, analysis)
-            if isinstance(plan, Compiled) and (whole is not None or not request.full_count):
+            full_plan = await self._full_plan(database, query, request, analysis)
+            if isinstance(plan, Compiled) and (full_plan is not None or not request.full_count):
                 if light and not in_proportion(plan.finish):
                     raise Heavy(compiled=True)
                 run = plan.finish.start(request.bind_vars, options_of(database, request))
                 try:
                     async with asyncio.timeout(request.max_runtime or None):
-                        rows, stream, full = await self._first(plan, run, request, generation, whole)
+                        rows, stream, full = await self._first(plan, run, request, generation, full_plan)
                 except TimeoutError:
                     raise ArangoError(1500, "query killed because it exceeded its maxRuntime") from None
                 except StatementError as error:
@@ -111,8 +112,10 @@ class Queries:
         result = await self.evaluation.run(database, request, generation)
         return Answer(*encoded(result, time.perf_counter() - began))
 
-    async def _whole(self, database: str, query: Query, request: CursorRequest, analysis: Analysis) -> Compiled | None:
-        """The statement whose number of rows is fullCount, where the request asks for that and it compiles."""
+    async def _full_plan(
+        self, database: str, query: Query, request: CursorRequest, analysis: Analysis
+    ) -> Compiled | None:
+        """Return the statement whose number of rows is fullCount; None if not requested, or if it does not compile."""
         full = unlimited(query) if request.full_count else None
         if full is None:
             return None
@@ -122,11 +125,13 @@ class Queries:
         return plan if isinstance(plan, Compiled) else None
 
     async def _first(
-        self, plan: Compiled, run: Run, request: CursorRequest, generation: int | None, whole: Compiled | None
+        self, plan: Compiled, run: Run, request: CursorRequest, generation: int | None, full_plan: Compiled | None
     ) -> tuple[list[bytes], Stream | None, int | None]:
-        """All rows where they are few, else the first of them and the stream of the rest: what SQL does not do exactly
-        shows in the first of them, or ends the cursor later on. With `whole`, fullCount too."""
-        if whole is None and plan.most is not None and plan.most <= AT_ONCE:
+        """Return the first rows, the stream of the rest (None if these are all), and fullCount if `full_plan` is given.
+
+        Data that SQL does not treat exactly makes the first rows fail, or a later batch of the cursor.
+        """
+        if full_plan is None and plan.most is not None and plan.most <= AT_ONCE:
             return await self._statements.rows(plan, run, generation), None, None
         stream = await self._streams.open(
             plan.sql,
@@ -134,10 +139,10 @@ class Queries:
             generation,
             run.encoded,
             total=request.count,
-            whole=None if whole is None else (whole.sql, whole.parameters),
+            full_count=None if full_plan is None else (full_plan.sql, full_plan.parameters),
         )
         try:
-            rows = await stream.take(sys.maxsize, _HELD)
+            rows = await stream.take(sys.maxsize, _BUFFERED)
             if plan.finish.distinct and request.count and not stream.ended:
                 raise Unsupported("count of a large result without duplicates")
         except BaseException:
@@ -146,7 +151,7 @@ class Queries:
         return rows, None if stream.ended else stream, stream.full
 
     async def compared(self, database: str, request: CursorRequest) -> Result:
-        """The result for comparison, with what its order and its limits leave open; no fence. Raises as `answer`."""
+        """Return the result for comparison, with what its order and limits leave open; no fence. Raise as `answer`."""
         found = await self._unfinished(database, request, None)
         if found is not None:
             try:
@@ -157,9 +162,9 @@ class Queries:
         return await self.evaluation.run(database, request, None)
 
     async def unfinished(self, database: str, request: CursorRequest) -> tuple[Unfinished, int | None]:
-        """The same where it is light: rows of its statement and fullCount, of which `finished` makes the result.
+        """Return the rows of the statement and fullCount, from which `finished` makes the result for comparison.
 
-        Raises Heavy, also where the rows are many.
+        Raise Heavy if the query is not light, or if the rows are many.
         """
         if len(request.query) > TEXT:
             raise Heavy(compiled=True)
@@ -171,14 +176,14 @@ class Queries:
     async def _unfinished(
         self, database: str, request: CursorRequest, most: int | None
     ) -> tuple[Unfinished, int | None] | None:
-        """None where no statement does exactly. most: bytes of a light result; None: of any."""
+        """Return None if no statement gives exactly the result. most: bytes of a light result; None: no limit."""
         query = parsed(request.query)
         analysis = analyse(query, request.bind_vars)
         if analysis.modifies or analysis.unsupported:
             raise Unsupported(", ".join(analysis.unsupported) or "AQL modification on PostgreSQL")
         plan = await self._statements.plan(database, query, request.bind_vars, analysis)
-        whole = await self._whole(database, query, request, analysis)
-        if not isinstance(plan, Compiled) or (whole is None and request.full_count):
+        full_plan = await self._full_plan(database, query, request, analysis)
+        if not isinstance(plan, Compiled) or (full_plan is None and request.full_count):
             return None
         if plan.order == "sort" and plan.compared is None:
             return None
@@ -186,10 +191,10 @@ class Queries:
             raise Heavy(compiled=True)
         try:
             rows = await self._statements.unfinished(plan, request.bind_vars, options_of(database, request), most)
-            if whole is None:
+            if full_plan is None:
                 return rows, None
-            count = fenced_count(whole.sql, len(whole.parameters))
-            return rows, (await self._database.fetchval(count, *whole.parameters, None)).number
+            count = fenced_count(full_plan.sql, len(full_plan.parameters))
+            return rows, (await self._database.fetchval(count, *full_plan.parameters, None)).number
         except TooLarge:
             raise Heavy(compiled=True) from None
         except StatementError as error:
@@ -199,6 +204,6 @@ class Queries:
 
 
 def finished(rows: Unfinished, full_count: int | None) -> Result:
-    """The result of rows, and of fullCount where that was asked for. Raises as `Unfinished.result`."""
+    """Return the result of the rows, with fullCount if it was requested. Raise as `Unfinished.result`."""
     result = rows.result()
     return result if full_count is None else replace(result, full_count=full_count)

@@ -12,9 +12,9 @@ from sql.statement import Single, Statement
 def fenced(query: str, parameters: int) -> Statement[tuple[Any, ...]]:
     """Return a query under the fence: its columns follow `holds`; the first of them must be true in every row.
 
-    parameters: how many the query has; the generation is the one after them.
+    parameters: the number of the query's parameters; the generation follows them.
     """
-    # the query comes last: nothing in it is ever taken for a blank of the frame
+    # the query is filled in last, so that nothing in it is taken for another blank
     return sql.store.FENCED.fill(generation=f"${parameters + 1}", query=query)
 
 
@@ -29,7 +29,7 @@ class ReadFenceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class QueryLimits:
-    """What one query may fetch. Beyond: Unsupported, and ArangoDB answers (or no comparison is made)."""
+    """Limits of what one query may fetch. Beyond them: Unsupported; ArangoDB answers, or nothing is compared."""
 
     rows: int = 20_000
     bytes: int = 48 << 20

@@ -1,4 +1,4 @@
-"""A query's fetch as one of the scans of `store.sql`: pure. What is fetched may be more than is wanted, never less."""
+"""A query's fetch as one of the scans of `store.sql`: pure. A scan may return too many documents, never too few."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _containing(equalities: Iterable[Equality]) -> dict[str, Any]:
         node = found
         for name in path[:-1]:
             inner = node.setdefault(escape_text(name), {})
-            if not isinstance(inner, dict):  # the same attribute is said to be a value: the evaluator sees to it
+            if not isinstance(inner, dict):  # two equalities contradict each other: left to the evaluator
                 break
             node = inner
         else:

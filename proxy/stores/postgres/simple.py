@@ -1,7 +1,7 @@
-"""`/_api/simple` and `/_api/edges` as what PostgreSQL can be asked: pure.
+"""`/_api/simple` and `/_api/edges` as AQL queries and containment tests: pure.
 
-ArangoDB runs simple queries as AQL, and so they are run here: their fence, their batches and what their order leaves
-open are those of queries. Those by geo or full text have no counterpart.
+ArangoDB runs simple queries as AQL, and so does this store: the fence, the batches and the order that is left open are
+those of queries. Queries by geo or full text index are not supported.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PATHS: Final = {
 }
 Query = tuple[str, dict[str, Any]]
 
-# what an answer without vertices or rows of its own says of its run: nothing was counted
+# the statistics of an answer about edges; all but three are 0 here
 _STATS: Final = (
     *("writesExecuted", "writesIgnored", "documentLookups", "seeks", "scannedFull", "scannedIndex"),
     *("searchParallelism", "cursorsCreated", "cursorsRearmed", "cacheHits", "cacheMisses", "filtered"),
@@ -36,10 +36,10 @@ _STATS: Final = (
 
 
 def as_query(operation: Operation) -> Operation:
-    """The `cursor.create` that a simple read means.
+    """Return the `cursor.create` that is equivalent to a simple read.
 
-    Raises ArangoError 600 or 10 (no JSON object), 400 (a part is missing or of the wrong type), Unsupported (geo and
-    full text, which no index here answers).
+    Raise ArangoError 600 or 10 (not a JSON object), 400 (a part is missing or of the wrong type), Unsupported (geo and
+    full text).
     """
     maker = _MAKERS.get(operation.endpoint.name)
     if maker is None:
@@ -50,7 +50,7 @@ def as_query(operation: Operation) -> Operation:
         "query": text,
         "bindVars": {"@c": collection_of(body), **binds},
         "count": True,
-        "batchSize": body.get("batchSize") or 1000,  # one that is no number is the default to a cursor
+        "batchSize": body.get("batchSize") or 1000,  # a cursor uses the default if this is not a number
     }
     if isinstance(body.get("ttl"), int | float):
         query["ttl"] = body["ttl"]
@@ -65,7 +65,7 @@ def as_query(operation: Operation) -> Operation:
 
 
 def body_of(operation: Operation) -> dict[str, Any]:
-    """The request's body; nothing at all is an empty object. Raises ArangoError 600 (no JSON), 10 (no object)."""
+    """Return the request's body, by default an empty object. Raise ArangoError 600 (not JSON), 10 (not an object)."""
     if not operation.body.strip():
         return {}
     body = json_values.parse(operation.body)
@@ -75,7 +75,7 @@ def body_of(operation: Operation) -> dict[str, Any]:
 
 
 def collection_of(body: dict[str, Any]) -> str:
-    """Raises ArangoError 400 where a simple read names none."""
+    """Return the name of the collection. Raise ArangoError 400 if there is none."""
     name = body.get("collection")
     if not isinstance(name, str):
         raise ArangoError(400, "expecting string for <collection>")
@@ -83,7 +83,7 @@ def collection_of(body: dict[str, Any]) -> str:
 
 
 def keys_of(body: dict[str, Any]) -> list[str]:
-    """The keys of a look-up, each once, without the collection that a handle names. Raises ArangoError 10."""
+    """Return the keys of a look-up, each once, without the collections of handles. Raise ArangoError 10."""
     keys = body.get("keys")
     if not isinstance(keys, list):
         raise ArangoError(10, "expecting array for 'keys'")
@@ -91,17 +91,17 @@ def keys_of(body: dict[str, Any]) -> list[str]:
 
 
 def first_outcome(rows: Sequence[bytes]) -> Outcome:
-    """The answer of first-example: 404 where nothing matches."""
+    """Return the answer to first-example: 404 if nothing matches."""
     return document_outcome(rows[0]) if rows else error_outcome(ArangoError(404, "no match"))
 
 
 def document_outcome(row: bytes | None) -> Outcome:
-    """The answer of `any`: a document, null where there is none."""
+    """Return the answer to `any`: a document, or null if there is none."""
     return Outcome(200, b'{"document":' + (row or b"null") + b',"error":false,"code":200}')
 
 
 def documents_outcome(rows: Sequence[bytes]) -> Outcome:
-    """The answer of lookup-by-keys."""
+    """Return the answer to lookup-by-keys."""
     return Outcome(200, b'{"documents":[' + b",".join(rows) + b'],"error":false,"code":200}')
 
 
@@ -127,7 +127,7 @@ def _by_example(_: Operation, body: dict[str, Any]) -> Query:
 
 def _first_example(_: Operation, body: dict[str, Any]) -> Query:
     filters, binds = _example(body)
-    # of documents that come first alike, each is as good: so the comparison takes it, and no order is made by it
+    # SORT 1 orders nothing, and makes the comparison accept any of the documents that match
     return f"FOR d IN @@c{filters} SORT 1 LIMIT 1 RETURN d", binds
 
 
@@ -154,13 +154,13 @@ def _limit(body: dict[str, Any]) -> Query:
     skip, limit = body.get("skip"), body.get("limit")
     if any(isinstance(one, int | float) and one < 0 for one in (skip, limit)):
         raise ArangoError(1504, "number out of range")
-    skip = skip if _whole(skip) else 0
-    if not _whole(limit):
+    skip = skip if _is_count(skip) else 0
+    if not _is_count(limit):
         return (" LIMIT @skip, 9223372036854775807", {"skip": skip}) if skip else ("", {})
     return " LIMIT @skip, @limit", {"skip": skip, "limit": limit}
 
 
-def _whole(value: object) -> bool:
+def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
@@ -178,8 +178,8 @@ def _example(body: dict[str, Any]) -> Query:
 
 
 def _path(prefix: str, dotted: str) -> Query:
-    """`a.b` as an access: names in backticks, so that queries of other attributes have other shapes; by bind parameters
-    where they could be anything else than a name there.
+    """Return `a.b` as an attribute access. Names are quoted by backticks, so that queries of different attributes have
+    different fingerprints; a part that is not a plain name is a bind parameter.
     """
     text, binds = "d", {}
     for number, part in enumerate(dotted.split(".")):
@@ -206,9 +206,9 @@ _MAKERS: Final[dict[str, Callable[[Operation, dict[str, Any]], Query]]] = {
 
 
 def wanted_edges(operation: Operation) -> list[str]:
-    """What a document contains, as JSON texts, that is an edge of the vertices asked for; one of them will do.
+    """Return JSON texts, of which every edge of the requested vertices contains at least one.
 
-    GET ?vertex=…&direction=any|in|out, or POST with an array of vertices. Raises ArangoError as ArangoDB answers.
+    GET ?vertex=…&direction=any|in|out, or POST with an array of vertices. Raise ArangoError as ArangoDB answers.
     """
     direction = operation.params.get("direction", "any")
     if direction not in ("any", "in", "out"):
@@ -228,7 +228,7 @@ def wanted_edges(operation: Operation) -> list[str]:
 
 
 def edges_outcome(rows: Sequence[bytes]) -> Outcome:
-    """The edges in the order of their revisions, and what ArangoDB says of its run."""
+    """Return the edges in the order of their revisions, with statistics as in ArangoDB's answer."""
     ordered = sorted(rows, key=lambda row: decode_rev(json_reader.load(row)["_rev"]))
     stats = dict.fromkeys(_STATS, 0) | {"documentLookups": len(rows), "scannedIndex": len(rows), "searchParallelism": 1}
     return Outcome(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 import sql
 from proxy.aql.analyse import Analysis, analyse
@@ -25,11 +25,22 @@ from proxy.stores.postgres.cursors import Cursors
 from proxy.stores.postgres.evaluation import parsed
 from proxy.stores.postgres.queries import Answer, Heavy, Queries
 from proxy.stores.postgres.read_fence import QueryLimits, ReadFenceError
-from proxy.stores.postgres.worker_queries import BODY, Address, Apart
+from proxy.stores.postgres.worker_queries import BODY, Address, QueryWorkers
 from proxy.wire.auth import owner_of
 from proxy.wire.encode import error_outcome
 
 _UNDEFINED: Final = frozenset({"42P01", "3F000"})  # the table, or its schema, is gone
+
+
+@dataclass(frozen=True, slots=True)
+class _Handler:
+    """What answers an endpoint. listed: the body is a list of any length, which a worker reads if it is long.
+    fenced: clients may have this answer; else only ArangoDB can answer them.
+    """
+
+    run: Callable[[PostgresStore, Operation, int | None], Awaitable[Outcome]]
+    listed: bool = False
+    fenced: bool = True
 
 
 class PostgresStore:
@@ -43,14 +54,14 @@ class PostgresStore:
         lane: Lane | None = None,
         seconds: float | None = None,
     ) -> None:
-        """lane: workers for what is not to run here (`queries`); None: it all runs here, as long as it takes. seconds:
-        that a worker has for one read.
+        """lane: worker processes for queries that are not light (`queries`); None: every query runs in this process,
+        without a time limit. seconds: the time limit of one read in a worker.
         """
         self._database = database
         self._catalog = Catalog(database)
         self._limits = limits or QueryLimits()
         self.address = Address(database.dsn, self._limits)
-        self.apart = Apart(lane, self.address, PostgresStore, seconds) if lane is not None else None
+        self.workers = QueryWorkers(lane, self.address, PostgresStore, seconds) if lane is not None else None
         self._queries = Queries(database, self._catalog, self._limits)
         self._cursors = Cursors()
 
@@ -59,11 +70,11 @@ class PostgresStore:
         return "postgresql"
 
     def owns_cursor(self, operation: Operation) -> bool:
-        """Return True if it continues a cursor that was opened here: no other store has it."""
+        """Return True if the operation continues a cursor of this store: no other store has it."""
         return self._cursors.owns(operation)
 
     async def close(self) -> None:
-        """End the cursors that are open here."""
+        """Close every open cursor."""
         await self._cursors.close()
 
     async def execute(self, operation: Operation) -> Outcome:
@@ -80,7 +91,7 @@ class PostgresStore:
         mirror-protocol, "Flip", 5. ArangoDB answers a count as well: its answer holds properties of the collection
         that PostgreSQL does not have. Raise as `execute`.
         """
-        handler = _HANDLERS.get(operation.endpoint.name)
+        handler = self._HANDLERS.get(operation.endpoint.name)
         if handler is not None and not handler.fenced:
             return None
         try:
@@ -96,64 +107,66 @@ class PostgresStore:
         return {key: raw.encode() for _, key, raw in rows if key is not None and raw is not None}
 
     def analysis(self, operation: Operation) -> Analysis:
-        """Return what a `cursor.create` or a simple read reads and leaves open. Raise ArangoError if it is no query."""
+        """Return the analysis of a `cursor.create` or of a simple read. Raise ArangoError if it is not a query."""
         request = request_of(_query_of(operation).body, operation.extent)
         return analyse(parsed(request.query), request.bind_vars)
 
     async def query(self, operation: Operation) -> Result:
-        """A `cursor.create`, or a simple read, whole, with what its order and its limits leave open. Raises as
-        `execute`.
+        """Return the complete result of a `cursor.create` or a simple read, for comparison: with what its order and its
+        limits leave open. Raise as `execute`.
         """
         request = request_of(_query_of(operation).body, operation.extent)
         try:
             return await self._queries.compared(operation.database, request)
         except StatementError as error:
-            self._look_again(error)
+            self._forget_tables(error)
             return await self._queries.compared(operation.database, request)
 
     async def unfinished(self, operation: Operation) -> tuple[Unfinished, int | None]:
-        """The same where it is light (`Queries.unfinished`). Raises as `execute`, and Heavy."""
+        """Return the rows and fullCount from which that result is made (`Queries.unfinished`). Raise as `execute`, and
+        Heavy if the query is not light.
+        """
         request = request_of(_query_of(operation).body, operation.extent)
         try:
             return await self._queries.unfinished(operation.database, request)
         except StatementError as error:
-            self._look_again(error)
+            self._forget_tables(error)
             return await self._queries.unfinished(operation.database, request)
 
-    async def torn(self, operation: Operation) -> bool:
+    async def order_undetermined(self, operation: Operation) -> bool:
         """Return True if equal keys of a SORT that is not the last leave the result open. Raise as `query`."""
         request = request_of(_query_of(operation).body, operation.extent)
-        return await self._queries.evaluation.torn(operation.database, request)
+        return await self._queries.evaluation.order_undetermined(operation.database, request)
 
     async def _execute(self, operation: Operation, generation: int | None) -> Outcome:
         try:
             return await self._answer(operation, generation)
         except StatementError as error:
-            self._look_again(error)
+            self._forget_tables(error)
             return await self._answer(operation, generation)
         except DatabaseUnavailable as error:
             if not on_another(error.sqlstate):
                 raise
             return await self._answer(operation, generation)
 
-    def _look_again(self, error: StatementError) -> None:
-        """Forgets where documents lie if a table is gone, so that one more try looks it up; else raises the error."""
+    def _forget_tables(self, error: StatementError) -> None:
+        """Forget the tables of collections if one is gone, so that a retry looks them up; else raise the error."""
         if error.sqlstate not in _UNDEFINED:
             raise error
         self._catalog.clear()
 
     async def _answer(self, operation: Operation, generation: int | None) -> Outcome:
-        handler = _HANDLERS.get(operation.endpoint.name)
+        handler = self._HANDLERS.get(operation.endpoint.name)
         if handler is None:
             name = operation.endpoint.name
             raise Unsupported(f"{name} ({operation.method} /{'/'.join(operation.path)}) on PostgreSQL")
-        if handler.listed and self.apart is not None and len(operation.body) > BODY:
-            return await self.apart.execute(operation, generation)
+        if handler.listed and self.workers is not None and len(operation.body) > BODY:
+            return await self.workers.execute(operation, generation)
         return await handler.run(self, operation, generation)
 
     async def _read(self, operation: Operation, generation: int | None) -> Outcome:
         relation, key = await self._relation(operation), operation.key or ""
-        # a key that ArangoDB would not have taken is asked for as well: the fence must be tested
+        # the statement runs for an invalid key as well: the fence must be tested
         text = sql.store.READ.on(relation.relation)
         row = await self._database.fetchrow(text, key if valid_key(key) else "", generation)
         if row is None or not row.holds:
@@ -175,29 +188,29 @@ class PostgresStore:
     async def _edges(self, operation: Operation, generation: int | None) -> Outcome:
         relation, wanted = await self._relation(operation), simple.wanted_edges(operation)
         if not relation.edge:
-            self._catalog.clear()  # that it holds edges may be learned after its first write
+            self._catalog.clear()  # the mirror may learn only after the first write that the collection holds edges
             relation = await self._relation(operation)
             if not relation.edge:
                 raise ArangoError(1218, "invalid collection type")
         text = sql.store.SCAN_AMONG.on(relation.relation)
         rows = await self._database.fetch(text, self._limits.rows + 1, generation, wanted)
-        found = _held(rows)
+        found = _documents(rows)
         if len(found) > self._limits.rows:
             raise Unsupported("result too large to be held")
-        if self.apart is None:
+        if self.workers is None:
             return simple.edges_outcome(found)
-        return await self.apart.done(simple.edges_outcome, found, size=sum(map(len, found)))
+        return await self.workers.compute(simple.edges_outcome, found, size=sum(map(len, found)))
 
     async def _in_graph(self, operation: Operation, generation: int | None) -> Outcome:
         relation, key = await self._relation(operation), operation.key or ""
         key = key if valid_key(key) else ""
         try:
             definitions = await self._catalog.find(f"{operation.database}/{graphs.DEFINITIONS}")
-        except ArangoError:  # not mirrored: the document can be compared; only ArangoDB knows whether the graph has it
+        except ArangoError:  # not mirrored: only ArangoDB knows whether the graph exists; the document can be compared
             if generation is not None:
                 raise ReadFenceError from None
             rows = await self._database.fetch(sql.store.READ_MANY.on(relation.relation), [key], None)
-            found = _held(rows)
+            found = _documents(rows)
             return graphs.outcome(operation, found[0] if found else None)
         text = sql.store.READ_IN_GRAPH.on(relation.relation).fill(definitions=definitions.relation)
         graph = graphs.names_of(operation)[0]
@@ -205,7 +218,7 @@ class PostgresStore:
         if row is None or not row.holds:
             raise ReadFenceError
         definition, raw = (None if text is None else text.encode() for text in (row.graph, row.raw))
-        try:  # an error that the documents themselves make is an answer
+        try:  # an error that follows from the documents is an answer
             graphs.check_definition(operation, definition)
             return graphs.outcome(operation, raw)
         except ArangoError as error:
@@ -213,20 +226,20 @@ class PostgresStore:
 
     async def _any(self, operation: Operation, generation: int | None) -> Outcome:
         relation = await self._named(operation)
-        found = _held(await self._database.fetch(sql.store.ANY.on(relation.relation), generation))
+        found = _documents(await self._database.fetch(sql.store.ANY.on(relation.relation), generation))
         return simple.document_outcome(found[0] if found else None)
 
     async def _lookup(self, operation: Operation, generation: int | None) -> Outcome:
         relation, keys = await self._named(operation), simple.keys_of(simple.body_of(operation))
-        asked = [key for key in keys if valid_key(key)]
-        rows = await self._database.fetch(sql.store.READ_MANY.on(relation.relation), asked, generation)
+        wanted = [key for key in keys if valid_key(key)]
+        rows = await self._database.fetch(sql.store.READ_MANY.on(relation.relation), wanted, generation)
         if not rows or not rows[0][0]:
             raise ReadFenceError
         found = {key: raw.encode() for _, key, raw in rows if raw is not None}
-        return simple.documents_outcome([found[key] for key in asked if key in found])
+        return simple.documents_outcome([found[key] for key in wanted if key in found])
 
     async def _first_example(self, operation: Operation, generation: int | None) -> Outcome:
-        _, found = await self._asked(simple.as_query(operation), generation)
+        _, found = await self._query_answer(simple.as_query(operation), generation)
         if found.stream is not None:
             await found.stream.close()
         return simple.first_outcome(found.rows)
@@ -251,7 +264,7 @@ class PostgresStore:
         return Outcome(200, json_values.dump(body))
 
     async def _query(self, operation: Operation, generation: int | None) -> Outcome:
-        request, found = await self._asked(operation, generation)
+        request, found = await self._query_answer(operation, generation)
         owner = owner_of(operation.headers.get("authorization"))
         if found.stream is None:
             return self._cursors.open(operation.database, request, found.rows, found.extra, owner, total=found.total)
@@ -269,28 +282,49 @@ class PostgresStore:
     async def _delete(self, operation: Operation, _: int | None) -> Outcome:
         return await self._cursors.delete(operation)
 
-    async def _asked(self, operation: Operation, generation: int | None) -> tuple[CursorRequest, Answer]:
-        """Return the request of a `cursor.create`, and its answer: from this process if it is light."""
-        if self.apart is None:
-            request = _served(request_of(operation.body, operation.extent))
+    async def _query_answer(self, operation: Operation, generation: int | None) -> tuple[CursorRequest, Answer]:
+        """Return the request of a `cursor.create` and its answer: computed in this process if it is light."""
+        if self.workers is None:
+            request = _without_profile(request_of(operation.body, operation.extent))
             return request, await self._queries.answer(operation.database, request, generation)
         compiled, runtime = True, 0.0
         if len(operation.body) <= BODY:
-            request = _served(request_of(operation.body, operation.extent))
+            request = _without_profile(request_of(operation.body, operation.extent))
             try:
                 return request, await self._queries.answer(operation.database, request, generation, light=True)
             except Heavy as heavy:
                 compiled, runtime = heavy.compiled, request.max_runtime
-        request, found = await self.apart.answer(operation, generation, compiled=compiled, runtime=runtime)
-        return _served(request), found
+        request, found = await self.workers.answer(operation, generation, compiled=compiled, runtime=runtime)
+        return _without_profile(request), found
 
     async def _relation(self, operation: Operation) -> Relation:
         collection = operation.qualified or f"{operation.database}/{operation.params.get('collection', '')}"
         return await self._catalog.find(collection)
 
+    _HANDLERS: ClassVar[Mapping[str, _Handler]] = {
+        "document.read": _Handler(_read),
+        "document.head": _Handler(_read),
+        "document.read_many": _Handler(_read_many, listed=True),
+        "collection.count": _Handler(_count, fenced=False),
+        "cursor.create": _Handler(_query),
+        "cursor.next": _Handler(_next),
+        "cursor.delete": _Handler(_delete),
+        "edges.read": _Handler(_edges),
+        "edges.read_many": _Handler(_edges, listed=True),
+        "gharial.vertex_read": _Handler(_in_graph),
+        "gharial.edge_read": _Handler(_in_graph),
+        "simple.all": _Handler(_batches),
+        "simple.all-keys": _Handler(_batches),
+        "simple.by-example": _Handler(_batches),
+        "simple.range": _Handler(_batches),
+        "simple.any": _Handler(_any),
+        "simple.lookup-by-keys": _Handler(_lookup, listed=True),
+        "simple.first-example": _Handler(_first_example, listed=True),
+    }
 
-def _served(request: CursorRequest) -> CursorRequest:
-    """Raise Unsupported for a query with a profile: that is ArangoDB's own plan."""
+
+def _without_profile(request: CursorRequest) -> CursorRequest:
+    """Return the request. Raise Unsupported if it wants a profile: that describes ArangoDB's own plan."""
     if request.profile:
         raise Unsupported("the profile of a query")
     return request
@@ -300,41 +334,8 @@ def _query_of(operation: Operation) -> Operation:
     return simple.as_query(operation) if operation.endpoint.family is Family.SIMPLE else operation
 
 
-def _held(rows: Sequence[sql.store.HeldDocument | sql.store.HeldKeyDocument]) -> list[bytes]:
+def _documents(rows: Sequence[sql.store.HeldDocument | sql.store.HeldKeyDocument]) -> list[bytes]:
     """Return the documents of a fenced statement. Raise ReadFenceError."""
     if not rows or not rows[0][0]:
         raise ReadFenceError
     return [raw.encode() for *_, raw in rows if isinstance(raw, str)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Handler:
-    """What answers an endpoint. listed: the body is a list of any length, which a worker reads if it is long.
-    fenced: clients may have this answer; else the origin has to give it.
-    """
-
-    run: Callable[[PostgresStore, Operation, int | None], Awaitable[Outcome]]
-    listed: bool = False
-    fenced: bool = True
-
-
-_HANDLERS: Final = {
-    "document.read": _Handler(PostgresStore._read),
-    "document.head": _Handler(PostgresStore._read),
-    "document.read_many": _Handler(PostgresStore._read_many, listed=True),
-    "collection.count": _Handler(PostgresStore._count, fenced=False),
-    "cursor.create": _Handler(PostgresStore._query),
-    "cursor.next": _Handler(PostgresStore._next),
-    "cursor.delete": _Handler(PostgresStore._delete),
-    "edges.read": _Handler(PostgresStore._edges),
-    "edges.read_many": _Handler(PostgresStore._edges, listed=True),
-    "gharial.vertex_read": _Handler(PostgresStore._in_graph),
-    "gharial.edge_read": _Handler(PostgresStore._in_graph),
-    "simple.all": _Handler(PostgresStore._batches),
-    "simple.all-keys": _Handler(PostgresStore._batches),
-    "simple.by-example": _Handler(PostgresStore._batches),
-    "simple.range": _Handler(PostgresStore._batches),
-    "simple.any": _Handler(PostgresStore._any),
-    "simple.lookup-by-keys": _Handler(PostgresStore._lookup, listed=True),
-    "simple.first-example": _Handler(PostgresStore._first_example, listed=True),
-}

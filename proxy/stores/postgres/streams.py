@@ -15,9 +15,9 @@ from proxy.base.errors import Unsupported
 from proxy.stores.postgres.compiled_queries import in_pieces, size_of
 from proxy.stores.postgres.read_fence import ReadFenceError, fenced, fenced_count
 
-MOST: Final = 4  # streams of a store at a time: so many connections may be held by clients that read on when they like
+MOST: Final = 4  # open streams of a store: slow clients may hold at most that many connections
 _PREFETCH: Final = 200  # rows that one round trip brings at most
-_PIECE: Final = 4 << 20  # bytes of rows after which a batch is cut, whatever number was asked for
+_PIECE: Final = 4 << 20  # bytes of rows after which a batch ends, even if more rows were requested
 
 Encode = Callable[[Sequence[Sequence[Any]]], list[bytes]]
 
@@ -67,7 +67,7 @@ class Stream:
         return found
 
     async def close(self) -> None:
-        """Give the connection back; may be called twice."""
+        """Release the connection; may be called twice."""
         self.ended = True
         await self._rows.aclose()
         await self._stack.aclose()
@@ -89,10 +89,10 @@ class Streams:
         encode: Encode,
         *,
         total: bool = False,
-        whole: tuple[str, Sequence[object]] | None = None,
+        full_count: tuple[str, Sequence[object]] | None = None,
     ) -> Stream:
-        """Return a stream of a statement's rows. total: count them first, in the same snapshot; whole: a statement with
-        its parameters whose rows are counted, too.
+        """Return a stream of a statement's rows. total: count them first, in the same snapshot. full_count: a statement
+        and its parameters, whose rows are counted too.
 
         Raise ReadFenceError, Unsupported if too many are open, DatabaseError.
         """
@@ -106,9 +106,9 @@ class Streams:
             number = full = None
             if total:
                 number = await _number(session, query, parameters, generation)
-                generation = None  # what follows is of the snapshot of which the fence held
-            if whole is not None:
-                full = await _number(session, *whole, generation)
+                generation = None  # later statements read the same snapshot, for which the fence held
+            if full_count is not None:
+                full = await _number(session, *full_count, generation)
                 generation = None
             rows = session.cursor(fenced(query, len(parameters)), *parameters, generation, prefetch=_PREFETCH)
             first = await anext(rows, None)

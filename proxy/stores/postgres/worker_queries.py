@@ -1,11 +1,11 @@
-"""Queries in worker processes: what may take long in time or memory, and so is not to run where clients wait.
+"""Queries in worker processes: those that may take much time or memory, and so must not run on the event loop.
 
-A worker has a session of its own with PostgreSQL and runs the query whole: text, bind variables, statement or
-evaluation, and the printing of its rows. The fence stands in the statements themselves (mirror-protocol, "Flip", 5), so
-that it holds wherever they are sent from. What comes back are batches as bytes.
+A worker has a dedicated session with PostgreSQL and does all the work of a query: it parses the text, runs the
+statement or the evaluation, and prints the rows. The fence is part of the statements (mirror-protocol, "Flip", 5), so
+that it holds in whatever process they run. A worker returns batches as bytes.
 
-A query that a limit here ends is no answer: `OverLimit`, by name, so that the origin answers it, or its comparison is
-counted as such. Where the client has given a limit of its own, it is ArangoDB's error 1500 or 32.
+A query that exceeds a limit of this module raises `OverLimit`: the origin answers it, or its comparison is counted as
+over the limits. If the client set the limit, the answer is ArangoDB's error 1500 or 32.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from proxy.stores.postgres.queries import Answer, Queries
 from proxy.stores.postgres.read_fence import QueryLimits, ReadFenceError
 
 T = TypeVar("T")
-BODY: Final = 32 << 10  # bytes of a request that is parsed where clients wait: a millisecond or two
-_LATE: Final = 2.0  # seconds behind its own limit after which an evaluation that does not look at the clock is killed
-_RESULT: Final = 32 << 20  # bytes of a result: what cursors may hold
+BODY: Final = 32 << 10  # bytes of a request that is parsed on the event loop: a millisecond or two
+_LATE: Final = 2.0  # seconds after its time limit at which an evaluation that does not check the clock is killed
+_RESULT: Final = 32 << 20  # bytes of a result: as much as cursors may hold
 _UNDEFINED: Final = frozenset({"42P01", "3F000"})  # the table, or its schema, is gone
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a worker finds the documents, and what one query may fetch of them."""
+    """The database that a worker connects to, and what one query may fetch there."""
 
     dsn: str
     limits: QueryLimits
 
 
 class Executor(Protocol):
-    """What a worker needs of a store."""
+    """The part of a store that a worker needs."""
 
     async def execute(self, operation: Operation) -> Outcome: ...
 
@@ -50,17 +50,17 @@ class Executor(Protocol):
 
 
 class OpenStore(Protocol):
-    """Makes a store over a worker's own session."""
+    """The constructor of a store over the worker's session."""
 
     def __call__(self, database: Database, *, limits: QueryLimits) -> Executor: ...
 
 
-class Apart:
-    """Asks the workers of one lane."""
+class QueryWorkers:
+    """Runs queries and other large reads in the workers of one lane."""
 
     def __init__(self, lane: Lane, address: Address, store: OpenStore, seconds: float | None = None) -> None:
-        """store: the class whose object executes reads in a worker. seconds: that one query may take, by default as
-        long as an evaluation may.
+        """store: the class whose object executes reads in a worker. seconds: the time limit of one query, by default
+        that of an evaluation.
         """
         self._lane = lane
         self._store = store
@@ -70,27 +70,27 @@ class Apart:
     async def answer(
         self, operation: Operation, generation: int | None, *, compiled: bool, runtime: float = 0.0
     ) -> tuple[CursorRequest, Answer]:
-        """What a `cursor.create` asks for (without its text and bind variables), and its answer in whole batches.
+        """Return the request of a `cursor.create`, without its text and bind variables, and its answer in batches.
 
-        compiled: whether one statement may do. runtime: the client's own limit in seconds, 0 for none, where it is
-        known. Raises as `Queries.answer`.
+        compiled: False if it is known that no single statement answers the query. runtime: the client's limit in
+        seconds; 0 if there is none, or if the request was not parsed here. Raise as `Queries.answer`.
         """
         seconds = min(runtime + _LATE, self._seconds) if runtime else self._seconds
         try:
-            found = await self._lane.run(_answered, self._address, operation, generation, compiled, seconds=seconds)
+            found = await self._lane.run(_answer, self._address, operation, generation, compiled, seconds=seconds)
         except IsolationError as error:
             if seconds < self._seconds and error.reason == "time":
                 raise ArangoError(1500, "query killed because it exceeded its maxRuntime") from error
             raise OverLimit(f"query over the limits of evaluation ({error.reason})") from error
-        if found is None:  # an exception of its own would have to be pickled
+        if found is None:  # a worker returns None instead of raising: an exception would have to be pickled
             raise ReadFenceError
         return found
 
     async def execute(self, operation: Operation, generation: int | None) -> Outcome:
-        """The answer to another read whose request is large. Raises as `PostgresStore.execute`."""
+        """Return the answer to another read whose request is large. Raise as `PostgresStore.execute`."""
         try:
             found = await self._lane.run(
-                _executed, self._store, self._address, operation, generation, seconds=self._seconds
+                _execute, self._store, self._address, operation, generation, seconds=self._seconds
             )
         except IsolationError as error:
             raise OverLimit(f"a large request over the limits ({error.reason})") from error
@@ -98,26 +98,26 @@ class Apart:
             raise ReadFenceError
         return found
 
-    async def done(self, function: Callable[..., T], *arguments: Any, size: int) -> T:
-        """A pure function of so many bytes: in a worker where they are many."""
+    async def compute(self, function: Callable[..., T], *arguments: Any, size: int) -> T:
+        """Return the result of a pure function of `size` bytes, computed in a worker if they are many."""
         try:
             return await self._lane.beside(function, *arguments, size=size, seconds=self._seconds)
         except IsolationError as error:
             raise OverLimit(f"a large result over the limits ({error.reason})") from error
 
 
-async def _executed(
-    opened: OpenStore, address: Address, operation: Operation, generation: int | None
+async def _execute(
+    open_store: OpenStore, address: Address, operation: Operation, generation: int | None
 ) -> Outcome | None:
-    """In a worker. None: the fence did not hold."""
-    store = opened(await worker_database(address), limits=address.limits)
+    """Execute a read in a worker. Return None if the fence did not hold."""
+    store = open_store(await worker_database(address), limits=address.limits)
     return await (store.execute(operation) if generation is None else store.fenced(operation, generation))
 
 
-async def _answered(
+async def _answer(
     address: Address, operation: Operation, generation: int | None, *, compiled: bool
 ) -> tuple[CursorRequest, Answer] | None:
-    """In a worker. None: the fence did not hold."""
+    """Run a query in a worker. Return None if the fence did not hold."""
     request = request_of(operation.body, operation.extent)
     store = await _queries(address)
     try:
@@ -145,30 +145,30 @@ async def _answered(
     return replace(request, query="", bind_vars={}), Answer(batches, answer.extra, total=len(rows))
 
 
-_opened: dict[str, Database] = {}
-_kept: dict[Address, Queries] = {}
+_databases: dict[str, Database] = {}
+_queries_by_address: dict[Address, Queries] = {}
 
 
 async def worker_database(address: Address) -> Database:
-    """Of this worker: with one session, which is opened when it is needed."""
-    found = _opened.get(address.dsn)
+    """Return this worker's pool, of one session that the first statement opens."""
+    found = _databases.get(address.dsn)
     if found is None:
-        found = _opened[address.dsn] = await Database.open(
+        found = _databases[address.dsn] = await Database.open(
             address.dsn,
             size=1,
             application="crossfade worker",
             reset=False,
             timeout=SECONDS + _LATE,
-            limit=SECONDS,  # a worker that is killed leaves its statement behind
+            limit=SECONDS,  # PostgreSQL does not notice that a worker was killed
         )
-    for _ in range(2):  # a session that PostgreSQL has ended meanwhile is seen to be
+    for _ in range(2):  # let the event loop notice that PostgreSQL has closed the session
         await asyncio.sleep(0)
     return found
 
 
 async def _queries(address: Address) -> Queries:
     database = await worker_database(address)
-    found = _kept.get(address)
+    found = _queries_by_address.get(address)
     if found is None:
-        found = _kept[address] = Queries(database, Catalog(database), address.limits)
+        found = _queries_by_address[address] = Queries(database, Catalog(database), address.limits)
     return found

@@ -250,7 +250,7 @@ MUTANTS = (
     Mutant(
         "fence tested again on an old snapshot",
         "proxy/stores/postgres/evaluation.py",
-        "                tested = None  # the next ones read the snapshot of which the fence held\n",
+        "                tested = None  # later fetches read the same snapshot, for which the fence held\n",
         "",
         "tests/integration/test_postgres_queries.py::"
         "test_a_query_that_outlives_a_lease_is_answered_from_the_snapshot_of_which_the_fence_held",

@@ -269,7 +269,7 @@ def test_values_nested_too_deeply_for_the_machine_give_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "torn"),
+    ("text", "order_undetermined"),
     [
         # two of three people are 30
         ("FOR p IN (FOR x IN people SORT x.age DESC LIMIT 1 RETURN x) RETURN p.name", True),
@@ -289,11 +289,13 @@ def test_values_nested_too_deeply_for_the_machine_give_an_error() -> None:
         ("FOR x IN people COLLECT a = x.age SORT a LIMIT 1 RETURN a", False),
     ],
 )
-def test_equal_sort_keys_inside_a_query_are_recorded_on_request(store: Store, text: str, torn: bool) -> None:
+def test_equal_sort_keys_inside_a_query_are_recorded_on_request(
+    store: Store, text: str, order_undetermined: bool
+) -> None:
     """I8: a difference that such keys leave open is not a mismatch."""
     found, unasked = store.query(text, ties=True), store.query(text)
-    assert found.torn is torn
-    assert (found.rows, unasked.torn) == (unasked.rows, False)
+    assert found.order_undetermined is order_undetermined
+    assert (found.rows, unasked.order_undetermined) == (unasked.rows, False)
 
 
 @pytest.mark.parametrize(
