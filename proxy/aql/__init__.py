@@ -7,6 +7,7 @@
     functions/, aggregates                                  each function with its arguments, facts and SQL form
     signatures                                              sets of functions by their facts
     values, collation, printing, operators, access, arrays  the semantics of values
+    query_context, compiled_types                           one run of a query; what expressions compile to
     sql_terms, sql_forms                                    values as SQL
     scan_narrowing, primary_index_order, full_count, returning_keys     rules for single kinds of query
 

@@ -1,12 +1,12 @@
 """Plumbing without domain knowledge: every other room may import it, it imports none.
 
-config            settings: environment, TOML, defaults
+config            settings: environment, TOML, defaults; config_names: their names, and what a wrong one was meant to be
 errors            the one tree of errors, drawn; sqlstates, arango_errors: what the codes of both databases mean
 database          PostgreSQL by asyncpg; session_settings: what each session sets for itself
 arango_client     ArangoDB by httpx, for what is not on a request's path
 metrics           every Prometheus metric; waits: what a request waits for, by reason
 sql_values        columns and text in the form that PostgreSQL takes
-supervise         tasks that are restarted, and awaited at the end
+supervise         tasks that are restarted, and awaited at the end; periodic: work that is repeated
 backoff           longer pauses from failure to failure; repeated: one log line a minute for trouble that lasts
 failpoints        named points where a test kills or stops the process
 state_directory   the instance's private directory and lasting id; machine: boot and file identities

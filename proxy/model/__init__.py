@@ -10,6 +10,8 @@ message           HTTP requests and responses
 json_values       JSON as ArangoDB compares and prints it; json_reader reads it, json_trim cuts attributes out of it
 parsed_answer     what an answer of ArangoDB to a write says was written
 cursor_requests   what a request for a cursor asks for
+own_ids           ids of cursors and jobs that a proxy makes itself
+recheck           when a difference is proved, and when to read both sides again (I8)
 in_flight         requests under way, by collection: what an instance waits for before it acknowledges an epoch
 clock             ages and times that a step of the wall clock does not change
 histogram         latency histograms that can be added up across instances

@@ -16,7 +16,8 @@ The mirror:
     transaction_applier  stream transactions, each one transaction in PostgreSQL too
     journal_drainer      repairs what the journal alone knows: after a crash, a lost answer, a refusal
     revision_scan        writes whose keys are not known, found in ArangoDB by the time of their revisions
-    resync               whole collections compared with ArangoDB: after truncations, drops, renames
+    resync               whole collections to compare with ArangoDB: after truncations, drops, renames;
+                         collection_resync: one of them; dropped_collections: that ArangoDB may lack (pure)
     target_catch_up      brings PostgreSQL up to an answer that waits for it; retries dead letters
     verification_marks   collections that may have missed a write; coverage_gaps: requests that were not captured
     write_reports        what this process took, for the search for out-of-band writes

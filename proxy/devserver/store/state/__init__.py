@@ -8,6 +8,7 @@ key_generator  keys that the server makes, and the check of keys that clients se
 sessions       what outlives a request: cursors, asynchronous jobs, replication batches, dumps
 transaction    stream transactions: private copies of collections, and the locks of what they wrote
 running_query  queries that sleep
+attributes     attributes of JSON objects that clients send, in the type that is needed
 accounts       users, passwords, levels of access
 log            the write-ahead log that `/_api/wal` reads
 """
