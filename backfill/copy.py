@@ -55,6 +55,45 @@ class _Stamped:
     era: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Retry:
+    """How a page is tried again: after `pause` seconds; alone: its documents one by one first; halve: half as many.
+
+    reread: 1 if the stamp floor refused it, so that newer documents may be read now.
+    """
+
+    pause: float
+    alone: bool = False
+    halve: bool = False
+    reread: int = 0
+
+
+@dataclass(slots=True)
+class _Setbacks:
+    """What went wrong with the page at hand so far, which decides how it is tried again."""
+
+    refusals: int = 0
+    cancelled: int = 0
+    failures: int = 0
+
+    def failed(self, error: DatabaseError) -> _Retry | None:
+        """Count an error of the statement. Return None if the page must not be tried again."""
+        if was_cancelled(error) and self.cancelled < _SHRINKS:
+            self.cancelled += 1
+            return _Retry(_CANCELLED_PAUSE * self.cancelled, halve=True)
+        self.failures += 1
+        if not error.of_statement or self.failures > ENOUGH:
+            return None
+        return _Retry(_CANCELLED_PAUSE, alone=self.failures == ENOUGH)
+
+    def refused(self, collection: str) -> _Retry:
+        """Count a refusal by the stamp floor. Raise StatementError if there were too many in a row."""
+        self.refusals += 1
+        if self.refusals > _MOST_REFUSALS:
+            raise StatementError(f"a page of {collection} was refused {self.refusals} times", "40001")
+        return _Retry(0.01 * self.refusals, alone=self.refusals == _APART, reread=1)
+
+
 class _Ahead:
     """Reads pages, one ahead of the writer. Owns its task: `close()` ends it."""
 
@@ -111,7 +150,7 @@ async def copy_chunk(
     copied = Copied(done=False)
     position = claim.start
     limit = first_page
-    stubborn = shrunk = troubles = 0
+    setbacks = _Setbacks()
     aside: frozenset[str] = frozenset()  # dead letters of documents that are refused as if all were
     await governor.hold_back(claim, meter, 0, stop=stop, lease=lease)
     async with _reading(_Ahead(read)) as ahead:
@@ -124,63 +163,72 @@ async def copy_chunk(
             if not page.last:
                 ahead.begin(last, limit)
             noted = replace(claim, result=fingerprinted(claim.result, (document.raw for document in page.documents)))
+            written: int | _Retry
             try:
-                once = await _write_page(database, target, noted, stamped, last, lease, aside)
-            except (DatabaseUnavailable, StatementError) as error:
-                if not was_cancelled(error) or shrunk == _SHRINKS:
-                    troubles += 1
-                    if not error.of_statement or troubles > ENOUGH:
-                        raise
-                    if troubles == ENOUGH:
-                        aside |= await dead_letters_of(target, claim.table, page.documents, stamped.era)
-                    await ahead.close()
-                    await asyncio.sleep(_CANCELLED_PAUSE)
-                    ahead.begin(position, page.limit)
-                    continue
-                shrunk += 1
-                smaller = max(1, page.limit // 2)
-                why = (
-                    f"PostgreSQL cancelled a page of {len(page.documents)} documents ({error}): now {smaller} at a time"
-                )
-                log.warning(
-                    "backfill_page_cancelled", collection=claim.table.collection, error=error_label(error), next=smaller
-                )
-                await ahead.close()
-                await run_store.renew(database, claim, lease, why)
-                await asyncio.sleep(_CANCELLED_PAUSE * shrunk)
-                ahead.begin(position, smaller)
-                continue
+                written = await _tried(database, target, noted, stamped, last, lease, aside, setbacks)
             except RangeCut as cut:
-                # what was read goes beyond the new end
-                claim = claim.up_to(cut.upper)
-                await ahead.close()
-                ahead.begin(position, page.limit)
-                continue
-            if once is None:
-                stubborn += 1
-                if stubborn > _MOST_REFUSALS:
-                    raise StatementError(f"a page of {claim.table.collection} was refused {stubborn} times", "40001")
-                if stubborn == _APART:
+                claim = claim.up_to(cut.upper)  # what was read goes beyond the new end
+                written = _Retry(0)
+            if isinstance(written, _Retry):
+                if written.alone:
                     aside |= await dead_letters_of(target, claim.table, page.documents, stamped.era)
                 await ahead.close()
-                await asyncio.sleep(0.01 * stubborn)
-                ahead.begin(position, page.limit)
-                copied = replace(copied, reread=copied.reread + 1)
+                await asyncio.sleep(written.pause)
+                ahead.begin(position, _half(page.limit) if written.halve else page.limit)
+                copied = replace(copied, reread=copied.reread + written.reread)
                 continue
-            stubborn = shrunk = troubles = 0
+            setbacks = _Setbacks()
             position, claim = last, noted
             copied = replace(
                 copied,
                 done=page.last,
                 documents=copied.documents + len(page.documents),
                 bytes=copied.bytes + page.bytes,
-                refused=copied.refused + once,
+                refused=copied.refused + written,
             )
             if page.last or stop.is_set():
                 return copied
             await governor.hold_back(claim, meter, len(page.documents), stop=stop, lease=lease, key=last)
             if stop.is_set():
                 return copied
+
+
+async def _tried(
+    database: Database,
+    target: TargetWriter,
+    claim: Claim,
+    stamped: _Stamped,
+    last: str,
+    lease: float,
+    aside: frozenset[str],
+    setbacks: _Setbacks,
+) -> int | _Retry:
+    """Write a page. Return how many of its documents are dead letters, or how to try it again.
+
+    Raises RangeCut, LeaseLost, and the error of PostgreSQL if trying again would not help.
+    """
+    try:
+        dead = await _write_page(database, target, claim, stamped, last, lease, aside)
+    except (DatabaseUnavailable, StatementError) as error:
+        retry = setbacks.failed(error)
+        if retry is None:
+            raise
+        if retry.halve:
+            await _note_cancelled(database, claim, lease, stamped.page, error)
+        return retry
+    return setbacks.refused(claim.table.collection) if dead is None else dead
+
+
+def _half(limit: int) -> int:
+    return max(1, limit // 2)
+
+
+async def _note_cancelled(database: Database, claim: Claim, lease: float, page: Page, error: DatabaseError) -> None:
+    """Log that PostgreSQL cancelled a page, show it as the run's reason to wait, and renew the lease."""
+    smaller = _half(page.limit)
+    why = f"PostgreSQL cancelled a page of {len(page.documents)} documents ({error}): now {smaller} at a time"
+    log.warning("backfill_page_cancelled", collection=claim.table.collection, error=error_label(error), next=smaller)
+    await run_store.renew(database, claim, lease, why)
 
 
 async def dead_letters_of(

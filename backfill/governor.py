@@ -138,7 +138,8 @@ class Governor:
             if self._known is None or time.monotonic() >= self._until:
                 self._known = await setting(self._database)
                 limits = self._own.and_also(self._known.limits)
-                self._flagged = limits.flag_file is not None and os.path.exists(limits.flag_file)
+                flag = limits.flag_file
+                self._flagged = flag is not None and await asyncio.to_thread(os.path.exists, flag)
                 if limits.max_slowdown is not None and key is not None:
                     await self._time(claim, key)
                 self._until = time.monotonic() + REFRESH

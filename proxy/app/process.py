@@ -31,7 +31,8 @@ async def serve(settings: Settings, *, ready: Path | None = None) -> None:
         _freeze_memory()
         log.info("listening", port=application.port, admin=application.admin_port, instance=application.instance)
         if ready is not None:
-            ready.write_text(f"{application.port} {application.admin_port} {os.getpid()}\n", "utf-8")
+            text = f"{application.port} {application.admin_port} {os.getpid()}\n"
+            ready.write_text(text, "utf-8")  # noqa: ASYNC240 - once, before the first client
         await stop.wait()
         log.info("stopping")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.markup import escape
@@ -158,21 +159,10 @@ def repair(identifiers: Ids, how: ChangeOptions) -> None:
         keys: dict[str, dict[str, None]] = {}
         for row in rows:
             keys.setdefault(row.collection, {}).update(dict.fromkeys(row.keys))
-        left: dict[str, list[str]] = {}
-        failed: dict[str, str] = {}
+        repaired = _Repaired({}, {})
         if not how.dry_run:
-            for collection, wanted in keys.items():
-                try:
-                    still = await repair_documents(settings, connected, collection, list(wanted))
-                except (ArangoError, RefusedError) as error:  # the others are still repaired
-                    if len(keys) == 1:
-                        raise
-                    failed[collection] = str(error)
-                    left[collection] = list(wanted)
-                    continue
-                if still:
-                    left[collection] = sorted(still)
-            done = [row.id for row in rows if row.collection not in left]
+            repaired = await _repair_all(settings, connected, keys)
+            done = [row.id for row in rows if row.collection not in repaired.left]
             await ledger.mark_repaired(connected, ids=done)
             async with connected.transaction() as session:
                 await audit.record(
@@ -183,26 +173,58 @@ def repair(identifiers: Ids, how: ChangeOptions) -> None:
                     detail={"mismatches": done, "documents": sum(map(len, keys.values()))},
                 )
         if how.as_json:
-            repaired = {name: list(of_it) for name, of_it in keys.items()}
-            write_json({"repaired": repaired, "left": left, "dry_run": how.dry_run})
+            wanted = {name: list(of_it) for name, of_it in keys.items()}
+            write_json({"repaired": wanted, "left": repaired.left, "dry_run": how.dry_run})
         else:
-            for collection, wanted in keys.items():
-                number = len(wanted) - len(left.get(collection, ()))
-                verb = "would repair" if how.dry_run else "repaired"
-                console().print(f"{collection}: {verb} {counted(number, 'document')}")
-            for row in rows:
-                if not row.keys:
-                    note(f"mismatch {row.id} names no document: run `crossfade verify {row.collection} --repair`")
-            for collection, why in failed.items():
-                note(f"skipped: {collection}: {why}")
-            for collection, changing in left.items():
-                if collection in failed:
-                    continue
-                shown = ", ".join(changing[:5])
-                note(f"{collection}: not repaired, they keep changing or PostgreSQL refuses them: {shown}")
-        return REFUSED if left else DONE
+            _print_repaired(rows, keys, repaired, dry_run=how.dry_run)
+        return REFUSED if repaired.left else DONE
 
     execute(go, as_json=how.as_json)
+
+
+class _Repaired(NamedTuple):
+    """By collection: the keys that are not repaired, and the error if the collection was skipped."""
+
+    left: dict[str, list[str]]
+    failed: dict[str, str]
+
+
+async def _repair_all(settings: Settings, connected: Database, keys: Mapping[str, Iterable[str]]) -> _Repaired:
+    """Repair the keys of each collection. An error of one collection does not stop the others; of the only one it does.
+
+    Raises ArangoError, RefusedError.
+    """
+    repaired = _Repaired({}, {})
+    for collection, wanted in keys.items():
+        try:
+            still = await repair_documents(settings, connected, collection, list(wanted))
+        except (ArangoError, RefusedError) as error:
+            if len(keys) == 1:
+                raise
+            repaired.failed[collection] = str(error)
+            repaired.left[collection] = list(wanted)
+        else:
+            if still:
+                repaired.left[collection] = sorted(still)
+    return repaired
+
+
+def _print_repaired(
+    rows: Sequence[MismatchRow], keys: Mapping[str, Sized], repaired: _Repaired, *, dry_run: bool
+) -> None:
+    for collection, wanted in keys.items():
+        number = len(wanted) - len(repaired.left.get(collection, ()))
+        verb = "would repair" if dry_run else "repaired"
+        console().print(f"{collection}: {verb} {counted(number, 'document')}")
+    for row in rows:
+        if not row.keys:
+            note(f"mismatch {row.id} names no document: run `crossfade verify {row.collection} --repair`")
+    for collection, why in repaired.failed.items():
+        note(f"skipped: {collection}: {why}")
+    for collection, changing in repaired.left.items():
+        if collection not in repaired.failed:
+            shown = ", ".join(changing[:5])
+            note(f"{collection}: not repaired, they keep changing or PostgreSQL refuses them: {shown}")
 
 
 async def _found(connected: Database, identifiers: list[int]) -> list[MismatchRow]:

@@ -75,7 +75,7 @@ def run(
     given = {"listen_port": port, "admin_port": admin_port, "state_dir": state_dir}
     try:
         settings = load(**{name: value for name, value in given.items() if value is not None})
-        from proxy.app import run as run_proxy  # imports everything; other commands start faster without it
+        from proxy.app import run as run_proxy  # noqa: PLC0415 - imports everything; others start faster without it
 
         run_proxy(settings)
     except CrossfadeError as error:

@@ -132,10 +132,9 @@ class Exchange:
         """Return the bytes that the client may be granted now, counted as granted; 0 if it has enough for a while."""
         if self.ended or self.gone:
             return 0
+        held = 0 if self.leased else self._received
         if self.stream is not None:
             held = self.stream.size
-        else:
-            held = 0 if self.leased else self._received
         room = self._received - held + WINDOW + self._foreign - self._credited
         if room < WINDOW // 2 and not (room > 0 and held == 0 and self.stream is not None):
             return 0

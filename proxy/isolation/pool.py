@@ -121,7 +121,7 @@ class _Template:
         try:
             command = [sys.executable, "-m", "proxy.isolation.template", *self._modules]
             # by vfork: that of uvloop copies what it maps, for tens of milliseconds of every client
-            self._process = subprocess.Popen(command, stdin=theirs.fileno())  # noqa: ASYNC220 - no longer than exec
+            self._process = subprocess.Popen(command, stdin=theirs.fileno())  # noqa: ASYNC220, S603 - no longer than exec; our own command
         except BaseException:
             ours.close()
             raise

@@ -24,7 +24,7 @@ _MAX_WAITING: Final = 4  # differences that wait for the worker or are with it
 
 def describe(origin: bytes, target: bytes, values: bool) -> str | None:  # noqa: FBT001 - the worker's calls are positional
     """Return DeepDiff's sentences; None if it has none. Runs in the worker. values: they may quote the documents."""
-    from deepdiff import DeepDiff
+    from deepdiff import DeepDiff  # noqa: PLC0415 - only the worker needs it
 
     try:
         ours, theirs = json_reader.load(origin), json_reader.load(target)

@@ -84,10 +84,8 @@ def _rows(rows: bytes) -> Outcome:
 
 
 def _edges_query(operation: Operation) -> Operation | None:
-    if operation.method == "POST":
-        vertices = json_values.parse(operation.body)
-    else:
-        vertices = [operation.params.get("vertex", "")]
+    several = operation.method == "POST"
+    vertices = json_values.parse(operation.body) if several else [operation.params.get("vertex", "")]
     sides = _SIDES.get(operation.params.get("direction", "any"))
     if sides is None or not isinstance(vertices, list):
         return None

@@ -49,7 +49,7 @@ class Wall:
 
 def follow(wall: Callable[[], float] = _real) -> None:
     """From now on everything of this process that asks for the time is told that of this clock."""
-    global _followed
+    global _followed  # noqa: PLW0603 - the process has one clock
     _followed = wall
     time.time, time.time_ns = _told, _told_in_nanoseconds  # modules may keep the function that they find
 

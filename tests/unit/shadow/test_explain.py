@@ -49,7 +49,7 @@ def test_what_is_no_json_is_not_explained() -> None:
 
 
 async def test_few_wait_for_the_worker(lane: Lane) -> None:
-    explainer = Explainer(lane)
+    explainer = Explainer(lane, seconds=60)
     found = await asyncio.gather(*(explainer.explain(A, B) for _ in range(6)))
     assert [text is None for text in found] == [False] * 4 + [True] * 2
 
@@ -60,7 +60,7 @@ async def test_over_a_limit_there_is_none_and_the_next_is_explained_again(lane: 
     assert await explainer.explain(many[0], many[1]) is None
     assert lane.pids == []
 
-    patient = Explainer(lane)
+    patient = Explainer(lane, seconds=60)
     assert "changed from 1 to 2" in (await patient.explain(A, B) or "")
     assert await patient.explain(b"x" * (300 << 10), B) is None
 
