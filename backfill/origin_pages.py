@@ -94,18 +94,12 @@ class Shards(msgspec.Struct):
     shards: list[str]
 
 
-class Error(msgspec.Struct):
-    number: int = msgspec.field(name="errorNum", default=0)
-    message: str = msgspec.field(name="errorMessage", default="")
-
-
 DOCUMENTS = msgspec.json.Decoder(Documents)
 PAIRS = msgspec.json.Decoder(Pairs)
 KEYS = msgspec.json.Decoder(Keys)
 ROLE = msgspec.json.Decoder(Role)
 SHARDS = msgspec.json.Decoder(Shards)
 COUNT = msgspec.json.Decoder(Count)
-ERROR = msgspec.json.Decoder(Error)
 HEAD = msgspec.json.Decoder(Head)
 _ELEMENT = msgspec.json.Decoder(_Element)
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])

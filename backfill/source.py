@@ -34,13 +34,11 @@ from backfill.key_ranges import KeyRange, smaller_limit
 from backfill.origin_pages import (
     COUNT,
     DOCUMENTS,
-    ERROR,
     KEYS,
     PAIRS,
     ROLE,
     SHARDS,
     Document,
-    Error,
     Page,
     RevisionPage,
     check_order,
@@ -52,6 +50,7 @@ from backfill.origin_pages import (
     revision,
 )
 from proxy.base.errors import ArangoError, ConfigurationError, CrossfadeError, UpstreamError, UpstreamOutcomeUnknown
+from proxy.model.error_body import ErrorBody, decode_error
 
 T = TypeVar("T")
 
@@ -374,9 +373,9 @@ class Source:
 
     def _error(self, status: int, content: bytes) -> CrossfadeError:
         try:
-            error = ERROR.decode(content)
+            error = decode_error(content)
         except msgspec.MsgspecError:
-            error = Error(message=content[:200].decode("utf-8", "replace"))
+            error = ErrorBody(message=content[:200].decode("utf-8", "replace"))
         if status in _TRY_AGAIN or error.number in _TRY_AGAIN_NUMBERS:
             return UpstreamOutcomeUnknown(f"ArangoDB at {self._url} answered {status}: {error.message}")
         if status in (401, 403):

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from proxy.base.errors import ArangoError, UpstreamOutcomeUnknown
+from proxy.model.error_body import ErrorBody, decode_error
 from proxy.model.message import Request, Response
 from proxy.model.revision import decode_rev
 
@@ -100,11 +101,6 @@ class _Scanned(msgspec.Struct):
     result: list[_Found]
 
 
-class _Error(msgspec.Struct):
-    number: int = msgspec.field(name="errorNum", default=0)
-    message: str = msgspec.field(name="errorMessage", default="")
-
-
 class _Named(msgspec.Struct):
     name: str
 
@@ -119,7 +115,6 @@ _TYPE: Final = msgspec.json.Decoder(_Type)
 _TICK: Final = msgspec.json.Decoder(_Tick)
 _LIST: Final = msgspec.json.Decoder(_List)
 _SCANNED: Final = msgspec.json.Decoder(_Scanned)
-_ERROR: Final = msgspec.json.Decoder(_Error)
 
 
 class Reader(Protocol):
@@ -150,9 +145,9 @@ class _Origin:
         content = await _read_all(response.body)
         if response.status >= 400:
             try:
-                error = _ERROR.decode(content)
+                error = decode_error(content)
             except msgspec.DecodeError:
-                error = _Error()
+                error = ErrorBody()
             raise ArangoError(error.number or response.status, error.message or None, status=response.status)
         return content, response
 

@@ -31,6 +31,7 @@ from typing import Final
 import msgspec
 
 from proxy.model.endpoint import Effect, Refusal
+from proxy.model.error_body import decode_error
 from proxy.model.operations import Operation
 
 # errors of a query, simple or not, that was never run: parsed, bound, authorised, planned
@@ -57,11 +58,6 @@ _SECOND: Final = 1.0
 _COMMIT: Final = "intermediateCommit"
 
 
-class _Error(msgspec.Struct):
-    number: int = msgspec.field(name="errorNum", default=0)
-    message: str = msgspec.field(name="errorMessage", default="")
-
-
 class _Stats(msgspec.Struct):
     executed: int = msgspec.field(name="writesExecuted", default=-1)
 
@@ -74,7 +70,6 @@ class _Answer(msgspec.Struct):
     extra: _Extra = msgspec.field(default_factory=_Extra)
 
 
-_ERROR: Final = msgspec.json.Decoder(_Error)
 _ANSWER: Final = msgspec.json.Decoder(_Answer)
 _NAMES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -159,8 +154,10 @@ def executed(body: object) -> int:
 
 def error(body: object) -> tuple[int, str]:
     """Return ArangoDB's number and message of an error; 0 and empty if it is not an error of ArangoDB's."""
+    if not isinstance(body, bytes):
+        return 0, ""
     try:
-        found = _ERROR.decode(body) if isinstance(body, bytes) else _Error()
+        found = decode_error(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return 0, ""
     return found.number, found.message

@@ -9,6 +9,7 @@ stages            stages, phases and the snapshot of all collections that an ins
 message           HTTP requests and responses
 json_values       JSON as ArangoDB compares and prints it; json_reader reads it, json_trim cuts attributes out of it
 parsed_answer     what an answer of ArangoDB to a write says was written
+error_body        the number and the message of an error of ArangoDB's
 cursor_requests   what a request for a cursor asks for
 own_ids           ids of cursors and jobs that a proxy makes itself
 recheck           when a difference is proved, and when to read both sides again (I8)

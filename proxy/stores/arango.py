@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from proxy.base.errors import ArangoError, UpstreamOutcomeUnknown
+from proxy.model.error_body import decode_error
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation, Outcome
 from proxy.model.revision import decode_rev
@@ -29,11 +30,6 @@ class _Element(msgspec.Struct):
     key: str | None = msgspec.field(name="_key", default=None)
     error: bool = False
     number: int = msgspec.field(name="errorNum", default=0)
-
-
-class _Error(msgspec.Struct):
-    number: int = msgspec.field(name="errorNum", default=500)
-    message: str = msgspec.field(name="errorMessage", default="")
 
 
 class _Revisions(msgspec.Struct):
@@ -61,7 +57,6 @@ _COLLECTIONS = msgspec.json.Decoder(_Collections)
 _EDGES = 3  # type of a collection
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _ELEMENT = msgspec.json.Decoder(_Element)
-_ERROR = msgspec.json.Decoder(_Error)
 
 # headers of an outcome that are compared or served
 _KEPT = frozenset({b"etag", b"location", b"x-arango-error-codes", b"x-arango-potential-dirty-read"})
@@ -70,8 +65,8 @@ _KEPT = frozenset({b"etag", b"location", b"x-arango-error-codes", b"x-arango-pot
 def _refused(outcome: Outcome, wanted: int) -> None:
     """Raise the ArangoError of an outcome unless it has the wanted status."""
     if outcome.status != wanted:
-        error = _ERROR.decode(outcome.body)
-        raise ArangoError(error.number, error.message, status=outcome.status)
+        error = decode_error(outcome.body)
+        raise ArangoError(error.number or 500, error.message, status=outcome.status)
 
 
 class ArangoStore:
@@ -155,9 +150,7 @@ class ArangoStore:
             body=body,
         )
         outcome = await self.execute(operation)
-        if outcome.status != 200:
-            error = _ERROR.decode(outcome.body)
-            raise ArangoError(error.number, error.message, status=outcome.status)
+        _refused(outcome, 200)
         elements = _ARRAY.decode(outcome.body)
         if len(elements) != len(keys):
             raise UpstreamOutcomeUnknown(f"the origin answered {len(elements)} documents for {len(keys)} keys")
@@ -195,9 +188,7 @@ class ArangoStore:
         outcome = await self.execute(
             Operation(named("cursor.create"), "POST", database, path=("_api", "cursor"), body=body)
         )
-        if outcome.status != 201:
-            error = _ERROR.decode(outcome.body)
-            raise ArangoError(error.number, error.message, status=outcome.status)
+        _refused(outcome, 201)
         answer = _REVISIONS.decode(outcome.body)
         if answer.more:
             raise UpstreamOutcomeUnknown("the origin returned only a part of the requested keys")

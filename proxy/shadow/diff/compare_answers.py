@@ -10,6 +10,7 @@ import msgspec
 from proxy.base.errors import ArangoError
 from proxy.model import json_reader
 from proxy.model.endpoint import Effect, Read
+from proxy.model.error_body import decode_error_number
 from proxy.model.operations import Operation, Outcome
 from proxy.shadow.diff.documents import (
     MAX_KEYS,
@@ -37,11 +38,6 @@ class QueryAnswer:
 TargetAnswer = Outcome | QueryAnswer | ArangoError
 
 
-class _Error(msgspec.Struct):
-    number: int = msgspec.field(name="errorNum", default=0)
-
-
-_ERROR: Final = msgspec.json.Decoder(_Error)
 _SINGLE: Final = (Read.DOCUMENT, Read.HEAD)
 _NOT_FOUND: Final = (404, 1202)
 # no document, no collection, no database: a collection that was dropped stays in PostgreSQL without documents
@@ -93,7 +89,7 @@ def error_of(outcome: Outcome) -> tuple[int, int] | None:
     if outcome.status < 400 or (outcome.status == 412 and outcome.header(b"etag") is not None):
         return None
     try:
-        return outcome.status, _ERROR.decode(outcome.body).number
+        return outcome.status, decode_error_number(outcome.body)
     except msgspec.DecodeError:
         return outcome.status, 0
 
