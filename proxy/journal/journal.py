@@ -232,10 +232,6 @@ class Journal:
                         found.append(note)
         return found
 
-    def footprint(self) -> int:
-        """Return the bytes of memory that the open segments take, but for constant overhead."""
-        return sum(len(s.state) + s.offsets.itemsize * len(s.offsets) + 8 * len(s.fresh) for s in self._segments)
-
     # ---- sync points
 
     def begin_sync(self) -> Callable[[], None]:

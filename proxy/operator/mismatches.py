@@ -30,28 +30,6 @@ class MismatchRow:
     samples: tuple[dict[str, Any], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ShapeRow:
-    """Coverage and latency of one shape. origin_seconds, target_seconds: sums over what was compared."""
-
-    collection: str
-    shape: str
-    text: str
-    seen: int
-    compared: int
-    matched: int
-    ignored: int
-    mismatched: int
-    unsettled: int
-    unsupported: int
-    skipped: int
-    origin_seconds: float
-    target_seconds: float
-    first_seen: datetime
-    last_seen: datetime
-    exempt_reason: str | None
-
-
 async def list_mismatches(
     database: Database, collection: str | None = None, state: str | None = "open"
 ) -> list[MismatchRow]:
@@ -91,11 +69,6 @@ async def mark_ignored(
 async def reset(database: Database, collections: Sequence[str]) -> None:
     """Reset the counts of these collections (repair, epoch, change of mapping). Raise DatabaseError."""
     await database.execute(sql.shadow.RESET_COMPARISONS, sorted(collections))
-
-
-async def shapes(database: Database, collection: str | None = None) -> list[ShapeRow]:
-    """By collection, the most seen first. Raises DatabaseError."""
-    return [ShapeRow(*row) for row in await database.fetch(sql.shadow.SHAPES, collection)]
 
 
 async def _mark(database: Database, state: str, ids: Sequence[int] | None, collection: str | None) -> list[str]:

@@ -50,7 +50,6 @@ class VerdictSink:
     def looked(self, job: Job, *, origin: float, target: float) -> None:
         """Keep how long both sides took for the first look, in seconds."""
         job.looked = (origin, target)
-        self.ledger.seconds(job.collections, job.shape, origin=origin, target=target)
 
     def matched(self, job: Job, *, began: float, lagged: bool = False) -> None:
         self.ledger.matched(job.collections, job.shape, began=began, lagged=lagged)
@@ -59,7 +58,6 @@ class VerdictSink:
     def matched_together(self, jobs: Sequence[Job], *, began: float, seconds: float) -> None:
         """Count reads of one shape of one collection that one statement of `seconds` found equal."""
         first = jobs[0]
-        self._looked_together(jobs, seconds)
         self.ledger.matched(first.collections, first.shape, began=began, number=len(jobs))
         self._report_together(jobs, MATCH, seconds)
 
@@ -96,14 +94,8 @@ class VerdictSink:
     ) -> None:
         """Count reads of one shape of one collection that one statement of `seconds` found to differ alike."""
         first = jobs[0]
-        self._looked_together(jobs, seconds)
         self.ledger.mismatched(first.collections, first.shape, difference, examples, began=began, number=len(jobs))
         self._report_together(jobs, difference.kind.value, seconds)
-
-    def _looked_together(self, jobs: Sequence[Job], seconds: float) -> None:
-        first = jobs[0]
-        origin = sum(job.seconds for job in jobs)
-        self.ledger.seconds(first.collections, first.shape, origin=origin, target=seconds * len(jobs))
 
     def _report_together(self, jobs: Sequence[Job], kind: str, seconds: float) -> None:
         first, origin = jobs[0], tuple([job.seconds for job in jobs])

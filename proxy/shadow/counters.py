@@ -45,15 +45,13 @@ class Counts:
 
 @dataclass(slots=True)
 class ShapeDelta:
-    """One shape of one collection; seconds are sums over what was compared. mismatched: reads among the compared."""
+    """One shape of one collection. mismatched: reads among the compared."""
 
     text: str
     counts: Counts = field(default_factory=Counts)
     seen: int = 0
     mismatched: int = 0
     skipped: int = 0
-    origin_seconds: float = 0.0
-    target_seconds: float = 0.0
 
     def absorb(self, newer: ShapeDelta) -> None:
         """Add a delta that came after this one."""
@@ -61,8 +59,6 @@ class ShapeDelta:
         self.seen += newer.seen
         self.mismatched += newer.mismatched
         self.skipped += newer.skipped
-        self.origin_seconds += newer.origin_seconds
-        self.target_seconds += newer.target_seconds
 
 
 @dataclass(slots=True)

@@ -124,13 +124,6 @@ class ResultStore:
             metrics.SHADOW.compared(collection, "unsupported")
             self._deltas.count(collection, shape, Counts(unsupported=1), began=began)
 
-    def seconds(self, collections: Iterable[str], shape: Shape, *, origin: float, target: float) -> None:
-        """Add how long both sides took, in seconds (of several reads: the sums)."""
-        for collection in collections:
-            delta = self._deltas.shape(collection, shape)
-            delta.origin_seconds += origin
-            delta.target_seconds += target
-
     def mismatched(
         self,
         collections: Sequence[str],
@@ -346,7 +339,6 @@ def _shape_row(collection: str, shape: str, delta: ShapeDelta) -> tuple[object, 
     return (
         *(collection, shape, delta.text, delta.seen, counts.compared, counts.matched, counts.ignored),
         *(delta.mismatched, counts.unsettled, counts.unsupported, delta.skipped),
-        *(delta.origin_seconds, delta.target_seconds),
     )
 
 

@@ -11,17 +11,16 @@ SELECT coalesce(pg_xact_status($1::text::xid8), '');
 -- name: add_shapes
 -- $1 collections, $2 shapes, $3 texts, then arrays of deltas in the order of the columns.
 INSERT INTO _crossfade.shape AS s (collection, shape, text, seen, compared, matched, ignored, mismatched, unsettled,
-                                  unsupported, skipped, origin_seconds, target_seconds)
+                                  unsupported, skipped)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-                     $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::float8[], $13::float8[])
+                     $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])
 ORDER BY 1, 2
 ON CONFLICT (collection, shape) DO UPDATE
 SET seen = s.seen + excluded.seen, compared = s.compared + excluded.compared, matched = s.matched + excluded.matched,
     ignored = s.ignored + excluded.ignored,
     mismatched = s.mismatched + excluded.mismatched, unsettled = s.unsettled + excluded.unsettled,
     unsupported = s.unsupported + excluded.unsupported, skipped = s.skipped + excluded.skipped,
-    origin_seconds = s.origin_seconds + excluded.origin_seconds,
-    target_seconds = s.target_seconds + excluded.target_seconds, last_seen = now();
+    last_seen = now();
 
 -- name: add_comparisons
 -- $1 collections, $2 ages of the oldest observation in each, then deltas: compared, matched, ignored, unsettled,
@@ -97,13 +96,6 @@ INSERT INTO _crossfade.comparison AS c (collection, since) SELECT u, clock_times
 ON CONFLICT (collection) DO UPDATE
 SET since = excluded.since, compared = 0, matched = 0, ignored = 0, mismatched = 0, unsettled = 0, unsupported = 0,
     lagged = 0;
-
--- name: shapes
--- Coverage and latency by shape. $1 collection or NULL.
-SELECT collection, shape, text, seen, compared, matched, ignored, mismatched, unsettled, unsupported, skipped,
-       origin_seconds, target_seconds, first_seen, last_seen, exempt_reason
-FROM _crossfade.shape WHERE $1::text IS NULL OR collection = $1
-ORDER BY collection, seen DESC, shape;
 
 -- name: add_skipped
 -- $1 collections, $2 shapes, $3 reasons, $4 numbers.

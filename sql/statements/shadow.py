@@ -46,25 +46,6 @@ class MismatchSamplesRow(NamedTuple):
     samples: str
 
 
-class ShapeRow(NamedTuple):
-    collection: str
-    shape: str
-    text: str
-    seen: int
-    compared: int
-    matched: int
-    ignored: int
-    mismatched: int
-    unsettled: int
-    unsupported: int
-    skipped: int
-    origin_seconds: float
-    target_seconds: float
-    first_seen: datetime
-    last_seen: datetime
-    exempt_reason: str | None
-
-
 class RulesRow(NamedTuple):
     sampling: str
     tolerances: str
@@ -135,7 +116,6 @@ LIST_MISMATCHES = Statement("shadow", "list_mismatches", MismatchRow)
 SHOW_MISMATCH = Statement("shadow", "show_mismatch", MismatchSamplesRow)
 MARK_MISMATCHES = Statement("shadow", "mark_mismatches", str)
 RESET_COMPARISONS = Statement("shadow", "reset_comparisons")
-SHAPES = Statement("shadow", "shapes", ShapeRow)
 ADD_SKIPPED = Statement("shadow", "add_skipped")
 ADD_TOLERATED = Statement("shadow", "add_tolerated")
 ADD_BASELINE = Statement("shadow", "add_baseline")

@@ -14,7 +14,8 @@ from proxy.devserver.store import MemoryStore
 from proxy.isolation import Isolation
 from proxy.model.documents import to_jsonb
 from proxy.model.operations import Operation, Outcome
-from proxy.operator.mismatches import list_mismatches, shapes
+from proxy.operator import shapes
+from proxy.operator.mismatches import list_mismatches
 from proxy.shadow.comparator import Shadow
 from proxy.shadow.peer_lag import PeerLag
 from proxy.shadow.result_store import ResultStore
@@ -170,7 +171,7 @@ class Stack:
         return sorted((row.kind, row.paths, row.keys) for row in await list_mismatches(self.database, C))
 
     async def skipped(self) -> int:
-        return sum(row.skipped for row in await shapes(self.database, C))
+        return sum(row.skipped for row in await shapes.listed(self.database, [C]))
 
 
 async def stack_on(database: Database, **settings: Any) -> Stack:

@@ -10,7 +10,8 @@ import pytest
 
 from proxy.base.errors import UpstreamUnavailable
 from proxy.model.operations import Operation
-from proxy.operator.mismatches import list_mismatches, shapes, show_mismatch
+from proxy.operator import shapes
+from proxy.operator.mismatches import list_mismatches, show_mismatch
 from tests.ad_hoc import Database
 from tests.integration.shadow_fixtures import C, Stack, hand_over, stack_on
 from tests.integration.target_fixtures import remove
@@ -38,10 +39,8 @@ async def test_equal_reads_match(stack: Stack) -> None:
     await stack.compare("GET", "/_api/document/docs/a", if_none_match=orjson.loads(await stack.both("a"))["_rev"])
 
     assert await stack.counted() == {"compared": 5, "matched": 5}
-    by_shape = {row.shape: row for row in await shapes(stack.database)}
+    by_shape = {row.shape: row for row in await shapes.listed(stack.database, None)}
     assert by_shape["document.read"].matched == 3
-    assert by_shape["document.read"].origin_seconds == pytest.approx(0.003)
-    assert by_shape["document.read"].target_seconds > 0
     assert stack.shadow.figures(C)["mismatch_rate"] == 0
     assert stack.origin.asked == 0
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from proxy.base.errors import DatabaseUnavailable
-from proxy.operator import rules_admin
-from proxy.operator.mismatches import list_mismatches, shapes, show_mismatch
+from proxy.operator import rules_admin, shapes
+from proxy.operator.mismatches import list_mismatches, show_mismatch
 from proxy.shadow.counters import MAX_SAMPLES
 from proxy.shadow.diff.documents import Difference, Kind
 from proxy.shadow.jobs import Job
@@ -41,6 +41,8 @@ async def read_all(stack: Stack, *keys: str) -> Counter[str]:
         hand_over(stack.shadow, *stack.ask("GET", f"/_api/document/docs/{key}"))
     await stack.shadow.idle()
     assert all(len(one.origin_seconds) in (0, one.number) for one in stack.verdicts)
+    assert all(set(one.origin_seconds) <= {0.001} for one in stack.verdicts)  # as `hand_over` says
+    assert all(one.target_seconds > 0 for one in stack.verdicts if one.origin_seconds)
     counted: Counter[str] = Counter()
     for one in stack.verdicts:
         counted[one.kind] += one.number
@@ -67,7 +69,7 @@ async def test_each_ends_in_its_own_verdict(stack: Stack) -> None:
         ("value", ("x",), ("value",)),
     ]
     assert await stack.counted() == {"compared": 8, "matched": 3, "mismatched": 5, "lagged": 1}
-    (row,) = await shapes(stack.database)
+    (row,) = await shapes.listed(stack.database, None)
     assert (row.seen, row.compared, row.matched, row.mismatched) == (8, 8, 3, 5)
 
 
@@ -165,5 +167,5 @@ async def test_a_shadow_that_ends_counts_what_it_had_in_its_hands(database: Data
     hand_over(stack.shadow, *stack.ask("GET", "/_api/document/docs/b"))
     await stack.close()
 
-    (row,) = await shapes(database)
+    (row,) = await shapes.listed(database, None)
     assert (row.seen, row.compared, row.skipped) == (4, 0, 4)

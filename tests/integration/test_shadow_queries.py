@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Callable
 import orjson
 import pytest
 
-from proxy.operator.mismatches import list_mismatches, shapes, show_mismatch
+from proxy.operator import shapes
+from proxy.operator.mismatches import list_mismatches, show_mismatch
 from proxy.stores.postgres import PostgresStore, QueryLimits
 from tests.ad_hoc import Database
 from tests.integration.shadow_fixtures import C, Stack, stack_on
@@ -40,7 +41,7 @@ async def test_equal_queries_match(stack: Stack) -> None:
     await stack.query("FOR d IN docs FILTER d.group == 0 LIMIT 0, 2 RETURN d.n", options={"fullCount": True})
 
     assert await stack.counted() == {"compared": 7, "matched": 7}
-    by_text = {row.text: row for row in await shapes(stack.database)}
+    by_text = {row.text: row for row in await shapes.listed(stack.database, None)}
     assert by_text["FOR d IN docs FILTER d . group == ? RETURN d"].matched == 1
     assert await stack.skipped() == 1  # RAND(): nobody knows
 

@@ -12,7 +12,8 @@ import pytest
 from proxy.base.errors import DatabaseUnavailable
 from proxy.base.free_port import free_port
 from proxy.model.operations import Operation, Outcome
-from proxy.operator.mismatches import list_mismatches, mark_ignored, mark_repaired, shapes, show_mismatch
+from proxy.operator import shapes
+from proxy.operator.mismatches import list_mismatches, mark_ignored, mark_repaired, show_mismatch
 from proxy.shadow.comparator import Shadow
 from proxy.shadow.result_store import ResultStore
 from proxy.stores.postgres import PostgresStore
@@ -113,7 +114,7 @@ async def test_what_is_not_sampled_is_counted(database: Database) -> None:
     for _ in range(4):
         await stack.read()
 
-    (row,) = await shapes(database)
+    (row,) = await shapes.listed(database, None)
     assert (row.seen, row.matched, row.skipped) == (4, 2, 2)
     await stack.close()
 
@@ -130,7 +131,7 @@ async def test_what_finds_no_place_is_counted(database: Database) -> None:
     stack.shadow.skip(operation, (C,), "too large")
     await stack.close()
 
-    (row,) = await shapes(database)
+    (row,) = await shapes.listed(database, None)
     assert (row.seen, row.compared, row.skipped) == (5, 0, 5)
 
 
@@ -284,7 +285,7 @@ async def test_counts_survive_lost_answers(stack: Stack) -> None:
     assert await stack.counted() == {"compared": 10, "matched": 5, "mismatched": 5}
     (row,) = await list_mismatches(stack.database)
     assert row.seen == 5
-    assert [row.seen for row in await shapes(stack.database)] == [10]
+    assert [row.seen for row in await shapes.listed(stack.database, None)] == [10]
 
 
 async def test_what_was_seen_before_a_repair_does_not_count_after_it(stack: Stack) -> None:
@@ -301,5 +302,5 @@ async def test_what_was_seen_before_a_repair_does_not_count_after_it(stack: Stac
     await stack.read("none")
 
     assert await stack.counted() == {}
-    assert [row.compared for row in await shapes(stack.database)] == [2]
+    assert [row.compared for row in await shapes.listed(stack.database, None)] == [2]
     await stack.close()

@@ -6,9 +6,9 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from proxy.aql import parse
+from proxy.aql import ast, parse
 from proxy.aql.compile import Compiled, NotCompiled, Table, Tables, compile_query
-from proxy.aql.compile.cached import kept_of
+from proxy.aql.compile.cached import Kept
 from tests.property.aql_queries import ODD, PLAIN, Maker
 
 TABLES = Tables({"c": Table("db.c"), "f": Table("db.f", indexed=frozenset({"s"})), "g": Table("db.g", True),
@@ -72,6 +72,11 @@ def test_of_bind_variables_in_every_place() -> None:
             same(kept, compile_query(parse(text), binds, TABLES), (text, binds))
 
 
+def _kept(query: ast.Query) -> list[Kept]:
+    known: Any = query.memo["plans"]
+    return [kept for group in known.values() for kept in group]
+
+
 def test_what_does_not_depend_on_values_is_compiled_once() -> None:
     query = parse("FOR d IN c FILTER d.user == @u AND d.state IN @s SORT d.at DESC LIMIT @o, @n RETURN d")
     for number in range(20):
@@ -82,7 +87,7 @@ def test_what_does_not_depend_on_values_is_compiled_once() -> None:
         assert found.parameters[-2:] == (10 + number, number * 10)
         assert found.compared is not None
         assert (found.compared.offset, found.compared.count) == (number * 10, 10 + number)
-    (kept,) = kept_of(query)
+    (kept,) = _kept(query)
     assert kept.names == ()
 
 
@@ -92,7 +97,7 @@ def test_kept_outcomes_of_a_query_are_bounded_and_none_depends_on_the_moment() -
         found = compile_query(query, {"x": f"X{number}"}, TABLES)
         assert isinstance(found, Compiled)
         assert f'"x{number}"' in found.parameters
-    assert len(kept_of(query)) <= 8
+    assert len(_kept(query)) <= 8
     moment = parse("FOR d IN c FILTER d.x < DATE_NOW() RETURN d")
     compile_query(moment, {}, TABLES)
-    assert kept_of(moment) == []
+    assert _kept(moment) == []

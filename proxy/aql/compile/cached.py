@@ -68,12 +68,6 @@ def compile_query(query: ast.Query, bind_vars: Mapping[str, Any] | None, catalog
     return _settled(outcome, binds)
 
 
-def kept_of(query: ast.Query) -> list[Kept]:
-    """Return the outcomes that are kept for a query."""
-    known = query.memo.get("plans")
-    return [kept for group in known.values() for kept in group] if isinstance(known, _Known) else []
-
-
 def _made(query: ast.Query, binds: Mapping[str, Any], catalog: Tables) -> tuple[Outcome, set[str] | None]:
     """Return the outcome, and the bind variables whose values it depends on; None if it must not be kept."""
     compilation = Compilation(binds, catalog)
