@@ -7,6 +7,8 @@ import re
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
+from pydantic import SecretStr
+
 from backfill.migration_report.facts import SettingFacts
 from proxy import __version__
 from proxy.base.config import Settings
@@ -56,6 +58,8 @@ def masked(text: str) -> str:
 def _shown(name: str, value: Any) -> str:
     if _SECRET.search(name):
         return HIDDEN if value else ""
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
     if isinstance(value, dict):
         return ", ".join(f"{key}: {_shown(str(key), child)}" for key, child in sorted(value.items()))
     return masked(str(value))
