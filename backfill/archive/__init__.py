@@ -1,14 +1,14 @@
 """Archives: collections as compressed JSON Lines with checksums and a manifest, and back (DESIGN section 10).
 
-    cli                `crossfade archive export | import | verify`; progress draws the bars; cli_output: results
+    cli                `crossfade archive export | import | verify`; progress: progress bars; cli_output: results
     export             writes the documents of a database into an archive, part by part; resumable
     import_            writes an archive into a database, never over a newer version; the target shows what is left
     verify             checks every line against its checksum; compare: an archive against a database, in key order
-    sources            what is exported from: ArangoDB, PostgreSQL
-    targets            what is imported into, as an interface: arango_target, postgres_target
-    reader             lines of a part, and what is damaged, by file, line and key
+    sources            the databases that an export reads: ArangoDB, PostgreSQL
+    targets            the interface of what an import writes to: arango_target, postgres_target
+    reader             reads the lines of a part, and reports damage by file, line and key
     writer             writes a part under a temporary name, syncs it, renames it
-    manifest           what an archive holds, as values
+    manifest           the contents of an archive, as values
     storage            the folder: its lock, atomic files
     server             the few requests to ArangoDB that python-arango would not send byte for byte
     compression        zstandard

@@ -1,7 +1,8 @@
-"""An archive into ArangoDB: byte for byte, with the revisions of the archive where the server keeps them.
+"""Imports an archive into ArangoDB: byte for byte, with the revisions of the archive if the server keeps them.
 
-A document that is not there is inserted (a key that appears meanwhile is a conflict, and stays); an older one is
-replaced only while it has the revision that was seen. So a newer version is never lost, whoever writes beside.
+A missing document is inserted (if its key appears meanwhile, the insert is a conflict and the present document stays);
+an older document is replaced only if it still has the revision that was read. So concurrent writers never lose a newer
+version.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from backfill.archive.manifest import Entry
-from backfill.archive.server import DUPLICATE_NAME, EDGE, NO_COLLECTION, NO_DATABASE, Server, Told
+from backfill.archive.server import DUPLICATE_NAME, EDGE, NO_COLLECTION, NO_DATABASE, DocumentAnswer, Server
 from backfill.archive.targets import Refused, TargetResult
 from backfill.origin_pages import REV_MAX, Document, revision
 from backfill.source import Source
@@ -20,16 +21,16 @@ from proxy.replication.bisection import bisect
 
 _CONFLICT: Final = 1200
 _UNIQUE: Final = 1210
-# what a new collection is made with; the rest of its properties say how documents are judged, and come after the load
-_MADE_WITH: Final = (
+# properties set on creation; those that restrict or change documents are set after the load
+_ON_CREATION: Final = (
     "waitForSync", "keyOptions", "cacheEnabled", "numberOfShards", "replicationFactor", "writeConcern", "shardKeys",
 )  # fmt: skip
 _AFTERWARDS: Final = ("schema", "computedValues")
-_TOLD_ONLY: Final = ("id", "selectivityEstimate", "isNewlyCreated", "code", "error")
+_READ_ONLY: Final = ("id", "selectivityEstimate", "isNewlyCreated", "code", "error")
 
 
 class IntoArango:
-    """ArangoDB. keep_revisions: ask the server to keep those of the archive."""
+    """ArangoDB as the target. keep_revisions: ask the server to keep the revisions of the archive."""
 
     def __init__(self, server: Server, source: Source, *, keep_revisions: bool = True, indexes: bool = True) -> None:
         self._server = server
@@ -43,7 +44,7 @@ class IntoArango:
         return self._kept
 
     async def prepare(self, entry: Entry) -> None:
-        """Makes the database and the collection where they are missing."""
+        """Create the database and the collection if they are missing."""
         database, _, name = entry.collection.partition("/")
         try:
             await self._server.properties(database, name)
@@ -53,16 +54,16 @@ class IntoArango:
                 raise
             missing = error.number
         if missing == NO_DATABASE:
-            await _unless_there(self._server.create_database(database))
+            await _ignore_duplicate(self._server.create_database(database))
         definition: dict[str, Any] = {"name": name, "type": EDGE if entry.edge else 2}
-        definition |= {known: entry.properties[known] for known in _MADE_WITH if known in entry.properties}
+        definition |= {known: entry.properties[known] for known in _ON_CREATION if known in entry.properties}
         if isinstance(definition.get("keyOptions"), dict):
             options = dict(definition["keyOptions"])
-            options.pop("lastValue", None)  # the server counts on from the keys that it is given
+            options.pop("lastValue", None)  # the server continues after the imported keys
             definition["keyOptions"] = options
         if name.startswith("_"):
             definition["isSystem"] = True
-        await _unless_there(self._server.create_collection(database, definition))
+        await _ignore_duplicate(self._server.create_collection(database, definition))
 
     async def revisions(self, collection: str, keys: Sequence[str]) -> dict[str, int]:
         database, _, name = collection.partition("/")
@@ -93,7 +94,7 @@ class IntoArango:
                 kept += 1
             else:
                 written += 1
-                self._look(document, answer)
+                self._note_revision(document, answer)
         return TargetResult(written, kept, tuple(refused))
 
     async def overwrite(self, collection: str, documents: Sequence[Document]) -> TargetResult:
@@ -115,12 +116,12 @@ class IntoArango:
             try:
                 await self._server.create_index(database, name, _definition(index))
             except ArangoError as error:
-                notes.append(f"{entry.collection}: index {index.get('name', '?')} was not made: {error.message}")
+                notes.append(f"{entry.collection}: index {index.get('name', '?')} was not created: {error.message}")
         return notes
 
     async def _insert(self, collection: str, documents: Sequence[Document], *, replace: bool) -> TargetResult:
         database, _, name = collection.partition("/")
-        failed: list[tuple[Document, Told]] = []
+        failed: list[tuple[Document, DocumentAnswer]] = []
         written = 0
 
         async def attempt(part: Sequence[Document]) -> None:
@@ -135,11 +136,11 @@ class IntoArango:
                     failed.append((document, one))
                 else:
                     written += 1
-                    self._look(document, one)
+                    self._note_revision(document, one)
 
         alone = await bisect(documents, attempt, _of_a_document)
         refused: list[Refused] = [(one.item.key, one.reason) for one in alone]
-        # the same number says that the key is there, or that a unique index has the value under another key
+        # the error number is the same for an existing key and for a unique index with this value under another key
         doubtful = [document.key for document, one in failed if one.number == _UNIQUE]
         there = await self.revisions(collection, doubtful) if doubtful else {}
         refused += [
@@ -147,8 +148,8 @@ class IntoArango:
         ]
         return TargetResult(written, len(there), tuple(refused))
 
-    def _look(self, document: Document, told: Told) -> None:
-        same = document.rev == REV_MAX or revision(told.rev) == document.rev
+    def _note_revision(self, document: Document, answer: DocumentAnswer) -> None:
+        same = document.rev == REV_MAX or revision(answer.rev) == document.rev
         self._kept = same if self._kept is None else self._kept and same
 
 
@@ -157,10 +158,10 @@ def _of_a_document(error: CrossfadeError) -> bool:
 
 
 def _definition(index: Mapping[str, Any]) -> dict[str, Any]:
-    return {**{name: value for name, value in index.items() if name not in _TOLD_ONLY}, "inBackground": True}
+    return {**{name: value for name, value in index.items() if name not in _READ_ONLY}, "inBackground": True}
 
 
-async def _unless_there(request: Any) -> None:
+async def _ignore_duplicate(request: Any) -> None:
     try:
         await request
     except ArangoError as error:

@@ -1,7 +1,7 @@
 """`crossfade archive export | import | verify`.
 
-Exit codes: 0 done (and, for verify, right); 1 refused, stopped, damaged, or documents were refused; 2 a wrong setting,
-or a database cannot be reached or is not migrated.
+Exit codes: 0 done (for verify: and no damage found); 1 refused, stopped, damaged, or documents were refused; 2 a wrong
+setting, or a database cannot be reached or is not migrated.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ from proxy.state import audit, lacking
 
 
 class Side(enum.StrEnum):
-    """One of both databases."""
+    """One of the two databases."""
 
     ARANGODB = "arangodb"
     POSTGRESQL = "postgresql"
 
 
-_LARGE: Final = 300.0  # seconds: a document of many megabytes takes PostgreSQL a while
+_LARGE: Final = 300.0  # seconds: PostgreSQL needs long for a document of many megabytes
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="the archive's folder", file_okay=False)]
 
 _HELP = """Write, restore or verify archives of collections: the rollback of last resort.
@@ -140,13 +140,13 @@ def export(
       crossfade archive export 'shop/*' --to /backup/mon --from postgresql
     """
 
-    async def go(means: ArchiveInputs) -> int:
-        store = await means.store(side)
+    async def go(inputs: ArchiveInputs) -> int:
+        store = await inputs.store(side)
         names = await _names(store, collections, database)
         if dry_run:
             return await _plan_export(store, to, names, as_json=as_json)
         with storage.locked(to), shown("export", quiet=as_json) as progress:
-            job = Export(store, to, progress, means.stop, Options(part_size << 20, level))
+            job = Export(store, to, progress, inputs.stop, Options(part_size << 20, level))
             manifest = await job.run(names)
         return cli_output.exported(manifest, names, to, as_json=as_json)
 
@@ -183,26 +183,28 @@ def import_(
       crossfade archive import /backup/monday --into postgresql --dry-run
     """
 
-    async def go(means: ArchiveInputs) -> int:
+    async def go(inputs: ArchiveInputs) -> int:
         if overwrite_newer and not (reason or "").strip():
             raise RefusedError("--overwrite-newer loses newer versions: it needs --reason")
         manifest = manifests.read(folder)
         entries = _entries(manifest, collections, database)
-        opened = await means.postgres(timeout=_LARGE) if into is Side.POSTGRESQL else await _control(means)
+        opened = await inputs.postgres(timeout=_LARGE) if into is Side.POSTGRESQL else await _control(inputs)
         target: ArchiveTarget
         if into is Side.POSTGRESQL:
             assert opened is not None
-            target = IntoPostgres(opened, await means.postgres(timeout=None), indexes=indexes)
+            target = IntoPostgres(opened, await inputs.postgres(timeout=None), indexes=indexes)
         else:
-            target = IntoArango(*means.arango(), keep_revisions=not new_revisions, indexes=indexes)
+            target = IntoArango(*inputs.arango(), keep_revisions=not new_revisions, indexes=indexes)
         if opened is not None and not dry_run:
             await _refuse_served(opened, entries)
             await _mark(opened, entries, manifest, into)
         with shown("import", quiet=as_json) as progress:
             options = ImportOptions(overwrite=overwrite_newer, dry_run=dry_run)
-            found = await Import(folder, target, progress, means.stop, options).run(entries)
+            found = await Import(folder, target, progress, inputs.stop, options).run(entries)
         if opened is not None and not dry_run:
-            await _mark(opened, entries, manifest, into)  # a verification that started meanwhile has not seen all
+            await _mark(
+                opened, entries, manifest, into
+            )  # again: a verification that started meanwhile has not read everything
             detail = {
                 "archive": manifest.id,
                 "into": into,
@@ -236,16 +238,16 @@ def verify_(
       crossfade archive verify /backup/monday shop/orders --against arangodb
     """
 
-    async def go(means: ArchiveInputs) -> int:
+    async def go(inputs: ArchiveInputs) -> int:
         manifest = manifests.read(folder)
         entries = _entries(manifest, collections, database)
         found = []
         with shown("verify", quiet=as_json) as progress:
             for entry in entries:
-                one = await verify.check(folder, entry, progress, means.stop)
+                one = await verify.check(folder, entry, progress, inputs.stop)
                 if against is not None and not one.damaged:
-                    store = await means.store(against)
-                    one = await verify.compare(folder, entry, store, one, progress, means.stop)
+                    store = await inputs.store(against)
+                    one = await verify.compare(folder, entry, store, one, progress, inputs.stop)
                 found.append(one)
         return cli_output.verified(found, as_json=as_json)
 
@@ -305,10 +307,10 @@ async def _plan_export(store: Store, to: Path, names: Sequence[str], *, as_json:
     return DONE
 
 
-async def _control(means: ArchiveInputs) -> Database | None:
+async def _control(inputs: ArchiveInputs) -> Database | None:
     """Return PostgreSQL as the control plane if it is available: an import into ArangoDB must not need it."""
     try:
-        return await means.postgres()
+        return await inputs.postgres()
     except DatabaseError as error:
         note(
             f"PostgreSQL cannot be used ({error}): the import is neither audited nor are collections marked unverified"
@@ -322,8 +324,8 @@ async def _refuse_served(database: Database, entries: Sequence[Entry]) -> None:
         row = await database.fetchrow(sql.collections.FIND, entry.collection)
         if row is not None and row.stage in ("flipped", "promoted"):
             raise RefusedError(
-                f"{entry.collection} is {row.stage}: an import into one database would show to clients before the "
-                f"other has it; run `crossfade rollback {entry.collection}` first"
+                f"{entry.collection} is {row.stage}: an import into one database would be visible to clients before "
+                f"the other has it; run `crossfade rollback {entry.collection}` first"
             )
 
 
@@ -339,11 +341,11 @@ async def _mark(database: Database, entries: Sequence[Entry], manifest: Manifest
 
 
 def _main(go: Callable[[ArchiveInputs], Awaitable[int]], *, as_json: bool) -> None:
-    """Runs a command; raises typer.Exit with its code, or with that of the error it ended with."""
+    """Run a command; raise typer.Exit with its exit code, or with that of its error."""
 
     async def run() -> int:
-        async with _means(load()) as means:
-            return await go(means)
+        async with _inputs(load()) as inputs:
+            return await go(inputs)
 
     try:
         code = asyncio.run(run())
@@ -353,7 +355,7 @@ def _main(go: Callable[[ArchiveInputs], Awaitable[int]], *, as_json: bool) -> No
 
 
 @contextlib.asynccontextmanager
-async def _means(settings: Settings) -> AsyncIterator[ArchiveInputs]:
+async def _inputs(settings: Settings) -> AsyncIterator[ArchiveInputs]:
     stop = asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(_stopping(stop))
@@ -362,7 +364,7 @@ async def _means(settings: Settings) -> AsyncIterator[ArchiveInputs]:
 
 @contextlib.contextmanager
 def _stopping(stop: asyncio.Event) -> Iterator[Any]:
-    """SIGTERM and SIGINT set `stop`: an export closes its part, an import its page."""
+    """Set `stop` on SIGTERM and SIGINT: an export then finishes its part, an import its page."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

@@ -1,4 +1,4 @@
-"""zstandard: the only module that imports it. Files of JSON Lines, written and read as streams."""
+"""Writes and reads compressed JSON Lines as streams. The only module that imports zstandard."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PIECE: Final = 4 << 10  # compressed bytes
 
 
 class DamagedError(CrossfadeError):
-    """Compressed bytes that cannot be read to their end."""
+    """Compressed bytes that cannot be read completely."""
 
 
 class Readable(Protocol):
@@ -24,13 +24,13 @@ class Readable(Protocol):
 
 
 class Writable(Protocol):
-    """Takes bytes."""
+    """A destination of bytes."""
 
     def write(self, data: bytes, /) -> int: ...
 
 
 class Compressor:
-    """Writes compressed bytes into an open file, as one frame with a checksum of its content; `close()` ends it."""
+    """Compresses into an open file, as one frame with a checksum of its content; `close()` ends the frame."""
 
     def __init__(self, file: Writable, level: int = LEVEL) -> None:
         parameters = zstandard.ZstdCompressionParameters.from_level(level, write_checksum=True)
@@ -45,22 +45,22 @@ class Compressor:
 
 
 def lines(file: Readable) -> Iterator[bytes]:
-    """The lines of a compressed file, without their ends. Raises DamagedError where it is damaged or cut short.
+    """Yield the lines of a compressed file, without line ends. Raise DamagedError if it is damaged or truncated.
 
-    Little is read at a time, so that whatever comes before the damage is still told.
+    It is read in small pieces, so that all lines before the damage are still returned.
     """
     decompressor = zstandard.ZstdDecompressor().decompressobj(read_across_frames=True)
-    begun: list[bytes] = []  # pieces of a line whose end is still to come
+    unfinished: list[bytes] = []  # pieces of a line whose end has not been read yet
     while data := file.read(_PIECE):
         try:
             content = decompressor.decompress(data)
         except zstandard.ZstdError as error:
             raise DamagedError(f"it cannot be decompressed: {error}") from error
         first, *rest = content.split(b"\n")
-        begun.append(first)
+        unfinished.append(first)
         if rest:
-            yield b"".join(begun)
+            yield b"".join(unfinished)
             yield from rest[:-1]
-            begun = [rest[-1]]
-    if any(begun):
+            unfinished = [rest[-1]]
+    if any(unfinished):
         raise DamagedError("its last line is cut short")

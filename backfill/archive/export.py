@@ -1,7 +1,7 @@
-"""Collections into an archive. Whatever is in a part is safe; what is cut short goes on after the last part.
+"""Exports collections into an archive. Finished parts are durable; an interrupted export continues after the last one.
 
-Each document is whole and as it was when its page was read; the archive as a whole is of the time between `started_at`
-and `finished_at` (stop the writers where it must be of one moment).
+Each document is complete and as it was when its page was read. The documents of an archive are from different moments
+between `started_at` and `finished_at`: stop the writers if they must be from the same moment.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ PART_BYTES: Final = 128 << 20
 
 
 class Progress(Protocol):
-    """Is told how a collection goes on: documents and bytes done in all, documents planned."""
+    """A display of progress: documents and bytes done in total, documents planned."""
 
     def show(self, collection: str, documents: int, size: int, planned: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """part_bytes: of documents in a part, about. level: of zstandard, 1 to 22."""
+    """part_bytes: approximate size of the documents in a part. level: zstandard level, 1 to 22."""
 
     part_bytes: int = PART_BYTES
     level: int = LEVEL
 
 
 class Export:
-    """Writes collections of one store into one archive, whose lock the caller holds."""
+    """Writes collections of one store into one archive. The caller holds the archive's lock."""
 
     def __init__(
         self,
@@ -61,10 +61,10 @@ class Export:
         self._now = now
 
     async def run(self, collections: Sequence[str]) -> Manifest:
-        """The manifest at the end; entries are `open` where `stop` was set before they were through.
+        """Export the collections and return the manifest. An entry is `open` if `stop` was set before it was finished.
 
-        Raises ArchiveError where the folder holds an archive of another source, or cannot be written; errors of the
-        store. What is in parts stays, and the next run goes on there.
+        Raise ArchiveError if the folder holds an archive of another source or cannot be written, and errors of the
+        store. Finished parts stay, and the next run continues after them.
         """
         manifest = await self._begin()
         for collection in collections:
@@ -155,7 +155,7 @@ class Export:
 
 
 def pieces(documents: Sequence[Document], size: int) -> list[Sequence[Document]]:
-    """The documents in runs of about `size` bytes, at least one document each: a part ends between two of them."""
+    """Split the documents into pieces of about `size` bytes, at least one document each. A part ends after a piece."""
     found: list[Sequence[Document]] = []
     begin, total = 0, 0
     for number, document in enumerate(documents):

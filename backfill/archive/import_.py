@@ -1,7 +1,7 @@
-"""An archive into a database. The target itself says what is left to do, so an import that was cut short goes on.
+"""Imports an archive into a database. The target's revisions show what is left, so an import can be resumed.
 
-Each part is checked whole before a document of it is written. Each page is looked up in the target first: what is there
-in the same revision is done, what is there in a newer one stays, unless the operator says otherwise.
+Each part is checked completely before any of its documents is written. Before a page is written, its keys are looked up
+in the target: a document with the same revision is done, and a newer one stays unless the operator overrides that.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ _LONGEST_PAUSE: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What became of one collection. documents: of it in the archive that were looked at.
+    """The import of one collection. documents: number of archived documents that were processed.
 
-    written: new, or newer than what was there; same: there already; newer: kept, since the target has a later version
-    or deleted it later; overwritten: written over such a one; damaged: parts that were left out. done: to its end.
+    written: missing or older in the target; same: present already; newer: not written, since the target has a newer
+    version or deleted the document later; overwritten: written over a newer one; damaged: skipped parts; done: all
+    parts were processed.
     """
 
     collection: str
@@ -79,7 +80,7 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
-    """A page, by what the target has of it."""
+    """The documents of a page, by the versions in the target."""
 
     new: tuple[Document, ...]
     older: tuple[tuple[Document, int], ...]
@@ -89,7 +90,7 @@ class Sorted:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """overwrite: the archive wins over newer versions. dry_run: only look. patience: seconds to wait for a target."""
+    """overwrite: also replace newer versions. dry_run: write nothing. patience: seconds to retry the target."""
 
     overwrite: bool = False
     dry_run: bool = False
@@ -107,9 +108,9 @@ class Import:
     options: Options = field(default_factory=Options)
 
     async def run(self, entries: Sequence[Entry]) -> list[Imported]:
-        """What became of each collection; the rest of them is left out once `stop` is set.
+        """Import the collections and return a result for each one that was started before `stop` was set.
 
-        Raises ArchiveError, errors of the target that last for longer than `patience`.
+        Raise ArchiveError, and errors of the target that persist for longer than `patience`.
         """
         found = []
         for entry in entries:
@@ -121,7 +122,7 @@ class Import:
     async def _one(self, entry: Entry) -> Imported:
         tally = Imported(entry.collection)
         if not self.options.dry_run:
-            await self._patiently(lambda: self.target.prepare(entry))
+            await self._retried(lambda: self.target.prepare(entry))
         size = 0
         for part in entry.parts:
             if self.stop.is_set():
@@ -134,7 +135,7 @@ class Import:
             tally, size = await self._part(entry, part, tally, size)
         if self.stop.is_set():
             return replace(tally, revisions_kept=self.target.keeps_revisions)
-        notes = () if self.options.dry_run else tuple(await self._patiently(lambda: self.target.finish(entry)))
+        notes = () if self.options.dry_run else tuple(await self._retried(lambda: self.target.finish(entry)))
         return replace(tally, done=True, notes=notes, revisions_kept=self.target.keeps_revisions)
 
     async def _part(self, entry: Entry, part: Part, tally: Imported, size: int) -> tuple[Imported, int]:
@@ -143,7 +144,7 @@ class Import:
             page = await asyncio.to_thread(next, pages, None)
             if page is None:
                 break
-            tally = await self._patiently(lambda page=page, tally=tally: self._page(entry.collection, page, tally))  # type: ignore[misc]
+            tally = await self._retried(lambda page=page, tally=tally: self._page(entry.collection, page, tally))  # type: ignore[misc]
             size += sum(len(document.raw) for document in page)
             self.progress.show(entry.collection, tally.documents, size, entry.documents)
         return tally, size
@@ -159,7 +160,7 @@ class Import:
             if found.new or found.older:
                 done = await self.target.write(collection, found.new, found.older)
             if self.options.overwrite and (found.newer or found.same):
-                # equal revisions too: only their content tells whether they are the same
+                # equal revisions too: their content can still differ
                 forced = await self.target.overwrite(collection, [*found.newer, *found.same])
                 forced = replace(forced, written=forced.written - len(found.same))
         refused = (*done.refused, *forced.refused)
@@ -174,15 +175,15 @@ class Import:
             refusals=(*tally.refusals, *refused)[:SAMPLES],
         )
 
-    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Again after a while where the target does not answer: every page is looked up anew."""
+    async def _retried(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Run `attempt`, and retry it while the target does not answer: every attempt looks up its page again."""
         until = time.monotonic() + self.options.patience
         pause = 0.1
         while True:
             try:
                 return await attempt()
             except CrossfadeError as error:
-                if not _passing(error) or time.monotonic() + pause > until or self.stop.is_set():
+                if not _is_temporary(error) or time.monotonic() + pause > until or self.stop.is_set():
                     raise
                 log.warning("import_retried", error=str(error), seconds=pause)
             await asyncio.sleep(pause)
@@ -190,7 +191,7 @@ class Import:
 
 
 def sort(page: Sequence[Document], present: dict[str, int]) -> Sorted:
-    """What to do with each document: pure."""
+    """Sort the documents of a page by the present versions. Pure."""
     new, older, same, newer = [], [], [], []
     for document in page:
         stored = present.get(document.key)
@@ -208,7 +209,7 @@ def sort(page: Sequence[Document], present: dict[str, int]) -> Sorted:
 def batches(
     documents: Iterator[Document], most: int = PAGE_DOCUMENTS, size: int = PAGE_BYTES
 ) -> Iterator[list[Document]]:
-    """Pages of at most that many documents and about that many bytes."""
+    """Yield pages of at most `most` documents and about `size` bytes."""
     page: list[Document] = []
     total = 0
     for document in documents:
@@ -221,7 +222,7 @@ def batches(
         yield page
 
 
-def _passing(error: CrossfadeError) -> bool:
+def _is_temporary(error: CrossfadeError) -> bool:
     if isinstance(error, StatementError):
         return is_a_conflict(error.sqlstate)
     return isinstance(error, UpstreamError | DatabaseUnavailable)

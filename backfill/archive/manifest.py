@@ -1,6 +1,6 @@
-"""What an archive holds: collections, their parts, counts and checksums, where they came from. Values, and their JSON.
+"""The manifest of an archive: collections, their parts, counts and checksums, and their origin; as values and as JSON.
 
-The manifest has a checksum of itself, so that damage to it is told from damage to a part.
+The manifest includes a checksum of itself, so that damage to it can be distinguished from damage to a part.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Kind = Literal["arangodb", "postgresql"]
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """One file of documents. bytes: of the documents, without line ends; compressed: of the file.
 
-    sha256: of the compressed file, sums_sha256: of the file of checksums beside it; digest: of the set of documents;
+    sha256: of the compressed file; sums_sha256: of its file of checksums; digest: checksum of the set of documents;
     first, last: keys.
     """
 
@@ -42,10 +42,10 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One collection. state `open`: the export was cut short and can go on. Times: ISO 8601, UTC.
+    """One collection. state `open`: the export was interrupted and can continue. Times: ISO 8601, UTC.
 
-    properties, indexes: as ArangoDB told them; empty where it was exported from PostgreSQL. respaced: documents whose
-    line ends between tokens were replaced by blanks, since a document is one line here.
+    properties, indexes: as ArangoDB reported them; empty if exported from PostgreSQL. respaced: number of documents
+    whose line ends between tokens were replaced by blanks, since each document is one line in a part.
     """
 
     collection: str
@@ -72,17 +72,17 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """Of the set of its documents."""
+        """The checksum of the set of its documents."""
         return digest.add(part.digest for part in self.parts)
 
     @property
     def position(self) -> str:
-        """The last key that is in a part; "" before the first."""
+        """The last key in a finished part; "" if there is none."""
         return self.parts[-1].last if self.parts else ""
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the documents were read. at: host, port and database, never an account."""
+    """The database that the documents were read from. at: host, port and database, never an account."""
 
     kind: Kind
     at: str
@@ -102,7 +102,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return next((entry for entry in self.collections if entry.collection == collection), None)
 
     def with_entry(self, entry: Entry) -> Manifest:
-        """With this collection's entry added, or put in its place."""
+        """Return the manifest with this entry added, or replacing the entry of the same collection."""
         others = [entry if one.collection == entry.collection else one for one in self.collections]
         if all(one.collection != entry.collection for one in self.collections):
             others.append(entry)
@@ -110,12 +110,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def new(source: Origin, crossfade: str, at: str) -> Manifest:
-    """An archive without collections."""
+    """Return a manifest without collections."""
     return Manifest(id=str(uuid.uuid4()), created_at=at, crossfade=crossfade, source=source)
 
 
 def as_json(manifest: Manifest) -> dict[str, Any]:
-    """The manifest as it is written: the totals of each collection beside what they are made of."""
+    """Return the manifest as written to the file, which includes the totals of each collection."""
     entries = []
     for entry in manifest.collections:
         values = msgspec.to_builtins(entry)
@@ -134,7 +134,7 @@ def as_json(manifest: Manifest) -> dict[str, Any]:
 
 
 def write(root: Path, manifest: Manifest) -> None:
-    """Puts it in place of the present one, whole or not at all. Raises ArchiveError."""
+    """Replace the present manifest atomically. Raise ArchiveError."""
     text = msgspec.json.format(msgspec.json.encode(as_json(manifest)), indent=1)
     try:
         write_atomically(root / NAME, text + b"\n")
@@ -147,28 +147,28 @@ def exists(root: Path) -> bool:
 
 
 def read(root: Path) -> Manifest:
-    """The manifest of an archive. Raises ArchiveError where there is none, or it is damaged or of a later version."""
+    """Read the manifest of an archive. Raise ArchiveError if it is missing, damaged or of another version."""
     path = root / NAME
     try:
         found = msgspec.json.decode(path.read_bytes())
     except OSError as error:
-        raise ArchiveError(f"{root} is no archive: {path} cannot be read ({error.strerror})") from error
+        raise ArchiveError(f"{root} is not an archive: {path} cannot be read ({error.strerror})") from error
     except msgspec.MsgspecError as error:
         raise ArchiveError(f"{path} is damaged: {error}") from error
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise ArchiveError(f"{path} is no manifest of an archive")
+        raise ArchiveError(f"{path} is not the manifest of an archive")
     if found.get("version") != VERSION:
-        raise ArchiveError(f"{path} is of version {found.get('version')}, and this Crossfade reads version {VERSION}")
-    noted = found.pop("checksum", None)
-    if noted != _checksum(found):
-        raise ArchiveError(f"{path} is damaged: its checksum is not that of its content")
+        raise ArchiveError(f"{path} is of version {found.get('version')}, but this Crossfade reads version {VERSION}")
+    recorded = found.pop("checksum", None)
+    if recorded != _checksum(found):
+        raise ArchiveError(f"{path} is damaged: its checksum does not match its content")
     try:
         manifest = msgspec.convert(found, Manifest)
     except msgspec.ValidationError as error:
         raise ArchiveError(f"{path} is damaged: {error}") from error
     for entry, values in zip(manifest.collections, found["collections"], strict=True):
         if (entry.documents, entry.bytes, entry.digest) != (values["documents"], values["bytes"], values["digest"]):
-            raise ArchiveError(f"{path} is damaged: the totals of {entry.collection} are not those of its parts")
+            raise ArchiveError(f"{path} is damaged: the totals of {entry.collection} do not match its parts")
     return manifest
 
 

@@ -1,4 +1,4 @@
-"""An archive into PostgreSQL: the mapped tables, by the one rule of I4 (sql/queries/documents.sql)."""
+"""Imports an archive into the tables in PostgreSQL, by the rule of I4 (sql/queries/documents.sql)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from proxy.base.errors import DatabaseUnavailable
 from proxy.replication.session_writer import ApplyResult, Rule
 from proxy.replication.target_writer import TargetWriter
 
-_ATTEMPTS: Final = 3  # with a new stamp each, before the page is tried again later
+_ATTEMPTS: Final = 3  # with a new write epoch each, before the page is retried later
 
 
 class IntoPostgres:
-    """PostgreSQL. maintenance: connections whose statements are not limited in time."""
+    """PostgreSQL as the target. maintenance: connections without a statement timeout."""
 
     keeps_revisions: bool | None = True
 
@@ -33,7 +33,7 @@ class IntoPostgres:
         self._tables: dict[str, Table] = {}
 
     async def prepare(self, entry: Entry) -> None:
-        """Makes the table where there is none."""
+        """Create the table if it is missing."""
         base, _, name = entry.collection.partition("/")
         row = await self._database.fetchval(sql.collections.ENSURE, base, name, entry.edge)
         if entry.edge and not row.edge:
@@ -60,9 +60,9 @@ class IntoPostgres:
         return TargetResult(len(documents) - len(done.reasons), 0, tuple(done.reasons.items()))
 
     async def _write(self, collection: str, documents: Sequence[Document], rule: Rule) -> ApplyResult:
-        """Write documents, again with a newer stamp if a truncation or a purge came between.
+        """Write documents, again with a newer write epoch if a truncation or a purge interfered.
 
-        Raises DatabaseUnavailable if one comes between each time.
+        Raise DatabaseUnavailable if one interferes with every attempt.
         """
         done, left = ApplyResult(), list(documents)
         for number in range(1, _ATTEMPTS + 1):
@@ -73,7 +73,7 @@ class IntoPostgres:
             left = [document for document in left if document.key in done.reread]
             if not left:
                 return done
-        raise DatabaseUnavailable(f"the horizon of {collection} was raised meanwhile")
+        raise DatabaseUnavailable(f"the reject-before epoch of {collection} was raised meanwhile")
 
     async def finish(self, entry: Entry) -> list[str]:
         table = self._tables[entry.collection]

@@ -1,4 +1,4 @@
-"""Shows how an archive goes on: a bar a collection in a terminal, plain lines otherwise, nothing for machines."""
+"""Shows the progress of archive commands: bars in a terminal, plain lines otherwise, nothing with --json."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Silent:
     """Shows nothing."""
 
     def show(self, collection: str, documents: int, size: int, planned: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class _Speed(ProgressColumn):
-    """Documents a second, of late."""
+    """Documents per second, recently."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -42,7 +42,7 @@ class _Speed(ProgressColumn):
 
 
 class Bars:
-    """One bar a collection."""
+    """One bar for each collection."""
 
     def __init__(self, console: Console, what: str) -> None:
         self._what = what
@@ -75,7 +75,7 @@ class Bars:
 
 
 class Lines:
-    """A line now and then, for logs."""
+    """A line every few seconds, for logs."""
 
     def __init__(
         self, console: Console, what: str, every: float = LINE_SECONDS, clock: Callable[[], float] = time.monotonic
@@ -102,7 +102,7 @@ class Lines:
 
 @contextlib.contextmanager
 def shown(what: str, *, quiet: bool) -> Iterator[Shown]:
-    """The view that fits standard error; nothing where quiet."""
+    """Provide the display that suits standard error; none if `quiet`."""
     console = Console(stderr=True)
     if quiet:
         yield Silent()

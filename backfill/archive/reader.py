@@ -1,4 +1,4 @@
-"""Reads a part of an archive line by line, and says what is damaged: file, line and key. Constant memory."""
+"""Reads a part of an archive line by line, and reports damage by file, line and key. Uses constant memory."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from backfill.archive.storage import ArchiveError, inside
 from backfill.archive.writer import SUM_DIGITS
 from backfill.origin_pages import Document
 
-SAMPLES: Final = 20  # damages that are named; all are counted
+SAMPLES: Final = 20  # damages that are listed; all are counted
 
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """What is noted of one document: the first digits of its sha256, its revision, its key."""
+    """The recorded checksum line of a document: the first digits of its sha256, its revision, its key."""
 
     short: str
     rev: int
@@ -30,7 +30,7 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Something in a part that is not as it was written. line: from 1; None where it is of the file as a whole."""
+    """A deviation of a part from what was written. line: from 1; None if it concerns the complete file."""
 
     file: str
     reason: str
@@ -44,7 +44,7 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a walk through a part found. damages: the first SAMPLES of `damaged`."""
+    """The result of checking a part. damages: the first SAMPLES of `damaged`."""
 
     documents: int
     bytes: int
@@ -53,7 +53,7 @@ class Checked:
 
 
 class _Hashing:
-    """A file that is read and hashed."""
+    """A file whose bytes are hashed as they are read."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -65,41 +65,41 @@ class _Hashing:
         return data
 
     def rest(self) -> str:
-        """The sha256 of the whole file, what was not asked for included."""
+        """Return the sha256 of the complete file, after reading the rest of it."""
         while self.read(1 << 20):
             pass
         return self._hash.hexdigest()
 
 
 def sums(root: Path, part: Part) -> Iterator[Sum]:
-    """The keys and checksums of a part. Raises DamagedError, ArchiveError."""
+    """Yield the keys and checksums of a part. Raise DamagedError, ArchiveError."""
     with _open(root, part.sums) as file:
         for line in compression.lines(file):
             short, _, rest = line.decode("utf-8", "replace").partition(" ")
             rev, _, key = rest.partition(" ")
             if len(short) != SUM_DIGITS or not rev.isdigit():
-                raise DamagedError("a line of it is no checksum")
+                raise DamagedError("one of its lines is not a checksum")
             yield Sum(short, int(rev), key)
 
 
 def documents(root: Path, part: Part) -> Iterator[Document]:
-    """The documents of a part that `check` found undamaged. Raises ArchiveError."""
+    """Yield the documents of a part that `check` found undamaged. Raise ArchiveError."""
     try:
         with _open(root, part.file) as file:
-            for noted, raw in zip(sums(root, part), compression.lines(file), strict=True):
-                yield Document(noted.key, noted.rev, raw)
+            for recorded, raw in zip(sums(root, part), compression.lines(file), strict=True):
+                yield Document(recorded.key, recorded.rev, raw)
     except (DamagedError, ValueError) as error:
         raise ArchiveError(f"{part.file} changed while it was read: {error}") from error
 
 
 def check(root: Path, part: Part) -> Checked:
-    """Walks through a part and compares every line with its checksum, and the files with the manifest."""
+    """Compare every line of a part with its checksum, and its files with the manifest."""
     walk = _Walk(part)
     sums_sha256 = _sha256(root, part.sums)
     if sums_sha256 is None:
         walk.damage("the file is missing", file=part.sums)
     elif sums_sha256 != part.sums_sha256:
-        walk.damage("its checksum is wrong: lines cannot be told from it for certain", file=part.sums)
+        walk.damage("its checksum is wrong: lines cannot be checked reliably", file=part.sums)
     try:
         with _open(root, part.file) as opened:
             file = _Hashing(opened)
@@ -138,40 +138,40 @@ class _Walk:
             self.bytes += len(raw)
             hashed = hashlib.sha256(raw).digest()
             self._total += int.from_bytes(hashed)
-            noted = self._next
-            if noted is None:
+            recorded = self._next
+            if recorded is None:
                 continue
-            if hashed.hex()[:SUM_DIGITS] != noted.short:
-                self.damage("the document is not what was written", self.number, noted.key)
-            elif noted.key <= previous:
-                self.damage(f"keys are not in order: it comes after {previous}", self.number, noted.key)
-            previous = noted.key
+            if hashed.hex()[:SUM_DIGITS] != recorded.short:
+                self.damage("the document differs from what was written", self.number, recorded.key)
+            elif recorded.key <= previous:
+                self.damage(f"keys are not in order: it follows {previous}", self.number, recorded.key)
+            previous = recorded.key
             self._next = next(expected, None)
         if self._next is not None:
-            self.cut_short("the file ends before")
+            self.cut_short("the file ends here")
 
     def cut_short(self, reason: str) -> None:
         key = None if self._next is None else self._next.key
-        self.damage(f"{reason}; it and what follows cannot be read", self.number + 1, key)
+        self.damage(f"{reason}; this line and the following ones cannot be read", self.number + 1, key)
 
     def whole(self, sha256: str) -> None:
-        """What is left to compare where every line was right."""
+        """Compare the totals with the manifest, if no line is damaged."""
         part = self._part
         if self.damaged:
             return
         if (self.number, self.bytes) != (part.documents, part.bytes):
             self.damage(
-                f"it has {self.number:,} documents of {self.bytes:,} bytes, and the manifest says "
+                f"it has {self.number:,} documents of {self.bytes:,} bytes, but the manifest states "
                 f"{part.documents:,} of {part.bytes:,}"
             )
         elif checksum.text(self._total) != part.digest:
-            self.damage("the checksum of its documents is not that of the manifest")
+            self.damage("the checksum of its documents differs from the manifest")
         elif sha256 != part.sha256:
-            self.damage("the checksum of the file is wrong, though every line in it is right")
+            self.damage("the checksum of the file is wrong, although every line is intact")
 
 
 def _until_damaged(root: Path, part: Part) -> Iterator[Sum]:
-    # a damaged file of checksums is named already; the lines that it still tells are of use
+    # damage of this file has been reported already; its readable lines are still useful
     try:
         yield from sums(root, part)
     except (DamagedError, ArchiveError):

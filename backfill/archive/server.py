@@ -1,7 +1,7 @@
-"""ArangoDB for archives: what an export asks beside documents, and what an import writes, byte for byte.
+"""Requests to ArangoDB for archives: collection definitions for exports, and writes, byte for byte, for imports.
 
-python-arango would parse documents and print them anew; a restored document must be the one that was exported. So these
-requests go through the proxy's own pool.
+python-arango would parse documents and serialize them again, but a restored document must have the exported bytes. So
+these requests use the proxy's own pool.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ DUPLICATE_NAME: Final = 1207
 EDGE: Final = 3
 
 
-class Told(msgspec.Struct):
-    """What ArangoDB answers for one document that it was given."""
+class DocumentAnswer(msgspec.Struct):
+    """ArangoDB's answer for one written document."""
 
     key: str = msgspec.field(name="_key", default="")
     rev: str = msgspec.field(name="_rev", default="")
@@ -36,16 +36,16 @@ class Told(msgspec.Struct):
     message: str = msgspec.field(name="errorMessage", default="")
 
 
-_TOLD: Final = msgspec.json.Decoder(list[Told])
-_ONE: Final = msgspec.json.Decoder(Told)
+_ANSWERS: Final = msgspec.json.Decoder(list[DocumentAnswer])
+_ONE: Final = msgspec.json.Decoder(DocumentAnswer)
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 class Server:
     """ArangoDB at one URL with one account. `close()` when done.
 
-    Every method raises UpstreamError where it does not answer, ConfigurationError where it refuses the account,
-    ArangoError where it refuses the request.
+    Every method raises UpstreamError if it does not answer, ConfigurationError if it refuses the account, and
+    ArangoError if it refuses the request.
     """
 
     def __init__(self, url: str, user: str, password: str, *, timeout: float = 120.0) -> None:
@@ -70,7 +70,7 @@ class Server:
         return list((await self._object("GET", "_system", "database/user")).get("result", ()))
 
     async def collections(self, database: str) -> list[str]:
-        """The names of its collections, system collections left out."""
+        """Return the names of a database's collections, without system collections."""
         found = await self._object("GET", database, "collection", {"excludeSystem": "true"})
         return sorted(item["name"] for item in found.get("result", ()) if not item.get("isSystem"))
 
@@ -78,7 +78,7 @@ class Server:
         return await self._object("GET", database, f"collection/{quote(collection, safe='')}/properties")
 
     async def indexes(self, database: str, collection: str) -> list[dict[str, Any]]:
-        """Definitions, without those that every collection has."""
+        """Return the definitions of indexes, without those that every collection has."""
         found = await self._object("GET", database, "index", {"collection": collection})
         return [one for one in found.get("indexes", ()) if one.get("type") not in ("primary", "edge")]
 
@@ -96,26 +96,26 @@ class Server:
 
     async def insert(
         self, database: str, collection: str, raws: Sequence[bytes], *, keep_revisions: bool, replace: bool = False
-    ) -> list[Told]:
-        """Inserts documents as they are, in one request; what became of each, in order.
+    ) -> list[DocumentAnswer]:
+        """Insert documents byte for byte in one request; return the answers in the same order.
 
-        keep_revisions: by `isRestore`, which is undocumented (protocol page, section 1): a server that does not know
-        it answers with revisions of its own. replace: also where the key exists.
+        keep_revisions: by `isRestore`, which is undocumented (protocol page, section 1); a server that does not know it
+        assigns new revisions. replace: also if the key exists.
         """
         params = {"isRestore": "true"} if keep_revisions else {}
         if replace:
             params["overwriteMode"] = "replace"
         path = f"document/{quote(collection, safe='')}"
         body = b"[" + b",".join(raws) + b"]"
-        answers = _decode(_TOLD, await self._ask("POST", database, path, params, body))
+        answers = _decode(_ANSWERS, await self._ask("POST", database, path, params, body))
         if len(answers) != len(raws):
             raise UpstreamOutcomeUnknown(f"ArangoDB answered for {len(answers)} of {len(raws)} documents")
         return answers
 
     async def replace_exactly(
         self, database: str, collection: str, key: str, raw: bytes, *, stored: str, keep_revisions: bool
-    ) -> Told | None:
-        """Replaces one document if its revision is `stored`; None where it is not (or it is gone)."""
+    ) -> DocumentAnswer | None:
+        """Replace one document if its revision is `stored`; return None if it is not, or if the document is missing."""
         params = {"isRestore": "true"} if keep_revisions else {}
         path = f"document/{quote(collection, safe='')}/{quote(key, safe='')}"
         match = (b"if-match", f'"{stored}"'.encode())
@@ -154,7 +154,9 @@ class Server:
         if 200 <= response.status < 300:
             return content
         answer = (
-            _decode(_ONE, content) if content[:1] == b"{" else Told(message=content[:200].decode("utf-8", "replace"))
+            _decode(_ONE, content)
+            if content[:1] == b"{"
+            else DocumentAnswer(message=content[:200].decode("utf-8", "replace"))
         )
         if response.status in _BUSY:
             raise UpstreamOutcomeUnknown(f"ArangoDB at {self._url} answered {response.status}: {answer.message}")
@@ -170,4 +172,4 @@ def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return decoder.decode(body)
     except msgspec.MsgspecError as error:
-        raise UpstreamOutcomeUnknown(f"ArangoDB's answer is not what was asked for: {error}") from error
+        raise UpstreamOutcomeUnknown(f"ArangoDB's answer has an unexpected form: {error}") from error

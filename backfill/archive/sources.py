@@ -1,4 +1,4 @@
-"""What an archive is read from: ArangoDB or PostgreSQL, in pages of bounded size, in byte order of keys."""
+"""The databases that an export reads: ArangoDB or PostgreSQL, in pages of limited size, in byte order of keys."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from backfill.origin_pages import Document
 from backfill.source import Source
 from proxy.base.database import Database
 
-_STORED_BYTES: Final = 1 << 20  # of a page as PostgreSQL stores it, compressed
+_STORED_BYTES: Final = 1 << 20  # size of a page as stored by PostgreSQL, compressed
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What a collection is beside its documents."""
+    """The definition of a collection."""
 
     edge: bool
     properties: Mapping[str, Any]
@@ -31,7 +31,7 @@ class Described:
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """Some documents in key order. last: there are no more; limit: how many to ask for next."""
+    """Some documents in key order. last: there are no more; limit: how many to request next."""
 
     documents: Sequence[Document]
     last: bool
@@ -44,7 +44,7 @@ class Store(Protocol):
     async def origin(self) -> Origin: ...
 
     async def collections(self, pattern: str) -> list[str]:
-        """Those that a pattern 'database/*' stands for."""
+        """Return the collections that match a pattern 'database/*'."""
         ...
 
     async def describe(self, collection: str) -> Described: ...
@@ -75,8 +75,8 @@ class FromArango:
         database, _, name = collection.partition("/")
         properties = await self._server.properties(database, name)
         indexes = await self._server.indexes(database, name)
-        for told in ("code", "error", "globallyUniqueId", "id", "status", "statusString"):
-            properties.pop(told, None)
+        for volatile in ("code", "error", "globallyUniqueId", "id", "status", "statusString"):
+            properties.pop(volatile, None)
         return Described(properties.get("type") == EDGE, properties, tuple(indexes))
 
     async def count(self, collection: str) -> int:
@@ -121,7 +121,7 @@ class FromPostgres:
         rows = await self._database.fetch(statement, after, most, _STORED_BYTES)
         documents = [Document(row.key, row.rev, row.raw.encode()) for row in rows]
         size = sum(len(document.raw) for document in documents)
-        # a page that was cut by its size tells nothing of the end: only an empty one does
+        # a short page may have been limited by its size: only an empty page is the end
         return Pages(documents, not documents, next_limit(most, len(documents), size, wanted=PAGE_BYTES))
 
     async def _relation(self, collection: str) -> str:
@@ -131,6 +131,6 @@ class FromPostgres:
 
 
 def address(url: str) -> str:
-    """Host, port and path of a URL or DSN, without account and options."""
+    """Return host, port and path of a URL or DSN, without account and options."""
     parts = urlsplit(url)
     return parts.netloc.rpartition("@")[2] + parts.path.rstrip("/")

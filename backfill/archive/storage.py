@@ -1,4 +1,4 @@
-"""The folder of an archive: names, a lock, files that are there whole or not at all."""
+"""The folder of an archive: names, a lock, atomic files."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _LOCK: Final = ".lock"
 
 
 class ArchiveError(CrossfadeError):
-    """An archive that cannot be written, read or used as asked; the message says which file, and why."""
+    """An archive cannot be written, read or used as requested; the message names the file and the reason."""
 
 
 def folder_name(collection: str) -> str:
-    """`database/name` as a relative path, safe in every file system."""
+    """Return `database/name` as a relative path that is safe in every file system."""
     return "/".join(quote(part, safe="").replace(".", "%2E") for part in collection.split("/", 1))
 
 
 def inside(root: Path, name: str) -> Path:
-    """The path of a file that a manifest names. Raises ArchiveError where it would lie elsewhere."""
+    """Return the path of a file that a manifest names. Raise ArchiveError if it is outside the archive."""
     relative = PurePosixPath(name)
     if relative.is_absolute() or not relative.parts or ".." in relative.parts:
         raise ArchiveError(f"the manifest names {name!r}, which is not inside the archive")
@@ -35,7 +35,7 @@ def inside(root: Path, name: str) -> Path:
 
 @contextlib.contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """One writer an archive. Makes the folder. Raises ArchiveError where another one is at work, or it cannot write."""
+    """Create the folder and lock it for one writer. Raise ArchiveError if it is locked or cannot be written."""
     try:
         root.mkdir(parents=True, exist_ok=True)
         file = (root / _LOCK).open("a")
@@ -50,18 +50,18 @@ def locked(root: Path) -> Iterator[None]:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """The file has these bytes, or is as it was; synced."""
-    beside = path.with_name(path.name + PARTIAL)
-    with beside.open("wb") as file:
+    """Replace the content of a file atomically, and sync it."""
+    temporary = path.with_name(path.name + PARTIAL)
+    with temporary.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    put_in_place(beside, path)
+    put_in_place(temporary, path)
 
 
-def put_in_place(beside: Path, path: Path) -> None:
-    """Renames a synced file, and syncs its folder."""
-    beside.replace(path)
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Rename a synced temporary file to its final name, and sync the folder."""
+    temporary.replace(path)
     number = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(number)
@@ -70,6 +70,6 @@ def put_in_place(beside: Path, path: Path) -> None:
 
 
 def clear_partial(folder: Path) -> None:
-    """Removes what a killed writer left."""
+    """Remove the temporary files of a killed writer."""
     for path in folder.glob("*" + PARTIAL):
         path.unlink(missing_ok=True)

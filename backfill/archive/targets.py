@@ -1,4 +1,4 @@
-"""What an archive is written into, as an interface, and what became of documents."""
+"""The interface of a database that an import writes to, and the result of a write."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Refused = tuple[str, str]  # key, reason
 
 @dataclass(frozen=True, slots=True)
 class TargetResult:
-    """What became of some documents. kept: keys whose present version was found newer meanwhile."""
+    """The result of writing documents. kept: number of keys that got a newer version meanwhile, which was kept."""
 
     written: int = 0
     kept: int = 0
@@ -22,34 +22,34 @@ class TargetResult:
 
 
 class ArchiveTarget(Protocol):
-    """A database that documents are written into. Collections are 'database/name'.
+    """A database that documents are written to. Collections are 'database/name'.
 
-    Its methods raise UpstreamError or DatabaseUnavailable where it does not answer: the page may be tried again.
+    Its methods raise UpstreamError or DatabaseUnavailable if it does not answer; the page can then be retried.
     """
 
     @property
     def keeps_revisions(self) -> bool | None:
-        """Whether documents have the revisions of the archive; None as long as none was written."""
+        """Whether documents got the revisions of the archive; None before the first write."""
         ...
 
     async def prepare(self, entry: Entry) -> None:
-        """The collection is there."""
+        """Create the collection if it is missing."""
         ...
 
     async def revisions(self, collection: str, keys: Sequence[str]) -> dict[str, int]:
-        """What it has of these keys, deletions that it remembers included; nothing where there is no collection."""
+        """Return the present revisions of these keys, recorded deletions included; none if there is no collection."""
         ...
 
     async def write(
         self, collection: str, new: Sequence[Document], older: Sequence[tuple[Document, int]]
     ) -> TargetResult:
-        """Writes documents whose key was not there, or was there in that older revision. Never over a newer one."""
+        """Write new documents, and replace those that have the given older revision; never replace a newer version."""
         ...
 
     async def overwrite(self, collection: str, documents: Sequence[Document]) -> TargetResult:
-        """Writes documents over whatever is there."""
+        """Write documents over any present versions."""
         ...
 
     async def finish(self, entry: Entry) -> list[str]:
-        """What comes after the load (indexes); sentences about what could not be done."""
+        """Finish after the load (indexes, …); return a sentence for each thing that failed."""
         ...

@@ -1,4 +1,4 @@
-"""Checks an archive against its own checksums, and against a database, in key order and constant memory."""
+"""Checks an archive against its checksums and against a database, in key order and constant memory."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from backfill.archive.sources import Store
 from backfill.archive.writer import SUM_DIGITS
 
 SAMPLES: Final = 20
-_SUMS: Final = 5_000  # checksums taken from a file at a time
+_SUMS: Final = 5_000  # checksums read from a file in one batch
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was found of one collection. damaged: places; complete: the export came to its end.
+    """The verification of one collection. damaged: number of damages; complete: its export was finished.
 
-    missing: in the archive alone; extra: in the database alone; different: not the same bytes; None: not compared.
+    missing: only in the archive; extra: only in the database; different: not the same bytes; None: not compared.
     """
 
     collection: str
@@ -67,7 +67,7 @@ class Verified:
 
 
 async def check(root: Path, entry: Entry, progress: Progress, stop: asyncio.Event) -> Verified:
-    """Every line of every part, and the files. It stops between parts where `stop` is set (then not complete)."""
+    """Check every line and file of every part. Stop between parts if `stop` is set (the result is then incomplete)."""
     found = Verified(entry.collection, complete=entry.state == "done", digest=entry.digest)
     for part in entry.parts:
         if stop.is_set():
@@ -88,7 +88,7 @@ async def check(root: Path, entry: Entry, progress: Progress, stop: asyncio.Even
 async def compare(
     root: Path, entry: Entry, store: Store, found: Verified, progress: Progress, stop: asyncio.Event
 ) -> Verified:
-    """The archive beside a database, document by document, by their bytes. For databases that nobody writes into."""
+    """Compare the archive with a database by the bytes of each document. No client may write to it meanwhile."""
     counts: Counter[str] = Counter()
     keys: list[tuple[str, str]] = []
 

@@ -1,4 +1,4 @@
-"""One part of an archive: documents and their checksums, written beside, synced, then renamed into place."""
+"""Writes one part of an archive: documents and checksums go to temporary files, which are synced and renamed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SUM_DIGITS: Final = 16
 
 
 class _HashingFile:
-    """A file that is compressed into, with the sha256 and the size of what reached it."""
+    """A compressed file, with the sha256 and the size of its compressed bytes."""
 
     def __init__(self, path: Path, level: int) -> None:
         self.path = path
@@ -28,19 +28,19 @@ class _HashingFile:
         self._compressor = Compressor(self, level)
 
     def write(self, data: bytes) -> int:
-        """What the compressor calls."""
+        """Write compressed bytes: called by the compressor."""
         self._hash.update(data)
         self.size += len(data)
         return self._file.write(data)
 
     def flush(self) -> None:
-        """What the compressor calls: nothing needs to be there before the end."""
+        """Do nothing: the compressor calls this, but `finish()` flushes."""
 
     def add(self, data: bytes) -> None:
         self._compressor.write(data)
 
     def finish(self) -> str:
-        """Ends and syncs it; its sha256. It is not in place yet."""
+        """Finish and sync the temporary file; return its sha256."""
         self._compressor.close()
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -56,9 +56,9 @@ class _HashingFile:
 
 
 class PartWriter:
-    """Documents of one part, in key order. `finish()` puts it in place, `abandon()` leaves no trace.
+    """Writes the documents of one part, in key order. `finish()` makes it permanent, `abandon()` removes it.
 
-    root: the archive; folder: of the collection, relative; number: of the part, from 1. Not for several threads.
+    root: the archive's folder; folder: the collection's, relative; number: the part's, from 1. Not thread-safe.
     """
 
     def __init__(self, root: Path, folder: str, number: int, level: int = LEVEL) -> None:
@@ -72,12 +72,12 @@ class PartWriter:
         self.respaced = 0
 
     def add(self, documents: Sequence[Document]) -> None:
-        """Writes documents. Raises OSError."""
+        """Append documents. Raise OSError."""
         data: list[bytes] = []
         sums: list[str] = []
         for document in documents:
             raw = document.raw
-            if b"\n" in raw or b"\r" in raw:  # only between tokens: within strings JSON has them escaped
+            if b"\n" in raw or b"\r" in raw:  # only between tokens: JSON escapes them in strings
                 raw = raw.replace(b"\n", b" ").replace(b"\r", b" ")
                 self.respaced += 1
             hashed = hashlib.sha256(raw).digest()
@@ -94,7 +94,7 @@ class PartWriter:
         self._sums.add("".join(sums).encode())
 
     def finish(self) -> Part:
-        """Both files are in place and synced. Raises OSError."""
+        """Sync both files and rename them to their final names. Raise OSError."""
         sha256, sums_sha256 = self._data.finish(), self._sums.finish()
         self._sums.put_in_place()
         self._data.put_in_place()

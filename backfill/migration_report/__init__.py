@@ -1,10 +1,10 @@
-"""The migration report (DESIGN section 10): facts, read once, and pure renderers of them.
+"""The migration report (DESIGN section 10): facts, read once, and pure renderers for them.
 
 cli          `crossfade report`
 collect      reads the facts: PostgreSQL, ArangoDB, checksums of both sides
-settings     configuration with secrets hidden, versions: pure
-facts        the report as values, and what follows from them: pure
-markdown, html   facts -> text: pure, the same for the same facts (JSON is the facts themselves)
-format       how figures are written: pure
+settings     configuration with hidden secrets, versions: pure
+facts        the report as values, with verdicts and totals: pure
+markdown, html   facts -> text: pure and deterministic (the JSON report is the facts themselves)
+format       formats numbers, sizes, times and outcomes: pure
 style        the page's style sheet
 """

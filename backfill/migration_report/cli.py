@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -27,7 +26,7 @@ from proxy.operator import migrate
 
 
 class Format(enum.StrEnum):
-    """How a report is written."""
+    """Format of a report."""
 
     MARKDOWN = "markdown"
     JSON = "json"
@@ -79,8 +78,9 @@ def report(
             names = None
             if collections:
                 names = await expand(opened, collections, database, lambda _: True, "known")
-            means = Inputs(settings, opened, source)
-            return await gather(means, names, checksums=checksums, tell=_tell(loud=checksums and not as_json))
+            inputs = Inputs(settings, opened, source)
+            progress = note if checksums and not as_json else _silent
+            return await gather(inputs, names, checksums=checksums, progress=progress)
 
     chosen = Format.JSON if as_json else form or (_SUFFIXES.get(to.suffix.lower()) if to else None) or Format.MARKDOWN
     try:
@@ -119,5 +119,5 @@ def _write(path: Path, text: str) -> None:
         raise RefusedError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _tell(*, loud: bool) -> Callable[[str], None]:
-    return note if loud else lambda _: None
+def _silent(_text: str) -> None:
+    pass

@@ -1,4 +1,4 @@
-"""Reads the facts of a report: the control plane in a few statements a collection, checksums by reading both sides."""
+"""Reads the facts of a report: the state in PostgreSQL, and checksums by reading both sides."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ from proxy.base.errors import (
 from proxy.operator import status
 from proxy.state import audit
 
-RUNS: Final = 10  # a collection, newest first
+RUNS: Final = 10  # of each collection, newest first
 ROWS: Final = 50  # of mismatches, epochs, audit
 DEAD_LETTERS: Final = 20
 _CLASSES: Final = ("missing", "extra", "stale", "different", "unsettled")
 
-Told = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What facts are read with. database: statements not limited in time; source: None where it is not to be read."""
+    """What facts are read from. database: connections without a statement timeout."""
 
     settings: Settings
     database: Database
@@ -61,45 +61,46 @@ class Inputs:
 
 
 async def gather(
-    means: Inputs,
+    inputs: Inputs,
     collections: Sequence[str] | None,
     *,
     checksums: bool,
-    tell: Told,
+    progress: Progress,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Facts:
-    """The facts of these collections (None: of all). checksums: read both sides whole; tell: hears what is done.
+    """Read the facts of these collections (None: of all). checksums: read both sides completely.
 
-    Raises RefusedError where a collection is not known, DatabaseError. An ArangoDB that does not answer is a fact.
+    progress: called with a line of text for each step. Raise RefusedError for an unknown collection, DatabaseError. An
+    ArangoDB that does not answer raises nothing: the report states it.
     """
     began = time.monotonic()
     at = _time(now())
-    rows = await means.database.fetch(sql.report.COLLECTIONS, None if collections is None else list(collections))
+    rows = await inputs.database.fetch(sql.report.COLLECTIONS, None if collections is None else list(collections))
     unknown = set(collections or ()) - {row.collection for row in rows}
     if unknown:
         raise RefusedError(f"{', '.join(sorted(unknown))}: not known; see `crossfade status`")
-    users = await means.database.fetchrow(sql.report.USERS)
+    users = await inputs.database.fetchrow(sql.report.USERS)
     found = []
     for row in rows:
-        tell(f"reading {row.collection}")
-        found.append(await _collection(means, row, users, checksums=checksums))
+        progress(f"reading {row.collection}")
+        found.append(await _collection(inputs, row, users, checksums=checksums))
     return Facts(
         at=at,
         seconds=round(time.monotonic() - began, 3),
         checksums=checksums,
         collections=tuple(found),
-        epochs=await _epochs(means.database),
-        audit=await _audit(means.database),
-        instances=await _instances(means.database),
-        settings=settings_facts(means.settings),
-        versions=versions(await means.database.fetchval(sql.server.VERSION_NAME), await _arangodb(means.settings)),
+        epochs=await _epochs(inputs.database),
+        audit=await _audit(inputs.database),
+        instances=await _instances(inputs.database),
+        settings=settings_facts(inputs.settings),
+        versions=versions(await inputs.database.fetchval(sql.server.VERSION_NAME), await _arangodb(inputs.settings)),
     )
 
 
 async def _collection(
-    means: Inputs, row: sql.report.CollectionRow, users: str | None, *, checksums: bool
+    inputs: Inputs, row: sql.report.CollectionRow, users: str | None, *, checksums: bool
 ) -> CollectionFacts:
-    database, collection = means.database, row.collection
+    database, collection = inputs.database, row.collection
     target, tombstones, disk = await _target(database, row.relation, checksums=checksums)
     runs = await database.fetch(sql.report.RUNS, collection, RUNS)
     states = await database.fetch(sql.report.MISMATCH_COUNTS, collection)
@@ -110,7 +111,7 @@ async def _collection(
         stage=row.stage,
         weight=row.weight,
         stage_since=_time(row.stage_since),
-        origin=await _origin(means.source, collection, checksums=checksums),
+        origin=await _origin(inputs.source, collection, checksums=checksums),
         target=target,
         tombstones=tombstones,
         disk=disk,
@@ -163,7 +164,7 @@ def _sum(raws: Sequence[bytes]) -> int:
 
 
 def run_facts(row: sql.report.RunRow) -> RunFacts:
-    """A row of `runs`. Pure."""
+    """Return a row of `runs` as facts. Pure."""
     result = json.loads(row.result)
     verified = row.kind != "backfill"
     return RunFacts(
@@ -209,7 +210,7 @@ async def _left_out(database: Database, row: sql.report.CollectionRow) -> tuple[
         found.append(LeftOut("dead letter", "further keys", letters - len(few), "PostgreSQL cannot hold them"))
     for one in await database.fetch(sql.report.UNVERIFIED, collection, base):
         found.append(
-            LeftOut("unverified", one.reason, one.seen, "the copy may have missed a write since the last check")
+            LeftOut("unverified", one.reason, one.seen, "the copy may have missed a write since the last verification")
         )
     for gap in await database.fetch(sql.report.UNCOVERED, collection, base):
         where = "" if gap.collection == collection else " (somewhere in the database)"
@@ -227,7 +228,7 @@ async def _orphans(database: Database, relation: str, users: str) -> Orphans | N
     try:
         row = await database.fetchval(sql.report.ORPHANS.on(relation).fill(users=users))
     except DatabaseError:
-        return None  # the table of the collection is gone, which its side says already
+        return None  # the table does not exist, which the error of its side states
     if not row.with_user:
         return None
     return Orphans(users, row.with_user, row.documents, row.users, tuple(row.ids or ()))
@@ -249,12 +250,12 @@ async def _epochs(database: Database) -> tuple[EpochFacts, ...]:
 
 
 def move_text(move: Any) -> str:
-    """`shop/carts: shadow -> flipped 10 %`."""
+    """Return `shop/carts: shadow -> flipped 10 %`."""
 
-    def standing(value: Any) -> str:
+    def stage(value: Any) -> str:
         return f"{value['stage']} {value['weight']} %" if value["stage"] == "flipped" else str(value["stage"])
 
-    return f"{move['collection']}: {standing(move['before'])} -> {standing(move['after'])}"
+    return f"{move['collection']}: {stage(move['before'])} -> {stage(move['after'])}"
 
 
 async def _audit(database: Database) -> AuditFacts:

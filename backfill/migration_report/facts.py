@@ -1,4 +1,4 @@
-"""The report as values, and what follows from them. Pure; times are ISO 8601 in UTC, sizes bytes, durations seconds."""
+"""The report as values, with verdicts and totals. Pure. Times are ISO 8601 in UTC, sizes bytes, durations seconds."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Tone = Literal["good", "bad", "open"]
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One database's copy of a collection. None: not looked at; error: why it could not be.
+    """One database's copy of a collection. None: not read; error: why it could not be read.
 
-    checksum: of the set of documents as printed (backfill/archive/digest.py), the same on both sides where they are
-    equal byte for byte.
+    checksum: of the set of documents as printed (backfill/checksum.py); the same on both sides if these are equal byte
+    for byte.
     """
 
     documents: int | None = None
@@ -48,18 +48,18 @@ class RunFacts:
 
     @property
     def rate(self) -> float:
-        """Documents a second."""
+        """Documents per second."""
         return self.documents / self.seconds if self.seconds > 0 else 0.0
 
     @property
     def byte_rate(self) -> float:
-        """Bytes a second."""
+        """Bytes per second."""
         return self.bytes / self.seconds if self.seconds > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class MismatchFacts:
-    """One fingerprint that the shadow found."""
+    """One mismatch that shadow comparisons found, by its fingerprint."""
 
     id: int
     kind: str
@@ -83,7 +83,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Orphans:
-    """Documents whose user_id names no user. with_user: documents that have a user_id."""
+    """Documents whose user_id is not the id of a user. with_user: documents that have a user_id."""
 
     table: str
     with_user: int
@@ -151,7 +151,7 @@ class AuditRow:
 
 @dataclass(frozen=True, slots=True)
 class AuditFacts:
-    """The audit and its chain. head: hash of the last good row, in hex; broken: the first row that does not fit."""
+    """The audit and its hash chain. head: hash of the last valid row, in hex; broken: id of the first invalid row."""
 
     rows: int
     head: str
@@ -175,7 +175,7 @@ class InstanceFacts:
 
 @dataclass(frozen=True, slots=True)
 class SettingFacts:
-    """One setting, secrets hidden. changed: it is not the default."""
+    """One setting, with secrets hidden. changed: it differs from the default."""
 
     name: str
     value: str
@@ -184,7 +184,7 @@ class SettingFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything in a report. at: when it was read; checksums: whether they were computed."""
+    """All facts of a report. at: when they were read; checksums: whether they were computed."""
 
     at: str
     seconds: float
@@ -199,7 +199,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a collection comes to: a word, a sentence, and how it looks."""
+    """The verdict on a collection: a word, a sentence, and a tone for colours."""
 
     tone: Tone
     word: str
@@ -207,7 +207,7 @@ class Verdict:
 
 
 def verdict(one: CollectionFacts) -> Verdict:
-    """Whether both sides are equal, by the best evidence there is. No evidence is never good."""
+    """Judge whether both sides are equal, by the strongest evidence available. Without evidence it is never good."""
     origin, target = one.origin, one.target
     for side, name in ((origin, "ArangoDB"), (target, "PostgreSQL")):
         if side.error is not None:
@@ -218,8 +218,8 @@ def verdict(one: CollectionFacts) -> Verdict:
         return Verdict(
             "bad",
             "different",
-            "The checksums differ. Both sides were read one after the other: where services write meanwhile, only "
-            "`crossfade verify --full` can tell.",
+            "The checksums differ. Both sides were read one after the other: if services write meanwhile, only "
+            "`crossfade verify --full` can decide.",
         )
     checked = one.newest("verify")
     if checked is None:
@@ -227,7 +227,7 @@ def verdict(one: CollectionFacts) -> Verdict:
     if checked.left != 0:
         return Verdict("bad", "different", f"Run {checked.id} left {checked.left} differences.")
     if any(item.kind == "unverified" for item in one.left_out):
-        return Verdict("open", "unverified", f"Equal in run {checked.id}; writes that were not captured came after it.")
+        return Verdict("open", "unverified", f"Equal in run {checked.id}; a later write may not have been captured.")
     return Verdict(
         "good", "verified", f"Equal in run {checked.id} ({checked.mode}), which ended {checked.finished_at}."
     )
@@ -262,13 +262,13 @@ def total(facts: Facts) -> Total:
 
 
 def as_json(facts: Facts) -> dict[str, Any]:
-    """The facts, with what follows from them."""
+    """Return the facts with verdicts, totals and rates."""
     values: dict[str, Any] = msgspec.to_builtins(facts)
     values["versions"] = dict(facts.versions)
     values["total"] = msgspec.to_builtins(total(facts))
-    for told, one in zip(values["collections"], facts.collections, strict=True):
-        told["verdict"] = msgspec.to_builtins(verdict(one))
-        for row, run in zip(told["runs"], one.runs, strict=True):
+    for written, one in zip(values["collections"], facts.collections, strict=True):
+        written["verdict"] = msgspec.to_builtins(verdict(one))
+        for row, run in zip(written["runs"], one.runs, strict=True):
             row["documents_per_second"] = round(run.rate, 1)
             row["bytes_per_second"] = round(run.byte_rate, 1)
     return values

@@ -1,4 +1,4 @@
-"""How figures are written in a report. Pure."""
+"""Formats numbers, sizes, times and outcomes for a report. Pure."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from backfill.migration_report.facts import RunFacts
 
 
 def count(value: int | None) -> str:
-    """`1,234`; a dash where it is not known."""
+    """Return `1,234`; a dash if unknown."""
     return "–" if value is None else f"{value:,}"
 
 
 def size(value: float | None) -> str:
-    """`12 B`, `3.4 KiB`; a dash where it is not known."""
+    """Return `12 B`, `3.4 KiB`; a dash if unknown."""
     return "–" if value is None else volume(value)
 
 
 def seconds(value: float) -> str:
-    """`0.42 s`, `2 min 05 s`, `1 h 10 min`."""
+    """Return `0.42 s`, `2 min 05 s`, `1 h 10 min`."""
     if value < 60:
         return f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
     whole = round(value)
@@ -27,17 +27,17 @@ def seconds(value: float) -> str:
 
 
 def moment(text: str | None) -> str:
-    """`2026-01-31 12:00:00 UTC` of an ISO time."""
+    """Return an ISO time as `2026-01-31 12:00:00 UTC`."""
     return "–" if text is None else text.replace("T", " ").replace("Z", " UTC")
 
 
 def stage(name: str, weight: int) -> str:
-    """`flipped 10 %`, `shadow`."""
+    """Return `flipped 10 %`, `shadow`."""
     return f"{name} {weight} %" if name == "flipped" else name
 
 
 def outcome(run: RunFacts) -> str:
-    """What a run found, in a few words."""
+    """Return the result of a run in a few words."""
     if run.error:
         return run.error
     if run.kind == "backfill":

@@ -1,6 +1,6 @@
-"""Facts as one page of HTML that needs no other file: readable, printable, light and dark. Pure.
+"""Renders facts as one self-contained, printable HTML page, light and dark. Pure.
 
-Every value goes through `_esc`: keys, paths, reasons and names come from documents and people.
+Every value is escaped by `_esc`: keys, paths, reasons and names come from documents and users.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from backfill.migration_report.style import CSS
 
 
 def render(facts: Facts) -> str:
-    """The whole page."""
+    """Return the complete page."""
     body = "".join(
         (
             _head(facts),
@@ -45,7 +45,7 @@ def _head(facts: Facts) -> str:
         _tile(words.count(figures.dead_letters), "dead letters", _zero(figures.dead_letters)),
         _tile(words.count(figures.orphans), "documents without their user"),
         _tile(
-            "whole" if facts.audit.broken is None else "broken",
+            "intact" if facts.audit.broken is None else "broken",
             f"audit chain, rows: {facts.audit.rows:,}",
             "good" if facts.audit.broken is None else "bad",
         ),
@@ -60,7 +60,7 @@ def _head(facts: Facts) -> str:
 def _overview(facts: Facts) -> str:
     rows = []
     for number, one in enumerate(facts.collections):
-        said = verdict(one)
+        judged = verdict(one)
         rows.append(
             [
                 f'<a href="#c{number}">{_esc(one.collection)}</a>',
@@ -69,7 +69,7 @@ def _overview(facts: Facts) -> str:
                 words.count(one.target.documents),
                 words.size(one.target.bytes if one.target.bytes is not None else one.disk),
                 words.count(one.mismatch_states.get("open", 0)),
-                _pill(said.tone, said.word),
+                _pill(judged.tone, judged.word),
             ]
         )
     head = ("Collection", "Stage", "ArangoDB", "PostgreSQL", "Size", "Mismatches", "Verdict")
@@ -77,14 +77,14 @@ def _overview(facts: Facts) -> str:
 
 
 def _collection(number: int, one: CollectionFacts) -> str:
-    said = verdict(one)
+    judged = verdict(one)
     parts = [
-        f'<section class="card" id="c{number}"><header><h3>{_esc(one.collection)}</h3>{_pill(said.tone, said.word)}'
+        f'<section class="card" id="c{number}"><header><h3>{_esc(one.collection)}</h3>{_pill(judged.tone, judged.word)}'
         f'<span class="soft">{_esc(words.stage(one.stage, one.weight))} since {_esc(words.moment(one.stage_since))}'
-        f"</span></header><p>{_prose(said.sentence)}</p>",
+        f"</span></header><p>{_prose(judged.sentence)}</p>",
         f'<div class="side">{_side("ArangoDB", one.origin)}{_side("PostgreSQL", one.target)}</div>',
         f'<p class="soft">Table <code>{_esc(one.relation)}</code>{", edges" if one.edge else ""}, '
-        f"{words.size(one.disk)} on disk with indexes; {words.count(one.tombstones)} deletions remembered. "
+        f"{words.size(one.disk)} on disk with indexes; {words.count(one.tombstones)} deletions recorded. "
         f"{one.compared:,} reads compared, {one.mismatched:,} of them mismatched; "
         f"{one.shapes_compared} of {one.shapes} shapes compared.</p>",
     ]
@@ -131,12 +131,12 @@ def _collection(number: int, one: CollectionFacts) -> str:
 
 
 def _side(name: str, side: Side) -> str:
-    told = f'<span class="pill bad">{_esc(side.error)}</span>' if side.error else ""
+    failure = f'<span class="pill bad">{_esc(side.error)}</span>' if side.error else ""
     known = f"<b>{words.count(side.documents)}</b> documents" if side.error is None else ""
     volume = f', {words.size(side.bytes)} <span class="soft">({words.count(side.bytes)} bytes)</span>'
     checksum = side.checksum or "checksum not computed"
     return (
-        f'<div><span class="soft">{name}</span><br>{known}{volume if side.bytes is not None else ""}{told}'
+        f'<div><span class="soft">{name}</span><br>{known}{volume if side.bytes is not None else ""}{failure}'
         f'<br><span class="mono">{checksum}</span></div>'
     )
 
@@ -177,14 +177,14 @@ def _stages(facts: Facts) -> str:
 def _audit(facts: Facts) -> str:
     audit = facts.audit
     if audit.broken is None:
-        said = f"{_pill('good', 'whole')} Each row follows from the one before it (rows: {audit.rows:,})."
+        state = f"{_pill('good', 'intact')} Each row follows from the one before it (rows: {audit.rows:,})."
     else:
-        said = f"{_pill('bad', 'broken')} Row {audit.broken}: {_esc(audit.why)}."
+        state = f"{_pill('bad', 'broken')} Row {audit.broken}: {_esc(audit.why)}."
     rows = [
         [str(row.id), _esc(words.moment(row.at)), _esc(row.actor), _esc(row.action), _esc(row.reason or "–")]
         for row in audit.newest
     ]
-    return f'<h2>Audit</h2>\n<p>{said} Last hash <span class="mono">{_esc(audit.head)}</span></p>\n' + _table(
+    return f'<h2>Audit</h2>\n<p>{state} Last hash <span class="mono">{_esc(audit.head)}</span></p>\n' + _table(
         ("Row", "When", "Who", "What", "Why"), rows, right=(0,), whole=(1,), none="Nothing was changed."
     )
 
@@ -219,12 +219,12 @@ def _rest(facts: Facts) -> str:
         + _table(("Setting", "Value", ""), settings)
         + "<footer>Written by <code>crossfade report</code>. A checksum is the sum, modulo 2<sup>256</sup>, of the "
         "sha256 of each document as ArangoDB prints it: it does not depend on order, and is the same on both sides "
-        "where they are equal byte for byte. Passwords are hidden.</footer>\n"
+        "if they are equal byte for byte. Passwords are hidden.</footer>\n"
     )
 
 
 def _prose(text: str) -> str:
-    """A sentence with `commands` in it."""
+    """Escape a sentence, and mark up its `commands`."""
     parts = _esc(text).split("`")
     return "".join(f"<code>{part}</code>" if number % 2 else part for number, part in enumerate(parts))
 
@@ -249,7 +249,7 @@ def _table(
     whole: Sequence[int] = (),
     none: str = "None.",
 ) -> str:
-    """rows: cells of HTML. right: columns of figures; whole: columns that are not broken."""
+    """Return a table. rows: cells of HTML; right: columns of figures; whole: columns without line breaks."""
     body = [
         "<tr>" + "".join(f"<td{_kind(number, right, whole)}>{cell}</td>" for number, cell in enumerate(row)) + "</tr>\n"
         for row in rows

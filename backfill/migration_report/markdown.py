@@ -9,7 +9,7 @@ from backfill.migration_report.facts import CollectionFacts, Facts, total, verdi
 
 
 def render(facts: Facts) -> str:
-    """The whole report."""
+    """Return the complete report."""
     figures = total(facts)
     lines = [
         "# Migration report",
@@ -100,13 +100,13 @@ def _chain(facts: Facts) -> str:
     audit = facts.audit
     if audit.broken is not None:
         return f"**The audit's chain is broken at row {audit.broken}**: {audit.why}."
-    return f"The audit's chain is whole (rows: {audit.rows:,}); its last hash is `{audit.head}`."
+    return f"The audit's chain is intact (rows: {audit.rows:,}); its last hash is `{audit.head}`."
 
 
 def _collection(one: CollectionFacts) -> list[str]:
-    said = verdict(one)
+    judged = verdict(one)
     sides = (("ArangoDB", one.origin), ("PostgreSQL", one.target))
-    lines = ["", f"### {_text(one.collection)}", "", f"**{said.word}.** {_text(said.sentence)}", ""]
+    lines = ["", f"### {_text(one.collection)}", "", f"**{judged.word}.** {_text(judged.sentence)}", ""]
     lines += _table(
         ("side", "documents", "bytes", "checksum"),
         (
@@ -118,7 +118,7 @@ def _collection(one: CollectionFacts) -> list[str]:
     lines += [
         "",
         f"Stage {words.stage(one.stage, one.weight)} since {words.moment(one.stage_since)}; table `{one.relation}`, "
-        f"{words.size(one.disk)} on disk, {words.count(one.tombstones)} deletions remembered. "
+        f"{words.size(one.disk)} on disk, {words.count(one.tombstones)} deletions recorded. "
         f"{one.compared:,} reads compared, {one.mismatched:,} mismatched; "
         f"{one.shapes_compared} of {one.shapes} shapes compared.",
     ]
@@ -170,7 +170,7 @@ def _collection(one: CollectionFacts) -> list[str]:
         )
     if one.orphans is not None:
         found = one.orphans
-        text = f"{found.with_user:,} documents name a user; {found.documents:,} name one that {found.table} has not"
+        text = f"{found.with_user:,} documents name a user; {found.documents:,} name one that is not in {found.table}"
         ids = ", ".join(f"`{_text(one)}`" for one in found.ids)
         lines += ["", text + (f" ({found.users:,} ids: {ids})." if ids else ".")]
     return lines
@@ -185,7 +185,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[i
 
 
 def _text(value: str) -> str:
-    """Text that stays text in a cell."""
+    """Escape text so that a table cell shows it literally."""
     for char in "\\`*_<>[]|":
         value = value.replace(char, "\\" + char)
     return value.replace("\r", " ").replace("\n", " ")

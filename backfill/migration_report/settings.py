@@ -1,4 +1,4 @@
-"""Configuration with its secrets hidden, and versions. Pure, but for what is installed."""
+"""Configuration with hidden secrets, and versions. Pure, except that it reads which packages are installed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LIBRARIES: Final = (
 
 
 def settings_facts(settings: Settings) -> tuple[SettingFacts, ...]:
-    """Every setting as text, in order of names."""
+    """Return every setting as text, sorted by name."""
     values = settings.model_dump()
     fields = Settings.model_fields
     found = []
@@ -34,7 +34,7 @@ def settings_facts(settings: Settings) -> tuple[SettingFacts, ...]:
 
 
 def versions(postgresql: str | None, arangodb: str | None) -> tuple[tuple[str, str], ...]:
-    """What runs here, and what the databases say of themselves."""
+    """Return the versions of Crossfade, its libraries and both databases (None: not reached)."""
     found = [
         ("Crossfade", __version__),
         ("ArangoDB", arangodb or "not reached"),
@@ -50,7 +50,7 @@ def versions(postgresql: str | None, arangodb: str | None) -> tuple[tuple[str, s
 
 
 def masked(text: str) -> str:
-    """The text without passwords of URLs."""
+    """Return the text with passwords in URLs hidden."""
     text = _ACCOUNT.sub(lambda match: match[1] + (f":{HIDDEN}" if match[2] else "") + "@", text)
     return _OPTION.sub(lambda match: match[1] + HIDDEN, text)
 

@@ -1,4 +1,4 @@
-"""The style sheet of the report's page: light and dark by the reader's wish, ink on white on paper. No other files."""
+"""The style sheet of the HTML report: light or dark as the browser prefers, black on white in print."""
 
 from __future__ import annotations
 

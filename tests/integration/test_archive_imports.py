@@ -114,7 +114,9 @@ def test_a_document_that_arangodb_refuses_is_set_aside(both: Both, tmp_path: Pat
     both.create(NAME)
     both.ask("POST", "/_db/shop/_api/index?collection=carts", json.dumps(unique).encode())
     code, out, _ = both.crossfade("archive", "import", folder, "--into", "arangodb")
-    assert (code, "refused b: " in out, "refused d: 1210" in out, "index odd was not made" in out) == (1,) + (True,) * 3
+    assert (code, "refused b: " in out, "refused d: 1210" in out, "index odd was not created" in out) == (1,) + (
+        True,
+    ) * 3
     assert sorted(both.documents(NAME)) == ["a", "c"]
 
 
@@ -175,7 +177,7 @@ def test_what_is_refused_says_what_to_do(both: Both, tmp_path: Path) -> None:
         (("export", "shop/x*", "--to", folder), "there is no collection shop/x*"),
         (("export", "shop/none", "--to", folder + "2", "--from", "postgresql"), "there is no collection shop/none"),
         (("export", NAME, "--to", folder, "--from", "postgresql"), "choose another folder"),
-        (("verify", str(tmp_path / "nothing")), "is no archive"),
+        (("verify", str(tmp_path / "nothing")), "is not an archive"),
         (("verify", folder, "shop/none"), "the archive has no shop/none: it has shop/carts"),
         (("import", folder, "shop/none", "--into", "arangodb"), "the archive has no shop/none"),
         (("export", NAME, "--to", "/proc/none"), "cannot be written"),

@@ -109,7 +109,7 @@ async def test_an_index_or_a_rule_that_cannot_be_made_is_a_sentence(target: Into
         indexes=({"type": "none", "name": "x", "fields": ["a"]},),
     )
     notes = await target.finish(odd)
-    assert ["schema could not be set" in notes[0], "index x was not made" in notes[1]] == [True, True]
+    assert ["schema could not be set" in notes[0], "index x was not created" in notes[1]] == [True, True]
 
 
 async def test_an_account_that_is_refused_says_what_to_set() -> None:
@@ -140,7 +140,7 @@ async def test_a_truncation_in_between_is_not_undone(database: Database) -> None
     await into.prepare(entry())
     await database.execute("UPDATE _crossfade.stamp_floor SET floor = 99")
     for write in (into.write(NAME, [document("a", OLD, "1")], []), into.overwrite(NAME, [document("a", OLD, "1")])):
-        with pytest.raises(DatabaseUnavailable, match="horizon of shop/carts was raised"):
+        with pytest.raises(DatabaseUnavailable, match="reject-before epoch of shop/carts was raised"):
             await write
     assert await database.fetchval("SELECT count(*) FROM shop.carts") == 0
 

@@ -58,10 +58,10 @@ def test_entries_are_put_in_place() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        ('"documents": 4', '"documents": 5', "its checksum is not that of its content"),
-        ('"first": "1a"', '"first": "1b"', "its checksum is not that of its content"),
+        ('"documents": 4', '"documents": 5', "its checksum does not match its content"),
+        ('"first": "1a"', '"first": "1b"', "its checksum does not match its content"),
         ('"version": 1', '"version": 2', "is of version 2"),
-        ("crossfade-archive", "other", "is no manifest"),
+        ("crossfade-archive", "other", "is not the manifest"),
         ("{", "", "is damaged"),
     ],
 )
@@ -94,7 +94,7 @@ def test_what_does_not_fit_together(tmp_path: Path) -> None:
 
 
 def test_no_archive(tmp_path: Path) -> None:
-    with pytest.raises(ArchiveError, match="is no archive"):
+    with pytest.raises(ArchiveError, match="is not an archive"):
         manifests.read(tmp_path)
     with pytest.raises(ArchiveError, match="cannot be written"):
         manifests.write(tmp_path / "none", sample())

@@ -71,8 +71,8 @@ def damages(root: Path, part: Part) -> list[Damage]:
 def test_a_changed_line(root: Path) -> None:
     part = write(root)
     again(root / DATA, lambda content: content.replace(b"3333", b"3334", 1))
-    assert damages(root, part) == [Damage(DATA, "the document is not what was written", 4, "d")]
-    assert str(damages(root, part)[0]) == f"{DATA}, line 4, key d: the document is not what was written"
+    assert damages(root, part) == [Damage(DATA, "the document differs from what was written", 4, "d")]
+    assert str(damages(root, part)[0]) == f"{DATA}, line 4, key d: the document differs from what was written"
 
 
 def test_a_line_that_was_taken_out(root: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_file_that_is_cut_short(root: Path) -> None:
     part = write(root)
     again(root / DATA, lambda content: content[: content.index(RAWS[4])])
     [found] = damages(root, part)
-    assert (found.line, found.key, "ends before" in found.reason) == (5, "e", True)
+    assert (found.line, found.key, "ends here" in found.reason) == (5, "e", True)
     part = write(root)
     (root / DATA).write_bytes((root / DATA).read_bytes()[:-20])
     assert damages(root, part)[0].line is not None
@@ -109,7 +109,7 @@ def test_bytes_after_the_end(root: Path) -> None:
     with (root / DATA).open("ab") as file:
         file.write(zstandard.ZstdCompressor().compress(b""))
     [found] = damages(root, part)
-    assert (found.line, "though every line in it is right" in found.reason) == (None, True)
+    assert (found.line, "although every line is intact" in found.reason) == (None, True)
 
 
 def test_files_that_are_missing(root: Path) -> None:
@@ -136,7 +136,7 @@ def test_without_checksums_of_lines_the_manifest_tells(root: Path) -> None:
     other = write(root, [RAWS[0], *RAWS[2:]])
     assert "it has 5 documents" in str(damages(root, forged(part, other))[0])
     other = write(root, [*RAWS[:5], RAWS[5].replace(b"5", b"6")])
-    assert "not that of the manifest" in str(damages(root, forged(part, other))[0])
+    assert "differs from the manifest" in str(damages(root, forged(part, other))[0])
 
 
 def forged(part: Part, other: Part) -> Part:

@@ -106,7 +106,7 @@ def facts() -> Facts:
         left_out=(
             LeftOut("dead letter", "job-00417", 1, "22P05: unsupported Unicode escape sequence"),
             LeftOut("unverified", "an import passed through", 2,
-                    "the copy may have missed a write since the last check"),
+                    "the copy may have missed a write since the last verification"),
             LeftOut("gap", "import", 2, "opaque"),
             LeftOut("unsupported", "reads", 17, "comparisons that PostgreSQL could not answer"),
         ),

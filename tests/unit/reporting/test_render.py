@@ -51,7 +51,7 @@ def test_values_are_text_in_every_format() -> None:
     assert "<code>&lt;script&gt;</code>" in page
     assert "/salary/&lt;min&gt;|max" in page
     assert "/salary/\\<min\\>\\|max" in text
-    assert "only <code>crossfade verify --full</code> can tell" in page
+    assert "only <code>crossfade verify --full</code> can decide" in page
     assert all(len(row.split(" | ")) == 7 for row in text.splitlines() if row.startswith("| 9 | type"))
 
 
