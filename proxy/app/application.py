@@ -136,7 +136,9 @@ class Application:
         """Recover the journal, register, and learn the stages."""
         settings = self.settings
         self.lease = Lease(pools.lease, settings, self.instance, self._conditions(), admin_url=admin.url)
-        self.mirror = Mirror(settings, pools.mirror, reader, self.instance, lambda: self.lease.era, self.flight.unended)
+        self.mirror = Mirror(
+            settings, pools.mirror, reader, self.instance, lambda: self.lease.era, self.flight.running_intents
+        )
         await self.mirror.start()
         stack.push_async_callback(self.mirror.close)
         self._clean = self.mirror.backlog == 0

@@ -156,7 +156,7 @@ class Transactions:
             failpoints.reach("before-commit")
             self._open.end_asked(known)
             intents = known.buffer.intents
-            with flight.during(
+            with flight.track(
                 flight.captured,
                 route.collections,
                 context.generation,

@@ -226,7 +226,7 @@ class Dispatcher:
         snapshot = self._lease.snapshot
         if way.writes:
             self._writes.uncaptured(operation, way)
-            with self.flight.during(self.flight.uncaptured, way.writes, self._lease.generation):
+            with self.flight.track(self.flight.uncaptured, way.writes, self._lease.generation):
                 response = await self._origin.request(request)
         else:
             response = await self._pass_through(request, operation)

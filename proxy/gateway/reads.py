@@ -94,7 +94,7 @@ class Reads:
         era = self._lease.era  # known before the origin is asked: the stamp of what it shows
         if operation.effect is Effect.QUERY or operation.endpoint.read is Read.QUERY_LIKE:
             running = (*collections, f"{operation.database}/*") if way.extent else collections
-            with self._kit.flight.during(self._kit.flight.queries, running, self._lease.generation):
+            with self._kit.flight.track(self._kit.flight.queries, running, self._lease.generation):
                 response = await self._kit.origin.request(read.request, idempotent=True)
         else:
             response = await self._kit.origin.request(read.request, idempotent=True)

@@ -1,7 +1,7 @@
-"""What a request for a cursor says, for every store that answers one. Layer 0: pure. Rules: protocol page, section 4.
+"""Requests for cursors, for every store that answers them. Layer 0: pure. Rules: protocol page, section 4.
 
-`stream` is taken at the top level and in the options. A stream has no `count` and no `fullCount`: they are passed over.
-A batch can be asked for again where the query has `allowRetry`; the last one too, until the cursor is deleted.
+`stream` is accepted at the top level and in the options. A stream ignores `count` and `fullCount`. With `allowRetry`
+the current batch can be requested again; the last one too, until the cursor is deleted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DEFAULT_BATCH: Final = 1000
 class CursorRequest:
     """The body of POST /_api/cursor. batch_size: rows; ttl, max_runtime: seconds; memory_limit: bytes; 0: none.
 
-    options: as they were sent, with the memory limit that may stand beside them. extent: `Operation.extent`.
+    options: as sent, with the memory limit, which a client may also set at the top level. extent: `Operation.extent`.
     """
 
     query: str
@@ -41,7 +41,7 @@ class CursorRequest:
 
 
 def request_of(body: bytes, extent: frozenset[str] = frozenset()) -> CursorRequest:
-    """Raises ArangoError 600 (no JSON, or an empty object), 1502 (no query), 17 (a part of the wrong type)."""
+    """Parse a body. Raise ArangoError 600 (not JSON, or an empty object), 1502 (no query), 17 (a wrong type)."""
     parsed = parse(body) if body.strip() else None
     if parsed == {}:
         raise ArangoError(600, "expecting a query in the request")
@@ -53,7 +53,7 @@ def request_of(body: bytes, extent: frozenset[str] = frozenset()) -> CursorReque
         raise ArangoError(17, "expecting object for <bindVars>", status=400)
     options: dict[str, Any] = given if isinstance(given, dict) else {}
     size = _number(parsed.get("batchSize"), DEFAULT_BATCH)
-    if size < 1:  # a whole number of rows: half a row would never come to the end
+    if size < 1:  # with a part of a row per batch, a cursor would never end
         raise ArangoError(17, "expecting positive value for <batchSize>", status=400)
     ttl = _number(parsed.get("ttl"), DEFAULT_TTL)
     streaming = parsed.get("stream") is True or options.get("stream") is True
@@ -84,14 +84,14 @@ def request_of(body: bytes, extent: frozenset[str] = frozenset()) -> CursorReque
 
 
 def misplaced_batch(wanted: str, current: int) -> ArangoError:
-    """Of a batch that is neither the current one, where that may be asked for again, nor the next."""
+    """Return the error for a batch that is not the next one, nor the current one of a query with `allowRetry`."""
     if wanted == str(current):
         return ArangoError(400, "expecting allowRetry option to be true")
     return ArangoError(1600, "batch id not found")
 
 
 def _profile(value: object) -> int:
-    """The level: false, true, or a number."""
+    """Return the level of a profile, which may be given as false, true, or a number."""
     if isinstance(value, bool):
         return int(value)
     return min(max(int(value), 0), 3) if isinstance(value, int | float) else 0

@@ -1,4 +1,4 @@
-"""What a document is, for every store: keys, handles, system attributes, merging, and its form in jsonb. Layer 0: pure.
+"""Documents, for every store: keys, handles, system attributes, merging, and their form in jsonb. Layer 0: pure.
 
 Documents are dictionaries of plain JSON values whose attributes keep their order. Rules: protocol page, section 2.
 """
@@ -40,37 +40,37 @@ Document = dict[str, Any]
 SYSTEM: Final = ("_key", "_id", "_from", "_to", "_rev")  # in the order in which ArangoDB prints them
 _SYSTEM_SET: Final = frozenset(SYSTEM)
 _KEY: Final = re.compile(r"[A-Za-z0-9_\-:.@()+,=;$!*'%]{1,254}")
-_NO_NAME: Final = re.compile(r"[\x00-\x1f\x7f/]")  # what no name of a collection or a database has in it
+_NO_NAME: Final = re.compile(r"[\x00-\x1f\x7f/]")  # characters that no name of a collection or database may contain
 _LONGEST_COLLECTION: Final = 256  # bytes
 _LONGEST_DATABASE: Final = 128
-_ESCAPE: Final = "\ufdd0"  # a noncharacter: no text for interchange has it, and where one has, it is escaped itself
+_ESCAPE: Final = "\ufdd0"  # a noncharacter, rare in text; if it occurs, it is escaped as well
 
 
 # ---- keys and handles
 
 
 def valid_key(key: object) -> bool:
-    """Whether ArangoDB takes it for a `_key`: 1 to 254 bytes of its alphabet."""
+    """Return True if ArangoDB accepts it as a `_key`: 1 to 254 bytes of its alphabet."""
     return isinstance(key, str) and _KEY.fullmatch(key) is not None
 
 
 def valid_collection(name: object, *, system: bool = True) -> bool:
-    """Whether a collection may be called so; system: with a leading underscore too."""
+    """Return True for a valid name of a collection. system: accept a leading underscore."""
     return isinstance(name, str) and _valid_name(name, _LONGEST_COLLECTION) and (system or name[0] != "_")
 
 
 def valid_database(name: object) -> bool:
-    """Whether a database may be called so (`_system` is there already)."""
+    """Return True for a valid name of a new database (so not for `_system`)."""
     return isinstance(name, str) and _valid_name(name, _LONGEST_DATABASE) and name[0] != "_" and ":" not in name
 
 
 def normalized(name: str) -> bool:
-    """Whether a name is in Unicode's normal form C, outside which ArangoDB takes and finds none."""
+    """Return True if a name is in Unicode normal form C; ArangoDB neither accepts nor finds any other."""
     return name.isascii() or unicodedata.is_normalized("NFC", name)
 
 
 def _valid_name(name: str, longest: int) -> bool:
-    """The extended names that 3.12 takes by default: Unicode in NFC, no digit or dot in front, no blank at an end."""
+    """Check an extended name, as 3.12 accepts by default: NFC, no digit or dot in front, no blank at either end."""
     if not name or name[0] in "0123456789." or name[0] == " " or name[-1] == " " or _NO_NAME.search(name):
         return False
     try:
@@ -80,7 +80,7 @@ def _valid_name(name: str, longest: int) -> bool:
 
 
 def split_handle(handle: str) -> tuple[str, str]:
-    """(collection, key) of an `_id`. Raises ArangoError 1205 where it is none."""
+    """Return (collection, key) of an `_id`. Raise ArangoError 1205 if it is not one."""
     collection, slash, key = handle.partition("/")
     if not slash or not collection or not valid_key(key):
         raise ArangoError(1205)
@@ -88,7 +88,7 @@ def split_handle(handle: str) -> tuple[str, str]:
 
 
 def valid_handle(handle: object) -> bool:
-    """Whether it has the form of an `_id`: what `_from` and `_to` must have (that they exist is not asked)."""
+    """Return True if it has the form of an `_id`, as `_from` and `_to` must. The document need not exist."""
     if not isinstance(handle, str):
         return False
     collection, slash, key = handle.partition("/")
@@ -96,8 +96,8 @@ def valid_handle(handle: object) -> bool:
 
 
 def key_of(item: object) -> str | None:
-    """The key that an element of an array request means: a key, a handle (its collection is *not* looked at, as in
-    ArangoDB), or an object with `_key` (`_id` alone names no document). None where it means none (1205 in ArangoDB).
+    """Return the key that an element of an array request names: a key, a handle (its collection is ignored, as in
+    ArangoDB), or an object with `_key` (`_id` alone is not enough). None if it names none (1205 in ArangoDB).
     """
     if isinstance(item, dict):
         item = item.get("_key")
@@ -110,12 +110,12 @@ def key_of(item: object) -> str | None:
 
 
 def content(document: Document) -> Document:
-    """The document without its system attributes, in its order."""
+    """Return the document without its system attributes, in the same order."""
     return {name: value for name, value in document.items() if name not in _SYSTEM_SET}
 
 
 def assemble(collection: str, key: str, rev: str, body: Document, *, edge: bool) -> Document:
-    """A document as ArangoDB stores and prints it: system attributes first, then the body's own in their order.
+    """Return a document as ArangoDB stores and prints it: system attributes, then those of the body in their order.
 
     `_key`, `_id` and `_rev` of the body are ignored. An edge needs `_from` and `_to` (ArangoError 1233); elsewhere
     they are dropped. Other attributes that begin with an underscore are kept, and so are nested `_key`s.
@@ -146,12 +146,12 @@ class Merging:
 
 
 def merge(old: Document, patch: Document, merging: Merging, *, edge: bool) -> Document | None:
-    """The body of the new version: `old` with `patch` merged into it; system attributes but `_from/_to` left out.
+    """Return the body of the new version: `old` with `patch` merged into it, without system attributes but `_from/_to`.
 
-    None where the patch is empty (or has system attributes only): ArangoDB then keeps the revision. The corners of
+    None if the patch is empty (or has system attributes only): ArangoDB then keeps the revision. The special cases of
     protocol section 2, "PATCH merge": with keep_null=False a null deletes an attribute that merging reaches; a new
-    top-level object loses its own nulls, one level deep; an object that is new deeper, or that replaces another value
-    than an object, is stored as it is; arrays are never merged.
+    top-level object loses its nulls, one level deep; an object that is new at a deeper level, or that replaces a value
+    which is not an object, is stored unchanged; arrays are never merged.
     """
     changes = {
         name: value for name, value in patch.items() if name not in _SYSTEM_SET or (edge and name in ("_from", "_to"))
@@ -186,7 +186,7 @@ def _merge_object(old: Document, patch: Document, *, keep_null: bool) -> Documen
     return result
 
 
-# ---- jsonb: PostgreSQL's jsonb holds neither U+0000 nor lone surrogates; a reversible escape stands for them
+# ---- jsonb: PostgreSQL's jsonb can hold neither U+0000 nor lone surrogates: they are escaped, reversibly
 
 _SUSPECT: Final = re.compile(rb"\\u(?:0000|[fF][dD][dD]0|[dD][89a-fA-F])|\xef\xb7\x90|\xed[\xa0-\xbf]|\x00")
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -198,14 +198,14 @@ _SHORT: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
 def escape_text(text: str) -> str:
-    """Text as it stands in jsonb: U+0000 is U+FDD0 '0', U+FDD0 is U+FDD0 '1', a lone surrogate is U+FDD0 's' hhhh."""
+    """Return text for jsonb: U+0000 becomes U+FDD0 '0', U+FDD0 becomes U+FDD0 '1', a lone surrogate U+FDD0 's' hhhh."""
     if _NEEDS.search(text) is None:
         return text
     return _NEEDS.sub(lambda match: _escape_char(match[0]), text)
 
 
 def unescape_text(text: str) -> str:
-    """What `escape_text` was given."""
+    """Undo `escape_text`."""
     if _ESCAPE not in text:
         return text
     return _ESCAPED.sub(lambda match: _unescape_char(match[1]), text)
@@ -228,17 +228,17 @@ def _unescape_char(code: str) -> str:
 
 
 def suspected(raw: bytes) -> bool:
-    """Whether `_SUSPECT` may match. Searches for single bytes: fifty times as fast as the pattern is."""
+    """Return True if `_SUSPECT` may match. Searching for single bytes is fifty times as fast as the pattern."""
     if not raw.isascii() and (b"\xed" in raw or b"\xef" in raw):
         return True
     return b"\0" in raw or (b"\\" in raw and b"\\u" in raw)
 
 
 def to_jsonb(raw: bytes) -> str | None:
-    """The queryable form of a document that jsonb cannot hold as it is: JSON text, escaped, no _key, _id, _rev.
+    """Return the queryable form of a document that jsonb cannot hold unescaped: JSON text without _key, _id, _rev.
 
-    None where PostgreSQL makes the same of `raw` itself (`_crossfade.queryable(raw)`), nearly always. Numbers keep
-    their digits. Raises ValueError where `raw` is no UTF-8 even with lone surrogates allowed, or no JSON object.
+    None if PostgreSQL makes the same from `raw` itself (`_crossfade.queryable(raw)`), which is nearly always so.
+    Numbers keep their digits. Raise ValueError if `raw` is not UTF-8, lone surrogates allowed, or not a JSON object.
     """
     if not suspected(raw) or _SUSPECT.search(raw) is None:
         return None
@@ -249,7 +249,7 @@ def to_jsonb(raw: bytes) -> str | None:
     try:
         members = msgspec.json.decode(escaped, type=dict[str, msgspec.Raw])
     except msgspec.DecodeError as error:
-        raise ValueError(f"no JSON object: {error}") from error
+        raise ValueError(f"not a JSON object: {error}") from error
     parts = [
         f"{msgspec.json.encode(name).decode()}:{bytes(value).decode()}"
         for name, value in members.items()
@@ -259,7 +259,7 @@ def to_jsonb(raw: bytes) -> str | None:
 
 
 def from_jsonb_text(value: Any) -> Any:
-    """A parsed jsonb value with the escape undone, in strings and attribute names."""
+    """Return a parsed jsonb value with the escape undone, in strings and attribute names."""
     if isinstance(value, str):
         return unescape_text(value)
     if isinstance(value, list):
@@ -273,7 +273,7 @@ def _escape_token(match: re.Match[str]) -> str:
     token = match[0]
     if "\\u" not in token and _NEEDS.search(token) is None:
         return token
-    # escapes of surrogate pairs are two units until they are put together
+    # the escapes of a surrogate pair give two units, which are joined here
     text = _PAIR.sub(_join_pair, _UNIT.sub(_unit, token[1:-1]))
     if _NEEDS.search(text) is None:
         return token

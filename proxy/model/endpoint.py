@@ -1,8 +1,8 @@
 """Endpoint: what the proxy knows of one endpoint of ArangoDB's HTTP API. Layer 0: plain values.
 
-`wire.endpoints` holds the table of them, one row an endpoint; an `Operation` carries its own. Every other module asks
-for a fact of the row and never for an endpoint's name: a new endpoint is then one row. Names serve handler tables,
-metrics, logs and messages.
+`wire.endpoints` holds the table of them, one row for each endpoint; an `Operation` carries its own.
+All other modules use the facts of the row and never compare an endpoint's name: a new endpoint is then one row. Names
+serve handler tables, metrics, logs and messages.
 """
 
 from __future__ import annotations

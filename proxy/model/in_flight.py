@@ -1,4 +1,4 @@
-"""What is under way in this instance, by collection: what the acknowledgements of an epoch look at.
+"""Operations in flight in this instance, by collection: the acknowledgements of an epoch depend on them.
 
 A name is `database/name`, or `database/*` for an operation (or a move) of unknown extent, which touches every
 collection of that database (mirror-protocol, "Flip", 2 to 4).
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-Scope = frozenset[str] | None  # None is everything
+Scope = frozenset[str] | None  # None: every collection
 
 
 def overlap(one: str, other: str) -> bool:
-    """Whether two names, each perhaps a whole database (or all, `*/*`), have a collection in common."""
+    """Return True if two names, of a collection, a database or all (`*/*`), have a collection in common."""
     if one == other or "*/*" in (one, other):
         return True
     if one.endswith("/*"):
@@ -22,7 +22,7 @@ def overlap(one: str, other: str) -> bool:
 
 
 def touches(scope: Scope, collections: Iterable[str]) -> bool:
-    """Whether any of the collections is in the scope."""
+    """Return True if any of the collections is in the scope."""
     if scope is None:
         return True
     return any(overlap(name, wanted) for name in collections for wanted in scope)
@@ -30,11 +30,11 @@ def touches(scope: Scope, collections: Iterable[str]) -> bool:
 
 @dataclass(eq=False, slots=True)
 class Ticket:
-    """One operation under way: what it touches, and the generation that the instance behaved by when it began.
+    """One operation in flight: its collections, and the generation that the instance ran at when it started.
 
-    applied: whether PostgreSQL has what it wrote (a write whose intent is settled), so that nothing waits for it.
-    left: for an operation with intents in several collections, those of its intents that are open, by collection.
-    numbers: of its intents in the journal, for a stream transaction.
+    applied: returns True once PostgreSQL has what it wrote (its intent is complete), so that nothing waits for it.
+    left: if it has intents in several collections, returns the collection of each open one.
+    numbers: for a stream transaction, returns the numbers of its intents in the journal.
     """
 
     collections: tuple[str, ...]
@@ -44,7 +44,7 @@ class Ticket:
     numbers: Callable[[], Iterable[int]] = tuple
 
     def open_in(self, scope: Scope) -> int:
-        """How many of its intents in the scope are open; one at most where it does not tell them apart."""
+        """Return the number of its open intents in the scope; at most one without `left`."""
         if self.left is not None:
             return sum(touches(scope, (name,)) for name in self.left())
         return int(touches(scope, self.collections) and not self.applied())
@@ -55,67 +55,70 @@ def _no() -> bool:
 
 
 class Tracked:
-    """A `with` block in which a token is in a set. No generator: it stands on the path of every write."""
+    """A `with` block during which a ticket is in a set. Not a generator, which would slow down every write."""
 
-    __slots__ = ("_kind", "_token")
+    __slots__ = ("_kind", "_ticket")
 
-    def __init__(self, kind: set[Ticket], token: Ticket) -> None:
+    def __init__(self, kind: set[Ticket], ticket: Ticket) -> None:
         self._kind = kind
-        self._token = token
+        self._ticket = ticket
 
     def __enter__(self) -> Ticket:
-        self._kind.add(self._token)
-        return self._token
+        self._kind.add(self._ticket)
+        return self._ticket
 
     def __exit__(self, *_: object) -> None:
-        self._kind.discard(self._token)
+        self._kind.discard(self._ticket)
 
 
 @dataclass(slots=True)
 class InFlight:
-    """Operations under way, by kind. Few at a time, as many as connections: looking through them is cheap.
+    """Operations in flight, by kind: at most as many as connections, so that searching them is cheap.
 
-    running: stream transactions that have written; `generation` is that by which the origin last said that it runs.
+    running: stream transactions that have written; their generation is the one at which ArangoDB last reported them as
+    running.
     """
 
     uncaptured: set[Ticket] = field(default_factory=set)  # writes that were forwarded without an intent
     captured: set[Ticket] = field(default_factory=set)  # writes with an intent, not answered yet
-    queries: set[Ticket] = field(default_factory=set)  # queries that the origin runs
+    queries: set[Ticket] = field(default_factory=set)  # queries that ArangoDB runs
     running: set[Ticket] = field(default_factory=set)
 
     @staticmethod
-    def during(
+    def track(
         kind: set[Ticket],
         collections: tuple[str, ...],
         generation: int,
         applied: Callable[[], bool] = _no,
         left: Callable[[], Iterable[str]] | None = None,
     ) -> Tracked:
-        """Counts an operation as long as the block runs; `kind` is one of this object's sets."""
+        """Count an operation while the block runs. kind: one of this object's sets."""
         return Tracked(kind, Ticket(collections, generation, applied, left))
 
     @staticmethod
     def count(kind: set[Ticket], scope: Scope) -> int:
-        """Operations of that kind in the scope."""
-        return sum(touches(scope, token.collections) for token in kind)
+        """Return the number of operations of that kind in the scope."""
+        return sum(touches(scope, ticket.collections) for ticket in kind)
 
     def waiting(self, scope: Scope) -> int:
-        """Open intents of the scope that are no backlog: of writes that are not answered, and of transactions that run.
+        """Return the number of open intents in the scope that are not a backlog: of unanswered writes, and of running
+        transactions.
 
-        What a transaction wrote is visible to nobody before its commit, and that is a write which is answered.
+        Nothing that a transaction wrote is visible before its commit, which is a write with an answer.
         """
-        return sum(token.open_in(scope) for token in (*self.captured, *self.running))
+        return sum(ticket.open_in(scope) for ticket in (*self.captured, *self.running))
 
-    def unended(self) -> frozenset[int]:
-        """Numbers of the intents of transactions that run."""
-        return frozenset(number for token in self.running for number in token.numbers())
+    def running_intents(self) -> frozenset[int]:
+        """Return the numbers of the intents of running transactions."""
+        return frozenset(number for ticket in self.running for number in ticket.numbers())
 
     def older(self, scope: Scope, generation: int) -> int:
-        """Captured writes of the scope that began before `generation` and are not applied yet.
+        """Return the number of captured writes in the scope that started before `generation` and are not applied yet.
 
-        Transactions as well that were not seen to run since then: another proxy may have forwarded their commit before
-        it behaved by this generation. (From `begin` of a flip on, none forwards a commit of what it did not see.)
+        Transactions count too if ArangoDB has not reported them as running since then: another proxy may have forwarded
+        their commit before it ran at this generation. (From `begin` of a flip on, no proxy forwards the commit of a
+        transaction whose writes it did not capture.)
         """
         return sum(
-            token.generation < generation and token.open_in(scope) > 0 for token in (*self.captured, *self.running)
+            ticket.generation < generation and ticket.open_in(scope) > 0 for ticket in (*self.captured, *self.running)
         )

@@ -1,8 +1,8 @@
-"""JSON that ArangoDB printed, as values. Layer 0: pure.
+"""Read JSON that ArangoDB printed. Layer 0: pure.
 
-`values.parse` judges what clients send; what lies here reads what ArangoDB itself wrote, which may be older than its
-present rules: lone surrogates are kept. Numbers: integers of 64 bits exactly, everything else is a double, and so is
-`-0`, which ArangoDB prints for the double only (protocol page, section 2, "JSON values").
+`json_values.parse` validates what clients send; this module reads what ArangoDB wrote, perhaps before its present
+rules: it keeps lone surrogates. Integers of 64 bits are exact; every other number is a double, and so is `-0`, which
+ArangoDB prints for the double only (protocol page, section 2, "JSON values").
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _NEGATIVE_ZERO: Final = re.compile(rb"-0(?![0-9.eE])")
 
 
 def load(raw: bytes) -> Any:
-    """The value of a JSON text. Raises ValueError where it is none."""
+    """Return the value of a JSON text. Raise ValueError if it is not one."""
     if b"-0" not in raw or _NEGATIVE_ZERO.search(raw) is None:
         try:
             return orjson.loads(raw)
         except orjson.JSONDecodeError:
-            pass  # a lone surrogate, or no JSON: the slow parser tells
+            pass  # a lone surrogate, or not JSON: the slow parser decides
     return json.loads(raw.decode("utf-8", "surrogatepass"), parse_int=_integer)
 
 

@@ -1,6 +1,6 @@
-"""Cuts attributes out of JSON text without touching one other byte (I6). Pure.
+"""Cut attributes out of JSON text without changing any other byte (I6). Pure.
 
-The fast ways rest on how ArangoDB prints (compact, `new` last) and check it; the slow ways take any JSON.
+The fast ways assume ArangoDB's format (compact, `new` last) and verify it; the slow ways accept any JSON.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _PARTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _BLANK: Final = re.compile(r"[ \t\r\n]*")
 _BEFORE: Final = re.compile(rb"[ \t\r\n]*[{,][ \t\r\n]*")
 _BETWEEN: Final = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*")
-_TRIES: Final = 4  # borders one behind the other that are tried
+_TRIES: Final = 4  # successive borders that are tried before the search skips ahead
 _SCAN: Final = json.JSONDecoder(strict=False)
 _BORDER: Final = re.compile(rb'\},\{"(?:_id|error)":')  # between two elements of an answer to a write, or in a document
 
@@ -32,7 +32,7 @@ class Member(NamedTuple):
 
 
 def cut_new(body: bytes, new: bytes) -> bytes:
-    """The object without its attribute `new`, whose text is `new`."""
+    """Return the object without its attribute `new`. new: the text of its value."""
     start = len(body) - len(new) - 8
     if start > 0 and body[start : start + 7] == b',"new":' and body.endswith(new + b"}"):
         return body[:start] + b"}"
@@ -40,7 +40,7 @@ def cut_new(body: bytes, new: bytes) -> bytes:
 
 
 def cut(body: bytes, name: str) -> bytes:
-    """The object without that attribute, and without one comma. Raises ValueError where it is no JSON object."""
+    """Return the object without that attribute and its comma. Raise ValueError if it is not a JSON object."""
     found = list(members(body))
     for index, member in enumerate(found):
         if member.name == name:
@@ -52,13 +52,13 @@ def cut(body: bytes, name: str) -> bytes:
 
 
 def members(body: bytes) -> Iterator[Member]:
-    """The attributes of a JSON object, with their places. Raises ValueError where it is none."""
-    found = _members_at_once(body)
+    """Return the attributes of a JSON object, with their places. Raise ValueError if it is not one."""
+    found = _members_fast(body)
     return _members(body) if found is None else iter(found)
 
 
-def _members_at_once(body: bytes) -> list[Member] | None:
-    """The same without a look into the values; None where a name comes twice or has escapes, or it is no object."""
+def _members_fast(body: bytes) -> list[Member] | None:
+    """Find the attributes without parsing values. Return None if a name is repeated or escaped, or on an error."""
     try:
         parts = _PARTS.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -100,7 +100,7 @@ def _members(body: bytes) -> Iterator[Member]:
 
 
 def elements(body: bytes) -> list[bytes]:
-    """The text of each element of a JSON array. Raises ValueError where it is none."""
+    """Return the text of each element of a JSON array. Raise ValueError if it is not one."""
     try:
         return [bytes(item) for item in _ITEMS.decode(body)]
     except msgspec.DecodeError:
@@ -108,17 +108,17 @@ def elements(body: bytes) -> list[bytes]:
 
 
 def elements_in_pieces(body: bytes, size: int) -> Iterator[list[bytes]]:
-    """The same, some at a time: together a little more than so many bytes, where it is an answer of ArangoDB's.
+    """Yield the elements in lists of a little more than `size` bytes, if the array is an answer of ArangoDB to a write.
 
-    What looks like a border between two elements may be in a document: a piece is right if it is valid JSON as an array
-    of its own, since it begins where an element does. A body without such borders is one piece.
+    The bytes of a border between two elements may occur in a document. But a piece begins with an element, so it ends
+    with one if it is a valid JSON array in brackets. A body without borders is one piece.
     """
     position, at, tries = 1, 1 + size, 0
     while body[:1] == b"[" and (border := _BORDER.search(body, at)) is not None:
         end = border.start() + 1
         try:
             items = _ITEMS.decode(b"[" + body[position:end] + b"]")
-        except msgspec.DecodeError:  # the next ones, then one far behind: all tries together look at little more
+        except msgspec.DecodeError:  # try the next borders, then one far ahead: all tries together read little more
             tries += 1
             at = end if tries % _TRIES else position + 2 * (end - position)
             continue
@@ -154,7 +154,7 @@ def _blank(text: str, position: int) -> int:
 
 
 def _skip(text: str, position: int, mark: str) -> int:
-    """Behind blanks, that mark, and blanks."""
+    """Return the position after blanks, that mark, and blanks. Raise ValueError if the mark is not there."""
     position = _blank(text, position)
     if text[position : position + 1] != mark:
         raise ValueError(f"no {mark} at {position}")

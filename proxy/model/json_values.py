@@ -16,16 +16,15 @@ import orjson
 
 from proxy.base.errors import ArangoError
 
-Json = (
-    Any  # None | bool | int | float | str | list[Json] | dict[str, Json]; recursive types cost more than they tell here
-)
+# None | bool | int | float | str | list[Json] | dict[str, Json]; a recursive type costs more than it helps here
+Json = Any
 MAX_DEPTH: Final = 200
-_EXACT: Final = float(1 << 53)  # doubles below are printed as integers where they are whole
+_EXACT: Final = float(1 << 53)  # doubles below are printed as integers if they are whole
 _WIDE: Final = float(1 << 64)  # whole doubles from 2^53 up to here are printed with `.0`
 _CONTROL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u00([01])([a-f])")
-# A number with a fraction or an exponent, or one of 19 digits and more; some strings match too, which costs a walk.
+# A number with a fraction, an exponent or at least 19 digits; a string that matches costs only time.
 _MAYBE_DOUBLE: Final = re.compile(rb"[\[:,\s]-?\d+[.eE]|\d{19}|^-?\d+[.eE]")
-# An integer that 64 bits may not hold; some strings and fractions match too.
+# An integer that may not fit into 64 bits; some strings and fractions match too.
 _LONG: Final = re.compile(rb"\d{20}")
 _CUT: Final = ((1 << 64) - 1) // 10
 INT_MIN: Final = -(1 << 63)
@@ -33,18 +32,18 @@ INT_MAX: Final = (1 << 64) - 1
 
 
 def parse(body: bytes) -> Json:
-    """The value of a JSON text. Raises ArangoError 600 with ArangoDB's words where it has them."""
+    """Return the value of a JSON text. Raise ArangoError 600, with ArangoDB's message for the common mistakes."""
     return parse_printed(body)[0]
 
 
 def parse_printed(body: bytes) -> tuple[Json, bytes]:
-    """A JSON text's value, and the same text as ArangoDB would print it: compact, numbers in their shortest form."""
+    """Return the value of a JSON text, and the text as ArangoDB prints it: compact, numbers in their shortest form."""
     try:
         value = orjson.loads(body)
         printed = orjson.dumps(value)
     except (orjson.JSONDecodeError, TypeError) as error:
         _refuse(body, str(error))
-    # The colons that the printed text lacks are those of attributes that came twice (and of escaped colons in strings).
+    # Colons that the printed text lacks belong to repeated attributes (or to escaped colons in strings).
     if body.count(b":") != printed.count(b":") or b"\\u003" in body:
         _refuse_duplicates(body)
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH and too_deep(value):
@@ -57,7 +56,7 @@ def parse_printed(body: bytes) -> tuple[Json, bytes]:
 
 
 def dump(value: Json) -> bytes:
-    """A value as ArangoDB prints it, compact. Integers that no 64 bits hold are printed as doubles."""
+    """Return a value as ArangoDB prints it, compact. Integers beyond 64 bits are printed as doubles."""
     try:
         return _upper_controls(orjson.dumps(_printable(value)))
     except TypeError:
@@ -65,7 +64,7 @@ def dump(value: Json) -> bytes:
 
 
 def number_text(value: float) -> str:
-    """A double as ArangoDB prints it: whole ones without a fraction, exponents from eight zeros on.
+    """Return a double as ArangoDB prints it: whole ones without a fraction, exponents from eight zeros on.
 
     The digits are the shortest that read back as the same double. Out of range (NaN, infinity): null.
     """
@@ -98,7 +97,7 @@ def number_text(value: float) -> str:
 
 
 def too_deep(value: Json, limit: int = MAX_DEPTH) -> bool:
-    """Whether arrays and objects nest deeper than ArangoDB takes."""
+    """Return True if arrays and objects nest deeper than ArangoDB accepts."""
     level = [value]
     for _ in range(limit):
         level = [
@@ -114,7 +113,7 @@ def too_deep(value: Json, limit: int = MAX_DEPTH) -> bool:
 
 
 def same(left: Json, right: Json) -> bool:
-    """Whether ArangoDB sees one value: true is not 1, 1 is 1.0, order of attributes does not count, null is a value."""
+    """Return True if ArangoDB treats them as equal: true is not 1, 1 is 1.0, null is a value, order is irrelevant."""
     if left != right:
         return False
     if isinstance(left, dict):
@@ -125,9 +124,9 @@ def same(left: Json, right: Json) -> bool:
 
 
 def _integer(text: str) -> int | float:
-    """An integer as VelocyPack's parser reads it: beyond 64 bits a double, made digit by digit, each step rounded.
+    """Return an integer as VelocyPack's parser reads it: beyond 64 bits a double, rounded after each digit.
 
-    That is not always the double that is nearest (which `strtod` would give).
+    That is not always the nearest double (which `strtod` would give).
     """
     digits = text.removeprefix("-")
     negative = text[0] == "-"
@@ -161,7 +160,7 @@ _PLAIN: Final = frozenset({str, bool, type(None)})
 
 
 def _upper_controls(printed: bytes) -> bytes:
-    # ArangoDB writes the hexadecimal digits of control characters in capitals
+    # ArangoDB prints the hexadecimal digits of control characters in upper case
     if b"\\u00" not in printed:
         return printed
     return _CONTROL.sub(lambda m: m[1] + b"\\u00" + m[2] + m[3].upper(), printed)
@@ -185,7 +184,7 @@ def _refuse(body: bytes, reason: str) -> NoReturn:
 
 
 def _reason(body: bytes, reason: str) -> str:
-    # ArangoDB's own words for the common mistakes; the parser's for the rest
+    # ArangoDB's messages for the common mistakes; the parser's for all others
     try:
         body.decode()
     except UnicodeDecodeError:

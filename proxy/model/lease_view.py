@@ -1,4 +1,4 @@
-"""What a request's path needs of the lease, which is made far above it."""
+"""The protocol of the lease on the path of a request; an upper layer implements it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ class LeaseView(Protocol):
 
     era: the stamp of a write that is forwarded now. may_read_target: a read of PostgreSQL may be tried; the fence in
     its statement decides. own_lease_over: no process reads PostgreSQL because of this one's lease, so that it may
-    answer for flipped collections from ArangoDB alone, after `record_origin_only_ack`. looked_at: monotonic time at
-    which the last heartbeat began that succeeded. give_up: an acknowledged write cannot be applied.
+    acknowledge writes to flipped collections with ArangoDB alone, after `record_origin_only_ack`. looked_at: monotonic
+    time at which the last successful heartbeat began. look_now: begin a heartbeat now. give_up: become
+    diverged, since an acknowledged write cannot be applied.
     """
 
     @property

@@ -1,7 +1,7 @@
 """Operation and Outcome: one typed request of the ArangoDB HTTP API, and its answer. Layer 0: plain values.
 
-`wire` makes an Operation of a request; a `Store` executes it and returns an Outcome; `wire` makes a response of that.
-The mirror's own values (Change: one new version of one document) stand here too, since every store can tell them.
+`wire` decodes a request to an Operation; a `Store` executes it and returns an Outcome; `wire` encodes the response.
+Change, one new version of one document, is the value that the mirror and the backfill apply.
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ from proxy.model.endpoint import Effect, Endpoint
 class Operation(msgspec.Struct, frozen=True, gc=False):
     """One request of the ArangoDB HTTP API.
 
-    endpoint: its row in `wire.endpoints`, with all that is decided by.
-    database, collection, key: as the path gives them, percent-decoded; None where the path has none.
-    path: all decoded path segments behind `/_db/{db}`, for endpoints with more variables.
-    params: query parameters, decoded; the last one wins. headers: lower-case names, those that `wire` cares about.
-    body: the request's body as it came, JSON (or VelocyPack where `content-type` says so).
-    known: what was found out about a query that is too large to be looked into again and again
-    (`proxy.routing.query_facts`).
-    extent: of a query whose text does not tell all that it reads, the names of collections that it may read, without
-    database; empty: its text tells.
+    endpoint: its row in `wire.endpoints`, with the facts that decisions depend on.
+    database, collection, key: as the path gives them, percent-decoded; None if the path has none.
+    path: all decoded path segments after `/_db/{db}`, for endpoints with more variables.
+    params: query parameters, decoded; the last one wins. headers: those that `wire` keeps, names in lower case.
+    body: the request's body as received, JSON (or VelocyPack by `content-type`).
+    known: the facts of a query that is too large to be analysed repeatedly (`proxy.routing.query_facts`).
+    extent: for a query whose text does not show all that it reads, the names of the collections that it may read,
+    without database; empty if the text shows them.
     """
 
     endpoint: Endpoint
@@ -41,17 +40,17 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def effect(self) -> Effect:
-        """What it does to the data."""
+        """The effect on the data."""
         return self.endpoint.effect
 
     @property
     def qualified(self) -> str | None:
-        """`database/collection`, the name by which the control plane knows a collection."""
+        """`database/collection`, the name of a collection in the control plane."""
         return None if self.collection is None else f"{self.database}/{self.collection}"
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """What a store answers: an HTTP status, headers beside the usual ones, and a body as bytes."""
+    """The answer of a store: an HTTP status, headers in addition to the usual ones, and a body as bytes."""
 
     status: int
     body: bytes = b""
@@ -59,7 +58,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     content_type: bytes = b"application/json"
 
     def header(self, name: bytes) -> bytes | None:
-        """The first header of that (lower-case) name."""
+        """Return the first header of that (lower-case) name."""
         for key, value in self.headers:
             if key.lower() == name:
                 return value
@@ -70,7 +69,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     """One version of one document, as the mirror and the backfill apply it (I4).
 
     collection: `database/name`. rev: the decoded revision; for a removal, that of the *removed* version.
-    raw: the whole document as ArangoDB printed it, `_key`, `_id` and `_rev` included; None says removed.
+    raw: the whole document as ArangoDB printed it, with `_key`, `_id` and `_rev`; None for a removal.
     """
 
     collection: str

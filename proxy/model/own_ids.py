@@ -1,8 +1,8 @@
-"""Ids of cursors and jobs that a proxy makes itself, beside ArangoDB's. They show whose an id is without a table.
+"""Ids of the proxy's own cursors and jobs, which can be distinguished from ArangoDB's without a table.
 
-An id is decimal text, as ArangoDB's are. Nineteen digits that begin so are above every tick of a server (its hybrid
-logical clock gets there in the year 2241) and within 64 bits. Each kind has its prefix, so that any instance of the
-proxy recognises an id that another one made.
+An id is decimal text, as ArangoDB's are. Nineteen digits with these prefixes are above every tick of a server (its
+hybrid logical clock gets there in the year 2241) and within 64 bits. Each kind has its prefix, so that every instance
+of the proxy recognises the ids of the others.
 """
 
 from __future__ import annotations

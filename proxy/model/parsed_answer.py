@@ -1,4 +1,4 @@
-"""What an answer of ArangoDB to a write said: the versions that were written. Pure."""
+"""An answer of ArangoDB to a write, parsed: the versions that were written. Pure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from proxy.model.revision import INVALID, decode_rev
 
 
 class ParsedAnswer(msgspec.Struct, frozen=True, gc=False):
-    """What an answer to a write says.
+    """The content of an answer to a write.
 
     body, headers: for the client. changes: versions that were written or removed. written_keys: every key that the
-    answer names as written. complete: the changes are all that was written; else the keys must be read again.
-    late: the request may still run at the origin (5xx): the keys are read again after the time bound.
+    answer names as written. complete: the changes are all that was written; else the keys must be reread.
+    late: the request may still run in ArangoDB (5xx): the keys are reread after the time limit.
     """
 
     body: bytes
@@ -29,7 +29,7 @@ class ParsedAnswer(msgspec.Struct, frozen=True, gc=False):
 
 
 class Version(msgspec.Struct, gc=False):
-    """Key and revision of a document, as it was printed; empty where it has none."""
+    """Key and revision of a document, as printed; empty if it has none."""
 
     key: str = msgspec.field(name="_key", default="")
     rev: str = msgspec.field(name="_rev", default="")
@@ -49,7 +49,7 @@ def version_of(raw: bytes) -> Version:
 
 
 def revision_of(raw: bytes) -> int:
-    """Return the revision of a document as ArangoDB printed it. Raises ValueError if it has none."""
+    """Return the revision of a document as ArangoDB printed it. Raise ValueError if it has none."""
     rev = decode_rev(version_of(raw).rev)
     if rev == INVALID:
         raise ValueError("a document without a revision")

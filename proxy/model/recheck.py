@@ -1,8 +1,8 @@
-"""When a difference between ArangoDB and PostgreSQL is proved, and when to look again (I8). Pure.
+"""Rules for rechecks: when a difference between ArangoDB and PostgreSQL is proved, and when to check again (I8). Pure.
 
-A difference may be lag: ArangoDB has what the mirror has not applied yet. It is proved by consecutive looks that show
-the same, if between two of them every mirror had applied all that ArangoDB took before the first. What keeps changing,
-or what a mirror does not reach in time, stays unsettled: it is neither equal nor a mismatch.
+A difference may be lag: a write that the mirror has not applied yet. Consecutive checks with the same result prove it,
+if between two of them every mirror has applied all that ArangoDB accepted before the first. What keeps changing, or
+what a mirror does not apply in time, stays unresolved: it counts neither as equal nor as a mismatch.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ from typing import Final, Generic, TypeVar
 
 Seen = TypeVar("Seen")
 
-LOOKS: Final = 2  # that prove a difference, if nothing can have changed and changed back between them
+LOOKS: Final = 2  # checks that prove a difference, if nothing can have changed and changed back between them
 
 
 @dataclass(frozen=True)  # a frozen generic class with slots cannot be made by a subscripted name
 class Streak(Generic[Seen]):
-    """Consecutive looks that showed the same difference. seen: what is remembered of them; looks: how many count."""
+    """Consecutive checks with the same difference. seen: the state that they found; looks: the number that count."""
 
     seen: Seen
     looks: int = 1
 
     def then(self, seen: Seen, *, repeated: bool, caught_up: bool) -> Streak[Seen]:
-        """Return the streak after another look.
+        """Return the streak after another check.
 
-        repeated: it showed the same. caught_up: since the look before, every mirror had applied all that ArangoDB took
-        before that; a look that came too early for it counts for nothing.
+        repeated: it found the same. caught_up: since the previous check, every mirror has applied all that ArangoDB
+        accepted before that one; if not, the check came too early and does not count.
         """
         if not repeated:
             return Streak(seen)
         return Streak(seen, self.looks + 1) if caught_up else self
 
     def proves(self, needed: int = LOOKS) -> bool:
-        """Return True if so many looks are enough."""
+        """Return True if at least `needed` checks count."""
         return self.looks >= needed
 
 
 class Schedule:
-    """The pauses between looks: doubled each time up to the longest, until the time is over. Monotonic seconds."""
+    """The pauses between checks: doubled each time up to the longest, until a deadline. Monotonic seconds."""
 
     def __init__(self, first: float, longest: float, *, until: float) -> None:
         self._pause = first
@@ -46,7 +46,7 @@ class Schedule:
         self.until = until
 
     def left(self, now: float) -> float:
-        """Return the seconds that are left."""
+        """Return the seconds until the deadline."""
         return max(0.0, self.until - now)
 
     def next(self) -> float:

@@ -1,7 +1,7 @@
-"""Stages of a collection and the snapshot that an instance behaves by. Layer 0: pure values and transitions.
+"""Stages of a collection and the snapshot that an instance runs at. Layer 0: pure values and transitions.
 
 A *generation* numbers every change of the control row: a new epoch, and each phase of it. An instance reports the
-generation that it behaves by; the fence of a target read compares it (mirror-protocol, "Flip", 5).
+generation that it runs at, and the fence of a target read compares it (mirror-protocol, "Flip", 5).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 
 class Stage(enum.StrEnum):
-    """How far one collection has come (DESIGN section 9)."""
+    """The stage of one collection's migration (DESIGN section 9)."""
 
     OFF = "off"
     MIRROR = "mirror"
@@ -29,11 +29,13 @@ class Stage(enum.StrEnum):
         return _RANKS[self] >= _RANKS[other]
 
 
-_RANKS: Mapping[Stage, int] = {stage: rank for rank, stage in enumerate(Stage)}  # asked several times a request
+_RANKS: Mapping[Stage, int] = {
+    stage: rank for rank, stage in enumerate(Stage)
+}  # a look-up, since each request needs several
 
 
 class Phase(enum.StrEnum):
-    """Where an open epoch stands; `settled` means that none is open."""
+    """The phase of the open epoch; `settled` if none is open."""
 
     SETTLED = "settled"
     BEGIN = "begin"
@@ -55,12 +57,14 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What an instance does for one collection now: its standing, bent by the phase of an open epoch."""
+    """How an instance treats one collection now: by its standing and by the phase of an open epoch."""
 
     standing: Standing
     capture: bool  # journal and mirror writes
     compare: bool  # shadow reads
-    synchronous: bool  # acknowledge a write only after both stores have it; origin answers bring the target up to date
+    synchronous: (
+        bool  # acknowledge a write only after both stores have it; ArangoDB's answers are applied before they are sent
+    )
     hold_queries: bool  # new origin queries wait (phases hold and drain of a flip)
     weight: int  # percent of reads from the target
 
@@ -74,7 +78,7 @@ class Move:
     after: Standing
 
 
-_MOST_KNOWN = 4096
+_CACHED = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +86,9 @@ class Snapshot:
     """Everything that an instance knows of the control plane at one generation.
 
     collections: by `database/name`. defaults: stage of new collections, by database (`*` for any other).
-    moves: those of the open epoch, by collection; empty when phase is `settled`. A move of `db/*` (or `*/*`) is that of
-    a default: it counts for every collection without a move of its own, so for those registered meanwhile.
-    absent: those of the collections that the origin was seen to have no more; it changes within a generation.
+    moves: those of the open epoch, by collection; empty if the phase is `settled`. A move of `db/*` (or `*/*`) changes
+    a default: it applies to every collection without its own move, also to those registered during the epoch.
+    absent: the collections that no longer exist in ArangoDB; this set changes within a generation.
     """
 
     generation: int = 0
@@ -94,11 +98,11 @@ class Snapshot:
     defaults: Mapping[str, Stage] = field(default_factory=dict)
     moves: Mapping[str, Move] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()
-    # behaviours that were worked out already: several are asked for a request, and they never change
-    _known: dict[str, Behaviour] = field(default_factory=dict, init=False, repr=False, compare=False)
+    # a cache: each request needs several behaviours, and those of a snapshot never change
+    _cache: dict[str, Behaviour] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def standing(self, collection: str) -> Standing:
-        """The committed standing; a collection that is not registered has its database's default stage."""
+        """Return the committed standing; a collection that is not registered has its database's default stage."""
         known = self.collections.get(collection)
         if known is not None:
             return known
@@ -108,15 +112,15 @@ class Snapshot:
         return self.defaults.get(database, self.defaults.get("*", Stage.OFF))
 
     def behaviour(self, collection: str) -> Behaviour:
-        """How an instance that runs this generation treats the collection (DESIGN section 9)."""
-        known = self._known.get(collection)
+        """Return how an instance at this generation treats the collection (DESIGN section 9)."""
+        known = self._cache.get(collection)
         if known is None:
-            known = self._work_out(collection)
-            if len(self._known) < _MOST_KNOWN:  # clients name collections: bounded
-                self._known[collection] = known
+            known = self._derive(collection)
+            if len(self._cache) < _CACHED:  # bounded, since clients may name any number of collections
+                self._cache[collection] = known
         return known
 
-    def _work_out(self, collection: str) -> Behaviour:
+    def _derive(self, collection: str) -> Behaviour:
         standing = self.standing(collection)
         move = self._move(collection)
         after = move.after if move is not None else standing
@@ -132,7 +136,7 @@ class Snapshot:
         )
 
     def _move(self, collection: str) -> Move | None:
-        """Its own move, else that of its database's default: who registers meanwhile must not fall between the two."""
+        """Return the move of the collection or of its default, which covers collections registered meanwhile."""
         move = self.moves.get(collection)
         if move is not None or not self.moves:
             return move
@@ -142,7 +146,7 @@ class Snapshot:
         return self.moves.get(f"{database}/*") or self.moves.get("*/*")
 
     def database_has(self, database: str, stage: Stage) -> bool:
-        """Whether any collection of the database, or its default, is at least at that stage."""
+        """Return True if a collection of the database, or its default, is or moves at least to that stage."""
         if self.default_stage(database).at_least(stage):
             return True
         prefix = database + "/"
@@ -153,7 +157,7 @@ class Snapshot:
         )
 
 
-# Phases that an epoch goes through before its commit, each acknowledged by every instance; none: one compare-and-set.
+# The phases of an epoch before its commit, each acknowledged by every instance; without one: a single compare-and-set.
 _FORWARD: Mapping[Stage, tuple[Phase, ...]] = {
     Stage.MIRROR: (Phase.BEGIN,),
     Stage.SHADOW: (Phase.BEGIN,),
@@ -162,7 +166,7 @@ _FORWARD: Mapping[Stage, tuple[Phase, ...]] = {
 
 
 def phases(before: Standing, after: Standing) -> tuple[Phase, ...]:
-    """The phases of a move; an empty tuple is an immediate compare-and-set (every way back, thanks to the fence)."""
+    """Return the phases of a move; none for an immediate compare-and-set (every rollback, which the fence allows)."""
     if after.stage.rank < before.stage.rank:
         return ()
     if after.stage == before.stage and after.weight <= before.weight:
@@ -171,7 +175,7 @@ def phases(before: Standing, after: Standing) -> tuple[Phase, ...]:
 
 
 def allowed(before: Standing, after: Standing) -> str | None:
-    """None where the move is one that the stages know, else a sentence that says what to do first."""
+    """Return None if the move is allowed, else a sentence that states what must be done first."""
     if after.stage in (Stage.PROMOTED, Stage.COMPLETE):
         return f"stage {after.stage} is not built yet: collections go from off to flipped and back"
     if after.stage.rank > before.stage.rank + 1:

@@ -61,7 +61,7 @@ class Origin(DocumentReader, OriginScanner, OriginLister, Protocol):
 class Mirror:
     """Owns its tasks; `start` and `close` them.
 
-    era: the newest that this instance knows of. unended: numbers of the intents of transactions that run.
+    era: the newest that this instance knows of. running_intents: numbers of the intents of transactions that run.
     """
 
     def __init__(
@@ -71,11 +71,11 @@ class Mirror:
         origin: Origin,
         instance: str,
         era: Callable[[], int],
-        unended: Callable[[], Container[int]] = tuple,
+        running_intents: Callable[[], Container[int]] = tuple,
     ) -> None:
         self._settings = settings
         self._era = era
-        self._unended = unended
+        self._running_intents = running_intents
         self._journal = Journal(settings.state_dir / "journal", late=settings.lost_request_timeout)
         self._intents = OpenIntents(self._journal, refuse=settings.on_journal_error == "refuse")
         self._lost = LostRequests(settings.lost_request_timeout, _TICK)
@@ -224,7 +224,7 @@ class Mirror:
             if number:
                 yield
             self.reports.wrote(part)
-            self._clock.wrote(part)
+            self._clock.observe_changes(part)
             size += size_of(part)
         intent.remaining = len(changes)
         fits = self._queue.fits(len(changes), size)  # else no part of it takes the room of others
@@ -279,7 +279,7 @@ class Mirror:
     @property
     def lag_seconds(self) -> float:
         """Age of the oldest open intent, but for those of transactions that run; a day if that is unknown."""
-        return self._intents.lag(self._unended)
+        return self._intents.lag(self._running_intents)
 
     @property
     def waits_for(self) -> tuple[str, ...]:

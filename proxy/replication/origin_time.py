@@ -36,4 +36,4 @@ class OriginTime:
 
     async def _read(self) -> None:
         with contextlib.suppress(UpstreamError, ArangoError, ValueError):
-            self._clock.said(await self._origin.time_now("_system"))
+            self._clock.observe_time(await self._origin.time_now("_system"))

@@ -273,8 +273,8 @@ MUTANTS = (
     Mutant(
         "a transaction is not seen to run before the commit of a flip",
         "proxy/model/in_flight.py",
-        "for token in (*self.captured, *self.running)\n        )\n",
-        "for token in self.captured\n        )\n",
+        "for ticket in (*self.captured, *self.running)\n        )\n",
+        "for ticket in self.captured\n        )\n",
         "tests/unit/model/test_in_flight.py::test_a_transaction_that_runs_is_no_backlog_but_must_be_seen_to_run",
     ),
     Mutant(

@@ -27,8 +27,8 @@ def test_operations_count_as_long_as_they_run() -> None:
     flight = InFlight()
     applied = False
     with (
-        flight.during(flight.uncaptured, ("shop/*",), 3),
-        flight.during(flight.captured, ("shop/books",), 3, lambda: applied),
+        flight.track(flight.uncaptured, ("shop/*",), 3),
+        flight.track(flight.captured, ("shop/books",), 3, lambda: applied),
     ):
         assert flight.count(flight.uncaptured, frozenset({"shop/books"})) == 1
         assert flight.count(flight.uncaptured, frozenset({"other/books"})) == 0
@@ -45,7 +45,7 @@ def test_intents_of_other_collections_hide_no_backlog() -> None:
     flight = InFlight()
     open_ = ["shop/books", "shop/authors"]
     books, authors = frozenset({"shop/books"}), frozenset({"shop/authors"})
-    with flight.during(flight.captured, ("shop/books", "shop/authors"), 3, left=lambda: open_):
+    with flight.track(flight.captured, ("shop/books", "shop/authors"), 3, left=lambda: open_):
         assert flight.waiting(None) == 2
         assert flight.waiting(books) == flight.waiting(authors) == 1
         open_.remove("shop/books")
@@ -55,7 +55,7 @@ def test_intents_of_other_collections_hide_no_backlog() -> None:
 
 def test_a_transaction_that_runs_is_no_backlog_but_must_be_seen_to_run() -> None:
     flight = InFlight()
-    with flight.during(flight.running, ("shop/*",), 0, left=lambda: ["shop/books"]) as token:
+    with flight.track(flight.running, ("shop/*",), 0, left=lambda: ["shop/books"]) as token:
         assert flight.waiting(None) == 1
         assert flight.older(frozenset({"shop/books"}), 5) == 1
         token.generation = 5

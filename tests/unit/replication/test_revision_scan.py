@@ -99,10 +99,10 @@ def test_what_removes_cannot_be_found() -> None:
 
 def test_the_origins_clock_is_told_by_revisions_that_it_gave_just_now() -> None:
     known = OriginClock()
-    known.said(1000)
-    known.wrote([Change("db/c", "a", 1500 << 20, b"{}"), Change("db/c", "b", 9000 << 20, None)])
+    known.observe_time(1000)
+    known.observe_changes([Change("db/c", "a", 1500 << 20, b"{}"), Change("db/c", "b", 9000 << 20, None)])
     assert known.shown == 1500, "the revision of a removal is an older write's"
-    known.said(1200)
+    known.observe_time(1200)
     assert known.shown == 1500
 
 
