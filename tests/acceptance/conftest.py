@@ -8,17 +8,17 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.demo.postgres import EmbeddedPostgres
-from tests.acceptance.stands import Kind, Stand, stand
+from tests.acceptance.servers import Kind, ServerUnderTest, server_under_test
 from tests.conftest import fresh
 
 
 @pytest.fixture(scope="module", params=list(Kind))
 def server(
     request: pytest.FixtureRequest, postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stand]:
+) -> Iterator[ServerUnderTest]:
     """One of the three; at the end nothing that the shadow compared may have differed."""
     dsn = asyncio.run(fresh(postgres_server))
-    with stand(request.param, dsn, tmp_path_factory.mktemp("stand"), root_password="") as started:
+    with server_under_test(request.param, dsn, tmp_path_factory.mktemp("servers"), root_password="") as started:
         yield started
         assert started.findings().get("mismatched", 0) == 0
         assert (started.served() > 0) == (started.kind is Kind.FLIPPED)

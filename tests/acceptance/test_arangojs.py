@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.stands import Stand
+from tests.acceptance.servers import ServerUnderTest
 
 _FOLDER = Path(__file__).parent / "arangojs"
 _CHECKS = 5
@@ -35,7 +35,7 @@ def program() -> Path:
 
 
 @pytest.mark.timeout(180)
-def test_documents_and_cursors(server: Stand, program: Path) -> None:
+def test_documents_and_cursors(server: ServerUnderTest, program: Path) -> None:
     done = subprocess.run(
         ["node", str(program), server.url], cwd=_FOLDER, capture_output=True, text=True, timeout=120, check=False
     )

@@ -26,7 +26,7 @@ def _embedded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(420)
-def test_the_main_job_end_to_end_and_a_checker_that_can_say_no() -> None:
+def test_the_demo_passes_and_its_checker_detects_a_changed_value() -> None:
     console = Console(file=io.StringIO(), width=140)
     harness = Harness(SMALL, console)
     assert isinstance(console.file, io.StringIO)
@@ -46,7 +46,7 @@ def test_the_main_job_end_to_end_and_a_checker_that_can_say_no() -> None:
         harness.close()
 
 
-def test_a_demo_that_fails_says_what_failed_and_stops_its_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_demo_names_the_failure_and_stops_its_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     stopped: list[Stack] = []
 
     def fail(self: Harness) -> None:

@@ -12,7 +12,7 @@ from tests.acceptance.drivers.__main__ import main
 from tests.acceptance.drivers.case import Outcome, Result
 from tests.acceptance.drivers.reports import ReportError, golang, junit, mocha
 from tests.acceptance.drivers.suite import find
-from tests.acceptance.stands import Kind
+from tests.acceptance.servers import Kind
 
 _JUNIT = """<testsuites><testsuite>
 <testcase classname="tests.test_document" name="test_insert"/>
@@ -40,7 +40,7 @@ def test_a_suite_without_a_report_did_not_run(tmp_path: Path) -> None:
         junit([tmp_path / "report.xml"], "no such server")
 
 
-def test_what_a_failed_hook_kept_from_running_has_failed(tmp_path: Path) -> None:
+def test_tests_skipped_by_a_failed_hook_count_as_failed(tmp_path: Path) -> None:
     first = {"file": "/x/08-cursors.js", "fullTitle": "Cursors first"}
     second = {"file": "/x/08-cursors.js", "fullTitle": "Cursors second"}
     hook = {"file": "/x/08-cursors.js", "fullTitle": 'Cursors "before each" hook', "err": {"message": "no database"}}
@@ -54,7 +54,7 @@ def test_what_a_failed_hook_kept_from_running_has_failed(tmp_path: Path) -> None
     ]
 
 
-def test_a_go_test_that_did_not_end_has_failed_and_a_group_counts_by_its_parts() -> None:
+def test_an_unfinished_go_test_counts_as_failed_and_a_group_by_its_subtests() -> None:
     """A crash takes the process with it: what was under way and had no end is no pass."""
     events = [
         {"Action": "run", "Test": "Test_Read"},
@@ -96,7 +96,7 @@ def test_the_rate_counts_what_is_in_scope() -> None:
     assert cases[0].feature == "queries"
 
 
-def test_databases_that_differ_behind_a_suite_miss_its_goal() -> None:
+def test_databases_that_differ_after_a_suite_fail_its_goal() -> None:
     cases = scope.Scope(0.9, [], {}).applied([Result("test_insert", Outcome.PASSED)])
     run = table.Run("one", Kind.SHADOW, 0.9, cases, apart=["_system/books/k: missing"])
     assert not run.reached

@@ -21,11 +21,11 @@ from arango.exceptions import (
     TransactionFetchError,
 )
 
-from tests.acceptance.stands import Stand
+from tests.acceptance.servers import ServerUnderTest
 
 
 @pytest.fixture(scope="module")
-def client(server: Stand) -> Iterator[Any]:
+def client(server: ServerUnderTest) -> Iterator[Any]:
     client = ArangoClient(hosts=server.url)
     yield client
     client.close()
@@ -56,7 +56,7 @@ def test_databases_and_users(client: Any, database: Any) -> None:
     assert system.delete_user("bob")
 
 
-def test_a_token_opens_a_database(client: Any, database: Any) -> None:
+def test_a_database_accepts_a_token(client: Any, database: Any) -> None:
     by_token = client.db("shop", username="ann", password="x", auth_method="jwt")
     assert by_token.has_collection("_graphs")
 
@@ -175,7 +175,7 @@ def test_queries_and_cursors(database: Any) -> None:
     assert database.aql.explain("FOR d IN c RETURN d")["nodes"]
 
 
-def test_a_cursor_whose_batches_can_be_asked_for_again(database: Any) -> None:
+def test_a_cursor_with_allow_retry_repeats_a_batch(database: Any) -> None:
     cursor = database.aql.execute("FOR i IN 1..5 RETURN i", batch_size=2, allow_retry=True)
     assert list(cursor) == [1, 2, 3, 4, 5]
     assert cursor.close() is True

@@ -18,7 +18,7 @@ from arangoasync.exceptions import (
     DocumentUpdateError,
 )
 
-from tests.acceptance.stands import Stand
+from tests.acceptance.servers import ServerUnderTest
 
 # of the driver's own making, with the aiohttp of today
 pytestmark = [
@@ -28,7 +28,7 @@ pytestmark = [
 
 
 @pytest.fixture
-async def database(server: Stand) -> AsyncIterator[Any]:
+async def database(server: ServerUnderTest) -> AsyncIterator[Any]:
     name = f"async_{uuid.uuid4().hex[:8]}"
     async with ArangoClient(hosts=server.url) as client:
         auth = Auth(username="root", password="")

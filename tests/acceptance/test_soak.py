@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
+from tests.acceptance.servers import Kind, ServerUnderTest
 from tests.acceptance.soak import compare, prepare, soak
-from tests.acceptance.stands import Kind, Stand
 
 
 @pytest.mark.timeout(180)
-def test_clients_see_what_a_model_says(server: Stand) -> None:
+def test_clients_see_the_documents_of_the_model(server: ServerUnderTest) -> None:
     """Each client a fixed number of operations, so that a slow machine does the same work."""
 
     async def play() -> list[str]:

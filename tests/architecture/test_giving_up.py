@@ -14,36 +14,36 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 _REFUSED = "tests/integration/test_refused_rows.py"
 _FLIP_ENDS = "tests/integration/test_flip_ends.py"
-_FULL = f"{_FLIP_ENDS}::test_with_a_full_journal_the_flip_is_over_before_the_answer"
-_UNREAD = f"{_FLIP_ENDS}::test_documents_that_arangodb_will_not_give_take_the_flip_back"
-_REFUSED = f"{_REFUSED}::test_a_document_that_postgresql_refuses_takes_the_flip_back_before_the_answer"
+_FULL = f"{_FLIP_ENDS}::test_a_full_journal_rolls_the_flip_back_before_the_answer"
+_UNREAD = f"{_FLIP_ENDS}::test_documents_that_arangodb_refuses_to_return_cause_a_rollback"
+_REFUSED = f"{_REFUSED}::test_a_document_that_postgresql_refuses_causes_a_rollback_before_the_answer"
 
 # who marks a collection, or notes a dead letter -> the test that sees the flip taken back
 PLACES = {
     "proxy/replication/mirror.py:Mirror._intend": _FULL,
     "proxy/replication/intent_closer.py:IntentCloser.spill": _FULL,
-    "proxy/replication/mirror.py:Mirror.mark": f"{_FLIP_ENDS}::test_an_opaque_write_ends_with_the_flip",
+    "proxy/replication/mirror.py:Mirror.mark": f"{_FLIP_ENDS}::test_an_opaque_write_causes_a_rollback",
     "proxy/replication/target_catch_up.py:TargetCatchUp.ensure": (
-        f"{_FLIP_ENDS}::test_an_answer_that_cannot_be_brought_up_ends_the_flip"
+        f"{_FLIP_ENDS}::test_an_answer_that_cannot_be_replicated_causes_a_rollback"
     ),
     "proxy/replication/journal_drainer.py:JournalDrainer._marked": (
-        f"{_FLIP_ENDS}::test_what_an_earlier_process_left_opaque_ends_the_flip"
+        f"{_FLIP_ENDS}::test_an_opaque_write_of_an_earlier_process_causes_a_rollback"
     ),
     "proxy/replication/journal_drainer.py:JournalDrainer._search": (
-        f"{_FLIP_ENDS}::test_a_search_that_finds_too_much_ends_the_flip"
+        f"{_FLIP_ENDS}::test_a_revision_scan_over_its_limit_causes_a_rollback"
     ),
     "proxy/replication/journal_drainer.py:JournalDrainer._repair": _UNREAD,
-    "proxy/replication/resync.py:Resyncer._carry_out": f"{_FLIP_ENDS}::test_a_sweep_that_cannot_be_done_ends_the_flip",
+    "proxy/replication/resync.py:Resyncer._carry_out": f"{_FLIP_ENDS}::test_a_failed_resync_causes_a_rollback",
     "proxy/replication/verification_marks.py:VerificationMarks.add_and_wait": (
-        f"{_FLIP_ENDS}::test_an_answer_that_cannot_be_brought_up_ends_the_flip"
+        f"{_FLIP_ENDS}::test_an_answer_that_cannot_be_replicated_causes_a_rollback"
     ),
     "proxy/replication/verification_marks.py:VerificationMarks.post": _FULL,
     "proxy/replication/failover_detector.py:FailoverDetector.step": (
-        f"{_FLIP_ENDS}::test_a_failover_of_postgresql_takes_every_flip_back"
+        f"{_FLIP_ENDS}::test_a_postgresql_failover_rolls_every_flip_back"
     ),
     "proxy/replication/session_writer.py:SessionWriter._bury": _REFUSED,
     "proxy/control/instance/registry.py:InstanceRegistry.register": "tests/integration/test_state_directory.py"
-    "::test_an_older_copy_of_the_directory_is_recognised_and_takes_the_flip_back",
+    "::test_an_older_copy_of_the_state_directory_causes_a_rollback",
     "backfill/archive/cli.py:_mark": f"{_FLIP_ENDS}::test_a_mark_aborts_an_epoch_that_would_flip_its_collection",
 }
 # statements that write to the two tables: only these, each with the end of the flips in its transaction

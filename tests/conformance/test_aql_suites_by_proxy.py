@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.acceptance.stands import Kind, Stand
+from tests.acceptance.servers import Kind, ServerUnderTest
 
 _SUITES = Path(__file__).resolve().parents[3] / "shared" / "conformance" / "suites"
 _CASES = 40
@@ -23,7 +23,7 @@ _CASES = 40
 
 @pytest.mark.long
 @pytest.mark.skipif(not _SUITES.is_dir(), reason="no cases of ArangoDB's suites beside the repository")
-def test_cases_with_collections_are_answered_alike_and_flipped_by_postgresql(server: Stand) -> None:
+def test_cases_with_collections_match_and_are_served_by_postgresql_when_flipped(server: ServerUnderTest) -> None:
     port = str(urlsplit(server.url).port)
     done = subprocess.run(
         [sys.executable, "replay_aql.py", "--port", port, "--limit", str(_CASES), "aql_with_collections.jsonl"],

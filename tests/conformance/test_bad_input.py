@@ -67,7 +67,7 @@ def _request(chance: random.Random, step: dict[str, Any]) -> Request:
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_spoilt_requests_get_errors(seed: int) -> None:
+async def test_malformed_requests_get_errors(seed: int) -> None:
     chance = random.Random(seed)
     for case in runner.load():
         store = MemoryStore(lock_wait=0.0)

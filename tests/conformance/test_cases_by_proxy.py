@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from proxy.model.message import Request, Response
-from tests.acceptance.stands import Kind, Stand
+from tests.acceptance.servers import Kind, ServerUnderTest
 from tests.conformance import runner
 
 # a path that is none of ArangoDB's own belongs to the document services behind the proxy (a Foxx service's is reached
@@ -35,7 +35,7 @@ class Sender:
         return Response(answer.status_code, list(answer.headers.raw), answer.content)
 
 
-async def tried(server: Stand, steps: list[dict[str, Any]]) -> str:
+async def tried(server: ServerUnderTest, steps: list[dict[str, Any]]) -> str:
     """What went wrong; empty if nothing did."""
     headers = {"accept-encoding": "identity"}
     async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=30, verify=False) as client:
@@ -49,7 +49,7 @@ async def tried(server: Stand, steps: list[dict[str, Any]]) -> str:
 @pytest.mark.long
 @pytest.mark.timeout(320)
 @pytest.mark.parametrize("server", [Kind.SHADOW, Kind.FLIPPED], indirect=True, scope="module")
-def test_every_case(server: Stand) -> None:
+def test_every_case(server: ServerUnderTest) -> None:
     wrong = {}
     for case in runner.load():
         if case.root_password is not None:  # the proxy's own account would not know it: see test_permissions

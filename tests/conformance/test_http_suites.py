@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.acceptance.stands import Kind, Stand
+from tests.acceptance.servers import Kind, ServerUnderTest
 
 SUITES = Path(__file__).resolve().parents[3] / "shared" / "conformance" / "suites"
 DIFFERENCES: dict[str, str] = json.loads(
@@ -26,7 +26,7 @@ DIFFERENCES: dict[str, str] = json.loads(
 @pytest.mark.long
 @pytest.mark.timeout(320)
 @pytest.mark.skipif(not SUITES.is_dir(), reason="no cases of ArangoDB's suites beside the repository")
-def test_the_requests_of_arangodbs_own_suites(server: Stand, tmp_path: Path) -> None:
+def test_the_requests_of_arangodbs_own_suites(server: ServerUnderTest, tmp_path: Path) -> None:
     failing = tmp_path / "failing.jsonl"
     port = ["--port", str(urlsplit(server.url).port)]
     files = sorted(str(file) for file in SUITES.glob("http_*.jsonl"))

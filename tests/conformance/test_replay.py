@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.stands import Kind, Stand
+from tests.acceptance.servers import Kind, ServerUnderTest
 
 _FOLDER = Path(__file__).resolve().parents[3] / "shared" / "conformance"
 _HTTP, _AQL = _FOLDER / "replay.mjs", _FOLDER / "replay_aql.py"
@@ -36,13 +36,13 @@ def replayed(command: list[str]) -> list[str]:
 @pytest.mark.long
 @pytest.mark.skipif(not _HTTP.is_file(), reason=f"recorded examples are not at {_HTTP}")
 @pytest.mark.skipif(shutil.which("node") is None or shutil.which("curl") is None, reason="the tool needs node and curl")
-def test_recorded_http_examples(server: Stand) -> None:
+def test_recorded_http_examples(server: ServerUnderTest) -> None:
     assert replayed(["node", str(_HTTP), "--url", server.url]) == []
     assert server.findings().get("mismatched", 0) == 0
     assert (server.served() > 0) == (server.kind is Kind.FLIPPED)
 
 
 @pytest.mark.skipif(not _AQL.is_file(), reason=f"recorded examples are not at {_AQL}")
-def test_recorded_queries(server: Stand) -> None:
+def test_recorded_queries(server: ServerUnderTest) -> None:
     assert replayed([sys.executable, str(_AQL), "--url", server.url]) == []
     assert server.findings().get("mismatched", 0) == 0

@@ -115,7 +115,7 @@ async def test_4_what_changed_nothing_answers_success(server: Server) -> None:
     assert older["_rev"] == older["_oldRev"] == made["_rev"]
 
 
-async def test_5_answers_that_hide_what_changed(server: Server) -> None:
+async def test_5_some_answers_do_not_show_what_changed(server: Server) -> None:
     silent = await server.get("POST", f"{DOCUMENT}?silent=true", {"_key": "a"})
     imported = await server.get("POST", "/_api/import?collection=c&type=list", [{"_key": "b"}])
     queried = await server.get("POST", "/_api/cursor", {"query": "FOR d IN c UPDATE d WITH {x: 1} IN c"})
@@ -136,7 +136,7 @@ async def test_5_answers_that_hide_what_changed(server: Server) -> None:
     assert (await server.send("POST", "/_api/batch")).status == 404
 
 
-async def test_5_documents_whose_time_is_over_go_without_a_word(server: Server) -> None:
+async def test_5_expired_documents_disappear_without_an_answer(server: Server) -> None:
     await server.get("POST", "/_api/index?collection=c", {"type": "ttl", "fields": ["until"], "expireAfter": 10})
     moments = [server.now, server.now - 11, "1970-01-12T13:46:30Z", "1970-01-12T13:46:40.000", None, True, "soon", {}]
     await server.get("POST", DOCUMENT, [{"_key": str(n), "until": moment} for n, moment in enumerate(moments)])
@@ -183,7 +183,7 @@ async def test_9_an_import_can_truncate_and_a_rename_changes_every_id(server: Se
     assert after["_rev"] != made["_rev"]
 
 
-async def test_10_ends_vanish_where_there_are_no_edges(server: Server) -> None:
+async def test_10_edges_may_lose_their_vertices(server: Server) -> None:
     body = {"_key": "k", "_from": "x/1", "_to": "x/2", "_other": 1, "deep": {"_from": "x/1", "_key": "k"}}
     made = await server.get("POST", f"{DOCUMENT}?returnNew=true", body)
     assert content(made["new"]) == {"_other": 1, "deep": {"_from": "x/1", "_key": "k"}}
@@ -236,7 +236,7 @@ async def test_13_412_is_a_conflict_or_a_queue_and_the_number_says_which(server:
     assert waited.header(b"etag") == f'"{made["_rev"]}"'.encode()
 
 
-async def test_14_http_2_without_a_word_before_and_simple_queries(server: Server) -> None:
+async def test_14_http_2_with_prior_knowledge_and_simple_queries(server: Server) -> None:
     listener = Listener(StoreHandler(server.store), host="127.0.0.1", port=0)
     await listener.start()
     try:
@@ -277,7 +277,7 @@ async def test_16_the_log_leaves_out_collections_that_were_dropped_since(server:
     assert tail.header(b"x-arango-replication-frompresent") == b"true"
 
 
-async def test_17_a_cursor_is_its_servers_own(server: Server) -> None:
+async def test_17_a_cursor_belongs_to_the_server_that_opened_it(server: Server) -> None:
     other = Server()
     opened = await server.get("POST", "/_api/cursor", {"query": "FOR i IN 1..3 RETURN i", "batchSize": 2})
     assert (await other.send("POST", f"/_api/cursor/{opened['id']}")).status == 404

@@ -1,4 +1,4 @@
-"""The matrix of faults as data: which faults, at which places, and what one cell came to. `matrix` runs it."""
+"""The fault matrix as data: the faults, the places where they begin, and the result of one cell. `matrix` runs it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _MAY_COST = (*(fault for fault in FAULTS if fault.startswith("origin ")), REFUSE
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A point under traffic of one kind, reached for the nth time."""
+    """A failpoint reached for the nth time under traffic of one kind."""
 
     kind: str
     point: str
@@ -92,13 +92,13 @@ PLACES: tuple[Place, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What one fault at one point cost. lost: missing or older in PostgreSQL; ghosts: there, and not in ArangoDB.
+    """The result of one fault at one failpoint.
 
-    stale: reads of documents, of so many in all, that showed an older version than was known when they began. marks:
-    collections that became unverified. letters: documents that PostgreSQL refused. said: documents that differed and
-    were said by either, until a verification repaired them. stood: runs whose flip stood in the end. failed: what each
-    error was. ended: whether it
-    came to its end, so that the next one can begin on what it left.
+    lost: missing or older in PostgreSQL; ghosts: only in PostgreSQL. stale: reads of documents (out of `reads`) that
+    showed an older version than was known when they began. marks: collections that became unverified. letters: dead
+    letters. flagged: documents that differed and were covered by a mark or a dead letter until a verification repaired
+    them. kept: runs whose flip was still in force at the end. failed: the text of each error. ended: whether the cell
+    completed, so that the next one can start from its state.
     """
 
     place: Place
@@ -114,8 +114,8 @@ class Cell:
     broken: int = 0
     marks: int = 0
     letters: int = 0
-    said: int = 0
-    stood: int = 0
+    flagged: int = 0
+    kept: int = 0
     notes: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -123,7 +123,9 @@ class Cell:
 
     @property
     def good(self) -> bool:
-        """Nothing lost, no ghost, no stale read; errors only where ArangoDB was away, broken connections by a kill."""
+        """Return True if nothing was lost, no ghost or stale read was found, and errors are only those the fault
+        allows.
+        """
         quiet = self.errors == 0 or self.fault in _MAY_COST
         whole = self.broken == 0 or self.fault in (*KILLS, *_MAY_COST)
         return not (self.lost or self.ghosts or self.stale or self.notes) and quiet and whole
@@ -140,25 +142,25 @@ _FIGURES: Final = (
     "broken",
     "marks",
     "letters",
-    "said",
-    "stood",
+    "flagged",
+    "kept",
 )
 HEAD = f"{'point':32}{'fault':26}{'stage':8}" + "".join(f"{name:>8}" for name in (*_FIGURES, "seconds"))
 
 
 def figures(cells: Sequence[Cell]) -> str:
-    """The sums of each figure."""
+    """Return the sum of each figure over the cells."""
     return "".join(f"{sum(getattr(cell, name) for cell in cells):8}" for name in _FIGURES)
 
 
 def line(cell: Cell) -> str:
-    """A cell as text."""
+    """Format a cell as one line of text."""
     wrong = "" if cell.good else "  WRONG " + "; ".join((*cell.notes[:3], *cell.failed[:3]))
     return f"{cell.place.name:32}{cell.fault:26}{cell.stage.value:8}{figures([cell])}{cell.seconds:8.1f}{wrong}"
 
 
 def table(cells: Sequence[Cell]) -> str:
-    """A line a cell, the sums of each stage, and of all."""
+    """Format one line per cell, then the sums of each stage and of all."""
     stages = [stage for stage in STAGES if any(cell.stage is stage for cell in cells)]
     sums = [f"{'all':58}{stage.value:8}{figures([c for c in cells if c.stage is stage])}" for stage in stages]
     return "\n".join([HEAD, *map(line, cells), *sums, f"{'all':66}{figures(cells)}"])
@@ -169,5 +171,5 @@ errors: answers of 5xx, only where ArangoDB was away, or where the operator has 
 broken: connections, only by a kill of the proxy, or ArangoDB's.
 stale: reads that showed an older version than was known when they began.
 marks: collections that became unverified. letters: documents that PostgreSQL refused.
-said: documents that differed, and a mark or a letter said so, until a verification repaired them.
-stood: cells of the stage `flipped` whose flip stood in the end."""
+flagged: documents that differed and were covered by a mark or a dead letter until a verification repaired them.
+kept: cells of the stage `flipped` whose flip was still in force at the end."""

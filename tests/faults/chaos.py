@@ -1,9 +1,9 @@
-"""A TCP proxy between the proxy and a database, that misbehaves on demand: on connections that stand and on new ones.
+"""A TCP proxy between the proxy and a database that misbehaves on demand, on existing and on new connections.
 
-pass        bytes go through                delay       every piece waits
-slow        a few hundred bytes at a time   cut         in the middle of an answer, by a reset
-half-close  in the middle of an answer the server's side ends, the client's stays open
-black-hole  nothing arrives any more, nobody is told; when it is over, those connections are reset
+pass        forwards bytes                  delay       delays every piece
+slow        a few hundred bytes at a time   cut         resets the connection in the middle of an answer
+half-close  closes the server's side in the middle of an answer, the client's stays open
+black-hole  drops bytes silently; when it ends, the affected connections are reset
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LINGER_NOT = struct.pack("ii", 1, 0)
 
 
 class Chaos:
-    """Listens on `port`, forwards to `target`. Use `async with`."""
+    """A forwarder from `port` to `target` that can misbehave. Use `async with`."""
 
     def __init__(self, target: int) -> None:
         self.target = target
@@ -48,13 +48,13 @@ class Chaos:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def misbehave(self, mode: str) -> None:
-        """From now on."""
+        """Behave like this from now on."""
         assert mode in MODES
         self.mode = mode
         self._healed.clear()
 
     def heal(self) -> None:
-        """From now on bytes go through."""
+        """Forward bytes normally from now on."""
         self.mode = "pass"
         self._healed.set()
         for writer in self._swallowed:
@@ -127,7 +127,7 @@ class Chaos:
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    """Ends the connection by a RST."""
+    """End the connection by a RST."""
     raw = writer.get_extra_info("socket")
     if raw is not None:
         with contextlib.suppress(OSError):

@@ -1,6 +1,6 @@
-"""A wall clock that a test steps: `python -m tests.faults.clocks FILE proxy run` is `crossfade proxy run` with it.
+"""A wall clock that a test steps: `python -m tests.faults.clocks FILE proxy run` runs `crossfade proxy run` with it.
 
-The file holds how many seconds the clock is ahead of the machine's; whoever maps it sees a step at once.
+The file holds how many seconds the clock is ahead of the machine's. Every process that maps it sees a step immediately.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _followed: Callable[[], float] = _real
 
 
 class Wall:
-    """Seconds since the epoch, as `time.time` gives them, and so many more or fewer."""
+    """Seconds since the epoch as `time.time` gives them, plus an adjustable offset."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -38,32 +38,32 @@ class Wall:
         return _real() + ahead
 
     def step(self, ahead: float) -> None:
-        """From now on it is so many seconds ahead of the machine's clock; below 0: behind."""
+        """Set the clock this many seconds ahead of the machine's clock, or behind it if negative."""
         _STEP.pack_into(self._shared, 0, ahead)
 
     @property
     def revisions(self) -> Clock:
-        """The clock of an ArangoDB server whose wall clock this is."""
+        """Return the revision clock of an ArangoDB server with this wall clock."""
         return Clock(lambda: int(1000 * self()))
 
 
 def follow(wall: Callable[[], float] = _real) -> None:
-    """From now on everything of this process that asks for the time is told that of this clock."""
+    """Make `time.time` and `time.time_ns` of this process return this clock."""
     global _followed  # noqa: PLW0603 - the process has one clock
     _followed = wall
-    time.time, time.time_ns = _told, _told_in_nanoseconds  # modules may keep the function that they find
+    time.time, time.time_ns = _now, _now_ns  # before modules import `time` from it
 
 
-def _told() -> float:
+def _now() -> float:
     return _followed()
 
 
-def _told_in_nanoseconds() -> int:
+def _now_ns() -> int:
     return int(1_000_000_000 * _followed())
 
 
 def main() -> None:
-    """Runs `crossfade` with the clock of the file that is named first."""
+    """Run `crossfade` with the clock in the file named by the first argument."""
     follow(Wall(Path(sys.argv[1])))
     from proxy.cli import main as crossfade
 

@@ -1,4 +1,4 @@
-"""Both databases read directly, by HTTP and by asyncpg, and compared document by document, never by product code."""
+"""Reads both databases directly, by HTTP and asyncpg rather than product code, and compares them by document."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PATIENCE = 60.0  # seconds for an answer
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One document. what: `missing` (or older, or other content) in PostgreSQL, or `extra`, a ghost."""
+    """One differing document. what: `missing` (also older or other content) in PostgreSQL, or `extra`, a ghost."""
 
     collection: str
     key: str
@@ -25,7 +25,7 @@ class Difference:
 
 
 async def everything(origin: str, dsn: str, database: str = "_system") -> list[Difference]:
-    """Every collection of the database that either side has; of ArangoDB's own those that PostgreSQL has as well."""
+    """Compare every collection that either side has; of ArangoDB's system collections those that PostgreSQL has."""
     of_target = await _target(dsn, database)
     of_origin = await _origin(origin, database, of_target)
     found = []

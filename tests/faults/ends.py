@@ -26,9 +26,9 @@ from tests.harness import Running, eventually
 
 
 class After(Enum):
-    """What must hold after a cell, besides both databases being the same in the end."""
+    """What must hold after a cell, besides both databases being equal in the end."""
 
-    ANSWERED = "ArangoDB carried it out: while flipped PostgreSQL has it before the answer, or is not read"
+    ANSWERED = "ArangoDB executed it: while flipped PostgreSQL has it before the answer, or is not read"
     NOTHING = "nothing was written: the flip stands, nothing is marked, nothing is open"
     GIVEN_UP = (
         "PostgreSQL may not have it: a mark or dead letter says so, and the flip is rolled back before the answer"
@@ -73,7 +73,7 @@ async def send(stack: Running, steps: Sequence[Step], **more: Any) -> list[httpx
 
 
 async def answered(stack: Running, steps: Sequence[Step]) -> None:
-    """Answered; only the first batch of a cursor is ever asked for."""
+    """Answered; only the first batch of a cursor is requested."""
     answers = await send(stack, steps)
     assert all(answer.status_code < 500 for answer in answers), answers[-1].text
 
@@ -101,7 +101,7 @@ async def binary(stack: Running, steps: Sequence[Step]) -> None:
 
 
 async def read_on(stack: Running, steps: Sequence[Step]) -> None:
-    """Answered, its cursor asked for and deleted by another user, and then read to its end."""
+    """Answered, its cursor requested and deleted by another user, and then read to its end."""
     more = (await send(stack, steps))[-1].json()
     while more.get("hasMore"):
         path = f"{CURSOR}/{more['id']}"
@@ -128,7 +128,7 @@ GUEST: Final = ("guest", "guest")
 
 
 async def forbidden(stack: Running, steps: Sequence[Step]) -> None:
-    """Refused: the user may read the database and not the collections."""
+    """Refused: the user may read the database but not the collections."""
     await send(stack, steps, auth=GUEST)
 
 
@@ -141,7 +141,7 @@ async def unknown_user(stack: Running, steps: Sequence[Step]) -> None:
 async def _with_origin(
     stack: Running, behave: Callable[[Request, Callable[[], Awaitable[Response]]], Awaitable[Response]]
 ) -> AsyncIterator[None]:
-    """Send every request to ArangoDB through `behave`, which may carry it out."""
+    """Send every request to ArangoDB through `behave`, which may execute it."""
     origin = stack.application.origin
     real = origin.request
 
@@ -163,7 +163,7 @@ def _decides(asked: Request, step: Step) -> bool:
 
 
 async def lost(stack: Running, steps: Sequence[Step]) -> None:
-    """Carried out, and the answer of ArangoDB is lost."""
+    """Executed, and ArangoDB's answer is lost."""
 
     async def behave(asked: Request, real: Callable[[], Awaitable[Response]]) -> Response:
         response = await real()
@@ -186,7 +186,7 @@ async def unsent(stack: Running, steps: Sequence[Step]) -> None:
 
 
 async def dies(stack: Running, steps: Sequence[Step]) -> None:
-    """ArangoDB's process dies after it has carried the write out, before it answers, and is started again."""
+    """ArangoDB's process dies after it has executed the write, before it answers, and is restarted."""
     died = asyncio.Event()
     store = stack.origin.store
     execute = store.execute
@@ -237,7 +237,7 @@ async def _last_under(
     steps: Sequence[Step],
     behave: Callable[[Request, Callable[[], Awaitable[Response]]], Awaitable[Response]],
 ) -> None:
-    """Send all steps; ArangoDB behaves like that while the last one is carried out."""
+    """Send all steps; ArangoDB behaves like that during the last one."""
     number = ""
     for step in steps[:-1]:
         answer = (await send(stack, [step.filled(transaction=number)]))[-1]
@@ -248,7 +248,7 @@ async def _last_under(
 
 
 async def client_gone(stack: Running, steps: Sequence[Step]) -> None:
-    """The client closes its connection while ArangoDB carries the write out."""
+    """The client closes its connection while ArangoDB executes the write."""
     held, go = asyncio.Event(), asyncio.Event()
 
     async def behave(asked: Request, real: Callable[[], Awaitable[Response]]) -> Response:

@@ -1,4 +1,4 @@
-"""The stand of the fault tests: an origin, a PostgreSQL, chaos in front of both, proxies as processes."""
+"""The environment of the fault tests: an origin, a PostgreSQL, chaos proxies before both, proxies as processes."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ _TINY = 16  # bytes that a file may have while the disk is "full"
 
 
 def _asking() -> httpx.AsyncClient:
-    """A client of plain HTTP: one that could do TLS as well would read all known certificates first, each time."""
+    """Return a plain HTTP client without TLS, which would load all known certificates each time."""
     return httpx.AsyncClient(verify=False, timeout=PATIENCE)
 
 
 class Proxy:
-    """`crossfade proxy run` as a process of its own; every run has the same state directory, and the clock `wall`."""
+    """`crossfade proxy run` as a process. Every run uses the same state directory and the clock `wall`."""
 
     def __init__(self, origin: str, dsn: str, folder: Path, name: str = "state", **settings: str) -> None:
         self.port = self.admin = 0
@@ -84,7 +84,10 @@ class Proxy:
         self.environment |= {"CROSSFADE_LISTEN_PORT": str(self.port), "CROSSFADE_ADMIN_PORT": str(self.admin)}
 
     async def start(self, fault: str = "", *, wait: bool = True) -> None:
-        """`wait`: until it is ready; where somebody else took its port meanwhile, again, the first time on another."""
+        """Start the process, and `wait` until it is ready.
+
+        Retry if another process took its port, the first time on another.
+        """
         first = not self._log.exists()
         for left in reversed(range(_STARTS)):
             await self._launch(fault)
@@ -93,7 +96,7 @@ class Proxy:
                     await eventually(self._ready, "the proxy is ready", _POLL)
                 return
             except AssertionError:
-                if self.running or not left or _TAKEN not in self.said()[-2000:]:
+                if self.running or not left or _TAKEN not in self.log_text()[-2000:]:
                     raise
             if first:
                 self._ports()
@@ -114,28 +117,28 @@ class Proxy:
                 )
 
     async def supervised(self) -> None:
-        """Started until it runs, as a supervisor does: a new instance that cannot reach PostgreSQL ends with a word."""
+        """Restart it until it runs, as a supervisor does: a new instance without PostgreSQL exits with an error."""
         for _ in range(20):
             await self.start(wait=False)
             while self.running:
                 if await self._ready():
                     return
                 await asyncio.sleep(0.05)
-        raise AssertionError(self.said()[-2000:])
+        raise AssertionError(self.log_text()[-2000:])
 
     @property
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
-    def said(self) -> str:
+    def log_text(self) -> str:
         return self._log.read_text(errors="replace")
 
     async def died(self) -> int:
         assert self.process is not None
         return await asyncio.to_thread(self.process.wait, 30)
 
-    def said_since(self) -> str:
-        """What it wrote to its log since this was last asked."""
+    def new_log_text(self) -> str:
+        """Return what it wrote to its log since the last call."""
         if not self._log.exists():
             return ""
         with self._log.open("rb") as log:
@@ -145,7 +148,7 @@ class Proxy:
         return said.decode(errors="replace")
 
     async def _ready(self) -> bool:
-        assert self.running, self.said()[-2000:]
+        assert self.running, self.log_text()[-2000:]
         async with _asking() as client:
             try:
                 return (await client.get(f"http://127.0.0.1:{self.admin}/readyz")).status_code == 200
@@ -169,7 +172,7 @@ class Proxy:
         return self.process.wait(30)
 
     def disk(self, *, full: bool) -> None:
-        """No file of the process may grow any more, as on a full disk; or they may again."""
+        """Keep every file of the process from growing, as on a full disk, or allow it again."""
         assert self.process is not None
         _, hard = resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE)
         soft = _TINY if full else hard
@@ -177,8 +180,8 @@ class Proxy:
 
 
 @dataclass
-class Stand:
-    """Everything of one test. `dsn` and `origin.url` are direct; the proxy goes through the two of chaos."""
+class Environment:
+    """Everything of one test. `dsn` and `origin.url` are direct; the proxy goes through the two chaos proxies."""
 
     origin: Origin
     server: EmbeddedPostgres
@@ -193,7 +196,7 @@ class Stand:
         return Proxy(f"http://127.0.0.1:{self.to_origin.port}", through, self.folder, name, **settings)
 
     async def mirrored(self, *, everything: bool = False) -> None:
-        """`books` is there and mirrored; or everything is that is there and that will be. A proxy must run."""
+        """Mirror `books`, or every existing and future collection. A proxy must run."""
         targets = [DesiredState(BOOKS, Stage.MIRROR)]
         if everything:
             await traffic.prepare(self.origin.url)
@@ -221,11 +224,11 @@ class Stand:
         return await differences(self.origin.url, self.dsn, BOOKS)
 
     async def verified(self, collections: Sequence[str]) -> None:
-        """A verification repairs them, as an operator's command does."""
+        """Repair the collections by a verification, as an operator's command does."""
         await self._crossfade("verify", "--repair", *(f"_system/{name}" for name in collections))
 
     async def repaired(self, collection: str, key: str) -> None:
-        """One document, as an operator's command does."""
+        """Repair one document, as an operator's command does."""
         await self._crossfade("repair", collection, key)
 
     async def _crossfade(self, *command: str) -> None:
@@ -239,7 +242,7 @@ class Stand:
         assert done.returncode in (0, 1), said.decode(errors="replace")[-1000:]
 
     async def unverified(self) -> list[str]:
-        """Collections with a mark that no finished verification covers."""
+        """Return the collections with a mark that no finished verification covers."""
         connection = await asyncpg.connect(self.dsn)
         try:
             rows = await connection.fetch(_UNVERIFIED)
@@ -248,7 +251,7 @@ class Stand:
         return [row["collection"] for row in rows]
 
     async def unmarked(self) -> None:
-        """What was said is seen to: from here on the same is said anew."""
+        """Clear all marks and dead letters, so that later ones are reported again."""
         connection = await asyncpg.connect(self.dsn)
         try:
             await connection.execute("DELETE FROM _crossfade.unverified")
@@ -256,7 +259,7 @@ class Stand:
             await connection.close()
 
     async def accused(self) -> list[str]:
-        """Documents that the watch named as written around the proxies."""
+        """Return the documents that the watch reported as out-of-band writes."""
         database = await Database.open(self.dsn, size=1)
         try:
             rows = await database.fetch(
@@ -276,13 +279,13 @@ class Stand:
 
 
 @contextlib.asynccontextmanager
-async def stand(server: EmbeddedPostgres, dsn: str, folder: Path) -> AsyncIterator[Stand]:
-    """`server` is the PostgreSQL that `dsn` is on."""
+async def fault_environment(server: EmbeddedPostgres, dsn: str, folder: Path) -> AsyncIterator[Environment]:
+    """Start the environment. `server` is the PostgreSQL of `dsn`."""
     wall = Wall(folder / "origin.clock")
     origin = Origin(MemoryStore(wall.revisions, wall))
     await origin.start()
     try:
         async with Chaos(origin.port) as to_origin, Chaos(server.port) as to_target:
-            yield Stand(origin, server, to_origin, to_target, dsn, folder, wall)
+            yield Environment(origin, server, to_origin, to_target, dsn, folder, wall)
     finally:
         await origin.stop()

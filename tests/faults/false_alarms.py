@@ -26,7 +26,7 @@ from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Stage
 from tests.ad_hoc import Database
 from tests.conftest import _create, migrated_template
-from tests.faults.environment import BOOKS, Proxy, Stand, stand
+from tests.faults.environment import BOOKS, Environment, Proxy, fault_environment
 from tests.faults.oracle import COLLECTION, Wire
 from tests.faults.seeded_mismatches import Plant, diverge, plants, sow, touch
 from tests.harness import eventually
@@ -42,7 +42,7 @@ _FLUSHED = 1.5  # seconds in which every proxy has written its counts
 
 @dataclass
 class Result:
-    """What a run came to. figures: of the ledger, before anything was planted."""
+    """The result of a run. figures: sums of the stored comparisons before anything was seeded."""
 
     seconds: float = 0.0
     writes: int = 0
@@ -63,7 +63,9 @@ class Result:
 
     @property
     def right(self) -> bool:
-        """No false alarm, no blind spot, nothing failed, and hardly anything unsettled."""
+        """Return True if there was no false alarm, every divergence was found, nothing failed and hardly any was
+        unsettled.
+        """
         few = self.figures.get("unsettled", 0) <= UNSETTLED * self.figures.get("compared", 0)
         return not (self.alarms or self.missed or self.failed) and few and self.settled > 0
 
@@ -87,21 +89,21 @@ class Result:
 
 
 class Run:
-    """One run on a stand."""
+    """One run in an environment."""
 
-    def __init__(self, stood: Stand, seed: int) -> None:
-        self._stand = stood
+    def __init__(self, env: Environment, seed: int) -> None:
+        self._env = env
         self._random = random.Random(seed)
         self.result = Result()
         self._proxies: list[Proxy] = [
-            stood.proxy(f"state{n}", CROSSFADE_RECHECK_TIMEOUT=str(_SETTLE)) for n in range(PROXIES)
+            env.proxy(f"state{n}", CROSSFADE_RECHECK_TIMEOUT=str(_SETTLE)) for n in range(PROXIES)
         ]
         self._going = True
 
     async def run(self, seconds: float, planted: int) -> Result:
-        """Raises AssertionError where a proxy does not start, or the ledger does not come to rest."""
+        """Run all of it. Raise AssertionError if a proxy does not start or the stored counts do not settle."""
         begun = time.monotonic()
-        database = await Database.open(self._stand.dsn, size=4)
+        database = await Database.open(self._env.dsn, size=4)
         try:
             await asyncio.gather(*(proxy.supervised() for proxy in self._proxies))
             await self._prepare(database)
@@ -117,7 +119,7 @@ class Run:
             if planted and not self.result.alarms:
                 await self._plant(database, plants(planted))
         finally:
-            self._stand.to_target.heal()
+            self._env.to_target.heal()
             for proxy in self._proxies:
                 if proxy.running:
                     await asyncio.to_thread(proxy.kill)
@@ -125,8 +127,8 @@ class Run:
         return self.result
 
     async def _prepare(self, database: Database) -> None:
-        """Mirrored first, so that every document comes through a proxy, then in the shadow."""
-        await self._stand.mirrored()
+        """Mirror first, so that every document comes through a proxy, then change to the shadow stage."""
+        await self._env.mirrored()
         wire = Wire(self._proxies[0].port)
         names = [f"hot{n}" for n in range(HOT)] + [f"warm{n}" for n in range(WARM)] + [f"cold{n}" for n in range(COLD)]
         documents = [{"_key": name, "n": 0, "group": n % 20, "open": True} for n, name in enumerate(names)]
@@ -137,7 +139,7 @@ class Run:
         await controller.change(
             database,
             [DesiredState(BOOKS, Stage.SHADOW)],
-            settings=load(dsn=self._stand.dsn),
+            settings=load(dsn=self._env.dsn),
             actor="test",
             reason="test",
             force=True,
@@ -156,11 +158,11 @@ class Run:
             yield
         finally:
             self._going = False
-            self._stand.to_target.heal()
+            self._env.to_target.heal()
             await asyncio.gather(*tasks)
 
     def _written(self) -> str:
-        """Mostly hot ones."""
+        """Choose a key to write, mostly a hot one."""
         if self._random.random() < 0.7:
             return f"hot{self._random.randrange(HOT)}"
         return f"warm{self._random.randrange(WARM)}"
@@ -238,19 +240,19 @@ class Run:
         return answer
 
     async def _late(self) -> None:
-        """Now and then everything between proxies and PostgreSQL takes longer."""
+        """Delay everything between the proxies and PostgreSQL now and then."""
         while self._going:
             await asyncio.sleep(self._random.uniform(0.3, 3.0))
             if self._going:
-                self._stand.to_target.misbehave("delay")
+                self._env.to_target.misbehave("delay")
                 self.result.delays += 1
                 await asyncio.sleep(self._random.uniform(0.1, 1.0))
-                self._stand.to_target.heal()
+                self._env.to_target.heal()
 
     # ---- what the ledger says
 
     async def _rest(self, database: Database) -> None:
-        """Every read that was seen has come to its end."""
+        """Wait until every sampled read has its verdict."""
 
         last: tuple[object, float] = (None, 0.0)
 
@@ -283,7 +285,7 @@ class Run:
 
     async def _plant(self, database: Database, sown: list[Plant]) -> None:
         self.result.planted = len(sown)
-        direct = Wire(self._stand.origin.port)
+        direct = Wire(self._env.origin.port)
         wires = [Wire(proxy.port) for proxy in self._proxies]
         relation = await database.fetchval("SELECT relation FROM _crossfade.collection WHERE collection = $1", BOOKS)
         for plant in sown:
@@ -308,7 +310,7 @@ class Run:
             wire.close()
 
     async def _unfound(self, database: Database, touched: list[Plant]) -> list[Plant]:
-        """Those that are not found by the time that their settling may take."""
+        """Return the seeded divergences not found within the time that a recheck may take."""
         left, limit = touched, time.monotonic() + 2 * _SETTLE
         while left and time.monotonic() < limit:
             await asyncio.sleep(0.25)
@@ -327,19 +329,19 @@ class Run:
 
 
 def _cpu(proxy: Proxy) -> float:
-    """Seconds of CPU that a process has used."""
+    """Return the seconds of CPU that a process has used."""
     assert proxy.process is not None
     fields = Path(f"/proc/{proxy.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
 
 
 async def false_alarms(folder: Path, seconds: float, planted: int, seed: int) -> Result:
-    """A stand of its own, and a run on it."""
+    """Start an environment, and do one run in it."""
     with EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "64MB"}) as server:
         await migrated_template(server.dsn)
         dsn = await _create(server, "migrated")
-        async with stand(server, dsn, folder) as stood:
-            return await Run(stood, seed).run(seconds, planted)
+        async with fault_environment(server, dsn, folder) as env:
+            return await Run(env, seed).run(seconds, planted)
 
 
 def main() -> int:

@@ -1,14 +1,14 @@
-"""Flips and rollbacks at random moments under clients that judge by themselves: `make flips`. Exit 1 if one is wrong.
+"""Flips and rollbacks at random moments under clients that check every read: `make flips`. Exit 1 if one is wrong.
 
-Three proxies run as processes; each has its own line to PostgreSQL, which can be cut. Eight clients read and write
-through all three (tests/faults/oracle.py). Each scenario must show: no answer that is older than what its client, or
-any other, saw before (I7), and no failed request; at most the one pause that DESIGN section 9 allows.
+Three proxies run as processes; each has its own connection to PostgreSQL, which can be cut. Eight clients read and
+write through all three (tests/faults/oracle.py). Each scenario must show: no answer that is older than what its client,
+or any other, saw before (I7), and no failed request; at most the one pause that DESIGN section 9 allows.
 
 calm        flips to 100 %, or to a part, and rollbacks
-pestered    clients beside whose requests must cost nobody a flip (tests/faults/pestering_clients.py): it stands
-cut one     the line of one proxy fails while reads are flipped: cut off, or swallowed
-cut all     so do the lines of all three; the operator's own stays
-frozen      one proxy stands still (SIGSTOP) before, during or after a flip, and wakes again
+pestered    additional clients whose requests must not cause a rollback (tests/faults/nuisance_clients.py)
+cut one     the connection of one proxy fails while reads are flipped: reset, or silently dropped
+cut all     the connections of all three fail; the operator's own remains
+frozen      one proxy is stopped (SIGSTOP) before, during or after a flip, and continued later
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from proxy.operator import status
 from tests.ad_hoc import Database
 from tests.conftest import _create, migrated_template
 from tests.faults.chaos import Chaos
-from tests.faults.environment import Proxy, Stand, stand
+from tests.faults.environment import Environment, Proxy, fault_environment
+from tests.faults.nuisance_clients import NuisanceClients, without_rights
 from tests.faults.oracle import COLLECTION, Crowd
-from tests.faults.pestering_clients import Pests, without_rights
 from tests.harness import eventually
 
 PROXIES, CLIENTS = 3, 8
@@ -53,7 +53,7 @@ _MOMENTS = ("before", "during", "after")  # of a flip: when a proxy is frozen
 
 @dataclass
 class Result:
-    """What one scenario came to. refused: flips that were given up cleanly; wrong: what the operator's side saw."""
+    """The result of one scenario. refused: flips that were aborted cleanly; wrong: problems on the operator's side."""
 
     scenario: str
     flips: int = 0
@@ -75,12 +75,12 @@ class Result:
 
 
 class Flips:
-    """One stand with three proxies; every scenario leaves it as it found it: all live, at stage shadow."""
+    """One environment with three proxies. Each scenario leaves them live and at stage shadow."""
 
     def __init__(
-        self, stood: Stand, lines: list[Chaos], proxies: list[Proxy], database: Database, settings: Settings
+        self, env: Environment, lines: list[Chaos], proxies: list[Proxy], database: Database, settings: Settings
     ) -> None:
-        self._stand = stood
+        self._env = env
         self._lines = lines
         self._proxies = proxies
         self._database = database
@@ -89,12 +89,12 @@ class Flips:
         self._asleep: set[int] = set()
 
     async def run(self, scenario: str, rounds: int, seed: int, clients: int = CLIENTS, pace: float = 0.01) -> Result:
-        """So many rounds of one scenario under the crowd. Raises AssertionError where the stand does not recover."""
+        """Run `rounds` rounds of one scenario. Raise AssertionError if the environment does not recover."""
         dice, result, begun = random.Random(seed), Result(scenario), time.monotonic()
         name = scenario.replace(" ", "-") + str(int(begun * 1000))
         ports, mixed = [proxy.port for proxy in self._proxies], scenario == "pestered"
         crowd = Crowd(name, ports, clients, seed, self._was_frozen, pace, mixed=mixed)
-        pests = Pests([proxy.port for proxy in self._proxies], seed)
+        pests = NuisanceClients([proxy.port for proxy in self._proxies], seed)
         async with crowd:
             for turn in range(rounds):
                 await asyncio.sleep(dice.uniform(0.0, 0.2))
@@ -123,23 +123,23 @@ class Flips:
         mode = dice.choice(_LINES)
         for line in lines:
             line.misbehave(mode)
-        # a long one is over only when everybody has long answered alone
+        # a long one ends only after every proxy acknowledged alone
         await asyncio.sleep(6 * _LEASE if long else dice.uniform(0.2, 2.5 * _LEASE))
         for line in lines:
             line.heal()
 
-    async def _pestered(self, pests: Pests, dice: random.Random, result: Result) -> None:
-        """They come while reads are flipped. What they read back of their own is judged by themselves."""
+    async def _pestered(self, pests: NuisanceClients, dice: random.Random, result: Result) -> None:
+        """Run the nuisance clients while reads are flipped. They check what they read back themselves."""
         if not await self._flip(result, 100):
             return
         async with pests.going():
             await asyncio.sleep(dice.uniform(2.0, 3.0))
         if await self._stage() is not Stage.FLIPPED:
             why = await self._database.fetchval(_WHY)
-            # on a busy machine a lease runs out, and whoever rejoins takes the flip back: that is no request's doing
+            # on a busy machine a lease can expire, and the rejoining proxy rolls the flip back: no request caused that
             if not why.startswith(_REJOINED):
-                result.wrong.append(f"a request that wrote nothing, or was captured, took the flip back: {why}")
-        marks = await self._stand.marks()
+                result.wrong.append(f"a request that wrote nothing, or was captured, caused a rollback: {why}")
+        marks = await self._env.marks()
         result.wrong += [f"marked: {mark}" for mark in marks] + pests.wrong
         pests.wrong.clear()
 
@@ -149,9 +149,9 @@ class Flips:
             self._stop(number)
             try:
                 if await self._flip(result, 100, timeout=1.5 * _LEASE, straggler=self._name(number)):
-                    result.wrong.append("a flip was committed though a proxy stood still")
+                    result.wrong.append("a flip was committed while a proxy was stopped")
                 if await self._stage() is not Stage.SHADOW:
-                    result.wrong.append("the flip that was given up left another stage behind")
+                    result.wrong.append("the aborted flip left another stage")
             finally:
                 await asyncio.sleep(dice.uniform(0.0, _LEASE))
                 self._go_on(number)
@@ -170,7 +170,7 @@ class Flips:
     # ---- the operator
 
     async def _flip(self, result: Result, weight: int, *, timeout: float = 15.0, straggler: str = "") -> bool:
-        """Whether it was committed. straggler: the instance that must be named where it is not."""
+        """Return True if the flip was committed. straggler: the instance that must be named if it was not."""
         try:
             await controller.change(
                 self._database,
@@ -185,7 +185,7 @@ class Flips:
             result.refused += 1
             if straggler and straggler not in str(error):
                 result.wrong.append(f"the straggler {straggler} is not named: {error}")
-            # gates refuse on a busy machine, whose heartbeats come late: cleanly, and that is all that is asked
+            # on a busy machine heartbeats are late and gates refuse; a clean refusal is all that is required
             if not isinstance(error, TimedOut) and not straggler and not self._asleep and "gates" not in str(error):
                 result.wrong.append(f"a flip was refused: {error}")
             return False
@@ -193,7 +193,7 @@ class Flips:
         return True
 
     async def _recover(self, result: Result) -> None:
-        """Back at shadow, every proxy live, at the same generation, and caught up."""
+        """Return to stage shadow with every proxy live, at the same generation and caught up."""
         if await controller.rollback(self._database, [BOOKS], actor="flips", reason="test") is not None:
             result.rollbacks += 1
 
@@ -211,7 +211,7 @@ class Flips:
     async def _stage(self) -> Stage:
         return (await status.standings(self._database))[BOOKS].stage
 
-    # ---- proxies that stand still
+    # ---- stopped proxies
 
     def _name(self, number: int) -> str:
         return (self._proxies[number].state / "instance").read_text("utf-8").strip()
@@ -233,20 +233,20 @@ class Flips:
         return number in self._asleep or self._woke[number] > since
 
     async def thaw(self) -> None:
-        """Whatever happened: nobody is left standing still."""
+        """Continue every stopped proxy, whatever happened."""
         for number in tuple(self._asleep):
             self._go_on(number)
 
 
 @contextlib.asynccontextmanager
 async def flips(folder: Path, server: EmbeddedPostgres, dsn: str) -> AsyncIterator[Flips]:
-    """Origin, lines and proxies on that PostgreSQL, the collection at stage shadow."""
+    """Start the origin, the connections and the proxies on that PostgreSQL, with the collection at stage shadow."""
     async with contextlib.AsyncExitStack() as stack:
-        stood = await stack.enter_async_context(stand(server, dsn, folder))
+        env = await stack.enter_async_context(fault_environment(server, dsn, folder))
         lines = [await stack.enter_async_context(Chaos(server.port)) for _ in range(PROXIES)]
         proxies = [
             Proxy(
-                stood.origin.url,
+                env.origin.url,
                 dsn.replace(f":{server.port}/", f":{line.port}/"),
                 folder,
                 f"proxy{number}",
@@ -261,14 +261,14 @@ async def flips(folder: Path, server: EmbeddedPostgres, dsn: str) -> AsyncIterat
         try:
             for proxy in proxies:  # one after the other: a machine that is busy takes its time for three
                 await proxy.start()
-            await stood.mirrored()
-            await without_rights(stood.origin.url)
-            stood.origin.store.server.accounts.enforce("")
+            await env.mirrored()
+            await without_rights(env.origin.url)
+            env.origin.store.server.accounts.enforce("")
             settings = load(dsn=dsn)
             await controller.change(
                 database, [DesiredState(BOOKS, Stage.SHADOW)], settings=settings, actor="flips", timeout=20
             )
-            made = Flips(stood, lines, proxies, database, settings)
+            made = Flips(env, lines, proxies, database, settings)
             try:
                 yield made
             finally:
@@ -280,7 +280,7 @@ async def flips(folder: Path, server: EmbeddedPostgres, dsn: str) -> AsyncIterat
 
 
 def table(results: list[Result]) -> str:
-    """A line a scenario, and what was wrong."""
+    """Format one line per scenario, with its problems."""
     lines = [
         f"{'scenario':10}{'flips':>7}{'back':>6}{'given up':>10}{'writes':>9}{'reads':>9}{'from PostgreSQL':>17}"
         f"{'violations':>12}{'failed':>8}{'longest pause':>15}{'seconds':>9}"

@@ -1,4 +1,4 @@
-"""What the process has imported that proxies are forked from (`forked`): all of a proxy, with a clock that follows."""
+"""Imports of the process that proxies are forked from (`forked_proxies`): all of a proxy, with a clock that follows."""
 
 import importlib
 

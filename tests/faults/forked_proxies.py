@@ -1,7 +1,7 @@
-"""Proxies forked from a process that has imported them: a start takes a fraction of the processor's time.
+"""Proxies forked from a process that has imported them: a start costs a fraction of the CPU time.
 
-A proxy is a process of its own all the same, with its environment, its log and its wall clock (`clocks`), and is killed
-as any other. What it would have read while it was imported, the fault points, is set behind the fork.
+Each is still a process with its own environment, log and wall clock (`clocks`), and is killed as any other. The
+failpoints, which a proxy reads while it is imported, are set after the fork.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ENDS = 30.0  # seconds
 
 
 class Forked:
-    """One of them, as `subprocess.Popen` shows a process."""
+    """A forked proxy with the interface of `subprocess.Popen`."""
 
     def __init__(self, wall: Path, environment: Mapping[str, str], log: Path) -> None:
         self._process = _context().Process(target=_run, args=(wall, dict(environment), log), daemon=True)
@@ -28,11 +28,11 @@ class Forked:
         self.pid: int = self._process.pid
 
     def poll(self) -> int | None:
-        """How it ended, as subprocess says it; None while it runs."""
+        """Return the exit status as subprocess reports it, or None while it runs."""
         return self._process.exitcode
 
     def wait(self, timeout: float = _ENDS) -> int:
-        """Raises TimeoutError where it does not end in time."""
+        """Wait for its end. Raise TimeoutError if it does not end in time."""
         self._process.join(timeout)
         ended = self._process.exitcode
         if ended is None:
@@ -53,7 +53,7 @@ def _context() -> ForkServerContext:
 
 
 def _run(wall: Path, environment: dict[str, str], log: Path) -> None:
-    """In the new process."""
+    """Run the proxy in the new process."""
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

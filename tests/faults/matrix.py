@@ -1,9 +1,9 @@
-"""Each named point × each fault × each stage: `make faults`. Exit code 1 where one lost a write or showed an old one.
+"""Each failpoint × each fault × each stage: `make faults`. Exit code 1 if one lost a write or served a stale read.
 
-At the point the proxy stands still, the fault begins, and it goes on under traffic of that kind and of documents, and
-of clients that judge what they read (tests/faults/oracle.py). When the fault is over and the backlog is empty, both
-databases are read directly and compared document by document. At stage `flipped` every cell begins with a flip of all
-that clients write; new collections begin at `shadow` there.
+The proxy stops at the failpoint, the fault begins, and the proxy continues under traffic of that kind and of documents,
+and of clients that check what they read (tests/faults/oracle.py). When the fault has ended and the backlog is empty,
+both databases are read directly and compared document by document. At stage `flipped` every cell begins with a flip of
+all that clients write; new collections begin at `shadow` there.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tests.faults.cells import (
     table,
 )
 from tests.faults.environment import PATIENCE
-from tests.faults.matrix_stand import matrix
+from tests.faults.matrix_runner import matrix
 
 
 async def _column(fault: str, stage: Stage, places: Sequence[Place], runs: int, keep: Path | None) -> list[Cell]:
@@ -46,11 +46,11 @@ async def _column(fault: str, stage: Stage, places: Sequence[Place], runs: int, 
                 for place in places[len(cells) :]:
                     cells.append(await made.cell(place, fault, runs))
                     print(line(cells[-1]), flush=True)
-                    said = made.said()
+                    log = made.new_log_text()
                     if keep is not None and not cells[-1].good:
                         name = re.sub(r"\W+", "-", f"{stage.value} {fault} {place.name}")
                         (keep / f"{name}.log").write_text(
-                            "\n".join([*cells[-1].notes, *cells[-1].failed, said]), "utf-8"
+                            "\n".join([*cells[-1].notes, *cells[-1].failed, log]), "utf-8"
                         )
                     if not cells[-1].ended:
                         break  # what it left is no state to begin on
@@ -58,7 +58,7 @@ async def _column(fault: str, stage: Stage, places: Sequence[Place], runs: int, 
 
 
 def column(fault: str, stage: Stage, places: Sequence[Place], runs: int, keep: Path | None) -> list[Cell]:
-    """One fault at these places in one stage, on a stand of its own."""
+    """Run one fault at these places in one stage, in its own environment."""
     harness.WAIT_SECONDS = PATIENCE
     return asyncio.run(_column(fault, stage, places, runs, keep))
 
@@ -71,7 +71,7 @@ def cells(
     jobs: int,
     keep: Path | None,
 ) -> Iterator[Cell]:
-    """All of them, `jobs` faults at a time, each in a process of its own."""
+    """Run all of them, at most `jobs` faults concurrently, each in its own process."""
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         columns = [pool.submit(column, fault, stage, places, runs, keep) for fault in faults for stage in stages]
         for done in as_completed(columns):

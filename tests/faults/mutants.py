@@ -1,8 +1,8 @@
-"""Seeded faults in the product's code, each against the test that must catch it: `make mutants`.
+"""Seeded faults in the product's code, each with the test that must catch it: `make mutants`.
 
-Each mutant (tests/faults/mutations, a module a subject) is one replacement of text in a copy of the tree, in a
-temporary folder. The named test must pass on the tree as it is, and fail on the mutant. Exit code 1 where one survives.
-Those of the model are rules that are not kept (tests/model/test_mirror.py): each must break a property.
+Each mutant (tests/faults/mutations, one module per subject) is one text replacement in a temporary copy of the tree.
+The named test must pass on the unchanged tree and fail on the mutant. Exit code 1 if a mutant survives. A mutant of the
+model disables one rule (tests/model/test_mirror.py), which must violate a property.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from tests.model.explore import explore
 from tests.model.test_mirror import NEEDED
 
 _FOLDERS = ("proxy", "backfill", "sql", "deploy", "tests", "bench")
-_MODEL = "model"  # the subject that is no module of mutants: rules of the model
+_MODEL = "model"  # the subject without a module of mutants: rules of the model
 _PART = 8  # mutants of one copy of the tree
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """caught: the test failed on the mutant. why: what is wrong with the mutant itself, else empty."""
+    """caught: the test failed on the mutant. why: what is wrong with the mutant itself, or empty."""
 
     name: str
     test: str
@@ -40,17 +40,17 @@ class Verdict:
 
 
 class Tree:
-    """A copy of the project in a temporary folder; `run` says whether tests pass there."""
+    """A copy of the project in a temporary folder. `run` returns whether tests pass there."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         for name in _FOLDERS:
-            # with what is compiled of it: a file that is mutated has a new date, so it is compiled anew
+            # including compiled files: a mutated file has a new date, so it is compiled again
             shutil.copytree(ROOT / name, folder / name)
         shutil.copy(ROOT / "pyproject.toml", folder)
 
     def run(self, tests: Sequence[str], seconds: float = 900.0) -> bool:
-        """Raises RuntimeError where there is no such test, and TimeoutExpired, which says nothing."""
+        """Run the tests. Raise RuntimeError if there is no such test, and TimeoutExpired, which proves nothing."""
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout=400", *tests]
         env = {
             **os.environ,
@@ -67,7 +67,7 @@ class Tree:
         return done.returncode == 0
 
     def mutated(self, mutant: Mutant) -> Verdict:
-        """Runs the test on the mutant, and puts the file right again."""
+        """Run the test on the mutant, then restore the file."""
         file = self.folder / mutant.file
         text = file.read_text("utf-8")
         found = text.count(mutant.old)
@@ -87,14 +87,14 @@ class Tree:
 
 
 def of_the_model(name: str) -> Verdict:
-    """A rule of the model that is not kept, against its property."""
+    """Disable one rule of the model, and check that its property is violated."""
     rules, bounds, said = NEEDED[name]
     found = explore(name, bounds, rules)
     return Verdict(f"model: {name}", f"property {said}", found.wrong.startswith(said), found.seconds)
 
 
 def of_the_code(mutants: Sequence[Mutant]) -> list[Verdict]:
-    """Some mutants, one after the other, in a tree of their own."""
+    """Try mutants one after the other in their own copy of the tree."""
     with tempfile.TemporaryDirectory(prefix="crossfade-mutants-") as name:
         tree = Tree(Path(name))
         tests = list(dict.fromkeys(mutant.test for mutant in mutants))
@@ -109,7 +109,7 @@ def of_the_code(mutants: Sequence[Mutant]) -> list[Verdict]:
 
 
 def verdicts(chosen: Sequence[Mutant], rules: Sequence[str], jobs: int) -> Iterator[Verdict]:
-    """As they come, `jobs` at a time. Tests of one file go together: they start a PostgreSQL once a run."""
+    """Yield verdicts as they arrive, at most `jobs` concurrently, one PostgreSQL start per test file."""
     ordered = sorted(chosen, key=lambda mutant: mutant.test)
     parts = [ordered[start : start + _PART] for start in range(0, len(ordered), _PART)]
     yield from map(of_the_model, rules)
@@ -120,7 +120,7 @@ def verdicts(chosen: Sequence[Mutant], rules: Sequence[str], jobs: int) -> Itera
 
 
 def line(verdict: Verdict) -> str:
-    """One mutant as text."""
+    """Format one mutant as text."""
     said = "caught" if verdict.caught else f"SURVIVED {verdict.why}"
     return f"{verdict.name:58} {said:10}{verdict.seconds:6.1f} s  {verdict.test.rpartition('::')[2]}"
 

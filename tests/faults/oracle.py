@@ -1,11 +1,12 @@
-"""Clients that judge by themselves what proxies answer: plain HTTP, no product code.
+"""Clients that check every answer of the proxies by themselves: plain HTTP, no product code.
 
-Each key has one writer, whose operations are numbered: a document holds the number of the write that made it. What may
-be read of a key is then a matter of numbers. A read that begins after a write was acknowledged, or after a document
-read that showed a version, through whichever proxy, must show that version or a later one; a removal is a version, too.
-A query must show what was acknowledged, or read by key, before it began; what only a query showed binds nobody.
+Each key has one writer, whose operations are numbered: a document holds the number of the write that made it, so which
+versions a read may show is a comparison of numbers. A read that begins after a write was acknowledged, or after a
+document read showed a version, through any proxy, must show that version or a later one; a removal is a version, too. A
+query must show what was acknowledged, or read by key, before it began. What only a query showed sets no minimum for
+later reads.
 
-A mixed crowd writes by AQL as well, alone and in transactions, and never reads the cursors on.
+A mixed crowd also writes by AQL, alone and in transactions, and never reads those cursors to their end.
 """
 
 from __future__ import annotations
@@ -34,14 +35,17 @@ _AWAY = 0.1  # seconds that a client waits where a connection broke
 
 
 class Wire:
-    """One kept connection to one proxy, and just enough of HTTP/1.1."""
+    """One persistent connection to one proxy, with a minimal HTTP/1.1 client."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, method: str, path: str, body: object = None, transaction: str = "") -> tuple[int, Any, str]:
-        """(status, JSON value, who answered). Raises OSError, EOFError, TimeoutError where no whole answer comes."""
+        """Return (status, JSON value, answering store).
+
+        Raise OSError, EOFError or TimeoutError without a complete answer.
+        """
         head = f"{method} {path} HTTP/1.1\r\nHost: proxy\r\nX-Crossfade-Explain: 1\r\n"
         head += "Authorization: Basic cm9vdDo=\r\n"
         head += f"x-arango-trx-id: {transaction}\r\n" if transaction else ""
@@ -73,32 +77,32 @@ class Wire:
 
 @dataclass
 class Key:
-    """What is known of one key. floor: the version that every read from now on must show, or a later one."""
+    """The knowledge about one key. floor: the minimum version that every read from now on must show."""
 
     name: str
     issued: int = 0
     floor: int = 0
-    told: str = "nobody"  # by what the floor became known
+    source: str = "no request"  # which one raised the floor
     exists: bool = False
     removals: list[int] = field(default_factory=lambda: [0])  # before the first write there was nothing
 
     def shown(self, version: int | None, floor: int) -> str:
-        """Why a read that began when `floor` was known must not have shown this version; empty where it may."""
+        """Return why a read that began at `floor` must not have shown this version, or an empty text if it may."""
         if version is None:
             if any(removal >= floor for removal in self.removals):
                 return ""
-            return f"nothing, and version {floor} was known when it began, from {self.told}"
+            return f"nothing, and version {floor} was known when it began, from {self.source}"
         if version < floor:
             kind = "removal" if floor in self.removals else "version"
-            return f"version {version}, and {kind} {floor} was known when it began, from {self.told}"
-        return f"version {version}, which nobody wrote" if version > self.issued else ""
+            return f"version {version}, and {kind} {floor} was known when it began, from {self.source}"
+        return f"version {version}, which was never written" if version > self.issued else ""
 
-    def learn(self, version: int | None, floor: int, told: str) -> None:
-        """A write was acknowledged, or a document read showed this."""
+    def learn(self, version: int | None, floor: int, source: str) -> None:
+        """Raise the minimum version: a write was acknowledged, or a document read showed it."""
         if version is None:
             version = min(removal for removal in self.removals if removal >= floor)
         if version > self.floor:
-            self.floor, self.told = version, f"{told} at {time.monotonic():.3f}"
+            self.floor, self.source = version, f"{source} at {time.monotonic():.3f}"
 
 
 @dataclass
@@ -114,10 +118,10 @@ class Tally:
 
 
 class Crowd:
-    """So many clients, each of them over all proxies, on keys that begin with `name` and are nobody else's.
+    """Clients that each use all proxies, on keys that begin with `name` and that only they write.
 
-    frozen(proxy, since): whether it was, at some time since then. pace: seconds that a client thinks at most. mixed:
-    see above.
+    frozen(proxy, since): whether the proxy was frozen at some time since then. pace: maximum pause of a client in
+    seconds. mixed: also write by AQL.
     """
 
     def __init__(
@@ -169,7 +173,10 @@ class Crowd:
     async def _by_query(
         self, dice: random.Random, wires: list[Wire], proxy: int, key: str, version: int, *, removes: bool
     ) -> tuple[int, Any, str] | None:
-        """A write by AQL whose cursor nobody reads on; the key's is in its second batch. Perhaps in a transaction."""
+        """Write by AQL with a cursor that is not read to its end; the key is in its second batch.
+
+        Use a transaction at times.
+        """
         binds = {"key": key} if removes else {"key": key, "n": version}
         body = {"query": _REMOVE if removes else _PUT, "bindVars": binds, "batchSize": 1, "ttl": 600}
         if dice.random() < 0.6:
@@ -190,7 +197,7 @@ class Crowd:
         body: object = None,
         transaction: str = "",
     ) -> tuple[int, Any, str] | None:
-        """The answer; None where there was none, or one of 5xx: a failed request."""
+        """Return the answer, or None for a failed request: no answer, or 5xx."""
         began = time.monotonic()
         try:
             status, value, by = await wires[proxy].ask(method, path, body, transaction)
@@ -206,7 +213,7 @@ class Crowd:
         return status, value, by
 
     async def _write(self, dice: random.Random, wires: list[Wire], key: Key) -> None:
-        """The key's one writer writes, or removes; nobody else does, so every other answer is an error."""
+        """Write or remove the key. It has no other writer, so any unexpected answer is an error."""
         key.issued += 1
         version, proxy = key.issued, dice.randrange(len(wires))
         path, body = f"{_DOCUMENT}/{key.name}", {"n": version}
@@ -224,12 +231,12 @@ class Crowd:
             answer = await self._ask(wires, proxy, dice.choice(("PATCH", "PUT")), path, body)
             exists = True
         else:
-            options = "?overwriteMode=replace"  # after a failed request nobody knows what is there
+            options = "?overwriteMode=replace"  # after a failed request the stored version is unknown
             answer = await self._ask(wires, proxy, "POST", _DOCUMENT + options, {"_key": key.name, **body})
             exists = True
         self.tally.writes += 1
         if answer is None:
-            key.exists = False  # not known: the next one puts it right
+            key.exists = False  # unknown: the next write overwrites it
         elif answer[0] not in (200, 201, 202):
             self.tally.failed.append(f"write {key.name} {version} at {proxy}: {answer[0]} {answer[1]}")
             key.exists = False

@@ -1,7 +1,7 @@
-"""Three proxies under faults, a backfill, and a watch: nothing that came through them may be named (I10).
+"""Three proxies under faults, a backfill, and a watch that must not report any write through the proxies (I10).
 
-`make around WRITES=10000`. Then writers go around, and the watch names each of their documents; how long that took is
-told. Exit 1 where somebody was accused, or got away.
+`make around WRITES=10000`. Then writers bypass the proxies, and the watch must report each of their documents; the time
+that took is printed. Exit 1 if a write was reported wrongly or missed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from proxy.http.upstream import Upstream
 from tests.ad_hoc import Database
 from tests.conftest import _create, migrated_template
 from tests.faults import traffic
-from tests.faults.environment import BOOKS, Stand, stand
+from tests.faults.environment import BOOKS, Environment, fault_environment
 from tests.faults.traffic import DOCUMENT, Tally
 from tests.harness import eventually
 
@@ -40,7 +40,7 @@ _FAULTS = ("kill", "target stopped", "kill", "target delay", "origin cut")
 
 @dataclass
 class Result:
-    """What came of it. accused: documents that were named though they came through a proxy; marks: unverified."""
+    """The result of a run. accused: reported though written through a proxy; marks: unverified collections."""
 
     writes: int = 0
     faults: dict[str, int] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Result:
             [
                 f"{self.writes} writes through {PROXIES} proxies beside a backfill; faults: {faults}",
                 f"collections became unverified {len(self.marks)} times: {', '.join(sorted(set(self.marks))) or '-'}",
-                f"watched without a gap: {self.watched}; accused: {self.accused or 'nobody'}",
+                f"watched without a gap: {self.watched}; accused: {self.accused or 'none'}",
                 f"{AROUND} documents written or removed around them, named within {self.slowest:.1f} s; "
                 f"missed: {self.missed or 'none'}",
             ]
@@ -68,26 +68,26 @@ class Result:
 
 
 class Around:
-    """One run on a stand."""
+    """One run in an environment."""
 
-    def __init__(self, stood: Stand, seed: int, writes: int, faults: int) -> None:
-        self._stand = stood
+    def __init__(self, env: Environment, seed: int, writes: int, faults: int) -> None:
+        self._env = env
         self._random = random.Random(seed)
         self._wanted = writes
         self._faults = faults
         self._tally = Tally()
         self.result = Result()
         self._named: dict[str, float] = {}
-        self._proxies = [stood.proxy(f"state{n}", CROSSFADE_REQUEST_TIMEOUT="3") for n in range(PROXIES)]
+        self._proxies = [env.proxy(f"state{n}", CROSSFADE_REQUEST_TIMEOUT="3") for n in range(PROXIES)]
 
     async def run(self) -> Result:
-        stood = self._stand
-        await traffic.prepare(stood.origin.url)
-        async with httpx.AsyncClient(base_url=stood.origin.url) as direct:
+        env = self._env
+        await traffic.prepare(env.origin.url)
+        async with httpx.AsyncClient(base_url=env.origin.url) as direct:
             await direct.post(DOCUMENT, json=[{"_key": f"h{n}"} for n in range(300)])
             try:
                 await asyncio.gather(*(proxy.supervised() for proxy in self._proxies))
-                await stood.mirrored(everything=True)
+                await env.mirrored(everything=True)
                 async with self._watching() as database:
                     since = await self._watched(database)
                     writers = [self._writer(number) for number in range(WRITERS)]
@@ -95,7 +95,7 @@ class Around:
                     await self._judged(database)
                     self.result.accused = sorted(self._named)
                     self.result.watched = since == await self._watched(database)
-                    self.result.marks = await stood.marks()
+                    self.result.marks = await env.marks()
                     if self.result.marks:  # they explain whatever comes, until a verification covers them
                         await self._verify()
                     await self._go_around(direct)
@@ -108,8 +108,8 @@ class Around:
 
     @contextlib.asynccontextmanager
     async def _watching(self) -> AsyncIterator[Database]:
-        database = await Database.open(self._stand.dsn, size=4)
-        upstream = Upstream(self._stand.origin.url, connections=2)
+        database = await Database.open(self._env.dsn, size=4)
+        upstream = Upstream(self._env.origin.url, connections=2)
         stop = asyncio.Event()
 
         def named(one: OriginVersion) -> None:
@@ -125,7 +125,7 @@ class Around:
             await database.close()
 
     async def _watched(self, database: Database) -> object:
-        """Since when the busiest collection is watched."""
+        """Return since when the busiest collection is watched."""
 
         async def there() -> bool:
             return bool(
@@ -136,8 +136,8 @@ class Around:
         return await database.fetchval("SELECT since FROM _crossfade.bypass_watch WHERE collection = $1", BOOKS)
 
     async def _judged(self, database: Database) -> None:
-        self._stand.to_target.heal()
-        self._stand.to_origin.heal()
+        self._env.to_target.heal()
+        self._env.to_origin.heal()
         for proxy in self._proxies:
             await proxy.drained()
         now = await database.fetchval("SELECT clock_timestamp()")
@@ -160,7 +160,7 @@ class Around:
             turn += 1
 
     async def _breaking(self) -> None:
-        """So many faults, one after the other, spread over the writes."""
+        """Cause the faults one after the other, spread over the writes."""
         for number in range(self._faults):
             wanted = self._wanted * (number + 1) // (self._faults + 1)
             while self._tally.writes < wanted:
@@ -170,26 +170,26 @@ class Around:
             await self._break(name, self._random.uniform(0.2, 1.2))
 
     async def _break(self, name: str, lasts: float) -> None:
-        stood, proxy = self._stand, self._random.choice(self._proxies)
+        env, proxy = self._env, self._random.choice(self._proxies)
         where, _, what = name.partition(" ")
         if name == "kill":
             await asyncio.to_thread(proxy.kill)
             await asyncio.sleep(lasts / 2)
             await proxy.supervised()
         elif name == "target stopped":
-            await asyncio.to_thread(stood.server.stop, "immediate")
+            await asyncio.to_thread(env.server.stop, "immediate")
             await asyncio.sleep(lasts)
-            await asyncio.to_thread(stood.server.start)
+            await asyncio.to_thread(env.server.start)
         else:
-            chaos = stood.to_origin if where == "origin" else stood.to_target
+            chaos = env.to_origin if where == "origin" else env.to_target
             chaos.misbehave(what)
             await asyncio.sleep(lasts)
             chaos.heal()
 
     async def _backfill(self) -> None:
-        """Copies beside the writes what anybody wrote; where PostgreSQL goes away, once more."""
-        database = await Database.open(self._stand.dsn, size=8)
-        source = Source(self._stand.origin.url, "root", "")
+        """Copy while clients write. Run it again if PostgreSQL was away."""
+        database = await Database.open(self._env.dsn, size=8)
+        source = Source(self._env.origin.url, "root", "")
         try:
             for name in ("_system/books", "_system/papers", "_system/people"):
                 run = await plan_backfill(database, source, name)
@@ -199,8 +199,8 @@ class Around:
             await database.close()
 
     async def _verify(self) -> None:
-        database = await Database.open(self._stand.dsn, size=8)
-        source = Source(self._stand.origin.url, "root", "")
+        database = await Database.open(self._env.dsn, size=8)
+        source = Source(self._env.origin.url, "root", "")
         try:
             run = await plan_verification(database, source, BOOKS, repair=True)
             await Workers(database, database, source, Options(poll=0.05), asyncio.Event()).work([run])
@@ -210,7 +210,7 @@ class Around:
             await database.close()
 
     async def _go_around(self, direct: httpx.AsyncClient) -> None:
-        """Some write, some update, some remove; keys that nobody else writes now."""
+        """Insert, update and remove out of band, on keys without other writers."""
         begun: dict[str, float] = {}
         for number in range(AROUND):
             key, kind = f"a{number}", number % 3
@@ -230,12 +230,12 @@ class Around:
 
 
 async def around(folder: Path, writes: int, faults: int, seed: int) -> Result:
-    """A stand of its own, and a run on it."""
+    """Start an environment, and do one run in it."""
     with EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "64MB"}) as server:
         await migrated_template(server.dsn)
         dsn = await _create(server, "migrated")
-        async with stand(server, dsn, folder) as stood:
-            return await Around(stood, seed, writes, faults).run()
+        async with fault_environment(server, dsn, folder) as env:
+            return await Around(env, seed, writes, faults).run()
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Named points from outside: a proxy that comes to one says so here, and stands still (proxy/base/failpoints.py)."""
+"""Failpoints from outside: a proxy that reaches one reports it here and waits (proxy/base/failpoints.py)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class Points:
-    """Listens on a Unix socket in the folder. `plan`: what a proxy that asks for the next point is told."""
+    """Listens on a Unix socket in the folder. `plan`: the answer to a proxy that asks for its next failpoint."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "points"
@@ -35,20 +35,20 @@ class Points:
             self._reached.put_nowait(writer)
 
     async def armed(self, plan: str, signal: Callable[[], object]) -> None:
-        """Makes a running proxy ask, by calling `signal`, and waits until it knows the plan (`name:nth`)."""
+        """Make a running proxy ask, by calling `signal`, and wait until it has the plan (`name:nth`)."""
         self.plan = plan
         self._asked.clear()
         signal()
         await asyncio.wait_for(self._asked.wait(), 60)
 
     async def reached(self, seconds: float = 30.0) -> asyncio.StreamWriter:
-        """Raises TimeoutError where the point is not reached."""
+        """Wait for the failpoint. Raise TimeoutError if it is not reached."""
         return await asyncio.wait_for(self._reached.get(), seconds)
 
     @staticmethod
-    async def go(standing: asyncio.StreamWriter, following: str = "") -> None:
-        """The proxy goes on; `following`: the next `name:nth`."""
+    async def go(waiting: asyncio.StreamWriter, following: str = "") -> None:
+        """Let the proxy continue; `following`: its next `name:nth`."""
         with contextlib.suppress(OSError):
-            standing.write(following.encode() + b"\n")
-            await standing.drain()
-        standing.close()
+            waiting.write(following.encode() + b"\n")
+            await waiting.drain()
+        waiting.close()

@@ -1,6 +1,6 @@
-"""A PostgreSQL that refuses every insert and update of chosen collections, by a trigger, from one moment to another.
+"""A PostgreSQL that refuses every insert and update of chosen collections by a trigger, during a fault.
 
-The trigger is there before the fault, which only changes what it does: that needs no lock, whatever a proxy has open.
+The trigger exists before the fault, which only changes its behaviour: that needs no lock, whatever a proxy has open.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ SELECT relation FROM _crossfade.collection WHERE collection = ANY ($1)
 
 
 class Refusing:
-    """letters: dead letters that were there when it ended. (The next write of a key takes its own back.)"""
+    """letters: dead letters that were there when the fault ended. (The next write of a key clears its own.)"""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.letters = 0
 
     async def prepare(self, collections: Sequence[str]) -> None:
-        """Nothing is refused yet."""
+        """Create the trigger, which refuses nothing yet."""
         await self._database.execute(_TAKES)
         for row in await self._database.fetch(_WITHOUT, collections):
             await self._database.execute(_TRIGGER.format(row["relation"]))
@@ -40,7 +40,7 @@ class Refusing:
         await self._database.execute(_REFUSES)
 
     async def end(self) -> None:
-        """Not before a document was refused, however slow the machine is; writes go on meanwhile."""
+        """End the fault after at least one document was refused, however slow the machine is; writes continue."""
         limit = time.monotonic() + _LIMIT
         while not (count := await self._database.fetchval("SELECT count(*) FROM _crossfade.dead_letter")):
             if time.monotonic() > limit:

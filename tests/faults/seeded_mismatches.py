@@ -1,8 +1,8 @@
-"""Divergences of every class, written straight into PostgreSQL, and the one read that must find each.
+"""Divergences of every class, written directly into PostgreSQL, and the one read that must find each.
 
-A plant is a document of its own, equal on both sides, then changed in PostgreSQL alone: row missing, row too much, an
-older version, another value, another type, another order of an array, or a value that makes a query fail there. The
-kinds of read take turns: by key, many keys, queries by key and by attribute, and a cursor's third batch.
+A seeded divergence is one document, equal on both sides and then changed in PostgreSQL alone: a missing row, an extra
+row, an older version, another value, type or array order, or a value that makes a query fail there. The kinds of read
+take turns: by key, many keys, queries by key and by attribute, and a cursor's third batch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BATCH = 3
 
 @dataclass(frozen=True, slots=True)
 class Plant:
-    """One divergence. path: where the mismatch must be said to lie, in a document; empty for a whole one."""
+    """One divergence. path: where in the document the mismatch must be reported; empty for a whole document."""
 
     number: int
     kind: str
@@ -37,7 +37,7 @@ class Plant:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """As the ledger must have them."""
+        """Return the paths as they must be stored."""
         if self.kind == "error":
             return ("origin answer, target 400/1562",)
         if not self.path:
@@ -46,7 +46,7 @@ class Plant:
 
 
 def plants(number: int) -> list[Plant]:
-    """So many, of all classes and reads in turn."""
+    """Return divergences of all classes and reads in turn."""
     made = []
     for n in range(number):
         kind = CLASSES[n % len(CLASSES)]
@@ -78,7 +78,7 @@ _CHANGES: dict[str, Callable[[Plant, dict[str, Any]], None]] = {
 
 
 async def sow(wire: Wire, origin: Wire, plant: Plant) -> None:
-    """Makes the document through a proxy; neighbours make up the batches of a cursor."""
+    """Create the document through a proxy, with neighbours that fill the batches of a cursor."""
     documents = [_content(plant, 1)]
     if plant.read == "batch":
         documents += [
@@ -86,7 +86,7 @@ async def sow(wire: Wire, origin: Wire, plant: Plant) -> None:
         ]
     status, answer, _ = await wire.ask("POST", f"{_DOCUMENT}?overwriteMode=replace", documents)
     assert status in (201, 202), answer
-    if plant.kind == "extra":  # it is removed from ArangoDB alone, behind every proxy
+    if plant.kind == "extra":  # removed from ArangoDB alone, out of band
         return
     if plant.kind == "stale":
         status, answer, _ = await wire.ask("PATCH", f"{_DOCUMENT}/{plant.key}", {"version": 2})
@@ -94,7 +94,7 @@ async def sow(wire: Wire, origin: Wire, plant: Plant) -> None:
 
 
 async def diverge(database: Database, relation: str, origin: Wire, plant: Plant) -> None:
-    """Makes PostgreSQL differ. Everything must have been mirrored before."""
+    """Make PostgreSQL differ. Everything must have been mirrored before."""
     if plant.kind == "extra":
         status, answer, _ = await origin.ask("DELETE", f"{_DOCUMENT}/{plant.key}")
         assert status in (200, 202), answer
@@ -119,14 +119,14 @@ async def diverge(database: Database, relation: str, origin: Wire, plant: Plant)
 
 
 def _older(rev: str) -> str:
-    """A revision before that one."""
+    """Return a revision before that one."""
     from proxy.model.revision import decode_rev, encode_rev
 
     return encode_rev(decode_rev(rev) - 1)
 
 
 async def touch(wire: Wire, plant: Plant) -> None:
-    """The one read."""
+    """Do the one read that must find it."""
     if plant.read == "key" and plant.kind != "error":
         await wire.ask("GET", f"{_DOCUMENT}/{plant.key}")
         return

@@ -1,8 +1,8 @@
-"""Three proxies, eight writers, a backfill, random kills and outages: `make soak MINUTES=10`. Exit 1 where it lost.
+"""Three proxies, eight writers, a backfill, random kills and outages: `make soak MINUTES=10`. Exit 1 on a lost write.
 
-Writers go from proxy to proxy and write in every way that there is (tests/faults/traffic.py). A worker waits for what
-becomes unverified, and verifies it by itself. The same seed makes the same plan of faults; what the machine makes of it
-differs. At the end both databases are read directly and compared document by document.
+Writers change from proxy to proxy and write in every supported way (tests/faults/traffic.py). A worker waits for
+collections that become unverified, and verifies them. The same seed makes the same plan of faults; its timing depends
+on the machine. At the end both databases are read directly and compared document by document.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests import harness
 from tests.conftest import _create, migrated_template
 from tests.faults import database_comparison, traffic
 from tests.faults.chaos import MODES
-from tests.faults.environment import PATIENCE, Stand, stand
+from tests.faults.environment import PATIENCE, Environment, fault_environment
 from tests.faults.traffic import DOCUMENT, Tally
 
 PROXIES, WRITERS, HISTORY = 3, 8, 300
@@ -35,7 +35,7 @@ _PATIENCE = 120.0  # seconds for the worker to verify what became unverified
 
 @dataclass
 class Result:
-    """What a soak came to."""
+    """The result of a soak."""
 
     seconds: float = 0.0
     tally: Tally = field(default_factory=Tally)
@@ -70,29 +70,29 @@ class Result:
 
 
 class Soak:
-    """One run on a stand."""
+    """One run in an environment."""
 
-    def __init__(self, stood: Stand, seed: int) -> None:
-        self._stand = stood
+    def __init__(self, env: Environment, seed: int) -> None:
+        self._env = env
         self._random = random.Random(seed)
         self.result = Result()
         self._proxies = [
-            stood.proxy(
+            env.proxy(
                 f"state{n}", CROSSFADE_REQUEST_TIMEOUT="3", CROSSFADE_ON_JOURNAL_ERROR="refuse" if n == 0 else "forward"
             )
             for n in range(PROXIES)
         ]
 
     async def run(self, seconds: float) -> Result:
-        """Raises AssertionError where a proxy does not come back."""
+        """Run the soak. Raise AssertionError if a proxy does not recover."""
         begun = time.monotonic()
-        async with httpx.AsyncClient(base_url=self._stand.origin.url) as direct:
-            await traffic.prepare(self._stand.origin.url)
+        async with httpx.AsyncClient(base_url=self._env.origin.url) as direct:
+            await traffic.prepare(self._env.origin.url)
             history = [{"_key": f"h{n}", "n": n} for n in range(HISTORY)]
             await direct.post(DOCUMENT, json=history)
         try:
             await asyncio.gather(*(proxy.supervised() for proxy in self._proxies))
-            await self._stand.mirrored(everything=True)
+            await self._env.mirrored(everything=True)
             ends = time.monotonic() + seconds
             worker = await self._command("backfill", "worker", "--daemon")
             writers = [self._writer(number, ends) for number in range(WRITERS)]
@@ -109,9 +109,10 @@ class Soak:
         return self.result
 
     async def _writer(self, number: int, ends: float) -> None:
-        """Goes from proxy to proxy, and from kind to kind; every other time, documents whose keys two writers share.
+        """Write by changing proxies and kinds.
 
-        So writes of one key race through several proxies.
+        Every other round writes documents whose keys two writers share, so that writes of one key race through several
+        proxies.
         """
         kinds = [*traffic.KINDS, "opaque"]
         turn = number
@@ -135,7 +136,7 @@ class Soak:
             await self._fault(name, self._random.uniform(0.2, 1.5))
 
     async def _fault(self, name: str, lasts: float) -> None:
-        stood, proxy = self._stand, self._random.choice(self._proxies)
+        env, proxy = self._env, self._random.choice(self._proxies)
         where, _, what = name.partition(" ")
         if name == "kill":
             await asyncio.to_thread(proxy.kill)
@@ -146,21 +147,21 @@ class Soak:
             await asyncio.sleep(lasts)
             proxy.disk(full=False)
         elif name == "origin stopped":
-            await stood.origin.stop()
+            await env.origin.stop()
             await asyncio.sleep(lasts)
-            await stood.origin.start()
+            await env.origin.start()
         elif name == "target stopped":
-            await asyncio.to_thread(stood.server.stop, "immediate")
+            await asyncio.to_thread(env.server.stop, "immediate")
             await asyncio.sleep(lasts)
-            await asyncio.to_thread(stood.server.start)
+            await asyncio.to_thread(env.server.start)
         else:
-            chaos = stood.to_origin if where == "origin" else stood.to_target
+            chaos = env.to_origin if where == "origin" else env.to_target
             chaos.misbehave(what)
             await asyncio.sleep(lasts)
             chaos.heal()
 
     async def _backfill(self) -> None:
-        """The verb itself; where a database is away at the wrong moment it is run again, as an operator would."""
+        """Run the command itself. If a database is away it is run again, as an operator would."""
         names = [f"_system/{name}" for name in traffic.COLLECTIONS]
         for attempt in range(1, 30):
             process = await self._command("backfill", *names)
@@ -172,34 +173,34 @@ class Soak:
             await asyncio.sleep(0.5)
 
     async def _settle(self) -> None:
-        """Everything is well again, and nothing is under way."""
-        self._stand.to_origin.heal()
-        self._stand.to_target.heal()
+        """Wait until everything has recovered and nothing is in progress."""
+        self._env.to_origin.heal()
+        self._env.to_target.heal()
         for proxy in self._proxies:
             await proxy.drained()
-        self.result.marks = len(await self._stand.marks())
-        self.result.accused = await self._stand.accused()
+        self.result.marks = len(await self._env.marks())
+        self.result.accused = await self._env.accused()
         await self._verified()
-        found = await database_comparison.everything(self._stand.origin.url, self._stand.dsn)
+        found = await database_comparison.everything(self._env.origin.url, self._env.dsn)
         self.result.differences = [str(one) for one in found]
-        async with httpx.AsyncClient(base_url=self._stand.origin.url) as direct:
+        async with httpx.AsyncClient(base_url=self._env.origin.url) as direct:
             self.result.documents = (await direct.get("/_api/collection/books/count")).json()["count"]
 
     async def _verified(self) -> None:
-        """The worker verifies what was backfilled and became unverified; the rest is for a command."""
+        """Let the worker verify what was backfilled and became unverified; verify the rest by a command."""
         mine = [f"_system/{name}" for name in traffic.COLLECTIONS]
 
         until = time.monotonic() + _PATIENCE
-        while set(left := await self._stand.unverified()) & set(mine) and time.monotonic() < until:
+        while set(left := await self._env.unverified()) & set(mine) and time.monotonic() < until:
             await asyncio.sleep(0.2)
         self.result.commanded = len(left)
         if left:
-            await self._stand.verified([name.partition("/")[2] for name in left])
+            await self._env.verified([name.partition("/")[2] for name in left])
 
     async def _command(self, *words: str) -> asyncio.subprocess.Process:
-        """One of `crossfade`, against the databases themselves."""
-        stood = self._stand
-        direct = {"CROSSFADE_ORIGIN": stood.origin.url, "CROSSFADE_DSN": stood.dsn}
+        """Run `crossfade` directly against the databases."""
+        env = self._env
+        direct = {"CROSSFADE_ORIGIN": env.origin.url, "CROSSFADE_DSN": env.dsn}
         return await asyncio.create_subprocess_exec(
             *(str(Path(sys.executable).with_name("crossfade")), *words),
             env={**self._proxies[0].environment, **direct},
@@ -213,12 +214,12 @@ def _until(ends: float) -> Callable[[int], bool]:
 
 
 async def soak(folder: Path, seconds: float, seed: int) -> Result:
-    """A stand of its own, and a run on it."""
+    """Start an environment, and do one run in it."""
     with EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "64MB"}) as server:
         await migrated_template(server.dsn)
         dsn = await _create(server, "migrated")
-        async with stand(server, dsn, folder) as stood:
-            return await Soak(stood, seed).run(seconds)
+        async with fault_environment(server, dsn, folder) as env:
+            return await Soak(env, seed).run(seconds)
 
 
 def main() -> int:

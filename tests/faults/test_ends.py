@@ -1,7 +1,7 @@
-"""Guarantee 7: what ArangoDB carried out is in PostgreSQL before its answer, or PostgreSQL is not read.
+"""Guarantee 7: what ArangoDB executed is in PostgreSQL before its answer, or PostgreSQL is not read.
 
 Every kind of write × each way that it can end × stage, checked by reading both databases directly (`tests.faults.ends`
-has the table). A test runs one way in one stage over all kinds, on servers of its own.
+has the table). A test runs one way in one stage over all kinds, on its own servers.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ READ = "RETURN {" + ", ".join(f"{name}: (FOR d IN {name} RETURN d)" for name in 
 
 
 @dataclass(frozen=True, slots=True)
-class Stand:
-    """A proxy between both databases, and what looks at these directly."""
+class Environment:
+    """A proxy between both databases, and direct connections to these."""
 
     stack: Running
     direct: asyncpg.Connection
 
     async def differences(self, names: Collection[str] = NAMES) -> list[str]:
-        """What differs between ArangoDB and PostgreSQL now, neither asked through the product."""
+        """Return what differs between ArangoDB and PostgreSQL now, reading both directly."""
         answer = await self.stack.direct.post("/_api/cursor", json={"query": READ})
         found = []
         for name in names:
@@ -63,25 +63,25 @@ class Stand:
         )
         return {row["name"]: row["stage"] for row in rows}
 
-    async def stand(self) -> bool:
-        """Whether every flip does."""
+    async def all_flipped(self) -> bool:
+        """Return True if every collection is flipped."""
         return set((await self.stages()).values()) == {"flipped"}
 
     async def marks(self) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in await self.direct.fetch("SELECT collection, reason FROM _crossfade.unverified")]
 
     async def given_up(self) -> list[str]:
-        """What lacks and is not said; then all of it is mended."""
-        said = await self.marks() or await self.direct.fetch("SELECT key FROM _crossfade.dead_letter")
-        wrong = [] if said else [f"lacking, and nobody says so: {one}" for one in await self.differences()]
+        """Return differences that no mark or dead letter covers; then repair everything."""
+        covered = await self.marks() or await self.direct.fetch("SELECT key FROM _crossfade.dead_letter")
+        wrong = [] if covered else [f"lacking without a mark or dead letter: {one}" for one in await self.differences()]
         mirror = self.stack.application.mirror
         await mirror.retry_letters(0)
         for collection in COLLECTIONS:
             await repair_dropped(self.stack.settings, self.stack.database, collection)  # a resync, dropped or not
-        return wrong + [f"not mended: {one}" for one in await self.differences()]
+        return wrong + [f"not repaired: {one}" for one in await self.differences()]
 
     async def prepare(self, stage: Stage) -> None:
-        """The documents of a cell's beginning are in both databases, and the collections in that stage."""
+        """Write the initial documents of a cell to both databases, and bring the collections to that stage."""
         await self.stack.direct.delete("/_api/document/books/restored")
         await self.direct.execute("DELETE FROM _crossfade.unverified")
         seed = [{"_key": f"k{n}", "n": n} for n in range(10)]
@@ -95,8 +95,8 @@ class Stand:
 
 
 @contextlib.asynccontextmanager
-async def stood(dsn: str, folder: Path) -> AsyncIterator[Stand]:
-    """With a graph of books and links, and a user who may read neither."""
+async def environment(dsn: str, folder: Path) -> AsyncIterator[Environment]:
+    """Start it with a graph of books and links, and a user without permission on either."""
     async with running(dsn, folder, lost_request_timeout=0.05) as stack:
         stack.origin.store.server.accounts.enforce("", None)
         definition = {"collection": "links", "from": ["books"], "to": ["books"]}
@@ -109,30 +109,30 @@ async def stood(dsn: str, folder: Path) -> AsyncIterator[Stand]:
         await stack.client.put("/_api/gharial/g/edge/links", json=definition)  # the graph's document is mirrored
         connection = await asyncpg.connect(dsn)
         try:
-            yield Stand(stack, connection)
+            yield Environment(stack, connection)
         finally:
             await connection.close()
 
 
-async def cell(stand: Stand, kind: Kind, way: Way, stage: Stage, number: int) -> list[str]:
-    """What is wrong with it."""
-    await way.run(stand.stack, [step.filled(n=number) for step in kind.steps])
+async def cell(env: Environment, kind: Kind, way: Way, stage: Stage, number: int) -> list[str]:
+    """Run the cell and return what is wrong."""
+    await way.run(env.stack, [step.filled(n=number) for step in kind.steps])
     wrong: list[str] = []
     if way.after is not After.UNKNOWN:
-        flipped = [name for name, now in (await stand.stages()).items() if now == "flipped"]
-        wrong += [f"behind the answer, flipped: {one}" for one in await stand.differences(flipped)]
-    await stand.stack.drained()
+        flipped = [name for name, now in (await env.stages()).items() if now == "flipped"]
+        wrong += [f"after the answer, flipped: {one}" for one in await env.differences(flipped)]
+    await env.stack.drained()
     if way.after is After.GIVEN_UP:
-        return wrong + await stand.given_up()
+        return wrong + await env.given_up()
     if not kind.opaque:
-        wrong += [f"in the end: {one}" for one in await stand.differences()]
-        wrong += [f"marked: {one}" for one in await stand.marks()]
-    elif way.after is After.ANSWERED and not await stand.marks():
-        wrong.append("not captured, and nobody says so")
-    if stage is Stage.FLIPPED and (kind.flip or way.after is After.NOTHING) and not await stand.stand():
-        wrong.append(f"the flip does not stand: {await stand.stages()}")
-    if stage is Stage.FLIPPED and kind.flip is False and way.after is After.ANSWERED and await stand.stand():
-        wrong.append("the flip stands, and a search may have ended in a mark")
+        wrong += [f"in the end: {one}" for one in await env.differences()]
+        wrong += [f"marked: {one}" for one in await env.marks()]
+    elif way.after is After.ANSWERED and not await env.marks():
+        wrong.append("not captured, and not marked")
+    if stage is Stage.FLIPPED and (kind.flip or way.after is After.NOTHING) and not await env.all_flipped():
+        wrong.append(f"the flip was rolled back: {await env.stages()}")
+    if stage is Stage.FLIPPED and kind.flip is False and way.after is After.ANSWERED and await env.all_flipped():
+        wrong.append("the flip is still in force, though a revision scan may have ended in a mark")
     return wrong
 
 
@@ -140,16 +140,16 @@ CELLS = [pytest.param(way, stage, id=f"{way.name}-{stage.value}") for way in WAY
 
 
 @pytest.mark.parametrize(("way", "stage"), CELLS)
-async def test_a_write_is_in_both_stores_however_it_ends(
+async def test_a_write_is_in_both_databases_whatever_its_ending(
     dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: Way, stage: Stage
 ) -> None:
     """I1, I3, I7, I10."""
     monkeypatch.setattr(aql_plan, "_BATCH", way.batch)
     monkeypatch.setattr(pipeline, "_TICK", 0.02)
     wrong: list[str] = []
-    async with stood(dsn, tmp_path) as stand:
+    async with environment(dsn, tmp_path) as env:
         for number, kind in enumerate(KINDS):
             if way.fits(kind):
-                await stand.prepare(stage)
-                wrong += [f"{kind.name}: {text}" for text in await cell(stand, kind, way, stage, number)]
+                await env.prepare(stage)
+                wrong += [f"{kind.name}: {text}" for text in await cell(env, kind, way, stage, number)]
     assert wrong == []

@@ -1,4 +1,4 @@
-"""PostgreSQL comes back on a new timeline, as behind a failover: nothing that was known of it is relied upon (I10)."""
+"""PostgreSQL returns on a new timeline, as after a failover: nothing known about its contents is relied upon (I10)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DOCUMENT = "/_api/document/books"
 
 
 def promoted(server: EmbeddedPostgres) -> None:
-    """Recovers from its own log and leaves that for a new timeline, as a replica does that becomes the primary."""
+    """Recover from its own log and start a new timeline, as a promoted replica does."""
     signal = server.data / "recovery.signal"
     signal.touch()
     owner = os.stat(server.data)

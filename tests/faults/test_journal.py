@@ -1,4 +1,4 @@
-"""The journal's own faults, on the real process: a full disk, a stop of the machine, a damaged file (I3, I10)."""
+"""Faults of the journal, on the real process: a full disk, a machine stop, a damaged file (I3, I10)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from proxy.control import controller
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Stage
 from tests.ad_hoc import Database
-from tests.faults.environment import Proxy, Stand, stand
+from tests.faults.environment import Environment, Proxy, fault_environment
 from tests.faults.traffic import DOCUMENT
 from tests.harness import eventually
 
 
 @pytest.fixture
-async def stood(postgres_server: EmbeddedPostgres, dsn: str, tmp_path: Path) -> AsyncIterator[Stand]:
-    async with stand(postgres_server, dsn, tmp_path) as made:
+async def env(postgres_server: EmbeddedPostgres, dsn: str, tmp_path: Path) -> AsyncIterator[Environment]:
+    async with fault_environment(postgres_server, dsn, tmp_path) as made:
         yield made
 
 
@@ -39,52 +39,54 @@ async def client_of(proxy: Proxy) -> AsyncIterator[httpx.AsyncClient]:
             await asyncio.to_thread(proxy.kill, signal.SIGTERM)
 
 
-async def test_on_a_full_disk_writes_are_forwarded_and_a_kill_then_is_not_silent(stood: Stand) -> None:
-    """PostgreSQL is away as well: what was taken is in memory alone, the kill loses it, and every database says so."""
-    proxy = stood.proxy()
+async def test_a_kill_on_a_full_disk_marks_every_database_unverified(env: Environment) -> None:
+    """PostgreSQL is away as well, so changes are in memory alone and the kill loses them: every database must be
+    marked.
+    """
+    proxy = env.proxy()
     await proxy.start()
-    await stood.mirrored()
+    await env.mirrored()
     async with client_of(proxy) as client:
         assert (await client.post(DOCUMENT, json={"_key": "before"})).status_code == 202
         await proxy.drained()
-        stood.to_target.misbehave("black-hole")
+        env.to_target.misbehave("black-hole")
         proxy.disk(full=True)
         assert (await client.post(DOCUMENT, json={"_key": "during"})).status_code == 202
         assert await proxy.backlog() == 1
         await asyncio.to_thread(proxy.kill)
-        stood.to_target.heal()
+        env.to_target.heal()
         await proxy.start()
         await proxy.drained()
-        assert await stood.differences() == ["during: missing"]
-        assert any(line.startswith("_system/*: the journal could not be written") for line in await stood.marks())
+        assert await env.differences() == ["during: missing"]
+        assert any(line.startswith("_system/*: the journal could not be written") for line in await env.marks())
         proxy.disk(full=False)
         assert (await client.put(f"{DOCUMENT}/during", json={"n": 2})).status_code in (201, 202)
         await proxy.drained()
-        assert await stood.differences() == []
+        assert await env.differences() == []
 
 
-async def test_on_a_full_disk_heartbeats_and_changes_of_stage_go_on(stood: Stand) -> None:
-    """An instance that falls silent without a word keeps every collection from its flip until it is started again."""
-    proxy = stood.proxy()
+async def test_heartbeats_and_stage_changes_continue_on_a_full_disk(env: Environment) -> None:
+    """An instance that falls silent would block every flip until it is started again."""
+    proxy = env.proxy()
     await proxy.start()
-    await stood.mirrored()
-    database = await Database.open(stood.dsn, size=2)
+    await env.mirrored()
+    database = await Database.open(env.dsn, size=2)
     async with client_of(proxy) as client, contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
         proxy.disk(full=True)
         for stage in (Stage.SHADOW, Stage.MIRROR):
             targets = [DesiredState("_system/books", stage)]
-            await controller.change(database, targets, settings=load(dsn=stood.dsn), actor="test", timeout=20)
-        assert not (proxy.state / "control.json").exists(), "an older one would be worse than none"
+            await controller.change(database, targets, settings=load(dsn=env.dsn), actor="test", timeout=20)
+        assert not (proxy.state / "control.json").exists(), "an older file would be worse than none"
         proxy.disk(full=False)
-        await eventually((proxy.state / "control.json").exists, "it is written as soon as the disk takes it")
+        await eventually((proxy.state / "control.json").exists, "it is written as soon as the disk accepts writes")
         assert (await client.post(DOCUMENT, json={"_key": "a"})).status_code == 202
 
 
-async def test_with_refuse_a_full_disk_stops_writes_and_nothing_else(stood: Stand) -> None:
-    proxy = stood.proxy(CROSSFADE_ON_JOURNAL_ERROR="refuse")
+async def test_on_journal_error_refuse_rejects_only_writes_on_a_full_disk(env: Environment) -> None:
+    proxy = env.proxy(CROSSFADE_ON_JOURNAL_ERROR="refuse")
     await proxy.start()
-    await stood.mirrored()
+    await env.mirrored()
     async with client_of(proxy) as client:
         assert (await client.post(DOCUMENT, json={"_key": "a"})).status_code == 202
         proxy.disk(full=True)
@@ -96,14 +98,14 @@ async def test_with_refuse_a_full_disk_stops_writes_and_nothing_else(stood: Stan
         proxy.disk(full=False)
         assert (await client.post(DOCUMENT, json={"_key": "b"})).status_code == 202
         await proxy.drained()
-        assert await stood.differences() == []
-        assert await stood.marks() == []
+        assert await env.differences() == []
+        assert await env.marks() == []
 
 
-async def test_a_stop_of_the_machine_makes_what_was_written_since_the_last_sync_point_unverified(stood: Stand) -> None:
-    proxy = stood.proxy()
+async def test_a_machine_stop_marks_collections_written_since_the_last_sync_point(env: Environment) -> None:
+    proxy = env.proxy()
     await proxy.start()
-    await stood.mirrored()
+    await env.mirrored()
     async with client_of(proxy) as client:
         assert (await client.post(DOCUMENT, json={"_key": "a"})).status_code == 202
         await asyncio.to_thread(proxy.kill)
@@ -113,19 +115,19 @@ async def test_a_stop_of_the_machine_makes_what_was_written_since_the_last_sync_
             file.unlink()
         await proxy.start()
         await proxy.drained()
-        assert "_system/books: the machine stopped before the journal was synced" in await stood.marks()
+        assert "_system/books: the machine stopped before the journal was synced" in await env.marks()
 
 
-async def test_a_damaged_file_is_set_aside_and_what_is_whole_in_it_is_repaired(stood: Stand) -> None:
-    proxy = stood.proxy()
+async def test_a_damaged_journal_file_is_set_aside_and_its_readable_intents_are_repaired(env: Environment) -> None:
+    proxy = env.proxy()
     await proxy.start()
-    await stood.mirrored()
+    await env.mirrored()
     async with client_of(proxy) as client:
-        stood.to_target.misbehave("black-hole")
+        env.to_target.misbehave("black-hole")
         for key in ("a", "b", "c"):
             assert (await client.post(DOCUMENT, json={"_key": key})).status_code == 202
         await asyncio.to_thread(proxy.kill)
-        stood.to_target.heal()
+        env.to_target.heal()
         [file] = (proxy.state / "journal").glob("*.journal")
         data = bytearray(file.read_bytes())
         data[40] ^= 0xFF  # in the first intent
@@ -133,15 +135,15 @@ async def test_a_damaged_file_is_set_aside_and_what_is_whole_in_it_is_repaired(s
         await proxy.start()
         await proxy.drained()
         assert len(list((proxy.state / "journal").glob("*.damaged-*"))) == 1
-        assert any("the journal was damaged" in line for line in await stood.marks())
-        assert await stood.differences() == ["a: missing"]  # its intent was the one; the others were saved
+        assert any("the journal was damaged" in line for line in await env.marks())
+        assert await env.differences() == ["a: missing"]  # its intent was the one; the others were saved
 
 
-async def test_writes_whose_keys_arangodb_made_are_found_by_one_scan_after_a_kill(stood: Stand) -> None:
-    """DESIGN section 6, Journal: no key, no answer; the revision tells."""
-    proxy = stood.proxy()
+async def test_writes_with_server_generated_keys_are_found_by_one_scan_after_a_kill(env: Environment) -> None:
+    """DESIGN section 6, Journal: without key and answer, the revision identifies the write."""
+    proxy = env.proxy()
     await proxy.start("after-forward:3")
-    await stood.mirrored()
+    await env.mirrored()
     async with client_of(proxy) as client:
         assert (await client.post(DOCUMENT, json={"n": 1})).status_code == 202
         assert (await client.post(DOCUMENT, json=[{"n": 2}, {"n": 3}])).status_code == 202
@@ -150,17 +152,17 @@ async def test_writes_whose_keys_arangodb_made_are_found_by_one_scan_after_a_kil
         assert await proxy.died() == -signal.SIGKILL
         await proxy.start()
         await proxy.drained()
-        assert await stood.differences() == []
-        assert await stood.marks() == []
-        assert "revisions_reread" in proxy.said()
+        assert await env.differences() == []
+        assert await env.marks() == []
+        assert "revisions_reread" in proxy.log_text()
 
 
-async def test_while_an_instance_is_dead_what_it_served_shows_as_unverified(stood: Stand) -> None:
-    """Its journal may hold what PostgreSQL lacks; it is picked up when it returns, with nothing to verify."""
-    proxy = stood.proxy(CROSSFADE_LEASE="1")
+async def test_collections_of_a_dead_instance_show_as_unverified(env: Environment) -> None:
+    """Its journal may hold what PostgreSQL lacks; it is read when the instance returns, without a verification."""
+    proxy = env.proxy(CROSSFADE_LEASE="1")
     await proxy.start()
-    await stood.mirrored()
-    database = await Database.open(stood.dsn, size=1)
+    await env.mirrored()
+    database = await Database.open(env.dsn, size=1)
 
     async def shown() -> int:
         rows = await database.fetch(sql.control.STATUS)
@@ -174,15 +176,15 @@ async def test_while_an_instance_is_dead_what_it_served_shows_as_unverified(stoo
 
     try:
         async with client_of(proxy) as client:
-            stood.to_target.misbehave("black-hole")
+            env.to_target.misbehave("black-hole")
             assert (await client.post(DOCUMENT, json={"_key": "a"})).status_code == 202
             await asyncio.to_thread(proxy.kill)
-            stood.to_target.heal()
+            env.to_target.heal()
             await eventually(dead, "the instance is silent")
             await proxy.start()
             await proxy.drained()
-            await eventually(returned, "its journal is drained, and it is heard of")
-            assert await stood.differences() == []
-            assert await stood.marks() == []
+            await eventually(returned, "its journal is drained, and its heartbeat is back")
+            assert await env.differences() == []
+            assert await env.marks() == []
     finally:
         await database.close()

@@ -1,4 +1,4 @@
-"""The real process, killed with SIGKILL at each named point under writes: nothing lost, no ghost (I3, I4, I5)."""
+"""The real process, killed with SIGKILL at each failpoint during writes: no lost write, no ghost (I3, I4, I5)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def writes(port: int, client_number: int, rounds: int) -> None:
 
 
 async def opaque(port: int, wanted: bool) -> None:
-    """A write that nobody knows anything about."""
+    """Send a write that the proxy does not understand."""
     if wanted:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", auth=("root", "")) as client:
             with contextlib.suppress(httpx.TransportError):
@@ -84,5 +84,5 @@ async def test_a_kill_at_any_point_loses_nothing(stack: tuple[Origin, Proxy, Dat
     await eventually(drained, "the backlog is empty")
     assert await differences(origin.url, dsn, BOOKS) == []  # those whose key ArangoDB made as well: one scan finds them
     marked = await database.fetchval("SELECT count(*) FROM _crossfade.unverified")
-    assert bool(marked) == (point == "before-mark"), "an opaque write is said, whatever happens, and nothing else"
+    assert bool(marked) == (point == "before-mark"), "only an opaque write leaves a mark, and always does"
     assert proxy.kill(signal.SIGTERM) == 0

@@ -1,4 +1,4 @@
-"""A short form of `make faults`, and what the chaos proxy does to connections."""
+"""A short form of `make faults`, and the chaos proxy's effect on connections."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from proxy.base.failpoints import POINTS
 from proxy.model.stages import Stage
 from tests.faults.cells import CLOCKS, PLACES, READ_ONLY, REFUSE, REFUSED, Cell, Place, table
 from tests.faults.chaos import Chaos
-from tests.faults.matrix_stand import matrix
+from tests.faults.matrix_runner import matrix
 
 SHORT = (
     (Place("documents", "after-forward", 9), "origin cut"),
@@ -35,33 +35,33 @@ FLIPPED = (
 
 
 @pytest.mark.long
-async def test_a_share_of_the_matrix_loses_nothing(tmp_path: Path) -> None:
+async def test_a_sample_of_the_fault_matrix_loses_no_write(tmp_path: Path) -> None:
     """I2, I3: zero lost, zero ghosts, client errors only where ArangoDB itself was away."""
     async with matrix(tmp_path) as made:
         cells = [await made.cell(place, fault) for place, fault in SHORT]
     assert [cell for cell in cells if not cell.good] == [], table(cells)
     assert all(cell.writes for cell in cells)
     full = cells[1]
-    assert full.marks, "a write that could not be noted is said"
+    assert full.marks, "a write that could not be journaled leaves a mark"
 
 
 @pytest.mark.long
-async def test_a_share_of_the_matrix_shows_nothing_old_while_reads_are_flipped(tmp_path: Path) -> None:
-    """I7: whatever the fault, no read shows an older version than its client, or anybody, was told before."""
+async def test_a_sample_of_the_fault_matrix_shows_no_stale_read_while_flipped(tmp_path: Path) -> None:
+    """I7: whatever the fault, no read shows an older version than any client has seen before."""
     async with matrix(tmp_path, Stage.FLIPPED) as made:
         cells = [await made.cell(place, fault) for place, fault in FLIPPED]
     assert [cell for cell in cells if not cell.good] == [], table(cells)
     assert all(cell.reads for cell in cells)
-    assert cells[0].letters, "documents that PostgreSQL refused are said"
+    assert cells[0].letters, "documents that PostgreSQL refused are dead letters"
     assert not cells[2].marks, "what ArangoDB refuses wrote nothing"
 
 
-def test_every_point_of_the_code_has_its_places() -> None:
+def test_every_failpoint_of_the_code_is_in_the_matrix() -> None:
     assert {place.point for place in PLACES} == set(POINTS)
     assert len({place.name for place in PLACES}) == len(PLACES)
 
 
-def test_a_cell_is_wrong_where_a_client_paid_for_postgresql() -> None:
+def test_a_cell_fails_if_a_postgresql_fault_costs_a_client_an_error() -> None:
     def cell(fault: str, lost: int = 0, errors: int = 0, broken: int = 0) -> Cell:
         return Cell(SHORT[0][0], fault, runs=1, writes=10, lost=lost, errors=errors, broken=broken)
 
@@ -87,7 +87,7 @@ async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @pytest.mark.parametrize("mode", ["pass", "delay", "slow", "cut", "half-close", "black-hole"])
-async def test_chaos_does_what_it_says(mode: str) -> None:
+async def test_each_chaos_mode_has_its_effect(mode: str) -> None:
     sent = b"x" * 600
     async with contextlib.AsyncExitStack() as stack:
         server = await asyncio.start_server(_echo, "127.0.0.1", 0)
@@ -116,7 +116,7 @@ async def test_chaos_does_what_it_says(mode: str) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_a_server_that_is_away_resets_connections() -> None:
+async def test_connections_to_an_unreachable_server_are_reset() -> None:
     async with Chaos(1) as chaos:
         reader, writer = await asyncio.open_connection("127.0.0.1", chaos.port)
         with contextlib.suppress(ConnectionResetError):

@@ -1,12 +1,12 @@
-"""The mutants still fit the code, and their tests are there."""
+"""Each mutant applies to the code, and its test exists."""
 
 from __future__ import annotations
 
 from tests.faults.mutations import ROOT, subjects
 
 
-def test_every_mutant_still_fits_the_code() -> None:
-    """Who changes the text that a mutant replaces mends the mutant as well."""
+def test_every_mutant_applies_to_the_code() -> None:
+    """A change of the text that a mutant replaces must update the mutant."""
     names: list[str] = []
     for subject, mutants in subjects().items():
         assert mutants, subject

@@ -23,7 +23,7 @@ DOCUMENT = "/_api/document/books"
 
 @pytest.fixture
 def server() -> Iterator[EmbeddedPostgres]:
-    """A PostgreSQL of this test alone: it is stopped and started."""
+    """A PostgreSQL for this test alone, which is stopped and started."""
     with EmbeddedPostgres(options={"fsync": "off"}) as started:
         yield started
 
@@ -41,7 +41,7 @@ async def stack(server: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[Runni
 
 
 async def test_an_outage_costs_clients_nothing_and_loses_nothing(stack: Running, server: EmbeddedPostgres) -> None:
-    """More writes than the queue holds: what does not fit in memory stays an intent and is read again (I5)."""
+    """More writes than the queue holds: what does not fit in memory remains an intent and is read again (I5)."""
     for n in range(20):
         assert (await stack.client.post(DOCUMENT, json={"_key": f"before{n}"})).status_code == 202
     await stack.drained()
@@ -59,8 +59,8 @@ async def test_an_outage_costs_clients_nothing_and_loses_nothing(stack: Running,
     assert await stack.differences(BOOKS) == []
 
 
-async def test_status_tells_the_backlog_while_postgresql_is_away(stack: Running, server: EmbeddedPostgres) -> None:
-    """I10: the control plane cannot be asked, so the proxy of this machine is."""
+async def test_status_reports_the_backlog_while_postgresql_is_away(stack: Running, server: EmbeddedPostgres) -> None:
+    """I10: the control database is unreachable, so the status comes from the proxy of this machine."""
     server.stop("immediate")
     for n in range(3):
         await stack.client.post(DOCUMENT, json={"n": n})
@@ -80,7 +80,7 @@ async def test_status_tells_the_backlog_while_postgresql_is_away(stack: Running,
     await stack.drained()
 
 
-async def test_flipped_reads_and_writes_go_on_from_the_origin_after_one_pause(
+async def test_after_one_pause_the_origin_serves_flipped_collections_during_an_outage(
     stack: Running, server: EmbeddedPostgres
 ) -> None:
     """I7 and DESIGN section 9: an outage after the flip costs one pause, no error and no stale read."""
@@ -105,8 +105,8 @@ async def test_flipped_reads_and_writes_go_on_from_the_origin_after_one_pause(
     assert (await stack.client.get(DOCUMENT + "/a")).json()["n"] == 5
 
 
-async def test_the_origin_going_away_in_mid_traffic_leaves_both_equal(stack: Running) -> None:
-    """Lost answers are settled by reading again (I5)."""
+async def test_an_origin_outage_under_traffic_leaves_both_databases_equal(stack: Running) -> None:
+    """Lost answers are resolved by reading again (I5)."""
     stop = asyncio.Event()
 
     async def write(client: int) -> None:

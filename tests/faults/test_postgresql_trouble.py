@@ -1,7 +1,7 @@
-"""PostgreSQL as its administrators treat it, under traffic: restarted, full of others' sessions, with constraints.
+"""PostgreSQL under administration and traffic: restarted, all connections taken by others, constraints added.
 
-Each client reads what it wrote, at every stage; in the end both databases hold the same, and nothing is marked or put
-aside that PostgreSQL would have taken.
+Each client reads what it wrote, at every stage. In the end both databases are equal, and nothing is marked or a dead
+letter that PostgreSQL would have accepted.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_databas
 
 @pytest.fixture
 def server() -> Iterator[EmbeddedPostgres]:
-    """A PostgreSQL of this test alone; its folder outlives each stop."""
+    """A PostgreSQL for this test alone; its folder survives each stop."""
     folder = Path(tempfile.mkdtemp(prefix="crossfade-pg-"))
     try:
         with EmbeddedPostgres(folder=folder, options={"fsync": "off", "max_connections": "40"}) as started:
@@ -61,7 +61,7 @@ async def at(stack: Running, stage: Stage) -> None:
 
 
 class Client:
-    """Writes one key, by documents and by queries, and reads it: what it reads is never older than what it wrote."""
+    """Writes one key by documents and queries, and checks that reads are never older than its writes."""
 
     def __init__(self, stack: Running, key: str) -> None:
         self.stack, self.key = stack, key
@@ -91,14 +91,14 @@ class Client:
         self._stop.set()
 
     async def progress(self, number: int = 3) -> None:
-        """So many more writes are acknowledged."""
+        """Wait until this many more writes are acknowledged."""
         goal = self.acknowledged + number
         await eventually(lambda: self.acknowledged >= goal, f"{self.key} goes on")
 
 
 @contextlib.asynccontextmanager
 async def traffic(stack: Running) -> AsyncIterator[list[Client]]:
-    """Judged at its end: both databases are the same, and nothing was given up."""
+    """Run the clients; at the end both databases must be equal, without marks or dead letters."""
     clients = [Client(stack, f"k{n}") for n in range(4)]
     tasks = [asyncio.create_task(client.run()) for client in clients]
     try:
@@ -122,7 +122,7 @@ async def traffic(stack: Running) -> AsyncIterator[list[Client]]:
 async def test_a_restart_under_traffic_costs_no_write_and_no_document(
     stack: Running, server: EmbeddedPostgres, stage: Stage, mode: str
 ) -> None:
-    """Sessions end in the middle of statements (57P01), crash recovery refuses new ones (57P03): all of it passes."""
+    """Statements end with 57P01, crash recovery refuses new sessions with 57P03; both are transient."""
     await at(stack, stage)
     async with traffic(stack) as clients:
         for _ in range(2):
@@ -133,10 +133,10 @@ async def test_a_restart_under_traffic_costs_no_write_and_no_document(
 
 
 @pytest.mark.parametrize("stage", [Stage.SHADOW, Stage.FLIPPED])
-async def test_others_that_take_every_connection_cost_no_write(
+async def test_no_write_is_lost_while_other_sessions_take_every_connection(
     stack: Running, server: EmbeddedPostgres, stage: Stage
 ) -> None:
-    """And then end those of the proxy, so that it has none left."""
+    """The others then terminate the proxy's sessions, so that it has none left."""
     await at(stack, stage)
     others: list[asyncpg.Connection[asyncpg.Record]] = []
     settings = {"application_name": "others"}
@@ -171,10 +171,10 @@ async def test_others_that_take_every_connection_cost_no_write(
     "constraint",
     ["ADD CHECK (doc IS NULL OR doc ->> 'n' IS DISTINCT FROM '666')", "ADD UNIQUE (raw)", "ALTER raw SET NOT NULL"],
 )
-async def test_a_constraint_of_an_administrator_costs_the_documents_that_it_refuses(
+async def test_documents_that_an_added_constraint_refuses_become_dead_letters(
     stack: Running, stage: Stage, constraint: str
 ) -> None:
-    """They are dead letters, a flip ends before the answer, and everything heals when the constraint goes."""
+    """A flip is rolled back before the answer, and everything recovers when the constraint is dropped."""
     if "raw)" in constraint:
         constraint = "ADD COLUMN n text GENERATED ALWAYS AS (doc ->> 'n') STORED, ADD UNIQUE (n)"
     await at(stack, stage)
@@ -210,8 +210,8 @@ async def test_a_constraint_of_an_administrator_costs_the_documents_that_it_refu
     assert await stack.database.fetch("SELECT key FROM _crossfade.dead_letter") == []
 
 
-async def test_changes_of_stage_need_no_notification(stack: Running, caplog: pytest.LogCaptureFixture) -> None:
-    """The session that listens is ended, again and again: heartbeats find what it would have told."""
+async def test_stage_changes_arrive_without_notifications(stack: Running, caplog: pytest.LogCaptureFixture) -> None:
+    """The listening session is terminated repeatedly: heartbeats find the change."""
     await at(stack, Stage.SHADOW)
     ending = True
 

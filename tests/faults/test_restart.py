@@ -1,4 +1,4 @@
-"""A proxy is killed while it serves reads from PostgreSQL, and comes back: what its journal proves decides (I3, I7)."""
+"""A proxy is killed while it serves reads from PostgreSQL, and restarted: its journal decides what remains (I3, I7)."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from proxy.model.stages import Stage
 from proxy.state import audit
 from tests.ad_hoc import Database
 from tests.faults import traffic
-from tests.faults.environment import BOOKS, Proxy, Stand, stand
+from tests.faults.environment import BOOKS, Environment, Proxy, fault_environment
 from tests.faults.traffic import DOCUMENT
 from tests.harness import eventually
 
 
 @pytest.fixture
-async def stood(postgres_server: EmbeddedPostgres, dsn: str, tmp_path: Path) -> AsyncIterator[Stand]:
-    async with stand(postgres_server, dsn, tmp_path) as made:
+async def env(postgres_server: EmbeddedPostgres, dsn: str, tmp_path: Path) -> AsyncIterator[Environment]:
+    async with fault_environment(postgres_server, dsn, tmp_path) as made:
         yield made
 
 
-async def flipped(stood: Stand) -> None:
-    database = await Database.open(stood.dsn, size=2)
+async def flipped(env: Environment) -> None:
+    database = await Database.open(env.dsn, size=2)
     try:
         for stage, weight in ((Stage.SHADOW, 0), (Stage.FLIPPED, 100)):
             targets = [DesiredState(BOOKS, stage, weight)]
-            settings = load(dsn=stood.dsn, origin=stood.origin.url)
+            settings = load(dsn=env.dsn, origin=env.origin.url)
             await controller.change(
                 database, targets, settings=settings, actor="test", reason="test", force=True, timeout=20
             )
@@ -43,9 +43,9 @@ async def flipped(stood: Stand) -> None:
         await database.close()
 
 
-async def stage(stood: Stand) -> str:
+async def stage(env: Environment) -> str:
     """The stage, and why where it is not what it was."""
-    database = await Database.open(stood.dsn, size=1)
+    database = await Database.open(env.dsn, size=1)
     try:
         found: str = await database.fetchval("SELECT stage FROM _crossfade.collection WHERE collection = $1", BOOKS)
         last = (await audit.entries(database, limit=1))[0]
@@ -61,7 +61,7 @@ async def served_by(proxy: Proxy) -> str:
 
 
 async def under_traffic(proxy: Proxy, until: Callable[[traffic.Tally], bool]) -> None:
-    """Writes of documents until the tally says so; then it is killed in their middle."""
+    """Write documents until the tally is reached, then kill the proxy in the middle."""
     tally = traffic.Tally()
     async with asyncio.TaskGroup() as group:
         for number in range(3):
@@ -70,15 +70,15 @@ async def under_traffic(proxy: Proxy, until: Callable[[traffic.Tally], bool]) ->
         await asyncio.to_thread(proxy.kill)
 
 
-async def both(stood: Stand) -> tuple[Proxy, Proxy]:
-    one, two = (stood.proxy(name, CROSSFADE_LEASE="1.5", CROSSFADE_HEARTBEAT="0.1") for name in ("one", "two"))
+async def both(env: Environment) -> tuple[Proxy, Proxy]:
+    one, two = (env.proxy(name, CROSSFADE_LEASE="1.5", CROSSFADE_HEARTBEAT="0.1") for name in ("one", "two"))
     for proxy in (one, two):
         await proxy.start()
-    await stood.mirrored()
+    await env.mirrored()
     async with httpx.AsyncClient(base_url=one.url, auth=("root", "")) as client:
         await client.post(DOCUMENT, json={"_key": "a"})
     await one.drained()
-    await flipped(stood)
+    await flipped(env)
     return one, two
 
 
@@ -89,58 +89,58 @@ async def ended(*proxies: Proxy) -> None:
 
 
 @pytest.mark.long
-async def test_a_kill_in_the_middle_of_writes_and_a_restart_keep_the_flip(stood: Stand) -> None:
-    """The journal is whole: what was under way is read again before anybody reads from PostgreSQL."""
-    one, two = await both(stood)
+async def test_a_kill_in_the_middle_of_writes_and_a_restart_keep_the_flip(env: Environment) -> None:
+    """The journal is complete: writes in progress are read again before any read from PostgreSQL."""
+    one, two = await both(env)
     try:
         await under_traffic(two, lambda tally: tally.writes > 60)
         await two.start()
 
         await two.drained()
-        assert await stage(stood) == "flipped"
+        assert await stage(env) == "flipped"
 
         async def again() -> bool:
-            assert await stage(stood) == "flipped"
+            assert await stage(env) == "flipped"
             return [await served_by(proxy) for proxy in (one, two)] == ["postgresql", "postgresql"]
 
         await eventually(again, "PostgreSQL serves the reads of both")
-        assert await stage(stood) == "flipped"
-        assert await stood.differences() == []
-        assert await stood.marks() == []
+        assert await stage(env) == "flipped"
+        assert await env.differences() == []
+        assert await env.marks() == []
     finally:
         await ended(one, two)
 
 
 @pytest.mark.long
-async def test_with_files_of_the_journal_removed_it_takes_the_flip_back(stood: Stand) -> None:
-    """Nobody knows what was open in them: that is said, and reads are ArangoDB's."""
-    one, two = await both(stood)
+async def test_removed_journal_files_cause_a_rollback(env: Environment) -> None:
+    """The open intents in them are unknown: a mark states that, and ArangoDB serves reads."""
+    one, two = await both(env)
     try:
         await under_traffic(two, lambda tally: tally.writes > 50)
         for file in (two.state / "journal").glob("*.journal"):
             file.unlink()
         await two.start()
         await two.drained()
-        assert (await stage(stood)).startswith("shadow: ")
-        assert any("files of the journal were removed" in line for line in await stood.marks())
+        assert (await stage(env)).startswith("shadow: ")
+        assert any("files of the journal were removed" in line for line in await env.marks())
     finally:
         await ended(one, two)
 
 
 @pytest.mark.long
-async def test_an_older_copy_of_the_directory_with_a_backlog_behind_it_is_said(stood: Stand) -> None:
-    """PostgreSQL is away while it is written, and the directory of before is put back behind a kill."""
-    one, two = await both(stood)
+async def test_an_older_copy_of_the_state_directory_is_detected(env: Environment) -> None:
+    """PostgreSQL is away while it is written, and the earlier directory is restored after a kill."""
+    one, two = await both(env)
     try:
         shutil.copytree(two.state, two.state.with_name("copy"))
-        stood.to_target.misbehave("black-hole")
+        env.to_target.misbehave("black-hole")
         await under_traffic(two, lambda tally: tally.writes > 50)
-        stood.to_target.heal()
+        env.to_target.heal()
         shutil.rmtree(two.state)
         two.state.with_name("copy").rename(two.state)
         await two.start()
         await two.drained()
-        assert (await stage(stood)).startswith("shadow: ")
-        assert any("copy" in line for line in await stood.marks())
+        assert (await stage(env)).startswith("shadow: ")
+        assert any("copy" in line for line in await env.marks())
     finally:
         await ended(one, two)

@@ -1,4 +1,4 @@
-"""Rules whose breach is a race: each staged so that it shows every time. `make mutants` breaks them one by one."""
+"""Rules whose violation is a race, each staged so that it shows every time. `make mutants` breaks them one by one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.integration.mirror_fixtures import COLLECTION, Origin, drained, runni
 
 
 async def test_a_purge_waits_for_the_statements_that_began_before_it(database: Database) -> None:
-    """Without FOR SHARE an upsert that tested the horizon before the purge lands behind it: a ghost."""
+    """Without FOR SHARE, an upsert that checked the stamp floor before the purge is applied after it: a ghost."""
     relation = await database.fetchval("SELECT (_crossfade.ensure_collection('shop', 'products')).relation")
     await database.execute(f"INSERT INTO {relation} (key, rev, raw, doc, mark) VALUES ('a', 5, NULL, NULL, 1)")
     async with database.session() as session, session.transaction():
@@ -39,7 +39,7 @@ async def _alive(database: Database, relation: str) -> int | None:
     return rev
 
 
-async def test_an_older_version_never_goes_over_a_newer(database: Database) -> None:
+async def test_an_older_version_never_overwrites_a_newer(database: Database) -> None:
     """I4."""
     target = TargetWriter(database)
     relation = await target.tables.relation(COLLECTION)
@@ -48,7 +48,7 @@ async def test_an_older_version_never_goes_over_a_newer(database: Database) -> N
         assert await _alive(database, relation) == 7
 
 
-async def test_a_tombstone_refuses_what_it_overtook(database: Database) -> None:
+async def test_a_tombstone_refuses_older_versions(database: Database) -> None:
     target = TargetWriter(database)
     relation = await target.tables.relation(COLLECTION)
     for row in (_row(5, 1), _row(5, 1, removed=True), _row(5, 1)):
@@ -56,10 +56,8 @@ async def test_a_tombstone_refuses_what_it_overtook(database: Database) -> None:
     assert await _alive(database, relation) is None
 
 
-async def test_a_document_that_is_removed_while_it_is_repaired_stays_removed(
-    tmp_path: Path, database: Database, dsn: str
-) -> None:
-    """Repair reads a living document; its removal is taken, captured and applied; then repair writes what it read."""
+async def test_a_document_removed_during_its_repair_stays_removed(tmp_path: Path, database: Database, dsn: str) -> None:
+    """Repair reads a living document; its removal is captured and applied; then repair writes what it read."""
     origin = Origin()
     async with running(tmp_path, database, dsn, origin) as mirror:
         while await database.fetchval("SELECT era FROM _crossfade.era") < 2:  # the purge's first step raises one
@@ -78,10 +76,10 @@ async def test_a_document_that_is_removed_while_it_is_repaired_stays_removed(
         assert await stored(database) == {}
 
 
-async def test_a_document_that_a_backup_brought_back_is_repaired_over_its_own_tombstone(
+async def test_a_document_restored_from_a_backup_is_repaired_over_its_tombstone(
     tmp_path: Path, database: Database, dsn: str
 ) -> None:
-    """arangorestore keeps revisions: the tombstone is older than the look, and gives way to what the look saw."""
+    """arangorestore keeps revisions: the tombstone is older than the repair's read, and is replaced."""
     origin = Origin()
     async with running(tmp_path, database, dsn, origin) as mirror:
         put = origin.put("a", 1)
@@ -95,7 +93,7 @@ async def test_a_document_that_a_backup_brought_back_is_repaired_over_its_own_to
         assert await stored(database) == {"a": put.raw}
 
 
-async def test_behind_a_purge_older_statements_are_refused_and_read_again(database: Database) -> None:
+async def test_statements_from_before_a_purge_are_refused_and_read_again(database: Database) -> None:
     target = TargetWriter(database)
     relation = await target.tables.relation(COLLECTION)
     await target.write(COLLECTION, [_row(5, 1, removed=True)])
@@ -108,7 +106,7 @@ async def test_behind_a_purge_older_statements_are_refused_and_read_again(databa
 async def test_the_stamp_is_the_era_from_before_the_write_was_sent(
     tmp_path: Path, database: Database, dsn: str
 ) -> None:
-    """A purge between a write and its capture: what the answer says is older than the horizon, and is read again."""
+    """A purge between a write and its capture: the answer's stamp is older than the floor, so it is read again."""
     origin, era = Origin(), 1
     relation = await database.fetchval("SELECT (_crossfade.ensure_collection('shop', 'products')).relation")
     mirror = Mirror(settings(tmp_path, dsn), database, origin, "proxy-1", lambda: era)
@@ -130,7 +128,7 @@ async def test_the_stamp_is_the_era_from_before_the_write_was_sent(
 
 
 async def test_an_intent_is_open_until_postgresql_has_the_write(tmp_path: Path, dsn: str) -> None:
-    """I3: what is in memory alone is an open intent."""
+    """I3: a change in memory alone is an open intent."""
     away = await Database.open("postgresql://crossfade@127.0.0.1:1/none", connect_timeout=0.2)
     origin = Origin()
     async with running(tmp_path, away, dsn, origin) as mirror:
@@ -147,7 +145,7 @@ async def test_an_intent_is_open_until_postgresql_has_the_write(tmp_path: Path, 
 
 
 async def test_the_journal_has_the_intent_before_the_origin_has_the_request(dsn: str, tmp_path: Path) -> None:
-    """I3: a kill while the origin works must leave a note."""
+    """I3: a kill during the origin's execution must leave an intent."""
     open_then: list[int] = []
     async with running_stack(dsn, tmp_path) as stack:
         await stack.client.post("/_api/collection", json={"name": "books"})

@@ -1,4 +1,4 @@
-"""A short soak: what `make soak MINUTES=10` does for longer."""
+"""A short form of `make soak MINUTES=10`."""
 
 from __future__ import annotations
 

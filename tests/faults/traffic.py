@@ -1,7 +1,8 @@
-"""What clients do in the fault tests: writes of every kind, a round at a time, each counted. They never give up.
+"""Client traffic of the fault tests: writes of every kind, in rounds, each counted. Clients never give up.
 
-A client of a number writes keys and collections of its own, but for `documents`, which several may write at once. What
-a round leaves behind, a transaction or a cursor, it ends, as often as it takes: else the proxy waits for its time-out.
+A numbered client writes its own keys and collections, except in `documents`, where several may share keys. A
+transaction or cursor that a round opens is ended by it, with as many attempts as needed: else the proxy would wait for
+its time-out.
 """
 
 from __future__ import annotations
@@ -55,9 +56,9 @@ class Client:
         *,
         refused: bool = False,
     ) -> httpx.Response | None:
-        """The answer, or None where the connection broke. `body` as JSON, or text as it is.
+        """Return the answer, or None if the connection broke.
 
-        refused: an answer of 4xx is what is expected.
+        `body` is sent as JSON, or text unchanged. refused: an answer of 4xx is expected.
         """
         content = body if isinstance(body, str) or body is None else json.dumps(body)
         try:
@@ -78,10 +79,10 @@ class Client:
             self._tally.others.append(f"{method} {path}: {answer.status_code} {answer.text[:100]}")
         return answer
 
-    async def surely(
+    async def until_answered(
         self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
     ) -> httpx.Response:
-        """Again and again, until the origin answers."""
+        """Repeat the request until the origin answers."""
         while True:
             answer = await self.send(method, path, body, headers)
             if answer is not None and answer.status_code < 500:
@@ -92,7 +93,7 @@ Kind = Callable[[Client, int], Awaitable[None]]
 
 
 async def documents(client: Client, n: int) -> None:
-    """Single and array writes on few keys; some keys are ArangoDB's."""
+    """Single and array writes on few keys; some keys are server-generated."""
     key = f"c{client.number}k{n % 5}"
     await client.send("POST", DOCUMENT + "?overwrite=true", {"_key": key, "n": n, "by": client.number})
     if n % 4 == 3:
@@ -146,7 +147,7 @@ async def transactions(client: Client, n: int) -> None:
             answer = await client.send("PUT", f"/_api/transaction/{number}")
             if answer is not None and answer.status_code == 200:
                 return
-    await client.surely("DELETE", f"/_api/transaction/{number}")
+    await client.until_answered("DELETE", f"/_api/transaction/{number}")
 
 
 async def imports(client: Client, n: int) -> None:
@@ -185,7 +186,7 @@ async def modifications(client: Client, n: int) -> None:
     )
     more = first.json() if first is not None and first.status_code == 201 else {}
     while more.get("hasMore"):
-        answer = await client.surely("POST", f"/_api/cursor/{more['id']}")
+        answer = await client.until_answered("POST", f"/_api/cursor/{more['id']}")
         more = answer.json()
     update = "FOR d IN books FILTER d.by == @by UPDATE d WITH {touched: @n} INTO books"
     await client.send("POST", "/_api/cursor", {"query": update, "bindVars": {"by": client.number, "n": n}})
@@ -196,7 +197,7 @@ async def modifications(client: Client, n: int) -> None:
 
 
 async def cursors(client: Client, n: int) -> None:
-    """AQL that inserts, updates, removes, alone and in a transaction, whose cursors nobody ever reads on."""
+    """AQL that inserts, updates, removes, alone and in a transaction, whose cursors are never read to their end."""
     mine = f"u{client.number}k"
     binds = {"p": mine, "n": n}
     put = (
@@ -214,7 +215,7 @@ async def cursors(client: Client, n: int) -> None:
     number = begun.json()["result"]["id"]
     insert = {"query": "FOR i IN 1..3 INSERT {n: @n} INTO papers RETURN 1", "bindVars": {"n": n}, **streams}
     await client.send("POST", "/_api/cursor", insert, {"x-arango-trx-id": number})
-    await client.surely("PUT", f"/_api/transaction/{number}")
+    await client.until_answered("PUT", f"/_api/transaction/{number}")
 
 
 async def graphs(client: Client, n: int) -> None:
@@ -231,7 +232,7 @@ async def graphs(client: Client, n: int) -> None:
 
 
 async def collections(client: Client, n: int) -> None:
-    """A collection of its own that is made, filled, truncated, renamed, dropped."""
+    """The client's own collection is created, filled, truncated, renamed, dropped."""
     name = f"own{client.number}"
     await client.send("POST", "/_api/collection", {"name": name, "type": 2 + n % 2})
     await client.send(
@@ -253,7 +254,7 @@ def _edge(body: dict[str, object]) -> dict[str, object]:
 
 
 async def jobs(client: Client, n: int) -> None:
-    """Answered before they are carried out; some results are fetched."""
+    """Requests answered before they are executed; some results are fetched."""
     key = f"j{client.number}k{n % 4}"
     stored = await client.send("POST", DOCUMENT + "?overwrite=true", {"_key": key, "n": n}, {"x-arango-async": "store"})
     await client.send("PATCH", f"{DOCUMENT}/{key}", {"seen": n}, {"x-arango-async": "true"})
@@ -298,14 +299,14 @@ _REFUSED: Final[tuple[tuple[str, str, object], ...]] = (
 
 
 async def refused(client: Client, n: int) -> None:
-    """Writes that ArangoDB refuses, of which nothing is written: texts, keys, collections that are not there."""
+    """Writes that ArangoDB refuses and that change nothing: invalid texts, keys, unknown collections."""
     for number in range(3):
         method, path, body = _REFUSED[(3 * n + number) % len(_REFUSED)]
         await client.send(method, path, body, refused=True)
 
 
 async def opaque(client: Client, n: int) -> None:
-    """What is carried out and not captured: documents would expire, though not in this century."""
+    """Executed and not captured: a TTL index, far in the future."""
     ttl = {"type": "ttl", "fields": [f"never{n % 3}"], "expireAfter": 1 << 32}
     await client.send("POST", "/_api/index?collection=books", ttl)
 
@@ -326,7 +327,7 @@ KINDS: Final[dict[str, Kind]] = {
 
 
 async def prepare(origin: str) -> None:
-    """The collections of all clients, made in the origin before anything is mirrored."""
+    """Create the collections of all clients in the origin before anything is mirrored."""
     async with httpx.AsyncClient(base_url=origin, auth=("root", ""), verify=False, timeout=_PATIENCE) as direct:
         await direct.post("/_api/gharial", json={"name": "social", "edgeDefinitions": [_SOCIAL]})
         for name in COLLECTIONS:
@@ -336,7 +337,7 @@ async def prepare(origin: str) -> None:
 async def client(
     url: str, number: int, tally: Tally, going: Callable[[int], bool], *kinds: Kind, pause: float = 0.0
 ) -> None:
-    """Rounds of these kinds in turn, as long as `going(round)` says, `pause` seconds between them."""
+    """Run rounds of these kinds in turn while `going(round)` is true, with a pause of `pause` seconds."""
     async with httpx.AsyncClient(base_url=url, auth=("root", ""), timeout=_PATIENCE, verify=False) as http:
         made = Client(http, number, tally)
         n = 0

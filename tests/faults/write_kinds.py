@@ -1,4 +1,4 @@
-"""Kinds of writes as data: each is one request or a few, by one client. `ends` crosses them with the ways to end."""
+"""Kinds of writes as data: one or a few requests by one client. `ends` crosses them with the ways to end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKED: Final = {"content-type": "application/x-velocypack", "accept": "applicat
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One request. Every text in it may have `{n}`, the cell's number, and `{transaction}`."""
+    """One request. Its texts may contain `{n}`, the cell's number, and `{transaction}`."""
 
     method: str
     path: str
@@ -43,11 +43,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of write. steps: its requests; the last one is that whose end is checked.
+    """A kind of write.
 
-    flip: a flip outlives one that ArangoDB carried out; False: it is rolled back, since the keys are not known; None:
-    that depends on the way. conflicts: the last step, sent a second time, is refused (409, 404, 412). opaque: it is not
-    captured, and marks what it may have touched.
+    steps: its requests; the end of the last one is checked. flip: True if a flip survives an executed write; False if
+    it is rolled back, since the keys are unknown; None if that depends on the way. conflicts: the last step, sent a
+    second time, is refused (409, 404, 412). opaque: it is not captured, and marks what it may have changed.
     """
 
     name: str
@@ -72,7 +72,7 @@ def job(name: str, method: str, path: str, body: Any) -> Kind:
 
 
 def within(name: str, *steps: Step, end: str = "PUT", flip: bool = True) -> Kind:
-    """In a stream transaction that then ends."""
+    """Wrap the steps in a stream transaction that then ends."""
     begin = Step("POST", "/_api/transaction/begin", {"collections": {"write": [BOOKS, LINKS]}})
     inside = [
         Step(step.method, step.path, step.body, (*step.headers, ("x-arango-trx-id", "{transaction}"))) for step in steps

@@ -24,14 +24,14 @@ from tests.conftest import _create, migrated_template
 from tests.fuzz import check
 from tests.fuzz.bytes import frames, hostile
 from tests.fuzz.requests import requests
-from tests.fuzz.stand import Stand, standing
+from tests.fuzz.servers import FuzzServers, run_servers
 
 _EXAMPLES = 300  # of one property against one server, before the next has its turn
 _TURNS = 3  # before both servers are started anew: their state grows with what they are told
 _cuts = st.lists(st.integers(0, 1 << 16), max_size=3)
 
 
-def properties(stand: Stand, port: int, number: int) -> dict[str, Callable[[], None]]:
+def properties(servers: FuzzServers, port: int, number: int) -> dict[str, Callable[[], None]]:
     """Each property by its name, as a function that runs it with examples of its own."""
     often = settings(max_examples=_EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
@@ -39,19 +39,19 @@ def properties(stand: Stand, port: int, number: int) -> dict[str, Callable[[], N
     @often
     @given(st.lists(requests(), min_size=1, max_size=4), st.sampled_from([0, 0, 5]))
     def whole(sent: list[tuple[str, bytes, list[tuple[bytes, bytes]], bytes]], chunk: int) -> None:
-        check.whole_requests(stand, port, sent, chunk)
+        check.whole_requests(servers, port, sent, chunk)
 
     @seed(number)
     @often
     @given(hostile, _cuts, st.integers(0, 7))
     def broken(data: bytes, cuts: list[int], of: int) -> None:
-        check.hostile_bytes(stand, port, data, cuts, of)
+        check.hostile_bytes(servers, port, data, cuts, of)
 
     @seed(number)
     @often
     @given(frames(), _cuts)
     def http2(data: bytes, cuts: list[int]) -> None:
-        check.http2_frames(stand, port, data, cuts)
+        check.http2_frames(servers, port, data, cuts)
 
     return {"whole requests": whole, "hostile bytes": broken, "HTTP/2": http2}
 
@@ -66,12 +66,12 @@ def run(minutes: float, start: int, *, flipped: bool = False) -> None:
         while time.monotonic() < until:
             with tempfile.TemporaryDirectory() as folder:
                 dsn = asyncio.run(_create(server, "migrated"))
-                with standing(dsn, Path(folder), flipped=flipped) as stand:
+                with run_servers(dsn, Path(folder), flipped=flipped) as servers:
                     for _ in range(_TURNS):
-                        for server_name, port in stand.ports.items():
+                        for server_name, port in servers.ports.items():
                             name = f"{server_name}, flipped" if flipped and server_name == "proxy" else server_name
                             number = next(numbers)
-                            for what, property_ in properties(stand, port, number).items():
+                            for what, property_ in properties(servers, port, number).items():
                                 if time.monotonic() < until:
                                     property_()
                                     done[f"{name}: {what}"] = done.get(f"{name}: {what}", 0) + _EXAMPLES

@@ -8,10 +8,10 @@ import threading
 from collections.abc import Iterator
 
 from tests.fuzz.bytes import Whole, framed, splits
-from tests.fuzz.stand import MARKS, Stand, answers, mark, talk
+from tests.fuzz.servers import MARKS, FuzzServers, answers, mark, talk
 
 
-def whole_requests(stand: Stand, port: int, requests: list[Whole], chunk: int) -> None:
+def whole_requests(servers: FuzzServers, port: int, requests: list[Whole], chunk: int) -> None:
     """Requests that are framed rightly and mean anything: each gets one answer, an error in ArangoDB's shape.
 
     They are pipelined between two requests whose answers are known.
@@ -22,10 +22,10 @@ def whole_requests(stand: Stand, port: int, requests: list[Whole], chunk: int) -
     assert _marked(found[0].body) == "<<1>>"
     assert len(found) == len(requests) + 2, f"{len(found)} answers to {len(requests) + 2} requests"
     assert _marked(found[-1].body) == "<<2>>"
-    stand.check()
+    servers.check()
 
 
-def hostile_bytes(stand: Stand, port: int, data: bytes, cuts: list[int], number: int) -> None:
+def hostile_bytes(servers: FuzzServers, port: int, data: bytes, cuts: list[int], number: int) -> None:
     """Bytes of any kind behind a good request: that one is answered, then comes an error or a clean close.
 
     Meanwhile a neighbour asks on another connection and gets its own answer.
@@ -36,16 +36,16 @@ def hostile_bytes(stand: Stand, port: int, data: bytes, cuts: list[int], number:
     assert _marked(found[0].body) == f"<<{number}>>"
     others = {f"<<{other}>>" for other in range(MARKS)} - {f"<<{number}>>"}
     assert b"marks" in data or not any(other.encode() in said for other in others), "an answer of a neighbour's"
-    stand.check()
+    servers.check()
 
 
-def http2_frames(stand: Stand, port: int, data: bytes, cuts: list[int]) -> None:
+def http2_frames(servers: FuzzServers, port: int, data: bytes, cuts: list[int]) -> None:
     """Frames of any kind: whatever becomes of their connection, it ends, and a neighbour gets its own answer."""
     with _neighbour(port, 5):
         said = talk(port, *splits(data, cuts))
     assert b"internal error" not in said
     assert b"<<5>>" not in said
-    stand.check()
+    servers.check()
 
 
 @contextlib.contextmanager

@@ -9,10 +9,10 @@ import pytest
 
 from deploy.demo.postgres import EmbeddedPostgres
 from tests.conftest import _create
-from tests.fuzz.stand import Stand, standing
+from tests.fuzz.servers import FuzzServers, run_servers
 
 
 @pytest.fixture(scope="package")
-def stand(postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
-    with standing(asyncio.run(_create(postgres_server, "migrated")), tmp_path_factory.mktemp("fuzz")) as found:
+def servers(postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FuzzServers]:
+    with run_servers(asyncio.run(_create(postgres_server, "migrated")), tmp_path_factory.mktemp("fuzz")) as found:
         yield found

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fuzz.stand import PATIENCE, Stand, answers, mark, talk
+from tests.fuzz.servers import PATIENCE, FuzzServers, answers, mark, talk
 
 MARK = b"/_db/own/_api/document/marks/m1"
 
 
 @pytest.fixture(params=["development", "proxy"])
-def port(stand: Stand, request: pytest.FixtureRequest) -> Iterator[int]:
-    yield stand.ports[request.param]
-    stand.check()
+def port(servers: FuzzServers, request: pytest.FixtureRequest) -> Iterator[int]:
+    yield servers.ports[request.param]
+    servers.check()
 
 
 def get(version: bytes = b"1.1", *lines: bytes, method: bytes = b"GET", target: bytes = MARK) -> bytes:
@@ -52,7 +52,7 @@ def test_pipelined_requests_are_answered_in_their_order(port: int) -> None:
     ]
 
 
-def test_head_tells_the_length_and_sends_no_body(port: int) -> None:
+def test_head_states_the_length_and_sends_no_body(port: int) -> None:
     whole = talk(port, get())
     alone = talk(port, get(method=b"HEAD") + get())
     head, _, behind = alone.partition(b"\r\n\r\n")
@@ -60,7 +60,7 @@ def test_head_tells_the_length_and_sends_no_body(port: int) -> None:
     assert behind.startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_client_that_waits_for_100_continue_is_told_to_go_on(port: int) -> None:
+def test_expect_100_continue_is_answered(port: int) -> None:
     document = b'{"_key":"continued"}'
     with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
         length = b"Content-Length: %d" % len(document)
@@ -88,16 +88,16 @@ def test_connection_close_is_the_last_request(port: int) -> None:
     assert b"connection: close" in data.lower()
 
 
-def test_a_chunked_body_is_taken_by_the_proxy_alone(port: int, stand: Stand) -> None:
+def test_only_the_proxy_accepts_a_chunked_body(port: int, servers: FuzzServers) -> None:
     """ArangoDB refuses one (501, errorNum 9), so does the development server; the proxy sends it on with a length."""
     chunks = b'5\r\n{"_ke\r\n8\r\ny":"k9"}\r\n0\r\n\r\n'
     chunked = get(b"1.1", b"Transfer-Encoding: chunked", method=b"POST", target=b"/_api/document/c") + chunks
     (answer,) = answers(talk(port, chunked))
-    assert answer.status in ((501,) if port == stand.ports["development"] else (201, 202, 409))
+    assert answer.status in ((501,) if port == servers.ports["development"] else (201, 202, 409))
 
 
 @pytest.mark.parametrize("protocol", [b"h2c", b"vst/1.1", b"websocket"])
-def test_an_upgrade_is_not_made_on_paths_of_the_database(port: int, protocol: bytes) -> None:
+def test_an_upgrade_is_ignored_on_database_paths(port: int, protocol: bytes) -> None:
     """What runs within a tunnel would be written without a journal (I10); the request itself is answered."""
     upgrade = get(b"1.1", b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: " + protocol, b"HTTP2-Settings: AAAA")
     found = answers(talk(port, upgrade + mark(2)))
@@ -118,11 +118,13 @@ GIANTS = {
 
 
 @pytest.mark.parametrize(("raw", "status"), GIANTS.values(), ids=GIANTS)
-def test_giants_are_refused_by_the_limit_that_they_break(port: int, stand: Stand, raw: bytes, status: int) -> None:
+def test_oversized_requests_are_refused_by_the_limit_that_they_exceed(
+    port: int, servers: FuzzServers, raw: bytes, status: int
+) -> None:
     """And the request before them is answered all the same. The development server takes no chunks, as ArangoDB."""
     first, second = answers(talk(port, mark(1) + raw))
     assert json.loads(first.body)["mark"] == "<<1>>"
-    unchunked = b"chunked" in raw and port == stand.ports["development"]
+    unchunked = b"chunked" in raw and port == servers.ports["development"]
     assert (second.status, json.loads(second.body)["errorNum"]) == ((501, 9) if unchunked else (status, status))
 
 
@@ -138,7 +140,7 @@ ODD_BODIES = {
 
 
 @pytest.mark.parametrize("body", ODD_BODIES.values(), ids=ODD_BODIES)
-def test_bodies_that_are_no_json_are_error_600(port: int, body: bytes) -> None:
+def test_invalid_json_is_error_600(port: int, body: bytes) -> None:
     length = b"Content-Length: %d" % len(body)
     raw = get(b"1.1", length, method=b"POST", target=b"/_api/document/c") + body
     odd, after = answers(talk(port, raw + mark(4)))

@@ -67,7 +67,7 @@ async def roll_back(stack: Running) -> None:
     assert by(await stack.client.get(DOCUMENT + "/k0", headers=ASKED)) == "arangodb"
 
 
-async def test_a_cursor_of_arangodb_goes_on_there_after_a_flip(stack: Running) -> None:
+async def test_an_arangodb_cursor_stays_with_arangodb_after_a_flip(stack: Running) -> None:
     cursor, first, opened_by = await begin(stack)
     assert opened_by == "arangodb"
     await flip(stack)
@@ -83,9 +83,7 @@ async def test_a_cursor_of_arangodb_goes_on_there_after_a_flip(stack: Running) -
 @pytest.mark.parametrize(
     "query", ["FOR b IN books SORT b.n RETURN b.n", "FOR b IN books SORT b.n LIMIT 100 RETURN b.n"]
 )
-async def test_a_cursor_of_postgresql_goes_on_there_after_a_rollback_until_it_is_exhausted(
-    stack: Running, query: str
-) -> None:
+async def test_a_postgresql_cursor_stays_with_postgresql_after_a_rollback(stack: Running, query: str) -> None:
     await flip(stack)
     cursor, first, opened_by = await begin(stack, query)
     assert opened_by == "postgresql"
@@ -120,7 +118,7 @@ async def test_a_transaction_stays_at_the_origin_across_a_change(stack: Running,
     assert await stack.differences(BOOKS) == []
 
 
-async def test_nobody_is_told_who_answered_but_who_asks(stack: Running) -> None:
+async def test_the_answering_store_is_reported_only_on_request(stack: Running) -> None:
     """I6: byte for byte, headers included."""
     await flip(stack)
     for path in (DOCUMENT + "/k0", DOCUMENT + "/none", "/_api/version"):

@@ -86,7 +86,7 @@ async def test_an_automatic_rollback_is_named_until_it_is_acknowledged(
     assert counted("auto_rollback") == 1, "what happened goes on being counted"
 
 
-async def test_what_an_instance_takes_back_is_named_until_it_is_flipped_again(fleet: Fleet, database: Database) -> None:
+async def test_a_rollback_by_an_instance_is_named_until_the_next_flip(fleet: Fleet, database: Database) -> None:
     await fleet.start("one")
     await flipped(fleet, ORDERS, JOBS)
     async with database.transaction() as session:
@@ -103,7 +103,7 @@ async def test_what_an_instance_takes_back_is_named_until_it_is_flipped_again(fl
     assert await alerts(database) == []
 
 
-async def test_a_document_that_postgresql_refuses_is_no_operator(fleet: Fleet, database: Database) -> None:
+async def test_a_rollback_after_a_refused_document_counts_as_automatic(fleet: Fleet, database: Database) -> None:
     """A mark or a dead letter on a flipped collection takes reads back: nobody typed that either."""
     await fleet.start("one")
     await flipped(fleet, ORDERS)
@@ -113,7 +113,7 @@ async def test_a_document_that_postgresql_refuses_is_no_operator(fleet: Fleet, d
     assert "a write passed unseen" in (named.reason or "")
 
 
-async def test_what_an_operator_takes_back_is_counted_and_not_named(fleet: Fleet, database: Database) -> None:
+async def test_a_rollback_by_an_operator_is_counted_and_not_named(fleet: Fleet, database: Database) -> None:
     await fleet.start("one")
     await flipped(fleet, ORDERS)
     assert await controller.rollback(database, [ORDERS], actor="ann") is not None

@@ -166,7 +166,7 @@ async def test_a_change_that_arangodb_refuses_changes_nothing(stack: Running) ->
     assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.collection WHERE name = 'nowhere'") == 0
 
 
-async def test_a_truncation_takes_a_flipped_collection_back_first(stack: Running) -> None:
+async def test_a_truncation_rolls_a_flipped_collection_back_first(stack: Running) -> None:
     """mirror-protocol, answer 6: nobody reads from PostgreSQL while it may have what ArangoDB has no more."""
     await stack.client.post(DOCUMENT, json={"_key": "a"})
     await stack.drained()

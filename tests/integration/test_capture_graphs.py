@@ -58,7 +58,7 @@ async def test_vertices_and_edges_are_captured_as_they_are(stack: Running) -> No
     assert await stack.database.fetchval("SELECT edge FROM _crossfade.collection WHERE collection = $1", KNOWS)
 
 
-async def test_a_removed_vertex_takes_its_edges_along(stack: Running) -> None:
+async def test_removing_a_vertex_removes_its_edges(stack: Running) -> None:
     """Protocol page, "Surprises", 5."""
     await edge(stack, "a", "b")
     await edge(stack, "c", "a")

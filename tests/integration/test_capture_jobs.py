@@ -54,7 +54,7 @@ async def test_a_stored_job_is_captured_and_its_result_fetched_once(stack: Runni
     await same(stack)
 
 
-async def test_a_job_that_nobody_asks_for_is_captured_as_well(stack: Running) -> None:
+async def test_a_job_whose_result_is_never_fetched_is_captured(stack: Running) -> None:
     accepted = await stack.client.post(DOCUMENT, json={"_key": "a"}, headers=FORGET)
     assert (accepted.status_code, "x-arango-async-id" in accepted.headers) == (202, False)
 

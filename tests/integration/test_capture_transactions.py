@@ -123,7 +123,7 @@ async def test_a_truncation_in_a_transaction_waits_for_its_commit(stack: Running
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-async def test_an_end_that_went_elsewhere_is_found_out_by_asking(
+async def test_a_transaction_ended_elsewhere_is_detected_by_its_status(
     stack: Running, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """mirror-protocol, answer 7: a proxy that holds the buffer polls; so for a lost answer, and a time-out."""
@@ -136,7 +136,7 @@ async def test_an_end_that_went_elsewhere_is_found_out_by_asking(
     assert await rows(stack) == (3 if method == "PUT" else 2)
 
 
-async def test_a_state_that_nobody_knows_any_more_is_settled_by_reading(
+async def test_an_unknown_transaction_status_is_resolved_by_reading(
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trx = await begin(stack)
@@ -191,7 +191,7 @@ async def test_a_document_that_postgresql_cannot_hold_does_not_stop_the_others(s
     assert await stack.database.fetchval("SELECT key FROM _crossfade.dead_letter") == "deep"
 
 
-async def test_what_another_user_asks_of_a_transaction_changes_nothing_of_it(
+async def test_requests_of_another_user_do_not_affect_a_transaction(
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I1, I3: ArangoDB refuses it, and the proxy keeps what it kept, flips included."""
@@ -260,7 +260,7 @@ async def test_a_transaction_whose_credentials_hold_no_more_ends_for_the_proxy_t
 @pytest.mark.parametrize(
     "stack", [{"max_buffered_body": 1 << 16, "max_captured_body": 1 << 16}], indirect=True, ids=["bounds"]
 )
-async def test_what_is_not_captured_in_a_transaction_is_marked_with_its_commit(
+async def test_uncaptured_writes_in_a_transaction_are_marked_at_its_commit(
     stack: Running, how: str, method: str
 ) -> None:
     """A verification and a flip between the write and the commit cannot see it: the commit says it again (I7, I10).
@@ -340,7 +340,7 @@ async def test_every_write_in_a_transaction_is_captured_by_what_is_known_of_it(
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"], ids=["commit", "abort"])
 @pytest.mark.parametrize("how", ["by keys", "import"])
-async def test_what_arangodb_does_at_once_is_known_whatever_becomes_of_the_transaction(
+async def test_immediate_effects_are_captured_whatever_the_transactions_outcome(
     stack: Running, how: str, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The origin of this test passes over the header of the transaction: before the answer PostgreSQL has it (I7)."""

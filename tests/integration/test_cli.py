@@ -16,7 +16,7 @@ from tests.integration.control_fixtures import Application, Fleet, pass_gates, u
 __all__ = ["fleet", "origin", "quiet_instances", "shell"]  # fixtures
 
 
-async def test_the_operators_walk(shell: Shell, fleet: Fleet, database: Database) -> None:
+async def test_the_operators_walkthrough(shell: Shell, fleet: Fleet, database: Database) -> None:
     await fleet.start("one", admin=True)
     assert "no collection is known yet" in (await shell("status")).out
     shown = await shell("mirror", "orders", "--dry-run")
@@ -93,13 +93,13 @@ async def test_names_that_are_wrong(shell: Shell) -> None:
     assert (unknown.code, "shop/ordres is not known: did you mean shop/orders?" in unknown.err) == (1, True)
 
 
-async def test_without_the_origin_the_mirror_begins_all_the_same(shell: Shell, origin: Origin) -> None:
+async def test_the_mirror_stage_needs_no_reachable_origin(shell: Shell, origin: Origin) -> None:
     origin.refuse = True
     begun = await shell("mirror", "orders")
     assert (begun.code, "are not known" in begun.err) == (0, True)
 
 
-async def test_who_does_not_acknowledge_is_named_and_the_code_is_3(shell: Shell, fleet: Fleet) -> None:
+async def test_an_unacknowledging_instance_is_named_with_exit_code_3(shell: Shell, fleet: Fleet) -> None:
     await fleet.start("slow", Application(uncaptured=2))
     late = await shell("mirror", "orders", "--timeout", "0.3")
     assert late.code == 3

@@ -105,7 +105,9 @@ async def test_what_is_not_arangodb(shell: Shell, origin: Origin, odd: Any) -> N
     assert (await shell("mirror", "orders")).code == 0  # it could not be asked: said, and gone on
 
 
-async def test_repair_of_what_arangodb_does_not_give(shell: Shell, database: Database, origin: Origin) -> None:
+async def test_repair_of_a_document_that_arangodb_does_not_return(
+    shell: Shell, database: Database, origin: Origin
+) -> None:
     await shell("mirror", "orders")
     number = await _mismatch(database, 1, ["a"])
     origin.refuse = True
@@ -119,7 +121,7 @@ async def test_repair_of_what_arangodb_does_not_give(shell: Shell, database: Dat
     assert (await shell("mismatches", "ignore", str(number), "--reason", "x", "--json")).json["ignored"] == [number]
 
 
-async def test_doctor_for_people(shell: Shell, fleet: Fleet) -> None:
+async def test_doctor_prints_human_readable_text(shell: Shell, fleet: Fleet) -> None:
     one = await fleet.start("one")
     await until(lambda: one.lease.may_read_target)
     told = await shell("doctor")
@@ -130,7 +132,7 @@ async def test_doctor_for_people(shell: Shell, fleet: Fleet) -> None:
     assert (await shell("doctor")).code == 2
 
 
-async def test_audit_and_gates_for_machines(shell: Shell) -> None:
+async def test_audit_and_gates_print_json(shell: Shell) -> None:
     assert "no collection is mirrored" in (await shell("gates")).out
     await shell("mirror", "orders")
     assert (await shell("audit", "--json")).json[0]["action"] == "change"
@@ -138,7 +140,7 @@ async def test_audit_and_gates_for_machines(shell: Shell) -> None:
     assert {gate["name"] for gate in gates[ORDERS]} >= {"backfilled", "verified", "instances in sync"}
 
 
-async def test_doctor_sees_silence(shell: Shell, fleet: Fleet) -> None:
+async def test_doctor_reports_a_silent_instance(shell: Shell, fleet: Fleet) -> None:
     one = await fleet.start("one", lease=0.2)
     await fleet.crash(one)
     while "instance one: silent" not in (told := await shell("doctor")).out:
@@ -187,7 +189,7 @@ def test_a_command_is_loaded_without_the_others(module: str) -> None:
         assert proxy.cli.names(app) == set(proxy.cli.COMMANDS[module])
 
 
-def test_a_command_that_nobody_knows_is_met_by_all_of_them() -> None:
+def test_an_unknown_command_lists_all_commands() -> None:
     app, _ = proxy.cli.build("nonsense")
     assert {"status", "backfill", "demo"} <= proxy.cli.names(app)
     found = CliRunner().invoke(app, ["nonsense"])
@@ -196,7 +198,7 @@ def test_a_command_that_nobody_knows_is_met_by_all_of_them() -> None:
     assert "Did you mean 'tolerance'" in found.output
 
 
-def test_the_version_is_told() -> None:
+def test_the_version_is_printed() -> None:
     app, _ = proxy.cli.build()
     assert CliRunner().invoke(app, ["--version"]).output == f"crossfade {version('crossfade')}\n"
 

@@ -47,7 +47,7 @@ async def test_a_query_that_compiles(docs: Database) -> None:
     assert any("Seq Scan on docs" in line for line in found.plan)
 
 
-async def test_a_postgresql_without_icu_is_told_of_as_the_proxy_takes_it(docs: Database) -> None:
+async def test_explain_treats_a_postgresql_without_icu_as_the_proxy_does(docs: Database) -> None:
     """Whatever collations the server lists: one function says it, to the proxy, to `explain`, to `doctor`."""
     assert (await examine(docs, "db", LIST, {"u": "u7"})).compiled
     await docs.execute("CREATE OR REPLACE FUNCTION _crossfade.has_icu() RETURNS boolean LANGUAGE sql AS 'SELECT false'")
@@ -62,11 +62,11 @@ async def test_a_postgresql_without_icu_is_told_of_as_the_proxy_takes_it(docs: D
     assert (checks["string order"].verdict, checks["sessions"].verdict) == ("warn", "ok")
 
 
-async def test_a_query_that_reads_nothing_is_told_of_as_the_proxy_takes_it(docs: Database) -> None:
+async def test_explain_treats_a_query_that_reads_nothing_as_the_proxy_does(docs: Database) -> None:
     assert (await examine(docs, "db", "RETURN 1", {})).reason == "reads no collection"
 
 
-async def test_the_index_that_it_names_is_then_used(docs: Database) -> None:
+async def test_the_suggested_index_is_used(docs: Database) -> None:
     (advice,) = (await examine(docs, "db", LIST, {"u": "u7"})).indexes
     assert "(doc -> 'user'), _crossfade.order_key(doc, 'created')" in advice.statement
     await docs.execute(advice.statement)
@@ -118,7 +118,7 @@ async def test_an_index_for_two_ways_at_once(docs: Database) -> None:
     assert not any("Sort" in line for line in found.plan), found.plan
 
 
-async def test_an_index_whose_making_broke_off_is_made_anew(docs: Database) -> None:
+async def test_an_index_of_an_interrupted_build_is_rebuilt(docs: Database) -> None:
     (advice,) = (await examine(docs, "db", LIST, {"u": "u7"})).indexes
     await docs.execute(advice.statement)
     await docs.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid::regclass::text LIKE 'db.list_%'")

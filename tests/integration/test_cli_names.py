@@ -127,7 +127,7 @@ async def test_every_command_refuses_a_name_that_it_does_not_know(
     assert {"repair", "verify", "backfill", "gates", "explain", "instances", "report"} <= tried
 
 
-async def test_machines_are_told_as_well(shell: Shell, fleet: Fleet) -> None:
+async def test_unknown_names_are_reported_as_json(shell: Shell, fleet: Fleet) -> None:
     await fleet.to(Stage.MIRROR, ORDERS)
     told = await shell("rollback", "shop/ordres", "--json")
     assert (told.code, told.json["error"]["code"]) == (1, 1)
@@ -164,7 +164,7 @@ async def test_a_rollback_of_a_wrong_name_says_what_is_flipped(shell: Shell, fle
     assert await stages(database) == {ORDERS: "shadow"}, "what was meant for certain is taken back all the same"
 
 
-async def test_one_command_takes_everything_back(shell: Shell, fleet: Fleet, database: Database) -> None:
+async def test_one_command_rolls_everything_back(shell: Shell, fleet: Fleet, database: Database) -> None:
     await fleet.start("one")
     await flipped(fleet, ORDERS, "blog/posts")
     assert (await shell("rollback")).code == 2
@@ -179,7 +179,7 @@ async def test_one_command_takes_everything_back(shell: Shell, fleet: Fleet, dat
     assert set((await stages(database)).values()) == {"off"}
 
 
-async def test_everything_back_aborts_what_is_under_way(shell: Shell, fleet: Fleet) -> None:
+async def test_a_rollback_of_everything_aborts_open_epochs(shell: Shell, fleet: Fleet) -> None:
     slow = await fleet.start("slow", Application(uncaptured=2))
     waiting = asyncio.create_task(fleet.to(Stage.MIRROR, ORDERS))
     await until(lambda: slow.lease.snapshot.phase is Phase.BEGIN)

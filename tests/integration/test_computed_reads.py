@@ -63,9 +63,7 @@ async def _rows(stack: Running) -> list[ShapeRow]:
 
 
 @pytest.mark.parametrize("name", QUERIES)
-async def test_it_is_compared_once_all_is_in_the_shadow_and_served_once_all_is_flipped(
-    stack: Running, name: str
-) -> None:
+async def test_a_computed_read_follows_the_stage_of_all_its_collections(stack: Running, name: str) -> None:
     rows = QUERIES[name][1]
     await stack.move(SHADOW, *ALL)
     assert await _ask(stack, name) == (rows, "arangodb")
@@ -106,7 +104,7 @@ async def test_a_collection_that_was_dropped_keeps_nothing_at_arangodb(stack: Ru
     await eventually(back, "a collection that is not flipped lies in its extent")
 
 
-async def test_what_lies_beyond_the_shadow_is_never_compared_with_an_old_copy(stack: Running) -> None:
+async def test_collections_outside_the_shadow_are_never_compared(stack: Running) -> None:
     """An edge leads to a collection of stage mirror: no verdict about a copy that nobody vouches for."""
     await stack.move(SHADOW, *(name for name in ALL if name != "_system/pages"))
     edge = {"_from": "people/a", "_to": "pages/p"}

@@ -50,7 +50,7 @@ async def test_a_change_that_is_rolled_back_leaves_no_row(database: Database) ->
         ("DELETE FROM _crossfade.audit WHERE id = 2", 3),
     ],
 )
-async def test_tampering_shows_where(
+async def test_tampering_is_located(
     database: Database, tampering: str, broken: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audit, "_PAGE", 2)

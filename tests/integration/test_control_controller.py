@@ -91,7 +91,7 @@ async def test_a_straggler_aborts_the_epoch_and_is_named(fleet: Fleet, database:
     assert await _stage(database, JOBS) == ("mirror", 0)
 
 
-async def test_a_frozen_instance_blocks_until_it_is_evicted(fleet: Fleet, database: Database) -> None:
+async def test_a_frozen_instance_blocks_changes_until_it_is_evicted(fleet: Fleet, database: Database) -> None:
     await fleet.start("good")
     frozen = await fleet.start("frozen", lease=0.3)
     await fleet.to(Stage.MIRROR, JOBS)
@@ -108,14 +108,14 @@ async def test_a_frozen_instance_blocks_until_it_is_evicted(fleet: Fleet, databa
         await evict(database, "frozen", confirmed_stopped=True, actor="test")
 
 
-async def test_the_living_are_not_evicted(fleet: Fleet, database: Database) -> None:
+async def test_live_instances_are_not_evicted(fleet: Fleet, database: Database) -> None:
     one = await fleet.start("one")
     await until(lambda: one.lease.may_read_target)
     with pytest.raises(RefusedError, match="instance one lives"):
         await evict(database, "one", confirmed_stopped=True, actor="test")
 
 
-async def test_eviction_takes_reads_back(fleet: Fleet, database: Database) -> None:
+async def test_eviction_rolls_reads_back(fleet: Fleet, database: Database) -> None:
     """What the dead one acknowledged alone may be missing in the target: nobody reads there until it is verified."""
     await fleet.start("one")
     dead = await fleet.start("dead", lease=0.3)
@@ -261,7 +261,7 @@ async def test_a_rollback_in_the_last_moment_wins_over_the_commit(
     assert [row["outcome"] for row in outcomes] == ["committed", "aborted"]  # the rollback, and the flip
 
 
-async def test_who_rejoins_compares_the_generation_it_decided_by(fleet: Fleet, database: Database) -> None:
+async def test_a_rejoining_instance_checks_the_generation_it_decided_on(fleet: Fleet, database: Database) -> None:
     """A flip that was begun since must be looked at first: whoever rejoins may be part of it."""
     one = await fleet.start("one")
     await fleet.flipped(JOBS)
@@ -288,7 +288,7 @@ async def test_two_controllers_at_once(fleet: Fleet, database: Database) -> None
     assert (await audit.verify(database)).broken is None
 
 
-async def test_an_epoch_without_a_controller_is_closed_by_the_next(fleet: Fleet, database: Database) -> None:
+async def test_an_abandoned_epoch_is_closed_by_the_next_controller(fleet: Fleet, database: Database) -> None:
     one = await fleet.start("one", Application(uncaptured=1))
     change_ = asyncio.create_task(fleet.to(Stage.MIRROR, JOBS))
     await until(lambda: one.lease.snapshot.phase is Phase.BEGIN)
@@ -304,7 +304,7 @@ async def test_an_epoch_without_a_controller_is_closed_by_the_next(fleet: Fleet,
     assert await database.fetchval("SELECT outcome FROM _crossfade.epoch WHERE epoch = 9") == "aborted"
 
 
-async def test_defaults_begin_by_an_epoch_too(fleet: Fleet, database: Database) -> None:
+async def test_default_stages_change_by_an_epoch_too(fleet: Fleet, database: Database) -> None:
     """A collection that comes into being while its database's default is changing is not missed."""
     one = await fleet.start("one", Application(uncaptured=1))
     going = asyncio.create_task(fleet.to(Stage.MIRROR, "shop/*"))
@@ -329,7 +329,7 @@ async def test_off_makes_the_copy_stale(fleet: Fleet, database: Database) -> Non
     assert {row[0] for row in await database.fetch("SELECT state FROM _crossfade.run")} == {"cancelled"}
 
 
-async def test_what_the_stages_forbid(fleet: Fleet, database: Database) -> None:
+async def test_forbidden_stage_transitions(fleet: Fleet, database: Database) -> None:
     with pytest.raises(RefusedError, match="shop/jobs: a collection at stage off goes to mirror first"):
         await fleet.to(Stage.SHADOW, JOBS)
     with pytest.raises(RefusedError, match="is no collection"):

@@ -69,7 +69,7 @@ async def _heartbeat(member: Instance) -> None:
     await until(lambda: member.lease.looked_at > seen)
 
 
-async def test_who_answered_alone_drains_and_rolls_back_before_it_holds_a_lease(
+async def test_an_instance_that_acknowledged_alone_drains_and_rolls_back_before_it_holds_a_lease(
     fleet: Fleet, database: Database
 ) -> None:
     one, cut = await fleet.start("one"), await fleet.start("cut")
@@ -184,9 +184,7 @@ async def test_a_diverged_instance_blocks_changes_and_is_named(fleet: Fleet, dat
     await fleet.to(Stage.MIRROR, JOBS)
 
 
-async def test_an_evicted_process_that_lives_on_finds_itself_out_and_joins_anew(
-    fleet: Fleet, database: Database
-) -> None:
+async def test_an_evicted_process_that_is_alive_joins_again(fleet: Fleet, database: Database) -> None:
     one = await fleet.start("one", lease=0.3)
     before = (await _row(database, "one"))["joined_at"]
     one.line.up.clear()
@@ -226,7 +224,7 @@ async def test_one_id_on_two_hosts(fleet: Fleet, tmp_path: Path, database: Datab
         await copied.start()
 
 
-async def test_held_queries_are_let_go_when_the_controller_dies(fleet: Fleet, database: Database) -> None:
+async def test_held_queries_are_released_when_the_controller_dies(fleet: Fleet, database: Database) -> None:
     one = await fleet.start("one", flip_hold_timeout=0.3)
     await database.execute("SELECT _crossfade.ensure_collection('shop', 'jobs')")
     moves = (
@@ -244,7 +242,7 @@ async def test_held_queries_are_let_go_when_the_controller_dies(fleet: Fleet, da
     assert await database.fetchval("SELECT outcome FROM _crossfade.epoch") == "aborted"
 
 
-async def test_without_postgresql_only_a_life_that_is_still_counted_goes_on(fleet: Fleet, tmp_path: Path) -> None:
+async def test_without_postgresql_only_a_registered_process_continues(fleet: Fleet, tmp_path: Path) -> None:
     """I2: PostgreSQL may be down when a proxy starts again; but who deregistered knows nothing of the others."""
     one = await fleet.start("one")
     await fleet.to(Stage.MIRROR, JOBS)

@@ -124,7 +124,7 @@ async def test_a_commit_whose_answer_is_lost_is_asked_for(database: Database, tm
         await fleet.close()
 
 
-async def test_an_epoch_that_nobody_drives_is_closed_by_the_instances(database: Database, tmp_path: Path) -> None:
+async def test_an_abandoned_epoch_is_closed_by_the_instances(database: Database, tmp_path: Path) -> None:
     """Its controller was killed in `begin`, where writes wait for both stores: that must not last."""
     fleet = Fleet(database, tmp_path)
     try:

@@ -9,9 +9,7 @@ from proxy.replication.coverage_gaps import Gaps, Uncovered
 from tests.ad_hoc import Database
 
 
-async def test_beyond_the_bound_there_is_one_row_with_a_name(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_gaps_over_the_limit_share_one_named_row(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coverage_gaps, "_ROWS", 5)
     counted = Gaps(database)
     for _ in range(2):

@@ -71,7 +71,7 @@ async def test_notifications_arrive(database: Database) -> None:
         assert alive()
 
 
-async def test_who_listens_is_told_that_the_connection_was_lost(database: Database) -> None:
+async def test_listeners_are_notified_of_a_lost_connection(database: Database) -> None:
     """Its pool takes a connection back that breaks: that is no error of whoever asks for it then."""
     async with database.listening("crossfade", lambda _: None) as alive:
         await database.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
@@ -154,7 +154,7 @@ async def test_a_name_of_wide_characters_is_never_cut_by_postgresql(database: Da
         "CREATE TABLE shop.orders (key text PRIMARY KEY, rev bigint, raw json, doc jsonb, mark bigint)",
     ],
 )
-async def test_what_an_application_has_under_that_name_is_never_taken_over(database: Database, statement: str) -> None:
+async def test_tables_of_applications_are_never_adopted(database: Database, statement: str) -> None:
     await database.execute(f"CREATE SCHEMA shop; {statement}")
     row = await database.fetchrow("SELECT * FROM _crossfade.ensure_collection('shop', 'orders')")
     assert row is not None
@@ -212,7 +212,7 @@ async def test_gaps_are_counted_and_kept_while_postgresql_refuses(database: Data
 
 
 @pytest.mark.parametrize("within", [False, True])
-async def test_who_is_cancelled_on_a_dead_line_is_let_go(
+async def test_a_caller_on_a_dead_connection_can_be_cancelled(
     postgres_server: EmbeddedPostgres, dsn: str, within: bool
 ) -> None:
     """Neither the statement nor the request to cancel it is ever answered; nobody hangs until the line is back."""
@@ -263,7 +263,7 @@ async def _pid(database: Database) -> int:
     return int(await database.fetchval("SELECT pg_backend_pid()"))
 
 
-async def test_a_connection_that_was_used_well_goes_from_hand_to_hand(dsn: str) -> None:
+async def test_a_released_connection_is_handed_to_the_next_caller(dsn: str) -> None:
     database = await Database.open(dsn, size=2, reset=False)
     first = await _pid(database)
     assert [await _pid(database) for _ in range(3)] == [first] * 3
@@ -275,7 +275,7 @@ async def test_a_connection_that_was_used_well_goes_from_hand_to_hand(dsn: str) 
     await database.close()
 
 
-async def test_who_waits_for_a_connection_gets_the_one_that_is_given_back(dsn: str) -> None:
+async def test_a_waiting_caller_gets_the_released_connection(dsn: str) -> None:
     """Also where it went from hand to hand before: the pool knows of none that is free."""
     database = await Database.open(dsn, size=1, reset=False)
     first = await _pid(database)
@@ -289,7 +289,7 @@ async def test_who_waits_for_a_connection_gets_the_one_that_is_given_back(dsn: s
     await database.close()
 
 
-async def test_one_that_was_cut_is_not_handed_out(dsn: str, database: Database) -> None:
+async def test_a_broken_connection_is_not_reused(dsn: str, database: Database) -> None:
     hands = await Database.open(dsn, size=1, reset=False)
     first = await _pid(hands)
     await database.fetchval("SELECT pg_terminate_backend($1, 5000)", first)
@@ -301,7 +301,7 @@ async def test_one_that_was_cut_is_not_handed_out(dsn: str, database: Database) 
     await hands.close()
 
 
-async def test_one_that_lay_idle_is_not_taken_for_alive(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_idle_connection_is_not_assumed_alive(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A line that nobody used for minutes may be dead, and would answer nobody."""
     database = await Database.open(dsn, size=1, reset=False)
     first = await _pid(database)
@@ -310,7 +310,7 @@ async def test_one_that_lay_idle_is_not_taken_for_alive(dsn: str, monkeypatch: p
     await database.close()
 
 
-async def test_one_on_which_something_went_wrong_goes_back_to_the_pool(dsn: str) -> None:
+async def test_a_connection_with_an_error_returns_to_the_pool(dsn: str) -> None:
     database = await Database.open(dsn, size=1, reset=False)
     with pytest.raises(StatementError):
         await database.execute("SELECT 1/0")

@@ -147,7 +147,7 @@ async def test_the_sidecar_runs_with_a_root_that_cannot_be_written(
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
-async def test_the_commands_beside_run_under_their_constraints(
+async def test_the_auxiliary_commands_run_under_their_constraints(
     folders: tuple[Path, Path], origin: Origin, empty_dsn: str
 ) -> None:
     """The Job migrates, twice as well; the worker works; both with nothing that they may write."""

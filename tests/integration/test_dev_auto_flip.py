@@ -36,7 +36,7 @@ async def test_a_new_collection_is_served_from_postgresql_before_its_answer_leav
     assert (await stack.client.get("/_api/document/books/a")).json()["_rev"] == made["_rev"]
 
 
-async def test_behind_a_truncation_it_is_flipped_again(stack: Running) -> None:
+async def test_a_truncated_collection_is_flipped_again(stack: Running) -> None:
     """A truncation takes the flip back (mirror-protocol, answer 6); the stack's user asked for flipped."""
     await stack.client.post("/_api/collection", json={"name": "books"})
     await stack.client.post("/_api/document/books", json={"_key": "a"})
@@ -75,7 +75,7 @@ async def test_a_collection_that_is_gone_is_not_found(stack: Running) -> None:
     assert (gone.status_code, gone.json()["errorNum"]) == (404, 1203)
 
 
-async def test_what_is_gone_is_not_looked_at_again_until_it_is_made_again(stack: Running) -> None:
+async def test_a_dropped_collection_is_not_checked_again_until_it_is_recreated(stack: Running) -> None:
     """A stack outlives many collections, and each look costs three round trips."""
     for name in ("books", "tomes"):
         await stack.client.post("/_api/collection", json={"name": name})

@@ -49,7 +49,7 @@ async def ask(dsn: str, sql: str) -> object:
 
 
 @pytest.mark.long
-async def test_the_whole_stack_and_a_client_that_knows_nothing_of_it() -> None:
+async def test_the_dev_stack_serves_an_unmodified_client() -> None:
     with Stack(Options.free(stage="mirror", postgres=QUICK)) as stack:
         client = ArangoClient(hosts=stack.url)
         with contextlib.closing(client):
@@ -88,7 +88,7 @@ def test_only_arangodb() -> None:
         stack.stop_postgres()
 
 
-async def test_only_postgres_in_a_folder_of_ones_own_through_a_restart() -> None:
+async def test_a_named_postgres_folder_survives_a_restart() -> None:
     with tempfile.TemporaryDirectory(prefix="crossfade-test-", ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o755)  # PostgreSQL's user passes through when we are root
         folder = Path(name) / "new"
@@ -100,7 +100,7 @@ async def test_only_postgres_in_a_folder_of_ones_own_through_a_restart() -> None
         assert (folder / "postgres" / "data").exists()
 
 
-def test_a_given_server_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_given_server_is_used_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTGRES_DSN", "postgresql://elsewhere/x")
     monkeypatch.setenv("ARANGO_URL", "http://elsewhere:8529/")
     stack = Stack(Options.free())
@@ -131,7 +131,7 @@ def test_a_taken_port_is_named_with_its_option() -> None:
             Stack(Options(only="arangodb", arango_port=port)).start()
 
 
-def test_a_command_that_fails_is_shown_with_its_words() -> None:
+def test_a_failing_command_is_shown_with_its_output() -> None:
     stack = Stack(Options.free(dsn="postgresql://127.0.0.1:1/none", arango_url="http://127.0.0.1:1"))
     with pytest.raises(ConfigurationError, match="`crossfade migrate` ended with 2"):
         stack.start()
@@ -187,7 +187,7 @@ def test_dev_ends_and_leaves_nothing_behind(dev: Callable[..., subprocess.Popen[
         assert process.returncode == 0
 
 
-def test_dev_ends_when_its_parent_goes(dev: Callable[..., subprocess.Popen[str]]) -> None:
+def test_dev_ends_when_its_parent_ends(dev: Callable[..., subprocess.Popen[str]]) -> None:
     process = dev("--only", "arangodb", "--arango-port", "0", through=("sh", "-c", '"$@"; exit 0', "sh"))
     told = urls(process)
     port = int(told["ArangoDB"].rpartition(":")[2])
@@ -195,7 +195,7 @@ def test_dev_ends_when_its_parent_goes(dev: Callable[..., subprocess.Popen[str]]
     until(lambda: not port_taken(port))
 
 
-def test_dev_says_when_a_server_ends(dev: Callable[..., subprocess.Popen[str]]) -> None:
+def test_dev_reports_a_server_that_ends(dev: Callable[..., subprocess.Popen[str]]) -> None:
     process = dev("--only", "postgres", "--pg-port", "0")
     told = urls(process)
     pid = int((Path(told["logs"]) / "postgres" / "data" / "postmaster.pid").read_text().splitlines()[0])

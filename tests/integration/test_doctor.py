@@ -65,9 +65,7 @@ async def pooler(dsn: str, folder: Path, mode: str) -> AsyncIterator[str]:
 
 @pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed")
 @pytest.mark.parametrize(("mode", "verdict"), [("session", "ok"), ("transaction", "fail"), ("statement", "fail")])
-async def test_a_pooler_that_hands_sessions_around_is_found_out(
-    dsn: str, tmp_path: Path, mode: str, verdict: str
-) -> None:
+async def test_a_transaction_pooler_is_detected(dsn: str, tmp_path: Path, mode: str, verdict: str) -> None:
     """Locks, prepared statements and notifications belong to a session: directly, or by a pooler in session mode."""
     async with pooler(dsn, tmp_path, mode) as through:
         found = await checked(through)
@@ -76,14 +74,14 @@ async def test_a_pooler_that_hands_sessions_around_is_found_out(
         assert ("session mode" in found["sessions"].remedy) == (verdict == "fail")
 
 
-async def test_a_database_that_takes_no_writes_is_said(dsn: str) -> None:
+async def test_a_read_only_database_is_reported(dsn: str) -> None:
     assert (await checked(dsn))["sessions"].verdict == "ok"
     await read_only(dsn, on=True)
     found = (await checked(dsn))["sessions"]
     assert (found.verdict, found.found) == ("fail", "PostgreSQL takes no writes")
 
 
-async def test_a_postgresql_that_answers_is_not_said_to_be_away(dsn: str) -> None:
+async def test_a_responding_postgresql_is_not_reported_as_away(dsn: str) -> None:
     found = (await checked(f"{dsn}_that_is_not_there"))["PostgreSQL"]
     assert found.found.startswith("answers, and refuses: ")
     assert "it has no database of the name" in found.found

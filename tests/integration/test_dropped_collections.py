@@ -74,7 +74,7 @@ async def test_a_database_dropped_through_the_proxy_leaves_with_its_collections(
     assert await seen(stack) == set()
 
 
-async def test_one_that_was_dropped_at_the_origin_keeps_no_other_from_its_verification(stack: Running) -> None:
+async def test_a_collection_dropped_at_the_origin_blocks_no_other_verification(stack: Running) -> None:
     assert (await crossfade(stack, "backfill", "shop/*"))[0] == 0
     assert (await stack.direct.delete("/_db/shop/_api/collection/orders")).status_code == 200
     for verb in (("verify", "--full", "shop/*"), ("backfill", "shop/*"), ("verify", "--sample", "50", "shop/*")):
@@ -94,7 +94,7 @@ async def test_one_that_was_dropped_at_the_origin_keeps_no_other_from_its_verifi
     assert (await crossfade(stack, "verify", "--full", "shop/*"))[0] == 0
 
 
-async def test_one_that_may_have_been_written_since_is_seen_again(stack: Running) -> None:
+async def test_a_dropped_collection_that_may_have_been_written_is_visible_again(stack: Running) -> None:
     """A mark that is newer than the drop: nothing that may be there is hidden."""
     await stack.client.delete("/_db/shop/_api/collection/orders")
     await stack.drained()

@@ -72,7 +72,7 @@ async def test_a_folder_that_was_given_keeps_its_data_through_stop_and_crash(fol
         assert await ask(again.dsn, "SELECT answer FROM kept") == 42
 
 
-def test_a_taken_port_is_said_so(folder: Path) -> None:
+def test_a_taken_port_is_reported(folder: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -81,7 +81,7 @@ def test_a_taken_port_is_said_so(folder: Path) -> None:
             EmbeddedPostgres(port=port, folder=folder, options=QUICK).start()
 
 
-def test_a_server_that_cannot_start_shows_its_own_words(folder: Path) -> None:
+def test_a_server_that_cannot_start_shows_its_output(folder: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"PostgreSQL ended at its start[\s\S]*no_such_setting"):
         EmbeddedPostgres(folder=folder, options={"no_such_setting": "1"}).start()
 

@@ -97,7 +97,7 @@ async def test_a_transaction_that_writes_nothing_leaves_nothing(
 
 
 @pytest.mark.parametrize("flipped", [False, True], ids=["mirror", "flipped"])
-async def test_another_proxy_commits_what_nobody_wrote_in_and_refuses_what_it_does_not_hold(
+async def test_another_proxy_commits_an_empty_transaction_and_refuses_one_with_writes(
     stack: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, flipped: bool
 ) -> None:
     monkeypatch.setattr(open_transactions, "_IDLE", 0.2)
@@ -126,7 +126,7 @@ async def test_another_proxy_commits_what_nobody_wrote_in_and_refuses_what_it_do
         await eventually(same, "each proxy applies what it holds")
 
 
-async def test_behind_a_restart_an_empty_one_commits_and_a_written_one_marks(
+async def test_after_a_restart_an_empty_transaction_commits_and_a_written_one_marks(
     stack: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The writes of the second are in no process's memory; its journal was read again before the commit."""

@@ -39,7 +39,7 @@ def full(*_: object, **__: object) -> int:
 
 
 @pytest.mark.parametrize("write", WRITES)
-async def test_with_a_full_journal_the_flip_is_over_before_the_answer(
+async def test_a_full_journal_rolls_the_flip_back_before_the_answer(
     stack: Running, monkeypatch: pytest.MonkeyPatch, write: str
 ) -> None:
     """on_journal_error = forward: what could not be noted may be lost by a kill, and cannot be read again."""
@@ -54,7 +54,7 @@ async def test_with_a_full_journal_the_flip_is_over_before_the_answer(
     await stack.drained()
 
 
-async def test_documents_that_arangodb_will_not_give_take_the_flip_back(
+async def test_documents_that_arangodb_refuses_to_return_cause_a_rollback(
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write that must be read again and cannot be ends in a mark, and its answer waits for the end of the flip."""
@@ -72,7 +72,7 @@ async def test_documents_that_arangodb_will_not_give_take_the_flip_back(
     assert "could not be read" in await why(stack)
 
 
-async def test_a_failover_of_postgresql_takes_every_flip_back(stack: Running) -> None:
+async def test_a_postgresql_failover_rolls_every_flip_back(stack: Running) -> None:
     """What clients were told may be among the commits that it lost."""
     await flip(stack)
     timeline = FailoverDetector(stack.database, "one")
@@ -134,7 +134,7 @@ async def _flipped_while_open(stack: Running) -> None:
     await eventually(lambda: stack.application.lease.snapshot.behaviour(BOOKS).synchronous, "it is flipped")
 
 
-async def test_an_opaque_write_ends_with_the_flip(stack: Running) -> None:
+async def test_an_opaque_write_causes_a_rollback(stack: Running) -> None:
     mirror = stack.application.mirror
     intent = mirror.intend_change(OpaqueWrite("somebody else's code", ("_system/*",)))
     await _flipped_while_open(stack)
@@ -144,7 +144,7 @@ async def test_an_opaque_write_ends_with_the_flip(stack: Running) -> None:
     assert "somebody else's code" in await why(stack)
 
 
-async def test_what_an_earlier_process_left_opaque_ends_the_flip(stack: Running) -> None:
+async def test_an_opaque_write_of_an_earlier_process_causes_a_rollback(stack: Running) -> None:
     mirror = stack.application.mirror
     intent = mirror.intend_change(OpaqueWrite("cut in the middle", (BOOKS,)))
     await _flipped_while_open(stack)
@@ -153,7 +153,9 @@ async def test_what_an_earlier_process_left_opaque_ends_the_flip(stack: Running)
     assert await stage(stack) == "shadow"
 
 
-async def test_a_search_that_finds_too_much_ends_the_flip(stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_revision_scan_over_its_limit_causes_a_rollback(
+    stack: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from proxy.replication import revision_scan
 
     monkeypatch.setattr(revision_scan, "_LIMIT", 1)
@@ -165,7 +167,7 @@ async def test_a_search_that_finds_too_much_ends_the_flip(stack: Running, monkey
     assert await stage(stack) == "shadow"
 
 
-async def test_a_sweep_that_cannot_be_done_ends_the_flip(stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failed_resync_causes_a_rollback(stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     from proxy.stores.arango import ArangoStore
 
     async def mixed(self: ArangoStore, *_: object) -> list[tuple[str, int]]:
@@ -180,7 +182,7 @@ async def test_a_sweep_that_cannot_be_done_ends_the_flip(stack: Running, monkeyp
     assert await stage(stack) == "shadow"
 
 
-async def test_an_answer_that_cannot_be_brought_up_ends_the_flip(
+async def test_an_answer_that_cannot_be_replicated_causes_a_rollback(
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from proxy.base.errors import ArangoError
@@ -195,7 +197,7 @@ async def test_an_answer_that_cannot_be_brought_up_ends_the_flip(
     assert await stage(stack) == "shadow"
 
 
-async def test_a_repair_that_postgresql_refuses_ends_the_flip(stack: Running) -> None:
+async def test_a_repair_that_postgresql_refuses_causes_a_rollback(stack: Running) -> None:
     """A worker's verification finds a difference, and PostgreSQL does not take what ArangoDB has."""
     from backfill.key_repair import repair_keys
     from proxy.stores.arango import ArangoStore

@@ -11,7 +11,7 @@ from tests.ad_hoc import Database
 from tests.harness import running
 
 
-async def test_an_instance_says_what_it_finds(dsn: str, tmp_path: Path) -> None:
+async def test_an_instance_reports_its_health(dsn: str, tmp_path: Path) -> None:
     async with running(dsn, tmp_path) as stack:
         application = stack.application
         said = await ask_instance(f"http://127.0.0.1:{application.admin_port}", "/check", {}, timeout=20)

@@ -185,7 +185,7 @@ def test_under_both_event_loops(
         runner.run(bounded())
 
 
-async def test_a_slow_client_holds_the_server_up_and_not_the_memory() -> None:
+async def test_a_slow_client_pauses_the_server_and_uses_bounded_memory() -> None:
     size = 64 << 20
     sent = 0
 
@@ -211,7 +211,7 @@ async def test_a_slow_client_holds_the_server_up_and_not_the_memory() -> None:
         await upstream.close()
 
 
-async def test_a_write_goes_on_to_its_end_though_the_client_left() -> None:
+async def test_a_write_completes_after_its_client_disconnects() -> None:
     """I3: the handler hears the origin's answer whether or not the client still waits for it."""
     answer, settled = asyncio.Event(), asyncio.Event()
 
@@ -255,7 +255,7 @@ async def test_a_server_that_is_not_there_is_503_in_arangodbs_shape() -> None:
     await upstream.close()
 
 
-async def test_a_tunnel_to_a_handler_of_ones_own() -> None:
+async def test_a_custom_upgrade_handler() -> None:
     async def shout(tunnel: Tunnel) -> None:
         while data := await tunnel.receive():
             await tunnel.send(data.upper())

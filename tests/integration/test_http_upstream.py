@@ -50,7 +50,7 @@ async def test_a_path_in_the_url_comes_first_and_the_host_can_be_the_clients() -
 
 
 @pytest.mark.parametrize("url", ["ftp://a", "nonsense", "http://"])
-def test_a_url_that_is_none(url: str) -> None:
+def test_an_invalid_url(url: str) -> None:
     with pytest.raises(ConfigurationError):
         Upstream(url)
 
@@ -64,7 +64,7 @@ async def test_requests_beyond_the_limit_wait_for_their_turn() -> None:
         await pool.close()
 
 
-async def test_waiting_in_vain_sends_nothing() -> None:
+async def test_a_request_that_times_out_in_the_queue_is_not_sent() -> None:
     async with Server([never]) as server:
         pool = Upstream(server.url, connections=1, queue_timeout=0.05)
         first = asyncio.ensure_future(pool.request(POST))
@@ -77,7 +77,7 @@ async def test_waiting_in_vain_sends_nothing() -> None:
         await pool.close()
 
 
-async def test_a_cancelled_waiter_passes_its_turn_on() -> None:
+async def test_a_cancelled_waiter_passes_its_connection_on() -> None:
     async with Server([never, OK], [OK] * 3) as server:
         pool = Upstream(server.url, connections=1)
         first = asyncio.ensure_future(pool.request(GET))
@@ -149,7 +149,7 @@ async def test_cancelling_while_a_connection_is_made() -> None:
         await pool.close()
 
 
-async def test_a_cancelled_stream_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_connection_of_a_cancelled_stream_is_not_reused(monkeypatch: pytest.MonkeyPatch) -> None:
     go = asyncio.Event()
 
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -262,7 +262,7 @@ async def test_an_idle_connection_ages() -> None:
         await pool.close()
 
 
-async def test_what_comes_unasked_is_nobodys_answer() -> None:
+async def test_unsolicited_bytes_are_not_taken_for_an_answer() -> None:
     async def chatty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(OK)
         await writer.drain()

@@ -60,7 +60,7 @@ async def indexes_of(database: Database) -> dict[str, bool]:
     return {row["relname"]: row["indisvalid"] for row in rows}
 
 
-async def test_what_the_shapes_need_is_shown_and_then_made(shell: Shell, docs: Database) -> None:
+async def test_indexes_that_the_query_shapes_need_are_shown_and_created(shell: Shell, docs: Database) -> None:
     shown = await shell("indexes", "orders", "--json")
     assert shown.code == 0, shown.err
     by_reason = {one["statement"].partition(" ON ")[2][:40]: one for one in shown.json["indexes"]}
@@ -82,7 +82,7 @@ async def test_what_the_shapes_need_is_shown_and_then_made(shell: Shell, docs: D
     assert "no index is missing for 3 query shapes" in (await shell("indexes")).out
 
 
-async def test_a_recorded_read_tells_more_than_a_shape(docs: Database) -> None:
+async def test_a_recorded_read_gives_more_detail_than_a_shape(docs: Database) -> None:
     """The values of a recorded read decide what compiles; without one, values are made up."""
     (query, binds), *_ = made_up("FOR d IN orders FILTER d . size == ? LIMIT ? RETURN d")
     assert query == "FOR d IN orders FILTER d . size == @literal0 LIMIT @literal1 RETURN d"
@@ -105,7 +105,7 @@ async def test_a_recorded_read_tells_more_than_a_shape(docs: Database) -> None:
     assert found.looked == 4
 
 
-async def test_what_an_interrupted_build_left_is_made_anew(shell: Shell, docs: Database) -> None:
+async def test_an_invalid_index_of_an_interrupted_build_is_rebuilt(shell: Shell, docs: Database) -> None:
     await shell("indexes", "--create")
     names = await indexes_of(docs)
     await docs.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid::regclass::text ~ 'list_|doc'")
@@ -130,7 +130,7 @@ async def test_a_value_that_is_too_large_leaves_no_half_index(shell: Shell, docs
     assert "list_x" not in await indexes_of(docs)
 
 
-async def test_an_index_gives_way_to_a_document_that_is_too_large_for_it(
+async def test_an_index_is_dropped_for_a_document_that_is_too_large_for_it(
     shell: Shell, docs: Database, tmp_path: Path
 ) -> None:
     """PostgreSQL has every document: the index goes, and nothing is a dead letter."""
@@ -149,7 +149,7 @@ async def test_an_index_gives_way_to_a_document_that_is_too_large_for_it(
     assert not any(name.startswith("list_") for name in await indexes_of(docs))
 
 
-async def test_an_index_of_somebody_else_stays(docs: Database) -> None:
+async def test_foreign_indexes_are_kept(docs: Database) -> None:
     await docs.execute("CREATE INDEX reporting ON shop.orders ((doc -> 'user'))")
     written = await TargetWriter(docs, "one").write(
         DOCS, [Version("b", Clock().tick(), json.dumps({"_key": "b", "user": LONG}).encode(), 1)]

@@ -52,9 +52,7 @@ async def asked(stack: Running, text: str, **more: Any) -> Any:
     return answer.json()["result"], answer.headers["x-crossfade-served-by"]
 
 
-async def test_what_is_evaluated_is_evaluated_in_another_process(
-    stack: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_queries_are_evaluated_in_a_worker_process(stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     async def never(*_: object, **__: object) -> None:
         raise AssertionError("evaluated where clients wait")
 
@@ -104,7 +102,7 @@ def cool(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("text", [NESTED])
 @pytest.mark.usefixtures("cool")
-async def test_others_are_answered_while_a_query_burns(stack: Running, text: str) -> None:
+async def test_other_requests_are_answered_during_an_expensive_query(stack: Running, text: str) -> None:
     """I2: who burns has a lower priority than the proxy, is ended when its time is up, and the origin answers."""
     await asked(stack, "FOR d IN books RETURN [d.n, LENGTH(1..2)]")  # a worker is there
     burning = asyncio.create_task(asked(stack, text))
@@ -173,7 +171,7 @@ async def test_large_answers_are_compared_and_settled_in_workers(
     await shadowed.close()
 
 
-async def test_a_large_query_is_understood_in_a_worker(stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_large_query_is_parsed_in_a_worker(stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """A text that takes long to parse is routed, compared and counted as any other, and parsed elsewhere."""
 
     def never(*_: object) -> None:

@@ -153,7 +153,7 @@ async def test_a_write_that_does_not_fit_in_memory_takes_no_room_and_is_read_aga
     assert (turns.all("valid_key"), turns.most("valid_key") <= MOST) == (MANY, True)
 
 
-async def test_documents_are_encoded_and_written_so_many_bytes_at_a_time(
+async def test_documents_are_encoded_and_written_in_bounded_pieces(
     tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns, clock = Turns(), Clock()

@@ -123,9 +123,7 @@ async def test_an_incomplete_answer_is_read_again_at_once(tmp_path: Path, databa
         assert await marks(database) == []
 
 
-async def test_a_write_that_nobody_can_name_makes_the_collection_unverified(
-    tmp_path: Path, database: Database, dsn: str
-) -> None:
+async def test_a_write_with_unknown_keys_marks_the_collection(tmp_path: Path, database: Database, dsn: str) -> None:
     origin = Origin()
     async with running(tmp_path, database, dsn, origin) as mirror:
         mirror.lost(mirror.intend(COLLECTION, ()))
@@ -133,7 +131,9 @@ async def test_a_write_that_nobody_can_name_makes_the_collection_unverified(
         assert await marks(database) == [(COLLECTION, "a write whose key is not known had an unknown outcome")]
 
 
-async def test_an_opaque_write_marks_what_it_may_have_touched(tmp_path: Path, database: Database, dsn: str) -> None:
+async def test_an_opaque_write_marks_the_collections_it_may_have_changed(
+    tmp_path: Path, database: Database, dsn: str
+) -> None:
     async with running(tmp_path, database, dsn, Origin()) as mirror:  # I10
         intent = mirror.intend_change(OpaqueWrite("import", ("shop/products", "shop/orders")))
         assert mirror.backlog_of(COLLECTION) == 1
@@ -169,7 +169,9 @@ async def test_an_opaque_write_that_was_lost_marks_after_the_bound(
         assert sorted(await marks(database)) == [("shop/*", "transaction"), ("shop/a", "query"), ("shop/b", "query")]
 
 
-async def test_before_the_journal_was_read_no_backlog_is_empty(tmp_path: Path, database: Database, dsn: str) -> None:
+async def test_no_backlog_counts_as_empty_before_the_journal_is_read(
+    tmp_path: Path, database: Database, dsn: str
+) -> None:
     mirror = Mirror(settings(tmp_path, dsn), database, Origin(), "proxy-1", lambda: 1)
     assert mirror.backlog == 1
     await mirror.start()

@@ -117,7 +117,7 @@ async def test_postgresql_away_at_the_start_and_at_the_end(tmp_path: Path, datab
         assert mirror.backlog == 0
 
 
-async def test_an_unmigrated_database_is_waited_for(tmp_path: Path, empty_dsn: str) -> None:
+async def test_the_proxy_waits_for_an_unmigrated_database(tmp_path: Path, empty_dsn: str) -> None:
     origin = Origin()
     database = await Database.open(empty_dsn)
     async with running(tmp_path, database, empty_dsn, origin) as mirror:

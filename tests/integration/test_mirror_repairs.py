@@ -18,7 +18,7 @@ from tests.ad_hoc import Database
 from tests.integration.mirror_fixtures import COLLECTION, Origin, drained, marks, running, stored, until
 
 
-async def test_what_the_horizon_refuses_is_read_again(tmp_path: Path, database: Database, dsn: str) -> None:
+async def test_rows_older_than_the_stamp_floor_are_read_again(tmp_path: Path, database: Database, dsn: str) -> None:
     origin = Origin()
     async with running(tmp_path, database, dsn, origin) as mirror:
         await database.execute("SELECT _crossfade.ensure_collection('shop', 'products')")
@@ -45,7 +45,9 @@ async def test_a_full_queue_spills_into_the_journal_and_drains(tmp_path: Path, d
         assert await stored(database) == origin.documents[COLLECTION]
 
 
-async def test_what_postgresql_cannot_hold_stands_aside(tmp_path: Path, database: Database, dsn: str) -> None:
+async def test_documents_that_postgresql_cannot_hold_become_dead_letters(
+    tmp_path: Path, database: Database, dsn: str
+) -> None:
     origin = Origin()
     async with running(tmp_path, database, dsn, origin) as mirror:
         bad = Change(COLLECTION, "k3", origin.clock.tick(), b'{"_key":"k3",,}')
@@ -65,9 +67,7 @@ async def test_what_postgresql_cannot_hold_stands_aside(tmp_path: Path, database
         assert await database.fetch("SELECT * FROM _crossfade.dead_letter") == []
 
 
-async def test_texts_that_jsonb_cannot_hold_are_mirrored_all_the_same(
-    tmp_path: Path, database: Database, dsn: str
-) -> None:
+async def test_texts_that_jsonb_cannot_hold_are_mirrored(tmp_path: Path, database: Database, dsn: str) -> None:
     origin = Origin()
     async with running(tmp_path, database, dsn, origin) as mirror:
         change = origin.put("a", "nul \x00 in the middle, ﷐ too")
@@ -77,7 +77,7 @@ async def test_texts_that_jsonb_cannot_hold_are_mirrored_all_the_same(
         assert await database.fetch("SELECT * FROM _crossfade.dead_letter") == []
 
 
-async def test_bring_up_shows_the_target_what_an_answer_showed(tmp_path: Path, database: Database, dsn: str) -> None:
+async def test_documents_shown_in_an_answer_are_replicated_first(tmp_path: Path, database: Database, dsn: str) -> None:
     """mirror-protocol, "Flip", 2: documents, and documents that are not there."""
     origin = Origin()
     async with running(tmp_path, database, dsn, origin) as mirror:
@@ -102,9 +102,7 @@ async def test_bring_up_shows_the_target_what_an_answer_showed(tmp_path: Path, d
         assert [collection for collection, _ in await marks(database)] == [COLLECTION]
 
 
-async def test_a_key_that_changes_under_a_repair_is_looked_at_again(
-    tmp_path: Path, database: Database, dsn: str
-) -> None:
+async def test_a_key_that_changes_during_its_repair_is_read_again(tmp_path: Path, database: Database, dsn: str) -> None:
     origin = Origin()
     async with running(tmp_path, database, dsn, origin) as mirror:
 
@@ -120,7 +118,7 @@ async def test_a_key_that_changes_under_a_repair_is_looked_at_again(
         assert await stored(database) == origin.documents[COLLECTION]
 
 
-async def test_who_waits_may_go(tmp_path: Path, database: Database, dsn: str) -> None:
+async def test_a_caller_waiting_for_replication_can_be_cancelled(tmp_path: Path, database: Database, dsn: str) -> None:
     origin = Origin()
     async with running(tmp_path, database, dsn, origin, lost_request_timeout=0.6) as mirror:
         intent = mirror.intend(COLLECTION, ("a",))
@@ -134,14 +132,14 @@ async def test_who_waits_may_go(tmp_path: Path, database: Database, dsn: str) ->
         await mirror.applied(intent)  # settled: at once
 
 
-async def test_one_process_has_a_journal(tmp_path: Path, database: Database, dsn: str) -> None:
+async def test_a_journal_is_locked_by_one_process(tmp_path: Path, database: Database, dsn: str) -> None:
     async with running(tmp_path, database, dsn, Origin()):
         with pytest.raises(JournalError, match=r"in use by process .* set CROSSFADE_STATE_DIR"):
             async with running(tmp_path, database, dsn, Origin()):
                 pass
 
 
-async def test_old_tombstones_go_and_what_is_older_than_the_horizon_is_read_again(
+async def test_purged_tombstones_raise_the_stamp_floor_and_older_rows_are_read_again(
     tmp_path: Path, database: Database, dsn: str
 ) -> None:
     """mirror-protocol, answer 3."""
@@ -177,7 +175,7 @@ async def test_the_purge_waits_for_postgresql() -> None:
     await away.close()
 
 
-async def test_the_journal_is_synced_and_a_part_that_fails_begins_again(
+async def test_the_journal_is_synced_and_a_failed_task_restarts(
     tmp_path: Path, database: Database, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(open_intents, "_SYNC", 0.02)
@@ -199,7 +197,7 @@ async def test_the_journal_is_synced_and_a_part_that_fails_begins_again(
         await drained(mirror)
 
 
-async def test_a_revision_that_is_stored_already_takes_a_dead_letter_back(
+async def test_a_revision_that_is_stored_already_clears_its_dead_letter(
     tmp_path: Path, database: Database, dsn: str
 ) -> None:
     """Another proxy may have noted it, and yet another applied the newer version."""

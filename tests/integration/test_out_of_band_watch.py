@@ -111,9 +111,7 @@ async def mirrored(dsn: str, folder: Path, **settings: Any) -> AsyncIterator[Run
         yield stack
 
 
-async def test_a_collection_that_is_dropped_around_the_proxies_is_named_and_one_through_them_never(
-    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_only_an_out_of_band_drop_is_reported(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until it is there again, or repaired; the gate says it."""
     monkeypatch.setattr("backfill.out_of_band_watch._VANISHED", 0.1)
     async with mirrored(dsn, tmp_path) as stack, watched(stack) as watcher:
@@ -160,7 +158,7 @@ async def _every_kind_of_write(client: httpx.AsyncClient) -> None:
     await client.put("/_api/simple/remove-by-keys", json={"collection": "books", "keys": ["k6"]})
 
 
-async def test_a_write_around_the_proxy_is_named_and_those_through_it_are_not(dsn: str, tmp_path: Path) -> None:
+async def test_only_out_of_band_writes_are_reported(dsn: str, tmp_path: Path) -> None:
     async with mirrored(dsn, tmp_path) as stack, watched(stack) as watcher:
         await _every_kind_of_write(stack.client)
         await stack.direct.post(PATH, json={"_key": "around"})
@@ -227,7 +225,7 @@ async def test_what_backfill_and_verification_copied_is_judged_by_who_wrote_it(d
         await source.close()
 
 
-async def test_the_gate_from_nobody_watches_to_pass(dsn: str, tmp_path: Path) -> None:
+async def test_the_out_of_band_gate_passes_once_a_watch_runs(dsn: str, tmp_path: Path) -> None:
     async with mirrored(dsn, tmp_path) as stack:
         assert (await _gate(stack)).figures == "no process watches"
         async with watched(stack) as watcher:
@@ -256,7 +254,7 @@ async def test_the_gate_from_nobody_watches_to_pass(dsn: str, tmp_path: Path) ->
             assert (await _gate(stack)).verdict == "pass"
 
 
-async def test_writes_that_nobody_can_capture_are_unverified_and_no_bypass(dsn: str, tmp_path: Path) -> None:
+async def test_uncaptured_writes_through_a_proxy_are_unverified_and_not_out_of_band(dsn: str, tmp_path: Path) -> None:
     """An opaque write comes through the proxy: its mark explains its revision until a verification covers it."""
     async with mirrored(dsn, tmp_path) as stack, watched(stack) as watcher:
         restored = {"_key": "old1", "_rev": "_meNUz2K--O", "x": 1}
@@ -271,7 +269,7 @@ async def test_writes_that_nobody_can_capture_are_unverified_and_no_bypass(dsn: 
         await watcher.named("old1")
 
 
-async def test_a_silent_process_holds_judgement_up_and_accuses_nobody(dsn: str, tmp_path: Path) -> None:
+async def test_a_silent_instance_delays_the_judgement_of_out_of_band_writes(dsn: str, tmp_path: Path) -> None:
     async with mirrored(dsn, tmp_path) as stack, watched(stack) as watcher:
         told = stack.application.mirror.reports
         assert told._task is not None
@@ -292,7 +290,7 @@ async def test_a_silent_process_holds_judgement_up_and_accuses_nobody(dsn: str, 
         assert watcher.found == [("around", False)]
 
 
-async def test_what_cannot_be_written_down_at_first_is_not_forgotten(dsn: str, tmp_path: Path) -> None:
+async def test_a_finding_that_cannot_be_stored_is_retried(dsn: str, tmp_path: Path) -> None:
     async with mirrored(dsn, tmp_path) as stack, watched(stack) as watcher:
         await stack.database.execute(
             "CREATE SEQUENCE refused; CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
@@ -311,7 +309,7 @@ async def test_what_cannot_be_written_down_at_first_is_not_forgotten(dsn: str, t
         assert await out_of_band.open_keys(stack.database, BOOKS) == ["around"]
 
 
-async def test_those_that_are_open_are_shown_first_and_repaired_ones_leave_room(database: Database) -> None:
+async def test_open_findings_are_shown_before_repaired_ones(database: Database) -> None:
     await database.execute(
         "INSERT INTO _crossfade.out_of_band_write (collection, key, rev, removed, repaired_at) "
         "SELECT $1, 'k' || n, n, false, now() FROM generate_series(1, 10000) n",
@@ -333,7 +331,7 @@ async def test_those_that_are_open_are_shown_first_and_repaired_ones_leave_room(
     assert "k7" in await out_of_band.open_keys(database, BOOKS)
 
 
-async def test_a_restart_goes_on_where_it_was(dsn: str, tmp_path: Path) -> None:
+async def test_a_restarted_watch_resumes_at_its_position(dsn: str, tmp_path: Path) -> None:
     async with mirrored(dsn, tmp_path) as stack:
         async with watched(stack) as watcher:
             await watcher.judged()
@@ -351,7 +349,7 @@ async def test_a_restart_goes_on_where_it_was(dsn: str, tmp_path: Path) -> None:
             assert (await watcher.row())["since"] > since  # too long ago: nobody can say what happened in between
 
 
-async def test_a_log_that_is_gone_begins_the_watch_anew(dsn: str, tmp_path: Path) -> None:
+async def test_a_lost_origin_log_restarts_the_watch(dsn: str, tmp_path: Path) -> None:
     async with mirrored(dsn, tmp_path) as stack, watched(stack) as watcher:
         await watcher.judged()
         since = (await watcher.row())["since"]

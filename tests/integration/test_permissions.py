@@ -63,7 +63,7 @@ async def ask(
     return await stack.client.request(method, target, json=body, auth=auth, headers=EXPLAIN)
 
 
-async def test_who_may_read_is_served_by_postgresql_and_who_may_not_by_nobody(stack: Running) -> None:
+async def test_postgresql_serves_only_users_with_read_permission(stack: Running) -> None:
     for method, target, body in _READS:
         for user in ("writer", "reader"):
             answer = await ask(stack, user, method, target, body)
@@ -77,7 +77,7 @@ async def test_who_may_read_is_served_by_postgresql_and_who_may_not_by_nobody(st
         assert wrong.status_code == 401, target
 
 
-async def test_a_right_that_is_taken_through_the_proxy_is_gone_at_once(stack: Running) -> None:
+async def test_a_permission_revoked_through_the_proxy_ends_immediately(stack: Running) -> None:
     assert (await ask(stack, "reader", "GET", "/_api/document/people/a")).status_code == 200
     taken = await stack.client.put("/_api/user/reader/database/_system/people", json={"grant": "none"})
     assert taken.status_code == 200
@@ -115,7 +115,7 @@ async def test_a_cursor_belongs_to_the_user_who_opened_it(stack: Running) -> Non
     assert (second.status_code, second.json()["result"][0]["_key"]) == (200, "b")
 
 
-async def test_who_may_read_and_not_write_is_refused_by_arangodb(stack: Running) -> None:
+async def test_writes_of_a_read_only_user_are_refused_by_arangodb(stack: Running) -> None:
     """And what is refused reaches PostgreSQL in no form."""
     answer = await ask(stack, "reader", "POST", "/_api/document/people", {"_key": "c"})
     assert (answer.status_code, answer.json()["errorNum"]) == (403, 1004)

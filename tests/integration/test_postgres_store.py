@@ -173,7 +173,7 @@ FENCED = [read(), many(["a"]), query("FOR d IN docs RETURN d._key")]
 
 
 @pytest.mark.parametrize("operation", FENCED, ids=lambda operation: operation.endpoint.name)
-async def test_the_fence_stands_in_the_statement(
+async def test_the_read_fence_is_part_of_the_statement(
     store: PostgresStore, database: Database, operation: Operation
 ) -> None:
     """I7: nobody reads from PostgreSQL on another generation, or while some proxy may not keep to it."""
@@ -196,7 +196,7 @@ async def test_the_fence_stands_in_the_statement(
     assert await store.fenced(operation, 5) is None
 
 
-async def test_absence_is_fenced_too(store: PostgresStore) -> None:
+async def test_a_missing_document_is_fenced_too(store: PostgresStore) -> None:
     missing = await store.fenced(read("missing"), 1)
 
     assert missing is not None
@@ -289,9 +289,7 @@ async def test_all_fetches_of_a_query_see_one_state(store: PostgresStore, databa
     assert set(found) == {True}
 
 
-async def test_a_query_that_reads_what_its_text_does_not_tell_is_not_served(
-    store: PostgresStore, database: Database
-) -> None:
+async def test_a_query_whose_collections_are_unknown_is_not_served(store: PostgresStore, database: Database) -> None:
     await create(database, "db/other")
     await put(database, C, raw_of(C, "a", b'{"ref":"other/x"}'))
     await put(database, "db/other", raw_of("db/other", "x", b'{"n":7}'))
@@ -312,7 +310,7 @@ async def test_a_query_that_fetches_nothing_is_served_while_the_fence_holds(stor
     assert await store.fenced(query("RETURN 1"), 1) is None, "nobody can tell what it must have seen"
 
 
-async def test_the_event_loop_goes_on_while_a_query_runs(store: PostgresStore, database: Database) -> None:
+async def test_the_event_loop_is_not_blocked_by_a_query(store: PostgresStore, database: Database) -> None:
     await put(database, C, *(raw_of(C, f"k{n:04}", b'{"n":%d}' % n) for n in range(1500)))
     turns = 0
 

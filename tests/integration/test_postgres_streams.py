@@ -112,9 +112,7 @@ async def test_deleting_and_closing_give_connections_back(database: Database, cu
     assert await connections(database) == 0
 
 
-async def test_a_cursor_that_nobody_reads_is_closed_when_its_time_is_over(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_unread_cursor_is_closed_at_its_ttl(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cursors_module, "_SWEEP", 0.01)
     now = 100.0
     cursors = Cursors(clock=lambda: now)
@@ -171,7 +169,7 @@ async def test_a_failure_on_the_way_ends_the_cursor(database: Database, cursors:
     assert await connections(database) == 0
 
 
-async def test_two_readers_of_one_cursor_do_not_meet(database: Database, cursors: Cursors) -> None:
+async def test_two_concurrent_readers_of_one_cursor_are_serialized(database: Database, cursors: Cursors) -> None:
     body = await opened(cursors, await Streams(database).open(NUMBERS, [9000], None, encode), batchSize=3000)
 
     answers = await asyncio.gather(*(cursors.next(following(body["id"])) for _ in range(2)), return_exceptions=True)
@@ -218,9 +216,7 @@ async def test_a_result_larger_than_what_is_held_is_streamed(database: Database,
     assert await connections(database) == 0
 
 
-async def test_a_result_that_is_held_gives_its_connection_back_at_once(
-    database: Database, large: PostgresStore
-) -> None:
+async def test_a_buffered_result_releases_its_connection_immediately(database: Database, large: PostgresStore) -> None:
     body = parsed(await large.execute(query("FOR d IN docs SORT d.n RETURN d.n", batchSize=100)))
     assert body["hasMore"]
     assert await connections(database) == 0

@@ -42,7 +42,7 @@ async def stage(stack: Running) -> str:
     return found
 
 
-async def test_a_write_that_postgresql_locks_out_waits_once_and_takes_the_flip_back(stack: Running) -> None:
+async def test_a_write_blocked_by_a_postgresql_lock_waits_once_and_causes_a_rollback(stack: Running) -> None:
     """Heartbeats still arrive: without giving up, the client would wait for ever (DESIGN section 9)."""
     await flip(stack, 100)
     async with stack.database.transaction() as session:
@@ -77,7 +77,7 @@ async def test_what_a_read_of_many_shows_is_in_postgresql_before_the_client_sees
         assert await stack.database.fetchval("SELECT doc ->> 'n' FROM _system.books WHERE key = 'a'") == "7"
 
 
-async def test_a_fault_that_passes_costs_nobody_the_flip(stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_transient_error_causes_no_rollback(stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     await flip(stack, 1)
     from proxy.base.errors import UpstreamOutcomeUnknown
 
@@ -94,7 +94,9 @@ async def test_a_fault_that_passes_costs_nobody_the_flip(stack: Running, monkeyp
     assert await stage(stack) == "flipped"
 
 
-async def test_who_arangodb_refuses_does_not_undo_a_flip(stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_requests_that_arangodb_refuses_cause_no_rollback(
+    stack: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What ArangoDB carries out takes the flip back before it is answered: a revision that its client gave."""
     await flip(stack, 100)
     origin = stack.application.origin
@@ -114,7 +116,7 @@ async def test_who_arangodb_refuses_does_not_undo_a_flip(stack: Running, monkeyp
     assert await stage(stack) == "shadow"
 
 
-async def test_a_cursor_that_breaks_off_is_an_error_in_arangodbs_shape(
+async def test_a_cursor_that_fails_mid_stream_returns_an_arangodb_error(
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await flip(stack, 100)
@@ -129,7 +131,7 @@ async def test_a_cursor_that_breaks_off_is_an_error_in_arangodbs_shape(
     assert (answer.status_code, answer.json()["errorNum"]) == (503, 503)
 
 
-async def test_a_query_nobody_understands_is_counted_for_the_database(stack: Running) -> None:
+async def test_an_unparsable_query_is_counted_for_the_database(stack: Running) -> None:
     """I10: it blocks the flip of every collection that it may read."""
     number = (await stack.client.get("/_api/collection/books")).json()["id"]  # which collection it is, ArangoDB knows
     asked = {"query": "FOR b IN @@c RETURN b", "bindVars": {"@c": number}}
@@ -166,7 +168,7 @@ async def test_reads_wait_for_a_connection_and_stay_with_postgresql(dsn: str, tm
         assert await stage(stack) == "flipped"
 
 
-async def test_a_queue_that_is_full_is_said_and_arangodb_is_not_asked(
+async def test_a_full_queue_is_reported_without_a_read_from_arangodb(
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await flip(stack, 100)
@@ -180,7 +182,7 @@ async def test_a_queue_that_is_full_is_said_and_arangodb_is_not_asked(
     assert await stage(stack) == "flipped"
 
 
-async def test_a_read_that_waits_too_long_for_postgresql_costs_nobody_the_flip(
+async def test_a_read_that_times_out_at_postgresql_causes_no_rollback(
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where PostgreSQL answers other reads of the collection meanwhile: that is an overload and no outage."""
@@ -199,7 +201,7 @@ async def test_a_read_that_waits_too_long_for_postgresql_costs_nobody_the_flip(
 
 
 @pytest.mark.parametrize("phase", [Phase.BEGIN, Phase.HOLD])
-async def test_nobody_waits_for_a_command_that_was_killed(dsn: str, tmp_path: Path, phase: Phase) -> None:
+async def test_held_queries_do_not_wait_for_a_killed_command(dsn: str, tmp_path: Path, phase: Phase) -> None:
     """Its epoch is closed once it is seen that nobody drives it, and not when the longest wait is over."""
     async with running(dsn, tmp_path, flip_hold_timeout=600.0, lease=60.0) as stack:
         await stack.client.post("/_api/collection", json={"name": "books"})

@@ -121,7 +121,7 @@ async def test_each_is_served_from_postgresql_when_flipped(flipped: Running) -> 
     assert (await verdicts(flipped))["mismatched"] == 0
 
 
-async def test_a_graph_that_is_gone_is_gone_for_its_documents(flipped: Running) -> None:
+async def test_documents_of_a_dropped_graph_are_not_found(flipped: Running) -> None:
     """The definition is mirrored as a document: what it says is read under the same fence."""
     target = "/_api/gharial/g/vertex/people/a"
     assert (await flipped.client.get(target)).status_code == 200
@@ -130,7 +130,7 @@ async def test_a_graph_that_is_gone_is_gone_for_its_documents(flipped: Running) 
     assert (answer.status_code, answer.json()["errorNum"]) == (404, 1924)
 
 
-async def test_a_vertex_collection_that_joins_a_graph_is_there_at_once(flipped: Running) -> None:
+async def test_a_vertex_collection_added_to_a_graph_is_visible_immediately(flipped: Running) -> None:
     await flipped.client.post("/_api/collection", json={"name": "more"})
     await flipped.client.post("/_api/document/more", json={"_key": "x"})
     before = await flipped.client.get("/_api/gharial/g/vertex/more/x")
@@ -148,7 +148,7 @@ async def test_what_postgresql_has_no_counterpart_for_goes_to_arangodb(flipped: 
     assert answer.headers["x-crossfade-served-by"] == "arangodb"
 
 
-async def test_a_cursor_of_a_simple_read_goes_on_where_it_began(flipped: Running) -> None:
+async def test_a_cursor_of_a_simple_read_stays_with_its_store(flipped: Running) -> None:
     first = await flipped.client.put("/_api/simple/all", json={"collection": "people", "batchSize": 1}, headers=EXPLAIN)
     assert first.headers["x-crossfade-served-by"] == "postgresql"
     second = await flipped.client.put(f"/_api/cursor/{first.json()['id']}", headers=EXPLAIN)

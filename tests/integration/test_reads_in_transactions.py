@@ -65,7 +65,7 @@ async def test_reads_of_a_transaction_that_has_written_nothing_are_compared(stac
     assert (await stack.client.put(f"/_api/transaction/{number}")).status_code == 200
 
 
-async def test_what_others_write_while_it_runs_is_no_mismatch(stack: Running) -> None:
+async def test_concurrent_writes_during_a_transaction_are_no_mismatch(stack: Running) -> None:
     """Its snapshot is older than what PostgreSQL has: the second look reads both sides outside of it."""
     headers = await _begin(stack)
     await stack.client.get("/_api/document/books/k0", headers=headers)

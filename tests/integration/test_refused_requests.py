@@ -169,7 +169,7 @@ async def ask(stack: Running, asked: Asked) -> httpx.Response:
 
 
 @pytest.mark.parametrize("standing", [Standing(Stage.MIRROR), Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)])
-async def test_what_is_refused_leaves_everything_as_it_was(
+async def test_refused_requests_change_nothing(
     stack: Running, standing: Standing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for stage in (Stage.SHADOW, Stage.FLIPPED):
@@ -188,7 +188,7 @@ async def test_what_is_refused_leaves_everything_as_it_was(
 
 
 @pytest.mark.parametrize("asked", OPAQUE, ids=str)
-async def test_what_is_carried_out_takes_the_flip_back_before_the_answer_and_leaves_its_trace(
+async def test_executed_requests_cause_a_rollback_before_the_answer_and_leave_a_mark(
     stack: Running, asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await stack.move(Standing(Stage.SHADOW), BOOKS)
@@ -219,7 +219,7 @@ async def test_what_is_carried_out_takes_the_flip_back_before_the_answer_and_lea
     "said", [(500, 4, "internal error"), (503, 0, "no server here"), None], ids=["500", "503", "lost"]
 )
 @pytest.mark.parametrize("asked", [OPAQUE[0], OPAQUE[8], OPAQUE[10], OPAQUE[16], OPAQUE[19]], ids=str)
-async def test_what_may_have_run_counts_as_carried_out(
+async def test_requests_that_may_have_run_count_as_executed(
     stack: Running, asked: Asked, said: tuple[int, int, str] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An answer that is lost, and a 5xx that does not say that nothing ran: the flip is taken back before the client
@@ -293,7 +293,7 @@ async def test_a_query_that_only_arangodb_understands_counts_by_the_writes_that_
     assert {row[0] for row in (await left_behind(stack))["unverified"]} == {"_system/*"}
 
 
-async def test_who_may_not_write_undoes_nothing(stack: Running) -> None:
+async def test_requests_without_write_permission_cause_no_rollback(stack: Running) -> None:
     """A user with `ro` on the database and `none` on the collection, and somebody whom nobody knows."""
     await stack.client.post("/_api/user", json={"user": "reader", "passwd": "secret"})
     await stack.client.put("/_api/user/reader/database/_system", json={"grant": "ro"})

@@ -34,7 +34,7 @@ async def mend(stack: Running) -> None:
 
 
 @pytest.mark.parametrize("write", WRITES)
-async def test_a_document_that_postgresql_refuses_takes_the_flip_back_before_the_answer(
+async def test_a_document_that_postgresql_refuses_causes_a_rollback_before_the_answer(
     stack: Running, write: str
 ) -> None:
     await flip(stack)
@@ -64,9 +64,7 @@ PASSING = ["40001", "57014", "25006", "53200", "57P01", "42501"]
 
 
 @pytest.mark.parametrize("state", PASSING)
-async def test_a_refusal_that_passes_elsewhere_and_goes_on_for_one_document_is_a_dead_letter(
-    stack: Running, state: str
-) -> None:
+async def test_a_transient_error_that_persists_for_one_document_makes_a_dead_letter(stack: Running, state: str) -> None:
     """Whatever a trigger calls it: others are applied, by captures and by what is read again, and it heals later."""
     await stack.client.post("/_api/collection", json={"name": "others"})
     await stack.move(Standing(Stage.MIRROR), "_system/others")
@@ -88,7 +86,9 @@ async def test_a_refusal_that_passes_elsewhere_and_goes_on_for_one_document_is_a
 
 
 @pytest.mark.parametrize("write", ["update", "query", "transaction", "removal"])
-async def test_while_flipped_such_a_refusal_takes_the_flip_back_before_the_answer(stack: Running, write: str) -> None:
+async def test_while_flipped_a_persistent_refusal_causes_a_rollback_before_the_answer(
+    stack: Running, write: str
+) -> None:
     await flip(stack)
     await refuse(stack, "40001", removals=True)
     answer = await (WRITES[write](stack.client) if write in WRITES else stack.client.delete(DOCUMENT + "/a"))
@@ -101,7 +101,7 @@ async def test_while_flipped_such_a_refusal_takes_the_flip_back_before_the_answe
     assert [one for one in await stack.differences(BOOKS) if not one.startswith("a:")] == []
 
 
-async def test_a_removal_that_was_refused_is_over_once_its_row_is_gone_whoever_removed_it(stack: Running) -> None:
+async def test_the_dead_letter_of_a_removal_ends_when_its_row_is_gone(stack: Running) -> None:
     """There is no tombstone with its revision then, and none is needed: both sides agree."""
     await refuse(stack, removals=True)
     await stack.client.delete(DOCUMENT + "/a")
@@ -140,9 +140,7 @@ async def test_a_table_that_refuses_every_row_keeps_its_backlog_and_delays_no_ot
 
 
 @pytest.mark.parametrize("write", [*WRITES, "removal"])
-async def test_a_row_that_a_trigger_passes_over_without_a_word_is_refused_like_any_other(
-    stack: Running, write: str
-) -> None:
+async def test_a_row_that_a_trigger_skips_silently_counts_as_refused(stack: Running, write: str) -> None:
     """A trigger that returns NULL is no error: nothing is applied, and nothing would ever be."""
     await flip(stack)
     await refuse(stack, removals=True)
@@ -162,7 +160,7 @@ async def test_a_row_that_a_trigger_passes_over_without_a_word_is_refused_like_a
     assert await stack.differences(BOOKS) == []
 
 
-async def test_a_value_that_is_too_large_for_an_index_takes_the_flip_back_and_heals_without_the_index(
+async def test_a_value_too_large_for_an_index_causes_a_rollback_and_is_repaired_without_it(
     stack: Running,
 ) -> None:
     await flip(stack)
@@ -178,7 +176,7 @@ async def test_a_value_that_is_too_large_for_an_index_takes_the_flip_back_and_he
     assert await stack.differences(BOOKS) == []
 
 
-async def test_a_removal_that_postgresql_refuses_takes_the_flip_back(stack: Running) -> None:
+async def test_a_removal_that_postgresql_refuses_causes_a_rollback(stack: Running) -> None:
     await flip(stack)
     await refuse(stack, removals=True)
     assert (await stack.client.delete(DOCUMENT + "/a")).status_code < 300
@@ -192,7 +190,7 @@ async def test_a_removal_that_postgresql_refuses_takes_the_flip_back(stack: Runn
     assert await stack.differences(BOOKS) == []
 
 
-async def test_a_dead_letter_is_taken_back_by_a_new_write_and_by_a_retry(stack: Running) -> None:
+async def test_a_dead_letter_is_cleared_by_a_new_write_and_by_a_retry(stack: Running) -> None:
     await refuse(stack)
     for key in ("a", "b"):
         await stack.client.patch(f"{DOCUMENT}/{key}", json={"n": 666})
@@ -209,7 +207,7 @@ async def test_a_dead_letter_is_taken_back_by_a_new_write_and_by_a_retry(stack: 
     await flip(stack)
 
 
-async def test_an_answer_that_shows_what_postgresql_refuses_takes_the_flip_back(stack: Running) -> None:
+async def test_an_answer_showing_a_refused_document_causes_a_rollback(stack: Running) -> None:
     """mirror-protocol, "Flip", 2: a conflict shows ArangoDB's state, and the next read may come from PostgreSQL."""
     await flip(stack)
     await refuse(stack)

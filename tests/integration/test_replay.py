@@ -56,7 +56,7 @@ async def test_values_are_not_kept_where_samples_are_redacted(dsn: str, tmp_path
         assert (code, told["sent"]) == (1, 0)  # it says so at once, and does not wait for nothing
 
 
-async def test_no_proxy_and_no_right_to_read_are_said(dsn: str, tmp_path: Path) -> None:
+async def test_a_missing_proxy_and_a_missing_permission_are_reported(dsn: str, tmp_path: Path) -> None:
     async with running(dsn, tmp_path) as stack:
         await _mirrored(stack, Stage.SHADOW)
         await stack.client.get("/_api/document/books/k3")

@@ -114,13 +114,13 @@ async def served(app: FastAPI) -> AsyncIterator[str]:
 
 
 @dataclass
-class Stand:
+class Environment:
     service: Service
     client: httpx.AsyncClient
 
 
 @pytest.fixture(params=["HTTP/1.1", "HTTP/2"])
-async def stand(request: pytest.FixtureRequest, dsn: str, tmp_path: Path) -> AsyncIterator[Stand]:
+async def env(request: pytest.FixtureRequest, dsn: str, tmp_path: Path) -> AsyncIterator[Environment]:
     """A client, the proxy, the service. The proxy's own time limit is shorter than anything that the service does."""
     service = Service()
     two = request.param == "HTTP/2"
@@ -131,52 +131,52 @@ async def stand(request: pytest.FixtureRequest, dsn: str, tmp_path: Path) -> Asy
             base_url=f"http://127.0.0.1:{stack.application.port}", http1=not two, http2=two, timeout=60
         ) as client,
     ):
-        yield Stand(service, client)
+        yield Environment(service, client)
 
 
-async def test_each_event_arrives_before_the_service_makes_the_next_one(stand: Stand) -> None:
-    async with stand.client.stream("GET", "/chat/events") as answer:
+async def test_each_event_arrives_before_the_service_makes_the_next_one(env: Environment) -> None:
+    async with env.client.stream("GET", "/chat/events") as answer:
         # the head is here, and the service has not been allowed to say anything yet
         assert answer.headers["content-type"].startswith("text/event-stream")
         pieces = answer.aiter_bytes()
         for number in range(4):
-            stand.service.allow.put_nowait(number)
+            env.service.allow.put_nowait(number)
             assert await anext(pieces) == TOKEN % number
-        stand.service.allow.put_nowait(-1)
+        env.service.allow.put_nowait(-1)
         assert [piece async for piece in pieces] == []
 
 
-async def test_a_long_poll_may_take_longer_than_the_proxys_own_time_limit(stand: Stand) -> None:
-    poll = asyncio.create_task(stand.client.get("/chat/poll"))
-    await stand.service.asked.wait()
+async def test_a_long_poll_may_take_longer_than_the_proxys_own_time_limit(env: Environment) -> None:
+    poll = asyncio.create_task(env.client.get("/chat/poll"))
+    await env.service.asked.wait()
     await asyncio.sleep(1.5)
     assert not poll.done()
-    stand.service.allow.put_nowait(7)
+    env.service.allow.put_nowait(7)
     assert (await poll).json() == {"number": 7}
 
 
-async def test_a_client_that_leaves_an_event_stream_is_missed_by_the_service(stand: Stand) -> None:
-    async with stand.client.stream("GET", "/chat/events") as answer:
-        stand.service.allow.put_nowait(1)
+async def test_a_client_that_leaves_an_event_stream_is_missed_by_the_service(env: Environment) -> None:
+    async with env.client.stream("GET", "/chat/events") as answer:
+        env.service.allow.put_nowait(1)
         assert await anext(answer.aiter_bytes()) == TOKEN % 1
-    await stand.client.aclose()
-    await asyncio.wait_for(stand.service.left.wait(), 30)
+    await env.client.aclose()
+    await asyncio.wait_for(env.service.left.wait(), 30)
 
 
-async def test_a_client_that_leaves_a_long_poll_is_missed_by_the_service(stand: Stand) -> None:
-    poll = asyncio.create_task(stand.client.get("/chat/poll"))
-    await stand.service.asked.wait()
+async def test_a_client_that_leaves_a_long_poll_is_missed_by_the_service(env: Environment) -> None:
+    poll = asyncio.create_task(env.client.get("/chat/poll"))
+    await env.service.asked.wait()
     poll.cancel()
     await asyncio.wait({poll})
-    await stand.client.aclose()
-    await asyncio.wait_for(stand.service.left.wait(), 30)
+    await env.client.aclose()
+    await asyncio.wait_for(env.service.left.wait(), 30)
     labels = {"route": "GET /chat/poll", "status": "499"}
     await eventually(
         lambda: (REGISTRY.get_sample_value("crossfade_service_requests_total", labels) or 0) > 0, "it is counted"
     )
 
 
-async def test_an_upload_passes_as_it_comes_and_so_does_its_answer(stand: Stand) -> None:
+async def test_an_upload_passes_as_it_comes_and_so_does_its_answer(env: Environment) -> None:
     """The service answers a piece before the client has sent the next one."""
     sent: asyncio.Queue[bytes] = asyncio.Queue()
 
@@ -185,7 +185,7 @@ async def test_an_upload_passes_as_it_comes_and_so_does_its_answer(stand: Stand)
             yield piece
 
     async def talk() -> bytes:
-        return (await stand.client.post("/chat/echo/", content=body())).content
+        return (await env.client.post("/chat/echo/", content=body())).content
 
     talking = asyncio.create_task(talk())
     said = [b"one", b"two" * 1000, b"three"]
@@ -193,13 +193,13 @@ async def test_an_upload_passes_as_it_comes_and_so_does_its_answer(stand: Stand)
         sent.put_nowait(piece)
         heard = b""
         while len(heard) < len(piece):
-            heard += await asyncio.wait_for(stand.service.heard.get(), 30)
+            heard += await asyncio.wait_for(env.service.heard.get(), 30)
         assert heard == piece
     sent.put_nowait(b"")
     assert await talking == b"".join(said)
 
 
-async def test_a_client_that_leaves_in_the_middle_of_an_upload_is_missed_by_the_service(stand: Stand) -> None:
+async def test_a_client_that_leaves_in_the_middle_of_an_upload_is_missed_by_the_service(env: Environment) -> None:
     begun = asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:
@@ -207,41 +207,41 @@ async def test_a_client_that_leaves_in_the_middle_of_an_upload_is_missed_by_the_
         begun.set()
         await asyncio.Event().wait()
 
-    talking = asyncio.create_task(stand.client.post("/chat/echo/", content=body()))
+    talking = asyncio.create_task(env.client.post("/chat/echo/", content=body()))
     await begun.wait()
-    assert await asyncio.wait_for(stand.service.heard.get(), 30) == b"one"
+    assert await asyncio.wait_for(env.service.heard.get(), 30) == b"one"
     talking.cancel()
     await asyncio.wait({talking})
-    await stand.client.aclose()
-    await asyncio.wait_for(stand.service.left.wait(), 30)
+    await env.client.aclose()
+    await asyncio.wait_for(env.service.left.wait(), 30)
 
 
 @pytest.mark.parametrize("chunked", [True, False])
-async def test_a_large_upload_arrives_whole(stand: Stand, chunked: bool) -> None:
+async def test_a_large_upload_arrives_whole(env: Environment, chunked: bool) -> None:
     content = bytes(range(256)) * (48 << 10)  # 12 MiB: more than the proxy ever holds
 
     async def pieces() -> AsyncIterator[bytes]:
         for start in range(0, len(content), 1 << 20):
             yield content[start : start + (1 << 20)]
 
-    answer = await stand.client.put("/chat/upload", content=pieces() if chunked else content)
+    answer = await env.client.put("/chat/upload", content=pieces() if chunked else content)
     assert answer.json() == {"sha256": hashlib.sha256(content).hexdigest(), "size": str(len(content))}
 
 
-async def test_the_service_sees_who_asked_and_by_which_name(stand: Stand) -> None:
-    plain = (await stand.client.get("/chat/headers", headers={"host": "api.example"})).json()
+async def test_the_service_sees_who_asked_and_by_which_name(env: Environment) -> None:
+    plain = (await env.client.get("/chat/headers", headers={"host": "api.example"})).json()
     assert (plain["x-forwarded-for"], plain["x-forwarded-proto"]) == ("127.0.0.1", "http")
     assert plain["host"] == plain["x-forwarded-host"]
     before = {"x-forwarded-for": "203.0.113.9", "x-forwarded-proto": "https", "x-forwarded-host": "shop.example"}
-    behind = (await stand.client.get("/chat/headers", headers=before)).json()
+    behind = (await env.client.get("/chat/headers", headers=before)).json()
     assert {name: behind[name] for name in before} == {**before, "x-forwarded-for": "203.0.113.9, 127.0.0.1"}
 
 
-async def test_the_prefix_stays_in_the_path_and_a_path_in_the_url_comes_before_it(stand: Stand) -> None:
-    assert (await stand.client.get("/chat/where?a=%2F&b")).json() == "/chat/where?a=%2F&b"
-    assert (await stand.client.get("/chatter/where")).status_code == 404
-    assert (await stand.client.get("/old/chat/where")).status_code == 404  # /v1/old/chat/where: not stripped
-    moved = await stand.client.get("/chat/elsewhere")
+async def test_the_prefix_stays_in_the_path_and_a_path_in_the_url_comes_before_it(env: Environment) -> None:
+    assert (await env.client.get("/chat/where?a=%2F&b")).json() == "/chat/where?a=%2F&b"
+    assert (await env.client.get("/chatter/where")).status_code == 404
+    assert (await env.client.get("/old/chat/where")).status_code == 404  # /v1/old/chat/where: not stripped
+    moved = await env.client.get("/chat/elsewhere")
     assert (moved.status_code, moved.headers["location"]) == (307, "/chat/where")
 
 

@@ -53,7 +53,7 @@ async def test_the_backlog_drains_by_itself_once_postgresql_takes_writes_again(d
         await eventually(looks, "the lease is held again")
 
 
-async def test_a_backlog_that_waits_says_for_what(dsn: str, tmp_path: Path) -> None:
+async def test_a_waiting_backlog_states_its_reason(dsn: str, tmp_path: Path) -> None:
     """In `/status`, to a dry run, and to `crossfade doctor`; heartbeats go on."""
     async with running(dsn, tmp_path) as stack:
         await stack.client.post("/_api/collection", json={"name": "books"})
@@ -127,7 +127,7 @@ async def test_a_session_of_a_standby_is_never_used() -> None:
         await database.close()
 
 
-async def test_a_session_whose_prepared_statements_went_is_made_anew(dsn: str) -> None:
+async def test_a_session_that_lost_its_prepared_statements_is_replaced(dsn: str) -> None:
     """As behind a pooler that hands one session to many."""
     database = await Database.open(dsn, size=1, reset=False)
     await database.fetchval("SELECT 1")
@@ -138,7 +138,7 @@ async def test_a_session_whose_prepared_statements_went_is_made_anew(dsn: str) -
     await database.close()
 
 
-async def test_a_plan_that_outlived_its_table_costs_one_try(database: Database, dsn: str) -> None:
+async def test_a_stale_plan_costs_one_retry(database: Database, dsn: str) -> None:
     kept = await Database.open(dsn, size=1, reset=False)
     await database.execute("CREATE TABLE public.numbers (n bigint)")
 
@@ -154,7 +154,7 @@ async def test_a_plan_that_outlived_its_table_costs_one_try(database: Database, 
     await kept.close()
 
 
-async def test_a_changed_password_is_said_and_found_again(postgres_server: EmbeddedPostgres, dsn: str) -> None:
+async def test_a_changed_password_is_reported_and_recovered_from(postgres_server: EmbeddedPostgres, dsn: str) -> None:
     """PostgreSQL is not asked at each statement meanwhile."""
     rules = postgres_server.data / "pg_hba.conf"
     before = rules.read_text()
@@ -183,7 +183,7 @@ async def test_a_changed_password_is_said_and_found_again(postgres_server: Embed
         rules.write_text(before)
 
 
-async def test_where_postgresql_gives_no_further_connection_those_that_we_have_are_waited_for(dsn: str) -> None:
+async def test_callers_wait_for_existing_connections_if_postgresql_gives_no_more(dsn: str) -> None:
     async with straight(dsn) as admin:
         await admin.execute("CREATE ROLE narrow LOGIN CONNECTION LIMIT 1")
         database = await Database.open(dsn.replace("crossfade@", "narrow@"), size=4)
@@ -202,7 +202,7 @@ async def test_a_pool_that_is_in_use_is_busy_and_not_away(dsn: str) -> None:
     await database.close()
 
 
-async def test_what_takes_too_long_says_for_how_long_it_was_waited_for(dsn: str) -> None:
+async def test_a_timeout_error_states_the_time_waited(dsn: str) -> None:
     database = await Database.open(dsn, timeout=0.05)
     with pytest.raises(DatabaseTimedOut, match=r"no answer within 0\.05 s"):
         await database.fetchval("SELECT pg_sleep(5)")
@@ -229,7 +229,7 @@ PRESET = {
 
 
 @pytest.mark.parametrize("reset", [True, False])
-async def test_what_a_role_has_preset_changes_nothing_for_us(dsn: str, reset: bool) -> None:
+async def test_role_settings_do_not_affect_our_sessions(dsn: str, reset: bool) -> None:
     """On a new session as on one that was given back, and with the limits of the callers alone."""
     async with straight(dsn) as admin:
         for name, value in PRESET.items():
@@ -257,6 +257,6 @@ async def test_what_a_role_has_preset_changes_nothing_for_us(dsn: str, reset: bo
     await database.close()
 
 
-async def test_every_setting_of_ours_is_one_that_this_postgresql_has(dsn: str) -> None:
+async def test_every_session_setting_exists_in_this_postgresql(dsn: str) -> None:
     async with straight(dsn) as admin:
         await admin.execute(statements(admin.get_server_version().major))

@@ -99,7 +99,7 @@ async def test_lag_is_no_mismatch(stack: Stack) -> None:
     assert await list_mismatches(stack.database) == []
 
 
-async def test_a_document_that_goes_on_changing_is_unsettled(database: Database) -> None:
+async def test_a_constantly_changing_document_is_unsettled(database: Database) -> None:
     stack = await stack_on(database, recheck_timeout=1.0)
     await stack.shadow.start()
     await stack.both("a", x=0)
@@ -127,7 +127,7 @@ async def test_a_mirror_that_does_not_catch_up_leaves_it_unsettled(stack: Stack)
     assert await stack.counted() == {"compared": 1, "unsettled": 1}
 
 
-async def test_an_origin_that_is_away_settles_nothing(database: Database) -> None:
+async def test_a_recheck_stays_unresolved_while_the_origin_is_away(database: Database) -> None:
     stack = await stack_on(database, recheck_timeout=0.2)
     await stack.shadow.start()
     stack.insert("a")
@@ -183,7 +183,7 @@ async def test_stale(stack: Stack) -> None:
         ((b"[1,2]", b"[2,1]"), "order", ("y.l[]",)),
     ],
 )
-async def test_other_content_of_one_revision_counts_at_once(
+async def test_different_content_of_one_revision_counts_immediately(
     stack: Stack, change: tuple[bytes, bytes], kind: str, paths: tuple[str, ...]
 ) -> None:
     """I8: nothing is waited for."""

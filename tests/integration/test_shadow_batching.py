@@ -73,7 +73,7 @@ async def test_each_ends_in_its_own_verdict(stack: Stack) -> None:
     assert (row.seen, row.compared, row.matched, row.mismatched) == (8, 8, 3, 5)
 
 
-async def test_a_storm_is_counted_to_the_last_read_with_a_few_examples(stack: Stack) -> None:
+async def test_many_mismatches_are_all_counted_with_a_few_samples(stack: Stack) -> None:
     names = [f"k{number:02}" for number in range(MANY)]
     for name in names:
         await stack.both(name, x=1)
@@ -91,7 +91,7 @@ async def test_a_storm_is_counted_to_the_last_read_with_a_few_examples(stack: St
     assert await stack.counted() == {"compared": MANY, "mismatched": MANY}
 
 
-async def test_noise_is_no_mismatch_among_many(stack: Stack) -> None:
+async def test_tolerated_differences_in_a_batch_are_no_mismatch(stack: Stack) -> None:
     for key in ("noisy", "wrong"):
         await stack.both(key, x=1, at=1)
     await stack.plant("noisy", lambda raw: raw.replace(b'"at":1', b'"at":2'))
@@ -103,7 +103,7 @@ async def test_noise_is_no_mismatch_among_many(stack: Stack) -> None:
     assert await stack.found() == [("value", ("x",), ("wrong",))]
 
 
-async def test_what_is_no_document_takes_no_other_along(stack: Stack) -> None:
+async def test_a_value_that_is_not_a_document_fails_only_its_own_comparison(stack: Stack) -> None:
     """I10: somebody wrote into PostgreSQL what ArangoDB never prints; it is skipped by name, all others are judged."""
     for key in ("same", "value", "numbered", "nameless", "list"):
         await stack.both(key, x=1)
@@ -119,7 +119,7 @@ async def test_what_is_no_document_takes_no_other_along(stack: Stack) -> None:
     assert await stack.found() == [("value", ("x",), ("value",))]
 
 
-async def test_a_fault_of_the_program_in_one_kind_takes_no_other_along(
+async def test_an_exception_in_one_kind_of_read_fails_no_other_kind(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for key in ("value", "type"):
@@ -138,7 +138,9 @@ async def test_a_fault_of_the_program_in_one_kind_takes_no_other_along(
     assert stack.shadow.skips(C) == {"failed": 1}
 
 
-async def test_where_the_statement_fails_each_is_asked_by_itself(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_reads_are_retried_one_by_one_if_the_batch_statement_fails(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for key in ("a", "b"):
         await stack.both(key, x=1)
 
@@ -149,7 +151,7 @@ async def test_where_the_statement_fails_each_is_asked_by_itself(stack: Stack, m
     assert await read_all(stack, "a", "b") == {"match": 2}
 
 
-async def test_a_shadow_that_ends_counts_what_it_had_in_its_hands(database: Database) -> None:
+async def test_closing_counts_batched_reads(database: Database) -> None:
     """I10: whatever was handed over is in the counts, at whatever place it was."""
     stack = await stack_on(database)
     asked, go_on = asyncio.Event(), asyncio.Event()

@@ -73,7 +73,7 @@ async def test_every_batch_of_a_cursor_is_compared(stack: Stack) -> None:
     assert await stack.counted() == {"compared": 1, "mismatched": 1}
 
 
-async def test_a_cursor_that_is_left_is_compared_as_far_as_it_was_read(stack: Stack) -> None:
+async def test_an_abandoned_cursor_is_compared_as_far_as_it_was_read(stack: Stack) -> None:
     for key in "abcdef":
         await stack.both(key, n=1)
     await remove(stack.database, C, ["f"])

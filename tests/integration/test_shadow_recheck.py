@@ -52,7 +52,7 @@ async def test_a_write_that_another_proxy_has_not_applied_yet_is_lag(database: D
     await stack.close()
 
 
-async def test_a_silent_proxy_settles_nothing(database: Database) -> None:
+async def test_a_recheck_stays_unresolved_while_a_proxy_is_silent(database: Database) -> None:
     """Nobody knows what it holds: unsettled, never a mismatch."""
     stack = await stack_on(database, recheck_timeout=1.0)
     stack.shadow = ruled(stack, PeerLag(database, "me"))
@@ -67,7 +67,7 @@ async def test_a_silent_proxy_settles_nothing(database: Database) -> None:
     await stack.close()
 
 
-async def test_what_no_lag_explains_is_a_mismatch_beside_a_silent_proxy(database: Database) -> None:
+async def test_a_difference_that_lag_cannot_explain_is_a_mismatch_despite_a_silent_proxy(database: Database) -> None:
     """One revision, two contents: of an answer of many documents the certain part counts, the rest is unsettled."""
     stack = await stack_on(database, recheck_timeout=0.5)
     stack.shadow = ruled(stack, PeerLag(database, "me"))
@@ -87,7 +87,7 @@ async def test_what_no_lag_explains_is_a_mismatch_beside_a_silent_proxy(database
 # ---- races of values
 
 
-async def test_a_counter_that_goes_there_and_back_is_no_mismatch(database: Database) -> None:
+async def test_an_alternating_counter_is_no_mismatch(database: Database) -> None:
     """I8: the origin shows 1 at every look, and the target, which is behind, the 2 that was there in between."""
     stack = await stack_on(database)
     stack.shadow = ruled(stack)
@@ -125,7 +125,7 @@ async def test_values_that_stay_different_are_a_mismatch(stack: Stack) -> None:
     assert await stack.found() == [("value", ("[]",), ())]
 
 
-async def test_hot_documents_that_the_target_follows_are_lag(database: Database) -> None:
+async def test_frequently_written_documents_that_the_target_follows_are_lag(database: Database) -> None:
     """The target is never where the origin is, and always where it was a moment ago."""
     stack = await stack_on(database, recheck_timeout=5.0)
     stack.shadow = ruled(stack)

@@ -104,7 +104,7 @@ async def test_repaired_and_ignored(stack: Stack) -> None:
 # ---- bounds
 
 
-async def test_what_is_not_sampled_is_counted(database: Database) -> None:
+async def test_reads_that_are_not_sampled_are_counted(database: Database) -> None:
     stack = await stack_on(database, sample_percent=25)
     chances = iter([0.1, 0.3, 0.9, 0.2])
     stack.shadow = Shadow(
@@ -119,7 +119,7 @@ async def test_what_is_not_sampled_is_counted(database: Database) -> None:
     await stack.close()
 
 
-async def test_what_finds_no_place_is_counted(database: Database) -> None:
+async def test_reads_that_find_the_queue_full_are_counted(database: Database) -> None:
     """I2: the queue is bounded, and nothing waits for it."""
     stack = await stack_on(database, shadow_queue=2)
     operation, outcome = stack.ask("GET", "/_api/document/docs/a")
@@ -177,7 +177,7 @@ class Failing(PostgresStore):
         return await super().execute(operation)
 
 
-async def test_what_nobody_foresaw_costs_one_comparison(database: Database) -> None:
+async def test_an_unexpected_exception_skips_one_comparison(database: Database) -> None:
     """I10: it is counted, and the worker goes on."""
     stack = await stack_on(database, shadow_concurrency=1)
     store = Failing(database)
@@ -208,7 +208,7 @@ async def test_a_target_that_is_away_is_no_mismatch(database: Database) -> None:
     await nowhere.close()
 
 
-async def test_answers_that_make_no_sense_are_skipped(stack: Stack) -> None:
+async def test_unparsable_answers_are_skipped(stack: Stack) -> None:
     operation, _ = stack.ask("GET", "/_api/document/docs/a")
     await stack.both("a")
 
@@ -220,7 +220,7 @@ async def test_answers_that_make_no_sense_are_skipped(stack: Stack) -> None:
     assert await stack.skipped() == 3
 
 
-async def test_closing_counts_what_was_under_way(database: Database) -> None:
+async def test_closing_counts_comparisons_in_progress(database: Database) -> None:
     stack = await stack_on(database)
     await stack.shadow.start()
     await stack.both("a", x=1)
@@ -288,7 +288,7 @@ async def test_counts_survive_lost_answers(stack: Stack) -> None:
     assert [row.seen for row in await shapes.listed(stack.database, None)] == [10]
 
 
-async def test_what_was_seen_before_a_repair_does_not_count_after_it(stack: Stack) -> None:
+async def test_mismatches_from_before_a_repair_do_not_count_after_it(stack: Stack) -> None:
     await stack.both("a", x=1)
     await stack.plant("a", lambda raw: raw.replace(b'"x":1', b'"x":2'))
     now = asyncio.get_running_loop().time()

@@ -27,7 +27,7 @@ __all__ = ["stack"]  # fixtures
 # ---- noise
 
 
-async def test_noise_is_ignored_and_counted_never_silently(stack: Stack) -> None:
+async def test_tolerated_differences_are_counted(stack: Stack) -> None:
     await stack.both("a", price=1.0, at=1)
     await stack.plant(
         "a", lambda raw: raw.replace(b'"price":1.0', b'"price":1.0000001').replace(b'"price":1,', b'"price":1.0000001,')
@@ -66,7 +66,7 @@ async def test_noise_is_ignored_and_counted_never_silently(stack: Stack) -> None
         ("_rev", "ignore", None, "name a document"),
     ],
 )
-def test_a_rule_that_is_none_is_refused(path: str, rule: str, argument: float | None, why: str) -> None:
+def test_an_invalid_rule_is_refused(path: str, rule: str, argument: float | None, why: str) -> None:
     with pytest.raises(RefusedError, match=why):
         rules_admin.checked(C, path, rule, argument)
 
@@ -74,7 +74,7 @@ def test_a_rule_that_is_none_is_refused(path: str, rule: str, argument: float | 
 # ---- ArangoDB against itself
 
 
-async def test_what_arangodb_differs_in_from_itself_is_subtracted_and_shown(database: Database) -> None:
+async def test_baseline_differences_are_subtracted_and_shown(database: Database) -> None:
     stack = await stack_on(database, baseline_percent=100)
     stack.shadow = ruled(stack)
     await stack.shadow.start()
@@ -122,7 +122,7 @@ def _shaky(origin: Origin) -> None:
     origin.execute = execute  # type: ignore[method-assign]
 
 
-async def test_a_write_in_between_teaches_nothing(database: Database) -> None:
+async def test_a_write_between_two_baseline_reads_records_no_difference(database: Database) -> None:
     """What is learnt here hides mismatches: a race must not be."""
     stack = await stack_on(database, baseline_percent=100)
     stack.shadow = ruled(stack)
@@ -151,7 +151,7 @@ async def test_a_write_in_between_teaches_nothing(database: Database) -> None:
 # ---- sampling
 
 
-async def test_a_collection_and_a_shape_have_shares_of_their_own(stack: Stack) -> None:
+async def test_a_collection_and_a_shape_have_their_own_sampling_rates(stack: Stack) -> None:
     await stack.both("a", x=1)
     await stack.read()
     await rules_admin.share(stack.database, [C], "", percent=0, baseline_percent=None, actor="me", reason=None)
@@ -184,7 +184,7 @@ async def test_a_collection_and_a_shape_have_shares_of_their_own(stack: Stack) -
     assert [(row["reason"], row["n"]) for row in skipped] == [("sampled out", 2)]
 
 
-async def test_rules_hold_on_while_postgresql_is_away(database: Database) -> None:
+async def test_rules_stay_in_force_while_postgresql_is_away(database: Database) -> None:
     stack = await stack_on(database)
     rules = SamplingRules(stack.settings, database)
     await rules_admin.share(database, [C], "", percent=1, baseline_percent=None, actor="me", reason=None)
@@ -196,7 +196,7 @@ async def test_rules_hold_on_while_postgresql_is_away(database: Database) -> Non
 # ---- retention, export
 
 
-async def test_old_samples_are_forgotten_and_open_mismatches_stay(stack: Stack) -> None:
+async def test_old_samples_are_deleted_and_open_mismatches_kept(stack: Stack) -> None:
     for key in "ab":
         await stack.both(key, x=1, y=1)
     await stack.plant("a", lambda raw: raw.replace(b'"x":1', b'"x":2'))
@@ -283,7 +283,7 @@ async def test_a_mismatch_is_exported_and_reproduced(stack: Stack) -> None:
     assert await find_mismatch(stack.database, "none") is None
 
 
-def test_what_is_no_bundle_is_refused() -> None:
+def test_an_invalid_bundle_is_refused() -> None:
     for text, why in ((b"no", "no bundle"), (b"{}", "of this version")):
         with pytest.raises(RefusedError, match=why):
             bundles.read(text)

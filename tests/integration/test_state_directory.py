@@ -55,7 +55,7 @@ def copied(state: Path, to: Path) -> None:
 # ---- copies
 
 
-async def test_an_older_copy_of_the_directory_is_recognised_and_takes_the_flip_back(
+async def test_an_older_copy_of_the_state_directory_causes_a_rollback(
     fleet: Fleet, database: Database, tmp_path: Path
 ) -> None:
     """Its journal lacks what was noted since it was made: PostgreSQL knows of heartbeats that it does not know of."""
@@ -82,7 +82,7 @@ async def test_the_same_directory_is_no_older_copy(fleet: Fleet, database: Datab
     assert (await marks(database), await stage(database)) == ([], "flipped")
 
 
-async def test_behind_a_clean_stop_an_older_copy_missed_nothing(
+async def test_an_older_copy_from_after_a_clean_stop_is_accepted(
     fleet: Fleet, database: Database, tmp_path: Path
 ) -> None:
     one = await fleet.start("one")
@@ -142,7 +142,7 @@ async def test_two_clones_of_one_running_process_do_not_share_its_registration(d
     assert not (await registry.register(again=True)).registered, "and does not take the row back"
 
 
-async def test_who_answered_alone_is_known_by_either_of_two_files(fleet: Fleet, tmp_path: Path) -> None:
+async def test_an_origin_only_acknowledgement_is_recorded_in_two_files(fleet: Fleet, tmp_path: Path) -> None:
     one = await fleet.start("one", lease=0.3)
     one.line.up.clear()
     await until(lambda: one.lease.own_lease_over)

@@ -56,7 +56,7 @@ async def test_a_document_is_traced_from_its_write_to_its_tombstone(
             await trace.read(stack.settings, stack.database, "_system/unknown", "a")
 
 
-async def test_what_is_open_dead_or_marked_is_shown(
+async def test_open_intents_dead_letters_and_marks_are_shown(
     dsn: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with running(dsn, tmp_path) as stack:

@@ -14,7 +14,7 @@ from tests.conformance.test_table import LISTED
 from tests.harness import eventually, running
 
 
-async def test_what_nobody_knows_is_forwarded_and_counted(dsn: str, tmp_path: Path) -> None:
+async def test_unknown_endpoints_are_forwarded_and_counted(dsn: str, tmp_path: Path) -> None:
     async with running(dsn, tmp_path) as stack:
         await stack.client.post("/_api/collection", json={"name": "books"})
         await stack.move(Standing(Stage.MIRROR), "_system/books")

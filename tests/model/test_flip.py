@@ -240,7 +240,9 @@ async def _operator(database: Database, folder: Path, dice: random.Random, stop:
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", [1])
-async def test_what_a_client_was_told_it_is_told_again(seed: int, database: Database, tmp_path: Path) -> None:
+async def test_a_read_shows_every_version_that_a_client_saw_before(
+    seed: int, database: Database, tmp_path: Path
+) -> None:
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     dice, world = random.Random(seed), World()
     await database.execute("CREATE TABLE target (key text PRIMARY KEY, rev bigint NOT NULL)")

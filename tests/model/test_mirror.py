@@ -75,7 +75,7 @@ def test_the_rules_hold_in_every_state_of_small_bounds(name: str) -> None:
     assert found.resting
 
 
-def test_the_journals_files_hold_what_they_say_wherever_they_are_cut() -> None:
+def test_journal_files_recover_every_complete_record_wherever_they_are_cut() -> None:
     """I3: on the code itself, all short histories and all their prefixes."""
     found = journal.explore(*FILES_SMALL)
     assert not found.wrong, found.wrong
@@ -90,7 +90,7 @@ def test_each_rule_is_needed(name: str) -> None:
     assert found.trace
 
 
-def test_the_steps_are_those_of_the_code() -> None:
+def test_the_models_steps_name_existing_code() -> None:
     """One place names them: who renames a function or a fault point comes by here."""
     for step, (where, _) in STEPS.items():
         if where:

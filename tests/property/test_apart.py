@@ -44,7 +44,7 @@ async def answer(store: PostgresStore, operation: Operation) -> Any:
     return body
 
 
-async def test_answers_and_verdicts_are_those_of_this_process(database: Database, lane: Lane) -> None:
+async def test_a_worker_process_gives_the_same_answers_and_verdicts(database: Database, lane: Lane) -> None:
     rng = random.Random(int(os.environ.get("AQL_SEED", "0")))
     both, maker = Both(database), Maker(rng)
     for name, rows, edge in (

@@ -47,7 +47,7 @@ def same(kept: Compiled | NotCompiled, anew: Compiled | NotCompiled, about: obje
     assert repr(kept) == repr(anew), about
 
 
-def test_of_queries_made_at_random() -> None:
+def test_a_cached_compilation_equals_a_fresh_one_for_random_queries() -> None:
     rng = random.Random(7)
     maker = Maker(rng)
     for _ in range(700):
@@ -57,7 +57,7 @@ def test_of_queries_made_at_random() -> None:
         same(compile_query(query, binds, TABLES), compile_query(parse(text), binds, TABLES), (text, binds))
 
 
-def test_of_bind_variables_in_every_place() -> None:
+def test_a_cached_compilation_equals_a_fresh_one_for_bind_variables_everywhere() -> None:
     rng = random.Random(11)
     for text, names in BOUND:
         query = parse(text)
@@ -77,7 +77,7 @@ def _kept(query: ast.Query) -> list[Kept]:
     return [kept for group in known.values() for kept in group]
 
 
-def test_what_does_not_depend_on_values_is_compiled_once() -> None:
+def test_a_query_independent_of_its_values_is_compiled_once() -> None:
     query = parse("FOR d IN c FILTER d.user == @u AND d.state IN @s SORT d.at DESC LIMIT @o, @n RETURN d")
     for number in range(20):
         binds = {"u": f"u{number}", "s": ["a", f"b{number}"], "o": number * 10, "n": 10 + number}
@@ -91,7 +91,7 @@ def test_what_does_not_depend_on_values_is_compiled_once() -> None:
     assert kept.names == ()
 
 
-def test_kept_outcomes_of_a_query_are_bounded_and_none_depends_on_the_moment() -> None:
+def test_cached_compilations_are_bounded_and_never_depend_on_the_time() -> None:
     query = parse("FOR d IN c FILTER d.x == LOWER(@x) RETURN d")
     for number in range(100):
         found = compile_query(query, {"x": f"X{number}"}, TABLES)

@@ -27,7 +27,7 @@ ROUNDS = 4  # with other documents in each
 
 
 @pytest.mark.parametrize("seed", range(ROUNDS))
-async def test_the_compiled_statement_gives_what_the_evaluator_gives(database: Database, seed: int) -> None:
+async def test_the_compiled_statement_agrees_with_the_evaluator(database: Database, seed: int) -> None:
     rng = random.Random(int(os.environ.get("AQL_SEED", "0")) * 1000 + seed)
     both = Both(database)
     statements = Statements(database, Catalog(database), QueryLimits())

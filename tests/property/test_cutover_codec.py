@@ -25,5 +25,5 @@ names = st.text(min_size=1, max_size=8)
         ),
     )
 )
-def test_a_snapshot_comes_back_as_it_was(snapshot: Snapshot) -> None:
+def test_a_snapshot_survives_encoding_and_decoding(snapshot: Snapshot) -> None:
     assert decode(encode(snapshot)) == snapshot

@@ -61,7 +61,7 @@ async def join(stream: AsyncIterator[bytes]) -> bytes:
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(messages(), min_size=1, max_size=4), st.lists(st.integers(0, 2000), max_size=12))
-def test_requests_do_not_depend_on_how_the_bytes_came(
+def test_request_parsing_does_not_depend_on_how_bytes_are_split(
     said: list[tuple[bytes, tuple[str, bytes, list[tuple[bytes, bytes]], bytes]]], cuts: list[int]
 ) -> None:
     found: list[Incoming] = []
@@ -75,7 +75,7 @@ def test_requests_do_not_depend_on_how_the_bytes_came(
 
 @settings(max_examples=150, deadline=None)
 @given(headers, bodies, st.integers(0, 3), st.lists(st.integers(0, 2000), max_size=12))
-def test_answers_do_not_depend_on_how_the_bytes_came(
+def test_response_parsing_does_not_depend_on_how_bytes_are_split(
     extra: list[tuple[bytes, bytes]], body: bytes, framing: int, cuts: list[int]
 ) -> None:
     head = b"".join(b"%b: %b\r\n" % line for line in extra)

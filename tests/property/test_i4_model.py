@@ -37,7 +37,7 @@ def test_any_order_with_duplicates_gives_the_newest_state(history: History, data
 
 @given(histories, st.data())
 @settings(max_examples=300, deadline=None)
-def test_a_batch_with_one_row_a_key_says_the_same_as_all_its_rows(history: History, data: st.DataObject) -> None:
+def test_a_batch_reduced_to_one_row_per_key_gives_the_same_state(history: History, data: st.DataObject) -> None:
     order: Sequence[Version] = data.draw(st.permutations(history.rows()))
     one_by_one: dict[str, Stored] = {}
     batched: dict[str, Stored] = {}
@@ -54,7 +54,7 @@ def test_a_batch_with_one_row_a_key_says_the_same_as_all_its_rows(history: Histo
 
 @given(histories)
 @settings(max_examples=100, deadline=None)
-def test_overtaken_is_what_the_rule_would_not_change(history: History) -> None:
+def test_a_change_is_superseded_if_the_rule_would_not_apply_it(history: History) -> None:
     rows = history.rows()
     for first in rows:
         for second in rows:

@@ -191,7 +191,7 @@ def test_equal_revisions_with_other_content_are_repaired_only_by_repair(world: W
     world.runner.run(run())
 
 
-def test_refusals_that_concern_all_rows_are_no_dead_letters(world: World) -> None:
+def test_refusals_of_all_rows_create_no_dead_letters(world: World) -> None:
     from proxy.base.errors import StatementError
 
     async def run() -> None:

@@ -20,7 +20,7 @@ from deploy.demo.postgres import EmbeddedPostgres
 from tests.acceptance.drivers import scope, table
 from tests.acceptance.drivers.reports import ReportError
 from tests.acceptance.drivers.suite import SECRET, Suite, Target, find
-from tests.acceptance.stands import Kind, stand
+from tests.acceptance.servers import Kind, server_under_test
 from tests.conftest import fresh, migrated_template
 
 
@@ -60,7 +60,9 @@ def _run(suite: Suite, kind: Kind, dsn: str, checkouts: Path, folder: Path) -> t
     ruled = scope.load(suite.name)
     results = folder / f"{suite.name}-{kind}"
     (results / "state").mkdir(parents=True, exist_ok=True)
-    with stand(kind, dsn, results / "state", root_password=suite.password, secret=SECRET.encode()) as started:
+    with server_under_test(
+        kind, dsn, results / "state", root_password=suite.password, secret=SECRET.encode()
+    ) as started:
         try:
             found = suite.run(checkouts / suite.folder, Target(kind, started.url, suite.password), results)
         except ReportError as error:

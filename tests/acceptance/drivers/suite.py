@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from tests.acceptance.drivers import suites
 from tests.acceptance.drivers.case import Result
 from tests.acceptance.drivers.reports import ReportError
-from tests.acceptance.stands import Kind
+from tests.acceptance.servers import Kind
 
 PASSWORD: Final = "passwd"  # of root, unless a suite expects another
 SECRET: Final = "secret"  # that the targets sign tokens with

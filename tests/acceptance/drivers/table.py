@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tests.acceptance.drivers.case import Case, Outcome
-from tests.acceptance.stands import Kind
+from tests.acceptance.servers import Kind
 
 
 @dataclass(frozen=True, slots=True)

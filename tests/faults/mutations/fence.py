@@ -8,7 +8,7 @@ MUTANTS = (
         "sql/queries/store.sql",
         "EXISTS (SELECT 1 FROM _crossfade.control WHERE generation = $2)",
         "EXISTS (SELECT 1 FROM _crossfade.control)",
-        "tests/integration/test_postgres_store.py::test_the_fence_stands_in_the_statement",
+        "tests/integration/test_postgres_store.py::test_the_read_fence_is_part_of_the_statement",
         times=0,
     ),
     Mutant(
@@ -16,7 +16,7 @@ MUTANTS = (
         "sql/queries/store.sql",
         "(diverged OR lease_until < clock_timestamp())",
         "diverged",
-        "tests/integration/test_postgres_store.py::test_the_fence_stands_in_the_statement",
+        "tests/integration/test_postgres_store.py::test_the_read_fence_is_part_of_the_statement",
         times=0,
     ),
 )

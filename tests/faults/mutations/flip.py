@@ -10,7 +10,7 @@ _SERVING = "tests/unit/gateway/test_target_reads.py"
 _BUDGETS = "tests/unit/control/test_rollback_budgets.py"
 _CONDITIONS = f"{_CONTROLLER}::test_the_flip_waits_for_each_condition"
 _KILLED = f"{_LEASE}::test_a_kill_and_a_restart_keep_the_flip_once_the_journal_is_drained"
-_ALONE = f"{_LEASE}::test_who_answered_alone_drains_and_rolls_back_before_it_holds_a_lease"
+_ALONE = f"{_LEASE}::test_an_instance_that_acknowledged_alone_drains_and_rolls_back_before_it_holds_a_lease"
 
 MUTANTS = (
     Mutant(
@@ -25,8 +25,7 @@ MUTANTS = (
         "proxy/control/instance/registry.py",
         "            if older:\n",
         "            if False:\n",
-        "tests/integration/test_state_directory.py"
-        "::test_an_older_copy_of_the_directory_is_recognised_and_takes_the_flip_back",
+        "tests/integration/test_state_directory.py::test_an_older_copy_of_the_state_directory_causes_a_rollback",
     ),
     Mutant(
         "a copy takes the registration of a process that lives",
@@ -56,7 +55,7 @@ MUTANTS = (
         "    if moves or towards:\n",
         "    if False:\n",
         "tests/integration/test_refused_rows.py"
-        "::test_a_document_that_postgresql_refuses_takes_the_flip_back_before_the_answer[update]",
+        "::test_a_document_that_postgresql_refuses_causes_a_rollback_before_the_answer[update]",
     ),
     Mutant(
         "a mark between the gates and the begin of a flip is passed over",
@@ -70,7 +69,7 @@ MUTANTS = (
         "proxy/replication/intent_closer.py",
         "        if intent.seq < 0:\n            self._intents.forget(intent)\n",
         "        if intent.seq < 0 and False:\n            self._intents.forget(intent)\n",
-        "tests/integration/test_flip_ends.py::test_with_a_full_journal_the_flip_is_over_before_the_answer",
+        "tests/integration/test_flip_ends.py::test_a_full_journal_rolls_the_flip_back_before_the_answer",
     ),
     Mutant(
         "drain skipped",
@@ -133,7 +132,7 @@ MUTANTS = (
         "proxy/state/control_row.py",
         "    if expected is not None and control.generation != expected:\n",
         "    if False:\n",
-        f"{_CONTROLLER}::test_who_rejoins_compares_the_generation_it_decided_by",
+        f"{_CONTROLLER}::test_a_rejoining_instance_checks_the_generation_it_decided_on",
     ),
     Mutant(
         "rejoin rolls nothing back",
@@ -245,7 +244,7 @@ MUTANTS = (
         "proxy/gateway/reads.py",
         "        if operation.endpoint.read.by_key and self._kit.flipped(collections[0]):\n",
         "        if False:\n",
-        "tests/integration/test_proxy_flipped.py::test_a_fault_that_passes_costs_nobody_the_flip",
+        "tests/integration/test_proxy_flipped.py::test_a_transient_error_causes_no_rollback",
     ),
     Mutant(
         "fence tested again on an old snapshot",
@@ -282,21 +281,21 @@ MUTANTS = (
         "proxy/control/overdue.py",
         '        return Due("its controller went away", undriven=True)\n',
         "        return None\n",
-        f"{_RESTART}::test_an_epoch_that_nobody_drives_is_closed_by_the_instances",
+        f"{_RESTART}::test_an_abandoned_epoch_is_closed_by_the_instances",
     ),
     Mutant(
         "an epoch that is driven is closed",
         "proxy/state/control_row.py",
         "return not await session.fetchval(sql.control.NO_DRIVER, DRIVER)",
         "return False",
-        f"{_RESTART}::test_an_epoch_that_nobody_drives_is_closed_by_the_instances",
+        f"{_RESTART}::test_an_abandoned_epoch_is_closed_by_the_instances",
     ),
     Mutant(
         "a cancelled statement hangs on a dead line",
         "proxy/base/database/pool.py",
         "release(connection, timeout=LETTING_GO)",
         "release(connection)",
-        "tests/integration/test_database.py::test_who_is_cancelled_on_a_dead_line_is_let_go",
+        "tests/integration/test_database.py::test_a_caller_on_a_dead_connection_can_be_cancelled",
     ),
     Mutant(
         "auto-rollback blind to mismatches",

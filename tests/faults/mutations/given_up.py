@@ -23,7 +23,7 @@ MUTANTS = (
         "proxy/capture/aql.py",
         "if parts or name not in planned.removed]",
         "if name not in planned.removed]",
-        "tests/faults/test_ends.py::test_a_write_is_in_both_stores_however_it_ends[answered-flipped]",
+        "tests/faults/test_ends.py::test_a_write_is_in_both_databases_whatever_its_ending[answered-flipped]",
     ),
     Mutant(
         "a change of a graph writes the collection that its path names",
@@ -37,7 +37,7 @@ MUTANTS = (
         "proxy/replication/bisection.py",
         "        return worst >= ENOUGH\n",
         "        return False\n",
-        f"{_GIVEN_UP}::test_a_refusal_that_passes_elsewhere_and_goes_on_for_one_document_is_a_dead_letter[40001]",
+        f"{_GIVEN_UP}::test_a_transient_error_that_persists_for_one_document_makes_a_dead_letter[40001]",
     ),
     Mutant(
         "a table that refuses every row has its rows put aside",
@@ -51,7 +51,7 @@ MUTANTS = (
         "sql/queries/lacking.sql",
         "  AND i.origin IS NOT DISTINCT FROM (",
         "  AND i.origin = (",
-        f"{_GIVEN_UP}::test_a_removal_that_was_refused_is_over_once_its_row_is_gone_whoever_removed_it",
+        f"{_GIVEN_UP}::test_the_dead_letter_of_a_removal_ends_when_its_row_is_gone",
     ),
     Mutant(
         "a write inside of a transaction is forgotten at its end",
@@ -66,6 +66,6 @@ MUTANTS = (
         "    apart = operation.endpoint.in_transaction is not InTransaction.PART\n",
         "    apart = False\n",
         "tests/integration/test_capture_transactions.py"
-        "::test_what_arangodb_does_at_once_is_known_whatever_becomes_of_the_transaction[import-abort]",
+        "::test_immediate_effects_are_captured_whatever_the_transactions_outcome[import-abort]",
     ),
 )

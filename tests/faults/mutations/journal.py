@@ -57,6 +57,6 @@ MUTANTS = (
         "proxy/replication/open_intents.py",
         "            self._journal.unjournaled.set(on=True)\n",
         "",
-        "tests/faults/test_journal.py::test_on_a_full_disk_writes_are_forwarded_and_a_kill_then_is_not_silent",
+        "tests/faults/test_journal.py::test_a_kill_on_a_full_disk_marks_every_database_unverified",
     ),
 )

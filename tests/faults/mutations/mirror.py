@@ -13,7 +13,7 @@ MUTANTS = (
         _DOCUMENTS,
         "WHERE excluded.rev > d.rev AND excluded.mark >= d.mark",
         "WHERE excluded.mark >= d.mark",
-        f"{_RULES}::test_an_older_version_never_goes_over_a_newer",
+        f"{_RULES}::test_an_older_version_never_overwrites_a_newer",
     ),
     Mutant(
         "a key in two batches at once",
@@ -27,21 +27,21 @@ MUTANTS = (
         _DOCUMENTS,
         "SET rev = excluded.rev, raw = NULL, doc = NULL, mark = greatest(d.mark, excluded.mark)\nWHERE d.rev <=",
         "SET rev = 0, raw = NULL, doc = NULL, mark = 0\nWHERE d.rev <=",
-        f"{_RULES}::test_a_tombstone_refuses_what_it_overtook",
+        f"{_RULES}::test_a_tombstone_refuses_older_versions",
     ),
     Mutant(
         "tombstone purged, stamp floor not raised",
         "proxy/replication/tombstone_gc.py",
         "            await session.execute(sql.mirror.RAISE_STAMP_FLOOR, collection, era)\n",
         "",
-        f"{_RULES}::test_behind_a_purge_older_statements_are_refused_and_read_again",
+        f"{_RULES}::test_statements_from_before_a_purge_are_refused_and_read_again",
     ),
     Mutant(
         "stamp floor untested",
         _DOCUMENTS,
         "WHERE i.stamp >= h.floor",
         "WHERE i.stamp >= h.floor - 1000000",
-        f"{_RULES}::test_behind_a_purge_older_statements_are_refused_and_read_again",
+        f"{_RULES}::test_statements_from_before_a_purge_are_refused_and_read_again",
         times=4,
     ),
     Mutant(
@@ -79,7 +79,7 @@ MUTANTS = (
         "proxy/replication/session_writer.py",
         "if not is_superseded(row, stored.get(row.key))}",
         "if False}",
-        "tests/integration/test_mirror_repairs.py::test_what_the_horizon_refuses_is_read_again",
+        "tests/integration/test_mirror_repairs.py::test_rows_older_than_the_stamp_floor_are_read_again",
     ),
     Mutant(
         "lost answer read at once",
@@ -93,7 +93,7 @@ MUTANTS = (
         "proxy/replication/journal_drainer.py",
         "                repaired = await self._repairer.until_done(collection, lacking)\n",
         "                repaired = await self._repairer.until_done(collection, ())\n",
-        "tests/faults/test_journal.py::test_writes_whose_keys_arangodb_made_are_found_by_one_scan_after_a_kill",
+        "tests/faults/test_journal.py::test_writes_with_server_generated_keys_are_found_by_one_scan_after_a_kill",
     ),
     Mutant(
         "a scan passes over what the origin had shown before the intent",
@@ -142,13 +142,13 @@ MUTANTS = (
         _DOCUMENTS,
         "AND (d.doc IS NOT NULL OR excluded.mark > d.mark)",
         "AND true",
-        f"{_RULES}::test_a_document_that_is_removed_while_it_is_repaired_stays_removed",
+        f"{_RULES}::test_a_document_removed_during_its_repair_stays_removed",
     ),
     Mutant(
         "repair never brings a document back",
         _DOCUMENTS,
         "AND (d.doc IS NOT NULL OR excluded.mark > d.mark)",
         "AND d.doc IS NOT NULL",
-        f"{_RULES}::test_a_document_that_a_backup_brought_back_is_repaired_over_its_own_tombstone",
+        f"{_RULES}::test_a_document_restored_from_a_backup_is_repaired_over_its_tombstone",
     ),
 )

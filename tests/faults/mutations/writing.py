@@ -15,14 +15,14 @@ MUTANTS = (
         "proxy/capture/aql.py",
         "                if batch.id is None:\n                    break\n",
         "                break\n",
-        "tests/faults/test_ends.py::test_a_write_is_in_both_stores_however_it_ends[in-batches-flipped]",
+        "tests/faults/test_ends.py::test_a_write_is_in_both_databases_whatever_its_ending[in-batches-flipped]",
     ),
     Mutant(
         "the keys of a modification are read again behind the answer",
         "proxy/capture/aql.py",
         "  # all keys have their own intents\n            await attempt.applied()\n",
         "\n",
-        "tests/faults/test_ends.py::test_a_write_is_in_both_stores_however_it_ends[answered-flipped]",
+        "tests/faults/test_ends.py::test_a_write_is_in_both_databases_whatever_its_ending[answered-flipped]",
     ),
     Mutant(
         "an answer in velocypack is not read",
@@ -36,8 +36,7 @@ MUTANTS = (
         "proxy/capture/open_transactions.py",
         "                self._runs_at(known, generation if self._registry.noted(name) else 0)\n",
         "                pass\n",
-        "tests/integration/test_capture_transactions.py"
-        "::test_what_another_user_asks_of_a_transaction_changes_nothing_of_it",
+        "tests/integration/test_capture_transactions.py::test_requests_of_another_user_do_not_affect_a_transaction",
     ),
     Mutant(
         "a write in a transaction does not wait for its end",

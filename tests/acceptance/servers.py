@@ -35,7 +35,7 @@ class Kind(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Stand:
+class ServerUnderTest:
     """A server to speak to. running: the stack behind a proxy, used on its own loop alone."""
 
     kind: Kind
@@ -87,16 +87,16 @@ class Stand:
 
 
 @contextmanager
-def stand(
+def server_under_test(
     kind: Kind, dsn: str, folder: Path, *, root_password: str | None = None, secret: bytes | None = None
-) -> Iterator[Stand]:
+) -> Iterator[ServerUnderTest]:
     """Starts one. dsn: a migrated database, for the proxies. root_password: where who asks is checked.
 
     secret: what that server signs tokens with.
     """
     if kind is Kind.DEVELOPMENT:
         with development_server(root_password, secret) as url:
-            yield Stand(kind, url)
+            yield ServerUnderTest(kind, url)
         return
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name=kind)
@@ -105,7 +105,7 @@ def stand(
     try:
         starting = _start(stack, kind, dsn, folder, root_password, secret)
         started = asyncio.run_coroutine_threadsafe(starting, loop).result(WAIT)
-        yield Stand(kind, str(started.client.base_url).rstrip("/"), started, loop, _served(started))
+        yield ServerUnderTest(kind, str(started.client.base_url).rstrip("/"), started, loop, _served(started))
     finally:
         asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result(WAIT)
         loop.call_soon_threadsafe(loop.stop)

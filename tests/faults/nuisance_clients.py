@@ -1,9 +1,9 @@
-"""Clients beside the others whose requests must cost nobody a flip: what they ask writes nothing, or is captured.
+"""Additional clients whose requests must not cause a rollback: they write nothing, or their writes are captured.
 
-cursors   modifications whose cursors nobody reads to the end; what they wrote is read back at once
+cursors   modifications whose cursors are not read to the end; what they wrote is read back immediately
 empty     stream transactions with declared writes that write nothing, begun at one proxy and committed at another
-refused   what ArangoDB refuses: texts that cannot be parsed, paths and collections that are not there, conflicts
-powerless a user with no right on the collection, and somebody whom nobody knows, who try to change everything
+refused   what ArangoDB refuses: invalid queries, unknown paths and collections, conflicts
+powerless a user without permission on the collection, and an unknown user, who try to change everything
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ Kind = Callable[[list[httpx.AsyncClient], random.Random], Awaitable[None]]
 
 
 @dataclass
-class Pests:
-    """They go on until they are stopped. wrong: answers that they should not have had; rounds: by kind."""
+class NuisanceClients:
+    """Clients that run until stopped. wrong: unexpected answers; rounds: number of requests by kind."""
 
     ports: Sequence[int]
     seed: int
@@ -67,7 +67,7 @@ class Pests:
 
     @contextlib.asynccontextmanager
     async def going(self) -> AsyncIterator[None]:
-        """One of each kind, as long as the block runs."""
+        """Run one client of each kind while the block runs."""
         kinds = (self._cursors, self._empty, self._refused, self._powerless)
         async with contextlib.AsyncExitStack() as stack:
             clients = [
@@ -138,7 +138,7 @@ class Pests:
 
 
 async def without_rights(origin: str) -> None:
-    """The user of that name, before the origin begins to check who asks."""
+    """Create the user without permissions, before the origin begins to check credentials."""
     async with httpx.AsyncClient(base_url=origin, auth=("root", "")) as direct:
         await direct.post("/_api/user", json={"user": "powerless", "passwd": "secret"})
         await direct.put("/_api/user/powerless/database/_system", json={"grant": "ro"})

@@ -58,7 +58,7 @@ class _Keep(logging.Handler):
         self._complaints.append(f"{record.name}: {record.getMessage()}")
 
 
-class Stand:
+class FuzzServers:
     """ports: by name, `development` and perhaps `proxy`. seen: targets that reached a development server."""
 
     def __init__(self) -> None:
@@ -74,23 +74,23 @@ class Stand:
 
 
 @contextlib.contextmanager
-def standing(dsn: str | None = None, folder: Path | None = None, *, flipped: bool = False) -> Iterator[Stand]:
+def run_servers(dsn: str | None = None, folder: Path | None = None, *, flipped: bool = False) -> Iterator[FuzzServers]:
     """Starts everything; stops it, and then nothing may be complained of, and the mirror must have nothing left.
 
     flipped: the proxy's collections are read from PostgreSQL, not only compared.
     """
-    stand = Stand()
+    servers = FuzzServers()
     ready, failed = threading.Event(), list[BaseException]()
     stop: list[asyncio.Event] = []
     loop = asyncio.new_event_loop()
 
     async def main() -> None:
         stop.append(asyncio.Event())
-        loop.set_exception_handler(lambda _, context: stand.complaints.append(repr(context)))
+        loop.set_exception_handler(lambda _, context: servers.complaints.append(repr(context)))
         async with contextlib.AsyncExitStack() as stack:
-            await _development(stand, stack)
+            await _development(servers, stack)
             if dsn is not None and folder is not None:
-                await _proxied(stand, stack, dsn, folder, flipped=flipped)
+                await _proxied(servers, stack, dsn, folder, flipped=flipped)
             ready.set()
             await stop[0].wait()
 
@@ -105,15 +105,15 @@ def standing(dsn: str | None = None, folder: Path | None = None, *, flipped: boo
             ready.set()
             loop.close()
 
-    keep = _Keep(stand.complaints)
+    keep = _Keep(servers.complaints)
     logging.getLogger("asyncio").addHandler(keep)
-    thread = threading.Thread(target=run, name="stand")
-    with structlog.testing.capture_logs(processors=[_errors(stand.complaints)]):
+    thread = threading.Thread(target=run, name="servers")
+    with structlog.testing.capture_logs(processors=[_errors(servers.complaints)]):
         thread.start()
         try:
             ready.wait()
             if not failed:
-                yield stand
+                yield servers
         finally:
             if stop:
                 loop.call_soon_threadsafe(stop[0].set)
@@ -121,7 +121,7 @@ def standing(dsn: str | None = None, folder: Path | None = None, *, flipped: boo
             logging.getLogger("asyncio").removeHandler(keep)
     if failed:
         raise failed[0]
-    stand.check()
+    servers.check()
 
 
 def _errors(complaints: list[str]) -> structlog.typing.Processor:
@@ -133,18 +133,18 @@ def _errors(complaints: list[str]) -> structlog.typing.Processor:
     return keep
 
 
-async def _development(stand: Stand, stack: contextlib.AsyncExitStack) -> None:
-    listener = Listener(_watched(stand, StoreHandler(MemoryStore())), limits=LIMITS)
+async def _development(servers: FuzzServers, stack: contextlib.AsyncExitStack) -> None:
+    listener = Listener(_watched(servers, StoreHandler(MemoryStore())), limits=LIMITS)
     await listener.start()
     stack.push_async_callback(listener.close, 5)
-    stand.ports["development"] = listener.port
+    servers.ports["development"] = listener.port
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listener.port}") as client:
         await _set_up(client, *_COLLECTIONS, *_DOCUMENTS)
 
 
-def _watched(stand: Stand, handle: Handler) -> Handler:
+def _watched(servers: FuzzServers, handle: Handler) -> Handler:
     async def seen(request: Request) -> Response:
-        stand.seen.append(request.target)
+        servers.seen.append(request.target)
         return await handle(request)
 
     return seen
@@ -156,22 +156,24 @@ async def _set_up(client: httpx.AsyncClient, *requests: tuple[str, str, object])
         assert answer.status_code < 300, answer.text
 
 
-async def _proxied(stand: Stand, stack: contextlib.AsyncExitStack, dsn: str, folder: Path, *, flipped: bool) -> None:
+async def _proxied(
+    servers: FuzzServers, stack: contextlib.AsyncExitStack, dsn: str, folder: Path, *, flipped: bool
+) -> None:
     """The proxy has an origin of its own, in the same process: the harness starts it."""
     found = await stack.enter_async_context(
         running(dsn, folder, max_buffered_body=1 << 20, max_body=2 << 20, max_captured_body=1 << 20, recheck_timeout=1)
     )
     origin = found.origin.listener
     assert origin is not None
-    origin._state.handler = _watched(stand, origin._state.handler)
+    origin._state.handler = _watched(servers, origin._state.handler)
     await _set_up(found.direct, *_COLLECTIONS)
     await found.move(Standing(Stage.MIRROR), "_system/c", "_system/e", "own/marks")
     await _set_up(found.client, *_DOCUMENTS)
     await found.drained()
     for stage in (Stage.SHADOW, Stage.FLIPPED) if flipped else (Stage.SHADOW,):
         await found.move(Standing(stage, 100 if stage is Stage.FLIPPED else 0), "_system/c", "_system/e", "own/marks")
-    stand.ports["proxy"] = found.application.port
-    stand.admin = found.application.admin_port
+    servers.ports["proxy"] = found.application.port
+    servers.admin = found.application.admin_port
 
     async def at_the_end() -> None:
         await eventually(lambda: found.application.mirror.backlog == 0, "the mirror has applied what it understood")

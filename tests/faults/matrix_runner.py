@@ -1,4 +1,6 @@
-"""What runs one cell of the matrix of faults: a stand, one proxy after another, and what was found after each."""
+"""Runs the cells of the fault matrix in one environment, one proxy after another, and compares the databases after
+each.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ from tests.faults.cells import (
     Cell,
     Place,
 )
-from tests.faults.environment import PATIENCE, Proxy, Stand, stand
+from tests.faults.environment import PATIENCE, Environment, Proxy, fault_environment
 from tests.faults.oracle import Crowd
 from tests.faults.points import Points
 from tests.faults.refusing_database import Refusing
@@ -57,12 +59,12 @@ class _Found:
     stale: int = 0
     marks: int = 0
     letters: int = 0
-    said: int = 0
-    stood: int = 0
+    flagged: int = 0
+    kept: int = 0
     notes: list[str] = field(default_factory=list)
 
     def heard(self, crowd: Crowd, tally: Tally) -> None:
-        """What the clients saw that judge."""
+        """Add what the checking clients saw."""
         seen = crowd.tally
         tally.writes += seen.writes
         self.reads += seen.reads
@@ -80,10 +82,10 @@ class _Found:
 
 
 class Matrix:
-    """One stand, one proxy after another; every cell begins on the state that the last one left."""
+    """One environment and its proxies. Each cell starts from the state that the last one left."""
 
-    def __init__(self, stood: Stand, points: Points, database: Database, stage: Stage = Stage.MIRROR) -> None:
-        self._stand = stood
+    def __init__(self, env: Environment, points: Points, database: Database, stage: Stage = Stage.MIRROR) -> None:
+        self._env = env
         self._points = points
         self._database = database
         self._stage = stage
@@ -91,7 +93,7 @@ class Matrix:
         self._whole = True  # no cell but came to its end
         self._refusing = Refusing(database)
         self._proxies = {
-            setting: stood.proxy(
+            setting: env.proxy(
                 setting,
                 CROSSFADE_REQUEST_TIMEOUT="30",
                 CROSSFADE_ON_JOURNAL_ERROR=setting,
@@ -110,7 +112,7 @@ class Matrix:
             await _ended(proxy)
 
     async def cell(self, place: Place, fault: str, runs: int = 1) -> Cell:
-        """Runs it so many times. Whatever goes wrong is in the cell's notes."""
+        """Run the cell `runs` times. Every problem is in the cell's notes."""
         tally, found = Tally(), _Found()
         begun = time.monotonic()
         try:
@@ -119,7 +121,7 @@ class Matrix:
                 await self._compare(found)
         except Exception as error:  # noqa: BLE001 - whatever it is, the cell is wrong, and the others are run
             self._whole = False
-            found.notes += [f"the cell did not end: {text}" for text in _told(error)]
+            found.notes += [f"the cell did not end: {text}" for text in _error_texts(error)]
         return Cell(
             place,
             fault,
@@ -134,21 +136,21 @@ class Matrix:
             tally.broken,
             found.marks,
             found.letters,
-            found.said,
-            found.stood,
+            found.flagged,
+            found.kept,
             (*tally.others, *found.notes),
             tuple(tally.failed),
             time.monotonic() - begun,
             self._whole,
         )
 
-    def said(self) -> str:
-        """What the proxies wrote to their logs since this was last asked."""
-        return "\n".join(proxy.said_since() for proxy in self._proxies.values())
+    def new_log_text(self) -> str:
+        """Return what the proxies wrote to their logs since the last call."""
+        return "\n".join(proxy.new_log_text() for proxy in self._proxies.values())
 
     async def _once(self, place: Place, fault: str, tally: Tally, found: _Found) -> None:
-        self._stand.wall.step(0.0)
-        proxy = await self._standing(fault)
+        self._env.wall.step(0.0)
+        proxy = await self._running_proxy(fault)
         proxy.wall.step(0.0)
         await self._staged(fault)
         self._cells += 1
@@ -189,8 +191,8 @@ class Matrix:
         await proxy.drained()
         found.heard(crowd, tally)
 
-    async def _standing(self, fault: str) -> Proxy:
-        """The proxy with the setting that the fault asks for; the other one has ended."""
+    async def _running_proxy(self, fault: str) -> Proxy:
+        """Return a running proxy with the setting that the fault needs, after the other one has ended."""
         wanted = "refuse" if fault == REFUSE else "forward"
         for setting, proxy in self._proxies.items():
             if setting != wanted:
@@ -198,13 +200,13 @@ class Matrix:
         proxy = self._proxies[wanted]
         if not proxy.running:
             await proxy.start(f"@{self._points.path}")
-            await self._stand.mirrored(everything=True)
+            await self._env.mirrored(everything=True)
             if self._stage is not Stage.MIRROR:
                 await self._moved(Stage.SHADOW, "_system/*", *_STAGED)
         return proxy
 
     async def _staged(self, fault: str) -> None:
-        """What a fault took back is flipped again, and what it needs is there."""
+        """Restore the stage: flip again after a rollback, and create what the fault needs."""
         if self._stage is Stage.FLIPPED and not await self._flipped():
             limit = time.monotonic() + harness.WAIT_SECONDS
             while True:
@@ -219,7 +221,7 @@ class Matrix:
             await self._refusing.prepare(_STAGED)
 
     async def _moved(self, stage: Stage, *names: str) -> None:
-        settings = load(dsn=self._stand.dsn)
+        settings = load(dsn=self._env.dsn)
         await controller.change(
             self._database,
             [DesiredState(name, stage, 100 if stage is Stage.FLIPPED else 0) for name in names],
@@ -235,21 +237,21 @@ class Matrix:
         return all(standings[name].stage is Stage.FLIPPED for name in _STAGED)
 
     async def _approach(self, point: str) -> None:
-        """What it takes to come to a point that mere traffic does not reach: lost answers are read again."""
+        """Bring the proxy to a failpoint that plain traffic does not reach: lost answers are read again."""
         if point == "mid-repair":
-            chaos = self._stand.to_origin
+            chaos = self._env.to_origin
             before = chaos.hit
             chaos.misbehave("cut")
             await eventually(lambda: chaos.hit > before + 1, "answers are lost")
             chaos.heal()
 
     async def _begin(self, fault: str, proxy: Proxy) -> Callable[[], Awaitable[object]]:
-        """Begins the fault; gives what ends it."""
-        stood = self._stand
+        """Begin the fault, and return what ends it."""
+        env = self._env
         where, _, what = fault.partition(" ")
         if fault in CLOCKS:
             whose, seconds = CLOCKS[fault]
-            (proxy.wall if whose == "proxy" else stood.wall).step(seconds)
+            (proxy.wall if whose == "proxy" else env.wall).step(seconds)
         if fault in KILLS:
             await asyncio.to_thread(proxy.kill)
             if fault == REMOVED:  # what was open in them must be said
@@ -260,49 +262,49 @@ class Matrix:
             proxy.disk(full=True)
             return _later(lambda: proxy.disk(full=False))
         if fault == "origin stopped":
-            await stood.origin.stop()
-            return stood.origin.start
+            await env.origin.stop()
+            return env.origin.start
         if fault == "target stopped":
-            await asyncio.to_thread(stood.server.stop, "immediate")
-            return lambda: asyncio.to_thread(stood.server.start)
+            await asyncio.to_thread(env.server.stop, "immediate")
+            return lambda: asyncio.to_thread(env.server.start)
         if fault == READ_ONLY:
-            await harness.read_only(stood.dsn, on=True)
-            return lambda: harness.read_only(stood.dsn, on=False)
+            await harness.read_only(env.dsn, on=True)
+            return lambda: harness.read_only(env.dsn, on=False)
         if fault == REFUSED:
             await self._refusing.begin()
             return self._refusing.end
-        chaos = stood.to_origin if where == "origin" else stood.to_target
+        chaos = env.to_origin if where == "origin" else env.to_target
         chaos.misbehave(what)
         return _later(chaos.heal)
 
     async def _compare(self, found: _Found) -> None:
-        """Counts what differs; where it was said, a verification must find and repair it."""
-        found.stood += self._stage is Stage.FLIPPED and await self._flipped()
-        marks = await self._stand.marks()
+        """Count the differences. A verification must find and repair those covered by a mark or dead letter."""
+        found.kept += self._stage is Stage.FLIPPED and await self._flipped()
+        marks = await self._env.marks()
         found.marks += len(marks)
         marked = {line.partition(": ")[0] for line in marks}
         rows = await self._database.fetch("SELECT collection, key FROM _crossfade.dead_letter")
         letters = {(row["collection"], row["key"]) for row in rows}
         found.letters += max(self._refusing.letters, len(letters))
         self._refusing.letters = 0
-        differences = await database_comparison.everything(self._stand.origin.url, self._stand.dsn)
-        said = [
+        differences = await database_comparison.everything(self._env.origin.url, self._env.dsn)
+        flagged = [
             one
             for one in differences
             if {f"_system/{one.collection}", "_system/*"} & marked or (f"_system/{one.collection}", one.key) in letters
         ]
-        mended = {one.collection for one in said} | {collection.partition("/")[2] for collection, _ in letters}
-        if mended:
-            found.said += len(said)
-            await self._stand.verified(sorted(mended))
-            differences = await database_comparison.everything(self._stand.origin.url, self._stand.dsn)
+        repaired = {one.collection for one in flagged} | {collection.partition("/")[2] for collection, _ in letters}
+        if repaired:
+            found.flagged += len(flagged)
+            await self._env.verified(sorted(repaired))
+            differences = await database_comparison.everything(self._env.origin.url, self._env.dsn)
             # a removal of what neither side has: nothing differs, so there is nothing that a verification repairs
             for row in await self._database.fetch("SELECT collection, key FROM _crossfade.dead_letter WHERE removed"):
-                await self._stand.repaired(row["collection"], row["key"])
+                await self._env.repaired(row["collection"], row["key"])
             left = await self._database.fetch("SELECT collection, key, reason FROM _crossfade.dead_letter")
             found.notes += [f"{row['collection']}/{row['key']} is a dead letter still: {row['reason']}" for row in left]
         if marks:
-            await self._stand.unmarked()
+            await self._env.unmarked()
         found.lost += sum(1 for one in differences if one.what != "extra")
         found.ghosts += sum(1 for one in differences if one.what == "extra")
         found.notes += map(str, differences)
@@ -317,10 +319,10 @@ async def _ended(proxy: Proxy) -> None:
                 proxy.kill()
 
 
-def _told(error: BaseException) -> list[str]:
-    """Each error of a group, by its name and its text."""
+def _error_texts(error: BaseException) -> list[str]:
+    """Return the name and text of each error of a group."""
     if isinstance(error, BaseExceptionGroup):
-        return [text for one in error.exceptions for text in _told(one)]
+        return [text for one in error.exceptions for text in _error_texts(one)]
     return [f"{type(error).__name__} {str(error)[-500:]}"]
 
 
@@ -333,13 +335,13 @@ def _later(call: Callable[[], object]) -> Callable[[], Awaitable[object]]:
 
 @contextlib.asynccontextmanager
 async def matrix(folder: Path, stage: Stage = Stage.MIRROR) -> AsyncIterator[Matrix]:
-    """Starts a PostgreSQL of its own, an origin, chaos."""
+    """Start a PostgreSQL, an origin and chaos proxies for one stage."""
     with EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "32MB"}) as server:
         await migrated_template(server.dsn)
         dsn = await _create(server, "migrated")
-        async with stand(server, dsn, folder) as stood, Points(folder) as points:
+        async with fault_environment(server, dsn, folder) as env, Points(folder) as points:
             database = await Database.open(dsn, size=2)
-            made = Matrix(stood, points, database, stage)
+            made = Matrix(env, points, database, stage)
             try:
                 yield made
             finally:
