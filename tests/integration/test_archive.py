@@ -1,4 +1,4 @@
-"""Archives against real databases: round trips, what is cut short, what is damaged, what is newer."""
+"""Archives with real databases: round trips, interrupted commands, damage."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OLD = decode_rev("_kNo8DHm---")
 
 @pytest.mark.parametrize("side", ["arangodb", "postgresql"])
 def test_export_wipe_import_verify_equal(both: Both, tmp_path: Path, side: str) -> None:
-    """The database is empty, and then it has every document again, byte for byte, revisions included."""
+    """An emptied database gets every document back, byte for byte, with its revision."""
     fill(both)
     both.copy(NAME)
     before = both.documents(NAME)
@@ -94,7 +94,7 @@ def test_a_server_that_does_not_keep_revisions_is_told_of(both: Both, tmp_path: 
 
 
 def test_what_no_server_would_print_today_survives_postgresql(both: Both, tmp_path: Path) -> None:
-    """Old data: lone surrogates, control characters, numbers beyond doubles' exactness, odd blanks."""
+    """Old data: lone surrogates, control characters, numbers that doubles cannot represent, unusual blanks."""
     values = [rb'"\ud800 \udfff\ud800"', rb'{"\ud800":[null]}', rb'"a\u0000b"', b"[-0,-0.0,0]", b"9223372036854775808",
               b"9007199254740993", b"1e300", b"1.0", b'{ "a" : 1 }', '"\ufdd0\u2028"'.encode()]  # fmt: skip
     documents = [
@@ -139,7 +139,7 @@ with locked(Path(sys.argv[1])):
 
 
 def test_a_killed_export_goes_on_at_the_part(tmp_path: Path) -> None:
-    """SIGKILL with a part half written: whole parts stay as they are, the half one is written again."""
+    """SIGKILL with a part half written: finished parts stay as they are, the unfinished one is written again."""
     folder = tmp_path / "archive"
 
     def start(until: int) -> subprocess.Popen[str]:
@@ -166,7 +166,7 @@ def test_a_killed_export_goes_on_at_the_part(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("side", ["arangodb", "postgresql"])
 def test_an_import_goes_on_by_what_the_target_has(both: Both, tmp_path: Path, side: str) -> None:
-    """Nothing is remembered of the first import: a target that was wiped meanwhile gets everything."""
+    """An import keeps no state: a target that was emptied meanwhile gets every document again."""
     fill(both)
     both.copy(NAME)
     folder = exported(both, tmp_path / "archive")

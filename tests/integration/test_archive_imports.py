@@ -58,7 +58,7 @@ def test_what_clients_read_from_postgresql_is_rolled_back_first(both: Both, tmp_
 
 
 def test_newer_versions_and_deletions_stay_in_postgresql(both: Both, tmp_path: Path) -> None:
-    """I4: newer wins, a remembered deletion too. By the operator's word the archive wins, and the mirror goes on."""
+    """I4: newer versions and deletions win, unless the operator overrides that; the mirror continues afterwards."""
     fill(both, 3)
     both.copy(NAME, stage="shadow")
     before = both.rows(NAME)
@@ -71,7 +71,7 @@ def test_newer_versions_and_deletions_stay_in_postgresql(both: Both, tmp_path: P
     assert (told["newer_kept"], told["written"]) == (2, 0)
     assert both.rows(NAME)["k00000"] == b'{"n":9}'
     assert "k00001" not in both.rows(NAME)
-    # before and after it is one mark: no verification has begun in between
+    # marking before and after the import gives one mark: no verification started in between
     [row] = both.sql("SELECT collection, reason FROM _crossfade.unverified")
     assert (row["collection"], "was imported into postgresql" in row["reason"]) == (NAME, True)
 
@@ -227,7 +227,7 @@ def test_two_exports_into_one_folder_are_refused(both: Both, tmp_path: Path) -> 
 
 
 async def test_postgresql_pages_are_bounded_by_their_bytes(dsn: str) -> None:
-    """Documents of a megabyte that does not compress come one or two a page, however many are asked for."""
+    """Pages have one or two incompressible documents of a megabyte, whatever the requested limit."""
     import os
 
     from backfill.archive.sources import FromPostgres

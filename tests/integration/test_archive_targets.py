@@ -1,4 +1,4 @@
-"""What imports write into, under the hands of others: a version that appears meanwhile is never lost."""
+"""Targets of imports with concurrent writers: a version that appears meanwhile is never lost."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ async def test_an_older_version_that_changed_meanwhile_stays(target: IntoArango,
     await target.write(NAME, [document(key, OLD + 5, '"theirs"') for key in "ab"], [])
     older = [
         (document("a", OLD + 9, '"ours"'), OLD + 5),
-        (document("b", OLD + 9, '"ours"'), OLD + 4),  # it was another one when it was looked up
-        (document("c", OLD + 9, '"ours"'), OLD + 4),  # it was there when it was looked up
+        (document("b", OLD + 9, '"ours"'), OLD + 4),  # another revision than the one read before
+        (document("c", OLD + 9, '"ours"'), OLD + 4),  # present when it was read before
     ]
     done = await target.write(NAME, [], older)
     assert (done.written, done.kept) == (1, 2)
@@ -135,7 +135,7 @@ async def test_an_account_that_is_refused_says_what_to_set() -> None:
 
 
 async def test_a_truncation_in_between_is_not_undone(database: Database) -> None:
-    """Beside the mirror: what is refused by the horizon is looked up again, never written with an old stamp."""
+    """Rows refused by the reject-before epoch are read again, and never written with an old write epoch."""
     into = IntoPostgres(database, database)
     await into.prepare(entry())
     await database.execute("UPDATE _crossfade.stamp_floor SET floor = 99")

@@ -1,4 +1,4 @@
-"""Chunks among workers: cut while one is at it, free when a worker's connection is gone, never done twice."""
+"""Chunks and workers: split during processing, freed when a worker's connection ends, never processed twice."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ async def claim(database: Database, run: int, worker: str = "me", holder: int | 
 
 
 async def test_a_chunk_is_cut_while_its_worker_is_at_it(database: Database, origin: StubOrigin, source: Source) -> None:
-    """Two workers, one chunk: the second has something to do, and nothing is copied twice or left out."""
+    """Two workers, one chunk: the second one gets a part, and no document is copied twice or skipped."""
     relation = await filled(database, origin)
     run = await plan_backfill(database, source, NAME)
     second = asyncio.Event()
 
     async def wait_for_the_cut(kind: str, bind: Mapping[str, Any]) -> bytes | None:
-        if kind == "page":  # whichever it is: where the cut falls depends on who came first
+        if kind == "page":  # of either worker: the position of the cut depends on their timing
             while await database.fetchval("SELECT count(*) FROM _crossfade.chunk") == 1:
                 await asyncio.sleep(0.01)
             second.set()
@@ -87,7 +87,7 @@ async def test_a_verification_that_was_cut_counts_every_key_once(
 async def test_what_is_small_or_dumped_is_not_cut(database: Database, origin: StubOrigin, source: Source) -> None:
     await filled(database, origin, 300)
     run = await plan_backfill(database, source, NAME)
-    assert not await split_largest(database, source, [run], 10)  # it is free: whoever is idle can claim it
+    assert not await split_largest(database, source, [run], 10)  # it is free: an idle worker can claim it
     held = await claim(database, run)
     assert not await split_largest(database, source, [run], 200)
     assert await split_largest(database, source, None, 100)
@@ -104,7 +104,7 @@ async def test_what_is_small_or_dumped_is_not_cut(database: Database, origin: St
             await run_store.checkpoint(session, narrower, "0002", result={})
     del origin.collections[NAME]
     await database.execute("UPDATE _crossfade.chunk SET state = 'claimed'")
-    assert not await split_largest(database, source, [run], 10)  # the collection is gone: its worker says so
+    assert not await split_largest(database, source, [run], 10)  # the collection was dropped, which its worker reports
 
 
 async def test_a_chunk_whose_holder_is_gone_is_free_at_once(
@@ -131,7 +131,7 @@ async def test_a_chunk_whose_holder_is_gone_is_free_at_once(
 async def test_a_verification_killed_at_half_goes_on_at_half(
     database: Database, dsn: str, origin: StubOrigin, source: Source
 ) -> None:
-    """SIGKILL, and nobody waits for the lease."""
+    """SIGKILL: the next worker does not wait for the lease."""
     relation = await filled(database, origin)
     await work(database, source, [await plan_backfill(database, source, NAME)])
     await database.execute(f"DELETE FROM {relation} WHERE key = '0010'")
@@ -157,7 +157,7 @@ async def test_a_verification_killed_at_half_goes_on_at_half(
     pages = origin.asked.count("page")
     code, out, _ = await crossfade(dsn, origin, "verify", NAME, "--full", "--workers", "1")
     assert (code, "900 keys checked: 1 missing" in out) == (1, True)
-    # pages of 100, 200, 400 documents from 0299 on; begun anew, a hundred more would have been read
+    # pages of 100, 200, 400 documents after 0299; a restart from the beginning would read one more page
     assert origin.asked.count("page") - pages <= 4
     assert await database.fetchval("SELECT count(*) FROM _crossfade.run WHERE kind = 'verify'") == 1
 

@@ -1,4 +1,4 @@
-"""The commands, as processes: what they print, how they exit, and that SIGTERM loses nothing."""
+"""The backfill commands as processes: output, exit codes, SIGTERM."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def start(dsn: str, origin: StubOrigin, *arguments: str) -> asyncio.subpro
 
 
 async def crossfade(dsn: str, origin: StubOrigin, *arguments: str) -> tuple[int, str, str]:
-    """Exit code, standard output, standard error."""
+    """Run a command; return exit code, standard output, standard error."""
     process = await start(dsn, origin, *arguments)
     out, err = await process.communicate()
     assert process.returncode is not None
@@ -72,11 +72,11 @@ async def test_the_operator_s_walk(database: Database, dsn: str, origin: StubOri
     assert "shop/carts missing: 07" in out
 
     code, out, _ = await crossfade(dsn, origin, "verify", NAME, "--repair", "--json")
-    [told] = json.loads(out)
-    assert (code, told["state"], told["result"]["repaired"], told["result"]["differences"]) == (0, "done", 1, 0)
+    [shown] = json.loads(out)
+    assert (code, shown["state"], shown["result"]["repaired"], shown["result"]["differences"]) == (0, "done", 1, 0)
 
     code, out, _ = await crossfade(dsn, origin, "backfill", "status", NAME, "--json")
-    assert [(told["kind"], told["state"]) for told in json.loads(out)] == [("backfill", "done"), ("verify", "done")]
+    assert [(shown["kind"], shown["state"]) for shown in json.loads(out)] == [("backfill", "done"), ("verify", "done")]
 
 
 async def test_what_is_refused_exits_1_and_says_what_to_do(database: Database, dsn: str, origin: StubOrigin) -> None:

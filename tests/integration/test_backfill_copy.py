@@ -1,4 +1,4 @@
-"""Backfill on a real PostgreSQL from a stub origin: the copy, beside live writes, killed, and given odd documents."""
+"""Backfill of a real PostgreSQL from a stub origin: copies, live writes, retries, refused documents."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def test_large_collections_are_split_and_several_workers_share_the_chunks(
     for number in range(10_500):
         origin.put(NAME, f"{number:05}", f'"n":{number}')
     run = await plan_backfill(database, source, NAME, workers=3)
-    assert await plan_backfill(database, source, NAME, workers=3) == run  # an unfinished run is gone on with
+    assert await plan_backfill(database, source, NAME, workers=3) == run  # an unfinished run is continued
     await work(database, source, [run], workers=3)
     assert await stored(database, relation) == origin.collections[NAME].raw
     chunks = await database.fetch("SELECT state, documents FROM _crossfade.chunk WHERE run = $1", run)
@@ -123,7 +123,7 @@ async def test_live_writes_beside_the_copy_converge(database: Database, origin: 
 async def test_a_late_page_does_not_bring_a_deleted_document_back(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
-    """The page was read before the deletion, and written after the tombstone."""
+    """The page is read before the deletion and written after the tombstone."""
     relation = await register(database)
     origin.put(NAME, "gone")
     origin.put(NAME, "here")
@@ -145,7 +145,7 @@ async def test_a_late_page_does_not_bring_a_deleted_document_back(
 async def test_a_page_that_the_horizon_refuses_is_read_again(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
-    """Counterexample 3: put, delete, purge, then the page. Without the horizon the document would come back."""
+    """Counterexample 3: put, delete, purge, page. Without the reject-before epoch the document would reappear."""
     relation = await register(database)
     origin.put(NAME, "gone")
     origin.put(NAME, "here")
@@ -188,7 +188,7 @@ async def test_documents_that_postgresql_refuses_are_set_aside_and_the_chunk_goe
     [standing] = await run_store.standings(database, [run])
     assert (standing.state, standing.result["dead_letters"]) == ("done", 2)
 
-    # a later version that PostgreSQL takes is a dead letter no more
+    # the dead letter ends with a later version that PostgreSQL accepts
     origin.put(NAME, "13", '"n":14')
     await work(database, source, [await plan_backfill(database, source, NAME)])
     assert [row["key"] for row in await database.fetch("SELECT key FROM _crossfade.dead_letter")] == ["latin"]
@@ -318,7 +318,7 @@ async def test_databases_that_stay_away_are_given_up(database: Database, origin:
             await work(database, impatient, [run])
     finally:
         await impatient.close()
-    assert await database.fetchval("SELECT state FROM _crossfade.chunk") == "open"  # handed back
+    assert await database.fetchval("SELECT state FROM _crossfade.chunk") == "open"  # released
     away = await Database.open(f"postgresql://crossfade@127.0.0.1:{free_port()}/x", connect_timeout=1)
     workers = Workers(away, away, impatient, Options(workers=1, outage=-1), asyncio.Event())
     with pytest.raises(DatabaseUnavailable):

@@ -1,4 +1,4 @@
-"""How a backfill ends when something fails: stops, kills, lost leases, collections that are dropped."""
+"""Ends of a backfill: stops, kills, lost leases, dropped collections."""
 
 from __future__ import annotations
 
@@ -89,16 +89,16 @@ async def test_a_worker_process_killed_in_mid_chunk_costs_one_page(
 
     origin.hook = None
     pages = origin.asked.count("page")
-    # nobody waits for the lease: PostgreSQL knows that the worker's connection is gone
+    # no wait for the lease: PostgreSQL knows that the worker's connection has ended
     run = await plan_backfill(database, source, NAME)
     until = await database.fetchval("SELECT lease_until FROM _crossfade.chunk")
     await work(database, source, [run], workers=1)
     assert await database.fetchval("SELECT finished_at < $2 FROM _crossfade.run WHERE id = $1", run, until)
     assert await stored(database, relation) == origin.collections[NAME].raw
     [standing] = await run_store.standings(database, [run])
-    assert (standing.state, standing.documents) == ("done", 900)  # nothing was counted twice
+    assert (standing.state, standing.documents) == ("done", 900)  # no document was counted twice
     assert standing.result["fingerprint"] == of_documents(origin.collections[NAME].raw.values())
-    assert origin.asked.count("page") - pages <= 4  # it went on at 0299
+    assert origin.asked.count("page") - pages <= 4  # it continued after 0299
 
 
 async def test_a_collection_that_is_gone_ends_its_run_with_a_sentence(
@@ -160,7 +160,7 @@ async def test_an_origin_that_hiccups_is_asked_again(database: Database, origin:
     copying = asyncio.create_task(work(database, source, [run]))
     while origin.asked.count("page") < 3:
         await asyncio.sleep(0.01)
-    for writer in list(origin._writers):  # the third answer never comes whole
+    for writer in list(origin._writers):  # the third response is cut off
         writer.transport.abort()
     await copying
     assert list(await stored(database, relation)) == ["a"]

@@ -1,4 +1,4 @@
-"""The source against the development ArangoDB server: its requests are real ones, its pages hold every key."""
+"""The source against the development ArangoDB server: its requests are valid, its pages contain every key."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def source(server: DevelopmentServer) -> AsyncIterator[Source]:
 
 
 async def load(server: DevelopmentServer, documents: list[dict[str, Any]]) -> None:
-    """By an ordinary client, as a service would."""
+    """Insert documents with an ordinary client, as a service would."""
 
     def insert() -> None:
         client = ArangoClient(hosts=server.url)

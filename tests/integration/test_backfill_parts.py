@@ -1,4 +1,4 @@
-"""Parts and ways: samples, what changed, dumps, clusters, processes, full text; planted faults of every class."""
+"""Options of runs: samples, changed ranges, dumps, clusters, processes, full text; planted faults of every class."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def filled(database: Database, origin: StubOrigin, number: int = 900) -> s
 
 
 async def test_planted_faults_are_found_and_nothing_else(dsn: str) -> None:
-    """The long form is `make planted`."""
+    """`make planted` runs the long form."""
     outcome = await planted.run(400, dsn)
     assert outcome.found == outcome.planted
     assert len(outcome.planted["different"]) == len(planted.REAL) + 1
@@ -53,7 +53,7 @@ async def test_a_sample_says_how_much_it_is_and_opens_no_gate(
     relation = await filled(database, origin)
     await work(database, source, [await plan_backfill(database, source, NAME)])
     run = await plan_sample(database, source, NAME, 20)
-    assert await plan_sample(database, source, NAME, 20) == run  # gone on with
+    assert await plan_sample(database, source, NAME, 20) == run  # continued
     await work(database, source, [run])
     [standing] = await run_store.standings(database, [run])
     assert (standing.kind, standing.state, standing.planned) == ("check", "done", 900)
@@ -130,7 +130,7 @@ async def test_a_dump_copies_what_pages_would(database: Database, server: Develo
         assert await plan_backfill(database, source, NAME) == run
         await database.execute(
             "UPDATE _crossfade.stamp_floor SET floor = 100"
-        )  # what the snapshot has is read again by key
+        )  # snapshot documents are read again by key
         await database.execute("UPDATE _crossfade.era SET era = 99")
         await work(database, source, [run])
         [standing] = await run_store.standings(database, [run])
@@ -173,7 +173,7 @@ async def test_shards_of_a_cluster_are_merged_by_bytes(database: Database, origi
 
     assert set(await spread(step, 400, 4)) <= set(origin.collections[NAME].keys)
     assert await source.begin_dump("shop", "carts", 1) is None
-    origin.heeds_shards = False  # a server that answers every shard alike would be read three times
+    origin.heeds_shards = False  # a server that ignores shardIds returns every document for each shard
     with pytest.raises(OriginDisorder, match="shardIds"):
         await source.page("shop", "carts", "", None, 30)
     with pytest.raises(OriginDisorder, match="shardIds"):

@@ -1,4 +1,4 @@
-"""Repair after verification: newer versions win, refused documents are set aside, marks end."""
+"""Repair after verification: newer versions win, refused documents become dead letters, marks end."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.integration.verify_fixtures import backfilled, verified
 async def test_a_page_that_left_a_document_out_is_noticed(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
-    """A verifier that quietly checks less would call such a collection equal."""
+    """A verifier that silently skipped documents would report such a collection as equal."""
     await backfilled(database, origin, source)
 
     async def leave_out(kind: str, bind: Mapping[str, Any]) -> bytes | None:
@@ -61,7 +61,7 @@ async def test_a_verification_that_saw_too_little_has_failed(
 
 
 async def test_repair_never_covers_a_newer_version(database: Database, origin: StubOrigin, source: Source) -> None:
-    """The mirror writes between the repair's reading and its writing."""
+    """The mirror writes after the repair has read and before it writes."""
     relation = await backfilled(database, origin, source, 3)
     mirror = LateMirror(database, origin, relation)
     await database.execute(f"UPDATE {relation} SET rev = 1 WHERE key = '0001'")
@@ -82,7 +82,7 @@ async def test_repair_never_covers_a_newer_version(database: Database, origin: S
 async def test_repair_does_not_remove_what_appeared_meanwhile(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
-    """Answer 4: absent is refused by a newer row, and the key is repaired again."""
+    """A removal is refused because of a newer row, and the key is repaired again."""
     relation = await backfilled(database, origin, source, 3)
     mirror = LateMirror(database, origin, relation)
     missing = b'[{"error":true,"errorNum":1202,"errorMessage":"document not found"}]'
@@ -99,7 +99,7 @@ async def test_repair_does_not_remove_what_appeared_meanwhile(
     assert (result.unchanged, result.removed) == (frozenset({"born"}), frozenset())
     assert await stored(database, relation) == origin.collections[NAME].raw
 
-    # an insert whose application is still under way when the origin says 404 is refused afterwards, and read again
+    # an insert that is being applied when the origin answers 404 is refused afterwards, and the key is read again
     era = await database.fetchval("SELECT era FROM _crossfade.era")
     assert (await repair_keys(database, source, NAME, ["ghost"])).removed == {"ghost"}
 
@@ -114,7 +114,7 @@ async def test_repair_of_keys_that_keep_changing_says_so(
     monkeypatch.setattr("backfill.key_repair.ATTEMPTS", 2)
     await database.execute(
         "UPDATE _crossfade.stamp_floor SET floor = 1000000"
-    )  # something raises it faster than repairs
+    )  # raised again before each attempt of the repair
     origin.remove(NAME, "0002")
     origin.put(NAME, "0001", '"n":2')
     assert (await repair_keys(database, source, NAME, ["0001", "0002"])).left == {"0001", "0002"}
@@ -152,7 +152,7 @@ CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON {relation} FOR EACH ROW EXECUTE
 async def test_repair_and_backfill_set_aside_what_is_refused_as_if_all_were(
     database: Database, origin: StubOrigin, source: Source, state: str
 ) -> None:
-    """A trigger may raise any SQLSTATE: the others are copied, and repaired."""
+    """A trigger may raise any SQLSTATE; the other documents are copied and repaired."""
     relation = await register(database)
     await database.execute(_REFUSE.format(state=state, relation=relation))
     await backfilled(database, origin, source, 20)  # one of them holds 13
@@ -173,7 +173,7 @@ async def test_repair_and_backfill_set_aside_what_is_refused_as_if_all_were(
 async def test_a_dead_letter_about_which_both_sides_agree_is_over_though_nothing_differs(
     database: Database, origin: StubOrigin, source: Source, *, full: bool, repair: bool
 ) -> None:
-    """Of a removal as well: somebody removed the row by hand, or its tombstone is older, or purged."""
+    """Also for a removal: the row was removed by hand, or its tombstone is older or purged."""
     relation = await backfilled(database, origin, source, 5)
     await database.execute(
         f"INSERT INTO {relation} (key, rev, raw, doc, mark) SELECT '0000x', 7, NULL, NULL, mark FROM {relation} LIMIT 1"
@@ -185,7 +185,7 @@ async def test_a_dead_letter_about_which_both_sides_agree_is_over_though_nothing
             "INSERT INTO _crossfade.dead_letter (collection, key, rev, removed, reason) VALUES ($1, $2, $3, $4, 'x')",
             *(NAME, key, rev, removed),
         )
-    await database.execute(f"UPDATE {relation} SET rev = rev - 1 WHERE key = '0003'")  # this one lacks
+    await database.execute(f"UPDATE {relation} SET rev = rev - 1 WHERE key = '0003'")  # this one differs
     await verified(database, source, full=full, repair=repair)
     left = await database.fetch("SELECT key FROM _crossfade.dead_letter")
     assert [row["key"] for row in left] == ([] if repair else ["0003"])
@@ -254,7 +254,7 @@ async def test_a_mark_of_a_collection_that_is_gone_ends_in_a_failed_run(
     await work(database, source, [run])
     [standing] = await run_store.standings(database, [run])
     assert (standing.state, standing.result["error"]) == ("failed", "ArangoDB has no collection shop/carts any more")
-    assert await plan_due(database, source) == []  # not again and again
+    assert await plan_due(database, source) == []  # only once
 
 
 async def test_a_verification_begun_too_early_for_the_gates_is_not_gone_on_with(
@@ -281,5 +281,5 @@ async def test_a_repair_that_leaves_all_equal_closes_the_mismatches_that_the_sha
     await database.execute(f"DELETE FROM {relation} WHERE key = '0001'")
     assert (await verified(database, source, full=full, repair=True)).result["repaired"] == 1
     states = await database.fetch("SELECT class, state FROM _crossfade.mismatch ORDER BY class")
-    # fast has seen no content: what the shadow found there stays
+    # the fast mode compares no content, so mismatches of the shadow stay open
     assert {row["state"] for row in states} == ({"repaired"} if full else {"open"})

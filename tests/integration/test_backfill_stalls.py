@@ -1,4 +1,4 @@
-"""Whatever stops a backfill is named, tried again, and shown where one looks for it."""
+"""A stalled backfill retries, and its status shows the reason."""
 
 from __future__ import annotations
 
@@ -88,11 +88,11 @@ async def test_a_run_that_cannot_be_ended_says_what_it_waits_for(database: Datab
     run = await plan_backfill(database, source, NAME)
     working = asyncio.create_task(work(database, source, [run], workers=2))
 
-    async def told() -> bool:
+    async def reported() -> bool:
         [standing] = await run_store.standings(database, [run])
         return "waits: for its index, tried again: canceling statement due to statement timeout" in line(standing)
 
-    await eventually(told, "the run says what it waits for")
+    await eventually(reported, "the run shows what it waits for")
     await database.execute("DROP EVENT TRIGGER no_index")
     await working
     [standing] = await run_store.standings(database, [run])
@@ -117,16 +117,16 @@ async def test_a_run_that_nobody_works_on_says_so(database: Database, source: So
 async def test_a_database_that_is_away_is_said_while_a_run_is_shown(dsn: str) -> None:
     database = await Database.open(dsn)
     await database.close()
-    told: asyncio.Queue[str] = asyncio.Queue()
+    reported: asyncio.Queue[str] = asyncio.Queue()
 
     class View(Lines):
         pause = 0.01
 
         def trouble(self, text: str) -> None:
-            told.put_nowait(text)
+            reported.put_nowait(text)
 
         def show(self, found: Sequence[Standing]) -> None:
             raise AssertionError("there is nothing to show")
 
     async with shown(database, [1], View(Console())):
-        assert "PostgreSQL" in await told.get()
+        assert "PostgreSQL" in await reported.get()

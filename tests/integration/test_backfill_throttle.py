@@ -1,4 +1,4 @@
-"""Limits that are changed while workers run, and the reason that is always shown."""
+"""Limits that are changed while workers run, and the displayed reason of a pause."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ async def filled(database: Database, origin: StubOrigin, number: int = 30) -> No
 
 
 async def verb(dsn: str, *arguments: str) -> tuple[int, str]:
-    """A command in a thread of its own; its exit code and what it said."""
+    """Run a command in its own thread; return its exit code and output."""
     environment = {"CROSSFADE_DSN": dsn}
-    told = await asyncio.to_thread(CliRunner().invoke, APP, list(arguments), env=environment)
-    return told.exit_code, told.output
+    result = await asyncio.to_thread(CliRunner().invoke, APP, list(arguments), env=environment)
+    return result.exit_code, result.output
 
 
 async def waiting(database: Database) -> str:
@@ -96,7 +96,7 @@ async def test_a_rate_for_all_is_shared_and_may_change(database: Database, origi
     copying = asyncio.create_task(copy_chunk(database, source, claim, stop=asyncio.Event(), first_page=10))
     assert await waiting(database) == "the rate limit is 1 documents/s"
     assert (await setting(database)).workers == 1
-    # ten documents are owed at once: at the new rate that is a moment
+    # the pause for the documents ahead of the old rate is short at the new rate
     await set_to(database, ThrottleLimits(max_rate=100_000.0))
     assert (await copying).documents == 30
 
@@ -133,7 +133,7 @@ async def _until_held(governor: Governor, claim: Any, meter: Any, stop: asyncio.
 
 async def test_replicas_lag_that_cannot_be_seen_is_refused_as_a_limit(database: Database, dsn: str) -> None:
     known = await setting(database)
-    assert known.replica_lag == 0.0  # a superuser sees that there is none
+    assert known.replica_lag == 0.0  # a superuser can read it: there is no replica
     code, out = await verb(dsn, "backfill", "throttle", "--max-replica-lag", "5", "--json")
     assert (code, json.loads(out)["limits"]) == (0, {"max-replica-lag": 5.0})
     name = dsn.rsplit("/", 1)[1]

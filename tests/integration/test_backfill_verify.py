@@ -1,4 +1,4 @@
-"""Verification and repair on a real PostgreSQL: every class found, nothing harmless reported, resumed, repaired."""
+"""Verification and repair on a real PostgreSQL: classes, tolerated differences, resuming."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def test_equal_collections_are_equal(database: Database, origin: StubOrigi
 
 
 async def plant(database: Database, origin: StubOrigin, relation: str) -> None:
-    """One difference of every class that revisions show."""
+    """Make one difference of every class that revisions reveal."""
     await database.execute(f"DELETE FROM {relation} WHERE key = '0003'")
     await database.execute(
         f"INSERT INTO {relation} (key, rev, raw, doc) VALUES ('0003x', 5, '{{}}', '{{}}'), ('zzz', 5, '{{}}', '{{}}')"
@@ -88,7 +88,9 @@ async def test_full_verification_sees_content_where_revisions_are_equal(
     await database.execute(change, "0001", '"x": "1"', '"x": "one"')
     await database.execute(change, "0002", '"n":2', '"n":"2"')  # another type
     await database.execute(change, "0003", '[1,{"x":"3"}]', '[{"x":"3"},1]')  # another order
-    await database.execute(f"UPDATE {relation} SET doc = '{{\"n\": 99}}' WHERE key = '0004'")  # what queries look at
+    await database.execute(
+        f"UPDATE {relation} SET doc = '{{\"n\": 99}}' WHERE key = '0004'"
+    )  # the column that queries read
     assert (await verified(database, source)).result["differences"] == 0
     result = (await verified(database, source, full=True, repair=True)).result
     assert result["keys"] == {"different": ["0001", "0002", "0003", "0004"]}
@@ -123,7 +125,7 @@ async def test_full_verification_reports_nothing_harmless(
         )
     result = (await verified(database, source, full=True)).result
     assert (result["differences"], result["checked"]) == (0, 5)
-    # a NUL that became something else in what queries look at is real
+    # a NUL that changed in the column that queries read is a real difference
     await database.execute(f"""UPDATE {relation} SET doc = '{{"nul": "a", "a": 1}}' WHERE key = 'k0'""")
     await database.execute(f"UPDATE {relation} SET raw = replace(raw::text, '740993', '740992')::json WHERE key = 'k3'")
     assert (await verified(database, source, full=True)).result["keys"] == {"different": ["k0", "k3"]}
@@ -141,7 +143,7 @@ async def test_tombstones_are_not_documents(database: Database, origin: StubOrig
 
 
 async def test_lag_of_the_mirror_is_no_difference(database: Database, origin: StubOrigin, source: Source) -> None:
-    """I8: what the mirror still has in its journal is waited for."""
+    """I8: verification waits for writes that are still in the journal of the mirror."""
     relation = await backfilled(database, origin, source)
     rev = origin.put(NAME, "0001", '"n":"new"')
     instance = (
@@ -150,7 +152,7 @@ async def test_lag_of_the_mirror_is_no_difference(database: Database, origin: St
     )
     await database.execute(instance)
     verifying = asyncio.create_task(verified(database, source, patience=60))
-    while origin.asked.count("revisions_of") < 3:  # it has been looked at again and again
+    while origin.asked.count("revisions_of") < 3:  # it has been rechecked repeatedly
         await asyncio.sleep(0.01)
     raw = origin.document(NAME, "0001").decode()
     await database.execute(f"UPDATE {relation} SET rev = $1, raw = $2::text::json WHERE key = '0001'", rev, raw)

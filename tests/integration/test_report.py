@@ -1,4 +1,4 @@
-"""`crossfade report` against real databases: every fact comes from them, and secrets do not."""
+"""`crossfade report` with real databases: it shows their facts, and no secrets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def fill(both: Both) -> None:
 
 
 def history(both: Both) -> None:
-    """What a migration leaves in the control plane."""
+    """Write what a migration leaves in the control plane."""
     both.sql('CREATE TABLE "user" (id integer PRIMARY KEY)')
     both.sql('INSERT INTO "user" VALUES (0), (1), (2)')
     both.sql(

@@ -1,4 +1,4 @@
-"""Export and import step by step: where a part ends, what stopping leaves, what is tried again."""
+"""Steps of exports and imports: ends of parts, stops, retries."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def document(number: int, rev: int = 5, size: int = 20) -> Document:
 
 @dataclass
 class Listed:
-    """Documents in memory, ten a page. stop: set after that page."""
+    """A store in memory with pages of ten documents. stop: set with page number `stop_after`."""
 
     documents: list[Document]
     stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -63,7 +63,7 @@ class Listed:
 
 @dataclass
 class Kept:
-    """A target in memory. fails: errors to raise before anything else works."""
+    """A target in memory. fails: errors to raise first; stop: set after `stop_after` writes."""
 
     documents: dict[str, Document] = field(default_factory=dict)
     fails: list[CrossfadeError] = field(default_factory=list)
@@ -95,7 +95,7 @@ class Kept:
         return TargetResult(len(documents))
 
     async def finish(self, entry: Entry) -> list[str]:
-        return ["an index was not made"]
+        return ["an index was not created"]
 
 
 async def export(root: Path, store: Listed, part_bytes: int = 1000) -> Entry:
@@ -106,29 +106,29 @@ async def export(root: Path, store: Listed, part_bytes: int = 1000) -> Entry:
     return entry
 
 
-async def test_a_stopped_export_closes_its_part_and_goes_on(tmp_path: Path) -> None:
-    """SIGTERM loses nothing that was read."""
+async def test_a_stopped_export_finishes_its_part_and_continues(tmp_path: Path) -> None:
+    """After SIGTERM every document that was read is in a part."""
     store = Listed([document(n) for n in range(100)], stop_after=3)
     half = await export(tmp_path, store, 700)
     assert (half.state, half.documents, half.finished_at) == ("open", 30, None)
     found = await check(tmp_path, half, Silent(), asyncio.Event())
     assert (found.right, found.damaged) == (False, 0)
     store.stop.clear()
-    whole = await export(tmp_path, store, 700)
-    assert (whole.state, whole.documents, whole.parts[: len(half.parts)]) == ("done", 100, half.parts)
-    assert (await check(tmp_path, whole, Silent(), asyncio.Event())).right
+    complete = await export(tmp_path, store, 700)
+    assert (complete.state, complete.documents, complete.parts[: len(half.parts)]) == ("done", 100, half.parts)
+    assert (await check(tmp_path, complete, Silent(), asyncio.Event())).right
     store.stop.set()
-    assert not (await check(tmp_path, whole, Silent(), store.stop)).complete
+    assert not (await check(tmp_path, complete, Silent(), store.stop)).complete
 
 
 async def test_an_empty_collection_has_no_part(tmp_path: Path) -> None:
     entry = await export(tmp_path, Listed([]))
     assert (entry.state, entry.parts) == ("done", ())
-    [told] = await Import(tmp_path, Kept(), Silent(), asyncio.Event()).run([entry])
-    assert told.complete
+    [imported] = await Import(tmp_path, Kept(), Silent(), asyncio.Event()).run([entry])
+    assert imported.complete
 
 
-async def test_collections_after_the_stop_are_left_out(tmp_path: Path) -> None:
+async def test_collections_after_the_stop_are_skipped(tmp_path: Path) -> None:
     store = Listed([document(1)])
     store.stop.set()
     manifest = await Export(store, tmp_path, Silent(), store.stop).run([NAME])
@@ -141,7 +141,7 @@ async def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
         await export(tmp_path, Listed([document(1)]))
 
 
-async def test_a_disk_that_is_full_leaves_no_half_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_disk_leaves_no_partial_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -162,7 +162,7 @@ def test_a_part_ends_between_two_documents() -> None:
     assert [len(page) for page in batches(iter(documents), size=3 * size)] == [3, 2]
 
 
-def test_what_to_do_with_a_document() -> None:
+def test_documents_are_sorted_by_present_versions() -> None:
     page = [document(n, rev=5) for n in range(4)]
     found = sort(page, {"001": 4, "002": 5, "003": 6})
     assert [one.key for one in found.new] == ["000"]
@@ -170,11 +170,11 @@ def test_what_to_do_with_a_document() -> None:
     assert ([one.key for one in found.same], [one.key for one in found.newer]) == (["002"], ["003"])
 
 
-async def test_a_target_that_does_not_answer_is_asked_again(tmp_path: Path) -> None:
+async def test_an_unavailable_target_is_retried(tmp_path: Path) -> None:
     entry = await export(tmp_path, Listed([document(n) for n in range(25)]))
     target = Kept(fails=[DatabaseUnavailable("restarting"), StatementError("deadlock", "40P01")])
-    [told] = await Import(tmp_path, target, Silent(), asyncio.Event()).run([entry])
-    assert (told.complete, len(target.documents), told.notes) == (True, 25, ("an index was not made",))
+    [imported] = await Import(tmp_path, target, Silent(), asyncio.Event()).run([entry])
+    assert (imported.complete, len(target.documents), imported.notes) == (True, 25, ("an index was not created",))
     target = Kept(fails=[StatementError("no such table", "42P01")])
     with pytest.raises(StatementError, match="no such table"):
         await Import(tmp_path, target, Silent(), asyncio.Event()).run([entry])
@@ -183,15 +183,15 @@ async def test_a_target_that_does_not_answer_is_asked_again(tmp_path: Path) -> N
         await Import(tmp_path, target, Silent(), asyncio.Event(), import_.Options(patience=0)).run([entry])
 
 
-async def test_a_stopped_import_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stopped_import_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(import_.batches, "__defaults__", (10, 1 << 20))
     entry = await export(tmp_path, Listed([document(n) for n in range(45)]))
     target = Kept(stop_after=2)
-    [told] = await Import(tmp_path, target, Silent(), target.stop).run([entry, entry])
-    assert (told.done, told.written) == (False, 20)
+    [imported] = await Import(tmp_path, target, Silent(), target.stop).run([entry, entry])
+    assert (imported.done, imported.written) == (False, 20)
     target.stop.clear()
-    [told] = await Import(tmp_path, target, Silent(), target.stop).run([entry])
-    assert (told.complete, told.written, told.same) == (True, 25, 20)
+    [imported] = await Import(tmp_path, target, Silent(), target.stop).run([entry])
+    assert (imported.complete, imported.written, imported.same) == (True, 25, 20)
 
 
 async def test_dry_runs_and_overwriting_are_counted(tmp_path: Path) -> None:
@@ -200,8 +200,8 @@ async def test_dry_runs_and_overwriting_are_counted(tmp_path: Path) -> None:
     for dry in (True, False):
         target = Kept(dict(present))
         options = import_.Options(overwrite=True, dry_run=dry)
-        [told] = await Import(tmp_path, target, Silent(), asyncio.Event(), options).run([entry])
-        assert (told.written, told.same, told.newer, told.overwritten) == (2, 1, 0, 1)
+        [imported] = await Import(tmp_path, target, Silent(), asyncio.Event(), options).run([entry])
+        assert (imported.written, imported.same, imported.newer, imported.overwritten) == (2, 1, 0, 1)
         assert (target.documents == present) is dry
 
 

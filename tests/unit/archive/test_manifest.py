@@ -1,4 +1,4 @@
-"""The manifest: what it says of itself, and what makes it unreadable."""
+"""The manifest of an archive: its content, its damages."""
 
 from __future__ import annotations
 
@@ -35,18 +35,22 @@ def sample() -> Manifest:
     return manifests.new(SOURCE, "0.1.0", "2026-01-01T00:00:00Z").with_entry(entry)
 
 
-def test_it_comes_back_with_totals_for_readers(tmp_path: Path) -> None:
+def test_it_is_read_back_and_includes_totals(tmp_path: Path) -> None:
     manifests.write(tmp_path, sample())
     found = manifests.read(tmp_path)
     assert (found, manifests.exists(tmp_path)) == (manifests.read(tmp_path), True)
     [entry] = found.collections
     assert (entry.documents, entry.bytes, entry.compressed, entry.position) == (4, 20, 10, "2z")
     assert entry.digest == checksum.add([f"{1:064x}", f"{2:064x}"]) == f"{3:064x}"
-    told = json.loads((tmp_path / "manifest.json").read_text())
-    assert (told["format"], told["version"], told["collections"][0]["documents"]) == ("crossfade-archive", 1, 4)
+    written = json.loads((tmp_path / "manifest.json").read_text())
+    assert (written["format"], written["version"], written["collections"][0]["documents"]) == (
+        "crossfade-archive",
+        1,
+        4,
+    )
 
 
-def test_entries_are_put_in_place() -> None:
+def test_entries_are_replaced() -> None:
     manifest = sample()
     entry = manifest.entry("db/c")
     assert entry is not None
@@ -75,14 +79,14 @@ def test_damage(tmp_path: Path, old: str, new: str, why: str) -> None:
 
 
 def resigned(path: Path, change: dict[str, object]) -> None:
-    """The manifest changed with its checksum made anew: a mistake of a program, not damage."""
+    """Change the manifest and compute its checksum again, like a faulty program."""
     values = json.loads(path.read_text())
     values["collections"][0].update(change)
     values["checksum"] = manifests._checksum(values)
     path.write_text(json.dumps(values))
 
 
-def test_what_does_not_fit_together(tmp_path: Path) -> None:
+def test_inconsistent_manifests_are_damaged(tmp_path: Path) -> None:
     path = tmp_path / "manifest.json"
     manifests.write(tmp_path, sample())
     resigned(path, {"documents": 5})
@@ -93,7 +97,7 @@ def test_what_does_not_fit_together(tmp_path: Path) -> None:
         manifests.read(tmp_path)
 
 
-def test_no_archive(tmp_path: Path) -> None:
+def test_a_folder_without_an_archive(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="is not an archive"):
         manifests.read(tmp_path)
     with pytest.raises(ArchiveError, match="cannot be written"):

@@ -1,4 +1,4 @@
-"""Parts of an archive: written and read, and every way in which one may be damaged, named by file, line and key."""
+"""Parts of an archive: writing and reading them; each kind of damage is reported by file, line and key."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def write(root: Path, raws: list[bytes] | None = None) -> Part:
     return writer.finish()
 
 
-def again(path: Path, change: Callable[[bytes], bytes]) -> None:
-    """The file with its content changed and compressed again: what an editor would do."""
+def recompress(path: Path, change: Callable[[bytes], bytes]) -> None:
+    """Change the content of a file and compress it again, as an editor would."""
     content = zstandard.ZstdDecompressor().decompressobj().decompress(path.read_bytes())
     path.write_bytes(zstandard.ZstdCompressor().compress(change(content)))
 
@@ -70,26 +70,26 @@ def damages(root: Path, part: Part) -> list[Damage]:
 
 def test_a_changed_line(root: Path) -> None:
     part = write(root)
-    again(root / DATA, lambda content: content.replace(b"3333", b"3334", 1))
+    recompress(root / DATA, lambda content: content.replace(b"3333", b"3334", 1))
     assert damages(root, part) == [Damage(DATA, "the document differs from what was written", 4, "d")]
     assert str(damages(root, part)[0]) == f"{DATA}, line 4, key d: the document differs from what was written"
 
 
-def test_a_line_that_was_taken_out(root: Path) -> None:
+def test_a_removed_line(root: Path) -> None:
     part = write(root)
-    again(root / DATA, lambda content: content.replace(RAWS[1] + b"\n", b""))
+    recompress(root / DATA, lambda content: content.replace(RAWS[1] + b"\n", b""))
     found = damages(root, part)
     assert (found[0].line, found[0].key) == (2, "b")
     assert (found[-1].line, found[-1].key) == (6, "f")
 
 
-def test_a_file_that_is_cut_short(root: Path) -> None:
+def test_a_truncated_file(root: Path) -> None:
     part = write(root)
-    again(root / DATA, lambda content: content[: content.index(RAWS[4]) + 5])
+    recompress(root / DATA, lambda content: content[: content.index(RAWS[4]) + 5])
     [found] = damages(root, part)
     assert (found.line, found.key, "cut short" in found.reason) == (5, "e", True)
     part = write(root)
-    again(root / DATA, lambda content: content[: content.index(RAWS[4])])
+    recompress(root / DATA, lambda content: content[: content.index(RAWS[4])])
     [found] = damages(root, part)
     assert (found.line, found.key, "ends here" in found.reason) == (5, "e", True)
     part = write(root)
@@ -97,7 +97,7 @@ def test_a_file_that_is_cut_short(root: Path) -> None:
     assert damages(root, part)[0].line is not None
 
 
-def test_bytes_that_are_no_zstandard(root: Path) -> None:
+def test_bytes_that_are_not_zstandard(root: Path) -> None:
     part = write(root)
     (root / DATA).write_bytes(b"nothing of the kind")
     [found] = damages(root, part)
@@ -124,14 +124,14 @@ def test_files_that_are_missing(root: Path) -> None:
 
 def test_checksums_that_are_damaged(root: Path) -> None:
     part = write(root)
-    again(root / SUMS, lambda content: content.replace(b" 4 d", b" x d"))
+    recompress(root / SUMS, lambda content: content.replace(b" 4 d", b" x d"))
     assert [found.file for found in damages(root, part)] == [SUMS]
     with pytest.raises(ArchiveError, match="changed while it was read"):
         list(reader.documents(root, part))
 
 
-def test_without_checksums_of_lines_the_manifest_tells(root: Path) -> None:
-    """The checksums of lines fit a changed part: somebody changed both, and the manifest says so."""
+def test_consistent_changes_of_a_part_differ_from_the_manifest(root: Path) -> None:
+    """A part and its line checksums were both changed: only the manifest reveals it."""
     part = write(root)
     other = write(root, [RAWS[0], *RAWS[2:]])
     assert "it has 5 documents" in str(damages(root, forged(part, other))[0])
@@ -165,6 +165,6 @@ def test_many_damages_are_counted_and_few_are_named(root: Path) -> None:
     writer = PartWriter(root, "db/c", 1)
     writer.add([Document(f"{n:03}", 1, b'{"n":%d}' % n) for n in range(100)])
     part = writer.finish()
-    again(root / DATA, lambda content: content.replace(b'"n"', b'"m"'))
+    recompress(root / DATA, lambda content: content.replace(b'"n"', b'"m"'))
     checked = reader.check(root, part)
     assert (checked.damaged, len(checked.damages)) == (100, reader.SAMPLES)

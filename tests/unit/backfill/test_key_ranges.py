@@ -20,7 +20,7 @@ def test_ranges_hold_every_key_once(samples: list[str], chunks: int, keys: list[
 
 
 @given(KEYS, KEYS)
-def test_python_orders_keys_as_their_bytes(left: str, right: str) -> None:
+def test_python_orders_keys_by_their_bytes(left: str, right: str) -> None:
     assert (left < right) == (left.encode() < right.encode())
 
 

@@ -1,4 +1,4 @@
-"""Parts of even size without walking through the keys."""
+"""Parts of about equal size, found without reading all keys."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from backfill.key_sampling import LOCAL, PROBES, Scale, between, find_cut, sprea
 
 
 class Index:
-    """Sorted keys, and what asking them costs."""
+    """Sorted keys, with counters of requests and of index steps."""
 
     def __init__(self, keys: list[str]) -> None:
         self.keys = sorted(set(keys))
-        self.asked = 0
-        self.walked = 0
+        self.requests = 0
+        self.steps = 0
 
     async def step(self, after: str, skip: int) -> str | None:
         at = bisect.bisect_right(self.keys, after) + skip - 1
-        self.asked += 1
-        self.walked += skip
+        self.requests += 1
+        self.steps += skip
         return self.keys[at] if at < len(self.keys) else None
 
     def parts(self, cuts: list[str]) -> list[int]:
@@ -52,25 +52,25 @@ def _keys(kind: str, number: int = 60_000) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["uuid", "hash", "counter", "large counter", "padded", "time", "prefixes"])
-async def test_parts_are_even_whatever_the_keys_look_like(kind: str) -> None:
+async def test_parts_are_even_for_any_kind_of_key(kind: str) -> None:
     index = Index(_keys(kind))
     cuts = await spread(index.step, len(index.keys), 20)
     sizes = index.parts(cuts)
     assert len(sizes) >= 10, sizes
     assert max(sizes) <= 3 * len(index.keys) / 20, sizes
-    # the cost follows from the number of parts
-    assert index.asked <= 7 * PROBES * 20
-    assert index.walked <= 4 * PROBES * 20 * (LOCAL + 2)
+    # the cost depends on the number of parts only
+    assert index.requests <= 7 * PROBES * 20
+    assert index.steps <= 4 * PROBES * 20 * (LOCAL + 2)
 
 
-async def test_nothing_and_little_make_few_parts() -> None:
+async def test_small_collections_have_few_parts() -> None:
     assert await spread(Index([]).step, 0, 4) == []
     assert await spread(Index(["a"]).step, 1, 1) == []
     few = Index(["a", "b", "c"])
     assert set(await spread(few.step, 3, 4)) <= {"a", "b", "c"}
 
 
-def test_a_text_lies_between() -> None:
+def test_between_returns_a_text_in_the_open_range() -> None:
     assert between([], "a", "a") is None
     seen = ["10", "19", "1", "999"]
     middle = between(seen, "1", "9")
@@ -88,7 +88,7 @@ async def test_a_remainder_is_cut_with_enough_on_both_sides(kind: str) -> None:
     assert cut is not None
     left, right = index.keys.index(cut) - 1_000, len(index.keys) - 500 - index.keys.index(cut)
     assert min(left, right) >= 500
-    assert index.walked <= 64 * 500 + 10_000
+    assert index.steps <= 64 * 500 + 10_000
 
 
 async def test_a_small_remainder_is_not_cut() -> None:

@@ -1,4 +1,4 @@
-"""Answers as values: bytes kept, order checked."""
+"""Decoding of ArangoDB's responses: bytes are kept, order is checked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_documents_keep_their_bytes() -> None:
     assert (found.key, found.rev, found.raw) == ("a", 1872607071780732930, printed)
 
 
-def test_a_revision_that_is_none_fits_a_bigint() -> None:
+def test_an_invalid_revision_fits_a_bigint() -> None:
     assert revision("not a revision!") == (1 << 63) - 1
 
 
@@ -29,7 +29,7 @@ def test_pages_in_byte_order_pass() -> None:
     check_order(["A", "Z", "_", "a"], "", None, "shop/carts")
 
 
-def test_answers_that_are_not_what_was_asked_for() -> None:
+def test_unexpected_responses_are_errors() -> None:
     with pytest.raises(UpstreamOutcomeUnknown):
         decode(DOCUMENTS, b'{"result":{}}')
     with pytest.raises(UpstreamOutcomeUnknown, match="1 documents for 2 keys"):
@@ -47,7 +47,7 @@ def test_a_document_with_an_attribute_error_is_a_document() -> None:
     "odd", [rb"\ud800", rb"\uDFFF x", rb"\ud83d\ude00 \udc00", rb"\\ud800 \ud800", rb"\ud800\u0041"]
 )
 def test_lone_surrogates_of_old_data_are_kept_byte_for_byte(odd: bytes) -> None:
-    """The decoder refuses such text; a page must not be lost for one document in it."""
+    """The JSON decoder refuses such text, but one such document must not make a page unreadable."""
     raws = [
         b'{"_key":"a","_rev":"_kNo8DHm---","v":1}',
         b'{"_key":"b","_rev":"_kNo8DHm---","v":"' + odd + b'"}',
@@ -61,7 +61,7 @@ def test_lone_surrogates_of_old_data_are_kept_byte_for_byte(odd: bytes) -> None:
     assert [one.raw for one in found.values() if one is not None] == raws
 
 
-def test_text_that_is_no_answer_is_refused_whatever_it_holds() -> None:
+def test_invalid_responses_with_lone_surrogates_are_errors() -> None:
     for body in (b'{"result":[', b'{"result":["\\ud800"', b'{"result":7,"x":"\\ud800"}'):
         with pytest.raises(UpstreamOutcomeUnknown, match="unexpected form"):
             decode(DOCUMENTS, body)

@@ -1,4 +1,4 @@
-"""What progress shows, in a terminal and without one."""
+"""The display of progress, in a terminal and without one."""
 
 from __future__ import annotations
 

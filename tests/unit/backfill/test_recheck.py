@@ -1,4 +1,4 @@
-"""How two sides of a key are told apart."""
+"""Classification of the differences of a key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tallies add up and survive JSON; rates, time left and lines."""
+"""Tallies: sums and JSON; rates, remaining time and summary lines of runs."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def test_tallies_add_up_and_keep_some_keys() -> None:
     assert both.result()["differences"] == 2
 
 
-def test_time_left_is_told_from_the_recent_rate() -> None:
+def test_remaining_time_follows_from_the_recent_rate() -> None:
     rate = Rate(window=10)
     assert (rate.value, rate.left(100)) == (0.0, None)
     for second in range(31):
         rate.add(second, min(second, 20) * 10 + max(second - 20, 0) * 100)
-    assert rate.value == 100.0  # the slow first twenty seconds are forgotten
+    assert rate.value == 100.0  # the slow first twenty seconds are outside the window
     assert rate.left(2_200) == 10.0
     assert rate.left(10) == 0.0
     stuck = Rate()
@@ -60,7 +60,7 @@ def test_an_open_run_in_a_line() -> None:
         "backfill shop/carts: run 3 open, 500 of about 1,000 documents (50 %), 1,234/s, 1 min 00 s left, 2 workers"
     )
     assert STANDING.share == 0.5
-    assert replace(STANDING, documents=2_000).share == 0.999  # live writes: more than were counted
+    assert replace(STANDING, documents=2_000).share == 0.999  # live writes: more documents than planned
     assert replace(STANDING, planned=0).share == 0.0
 
 
@@ -83,7 +83,7 @@ def test_a_verification_in_a_line() -> None:
     assert verified.as_json()["result"]["differences"] == 1
 
 
-def test_a_part_is_never_called_the_whole() -> None:
+def test_a_partial_check_states_its_share() -> None:
     check = replace(STANDING, kind="check", mode="fast", state="done", result={"checked": 250})
     assert "250 keys of 1,000 (25 %) checked: equal" in line(check)
     throttled = replace(STANDING, waiting=("paused",))

@@ -1,4 +1,4 @@
-"""Errors of the origin, as those of the tree."""
+"""Errors of the origin, as Crossfade's exceptions."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from proxy.base.errors import ArangoError, ConfigurationError, CrossfadeError, U
         (400, b"nonsense", ArangoError),
     ],
 )
-async def test_errors_are_those_of_the_tree(status: int, body: bytes, kind: type[CrossfadeError]) -> None:
+async def test_errors_become_crossfade_errors(status: int, body: bytes, kind: type[CrossfadeError]) -> None:
     source = Source("http://127.0.0.1:1", "root", "")
     assert isinstance(source._error(status, body), kind)
     await source.close()
 
 
-async def test_an_origin_that_is_away_is_given_up_after_the_patience() -> None:
+async def test_an_unreachable_origin_is_an_error_after_the_patience() -> None:
     source = Source("http://127.0.0.1:1", "root", "", patience=0.0)
     with pytest.raises(UpstreamOutcomeUnknown, match="did not answer"):
         await source.count("shop", "carts")

@@ -1,4 +1,4 @@
-"""Why a worker waits, and how long."""
+"""Throttling decisions: pauses and their reasons."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from backfill.throttle import LONGEST, Figures, Latency, Meter, ThrottleLimits, as_options, decide
 
 
-def test_without_limits_nobody_waits() -> None:
+def test_without_limits_there_is_no_pause() -> None:
     assert decide(ThrottleLimits(), Figures(10**9, 0.0, lag=3600)).wait == 0
 
 
@@ -25,7 +25,7 @@ def test_the_mirror_s_lag_comes_first() -> None:
     assert decision.wait > 0
 
 
-def test_operators_come_first_and_what_cannot_be_seen_is_a_reason() -> None:
+def test_operators_come_first_and_unreadable_lag_is_a_reason() -> None:
     limits = ThrottleLimits(max_lag=5, max_replica_lag=2, max_slowdown=3, flag_file="/run/hold", paused=True)
     bad = Figures(0, 0, lag=9, replica_lag=None, origin=4, target=5, flagged=True)
     assert decide(limits, bad).reason.startswith("paused")
@@ -51,33 +51,33 @@ def test_the_stricter_of_two_limits_holds() -> None:
     assert as_options(ThrottleLimits(max_rate=10, flag_file="f")) == {"max-rate": 10, "flag-file": "f"}
 
 
-def test_slowness_is_told_in_units_of_what_is_usual() -> None:
+def test_latency_is_relative_to_the_usual_one() -> None:
     latency = Latency()
     assert latency.times == 1.0
     for _ in range(10):
         latency.add(0.010)
     assert latency.times == pytest.approx(1.0)
     latency.add(0.500)
-    assert latency.times == pytest.approx(1.0)  # one slow answer is nothing
+    assert latency.times == pytest.approx(1.0)  # one slow response has no effect
     for _ in range(3):
         latency.add(0.100)
     assert latency.times == pytest.approx(10.0, rel=0.2)
     for _ in range(400):
         latency.add(0.100)
-    assert latency.times == pytest.approx(1.0, rel=0.1)  # that is how it is now
+    assert latency.times == pytest.approx(1.0, rel=0.1)  # the usual time has adapted
     quick = Latency()
     for seconds in (0.000_01, 0.001, 0.001, 0.001):
         quick.add(seconds)
-    assert quick.times < 1  # below what can be told from noise
+    assert quick.times < 1  # below the least usual time
 
 
-def test_what_is_owed_by_an_old_rate_is_owed_by_the_new_one() -> None:
+def test_documents_ahead_of_the_old_rate_count_against_the_new_one() -> None:
     now = 0.0
     meter = Meter(lambda: now)
     meter.add(100, 10.0)
     now = 4.0
     meter.add(0, 20.0)
-    assert (meter.documents, meter.seconds) == (60.0, 0.0)  # 40 of them were paid
+    assert (meter.documents, meter.seconds) == (60.0, 0.0)  # 40 of them were due at the old rate
     now = 100.0
     meter.add(5, None)
-    assert meter.documents == 5  # time that went by unused is no credit
+    assert meter.documents == 5  # unused time gives no credit

@@ -1,4 +1,4 @@
-"""The origin's log as the watch reads it: names, renames, gaps; scans; answers that are not understood."""
+"""Reading the origin's write-ahead log: names, renames, gaps, undecodable responses; scans."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REV = 1 << 60
 
 
 class Origin:
-    """Answers by the beginning of the target behind the database; the newest rule first."""
+    """A stub of the origin. answers: status and body by a part of the request target, before the defaults."""
 
     def __init__(self) -> None:
         self.names = {"g/1": "orders"}
@@ -54,7 +54,7 @@ async def _log(origin: Origin) -> Log:
     return log
 
 
-async def test_versions_of_what_is_watched_and_where_the_log_goes_on() -> None:
+async def test_read_returns_watched_versions_and_the_next_tick() -> None:
     origin = Origin()
     log = await _log(origin)
     origin.lines = [
@@ -70,7 +70,7 @@ async def test_versions_of_what_is_watched_and_where_the_log_goes_on() -> None:
         Version("shop/orders", "b", REV, removed=True),
     ]
     assert (page.lost, page.more, page.tick) == (False, False, 7)
-    assert sum("_api/collection" in target for target in origin.asked) == 2  # an id that nobody knows is asked for once
+    assert sum("_api/collection" in target for target in origin.asked) == 2  # an unknown id is looked up once
     origin.lines, origin.headers = (
         [],
         {"lastincluded": "0", "lastscanned": "9", "frompresent": "false", "checkmore": "true"},
@@ -80,7 +80,7 @@ async def test_versions_of_what_is_watched_and_where_the_log_goes_on() -> None:
     assert "from=7&" in origin.asked[-1]
 
 
-async def test_a_rename_is_seen_and_a_database_that_is_gone_is_nobodys() -> None:
+async def test_renames_are_noticed_and_dropped_databases_ignored() -> None:
     origin = Origin()
     log = await _log(origin)
     origin.lines = [_put("a")]
@@ -99,7 +99,7 @@ async def test_a_rename_is_seen_and_a_database_that_is_gone_is_nobodys() -> None
 
 
 @pytest.mark.parametrize("answer", [b'{"type": "no number"}\n', b'{"type": 2300, "data": 5}\n'])
-async def test_a_log_that_is_not_understood_is_lost(answer: bytes) -> None:
+async def test_an_undecodable_log_is_an_error(answer: bytes) -> None:
     origin = Origin()
     log = await _log(origin)
     origin.answers["chunkSize"] = (200, answer)
@@ -107,7 +107,7 @@ async def test_a_log_that_is_not_understood_is_lost(answer: bytes) -> None:
         await log.read(["shop/orders"])
 
 
-async def test_a_tick_that_is_none_is_lost() -> None:
+async def test_an_invalid_tick_is_an_error() -> None:
     origin = Origin()
     log = await _log(origin)
     origin.headers["lastincluded"] = "soon"
@@ -133,8 +133,8 @@ async def test_scans() -> None:
         await scan.read(["shop/orders"])
 
 
-async def test_a_scan_that_fails_halfway_is_made_again_from_where_it_began() -> None:
-    """What the first collection showed was given to nobody: it must come once more (I10)."""
+async def test_a_scan_that_fails_halfway_starts_again_at_the_same_time() -> None:
+    """The versions of the first collection were not returned, so the next scan must return them (I10)."""
     origin = Origin()
     scan = Scan(origin, "root", "")
     both = ["shop/orders", "other/orders"]

@@ -1,4 +1,4 @@
-"""Facts of a migration that has everything: what renderers are tried on."""
+"""Sample facts that use every part of a report."""
 
 from __future__ import annotations
 

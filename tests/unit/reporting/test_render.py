@@ -1,4 +1,4 @@
-"""The renderers: the same text for the same facts, everything escaped, nothing fetched from elsewhere."""
+"""The renderers: deterministic, everything escaped, no external resources."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.unit.reporting.sample import backfill, collection, facts, verificatio
 
 
 class Balanced(HTMLParser):
-    """Fails where tags do not match."""
+    """Asserts that tags match."""
 
     VOID = frozenset({"meta", "br"})
 
@@ -37,7 +37,7 @@ def empty() -> Facts:
 
 
 @pytest.mark.parametrize("found", [facts(), empty()], ids=["full", "empty"])
-def test_the_page_is_whole_and_stands_alone(found: Facts) -> None:
+def test_the_page_is_well_formed_and_self_contained(found: Facts) -> None:
     page = html.render(found)
     parser = Balanced()
     parser.feed(page)
@@ -62,13 +62,13 @@ def test_both_pages_name_what_was_left_out_and_why() -> None:
             assert expected in text
 
 
-def test_a_broken_chain_is_said_first() -> None:
+def test_a_broken_chain_is_stated_first() -> None:
     broken = replace(facts(), audit=AuditFacts(1, "ab", 2, "its content is not what was written", ()))
     assert "chain is broken at row 2" in markdown.render(broken).split("## Collections")[0]
     assert '<div class="tile bad"><b>broken</b>' in html.render(broken)
 
 
-def test_the_verdict_takes_the_best_evidence_and_none_is_never_good() -> None:
+def test_the_verdict_uses_the_strongest_evidence_and_needs_some() -> None:
     nothing = Side(3)
     assert verdict(collection()).word == "equal"
     assert verdict(collection(target=Side(3, 3, "00"))).tone == "bad"
@@ -84,9 +84,9 @@ def test_the_verdict_takes_the_best_evidence_and_none_is_never_good() -> None:
 def test_totals_and_json() -> None:
     figures = total(facts())
     assert (figures.collections, figures.good, figures.repaired, figures.orphans) == (3, 1, 3, 41)
-    told = as_json(facts())
-    assert told["collections"][0]["runs"][2]["documents_per_second"] == 2912.2
-    assert told["collections"][1]["verdict"]["word"] == "different"
+    written = as_json(facts())
+    assert written["collections"][0]["runs"][2]["documents_per_second"] == 2912.2
+    assert written["collections"][1]["verdict"]["word"] == "different"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Configuration in a report: every setting, no secret."""
+"""The configuration in a report: every setting, with secrets hidden."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from backfill.migration_report.settings import masked, settings_facts, versions
 from proxy.base.config import Settings, load
 
 
-def test_every_setting_is_there_and_secrets_are_hidden() -> None:
+def test_every_setting_is_listed_and_secrets_are_hidden() -> None:
     found = {
         one.name: one
         for one in settings_facts(
@@ -44,6 +44,6 @@ def test_passwords_in_urls(text: str, shown: str) -> None:
     assert masked(text) == shown
 
 
-def test_versions_say_what_was_not_reached() -> None:
+def test_versions_state_what_was_not_reached() -> None:
     found = dict(versions(None, "3.12.4"))
     assert (found["PostgreSQL"], found["ArangoDB"]) == ("not reached", "3.12.4")
