@@ -34,7 +34,7 @@ from backfill.run_planner import plan_backfill
 from backfill.throttle import as_options
 from backfill.worker import Workers
 from backfill.worker_processes import die_with_parent
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.cli.naming import expand
 from proxy.cli.registration import bundled, group
 from proxy.cli.runtime import DONE, REFUSED, Collections, JsonOption, Selection
@@ -208,7 +208,7 @@ async def _require_runs(parts: Parts, wanted: Sequence[int]) -> None:
     there = {standing.run for standing in await run_store.standings(parts.database, wanted)} if wanted else set()
     missing = [str(run) for run in wanted if run not in there]
     if missing:
-        raise RefusedError(f"there is no run {', '.join(missing)}: run `crossfade backfill status`")
+        raise PreconditionFailed(f"there is no run {', '.join(missing)}: run `crossfade backfill status`")
 
 
 async def _plan_all(

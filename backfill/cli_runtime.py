@@ -21,7 +21,7 @@ from backfill.worker import Options, Workers
 from backfill.worker_processes import WorkerPool
 from proxy.base.config import Settings, load
 from proxy.base.database import Database
-from proxy.base.errors import ArangoError, CrossfadeError, RefusedError
+from proxy.base.errors import ArangoError, CrossfadeError, PreconditionFailed
 from proxy.cli.naming import expand
 from proxy.cli.runtime import DONE, REFUSED, Collections, console, fail, note, write_json
 from proxy.model.stages import Stage
@@ -62,7 +62,7 @@ async def each(names: Sequence[str], plan: Callable[[str], Awaitable[int | None]
     for name in names:
         try:
             run = await plan(name)
-        except (ArangoError, RefusedError) as error:
+        except (ArangoError, PreconditionFailed) as error:
             if len(names) == 1:
                 raise
             left[name] = str(error)

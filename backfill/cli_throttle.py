@@ -12,7 +12,7 @@ from backfill.governor import Setting, change, setting
 from backfill.throttle import ThrottleLimits, as_options
 from proxy.base.config import Settings
 from proxy.base.database import Database
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.cli.registration import bundled
 from proxy.cli.runtime import DONE, Audited, execute, write_json
 
@@ -65,7 +65,7 @@ def throttle(
 
     def limited(known: Setting) -> ThrottleLimits:
         if max_replica_lag is not None and known.replica_lag is None:
-            raise RefusedError(
+            raise PreconditionFailed(
                 "this account may not read the lag of PostgreSQL's replicas: as a superuser, GRANT pg_monitor to it"
             )
         return replace(ThrottleLimits(paused=known.limits.paused) if clear else known.limits, **wanted)

@@ -27,7 +27,7 @@ from backfill.cli_runtime import (
 from backfill.run_planner import plan_changed, plan_sample, plan_verification
 from backfill.run_summary import samples
 from backfill.worker import Options, Workers
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.cli.registration import bundled
 from proxy.cli.runtime import DONE, REFUSED, Collections, JsonOption
 
@@ -77,9 +77,9 @@ def verify(
 
     async def go(parts: Parts) -> int:
         if sample is not None and changed:
-            raise RefusedError("--sample and --changed choose different parts: give only one of them")
+            raise PreconditionFailed("--sample and --changed choose different parts: give only one of them")
         if continuous and (sample is not None or changed):
-            raise RefusedError("--continuous verifies whole collections: omit --sample and --changed")
+            raise PreconditionFailed("--continuous verifies whole collections: omit --sample and --changed")
         names = await names_of(parts, chosen)
         if continuous:
             how = options(1, max_rate or CONTINUOUS_RATE, max_lag)

@@ -8,7 +8,7 @@ from typing import Final
 
 import sql
 from proxy.base.database import Database
-from proxy.base.errors import DatabaseError, RefusedError
+from proxy.base.errors import DatabaseError, PreconditionFailed
 from proxy.base.sqlstates import is_a_conflict
 from proxy.replication.bisection import ENOUGH
 from proxy.replication.key_repair import KEYS, CannotRead, DocumentReader, KeyRepairer, RepairResult
@@ -21,11 +21,11 @@ _PAUSE: Final = (0.02, 1.0)  # seconds between two attempts: doubled each time, 
 async def repair_keys(database: Database, source: DocumentReader, collection: str, keys: Sequence[str]) -> RepairResult:
     """Repair these keys of `database/name`. Those that are `left` changed at every attempt: the mirror applies them.
 
-    Raises RefusedError if the collection is unknown, ArangoError 1203 if ArangoDB has no such collection any more
+    Raises PreconditionFailed if the collection is unknown, ArangoError 1203 if ArangoDB has no such collection any more
     (which is not a reason to remove documents), UpstreamError, DatabaseError.
     """
     if await database.fetchrow(sql.collections.FIND, collection) is None:
-        raise RefusedError(f"{collection} is not known: run `crossfade mirror {collection}` first")
+        raise PreconditionFailed(f"{collection} is not known: run `crossfade mirror {collection}` first")
     repairer = KeyRepairer(TargetWriter(database, "backfill"), source)
     result, left = RepairResult(), frozenset[str]()
     unique = list(dict.fromkeys(keys))

@@ -17,7 +17,7 @@ from backfill.key_sampling import EXACT, spread
 from backfill.run_store import Table
 from backfill.source import Source
 from proxy.base.database import Database
-from proxy.base.errors import ArangoError, RefusedError
+from proxy.base.errors import ArangoError, PreconditionFailed
 
 REQUEST_PAUSE: Final = 30.0  # seconds between two verifications of one collection that needs-verification marks trigger
 SAMPLE_RANGES: Final = 20  # least number of ranges in a sample, if the collection has enough documents
@@ -39,7 +39,7 @@ async def plan_backfill(
     """Return the run to work on: the collection's unfinished backfill, else a new one.
 
     dump: use ArangoDB's dump API if the server has it, else pages. full_text: also create a full-text index.
-    Raise RefusedError at stage `off`, or if the table cannot hold documents.
+    Raise PreconditionFailed at stage `off`, or if the table cannot hold documents.
     """
     table = await run_store.table(database, collection)
     unfinished = await run_store.open_run(database, collection, "backfill", ("copy", "dump"), repair=False)
@@ -61,7 +61,7 @@ async def plan_backfill(
 async def plan_verification(
     database: Database, source: Source, collection: str, *, full: bool = False, repair: bool = False, workers: int = 2
 ) -> int:
-    """Return the run to work on: an unfinished verification of the same mode, else a new one. Raise RefusedError."""
+    """Return the run to work on: an unfinished verification of the mode, or a new one. Raise PreconditionFailed."""
     mode = "full" if full else "fast"
     table = await run_store.table(database, collection)
     unfinished = await run_store.open_run(database, collection, "verify", (mode,), repair=repair)
@@ -78,7 +78,7 @@ async def plan_sample(
 ) -> int:
     """Return a verification of about `percent` of the documents, in random key ranges. It satisfies no gate.
 
-    Raise RefusedError.
+    Raise PreconditionFailed.
     """
     mode, part = ("full" if full else "fast"), f"a sample of {percent:g} %"
     table = await run_store.table(database, collection)
@@ -99,7 +99,7 @@ async def plan_changed(
     """Return a verification of failed or changed ranges; None if there is no such range. It satisfies no gate.
 
     These are the ranges that the newest verification of the complete collection found different or did not finish, and
-    those in which PostgreSQL has got newer versions since. Raise RefusedError if nothing was verified yet.
+    those in which PostgreSQL has got newer versions since. Raise PreconditionFailed if nothing was verified yet.
     """
     mode, part = ("full" if full else "fast"), "what failed or changed"
     table = await run_store.table(database, collection)
@@ -108,7 +108,7 @@ async def plan_changed(
         return unfinished
     newest = await database.fetchrow(sql.backfill.NEWEST_VERIFICATION, collection)
     if newest is None:
-        raise RefusedError(f"{collection} has not been verified yet: run `crossfade verify {collection}` first")
+        raise PreconditionFailed(f"{collection} has not been verified yet: run `crossfade verify {collection}` first")
     since = max(0, newest.began - _SLACK_MS) << 20  # the upper bits of a revision are milliseconds
     rows = await database.fetch(sql.backfill.RANGES_TO_LOOK_AT.on(table.relation), since, newest.id)
     chosen = [KeyRange(row.lower, row.upper) for row in rows if row.failed or row.changed]
@@ -134,13 +134,13 @@ async def key_ranges(source: Source, table: Table, count: int, chunks: int) -> t
 
 
 async def _counted(source: Source, table: Table) -> int:
-    """Return the origin's number of documents. Raise RefusedError if it has no such collection; ArangoError."""
+    """Return the origin's number of documents. Raise PreconditionFailed if it has no such collection; ArangoError."""
     try:
         return await source.count(table.database, table.name)
     except ArangoError as error:
         if error.number not in _GONE:
             raise
-        raise RefusedError(
+        raise PreconditionFailed(
             f"ArangoDB has no collection {table.collection} any more: `crossfade repair {table.collection}` removes "
             "its remains from PostgreSQL and from `crossfade status`"
         ) from error
@@ -163,7 +163,7 @@ async def plan_due(database: Database, source: Source, pause: float = REQUEST_PA
 async def _plan_one_due(database: Database, source: Source, collection: str) -> int:
     try:
         return await plan_verification(database, source, collection, repair=True)
-    except (ArangoError, RefusedError):
+    except (ArangoError, PreconditionFailed):
         # the collection was dropped or cannot be read: the run fails and shows that in `crossfade status`
         return await run_store.begin(
             database, collection, "verify", "fast", chunks=ranges([], 1), known={"planned": 0, "repair": True}

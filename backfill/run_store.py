@@ -15,7 +15,7 @@ import sql
 from backfill.key_ranges import KeyRange
 from backfill.run_summary import Standing, WorkerProgress
 from proxy.base.database import Database, Session
-from proxy.base.errors import CrossfadeError, RefusedError
+from proxy.base.errors import CrossfadeError, PreconditionFailed
 
 Kind = Literal["backfill", "verify", "check"]
 LEASE = 15.0  # seconds; a page takes far less than one
@@ -71,21 +71,21 @@ class Claim:
 
 
 async def table(database: Database, collection: str) -> Table:
-    """Return the table of a mirrored collection. Raises RefusedError if it is unknown, or at stage `off`.
+    """Return the table of a mirrored collection. Raises PreconditionFailed if it is unknown, or at stage `off`.
 
     What is written before every proxy captures would be lost (mirror-protocol, answer 11).
     """
     row = await database.fetchrow(sql.collections.FIND, collection)
     if row is None or row.stage == "off":
         what = "is not known yet" if row is None else "is at stage off"
-        raise RefusedError(
+        raise PreconditionFailed(
             f"{collection} {what}: run `crossfade mirror {collection}` first, since writes that no proxy captures "
             "would be missed"
         )
     faults = await database.fetch(sql.backfill.WRONG_MAPPING, collection, row.relation)
     if faults:
         told = "; ".join(faults)
-        raise RefusedError(f"{row.relation} cannot hold the documents of {collection}: {told}")
+        raise PreconditionFailed(f"{row.relation} cannot hold the documents of {collection}: {told}")
     return _table(row)
 
 

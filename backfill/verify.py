@@ -137,7 +137,7 @@ class Verifier:
 
     async def _compare_fast(self, claim: Claim, after: str, limit: int) -> Compared:
         table, upper = claim.table, claim.range.upper
-        noted = await lacking.letters(self._database, table.collection, after=after, upper=upper)
+        noted = await lacking.dead_letters(self._database, table.collection, after=after, upper=upper)
         statement = sql.backfill.TARGET_REVISIONS.on(table.relation)
         rows = await self._database.fetch(statement, after, upper, limit)
         page = await self._source.revisions(table.database, table.name, after, upper, limit)
@@ -159,7 +159,7 @@ class Verifier:
 
     async def _compare_full(self, rechecker: KeyRechecker, claim: Claim, after: str, limit: int) -> Compared:
         table, upper = claim.table, claim.range.upper
-        noted = await lacking.letters(self._database, table.collection, after=after, upper=upper)
+        noted = await lacking.dead_letters(self._database, table.collection, after=after, upper=upper)
         statement = sql.backfill.TARGET_DIGESTS.on(table.relation)
         rows = await self._database.fetch(statement, after, upper, limit)
         page = await self._source.page(table.database, table.name, after, upper, limit)

@@ -34,7 +34,7 @@ from backfill.archive.targets import ArchiveTarget
 from backfill.source import Source
 from proxy.base.config import Settings, load
 from proxy.base.database import Database
-from proxy.base.errors import CrossfadeError, DatabaseError, RefusedError
+from proxy.base.errors import CrossfadeError, DatabaseError, PreconditionFailed
 from proxy.cli.naming import near, qualified
 from proxy.cli.registration import group
 from proxy.cli.runtime import (
@@ -185,7 +185,7 @@ def import_(
 
     async def go(inputs: ArchiveInputs) -> int:
         if overwrite_newer and not (reason or "").strip():
-            raise RefusedError("--overwrite-newer loses newer versions: it needs --reason")
+            raise PreconditionFailed("--overwrite-newer loses newer versions: it needs --reason")
         manifest = manifests.read(folder)
         entries = _entries(manifest, collections, database)
         opened = await inputs.postgres(timeout=_LARGE) if into is Side.POSTGRESQL else await _control(inputs)
@@ -265,7 +265,7 @@ async def _names(store: Store, collections: Sequence[str], database: str) -> lis
         if not matching:
             offered = near(name, await store.collections(name.partition("/")[0] + "/*"))
             meant = f": did you mean {' or '.join(offered)}?" if offered else ""
-            raise RefusedError(f"there is no collection {name}{meant}")
+            raise PreconditionFailed(f"there is no collection {name}{meant}")
         found |= dict.fromkeys(matching)
     return list(found)
 
@@ -278,7 +278,7 @@ def _entries(manifest: Manifest, collections: Sequence[str] | None, database: st
         matching = [one for one in manifest.collections if fnmatch.fnmatchcase(one.collection, name)]
         if not matching:
             has = ", ".join(one.collection for one in manifest.collections) or "nothing"
-            raise RefusedError(f"the archive has no {name}: it has {has}")
+            raise PreconditionFailed(f"the archive has no {name}: it has {has}")
         found |= {one.collection: one for one in matching}
     return list(found.values())
 
@@ -319,11 +319,11 @@ async def _control(inputs: ArchiveInputs) -> Database | None:
 
 
 async def _refuse_served(database: Database, entries: Sequence[Entry]) -> None:
-    """Raise RefusedError for flipped collections: an import into one database would be visible to clients."""
+    """Raise PreconditionFailed for flipped collections: an import into one database would be visible to clients."""
     for entry in entries:
         row = await database.fetchrow(sql.collections.FIND, entry.collection)
         if row is not None and row.stage in ("flipped", "promoted"):
-            raise RefusedError(
+            raise PreconditionFailed(
                 f"{entry.collection} is {row.stage}: an import into one database would be visible to clients before "
                 f"the other has it; run `crossfade rollback {entry.collection}` first"
             )

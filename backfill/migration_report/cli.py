@@ -19,7 +19,7 @@ from backfill.migration_report.facts import Facts
 from backfill.source import Source
 from proxy.base.config import load
 from proxy.base.database import Database
-from proxy.base.errors import CrossfadeError, RefusedError
+from proxy.base.errors import CrossfadeError, PreconditionFailed
 from proxy.cli.naming import expand
 from proxy.cli.runtime import DONE, DatabaseOption, JsonOption, SomeCollections, fail, note, write_json
 from proxy.operator import migrate
@@ -116,7 +116,7 @@ def _write(path: Path, text: str) -> None:
     try:
         write_atomically(path, text.encode())
     except OSError as error:
-        raise RefusedError(f"{path} cannot be written: {error.strerror}") from error
+        raise PreconditionFailed(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _silent(_text: str) -> None:

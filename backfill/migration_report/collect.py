@@ -37,7 +37,7 @@ from proxy.base.errors import (
     ConfigurationError,
     CrossfadeError,
     DatabaseError,
-    RefusedError,
+    PreconditionFailed,
     UpstreamError,
 )
 from proxy.operator import status
@@ -70,15 +70,15 @@ async def gather(
 ) -> Facts:
     """Read the facts of these collections (None: of all). checksums: read both sides completely.
 
-    progress: called with a line of text for each step. Raise RefusedError for an unknown collection, DatabaseError. An
-    ArangoDB that does not answer raises nothing: the report states it.
+    progress: called with a line of text for each step. Raise PreconditionFailed for an unknown collection,
+    DatabaseError. An ArangoDB that does not answer raises nothing: the report states it.
     """
     began = time.monotonic()
     at = _time(now())
     rows = await inputs.database.fetch(sql.report.COLLECTIONS, None if collections is None else list(collections))
     unknown = set(collections or ()) - {row.collection for row in rows}
     if unknown:
-        raise RefusedError(f"{', '.join(sorted(unknown))}: not known; see `crossfade status`")
+        raise PreconditionFailed(f"{', '.join(sorted(unknown))}: not known; see `crossfade status`")
     users = await inputs.database.fetchrow(sql.report.USERS)
     found = []
     for row in rows:

@@ -32,7 +32,7 @@ Part = Literal["arangodb", "postgres"]
 class Options:
     """Ports (0: a free one), the folder (None: a temporary one that is removed with the stack), and what to start.
 
-    stage: of new collections; `flipped` waives every gate, since a local stack starts empty. only: one of the servers,
+    stage: of new collections; `flipped` applies no gates, since a local stack starts empty. only: one of the servers,
     without the proxy. settings: `CROSSFADE_*` environment for the proxy and the commands. postgres: settings of the
     embedded server.
     """

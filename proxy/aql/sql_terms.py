@@ -105,7 +105,7 @@ class Deferred:
     identity: Hashable
 
 
-def settled(value: object, binds: Mapping[str, Any]) -> Any:
+def with_binds(value: object, binds: Mapping[str, Any]) -> Any:
     """Return the value; a deferred one is computed from the bind variables."""
     return value.make(binds) if isinstance(value, Deferred) else value
 

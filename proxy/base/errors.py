@@ -8,7 +8,7 @@
     │   │   └── DatabaseTimedOut            no answer within the limit of a statement
     │   ├── SchemaOutdated              `crossfade migrate` has not been run, or not by this version    (exit 2)
     │   └── StatementError              PostgreSQL took the statement and refused it (has the SQLSTATE)
-    ├── RefusedError                a command that its conditions forbid (a gate, a stage, a straggler)    (exit 1)
+    ├── PreconditionFailed          a command that its conditions forbid (a gate, a stage)              (exit 1)
     ├── UpstreamError               a server behind the proxy did not answer
     │   ├── UpstreamUnavailable         nothing was sent: the operation did not happen
     │   └── UpstreamOutcomeUnknown      it was sent and no whole answer came: the outcome is unknown
@@ -80,7 +80,7 @@ class StatementError(DatabaseError):
         return type(self), (str(self), self.sqlstate)
 
 
-class RefusedError(CrossfadeError):
+class PreconditionFailed(CrossfadeError):
     """A command was refused by its conditions; the message names them and the remedy."""
 
 

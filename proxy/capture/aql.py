@@ -78,7 +78,7 @@ class Modifications:
             aql_plan.plan, body, operation.database, size=len(body), odd="not read in time", light=light
         )
         if isinstance(planned, str):
-            return await opaque.forward(context, request, operation, route.because(f"AQL modification: {planned}"))
+            return await opaque.forward(context, request, operation, route.with_reason(f"AQL modification: {planned}"))
         undo = Undo()
         if isinstance(planned, UnkeyedWrite):  # its search or comparison may end in a mark, as in `capture.reread`
             undo = Undo(route.collections, f"AQL modification: {planned.why}")

@@ -190,7 +190,7 @@ class Attempt:
             return
         try:
             if not keep_flips and not isinstance(outcome, NothingWritten):
-                await self._take_back()
+                await self._roll_back()
         finally:
             for intent in ending:
                 self._end(intent, outcome)
@@ -220,7 +220,7 @@ class Attempt:
         """The buffer of the transaction that it runs in; None once that has ended, or if there is none."""
         return None if self._buffer is None or self._buffer.ended else self._buffer
 
-    async def _take_back(self, *, cancelled: bool = False) -> None:
+    async def _roll_back(self, *, cancelled: bool = False) -> None:
         """Roll flips back: now, or with the commit. A request that was cancelled has no answer that waits for that."""
         running = self._running
         if running is not None:
@@ -259,7 +259,7 @@ class Attempt:
             return
         for intent in intents:
             self._end(intent, UNKNOWN)
-        await self._take_back(cancelled=error is not None and not isinstance(error, Exception))
+        await self._roll_back(cancelled=error is not None and not isinstance(error, Exception))
 
 
 def _left(mirror: Mirror, intents: Sequence[Intent]) -> list[str]:

@@ -22,7 +22,7 @@ async def capture(context: WriteContext, request: Request, operation: Operation,
     planned = graph_plan.plan(operation)
     if planned is None:
         return await opaque.forward(
-            context, request, operation, route.because(f"{operation.endpoint.name}: no collection")
+            context, request, operation, route.with_reason(f"{operation.endpoint.name}: no collection")
         )
     async with context.write(route.collections) as attempt:
         if captured_only(context.lease.snapshot, (planned.collection,)):

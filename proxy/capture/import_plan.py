@@ -41,7 +41,7 @@ class ByRevisions:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class FullResync:
     """Forwarded as it is; it truncates first, so the collection is compared as a whole."""
 
 
@@ -81,12 +81,12 @@ _ANSWERS: Final = msgspec.json.Decoder(list[_Answer])
 _NAMES: Final = msgspec.json.Decoder(list[str])
 
 
-def plan(operation: Operation) -> ByKeys | ByRevisions | Whole | ByArrays | Opaque:
+def plan(operation: Operation) -> ByKeys | ByRevisions | FullResync | ByArrays | Opaque:
     """Return how an import of `operation.collection` is captured, or why it is not."""
     assert operation.collection is not None
     params, name = operation.params, operation.collection
     if flag(params.get("overwrite")):
-        return Whole()
+        return FullResync()
     mode = _MODES.get(params.get("onDuplicate", ""), "conflict")  # as ArangoDB reads any other word
     try:
         items = read(operation.body, params)

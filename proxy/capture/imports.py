@@ -20,8 +20,8 @@ async def capture(context: WriteContext, request: Request, operation: Operation,
     unread = Opaque("a body that could not be read in time", route.collections)
     planned = await context.read(import_plan.plan, operation, size=len(operation.body), odd=unread)
     if isinstance(planned, Opaque):
-        return await opaque.forward(context, request, operation, route.because(f"import: {planned.reason}"))
-    if isinstance(planned, import_plan.Whole):
+        return await opaque.forward(context, request, operation, route.with_reason(f"import: {planned.reason}"))
+    if isinstance(planned, import_plan.FullResync):
         return await collections.compared(
             context, request, operation, route.collections, "overwrite", reason="import with overwrite"
         )

@@ -41,4 +41,4 @@ def _anywhere(route: Route) -> bool:
 
 
 async def _unread(context: WriteContext, request: Request, operation: Operation, route: Route) -> Response:
-    return await opaque.forward(context, request, operation, route.because(operation.endpoint.name))
+    return await opaque.forward(context, request, operation, route.with_reason(operation.endpoint.name))

@@ -133,11 +133,11 @@ class TransactionRegistry:
 
     # ---- what all of them saw
 
-    async def look(self, name: Name) -> Found:
+    async def find(self, name: Name) -> Found:
         """Return what PostgreSQL has now; try again as long as it is away."""
         while True:
             with contextlib.suppress(DatabaseError):
-                return (await self._looked([name])).get(name, Found())
+                return (await self._find([name])).get(name, Found())
             await asyncio.sleep(_POST)
 
     def ask(self, name: Name, tell: Callable[[Found], None]) -> None:
@@ -145,9 +145,9 @@ class TransactionRegistry:
         self._questions.append((name, time.monotonic() + NOTED, tell))
         self._something.set()
 
-    async def _looked(self, names: list[Name]) -> dict[Name, Found]:
+    async def _find(self, names: list[Name]) -> dict[Name, Found]:
         rows = await self._database.fetch(
-            sql.transactions.LOOK,
+            sql.transactions.FIND,
             [database for database, _ in names],
             [number for _, number in names],
             self._instance,
@@ -191,7 +191,7 @@ class TransactionRegistry:
         if not self._questions:
             return
         asked = self._questions[:_AT_ONCE]
-        found = await self._looked([name for name, _, _ in asked])
+        found = await self._find([name for name, _, _ in asked])
         now = time.monotonic()
         left = []
         for question in asked:

@@ -44,7 +44,7 @@ async def documents(
     size = len(operation.body) if operation.body[:1] == b"[" else 0  # one document is planned faster than sent away
     planned = await context.read(functools.partial(plan, transaction=True), operation, size=size, odd=unread)
     if isinstance(planned, Opaque):
-        return await opaque.forward(context, request, operation, route.because(planned.reason), buffer)
+        return await opaque.forward(context, request, operation, route.with_reason(planned.reason), buffer)
     async with context.write(route.collections, buffer=buffer, counted=False) as attempt:
         attempt.intend(route.collections[0], planned.keys, revised=not planned.removes)
         response, body = await attempt.forward(planned.rewritten(request))
@@ -78,7 +78,7 @@ async def without_versions(
     apart = operation.endpoint.in_transaction is not InTransaction.PART
     parts = await _parts(context, operation, route)
     if isinstance(parts, str):
-        return await opaque.forward(context, request, operation, route.because(parts), buffer, apart=apart)
+        return await opaque.forward(context, request, operation, route.with_reason(parts), buffer, apart=apart)
     unkeyed = [part.collection for part in parts if not part.keys and not isinstance(part.resync, VertexRemoval)]
     undo = Undo(unkeyed, _WHY)
     async with context.write(route.collections, undo=undo, buffer=buffer, apart=apart, counted=False) as attempt:
@@ -146,7 +146,7 @@ async def _of_import(context: WriteContext, operation: Operation, collection: st
     planned = await context.read(import_plan.plan, operation, size=len(operation.body), odd=unread)
     if isinstance(planned, Opaque):
         return f"import: {planned.reason}"
-    if isinstance(planned, import_plan.Whole):
+    if isinstance(planned, import_plan.FullResync):
         return [_Part(collection, resync=CollectionChange("overwrite", (collection,)))]
     # as array writes it would be a part of the transaction: what ArangoDB makes of it is not for the proxy to change
     return [_Part(collection, planned.keys if isinstance(planned, import_plan.ByKeys) else ())]

@@ -110,7 +110,7 @@ class Transactions:
         """Return what the other proxies know of it; None if no read goes to PostgreSQL because of this instance."""
         until = time.monotonic() + (NOTED if known is None else 0.0)
         while True:
-            found = await self._context.wait_for_replica(self._registry.look(name))
+            found = await self._context.wait_for_replica(self._registry.find(name))
             if found is None or found.begun or time.monotonic() >= until:
                 return found
             await asyncio.sleep(_AGAIN)
@@ -213,7 +213,7 @@ class Transactions:
         context, name = self._context, (operation.database, operation.headers["x-arango-trx-id"])
         new = self._open.get(name) is None
         if new and len(self._open) >= _MOST:
-            return await opaque.forward(context, request, operation, route.because("too many transactions"))
+            return await opaque.forward(context, request, operation, route.with_reason("too many transactions"))
         known = self._open.remember(name, request)
         known.busy += 1
         try:

@@ -15,7 +15,7 @@ from proxy.base.database import Database
 from proxy.cli.registration import bundled
 from proxy.cli.runtime import DONE, Audited, console, execute, write_json
 from proxy.operator import states
-from proxy.operator.states import TakenBack
+from proxy.operator.states import AutomaticRollback
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +34,7 @@ def acknowledge(how: Audited) -> None:
     """
 
     async def go(_: Settings, connected: Database) -> int:
-        found = await states.taken_back(connected)
+        found = await states.automatic_rollbacks(connected)
         if found:
             await states.acknowledge(connected, found, actor=how.who, reason=how.reason)
         if how.as_json:
@@ -49,7 +49,7 @@ def acknowledge(how: Audited) -> None:
     execute(go, as_json=how.as_json)
 
 
-def show(out: Console, found: Sequence[TakenBack]) -> None:
+def show(out: Console, found: Sequence[AutomaticRollback]) -> None:
     """Print one line for each rollback that no operator started."""
     for one in found:
         when = one.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -15,7 +15,7 @@ from proxy.aql import Analysis, Fetch, Options, Query, analyse, ast, parse, run
 from proxy.aql.compile import Compiled, Listing, NotCompiled, Table
 from proxy.base.config import Settings
 from proxy.base.database import Database
-from proxy.base.errors import ArangoError, RefusedError
+from proxy.base.errors import ArangoError, PreconditionFailed
 from proxy.cli.index_building import drop_invalid, make
 from proxy.cli.naming import about, known
 from proxy.cli.runtime import DONE, DatabaseOption, JsonOption, console, execute, write_json
@@ -93,7 +93,7 @@ def explain(
     async def go(_settings: Settings, connected: Database) -> int:
         binds = binds_of(bind)
         if database not in (await known(connected)).databases | {_SYSTEM}:
-            raise RefusedError(f"{database} is not known: {about(f'{database}/*', await known(connected))}")
+            raise PreconditionFailed(f"{database} is not known: {about(f'{database}/*', await known(connected))}")
         found = await examine(connected, database, query, binds, measure=measure)
         if create and found.indexes:
             for advice in found.indexes:
@@ -109,13 +109,13 @@ def explain(
 
 
 def binds_of(text: str) -> dict[str, Any]:
-    """Return the bind variables of an option. Raise RefusedError if it is not a JSON object."""
+    """Return the bind variables of an option. Raise PreconditionFailed if it is not a JSON object."""
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise RefusedError(f"--bind is not JSON: {error}") from error
+        raise PreconditionFailed(f"--bind is not JSON: {error}") from error
     if not isinstance(found, dict):
-        raise RefusedError("--bind must be a JSON object of names and values")
+        raise PreconditionFailed("--bind must be a JSON object of names and values")
     return found
 
 

@@ -11,7 +11,7 @@ import typer
 
 from proxy.base.config import Settings
 from proxy.base.database import Database
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.cli.runtime import DONE, REFUSED, JsonOption, console, counted, execute, note, write_json
 from proxy.devserver.repro_run import reproduce as reproduced
 from proxy.http.upstream import Upstream
@@ -58,7 +58,7 @@ def export(
         try:
             output.write_bytes(text)
         except OSError as error:
-            raise RefusedError(f"{output} cannot be written: {error.strerror}") from error
+            raise PreconditionFailed(f"{output} cannot be written: {error.strerror}") from error
         documents = sum(len(one["documents"]) for one in made["collections"].values())
         note(f"{output}: {counted(documents, 'document')}; `crossfade mismatches reproduce {output}` reproduces it")
         if not made["reproducible"]:
@@ -86,12 +86,12 @@ def reproduce(
         try:
             text = file.read_bytes()
         except OSError as error:
-            raise RefusedError(f"{file} cannot be read: {error.strerror}") from error
+            raise PreconditionFailed(f"{file} cannot be read: {error.strerror}") from error
         bundle = bundles.read(text)
         try:
             found = await reproduced(connected, bundle)
         except NotComparable as reason:
-            raise RefusedError(f"the answers cannot be compared here: {reason}") from reason
+            raise PreconditionFailed(f"the answers cannot be compared here: {reason}") from reason
         parts = found.each() if found is not None else ()
         same = any(part.kind.value == bundle["class"] and list(part.paths) == bundle["paths"] for part in parts)
         if as_json:
@@ -111,7 +111,7 @@ async def _find(connected: Database, which: str) -> MismatchRow:
     identifier = int(which) if which.isdecimal() and len(which) < 12 else await ledger.find_mismatch(connected, which)
     found = await ledger.show_mismatch(connected, identifier) if identifier is not None else None
     if found is None:
-        raise RefusedError(
+        raise PreconditionFailed(
             f"there is no mismatch {which}, or several begin with it: run `crossfade mismatches list --all`"
         )
     return found

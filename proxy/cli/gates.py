@@ -119,7 +119,7 @@ def set_limit(
     """
 
     async def go(_: Settings, connected: Database) -> int:
-        await thresholds.put(connected, name, value, actor=how.who, reason=how.because("setting a limit"))
+        await thresholds.put(connected, name, value, actor=how.who, reason=how.required_reason("setting a limit"))
         if how.as_json:
             write_json({"limit": name, "value": value})
         else:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import sql
 from proxy.base.database import Database
-from proxy.base.errors import DatabaseError, RefusedError, StatementError
+from proxy.base.errors import DatabaseError, PreconditionFailed, StatementError
 from proxy.replication import own_indexes
 
 _LOOK = 1.0  # seconds between two reads of the progress
@@ -16,8 +16,8 @@ _LOOK = 1.0  # seconds between two reads of the progress
 async def make(database: Database, relation: str, statement: str, tell: Callable[[str], None] = lambda _: None) -> None:
     """Execute one statement that creates or drops an index of the relation, beside running writes.
 
-    database: one whose statements have no time-out. Raise RefusedError if a value is too large for the index; it is
-    dropped then, because an incomplete index refuses documents as well. Raise DatabaseError.
+    database: one whose statements have no time-out. Raise PreconditionFailed if a value is too large for the index,
+    which is then dropped, because an incomplete index refuses documents as well. Raise DatabaseError.
     """
     watching = asyncio.create_task(_watch(database, relation, tell), name="index progress")
     try:
@@ -26,7 +26,7 @@ async def make(database: Database, relation: str, statement: str, tell: Callable
         await drop_invalid(database, relation)
         if error.sqlstate != own_indexes.TOO_LARGE:
             raise
-        raise RefusedError(
+        raise PreconditionFailed(
             f"a value is too large for an index ({error}): PostgreSQL sorts what passes the filters instead, or the "
             "query is left to ArangoDB"
         ) from error

@@ -15,7 +15,7 @@ from rich.markup import escape
 import sql
 from proxy.base.config import Settings
 from proxy.base.database import Database
-from proxy.base.errors import ArangoError, RefusedError, StatementError
+from proxy.base.errors import ArangoError, PreconditionFailed, StatementError
 from proxy.cli.explain import examine
 from proxy.cli.index_building import drop_invalid, make
 from proxy.cli.naming import expand
@@ -121,7 +121,7 @@ async def needed(connected: Database, names: Sequence[str]) -> Found:
     for row in rows:
         try:
             advice = await _advice(connected, row, recorded.get(row.shape, ()))
-        except RefusedError as why:
+        except PreconditionFailed as why:
             unread[row.text] = str(why)
             continue
         for name, statement, reason in advice:
@@ -136,7 +136,7 @@ async def needed(connected: Database, names: Sequence[str]) -> Found:
 async def _advice(
     connected: Database, row: ShapeRow, recorded: Sequence[tuple[str, Mapping[str, Any]]]
 ) -> list[tuple[str, str, str]]:
-    """(collection's name, statement, reason) of each index that is missing for the shape; RefusedError: not known."""
+    """Return (collection, statement, reason) of each missing index of a shape. Raise PreconditionFailed if unknown."""
     database, trouble = row.collection.partition("/")[0], "its text is kept in part only"
     for text, binds in (*recorded, *made_up(row.text)):
         try:
@@ -145,7 +145,7 @@ async def _advice(
             trouble = str(error)
             continue
         return [(one.reason.partition(":")[0], one.statement, one.reason) for one in found.indexes]
-    raise RefusedError(trouble)
+    raise PreconditionFailed(trouble)
 
 
 def made_up(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -169,7 +169,7 @@ async def _make_all(connected: Database, found: Sequence[Index], *, actor: str, 
         try:
             await make(connected, one.relation, one.statement, _teller(one.collection))
             one.made = True
-        except (RefusedError, StatementError) as error:
+        except (PreconditionFailed, StatementError) as error:
             one.failed = str(error)
     for relation in dict.fromkeys(one.relation for one in found if one.made):
         await connected.execute(sql.indexes.ANALYZE.on(relation))  # figures of what the new indexes are over

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from proxy.base.config import Settings
 from proxy.base.database import Database
-from proxy.base.errors import ArangoError, RefusedError
+from proxy.base.errors import ArangoError, PreconditionFailed
 from proxy.cli import export, tables
 from proxy.cli.naming import expand
 from proxy.cli.registration import bundled, group
@@ -101,7 +101,7 @@ def show(
     async def go(_: Settings, connected: Database) -> int:
         found = await ledger.show_mismatch(connected, identifier)
         if found is None:
-            raise RefusedError(f"there is no mismatch {identifier}: run `crossfade mismatches list --all`")
+            raise PreconditionFailed(f"there is no mismatch {identifier}: run `crossfade mismatches list --all`")
         if as_json:
             write_json(asdict(found))
             return DONE
@@ -126,7 +126,7 @@ def ignore(identifiers: Ids, how: Audited) -> None:
     """
 
     async def go(_: Settings, connected: Database) -> int:
-        reason = how.because("ignoring a mismatch")
+        reason = how.required_reason("ignoring a mismatch")
         await _found(connected, identifiers)
         concerned = await ledger.mark_ignored(connected, ids=identifiers)
         async with connected.transaction() as session:
@@ -192,13 +192,13 @@ class _Repaired(NamedTuple):
 async def _repair_all(settings: Settings, connected: Database, keys: Mapping[str, Iterable[str]]) -> _Repaired:
     """Repair the keys of each collection. An error of one collection does not stop the others; of the only one it does.
 
-    Raises ArangoError, RefusedError.
+    Raises ArangoError, PreconditionFailed.
     """
     repaired = _Repaired({}, {})
     for collection, wanted in keys.items():
         try:
             still = await repair_documents(settings, connected, collection, list(wanted))
-        except (ArangoError, RefusedError) as error:
+        except (ArangoError, PreconditionFailed) as error:
             if len(keys) == 1:
                 raise
             repaired.failed[collection] = str(error)
@@ -233,5 +233,5 @@ async def _found(connected: Database, identifiers: list[int]) -> list[MismatchRo
     ]
     missing = [str(identifier) for identifier, row in rows if row is None]
     if missing:
-        raise RefusedError(f"there is no mismatch {', '.join(missing)}: run `crossfade mismatches list --all`")
+        raise PreconditionFailed(f"there is no mismatch {', '.join(missing)}: run `crossfade mismatches list --all`")
     return [row for _, row in rows if row is not None]

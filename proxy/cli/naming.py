@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.base.database import Database
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.model.stages import Stage, Standing
 from proxy.operator import status
 
@@ -42,13 +42,13 @@ async def known(database: Database) -> Known:
 
 
 def qualified(names: Iterable[str], database: str) -> list[str]:
-    """Return `database/name` of each, in order, once. Raise RefusedError for one that is neither of both forms."""
+    """Return `database/name` of each, in order, once. Raise PreconditionFailed for one of another form."""
     found: dict[str, None] = {}
     for name in names:
         full = name if "/" in name else f"{database}/{name}"
         left, _, right = full.partition("/")
         if not left or not right or "/" in right:
-            raise RefusedError(
+            raise PreconditionFailed(
                 f"{name!r} is not a collection: write database/name, or database/* for all of a database"
             )
         found[full] = None
@@ -60,7 +60,7 @@ async def expand(
 ) -> list[str]:
     """Return the collections that names and patterns stand for; of a pattern those that `keep` accepts.
 
-    Raise RefusedError if a name is not known, or if a pattern matches none; `what` describes the accepted ones.
+    Raise PreconditionFailed if a name is not known, or if a pattern matches none; `what` describes the accepted ones.
     """
     there = await known(database)
     found: dict[str, None] = {}
@@ -70,25 +70,25 @@ async def expand(
             continue
         matching = [k for k, standing in there.collections.items() if matches(k, name) and keep(standing)]
         if not matching:
-            raise RefusedError(f"no collection of {name} is {what}: {about(name, there)}")
+            raise PreconditionFailed(f"no collection of {name} is {what}: {about(name, there)}")
         found |= dict.fromkeys(matching)
     return list(found)
 
 
 def require(names: Sequence[str], there: Known) -> Sequence[str]:
-    """Return the names if each is known or a pattern. Raise RefusedError that names what exists instead."""
+    """Return the names if each is known or a pattern. Raise PreconditionFailed that names what exists instead."""
     wrong = unknown(names, there)
     if wrong:
-        raise RefusedError("; ".join(f"{name} is not known: {about(name, there)}" for name in wrong))
+        raise PreconditionFailed("; ".join(f"{name} is not known: {about(name, there)}" for name in wrong))
     return names
 
 
 async def require_known(database: Database, names: Sequence[str], default: str) -> list[str]:
-    """Return `database/name` of each. Raise RefusedError as `require` does, and for patterns."""
+    """Return `database/name` of each. Raise PreconditionFailed as `require` does, and for patterns."""
     full = qualified(names, default)
     for name in full:
         if "*" in name:
-            raise RefusedError(f"{name} is a pattern: this command takes names of collections")
+            raise PreconditionFailed(f"{name} is a pattern: this command takes names of collections")
     require(full, await known(database))
     return full
 

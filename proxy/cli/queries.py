@@ -53,7 +53,7 @@ class OneShape(OptionBundle):
     database: DatabaseOption = "_system"
 
     async def collection_in(self, connected: Database) -> str | None:
-        """Return the full name of the collection, None for each. Raise RefusedError if it is not known."""
+        """Return the full name of the collection, None for each. Raise PreconditionFailed if it is not known."""
         return (await require_known(connected, [self.collection], self.database))[0] if self.collection else None
 
 
@@ -123,7 +123,7 @@ def exempt(which: OneShape, how: Audited) -> None:
     """
 
     async def go(_: Settings, connected: Database) -> int:
-        reason = how.because("an exemption")
+        reason = how.required_reason("an exemption")
         name = await which.collection_in(connected)
         names = await shapes.exempt(connected, which.shape, name, actor=how.who, reason=reason)
         if how.as_json:

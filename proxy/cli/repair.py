@@ -8,7 +8,7 @@ import typer
 
 from proxy.base.config import Settings
 from proxy.base.database import Database
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.cli.naming import require_known
 from proxy.cli.registration import bundled
 from proxy.cli.repair_keys import has_collection, repair_documents, repair_dropped
@@ -90,7 +90,7 @@ def repair(
 
 async def _dropped(settings: Settings, connected: Database, name: str, how: ChangeOptions) -> int:
     if (await status.standings(connected))[name].stage.at_least(Stage.FLIPPED):
-        raise RefusedError(
+        raise PreconditionFailed(
             f"ArangoDB has no collection {name}, and it is flipped: run `crossfade rollback {name}` first"
         )
     if not how.dry_run:

@@ -9,7 +9,7 @@ from typing import Final
 from proxy.base.arango_client import OriginClient
 from proxy.base.config import Settings
 from proxy.base.database import Database
-from proxy.base.errors import ArangoError, RefusedError
+from proxy.base.errors import ArangoError, PreconditionFailed
 from proxy.http.upstream import Upstream
 from proxy.replication.collection_resync import CollectionResync
 from proxy.replication.dropped_collections import DroppedCollections
@@ -43,7 +43,7 @@ async def repair_documents(
 ) -> frozenset[str]:
     """Make PostgreSQL equal to ArangoDB at these keys (I5); return those that changed at every read, or were refused.
 
-    Raise UpstreamError or ArangoError if ArangoDB cannot be read now, RefusedError if it refuses for good,
+    Raise UpstreamError or ArangoError if ArangoDB cannot be read now, PreconditionFailed if it refuses for good,
     DatabaseError.
     """
     if not keys:
@@ -52,7 +52,7 @@ async def repair_documents(
         async with _parts(settings, database) as (repairer, _):
             repaired = await repairer.until_done(collection, keys)
     except CannotRead as error:
-        raise RefusedError(f"ArangoDB refuses to return documents of {collection}: {error}") from error
+        raise PreconditionFailed(f"ArangoDB refuses to return documents of {collection}: {error}") from error
     return repaired.left | repaired.dead
 
 

@@ -18,7 +18,7 @@ import sql
 from proxy.base.arango_client import ReplayClient
 from proxy.base.config import Settings
 from proxy.base.database import Database
-from proxy.base.errors import RefusedError, UpstreamOutcomeUnknown, UpstreamUnavailable
+from proxy.base.errors import PreconditionFailed, UpstreamOutcomeUnknown, UpstreamUnavailable
 from proxy.cli.naming import expand
 from proxy.cli.registration import bundled
 from proxy.cli.runtime import (
@@ -110,7 +110,7 @@ async def _wanted(connected: Database, _settings: Settings, names: Sequence[str]
     for row in await shapes.listed(connected, names):
         if shapes.advise(row, limits).state in _OPEN:
             _, collections, most = missing.get(row.shape, ("", set(), 0))
-            needed = max(most, limits.shape_comparisons - row.fact.settled, 1)
+            needed = max(most, limits.shape_comparisons - row.fact.decided, 1)
             missing[row.shape] = (row.text, collections | {row.collection}, needed)
     rows = await connected.fetch(sql.examples.OF_SHAPES, list(missing))
     found = examples_of((row.shape, row.collections, row.request) for row in rows)
@@ -150,10 +150,10 @@ class _Run:
         self._turns: Iterator[tuple[Wanted, Sent]] = iter(())
         self._next = time.monotonic()
         self._stop = asyncio.Event()
-        self._failure: RefusedError | None = None
+        self._failure: PreconditionFailed | None = None
 
     async def until_enough(self, wanted: list[Wanted]) -> tuple[_Tally, list[Wanted]]:
-        """Return what was sent, and what is lacking at the end. Raise RefusedError if nothing can be sent."""
+        """Return what was sent, and what is lacking at the end. Raise PreconditionFailed if nothing can be sent."""
         self._turns = turns(wanted)
         total = sum(one.missing for one in wanted if one.requests)
         columns = (TextColumn("compared"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[sent]} sent"))
@@ -193,7 +193,7 @@ class _Run:
                 continue
             except UpstreamUnavailable as error:
                 self._fail(
-                    RefusedError(
+                    PreconditionFailed(
                         f"no proxy answers ({error}): give the address of its traffic listener with --proxy URL"
                     )
                 )
@@ -201,13 +201,13 @@ class _Run:
             self._tally.statuses[status] += 1
             if status in _REFUSED:
                 self._fail(
-                    RefusedError(
+                    PreconditionFailed(
                         f"the proxy answered {status} to {self._settings.origin_user}: set CROSSFADE_ORIGIN_USER and "
                         "CROSSFADE_ORIGIN_PASSWORD to an account that may read these collections"
                     )
                 )
 
-    def _fail(self, error: RefusedError) -> None:
+    def _fail(self, error: PreconditionFailed) -> None:
         self._failure = self._failure or error
         self._stop.set()
 

@@ -15,7 +15,7 @@ import typer
 
 from proxy.base.config import Settings
 from proxy.base.database import Database
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.cli import offline_status
 from proxy.cli.flip import WaitForInstances
 from proxy.cli.naming import Known, about, flipped, known, matches, qualified
@@ -82,7 +82,7 @@ def rollback(
         back = plan(None if every else qualified(collections or (), database), there, opened, stage)
         wrong = [f"{name} is not known: {about(name, there)}" for name in back.unknown]
         if wrong and not back.names:
-            raise RefusedError("; ".join([*wrong, flipped(there)]))
+            raise PreconditionFailed("; ".join([*wrong, flipped(there)]))
         if not back.targets:
             if back.aborts and not how.dry_run:
                 await controller.rollback(connected, back.names, actor=how.who, reason=how.reason)

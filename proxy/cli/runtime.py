@@ -22,7 +22,7 @@ from proxy.base.errors import (
     DatabaseBusy,
     DatabaseTimedOut,
     DatabaseUnavailable,
-    RefusedError,
+    PreconditionFailed,
     SchemaOutdated,
     UpstreamError,
 )
@@ -88,10 +88,10 @@ class Audited(OptionBundle):
         """Return whom the audit names."""
         return actor_or_me(self.actor)
 
-    def because(self, what: str) -> str:
-        """Return the reason. Raise RefusedError if there is none: `what` needs one."""
+    def required_reason(self, what: str) -> str:
+        """Return the reason. Raise PreconditionFailed if there is none: `what` needs one."""
         if not self.reason:
-            raise RefusedError(f"{what} needs --reason: it is recorded in the audit and shown")
+            raise PreconditionFailed(f"{what} needs --reason: it is recorded in the audit and shown")
         return self.reason
 
 

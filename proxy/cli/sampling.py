@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from proxy.base.config import Settings
 from proxy.base.database import Database
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.cli import tables
 from proxy.cli.naming import expand
 from proxy.cli.registration import bundled
@@ -57,9 +57,9 @@ def sampling(
         if chosen.collections:
             names = await expand(connected, chosen.collections, chosen.database, lambda _: True, "known")
         if (given or reset) and not names:
-            raise RefusedError("name the collections; CROSSFADE_SAMPLE_PERCENT is the share of all others")
+            raise PreconditionFailed("name the collections; CROSSFADE_SAMPLE_PERCENT is the share of all others")
         if given and reset:
-            raise RefusedError("--reset goes with neither --percent nor --baseline-percent")
+            raise PreconditionFailed("--reset goes with neither --percent nor --baseline-percent")
         if given or reset:
             await rules_admin.share(
                 connected,

@@ -127,7 +127,7 @@ def _follow() -> Progress:
 
     def step(one: Step) -> None:
         names = tuple(waiting.instance for waiting in one.waiting)
-        if one.phase is not Phase.SETTLED and (one.phase, names) not in printed:
+        if one.phase is not Phase.IDLE and (one.phase, names) not in printed:
             printed.add((one.phase, names))
             whom = ", ".join(f"{waiting.instance} ({waiting.why})" for waiting in one.waiting)
             note(f"{one.phase}: " + (f"waiting for {whom}" if whom else "acknowledged by every proxy"))

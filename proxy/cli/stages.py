@@ -11,7 +11,7 @@ import typer
 from proxy.base.arango_client import OriginClient, OriginCollection
 from proxy.base.config import Settings
 from proxy.base.database import Database
-from proxy.base.errors import ArangoError, RefusedError, UpstreamError
+from proxy.base.errors import ArangoError, PreconditionFailed, UpstreamError
 from proxy.cli.naming import expand, known, near, qualified
 from proxy.cli.registration import bundled, group
 from proxy.cli.replay import replay
@@ -134,7 +134,7 @@ def default(
 
 
 async def _require_database(settings: Settings, name: str) -> None:
-    """Raise RefusedError if ArangoDB has no such database; print a remark if ArangoDB cannot be asked."""
+    """Raise PreconditionFailed if ArangoDB has no such database; print a remark if ArangoDB cannot be asked."""
     async with OriginClient(settings.origin_url, *settings.origin_account) as client:
         try:
             listed = await client.databases()
@@ -142,7 +142,7 @@ async def _require_database(settings: Settings, name: str) -> None:
             note(f"ArangoDB's databases are not known ({error}): continuing without them")
             return
     if name not in listed:
-        raise RefusedError(_no_database(name, listed))
+        raise PreconditionFailed(_no_database(name, listed))
 
 
 def _no_database(name: str, listed: Sequence[str]) -> str:
@@ -159,7 +159,7 @@ async def _ask_origin(
 ) -> dict[str, dict[str, OriginCollection]]:
     """Return ArangoDB's collections of each database that is named; leave out one that cannot be asked, with a remark.
 
-    Raise RefusedError for a database that neither ArangoDB nor Crossfade has.
+    Raise PreconditionFailed for a database that neither ArangoDB nor Crossfade has.
     """
     found: dict[str, dict[str, OriginCollection]] = {}
     async with OriginClient(settings.origin_url, *settings.origin_account) as client:
@@ -169,7 +169,7 @@ async def _ask_origin(
             except (UpstreamError, ArangoError) as error:
                 if isinstance(error, ArangoError) and error.number == _NO_DATABASE:
                     if not any(one.startswith(f"{database}/") for one in registered):
-                        raise RefusedError(_no_database(database, await client.databases())) from error
+                        raise PreconditionFailed(_no_database(database, await client.databases())) from error
                     continue
                 note(f"ArangoDB's collections of {database} are not known ({error}): continuing without them")
             else:
@@ -190,7 +190,7 @@ def _mirrored(
         if name not in present and listed is not None and rest not in listed:
             offered = near(name, [f"{database}/{one}" for one in listed])
             meant = f" did you mean {' or '.join(offered)}?" if offered else ""
-            raise RefusedError(
+            raise PreconditionFailed(
                 f"ArangoDB has no collection {name}:{meant} for collections that do not exist yet, run `crossfade "
                 f"mirror '{database}/*'`"
             )

@@ -36,7 +36,7 @@ def status(*, as_json: JsonOption = False) -> None:
     async def go(_: Settings, connected: Database) -> int:
         found = await control.read(connected)
         budgets = await rollback_budgets.read(connected)
-        back = await states.taken_back(connected)
+        back = await states.automatic_rollbacks(connected)
         if as_json:
             live = [one for one in found.instances if one.stopped_at is None]
             write_json(

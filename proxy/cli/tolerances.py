@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from proxy.base.config import Settings
 from proxy.base.database import Database
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.cli import tables
 from proxy.cli.naming import expand, require_known
 from proxy.cli.registration import OptionBundle, bundled, group
@@ -57,7 +57,7 @@ class RuleOptions(OptionBundle):
 
     @property
     def rule(self) -> tuple[str, float | None]:
-        """Return the rule's name and its number. Raise RefusedError unless exactly one rule is given."""
+        """Return the rule's name and its number. Raise PreconditionFailed unless exactly one rule is given."""
         given: list[tuple[str, float | None]] = []
         if self.digits is not None:
             given.append(("round", self.digits))
@@ -68,7 +68,7 @@ class RuleOptions(OptionBundle):
         if self.ignore:
             given.append(("ignore", None))
         if len(given) != 1:
-            raise RefusedError("give one rule: --round N, --within-seconds N, --as-set or --ignore")
+            raise PreconditionFailed("give one rule: --round N, --within-seconds N, --as-set or --ignore")
         return given[0]
 
 
@@ -140,7 +140,7 @@ def add(
     """
 
     async def go(_: Settings, connected: Database) -> int:
-        reason = how.because("a tolerance")
+        reason = how.required_reason("a tolerance")
         (name,) = await require_known(connected, [collection], database)
         made = rules_admin.checked(name, path, *kind.rule)
         identifier = await rules_admin.add(connected, made, reason=reason, actor=how.who)

@@ -15,7 +15,7 @@ import sql
 from proxy.base.arango_client import ask_instance
 from proxy.base.config import Settings
 from proxy.base.database import Database
-from proxy.base.errors import ArangoError, CrossfadeError, RefusedError, UpstreamError
+from proxy.base.errors import ArangoError, CrossfadeError, PreconditionFailed, UpstreamError
 from proxy.cli.naming import require_known
 from proxy.cli.runtime import DONE, REFUSED, DatabaseOption, JsonOption, console, execute, note, write_json
 from proxy.http.upstream import Upstream
@@ -122,11 +122,11 @@ def parse(document: str, database: str) -> tuple[str, str]:
 
 
 async def read(settings: Settings, connected: Database, collection: str, key: str) -> Trace:
-    """Ask both databases and every instance. Raise RefusedError if the collection is not known, DatabaseError."""
+    """Ask both databases and every instance. Raise PreconditionFailed if the collection is not known, DatabaseError."""
     await require_known(connected, [collection], "")
     about = await connected.fetchrow(sql.trace.COLLECTION, collection)
     if about is None:
-        raise RefusedError(f"PostgreSQL does not know {collection}")
+        raise PreconditionFailed(f"PostgreSQL does not know {collection}")
     registered = [one for one in await status.instances(connected) if one.stopped_at is None]
     heard = asyncio.gather(*(_asked(one, collection, key) for one in registered))
     views = tuple(await heard)

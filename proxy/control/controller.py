@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import sql
 from proxy.base.config import Settings
 from proxy.base.database import Database
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.control import gate_inputs
 from proxy.control.epoch import POLL, Progress, Run, Step, ensure_in, silent
 from proxy.control.gates.gate_types import Gate
@@ -71,11 +71,11 @@ async def change(
     wait: return only once every instance runs at the new generation (a few seconds at most). timeout: seconds for each
     phase. budget: of the automatic rollback to arm with the change for the flipped collections; without it, what is
     armed stays armed. force: pass the gates that do not keep I7; it needs a reason. dry_run: check the gates and ask
-    every instance, and change nothing. Raise RefusedError if the stages, a gate or another change in progress forbid
-    it; TimedOut, with the names, if instances did not acknowledge; DatabaseError.
+    every instance, and change nothing. Raise PreconditionFailed if the stages, a gate or another change in progress
+    forbid it; TimedOut, with the names, if instances did not acknowledge; DatabaseError.
     """
     if force and not reason:
-        raise RefusedError("--force needs --reason: it is written into the audit")
+        raise PreconditionFailed("--force needs --reason: it is written into the audit")
     async with database.session() as session:
         collections, defaults = await control_row.standings(session)
         registered = [row for row in await session.fetch(sql.control.INSTANCES) if row.stopped_at is None]
@@ -117,7 +117,7 @@ async def change(
         epoch, generation = await run.forward(steps, detail)
     else:
         epoch, generation = await run.at_once()
-    progress(Step(Phase.SETTLED, generation))
+    progress(Step(Phase.IDLE, generation))
     behind = await _learned(database, generation, 3 * settings.lease + 1 if wait else 0.0)
     return replace(result, epoch=epoch, generation=generation, behind=behind, seconds=time.monotonic() - began)
 
@@ -156,20 +156,20 @@ async def evict(
     """Remove an instance from the registry: the operator asserts that its process is dead.
 
     What it forwarded and did not apply is lost with its journal: the collections that it served are marked unverified
-    (and returned), flipped ones are rolled back, an open epoch is aborted. Raises RefusedError if it is not known,
+    (and returned), flipped ones are rolled back, an open epoch is aborted. Raise PreconditionFailed if it is not known,
     still lives, or the assertion is missing.
     """
     if not confirmed_stopped:
-        raise RefusedError(
+        raise PreconditionFailed(
             f"evicting {instance} asserts that its process is dead and stays so: stop it, then say --confirmed-stopped"
         )
     async with database.transaction() as session:
         control = await control_row.lock(session)
         row = await session.fetchrow(sql.control.INSTANCE_LOCK, instance)
         if row is None or row.stopped_at is not None:
-            raise RefusedError(f"no instance {instance} is registered: see `crossfade instances`")
+            raise PreconditionFailed(f"no instance {instance} is registered: see `crossfade instances`")
         if row.alive:
-            raise RefusedError(
+            raise PreconditionFailed(
                 f"instance {instance} lives (process {row.pid} on {row.host}, heartbeat "
                 f"{row.heartbeat_age:.1f} s ago): stop it first"
             )
@@ -198,7 +198,7 @@ async def evict(
 def _refuse_gates(gates: Mapping[str, tuple[Gate, ...]], *, force: bool) -> None:
     why = refusal(gates, force=force)
     if why:
-        raise RefusedError(why)
+        raise PreconditionFailed(why)
 
 
 def _gate_values(gates: Mapping[str, tuple[Gate, ...]]) -> dict[str, dict[str, str]]:

@@ -19,7 +19,7 @@ import orjson
 import sql
 from proxy.base.config import Settings
 from proxy.base.database import Database, Session
-from proxy.base.errors import DatabaseError, DatabaseUnavailable, RefusedError
+from proxy.base.errors import DatabaseError, DatabaseUnavailable, PreconditionFailed
 from proxy.control.rollback_budgets import RollbackBudget, arm, as_json
 from proxy.control.transitions_plan import DesiredState, plan, to_target
 from proxy.model.stages import Move, Phase, Stage
@@ -32,7 +32,7 @@ _PERSISTENCE: Final = 10.0  # seconds to keep asking about, or closing, an epoch
 _HELD_SHARE: Final = 0.8
 
 
-class TimedOut(RefusedError):
+class TimedOut(PreconditionFailed):
     """Instances did not acknowledge in time; the epoch was aborted, and nothing changed."""
 
 
@@ -100,7 +100,7 @@ class Run:
         """Begin, collect the acknowledgements of each phase, commit. Abort the epoch if anything fails."""
         async with self.database.session() as driver:
             if not await driver.fetchval(sql.server.TRY_LOCK, control_row.DRIVER):
-                raise RefusedError(await _under_way(self.database))
+                raise PreconditionFailed(await _under_way(self.database))
             try:
                 epoch = await self._begin(steps[0])
                 try:
@@ -161,7 +161,7 @@ class Run:
     async def _still_ours(self) -> None:
         row = await self.database.fetchval(sql.control.CONTROL)
         if row.generation != self.generation:
-            raise RefusedError("the epoch was aborted by another command: see `crossfade audit`; nothing changed")
+            raise PreconditionFailed("the epoch was aborted by another command: see `crossfade audit`; nothing changed")
 
     async def _advance(self, phase: Phase) -> None:
         async with self.database.transaction() as session:
@@ -216,28 +216,30 @@ class Run:
         """Lock the control row; it must be at our generation, and acknowledged by every instance."""
         control = await control_row.lock(session)
         if control.generation != self.generation:
-            raise RefusedError("the epoch was aborted by another command: see `crossfade audit`; nothing changed")
+            raise PreconditionFailed("the epoch was aborted by another command: see `crossfade audit`; nothing changed")
         late = await session.fetch(sql.control.WAITING_FOR, self.generation)
         if late:
             names = "; ".join(f"{row.instance} {_why(row, self.generation)}" for row in late)
-            raise RefusedError(f"an instance fell out in the last moment: {names}. The epoch was aborted, try again")
+            raise PreconditionFailed(
+                f"an instance fell out in the last moment: {names}. The epoch was aborted, try again"
+            )
         return control
 
     async def _confirm(self, session: Session) -> None:
         """Require that the stages are those that the moves start from: another change may have come between."""
         collections, defaults = await control_row.standings(session)
         if plan(self.targets, collections, defaults) != self.moves:
-            raise RefusedError(
+            raise PreconditionFailed(
                 "the stages were changed by another command meanwhile: see `crossfade status`, try again"
             )
         if to_target(self.moves) and not [
             row for row in await session.fetch(sql.control.INSTANCES) if row.stopped_at is None
         ]:
-            raise RefusedError("no instance is registered: a flip needs a proxy")
+            raise PreconditionFailed("no instance is registered: a flip needs a proxy")
         if self.judged is not None:
             said = await lacking.said_since(session, [move.collection for move in to_target(self.moves)], self.judged)
             if said:
-                raise RefusedError(f"{said}: nothing changed, see `crossfade gates`")
+                raise PreconditionFailed(f"{said}: nothing changed, see `crossfade gates`")
 
     async def _abort(self, error: BaseException) -> None:
         """Close the epoch; if this fails, a later change or an instance finds it without a controller and closes it."""

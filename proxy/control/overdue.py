@@ -45,7 +45,7 @@ class Overdue:
     def adopt(self, phase: Phase) -> None:
         """Take the phase of a new generation."""
         now = self._clock()
-        self._open_since = None if phase is Phase.SETTLED else (self._open_since or now)
+        self._open_since = None if phase is Phase.IDLE else (self._open_since or now)
         self._held_since = (self._held_since or now) if phase in (Phase.HOLD, Phase.DRAIN) else None
 
     def due(self) -> Due | None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import sql
 from proxy.base.database import Database
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.control.gates.gate_types import GateLimits
 from proxy.state import audit
 
@@ -58,12 +58,12 @@ async def listed(database: Database) -> list[Threshold]:
 
 
 async def put(database: Database, name: str, value: float, *, actor: str, reason: str) -> None:
-    """Set a limit for all proxies and commands. Raises RefusedError if it does not exist or the value is invalid."""
+    """Set a limit for all proxies and commands. Raise PreconditionFailed if it or the value is invalid."""
     _require_known(name)
     if name in _WHOLE and (value < 1 or value != int(value)):
-        raise RefusedError(f"{name} is a whole number, at least 1")
+        raise PreconditionFailed(f"{name} is a whole number, at least 1")
     if value < 0:
-        raise RefusedError(f"{name} is not negative")
+        raise PreconditionFailed(f"{name} is not negative")
     async with database.transaction() as session:
         await session.execute(sql.coverage.SET_LIMIT, name, value, reason, actor)
         await audit.record(
@@ -72,7 +72,7 @@ async def put(database: Database, name: str, value: float, *, actor: str, reason
 
 
 async def reset(database: Database, name: str, *, actor: str, reason: str | None) -> bool:
-    """Restore the default of a limit; return False if no other was set. Raises RefusedError if it does not exist."""
+    """Restore the default of a limit; return False if no other was set. Raise PreconditionFailed if it is unknown."""
     _require_known(name)
     async with database.transaction() as session:
         if await session.fetchrow(sql.coverage.RESET_LIMIT, name) is None:
@@ -83,4 +83,4 @@ async def reset(database: Database, name: str, *, actor: str, reason: str | None
 
 def _require_known(name: str) -> None:
     if name not in MEANINGS:
-        raise RefusedError(f"no gate has a limit {name}: there are {', '.join(MEANINGS)}")
+        raise PreconditionFailed(f"no gate has a limit {name}: there are {', '.join(MEANINGS)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.model.stages import Move, Phase, Snapshot, Stage, Standing, allowed, phases
 
 
@@ -35,7 +35,7 @@ def plan(
 ) -> tuple[Move, ...]:
     """The moves that lead there; targets that are there already make none.
 
-    Raises RefusedError with a sentence for each target that the stages do not allow.
+    Raises PreconditionFailed with a sentence for each target that the stages do not allow.
     """
     snapshot = Snapshot(collections=collections, defaults=defaults)
     moves: dict[str, Move] = {}
@@ -44,7 +44,9 @@ def plan(
         name, after = target.collection, target.standing
         database, _, rest = name.partition("/")
         if not database or not rest:
-            raise RefusedError(f"{name!r} is no collection: write database/name, or database/* for all of a database")
+            raise PreconditionFailed(
+                f"{name!r} is no collection: write database/name, or database/* for all of a database"
+            )
         if target.is_default:
             before = Standing(snapshot.default_stage(database))
             if after.stage.at_least(Stage.FLIPPED):
@@ -60,7 +62,7 @@ def plan(
         elif before != after:
             moves[name] = Move(name, before, after)
     if refused:
-        raise RefusedError("; ".join(refused))
+        raise PreconditionFailed("; ".join(refused))
     return tuple(moves.values())
 
 

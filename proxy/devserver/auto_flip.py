@@ -1,7 +1,7 @@
 """The local stack's stage `flipped`: flip a collection that is created through the proxy before the answer is sent.
 
 New collections never begin at stage flipped, and a flip has gates. A local stack starts empty, so that its gates would
-have nothing to check, and they are waived: if `dev_auto_flip` is set, this handler is placed before the dispatcher, and
+have nothing to check: they do not apply. If `dev_auto_flip` is set, this handler is placed before the dispatcher, and
 takes each collection through the real epochs. It is for development and tests only. Two checks remain: a collection
 whose copy has another number of documents than ArangoDB is not flipped, since it was filled by out-of-band writes; nor
 is an unverified one, since its copy may lack the value of a document that exists.
@@ -21,7 +21,7 @@ import structlog
 import sql
 from proxy.base.config import Settings
 from proxy.base.database import Database
-from proxy.base.errors import ArangoError, DatabaseError, RefusedError, UpstreamError
+from proxy.base.errors import ArangoError, DatabaseError, PreconditionFailed, UpstreamError
 from proxy.control import controller
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.endpoint import Capture, Effect, Endpoint
@@ -101,13 +101,13 @@ class AutoFlip:
             async with self._one:
                 try:
                     await self.flip()
-                except (RefusedError, DatabaseError, UpstreamError, ArangoError) as error:
+                except (PreconditionFailed, DatabaseError, UpstreamError, ArangoError) as error:
                     # reads go to ArangoDB, which has every write: only the stage is not as wanted
                     log.info("auto_flip_refused", reason=str(error))
         return response
 
     async def flip(self) -> None:
-        """Flip every collection at stage shadow whose copy is complete. Raises RefusedError,
+        """Flip every collection at stage shadow whose copy is complete. Raises PreconditionFailed,
         and what the stores raise.
         """
         await self._until(lambda: self._mirror.backlog == 0)
@@ -122,7 +122,7 @@ class AutoFlip:
                 [DesiredState(name, Stage.FLIPPED, 100) for name in whole],
                 settings=self._settings,
                 actor="local stack",
-                reason="a local stack starts empty: gates are waived",
+                reason="a local stack starts empty: gates do not apply",
                 force=True,
                 timeout=_PATIENCE,
             )

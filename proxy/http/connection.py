@@ -126,7 +126,7 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
         self._wake()
 
-    def look(self, ticks: int) -> None:
+    def enforce_timeouts(self, ticks: int) -> None:
         """Enforce the time limits, at each tick of the listener."""
         limits, parser = self._listener.limits, self._parser
         age = (ticks - self._stamp) * limits.tick

@@ -117,7 +117,7 @@ class Http2Connection(asyncio.Protocol):
         self._farewell()
         self._wake()
 
-    def look(self, ticks: int) -> None:
+    def enforce_timeouts(self, ticks: int) -> None:
         """Enforce the time limits, at each tick of the listener."""
         limits = self._listener.limits
         self._patience.earn(Patience.A_SECOND * limits.tick)

@@ -57,7 +57,7 @@ class Listener:
         state = self._state
         state.ticks += 1
         for connection in list(state.connections):
-            connection.look(state.ticks)
+            connection.enforce_timeouts(state.ticks)
         self._clock = asyncio.get_running_loop().call_later(state.limits.tick, self._tick)
 
     async def close(self, grace: float = 10.0) -> None:

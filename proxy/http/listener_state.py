@@ -20,7 +20,7 @@ class Client(Protocol):
     def task(self) -> asyncio.Task[None] | None:
         """The task that answers its requests, once there may be any."""
 
-    def look(self, ticks: int) -> None:
+    def enforce_timeouts(self, ticks: int) -> None:
         """Enforce the time limits; called at each tick of the listener."""
 
     def drain(self) -> None:

@@ -58,7 +58,7 @@ class ProtocolSniffer(asyncio.Protocol):
     def connection_lost(self, _exc: Exception | None) -> None:
         self._listener.connections.discard(self)
 
-    def look(self, ticks: int) -> None:
+    def enforce_timeouts(self, ticks: int) -> None:
         limits = self._listener.limits
         if (ticks - self._stamp) * limits.tick > (limits.head_time if self._held else limits.idle):
             self.transport.close()

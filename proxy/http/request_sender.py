@@ -63,7 +63,7 @@ async def send_body(
         if piece:
             connection.write(piece if length is not None else b"%x\r\n%b\r\n" % (len(piece), piece))
         while connection.flow.paused and not connection.flow.lost and not stop():
-            await connection.flow.settled()
+            await connection.flow.wait_once()
         connection.deadline = math.inf  # the time limit of the client's next piece is the listener's
     if stop():
         return

@@ -118,7 +118,7 @@ class Flow:
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def settled(self) -> None:
+    async def wait_once(self) -> None:
         """Wait once while the buffer is full, until it is not, the connection is lost, or `release` is called."""
         if self.paused and not self.lost:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -127,6 +127,6 @@ class Flow:
 
     async def drained(self) -> None:
         """Wait while the buffer is full. Raises ConnectionResetError if the connection is lost."""
-        await self.settled()
+        await self.wait_once()
         if self.lost:
             raise ConnectionResetError("the connection is gone")

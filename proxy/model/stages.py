@@ -37,7 +37,7 @@ _RANKS: Mapping[Stage, int] = {
 class Phase(enum.StrEnum):
     """The phase of the open epoch; `settled` if none is open."""
 
-    SETTLED = "settled"
+    IDLE = "settled"  # the word that PostgreSQL and /status have for it
     BEGIN = "begin"
     HOLD = "hold"
     DRAIN = "drain"
@@ -93,7 +93,7 @@ class Snapshot:
 
     generation: int = 0
     epoch: int = 0
-    phase: Phase = Phase.SETTLED
+    phase: Phase = Phase.IDLE
     collections: Mapping[str, Standing] = field(default_factory=dict)
     defaults: Mapping[str, Stage] = field(default_factory=dict)
     moves: Mapping[str, Move] = field(default_factory=dict)

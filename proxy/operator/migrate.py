@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import sql
 from proxy.base.database import Database, Session
-from proxy.base.errors import RefusedError, SchemaOutdated, StatementError
+from proxy.base.errors import PreconditionFailed, SchemaOutdated, StatementError
 from sql.loader import Migration, migrations
 
 _LOCK = 0x0C0_55FADE  # pg_advisory_lock: one migrator at a time in one PostgreSQL database
@@ -44,7 +44,7 @@ async def apply(
 ) -> Report:
     """Bring the schema up to date. It is safe to run twice, and concurrently on several machines.
 
-    known: by default the package's own migrations. Raise RefusedError if an applied migration differs from the one of
+    known: by default those of the package. Raise PreconditionFailed if an applied migration differs from that of
     this program, or if the database has a newer version; StatementError, with the migration's number, if PostgreSQL
     refuses one: those before it stay applied.
     """
@@ -72,7 +72,7 @@ async def require_migrated(database: Database) -> None:
     async with database.session() as session:
         try:
             standing, missing = _plan(migrations(), await _applied(session), ("pre",))
-        except RefusedError as error:
+        except PreconditionFailed as error:
             raise SchemaOutdated(str(error)) from error
     if not standing:
         raise SchemaOutdated("this PostgreSQL database has no schema of Crossfade: run `crossfade migrate`")
@@ -100,17 +100,17 @@ async def _applied(session: Session) -> dict[int, tuple[str, str]]:
 def _plan(
     known: Sequence[Migration], applied: dict[int, tuple[str, str]], phases: Sequence[str]
 ) -> tuple[tuple[Migration, ...], tuple[Migration, ...]]:
-    """Return the applied migrations and those to apply. Raise RefusedError as `apply` does."""
+    """Return the applied migrations and those to apply. Raise PreconditionFailed as `apply` does."""
     by_number = {migration.number: migration for migration in known}
     for number, (name, checksum) in applied.items():
         migration = by_number.get(number)
         if migration is None:
-            raise RefusedError(
+            raise PreconditionFailed(
                 f"the database has migration {number:04}_{name}, which this version of Crossfade does not know: "
                 "use the version that migrated it, or a newer one"
             )
         if migration.checksum != checksum:
-            raise RefusedError(
+            raise PreconditionFailed(
                 f"migration {number:04}_{name} was applied with another text (checksum {checksum[:12]}, here "
                 f"{migration.checksum[:12]}): an applied migration must not change; use the version that it came from"
             )

@@ -15,7 +15,7 @@ import orjson
 import sql
 from proxy.aql import analyse, parse
 from proxy.base.database import Database
-from proxy.base.errors import ArangoError, RefusedError
+from proxy.base.errors import ArangoError, PreconditionFailed
 from proxy.model.operations import Operation
 from proxy.operator.mismatches import MismatchRow
 from proxy.stores.arango import ArangoStore
@@ -29,11 +29,13 @@ async def build(database: Database, origin: ArangoStore, found: MismatchRow, *, 
     """Return the bundle of a mismatch with its newest sample.
 
     whole: all documents of its collections, at most MOST of each, not those alone that the mismatch names; so are they
-    where it names none. Raises RefusedError where it has no sample any more, or a collection is too large; ArangoError,
-    UpstreamError, DatabaseError.
+    where it names none. Raise PreconditionFailed if it has no sample any more, or a collection is too large;
+    ArangoError, UpstreamError, DatabaseError.
     """
     if not found.samples:
-        raise RefusedError(f"mismatch {found.id} has no sample any more: it was forgotten, see CROSSFADE_SAMPLE_DAYS")
+        raise PreconditionFailed(
+            f"mismatch {found.id} has no sample any more: it was forgotten, see CROSSFADE_SAMPLE_DAYS"
+        )
     sample = found.samples[-1]
     bundle: dict[str, Any] = {
         "format": FORMAT,
@@ -60,15 +62,15 @@ async def build(database: Database, origin: ArangoStore, found: MismatchRow, *, 
 
 
 def read(text: bytes) -> dict[str, Any]:
-    """Return a bundle from its file. Raise RefusedError if it is not a bundle, or cannot be reproduced."""
+    """Return a bundle from its file. Raise PreconditionFailed if it is not a bundle, or cannot be reproduced."""
     try:
         bundle = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise RefusedError(f"this is no bundle: {error}") from error
+        raise PreconditionFailed(f"this is no bundle: {error}") from error
     if not isinstance(bundle, dict) or bundle.get("format") != FORMAT:
-        raise RefusedError(f"this is no bundle of this version ({FORMAT!r})")
+        raise PreconditionFailed(f"this is no bundle of this version ({FORMAT!r})")
     if not bundle["reproducible"]:
-        raise RefusedError("the values of this bundle were redacted: it can be read, and not reproduced")
+        raise PreconditionFailed("the values of this bundle were redacted: it can be read, and not reproduced")
     return bundle
 
 
@@ -89,13 +91,15 @@ async def _collection(
 ) -> dict[str, Any]:
     row = await database.fetchrow(sql.collections.FIND, f"{base}/{name}")
     if row is None:
-        raise RefusedError(f"PostgreSQL does not know {base}/{name}")
+        raise PreconditionFailed(f"PostgreSQL does not know {base}/{name}")
     if keys is None:
         keys = [key for key, _ in await origin.revisions(base, name, "", None, MOST + 1)]
         theirs = await database.fetch(sql.shadow.SOME_KEYS.on(row.relation), MOST + 1)
         keys = sorted({*keys, *theirs})
         if len(keys) > MOST:
-            raise RefusedError(f"{base}/{name} has more than {MOST} documents, and the mismatch names none of them")
+            raise PreconditionFailed(
+                f"{base}/{name} has more than {MOST} documents, and the mismatch names none of them"
+            )
     stored = {one.key: one for one in await database.fetch(sql.shadow.ROWS.on(row.relation), list(keys))}
     printed = await origin.read(base, name, keys)
     return {

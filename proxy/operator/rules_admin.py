@@ -11,7 +11,7 @@ from datetime import datetime
 
 import sql
 from proxy.base.database import Database
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.shadow.diff.paths import tokens
 from proxy.shadow.diff.tolerances import RULES, Rule
 from proxy.state import audit
@@ -92,21 +92,23 @@ async def sampling(database: Database, collection: str | None = None) -> list[Sa
 
 
 def checked(collection: str, path: str, rule: str, argument: float | None) -> Rule:
-    """Return the tolerance as it may be stored. Raise RefusedError with the reason if it is not valid."""
+    """Return the tolerance as it may be stored. Raise PreconditionFailed with the reason if it is not valid."""
     if rule not in RULES:
-        raise RefusedError(f"{rule!r} is not a rule: use one of {', '.join(RULES)}")
+        raise PreconditionFailed(f"{rule!r} is not a rule: use one of {', '.join(RULES)}")
     if RULES[rule] and (argument is None or argument < 0 or (rule == "seconds" and argument == 0)):
-        raise RefusedError(
+        raise PreconditionFailed(
             f"{rule} needs a number: `--round 2` is two digits after the point, `--within-seconds 1` one second"
         )
     if not RULES[rule] and argument is not None:
-        raise RefusedError(f"{rule} takes no number")
+        raise PreconditionFailed(f"{rule} takes no number")
     try:
         steps = tokens(path)
     except ValueError as error:
-        raise RefusedError(str(error)) from error
+        raise PreconditionFailed(str(error)) from error
     if {"_key", "_id", "_rev"} & set(steps):
-        raise RefusedError("_key, _id and _rev name a document and its version: a difference in them always matters")
+        raise PreconditionFailed(
+            "_key, _id and _rev name a document and its version: a difference in them always matters"
+        )
     return Rule(collection, path, rule, argument)
 
 
@@ -123,11 +125,11 @@ async def add(database: Database, rule: Rule, *, reason: str, actor: str) -> int
 
 
 async def remove(database: Database, identifier: int, *, reason: str | None, actor: str) -> Rule:
-    """Remove a tolerance and return it. Raise RefusedError if the id is not known, DatabaseError."""
+    """Remove a tolerance and return it. Raise PreconditionFailed if the id is not known, DatabaseError."""
     async with database.transaction() as session:
         row = await session.fetchrow(sql.shadow.REMOVE_TOLERANCE, identifier)
         if row is None:
-            raise RefusedError(f"there is no tolerance {identifier}: run `crossfade tolerance list`")
+            raise PreconditionFailed(f"there is no tolerance {identifier}: run `crossfade tolerance list`")
         rule = Rule(row.collection, row.path, row.rule, row.argument)
         await session.execute(sql.shadow.RESET_COMPARISONS, [rule.collection])
         detail = {"collection": rule.collection, "rule": str(rule)}
@@ -158,7 +160,7 @@ async def share(
 ) -> None:
     """Set shares. shape: its name or the beginning of one, '' for all of the collection.
 
-    None leaves a share unchanged; if both are None, remove what was set. Raise RefusedError if a shape is not known,
+    None leaves a share unchanged; if both are, remove what was set. Raise PreconditionFailed if a shape is unknown,
     DatabaseError.
     """
     async with database.transaction() as session:
@@ -169,7 +171,7 @@ async def share(
                 known = [shape] if shape in known else known
                 if len(known) != 1:
                     what = "several query shapes begin so" if known else "no query shape begins so"
-                    raise RefusedError(f"{shape!r} in {collection}: {what}; run `crossfade queries {collection}`")
+                    raise PreconditionFailed(f"{shape!r} in {collection}: {what}; run `crossfade queries {collection}`")
                 name = known[0]
             if percent is None and baseline_percent is None:
                 await session.fetchval(sql.shadow.CLEAR_SAMPLING, collection, name)

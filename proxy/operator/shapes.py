@@ -10,7 +10,7 @@ from typing import Final
 
 import sql
 from proxy.base.database import Database
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.control.gate_inputs import shape_fact
 from proxy.control.gates.gate_types import GateLimits, ShapeFact
 from proxy.model.histogram import quantile
@@ -106,9 +106,9 @@ def advise(row: ShapeRow, limits: GateLimits) -> Advice:
         return Advice(State.UNSUPPORTED, f"PostgreSQL could not run it {fact.unsupported} times", do)
     if not row.compared:
         return Advice(State.NEVER, *_skipped(row))
-    if fact.settled < limits.shape_comparisons:
+    if fact.decided < limits.shape_comparisons:
         why, do = _skipped(row) if row.skipped > row.compared else ("", _RARE)
-        return Advice(State.FEW, f"{fact.settled} of {limits.shape_comparisons}" + (f"; {why}" if why else ""), do)
+        return Advice(State.FEW, f"{fact.decided} of {limits.shape_comparisons}" + (f"; {why}" if why else ""), do)
     origin, target = fact.origin_p99, fact.target_p99
     if origin is not None and target is not None and target > max(limits.slowdown * origin, limits.min_p99_seconds):
         do = f"`crossfade indexes {row.collection} --create`, then `crossfade queries reset {row.collection}`"
@@ -162,14 +162,14 @@ def _row(row: sql.coverage.ShapeRow) -> ShapeRow:
 
 
 async def exempt(database: Database, shape: str, collection: str | None, *, actor: str, reason: str) -> list[str]:
-    """Exempt the shape from the gates; return the collections. Raise RefusedError if none has it."""
+    """Exempt the shape from the gates; return the collections. Raise PreconditionFailed if none has it."""
     return await _mark(database, shape, collection, actor=actor, reason=reason, action="exempt query")
 
 
 async def unexempt(
     database: Database, shape: str, collection: str | None, *, actor: str, reason: str | None
 ) -> list[str]:
-    """End the exemption; return the collections. Raise RefusedError if it was not exempt."""
+    """End the exemption; return the collections. Raise PreconditionFailed if it was not exempt."""
     return await _mark(database, shape, collection, actor=actor, reason=reason, action="unexempt query")
 
 
@@ -183,7 +183,7 @@ async def _mark(
         if not names:
             where = f" of {collection}" if collection else ""
             what = "was seen" if why is not None else "is exempt"
-            raise RefusedError(f"no query shape {shape}{where} {what}: run `crossfade queries`")
+            raise PreconditionFailed(f"no query shape {shape}{where} {what}: run `crossfade queries`")
         detail = {"shape": shape, "collections": names}
         await audit.record(session, actor=actor, action=action, reason=reason, detail=detail)
     return names

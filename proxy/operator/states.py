@@ -39,7 +39,7 @@ _STATES: Final = ("live", "silent", "diverged")
 
 
 @dataclass(frozen=True, slots=True)
-class TakenBack:
+class AutomaticRollback:
     """A rollback that no operator started. id: of its row in the audit; by: auto_rollback or instance."""
 
     id: int
@@ -50,15 +50,15 @@ class TakenBack:
     collections: tuple[str, ...]
 
 
-async def taken_back(database: Database) -> tuple[TakenBack, ...]:
+async def automatic_rollbacks(database: Database) -> tuple[AutomaticRollback, ...]:
     """Return those that were neither acknowledged nor followed by a new flip, the newest first. Raise DatabaseError."""
     return tuple(
-        TakenBack(row.id, row.at, row.actor, row.reason, row.by, tuple(row.collections))
-        for row in await database.fetch(sql.states.TAKEN_BACK)
+        AutomaticRollback(row.id, row.at, row.actor, row.reason, row.by, tuple(row.collections))
+        for row in await database.fetch(sql.states.AUTOMATIC_ROLLBACKS)
     )
 
 
-async def acknowledge(database: Database, seen: Sequence[TakenBack], *, actor: str, reason: str | None) -> None:
+async def acknowledge(database: Database, seen: Sequence[AutomaticRollback], *, actor: str, reason: str | None) -> None:
     """Stop reporting these rollbacks; later ones are reported again. Raise DatabaseError."""
     async with database.transaction() as session:
         await audit.record(
@@ -77,7 +77,7 @@ def families(
     collections: Sequence[sql.states.CollectionRow],
     instances: Mapping[str, int],
     rollbacks: Mapping[str, int],
-    back: Sequence[TakenBack],
+    back: Sequence[AutomaticRollback],
     watch_seconds: float,
 ) -> metrics.Samples:
     """Return what is exported: metric -> labels -> value. Pure."""
@@ -122,12 +122,12 @@ class States:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def look(self) -> None:
+    async def refresh(self) -> None:
         """Read the states once. Raise DatabaseError."""
         collections = await self._database.fetch(sql.states.COLLECTIONS, list(_WATCHED))
         instances = {row.state: row.number for row in await self._database.fetch(sql.states.INSTANCES)}
         rollbacks = {row.by: row.number for row in await self._database.fetch(sql.states.ROLLBACKS)}
-        back = await taken_back(self._database)
+        back = await automatic_rollbacks(self._database)
         limits = await thresholds.read(self._database)
         metrics.CONTROL_PLANE.replace(
             families(collections, instances, rollbacks, back, limits.bypass_lag_seconds), at=time.monotonic()
@@ -140,7 +140,7 @@ class States:
 
     async def _try(self) -> None:
         try:
-            await self.look()
+            await self.refresh()
             self._trouble.over()
         except DatabaseError as error:
             if self._trouble.now(error_label(error)):

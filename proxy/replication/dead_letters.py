@@ -34,7 +34,7 @@ class DeadLetters:
 
     async def of(self, collection: str, keys: Sequence[str]) -> dict[str, int]:
         """Return the dead letters of these keys with their revisions, before ArangoDB is read."""
-        return await lacking.letters(self._database, collection, keys) if self._may_have(collection) else {}
+        return await lacking.dead_letters(self._database, collection, keys) if self._may_have(collection) else {}
 
     async def agreed(self, collection: str, noted: Mapping[str, int], origin: Mapping[str, int]) -> None:
         """End those about which both sides agree. Parameters as `lacking.agreed`."""
@@ -42,7 +42,7 @@ class DeadLetters:
 
     async def revive(self) -> None:
         """End those whose keys have that version or a newer one by now, whichever process applied it."""
-        self._collections = set(await self._database.fetch(sql.mirror.LETTERED))
+        self._collections = set(await self._database.fetch(sql.mirror.DEAD_LETTER_COLLECTIONS))
         for collection in tuple(self._collections):
             relation = await self._tables.relation(collection)
             await self._database.fetch(sql.mirror.REVIVED.on(relation), collection, None)

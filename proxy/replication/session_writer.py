@@ -241,7 +241,7 @@ class SessionWriter:
     async def _bury(self, row: Version, reason: str) -> None:
         """Only the first line of the reason is kept: the others may quote the document."""
         line = storable(reason.partition("\n")[0])[:_REASON]
-        lacks, new = await lacking.letter(
+        lacks, new = await lacking.add_dead_letter(
             self._session,
             self._collection,
             self._relation,

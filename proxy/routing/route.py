@@ -37,7 +37,7 @@ class Route(msgspec.Struct, frozen=True, gc=False):
     writes: tuple[str, ...] = ()
     extent: frozenset[str] = frozenset()
 
-    def because(self, reason: str) -> Route:
+    def with_reason(self, reason: str) -> Route:
         """Return the same with a reason why it is not captured."""
         return msgspec.structs.replace(self, gap=reason)
 

@@ -63,27 +63,27 @@ class VerdictSink:
 
     def agreed(self, job: Job, judged: ComparisonResult, *, began: float, lagged: bool = False) -> None:
         """Count equal answers: a match, or ignored if tolerances or ArangoDB's own differences had a part in it."""
-        self.subtracted(job, judged)
+        self.count_subtracted(job, judged)
         if judged.own or judged.rules:
             self.ledger.ignored(job.collections, job.shape, began=began, rules=judged.rules)
             self._report(job, IGNORED, "ArangoDB differs from itself" if judged.own else "tolerance")
         else:
             self.matched(job, began=began, lagged=lagged)
 
-    def subtracted(self, job: Job, judged: ComparisonResult) -> None:
+    def count_subtracted(self, job: Job, judged: ComparisonResult) -> None:
         """Count what was subtracted from a difference, as soon as it is known (never silently)."""
         if judged.own:
-            self.ledger.subtracted(job.collections, job.shape, judged.own)
+            self.ledger.count_subtracted(job.collections, job.shape, judged.own)
 
-    def unsettled(self, job: Job, *, began: float) -> None:
-        self.ledger.unsettled(job.collections, job.shape, began=began)
+    def count_unsettled(self, job: Job, *, began: float) -> None:
+        self.ledger.count_unsettled(job.collections, job.shape, began=began)
         self._report(job, UNSETTLED)
 
     def mismatched(self, job: Job, difference: Difference, examples: Sequence[Evidence], *, began: float) -> None:
         self.ledger.mismatched(job.collections, job.shape, difference, examples, began=began)
         self._report(job, difference.kind.value)
 
-    def mismatched_together(
+    def record_mismatches(
         self,
         jobs: Sequence[Job],
         difference: Difference,

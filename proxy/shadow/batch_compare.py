@@ -47,20 +47,20 @@ class BatchComparer:
         rules: SamplingRules,
         account: VerdictSink,
         confirmer: MismatchRecorder,
-        courtesy: Backpressure,
+        backpressure: Backpressure,
         done: Callable[[Job], None],
     ) -> None:
         self._sides = sides
         self._rules = rules
         self._account = account
         self._confirmer = confirmer
-        self._courtesy = courtesy
+        self._backpressure = backpressure
         self._done = done
 
     async def compare(self, jobs: list[Job]) -> Statement | None:
         """Leave in `jobs` what the fast path cannot decide. Returns the statement for those, or None if it failed."""
         due = jobs[0].due
-        await self._courtesy.wait_turn(due)
+        await self._backpressure.wait_turn(due)
         began = time.monotonic()
         try:
             name = jobs[0].operation.qualified or ""
@@ -83,7 +83,7 @@ class BatchComparer:
         """Count those that certainly differ, piece by piece; all others stay in `jobs`."""
         kept = 0
         while kept < len(jobs):
-            end = await self._courtesy.wait_turn(due)
+            end = await self._backpressure.wait_turn(due)
             alike, kept = _piece(jobs, kept, statement, end)
             for difference, those in alike.values():
                 self._certain(those, difference, statement)

@@ -1,7 +1,7 @@
 """The limit of shapes per collection: clients create shapes, by the names in a query's text.
 
 Of one collection (`db/*`: of reads of unknown extent in a database) at most MOST shapes have rows of their own; further
-ones are counted together under OTHER, whose row is a shape like any other: seen, compared or not, waived by name.
+ones are counted together under OTHER, whose row is a shape like any other: seen, compared or not, exempt by name.
 Shapes that PostgreSQL has already count, so that a restart makes no new room.
 """
 

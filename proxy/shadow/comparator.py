@@ -290,7 +290,7 @@ class Shadow:
         try:
             differing = await work
             if differing is not None and not self._queue_recheck(job, differing):
-                self._account.unsettled(job, began=differing.began)
+                self._account.count_unsettled(job, began=differing.began)
                 differing = None
         except asyncio.CancelledError:
             self._account.skipped(job, _SHUTDOWN)

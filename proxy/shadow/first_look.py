@@ -89,16 +89,16 @@ class ReadComparer:
             look, judged = settled.look, settled.judged
         difference = judged.difference
         if settled is None and difference is not None:  # some of several differences may be certain
-            difference = difference.certainly() if job.operation.effect is Effect.READ else None
+            difference = difference.definite() if job.operation.effect is Effect.READ else None
         rows = isinstance(look.target, QueryAnswer) or (isinstance(look.target, Packed) and not look.target.error)
         differs = rows and difference is not None and difference.kind is not Kind.ERROR
         if differs and await self._looks.order_undetermined(job.operation):
             raise NotComparable("equal sort keys inside")
         if difference is not None:
-            self._account.subtracted(job, judged)
+            self._account.count_subtracted(job, judged)
             await self._confirmer.confirm(job, look, difference)
         else:
-            self._account.unsettled(job, began=first.began)
+            self._account.count_unsettled(job, began=first.began)
 
     async def _first(self, job: Job, look: ReadPair, judged: ComparisonResult | NotComparable) -> ReadPair | None:
         """Count the verdict of a first look, or return the pair for the recheck."""
@@ -108,7 +108,7 @@ class ReadComparer:
         if difference is None:
             self._account.agreed(job, judged, began=look.began)
         elif difference.certain and job.operation.effect is Effect.READ:
-            self._account.subtracted(job, judged)
+            self._account.count_subtracted(job, judged)
             await self._confirmer.confirm(job, look, difference)  # lag cannot make two contents of one revision (I8)
         else:
             return look

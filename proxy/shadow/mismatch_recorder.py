@@ -71,7 +71,7 @@ class MismatchRecorder:
         examples = [_evidence(job, look(job), difference) for job in jobs[:wanted]]
         keys = tuple(dict.fromkeys(job.operation.key for job in jobs if job.operation.key is not None))[:MAX_KEYS]
         whole = replace(difference, keys=keys)
-        self._account.mismatched_together(jobs, whole, examples, began=began, seconds=seconds)
+        self._account.record_mismatches(jobs, whole, examples, began=began, seconds=seconds)
         if new:
             self._explain(jobs[0], examples[0])
 

@@ -112,7 +112,7 @@ class ResultStore:
             self._deltas.count(collection, shape, Counts(compared=1, ignored=1), began=began)
         self._deltas.tolerated.update((rule.collection, rule.path, rule.rule) for rule in rules)
 
-    def unsettled(self, collections: Iterable[str], shape: Shape, *, began: float) -> None:
+    def count_unsettled(self, collections: Iterable[str], shape: Shape, *, began: float) -> None:
         """Count a read whose answers differed, and that could not be distinguished from a race in time."""
         for collection in collections:
             metrics.SHADOW.compared(collection, "unsettled")
@@ -182,7 +182,7 @@ class ResultStore:
         for collection in collections:
             self._deltas.baseline.update((collection, shape.name, *one) for one in (tuple(found) or (("", ""),)))
 
-    def subtracted(self, collections: Iterable[str], shape: Shape, found: Iterable[tuple[str, str]]) -> None:
+    def count_subtracted(self, collections: Iterable[str], shape: Shape, found: Iterable[tuple[str, str]]) -> None:
         """Count differences that were attributed to ArangoDB itself."""
         for collection in collections:
             self._deltas.subtracted.update((collection, shape.name, *one) for one in found)

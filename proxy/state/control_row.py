@@ -16,7 +16,7 @@ import orjson
 
 import sql
 from proxy.base.database import Session
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.model.stages import Move, Phase, Stage, Standing, phases
 from proxy.state import audit
 from proxy.state.codec import decode_moves, encode_moves
@@ -46,7 +46,7 @@ class Control:
 
     @property
     def open(self) -> bool:
-        return self.phase is not Phase.SETTLED
+        return self.phase is not Phase.IDLE
 
     @property
     def towards_target(self) -> bool:
@@ -134,7 +134,7 @@ async def immediate(
     epoch = control.epoch + 1
     await session.execute(sql.control.EPOCH_RECORD, epoch, actor, reason, _moves_text(moves))
     await carry_out(session, moves, epoch)
-    generation = await advance(session, control, epoch, Phase.SETTLED)
+    generation = await advance(session, control, epoch, Phase.IDLE)
     await audit.record(
         session,
         actor=actor,
@@ -151,15 +151,15 @@ async def immediate(
     return epoch, generation
 
 
-async def take_back(session: Session, *, actor: str, reason: str, expected: int | None = None) -> int | None:
+async def roll_back_all(session: Session, *, actor: str, reason: str, expected: int | None = None) -> int | None:
     """Roll every flipped collection back to `shadow` and abort an epoch towards `flipped`; return the new generation.
 
-    None if there was nothing to roll back. expected: the generation on which the caller decided; raise RefusedError
-    if it is another by now.
+    None if there was nothing to roll back. expected: the generation on which the caller decided; raise
+    PreconditionFailed if it is another by now.
     """
     control = await lock(session)
     if expected is not None and control.generation != expected:
-        raise RefusedError(f"the control row is at generation {control.generation}, not {expected}: look again")
+        raise PreconditionFailed(f"the control row is at generation {control.generation}, not {expected}: look again")
     collections, _ = await standings(session)
     moves = tuple(
         Move(name, standing, Standing(Stage.SHADOW))
@@ -180,7 +180,7 @@ async def give_up(session: Session, expected: int, *, actor: str, reason: str) -
     if control.generation != expected or not control.open:
         return False
     await abort(session, control, actor=actor, reason=reason)
-    await advance(session, control, control.epoch, Phase.SETTLED)
+    await advance(session, control, control.epoch, Phase.IDLE)
     return True
 
 
@@ -205,7 +205,7 @@ async def commit(
     """Carry out the open epoch's moves and settle; return the new generation."""
     await session.execute(sql.control.EPOCH_CLOSE, control.epoch, "committed")
     await carry_out(session, control.moves, control.epoch)
-    generation = await advance(session, control, control.epoch, Phase.SETTLED)
+    generation = await advance(session, control, control.epoch, Phase.IDLE)
     await audit.record(
         session,
         actor=actor,

@@ -10,8 +10,8 @@ is over on every proxy, since each read of PostgreSQL tests the generation in it
 locks the control row too (`said_since`).
 
 A mark ends with a verification that began later. A dead letter ends when both sides agree about its key in a read of
-ArangoDB that began after it was noted (`letters`, then the read, then `agreed`): the same revision, or neither has such
-a document, with or without a tombstone. Repairs, retries and verifications ask for that, also if they find no
+ArangoDB that began after it was noted (`dead_letters`, then the read, then `agreed`): the same revision, or neither
+has such a document, with or without a tombstone. Repairs, retries and verifications ask for that, also if they find no
 difference. A later write ends it immediately, by its revision (`revived`).
 """
 
@@ -50,7 +50,7 @@ async def mark_in(
     return tuple(await session.fetch(sql.lacking.MARK, list(collections), list(reasons), instance))
 
 
-async def letter(
+async def add_dead_letter(
     session: Session, collection: str, relation: str, key: str, rev: int, *, removed: bool, reason: str, instance: str
 ) -> tuple[bool, bool]:
     """Note a version, or a removal, that PostgreSQL refused. Return (PostgreSQL lacks it, that is new).
@@ -58,7 +58,7 @@ async def letter(
     It lacks nothing if the table has a newer version by now.
     """
     async with session.transaction():
-        row = await session.fetchval(sql.lacking.LETTER.on(relation), collection, key, rev, removed, reason)
+        row = await session.fetchval(sql.lacking.DEAD_LETTER.on(relation), collection, key, rev, removed, reason)
         if row.overtaken:
             return False, False
         # the collection, and nothing of the document: reasons are shown and logged
@@ -67,7 +67,7 @@ async def letter(
         return True, row.new
 
 
-async def letters(
+async def dead_letters(
     database: Database, collection: str, keys: Sequence[str] | None = None, *, after: str = "", upper: str | None = None
 ) -> dict[str, int]:
     """Return the revisions of a collection's dead letters by key: of these keys, or of a range. Raise DatabaseError."""
@@ -80,8 +80,8 @@ async def agreed(
 ) -> None:
     """End those of the dead letters `noted` about whose keys both sides agree. Raise DatabaseError.
 
-    noted: what `letters` gave before ArangoDB was read. origin: the revisions that it then had of these keys; a key
-    that is missing had no document.
+    noted: what `dead_letters` gave before ArangoDB was read. origin: the revisions that it then had of these keys; a
+    key that is missing had no document.
     """
     if noted:
         keys = list(noted)

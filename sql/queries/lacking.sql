@@ -21,7 +21,7 @@ WHERE NOT EXISTS (
                OR (u.collection LIKE '%/*' AND starts_with(r.collection, left(u.collection, -1))))))
 RETURNING collection;
 
--- name: letter
+-- name: dead_letter
 -- A version ($3) of a document ($1 collection, $2 key) that PostgreSQL refused, or ($4) its removal; $5 why.
 -- overtaken: the table has a newer one by now, so nothing is lacking. new: the key had no dead letter.
 WITH there AS (

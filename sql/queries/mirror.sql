@@ -4,7 +4,7 @@
 -- In a separate transaction: a repair may rely on it only once it is committed.
 SELECT _crossfade.raise_era();
 
--- name: lettered
+-- name: dead_letter_collections
 -- Collections that have dead letters.
 SELECT DISTINCT collection FROM _crossfade.dead_letter;
 

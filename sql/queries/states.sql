@@ -29,7 +29,7 @@ FROM _crossfade.instance WHERE stopped_at IS NULL GROUP BY 1;
 SELECT replace(detail ->> 'taken_back_by', 'guard', 'auto_rollback') AS by, count(*) AS number FROM _crossfade.audit
 WHERE detail ? 'taken_back_by' GROUP BY 1;
 
--- name: taken_back
+-- name: automatic_rollbacks
 -- Automatic rollbacks that no operator has acknowledged, newest first, with those of their collections that were not
 -- flipped again since. 'guard': the former name, in older rows of the audit.
 SELECT a.id, a.at, a.actor, a.reason, replace(a.detail ->> 'taken_back_by', 'guard', 'auto_rollback') AS by, m.collections

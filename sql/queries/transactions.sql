@@ -15,7 +15,7 @@ DELETE FROM _crossfade.stream_transaction t
 USING unnest($1::text[], $2::text[]) AS u (database, id)
 WHERE t.database = u.database AND t.id = u.id AND t.instance = $3;
 
--- name: look
+-- name: find
 -- What all proxies know of transactions: $1 databases, $2 ids, $3 instance, $4 incarnation. elsewhere: another process
 -- holds writes of it.
 SELECT t.database, t.id,

@@ -29,7 +29,7 @@ class SaidSinceRow(NamedTuple):
 
 
 MARK = Statement("lacking", "mark", str)
-LETTER = Single("lacking", "letter", LetterRow)
+DEAD_LETTER = Single("lacking", "dead_letter", LetterRow)
 LETTERS = Statement("lacking", "letters", DeadLetterRow)
 COUNT_LETTERS = Single("lacking", "count_letters", int)
 AGREED = Statement("lacking", "agreed", str)

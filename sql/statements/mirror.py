@@ -28,7 +28,7 @@ class IndexRow(NamedTuple):
 
 
 RAISE_ERA = Single("mirror", "raise_era", int)
-LETTERED = Statement("mirror", "lettered", str)
+DEAD_LETTER_COLLECTIONS = Statement("mirror", "dead_letter_collections", str)
 REVIVED = Statement("mirror", "revived", str)
 RETRIED = Statement("mirror", "retried", DeadLetterRow)
 PROBE = Single("mirror", "probe", bool)

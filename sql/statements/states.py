@@ -31,7 +31,7 @@ class RollbackCountRow(NamedTuple):
     number: int
 
 
-class TakenBackRow(NamedTuple):
+class AutomaticRollbackRow(NamedTuple):
     id: int
     at: datetime
     actor: str
@@ -43,4 +43,4 @@ class TakenBackRow(NamedTuple):
 COLLECTIONS = Statement("states", "collections", CollectionRow)
 INSTANCES = Statement("states", "instances", InstanceCountRow)
 ROLLBACKS = Statement("states", "rollbacks", RollbackCountRow)
-TAKEN_BACK = Statement("states", "taken_back", TakenBackRow)
+AUTOMATIC_ROLLBACKS = Statement("states", "automatic_rollbacks", AutomaticRollbackRow)

@@ -16,6 +16,6 @@ class TransactionRow(NamedTuple):
 
 NOTE = Statement("transactions", "note")
 OVER = Statement("transactions", "over")
-LOOK = Statement("transactions", "look", TransactionRow)
+FIND = Statement("transactions", "find", TransactionRow)
 RESTARTED = Statement("transactions", "restarted")
 FORGET = Statement("transactions", "forget")

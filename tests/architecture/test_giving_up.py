@@ -49,7 +49,7 @@ PLACES = {
 # statements that write to the two tables: only these, each with the end of the flips in its transaction
 STATEMENTS = {
     "lacking.sql:mark",
-    "lacking.sql:letter",
+    "lacking.sql:dead_letter",
     "mirror.sql:probe",  # which is rolled back
     "control.sql:mark_served",  # of an eviction, which rolls all flips back
 }
@@ -58,7 +58,7 @@ _CALLS = {
     ("marks", "add_and_wait"),
     ("lacking", "mark"),
     ("lacking", "mark_in"),
-    ("lacking", "letter"),
+    ("lacking", "add_dead_letter"),
     ("lacking", "give_way"),
 }
 

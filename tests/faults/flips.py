@@ -27,7 +27,7 @@ from pathlib import Path
 
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.base.config import Settings, load
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.control import controller
 from proxy.control.epoch import TimedOut
 from proxy.control.transitions_plan import DesiredState
@@ -181,7 +181,7 @@ class Flips:
                 force=True,
                 timeout=timeout,
             )
-        except RefusedError as error:
+        except PreconditionFailed as error:
             result.refused += 1
             if straggler and straggler not in str(error):
                 result.wrong.append(f"the straggler {straggler} is not named: {error}")

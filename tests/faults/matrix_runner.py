@@ -16,7 +16,7 @@ from pathlib import Path
 
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.base.config import load
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.control import controller
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Stage
@@ -213,7 +213,9 @@ class Matrix:
                 try:
                     await self._moved(Stage.FLIPPED, *_STAGED)
                     break
-                except RefusedError:  # an instance that was killed has a lease to wait for, and a journal to drain
+                except (
+                    PreconditionFailed
+                ):  # an instance that was killed has a lease to wait for, and a journal to drain
                     if time.monotonic() > limit:
                         raise
                     await asyncio.sleep(0.2)

@@ -15,7 +15,7 @@ from typing import Any
 
 from proxy.admin import AdminServer, create
 from proxy.base.config import Settings
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.control.controller import change
 from proxy.control.instance.ack_conditions import Conditions, Scope
 from proxy.control.instance.lease import Lease
@@ -189,7 +189,7 @@ class Fleet:
                     actor="test",
                     **({"timeout": 20.0} | more),
                 )
-            except RefusedError as error:
+            except PreconditionFailed as error:
                 if not patient or "fell out in the last moment" not in str(error) or time.monotonic() > limit:
                     raise
 

@@ -12,7 +12,7 @@ from proxy.base import metrics
 from proxy.control import controller, rollback_budgets
 from proxy.control.rollback_budgets import RollbackBudget
 from proxy.model.stages import Stage
-from proxy.operator.states import States, taken_back
+from proxy.operator.states import States, automatic_rollbacks
 from proxy.state import control_row, lacking
 from tests.ad_hoc import Database
 from tests.integration.cli_fixtures import ORDERS, Shell, origin, quiet_instances, shell
@@ -42,7 +42,7 @@ async def flipped(fleet: Fleet, *collections: str) -> None:
 
 async def alerts(database: Database) -> list[dict[str, str]]:
     """What Prometheus would say after one scrape."""
-    await States(database).look()
+    await States(database).refresh()
     (group,) = yaml.safe_load(RULES.read_text())["groups"]
     (rule,) = [one for one in group["rules"] if one["alert"] == "CrossfadeAutomaticRollback"]
     return fires(rule["expr"], metrics.render()[0].decode())
@@ -90,7 +90,7 @@ async def test_a_rollback_by_an_instance_is_named_until_the_next_flip(fleet: Fle
     await fleet.start("one")
     await flipped(fleet, ORDERS, JOBS)
     async with database.transaction() as session:
-        await control_row.take_back(session, actor="instance one", reason="its journal was not clean")
+        await control_row.roll_back_all(session, actor="instance one", reason="its journal was not clean")
     assert await alerts(database) == [
         {"collection": JOBS, "by": "instance"},
         {"collection": ORDERS, "by": "instance"},
@@ -109,7 +109,7 @@ async def test_a_rollback_after_a_refused_document_counts_as_automatic(fleet: Fl
     await flipped(fleet, ORDERS)
     await lacking.mark(database, [ORDERS], ["a write passed unseen"], "one")
     assert await alerts(database) == [{"collection": ORDERS, "by": "instance"}]
-    (named,) = await taken_back(database)
+    (named,) = await automatic_rollbacks(database)
     assert "a write passed unseen" in (named.reason or "")
 
 
@@ -119,4 +119,4 @@ async def test_a_rollback_by_an_operator_is_counted_and_not_named(fleet: Fleet, 
     assert await controller.rollback(database, [ORDERS], actor="ann") is not None
     assert await alerts(database) == []
     assert counted("operator") == 1
-    assert await taken_back(database) == ()
+    assert await automatic_rollbacks(database) == ()

@@ -18,7 +18,7 @@ from backfill.run_planner import plan_backfill, plan_verification
 from backfill.run_store import Claim, LeaseLost, RangeCut
 from backfill.source import Source
 from backfill.verify import Verifier
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import NAME, register, stored, work
 from tests.integration.stub_origin import StubOrigin
@@ -167,10 +167,10 @@ async def test_a_table_that_cannot_hold_documents_stops_before_the_first_row(
 ) -> None:
     relation = await filled(database, origin, 3)
     await database.execute(f"ALTER TABLE {relation} ALTER COLUMN rev TYPE integer, DROP COLUMN mark")
-    with pytest.raises(RefusedError, match="rev is integer, not bigint; mark is missing"):
+    with pytest.raises(PreconditionFailed, match="rev is integer, not bigint; mark is missing"):
         await plan_backfill(database, source, NAME)
     await database.execute(f"DROP TABLE {relation}")
-    with pytest.raises(RefusedError, match="key is missing"):
+    with pytest.raises(PreconditionFailed, match="key is missing"):
         await plan_backfill(database, source, NAME)
     assert origin.asked == []
 

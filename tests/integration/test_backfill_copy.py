@@ -17,7 +17,7 @@ from backfill.run_planner import plan_backfill
 from backfill.source import Source
 from backfill.throttle import ThrottleLimits
 from backfill.worker import Options, Workers
-from proxy.base.errors import DatabaseUnavailable, RefusedError, UpstreamOutcomeUnknown
+from proxy.base.errors import DatabaseUnavailable, PreconditionFailed, UpstreamOutcomeUnknown
 from proxy.base.free_port import free_port
 from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import NAME, LateMirror, claimed, register, stored, work
@@ -86,7 +86,7 @@ async def test_a_backfill_before_the_mirror_is_refused(
 ) -> None:
     if stage is not None:
         await register(database, stage=stage)
-    with pytest.raises(RefusedError, match="crossfade mirror shop/carts"):
+    with pytest.raises(PreconditionFailed, match="crossfade mirror shop/carts"):
         await plan_backfill(database, source, NAME)
 
 

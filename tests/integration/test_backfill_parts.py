@@ -16,7 +16,7 @@ from backfill.origin_pages import OriginDisorder
 from backfill.run_planner import plan_backfill, plan_changed, plan_sample, plan_verification
 from backfill.source import Source
 from bench import planted
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.devserver.serve import DevelopmentServer
 from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import NAME, register, stored, work
@@ -74,7 +74,7 @@ async def test_only_what_failed_or_changed_is_verified_again(
     monkeypatch.setattr("backfill.run_planner._SLACK_MS", 0)
     relation = await filled(database, origin)
     await work(database, source, [await plan_backfill(database, source, NAME)])
-    with pytest.raises(RefusedError, match="not been verified yet"):
+    with pytest.raises(PreconditionFailed, match="not been verified yet"):
         await plan_changed(database, source, NAME)
     await work(database, source, [await plan_verification(database, source, NAME)])
     assert await plan_changed(database, source, NAME) is None

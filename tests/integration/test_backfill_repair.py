@@ -17,7 +17,7 @@ from backfill.recheck import KeyRechecker
 from backfill.run_planner import plan_backfill, plan_due, plan_verification
 from backfill.source import Source
 from backfill.worker import Options, Workers
-from proxy.base.errors import ArangoError, RefusedError
+from proxy.base.errors import ArangoError, PreconditionFailed
 from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import NAME, LateMirror, register, stored, work
 from tests.integration.stub_origin import StubOrigin, answer
@@ -200,7 +200,7 @@ async def test_a_collection_that_is_gone_is_no_reason_to_remove_documents(
         await repair_keys(database, source, NAME, ["0001"])
     assert caught.value.number == 1203
     assert len(await stored(database, relation)) == 3
-    with pytest.raises(RefusedError, match="crossfade mirror shop/unknown"):
+    with pytest.raises(PreconditionFailed, match="crossfade mirror shop/unknown"):
         await repair_keys(database, source, "shop/unknown", ["a"])
 
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.model.stages import Phase, Stage
 from tests.ad_hoc import Database
 from tests.integration.cli_fixtures import ORDERS, Origin, Shell, fleet, origin, quiet_instances, shell
@@ -115,7 +115,7 @@ async def test_rollback_aborts_an_open_epoch(shell: Shell, fleet: Fleet) -> None
     await until(lambda: slow.lease.snapshot.phase is Phase.BEGIN)
     assert "epoch 1 is open: phase begin" in (await shell("status")).out
     assert (await shell("rollback", "orders")).code == 0
-    with pytest.raises(RefusedError, match="aborted by another command"):
+    with pytest.raises(PreconditionFailed, match="aborted by another command"):
         await waiting
 
 

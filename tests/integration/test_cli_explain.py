@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import proxy.cli
 from proxy.aql import analyse, parse
 from proxy.aql.compile import NotCompiled
-from proxy.base.errors import ArangoError, RefusedError
+from proxy.base.errors import ArangoError, PreconditionFailed
 from proxy.cli.doctor import _postgresql
 from proxy.cli.explain import binds_of, examine
 from proxy.stores.postgres.catalog import Catalog
@@ -161,7 +161,7 @@ async def test_errors_are_the_querys_own(docs: Database) -> None:
             await examine(docs, "db", text, {})
         assert refused.value.number == number
     for text in ("{", "[1]"):
-        with pytest.raises(RefusedError):
+        with pytest.raises(PreconditionFailed):
             binds_of(text)
 
 

@@ -12,7 +12,7 @@ import pytest
 import typer
 
 import proxy.cli
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.model.stages import Phase, Stage
 from tests.ad_hoc import Database
 from tests.integration.cli_fixtures import ORDERS, Shell, origin, quiet_instances, shell
@@ -184,7 +184,7 @@ async def test_a_rollback_of_everything_aborts_open_epochs(shell: Shell, fleet: 
     waiting = asyncio.create_task(fleet.to(Stage.MIRROR, ORDERS))
     await until(lambda: slow.lease.snapshot.phase is Phase.BEGIN)
     assert (await shell("rollback", "--all")).code == 0
-    with pytest.raises(RefusedError, match="aborted by another command"):
+    with pytest.raises(PreconditionFailed, match="aborted by another command"):
         await waiting
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import sql
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.control.controller import change, evict, rollback
 from proxy.control.epoch import Step, TimedOut
 from proxy.control.transitions_plan import DesiredState
@@ -55,7 +55,7 @@ async def test_all_the_way_and_back_with_two_instances(fleet: Fleet, database: D
         await pass_gates(database, collection)
     done = await fleet.to(Stage.FLIPPED, JOBS, RESUMES, weight=10, progress=steps.append)
     assert done.phases == (Phase.BEGIN, Phase.HOLD, Phase.DRAIN)
-    assert list(dict.fromkeys(step.phase for step in steps)) == [Phase.BEGIN, Phase.HOLD, Phase.DRAIN, Phase.SETTLED]
+    assert list(dict.fromkeys(step.phase for step in steps)) == [Phase.BEGIN, Phase.HOLD, Phase.DRAIN, Phase.IDLE]
     assert done.behind == ()
     for instance in (one, two):
         assert instance.lease.snapshot.behaviour(JOBS).weight == 10
@@ -98,20 +98,20 @@ async def test_a_frozen_instance_blocks_changes_until_it_is_evicted(fleet: Fleet
     frozen.line.up.clear()
     with pytest.raises(TimedOut, match=r"frozen is silent for .* \(process \d+ on here\)"):
         await fleet.to(Stage.SHADOW, JOBS, timeout=1.0)
-    with pytest.raises(RefusedError, match="confirmed-stopped"):
+    with pytest.raises(PreconditionFailed, match="confirmed-stopped"):
         await evict(database, "frozen", confirmed_stopped=False, actor="test")
     assert await evict(database, "frozen", confirmed_stopped=True, actor="test", reason="it burnt") == (JOBS,)
     await fleet.to(Stage.SHADOW, JOBS)
     reasons = await database.fetch("SELECT collection, reason, instance FROM _crossfade.unverified")
     assert [tuple(row) for row in reasons] == [(JOBS, "instance frozen was evicted", "frozen")]
-    with pytest.raises(RefusedError, match="no instance frozen is registered"):
+    with pytest.raises(PreconditionFailed, match="no instance frozen is registered"):
         await evict(database, "frozen", confirmed_stopped=True, actor="test")
 
 
 async def test_live_instances_are_not_evicted(fleet: Fleet, database: Database) -> None:
     one = await fleet.start("one")
     await until(lambda: one.lease.may_read_target)
-    with pytest.raises(RefusedError, match="instance one lives"):
+    with pytest.raises(PreconditionFailed, match="instance one lives"):
         await evict(database, "one", confirmed_stopped=True, actor="test")
 
 
@@ -126,7 +126,7 @@ async def test_eviction_rolls_reads_back(fleet: Fleet, database: Database) -> No
         try:
             await evict(database, "dead", confirmed_stopped=True, actor="test")
             break
-        except RefusedError:
+        except PreconditionFailed:
             assert asyncio.get_running_loop().time() < limit
             await asyncio.sleep(0.05)
     assert await _stage(database, JOBS) == ("shadow", 0)
@@ -162,12 +162,12 @@ async def test_the_flip_waits_for_each_condition(fleet: Fleet, database: Databas
 async def test_a_flip_needs_gates_and_an_instance(fleet: Fleet, database: Database) -> None:
     await fleet.to(Stage.MIRROR, JOBS)  # nobody behaves otherwise: allowed
     await fleet.to(Stage.SHADOW, JOBS)
-    with pytest.raises(RefusedError, match=r"instances in sync is fail \(no instance\)"):
+    with pytest.raises(PreconditionFailed, match=r"instances in sync is fail \(no instance\)"):
         await fleet.to(Stage.FLIPPED, JOBS, force=True, reason="never mind")
     await fleet.start("one")
-    with pytest.raises(RefusedError, match="backfilled is fail"):
+    with pytest.raises(PreconditionFailed, match="backfilled is fail"):
         await fleet.to(Stage.FLIPPED, JOBS)
-    with pytest.raises(RefusedError, match="--force needs --reason"):
+    with pytest.raises(PreconditionFailed, match="--force needs --reason"):
         await fleet.to(Stage.FLIPPED, JOBS, force=True)
     await fleet.to(Stage.FLIPPED, JOBS, force=True, reason="the drill")
     entry = (await audit.entries(database, limit=1))[0]
@@ -195,7 +195,7 @@ async def test_rollback_aborts_an_epoch_that_waits(fleet: Fleet, database: Datab
     flip = asyncio.create_task(fleet.to(Stage.FLIPPED, JOBS))
     await until(lambda: one.lease.snapshot.phase is Phase.BEGIN)
     await rollback(database, [JOBS], actor="second thoughts")
-    with pytest.raises(RefusedError, match="aborted by another command"):
+    with pytest.raises(PreconditionFailed, match="aborted by another command"):
         await flip
     assert await _stage(database, JOBS) == ("shadow", 0)
 
@@ -237,7 +237,7 @@ async def test_an_instance_that_falls_out_in_the_last_moment_stops_the_commit(
         while not await database.fetchval(silent):
             await asyncio.sleep(0.01)
 
-    with pytest.raises(RefusedError, match="fell out in the last moment: frozen is silent"):
+    with pytest.raises(PreconditionFailed, match="fell out in the last moment: frozen is silent"):
         await _in_the_last_moment(fleet, database, monkeypatch, freeze)
     assert await _stage(database, JOBS) == ("shadow", 0)
     assert await database.fetchval("SELECT phase FROM _crossfade.control") == "settled"
@@ -252,9 +252,9 @@ async def test_a_rollback_in_the_last_moment_wins_over_the_commit(
 
     async def take_back() -> None:
         async with database.transaction() as session:
-            await control_row.take_back(session, actor="somebody", reason="second thoughts")
+            await control_row.roll_back_all(session, actor="somebody", reason="second thoughts")
 
-    with pytest.raises(RefusedError, match="aborted by another command"):
+    with pytest.raises(PreconditionFailed, match="aborted by another command"):
         await _in_the_last_moment(fleet, database, monkeypatch, take_back)
     assert await _stage(database, JOBS) == ("shadow", 0)
     outcomes = await database.fetch("SELECT outcome FROM _crossfade.epoch ORDER BY epoch DESC LIMIT 2")
@@ -265,9 +265,11 @@ async def test_a_rejoining_instance_checks_the_generation_it_decided_on(fleet: F
     """A flip that was begun since must be looked at first: whoever rejoins may be part of it."""
     one = await fleet.start("one")
     await fleet.flipped(JOBS)
-    with pytest.raises(RefusedError, match="look again"):
+    with pytest.raises(PreconditionFailed, match="look again"):
         async with database.transaction() as session:
-            await control_row.take_back(session, actor="one", reason="it came back", expected=one.lease.generation - 1)
+            await control_row.roll_back_all(
+                session, actor="one", reason="it came back", expected=one.lease.generation - 1
+            )
     assert await _stage(database, JOBS) == ("flipped", 100)
 
 
@@ -276,13 +278,13 @@ async def test_two_controllers_at_once(fleet: Fleet, database: Database) -> None
     one = await fleet.start("one", Application(uncaptured=1))
     first = asyncio.create_task(fleet.to(Stage.MIRROR, JOBS))
     await until(lambda: one.lease.snapshot.phase is Phase.BEGIN)
-    with pytest.raises(RefusedError, match=r"epoch 1 of test is under way \(phase begin"):
+    with pytest.raises(PreconditionFailed, match=r"epoch 1 of test is under way \(phase begin"):
         await fleet.to(Stage.MIRROR, RESUMES)
     one.application.uncaptured = 0
     await first
     outcomes = await asyncio.gather(*(fleet.to(Stage.SHADOW, JOBS) for _ in range(4)), return_exceptions=True)
     refused = [o for o in outcomes if isinstance(o, BaseException)]
-    assert all(isinstance(o, RefusedError) for o in refused)
+    assert all(isinstance(o, PreconditionFailed) for o in refused)
     assert len(refused) < 4
     assert await _stage(database, JOBS) == ("shadow", 0)
     assert (await audit.verify(database)).broken is None
@@ -318,7 +320,7 @@ async def test_default_stages_change_by_an_epoch_too(fleet: Fleet, database: Dat
     assert one.lease.snapshot.standing("shop/later").stage is Stage.MIRROR
     await fleet.to(Stage.OFF, "shop/*")
     await until(lambda: one.lease.snapshot.standing("shop/later").stage is Stage.OFF)
-    with pytest.raises(RefusedError, match="new collections begin at off, mirror or shadow"):
+    with pytest.raises(PreconditionFailed, match="new collections begin at off, mirror or shadow"):
         await fleet.to(Stage.FLIPPED, "shop/*")
 
 
@@ -330,9 +332,9 @@ async def test_off_makes_the_copy_stale(fleet: Fleet, database: Database) -> Non
 
 
 async def test_forbidden_stage_transitions(fleet: Fleet, database: Database) -> None:
-    with pytest.raises(RefusedError, match="shop/jobs: a collection at stage off goes to mirror first"):
+    with pytest.raises(PreconditionFailed, match="shop/jobs: a collection at stage off goes to mirror first"):
         await fleet.to(Stage.SHADOW, JOBS)
-    with pytest.raises(RefusedError, match="is no collection"):
+    with pytest.raises(PreconditionFailed, match="is no collection"):
         await fleet.to(Stage.MIRROR, "jobs")
     await fleet.to(Stage.MIRROR, JOBS)
     done = await fleet.to(Stage.MIRROR, JOBS)
@@ -344,7 +346,7 @@ async def test_raising_the_weight_is_a_flip_and_lowering_it_is_not(fleet: Fleet,
     await fleet.flipped(JOBS, weight=50)
     await fleet.to(Stage.FLIPPED, JOBS, weight=60)  # what was compared goes on counting
     await database.execute("UPDATE _crossfade.comparison SET compared = 3, matched = 3")
-    with pytest.raises(RefusedError, match="zero mismatches is inconclusive"):
+    with pytest.raises(PreconditionFailed, match="zero mismatches is inconclusive"):
         await fleet.to(Stage.FLIPPED, JOBS, weight=100)
     lower = await fleet.to(Stage.FLIPPED, JOBS, weight=5)
     assert lower.phases == ()
@@ -363,7 +365,7 @@ async def test_stages_that_were_changed_meanwhile_are_not_overwritten(
     while await database.fetchval("SELECT phase FROM _crossfade.control") == "settled":
         await asyncio.sleep(0.01)
     await change(database, [DesiredState(JOBS, Stage.OFF)], settings=settings, actor="quick", wait=False)
-    with pytest.raises(RefusedError):
+    with pytest.raises(PreconditionFailed):
         await waiting
     assert await _stage(database, JOBS) == ("off", 0)
     one.line.up.set()

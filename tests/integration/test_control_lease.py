@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from proxy.base.errors import DatabaseUnavailable, RefusedError
+from proxy.base.errors import DatabaseUnavailable, PreconditionFailed
 from proxy.control.instance.lease import Lease
 from proxy.control.instance.registry import Heartbeat, InstanceRegistry
 from proxy.model.stages import Phase, Stage
@@ -178,7 +178,7 @@ async def test_a_diverged_instance_blocks_changes_and_is_named(fleet: Fleet, dat
     file.touch()
     while not (await _row(database, "one"))["diverged"]:  # its lease may run out sooner, on a busy machine
         await asyncio.sleep(0.01)
-    with pytest.raises(RefusedError, match="one is diverged"):
+    with pytest.raises(PreconditionFailed, match="one is diverged"):
         await fleet.to(Stage.MIRROR, JOBS, timeout=0.3)
     file.unlink()
     await fleet.to(Stage.MIRROR, JOBS)
@@ -220,7 +220,7 @@ async def test_one_id_on_two_hosts(fleet: Fleet, tmp_path: Path, database: Datab
         database, settings_for(tmp_path / "copy", lease=0.1), "one", Application().conditions(), host="elsewhere"
     )
     await until(lambda: fleet.instances[0].lease.may_read_target)
-    with pytest.raises(RefusedError, match=r"instance one already runs as process .* on here"):
+    with pytest.raises(PreconditionFailed, match=r"instance one already runs as process .* on here"):
         await copied.start()
 
 
@@ -238,7 +238,7 @@ async def test_held_queries_are_released_when_the_controller_dies(fleet: Fleet, 
     one.lease.look_now()
     await until(lambda: one.lease.snapshot.phase is Phase.HOLD)
     assert one.lease.snapshot.behaviour(JOBS).hold_queries
-    await until(lambda: one.lease.snapshot.phase is Phase.SETTLED)
+    await until(lambda: one.lease.snapshot.phase is Phase.IDLE)
     assert await database.fetchval("SELECT outcome FROM _crossfade.epoch") == "aborted"
 
 

@@ -67,7 +67,7 @@ async def test_a_restart_in_every_phase_leaves_nothing_open_and_nothing_half(
             with pytest.raises(DatabaseError):
                 await flip
             for instance in (one, two):  # they close what nobody drives, and hold their leases again
-                await _phase(instance, Phase.SETTLED)
+                await _phase(instance, Phase.IDLE)
                 await _holds_a_lease(instance)
             assert await _value(database, "SELECT stage FROM _crossfade.collection") == "shadow"
             assert await _value(database, "SELECT count(*) FROM _crossfade.epoch WHERE outcome = 'open'") == 0
@@ -118,7 +118,7 @@ async def test_a_commit_whose_answer_is_lost_is_asked_for(database: Database, tm
             await change(forgetful, [DesiredState(JOBS, Stage.SHADOW)], settings=settings_for(tmp_path), actor="test")
         instance = fleet.instances[0]
         await until(lambda: instance.lease.snapshot.generation >= 5)
-        await until(lambda: instance.lease.snapshot.phase is Phase.SETTLED)
+        await until(lambda: instance.lease.snapshot.phase is Phase.IDLE)
         assert instance.lease.snapshot.standing(JOBS).stage is Stage.MIRROR
     finally:
         await fleet.close()
@@ -148,7 +148,7 @@ async def test_an_abandoned_epoch_is_closed_by_the_instances(database: Database,
             await until(lambda: one.lease.looked_at > looked + 1.0)  # driven: left alone
             assert one.lease.snapshot.phase is Phase.BEGIN
             await driver.execute("SELECT pg_advisory_unlock(x'0C055FADF'::bigint)")
-        await until(lambda: one.lease.snapshot.phase is Phase.SETTLED)
+        await until(lambda: one.lease.snapshot.phase is Phase.IDLE)
         row = (await audit.entries(database, limit=1))[0]
         assert (row.actor, row.action, row.reason) == ("instance one", "abort", "its controller went away")
     finally:

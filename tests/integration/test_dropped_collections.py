@@ -44,7 +44,7 @@ async def crossfade(stack: Running, *arguments: str) -> tuple[int, str]:
 
 async def seen(stack: Running) -> set[str]:
     """What operators are shown: by status, and by the metrics."""
-    await States(stack.database).look()
+    await States(stack.database).refresh()
     text = metrics.render()[0].decode()
     shown = {name for name in (ORDERS, KNOWS) if f'crossfade_stage{{collection="{name}"}}' in text}
     assert {one.collection for one in (await status.read(stack.database)).collections} == shown

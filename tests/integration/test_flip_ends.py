@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from proxy.base.errors import JournalError, RefusedError
+from proxy.base.errors import JournalError, PreconditionFailed
 from proxy.control.transitions_plan import DesiredState
 from proxy.journal.journal import Journal
 from proxy.journal.records import CollectionChange, OpaqueWrite
@@ -96,7 +96,7 @@ async def test_a_mark_between_the_gates_and_the_begin_of_a_flip_forbids_it(
         return found
 
     monkeypatch.setattr(gate_inputs, "judge", judged)
-    with pytest.raises(RefusedError, match="in between"):
+    with pytest.raises(PreconditionFailed, match="in between"):
         await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
     assert await stage(stack) == "shadow"
 
@@ -118,7 +118,7 @@ async def test_a_mark_aborts_an_epoch_that_would_flip_its_collection(stack: Runn
     )
     await eventually(lambda: stack.application.lease.snapshot.behaviour(BOOKS).synchronous, "the epoch has begun")
     await lacking.mark(stack.database, ["_system/*"], ["a stranger"], "test")
-    with pytest.raises(RefusedError):
+    with pytest.raises(PreconditionFailed):
         await flipping
     stack.application.mirror.close_intent(intent)
     assert await stage(stack) == "shadow"

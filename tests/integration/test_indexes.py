@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.cli.index_building import make
 from proxy.cli.indexes import made_up, needed
 from proxy.model.revision import Clock
@@ -125,7 +125,7 @@ async def test_a_value_that_is_too_large_leaves_no_half_index(shell: Shell, docs
     assert not any(name.startswith("list_") for name in await indexes_of(docs))
     assert any(name.startswith("doc") for name in await indexes_of(docs)), "the other one is made"
     statement = "CREATE INDEX CONCURRENTLY list_x ON shop.orders ((doc -> 'created'))"
-    with pytest.raises(RefusedError, match="too large"):
+    with pytest.raises(PreconditionFailed, match="too large"):
         await make(docs, "shop.orders", statement)
     assert "list_x" not in await indexes_of(docs)
 

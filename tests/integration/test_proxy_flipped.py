@@ -216,7 +216,7 @@ async def test_held_queries_do_not_wait_for_a_killed_command(dsn: str, tmp_path:
         assert (await asyncio.wait_for(stack.client.get(f"{DOCUMENT}/none"), 25)).status_code == 404
 
         async def closed() -> bool:
-            return stack.application.lease.snapshot.phase is Phase.SETTLED
+            return stack.application.lease.snapshot.phase is Phase.IDLE
 
         await eventually(closed, "the epoch is closed")
         assert await stack.database.fetchval("SELECT reason FROM _crossfade.audit ORDER BY id DESC LIMIT 1") == (

@@ -10,7 +10,7 @@ import random
 
 import pytest
 
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.model.stages import Stage, Standing
 from tests.harness import Running, eventually
 from tests.integration.refused_rows_fixtures import (
@@ -199,7 +199,7 @@ async def test_a_dead_letter_is_cleared_by_a_new_write_and_by_a_retry(stack: Run
     await stack.client.patch(DOCUMENT + "/a", json={"n": 1})
     await stack.drained()
     assert await letters(stack) == ["b"]
-    with pytest.raises(RefusedError, match="no dead letter"):
+    with pytest.raises(PreconditionFailed, match="no dead letter"):
         await flip(stack)  # no force goes past it
     await mend(stack)
     await stack.application.mirror.retry_letters(0)

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.devserver.repro_run import reproduce
 from proxy.model.operations import Operation
 from proxy.operator import repro_bundle as bundles
@@ -67,7 +67,7 @@ async def test_tolerated_differences_are_counted(stack: Stack) -> None:
     ],
 )
 def test_an_invalid_rule_is_refused(path: str, rule: str, argument: float | None, why: str) -> None:
-    with pytest.raises(RefusedError, match=why):
+    with pytest.raises(PreconditionFailed, match=why):
         rules_admin.checked(C, path, rule, argument)
 
 
@@ -174,7 +174,7 @@ async def test_a_collection_and_a_shape_have_their_own_sampling_rates(stack: Sta
         ("", 0.0, None),
         ("document.read", 100.0, 5.0),
     ]
-    with pytest.raises(RefusedError, match="no query shape begins so"):
+    with pytest.raises(PreconditionFailed, match="no query shape begins so"):
         await rules_admin.share(
             stack.database, [C], "nonsense", percent=1, baseline_percent=None, actor="me", reason=None
         )
@@ -211,7 +211,7 @@ async def test_old_samples_are_deleted_and_open_mismatches_kept(stack: Stack) ->
     shown = await show_mismatch(stack.database, left.id)
     assert shown is not None
     assert (shown.keys, shown.state, shown.samples) == (("b",), "open", ())
-    with pytest.raises(RefusedError, match="no sample any more"):
+    with pytest.raises(PreconditionFailed, match="no sample any more"):
         await bundles.build(stack.database, stack.origin, shown, whole=False)  # type: ignore[arg-type]
 
 
@@ -285,10 +285,10 @@ async def test_a_mismatch_is_exported_and_reproduced(stack: Stack) -> None:
 
 def test_an_invalid_bundle_is_refused() -> None:
     for text, why in ((b"no", "no bundle"), (b"{}", "of this version")):
-        with pytest.raises(RefusedError, match=why):
+        with pytest.raises(PreconditionFailed, match=why):
             bundles.read(text)
     redacted = orjson.dumps({"format": bundles.FORMAT, "reproducible": False})
-    with pytest.raises(RefusedError, match="redacted"):
+    with pytest.raises(PreconditionFailed, match="redacted"):
         bundles.read(redacted)
 
 

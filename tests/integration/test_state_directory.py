@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from proxy.app import Application
-from proxy.base.errors import ConfigurationError, CrossfadeError, DatabaseUnavailable, RefusedError
+from proxy.base.errors import ConfigurationError, CrossfadeError, DatabaseUnavailable, PreconditionFailed
 from proxy.control.instance import lease as leases
 from proxy.control.instance.lease import Lease
 from proxy.control.instance.registry import OLDER, Heartbeat, InstanceRegistry
@@ -119,7 +119,9 @@ async def test_a_copy_is_refused_while_the_other_process_sends_heartbeats(
     copied(tmp_path / "one", tmp_path / "copy")
     clone = Lease(database, settings_for(tmp_path / "copy", lease=0.3), "one", Told().conditions(), host="here")
     try:
-        with pytest.raises(RefusedError, match=r"already runs as process .* Start this one with an empty directory"):
+        with pytest.raises(
+            PreconditionFailed, match=r"already runs as process .* Start this one with an empty directory"
+        ):
             await clone.start()
     finally:
         await clone.close()

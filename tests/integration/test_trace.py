@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 import proxy.cli
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.cli import trace
 from proxy.cli.trace import InstanceView, Side
 from proxy.model.stages import Stage, Standing
@@ -52,7 +52,7 @@ async def test_a_document_is_traced_from_its_write_to_its_tombstone(
         said = capsys.readouterr().out
         assert "tombstone, revision" in said
         assert "removal of" in said
-        with pytest.raises(RefusedError, match="crossfade status"):
+        with pytest.raises(PreconditionFailed, match="crossfade status"):
             await trace.read(stack.settings, stack.database, "_system/unknown", "a")
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.base.errors import RefusedError, SchemaOutdated, StatementError
+from proxy.base.errors import PreconditionFailed, SchemaOutdated, StatementError
 from proxy.operator import migrate
 from sql.loader import Migration, migrations
 from tests.ad_hoc import Database
@@ -73,14 +73,14 @@ async def test_two_at_once_apply_each_migration_once(empty: Database) -> None:
 async def test_another_text_under_an_applied_number_is_refused(empty: Database) -> None:
     await migrate.apply(empty)
     changed = (replace(migrations()[0], text="SELECT 1"), *migrations()[1:])
-    with pytest.raises(RefusedError, match="0001_control was applied with another text"):
+    with pytest.raises(PreconditionFailed, match="0001_control was applied with another text"):
         await migrate.apply(empty, known=changed)
 
 
 async def test_a_newer_database_is_refused(empty: Database) -> None:
     newer = Migration(len(migrations()) + 1, "pre", "of_tomorrow", "CREATE TABLE _crossfade.tomorrow ()")
     await migrate.apply(empty, known=(*migrations(), newer))
-    with pytest.raises(RefusedError, match="of_tomorrow, which this version of Crossfade does not know"):
+    with pytest.raises(PreconditionFailed, match="of_tomorrow, which this version of Crossfade does not know"):
         await migrate.apply(empty)
     with pytest.raises(SchemaOutdated, match="of_tomorrow"):
         await migrate.require_migrated(empty)

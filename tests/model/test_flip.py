@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 import structlog
 
-from proxy.base.errors import DatabaseError, RefusedError
+from proxy.base.errors import DatabaseError, PreconditionFailed
 from proxy.control.controller import change, rollback
 from proxy.control.instance.ack_conditions import Conditions
 from proxy.control.instance.lease import Lease
@@ -231,7 +231,7 @@ async def _operator(database: Database, folder: Path, dice: random.Random, stop:
                 timeout=1.2,
             )
             world.count("flip")
-        except RefusedError as error:
+        except PreconditionFailed as error:
             world.count(str(error)[:90])
         await asyncio.sleep(dice.random() * 0.5)
         if dice.random() < 0.15:

@@ -17,7 +17,7 @@ from proxy.aql.analyse import analyse
 from proxy.aql.compile.compilation import Compilation
 from proxy.aql.compile.plan import Compared, Compiled, NotCompiled, Tables
 from proxy.aql.compile.query import Template, compile_whole
-from proxy.aql.sql_terms import NotCompilable, kind_of, settled
+from proxy.aql.sql_terms import NotCompilable, kind_of, with_binds
 from proxy.base.errors import ArangoError, Unsupported
 from proxy.model import json_values as values
 
@@ -90,7 +90,9 @@ def _settled(outcome: Outcome, binds: Mapping[str, Any]) -> Compiled | NotCompil
     made, form = outcome.compiled, outcome.compared
     compared = None
     if form is not None:
-        compared = Compared(form.sql, form.given, settled(outcome.offset, binds), settled(outcome.count, binds), binds)
+        compared = Compared(
+            form.sql, form.given, with_binds(outcome.offset, binds), with_binds(outcome.count, binds), binds
+        )
     return Compiled(  # not by `replace`, which takes three times as long
         sql=made.sql,
         parameters=_values(made.parameters, binds),
@@ -99,7 +101,7 @@ def _settled(outcome: Outcome, binds: Mapping[str, Any]) -> Compiled | NotCompil
         dynamic=made.dynamic,
         order=made.order,
         compared=compared,
-        most=settled(outcome.most, binds),
+        most=with_binds(outcome.most, binds),
         pushed=made.pushed,
         finished=made.finished,
         listings=made.listings,
@@ -107,7 +109,7 @@ def _settled(outcome: Outcome, binds: Mapping[str, Any]) -> Compiled | NotCompil
 
 
 def _values(parameters: tuple[object, ...], binds: Mapping[str, Any]) -> tuple[object, ...]:
-    return tuple([settled(value, binds) for value in parameters])
+    return tuple([with_binds(value, binds) for value in parameters])
 
 
 def _hashable(value: Any) -> Hashable:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from proxy.aql.compile.result_builder import Finish
-from proxy.aql.sql_terms import settled
+from proxy.aql.sql_terms import with_binds
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Compared:
     @property
     def parameters(self) -> tuple[object, ...]:
         """The parameters of this run, computed on demand: most runs are not compared."""
-        return tuple(settled(value, self.binds) for value in self.given)
+        return tuple(with_binds(value, self.binds) for value in self.given)
 
 
 @dataclass(frozen=True, slots=True)

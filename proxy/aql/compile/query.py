@@ -28,7 +28,7 @@ from proxy.aql.compile.plan import Compared, Compiled, Listing
 from proxy.aql.compile.result_builder import Finish
 from proxy.aql.compile.scope import Block
 from proxy.aql.compile.subqueries import compile_level
-from proxy.aql.sql_terms import Deferred, settled
+from proxy.aql.sql_terms import Deferred, with_binds
 
 _REGISTERED = (
     accesses,
@@ -119,7 +119,7 @@ def _sum(one: int | Deferred, other: int | Deferred) -> int | Deferred:
     if isinstance(one, int) and isinstance(other, int):
         return one + other
     return Deferred(
-        lambda binds: settled(one, binds) + settled(other, binds), ("sum", _identity(one), _identity(other))
+        lambda binds: with_binds(one, binds) + with_binds(other, binds), ("sum", _identity(one), _identity(other))
     )
 
 

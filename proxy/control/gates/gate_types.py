@@ -96,7 +96,7 @@ class ShapeFact:
     skips: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def settled(self) -> int:
+    def decided(self) -> int:
         """Comparisons since the last reset that say something: equal or different (I9)."""
         return self.recent - self.unsettled
 

@@ -43,7 +43,7 @@ class Conditions:
 
 def ready(snapshot: Snapshot, conditions: Conditions) -> bool:
     """Return True if the conditions of the snapshot's phase hold for an instance that runs at the snapshot."""
-    if snapshot.phase is Phase.SETTLED:
+    if snapshot.phase is Phase.IDLE:
         return True
     moves = snapshot.moves.values()
     flipping = frozenset(move.collection for move in moves if move.after.stage.at_least(Stage.FLIPPED))

@@ -23,7 +23,7 @@ import structlog
 from proxy.base import metrics
 from proxy.base.config import Settings
 from proxy.base.database import Database
-from proxy.base.errors import DatabaseError, DatabaseUnavailable, RefusedError, error_label
+from proxy.base.errors import DatabaseError, DatabaseUnavailable, PreconditionFailed, error_label
 from proxy.base.machine import boot_id, place
 from proxy.base.repeated import Repeated
 from proxy.base.supervise import supervise
@@ -171,8 +171,8 @@ class Lease:
         """Register, read the stages, and start sending heartbeats.
 
         Without PostgreSQL, run at the snapshot of the last process if that is still registered, else without known
-        stages if the settings allow it. Raises DatabaseUnavailable if they do not, SchemaOutdated, or RefusedError if
-        another process has this id.
+        stages if the settings allow it. Raise DatabaseUnavailable if they do not, SchemaOutdated, or PreconditionFailed
+        if another process has this id.
         """
         self._rejoin.start()
         self._lease_end = self._clock() + self._settings.lease  # of the last life, at the latest
@@ -236,7 +236,7 @@ class Lease:
                 again = await self._tick()
                 if self._trouble.over():
                     log.info("heartbeat_recovered")
-            except (DatabaseError, RefusedError) as error:
+            except (DatabaseError, PreconditionFailed) as error:
                 again = False
                 self._current = False
                 if self._trouble.now(error_label(error)):
@@ -255,13 +255,13 @@ class Lease:
         while (left := until - self._clock()) > 0 and not self._wake.is_set():
             if self._can_acknowledge():
                 return
-            waiting = self._snapshot.phase is not Phase.SETTLED and self._acknowledged != self.generation
+            waiting = self._snapshot.phase is not Phase.IDLE and self._acknowledged != self.generation
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(left, _ACK_POLL) if waiting else left):
                     await self._wake.wait()
 
     async def _tick(self) -> bool:
-        """Take one step; return True if the next should follow immediately. Raises DatabaseError, RefusedError."""
+        """Take one step; return True if the next should follow immediately. Raise DatabaseError, PreconditionFailed."""
         self._rejoin.check_files()
         if not self._registered:
             await self._join()
@@ -276,7 +276,7 @@ class Lease:
         return await self._beat(extend=True)
 
     async def _join(self) -> None:
-        """Register; wait until the lease of another process with this id ends, or raise RefusedError."""
+        """Register; wait until the lease of another process with this id ends, or raise PreconditionFailed."""
         deadline = self._clock() + 3 * self._settings.lease + 1
         while True:
             joined = await self._bounded(
@@ -286,7 +286,7 @@ class Lease:
             if joined.registered:
                 break
             if self._clock() > deadline:
-                raise RefusedError(
+                raise PreconditionFailed(
                     f"instance {self._instance} already runs as process {joined.pid} on {joined.host}, which sends "
                     f"heartbeats: {self._settings.state_dir} is a copy of its state directory (a clone of the machine, "
                     "a snapshot of the volume), or both use one. Start this one with an empty directory "

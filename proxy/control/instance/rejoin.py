@@ -118,7 +118,7 @@ class Rejoin:
 
     async def _roll_back(self, generation: int) -> None:
         async with self._database.transaction() as session:
-            await control_row.take_back(
+            await control_row.roll_back_all(
                 session, actor=f"instance {self._instance}", reason=_REASON, expected=generation
             )
 

@@ -65,7 +65,7 @@ class Difference:
         """True if lag cannot explain any of it."""
         return self.same_revision and all(one.same_revision for one in self.also)
 
-    def certainly(self) -> Difference | None:
+    def definite(self) -> Difference | None:
         """Return the part of it that lag cannot explain."""
         return gathered(one for one in self.each() if one.same_revision)
 

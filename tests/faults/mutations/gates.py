@@ -18,8 +18,8 @@ MUTANTS = (
     Mutant(
         "no data passes",
         _rule("zero_mismatches"),
-        "    if settled < n:\n",
-        "    if 0 < settled < n:\n",
+        "    if decided < n:\n",
+        "    if 0 < decided < n:\n",
         _cases("zero_mismatches"),
     ),
     Mutant(
@@ -46,8 +46,8 @@ MUTANTS = (
     Mutant(
         "what did not settle is evidence",
         _rule("zero_mismatches"),
-        "settled = evidence.compared - evidence.unsettled",
-        "settled = evidence.compared",
+        "decided = evidence.compared - evidence.unsettled",
+        "decided = evidence.compared",
         _cases("zero_mismatches"),
     ),
     Mutant(
@@ -82,7 +82,7 @@ MUTANTS = (
     Mutant(
         "comparisons from before the last reset count",
         _rule("sample_size"),
-        "few = [shape for shape in shapes if shape.settled < n]",
+        "few = [shape for shape in shapes if shape.decided < n]",
         "few = [shape for shape in shapes if shape.compared < n]",
         _cases("sample_size"),
     ),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from proxy.capture.answers import Opaque
-from proxy.capture.import_plan import ByArrays, ByKeys, ByRevisions, Items, Whole, key_of, plan, read, summary
+from proxy.capture.import_plan import ByArrays, ByKeys, ByRevisions, FullResync, Items, key_of, plan, read, summary
 from proxy.model.operations import Operation
 from proxy.wire.endpoints import named
 
@@ -62,7 +62,7 @@ def test_a_word_for_duplicates_that_arangodb_does_not_know_is_an_import_like_any
 
 
 def test_an_import_that_truncates_needs_the_whole_collection() -> None:
-    assert plan(operation(b'{"_key":"a"}', type="documents", overwrite="1")) == Whole()
+    assert plan(operation(b'{"_key":"a"}', type="documents", overwrite="1")) == FullResync()
 
 
 @pytest.mark.parametrize("option", ["complete", "details"])

@@ -15,7 +15,7 @@ import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 
 from proxy.base import metrics
-from proxy.operator.states import TakenBack, families
+from proxy.operator.states import AutomaticRollback, families
 from sql.statements.states import CollectionRow
 from tests.unit.deploy.alerting import fires, understood
 
@@ -26,11 +26,11 @@ QUIET: dict[str, Any] = {
     "collection": ORDERS, "stage": "shadow", "weight": 0, "unverified": 0, "dead": 0, "mismatches": 0, "around": 0,
     "armed": False, "watchable": True, "behind": 0.5,
 }  # fmt: skip
-BACK = TakenBack(7, datetime(2026, 11, 22, tzinfo=UTC), "instance vm", "it came back", "instance", (ORDERS,))
+BACK = AutomaticRollback(7, datetime(2026, 11, 22, tzinfo=UTC), "instance vm", "it came back", "instance", (ORDERS,))
 
 
 def scraped(
-    *, back: tuple[TakenBack, ...] = (), instances: dict[str, int] | None = None, **collection: Any
+    *, back: tuple[AutomaticRollback, ...] = (), instances: dict[str, int] | None = None, **collection: Any
 ) -> Iterator[str]:
     registry = CollectorRegistry()
     control = metrics.ControlPlane()

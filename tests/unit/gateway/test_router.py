@@ -69,7 +69,7 @@ def test_what_can_be_sent_twice_changes_nothing() -> None:
 async def test_a_query_waits_until_the_flip_is_decided_or_its_time_is_over() -> None:
     move = {BOOKS: Move(BOOKS, SHADOW, FLIPPED)}
     held = Snapshot(7, 1, Phase.HOLD, {BOOKS: SHADOW}, moves=move)
-    decided = Snapshot(8, 1, Phase.SETTLED, {BOOKS: FLIPPED})
+    decided = Snapshot(8, 1, Phase.IDLE, {BOOKS: FLIPPED})
     text = query("FOR b IN books SORT b._key RETURN b")
     way, generation = await router(held, held, decided).decided(text)
     assert (way.target, way.hold, generation) == (True, False, 8)

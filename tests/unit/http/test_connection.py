@@ -290,7 +290,7 @@ async def test_broken_framing_is_answered_in_its_turn_and_in_arangodbs_shape() -
     assert "malformed request" in said["errorMessage"]
     assert [request.target for request in gate.asked] == [b"/1"]
     assert talk.transport.eof
-    talk.connection.look(10**6)
+    talk.connection.enforce_timeouts(10**6)
     assert talk.transport.aborted
     await talk.end()
 

@@ -103,17 +103,17 @@ async def test_time_limits() -> None:
     await dribbling.say(b"GET / HT")
     await starving.say(POST % (10, b"") + b"abc")
     for talk in (quiet, dribbling, starving):
-        talk.connection.look(4)
+        talk.connection.enforce_timeouts(4)
     await dribbling.say(b"TP")  # a byte now and then does not make a head younger
-    dribbling.connection.look(6)
+    dribbling.connection.enforce_timeouts(6)
     assert (await dribbling.settle()).startswith(b"HTTP/1.1 408 ")
-    starving.connection.look(7)
+    starving.connection.enforce_timeouts(7)
     assert await starving.settle() == b""
-    starving.connection.look(8)
+    starving.connection.enforce_timeouts(8)
     assert (await starving.settle()).startswith(b"HTTP/1.1 408 ")
-    quiet.connection.look(10)
+    quiet.connection.enforce_timeouts(10)
     assert not quiet.transport.closing
-    quiet.connection.look(11)
+    quiet.connection.enforce_timeouts(11)
     assert quiet.transport.closing
     for talk in (quiet, dribbling, starving):
         await talk.end()
@@ -124,8 +124,8 @@ async def test_a_handler_at_work_has_no_time_limit_but_its_body_has() -> None:
     working, starving = Talk(gate), Talk(echo, HttpLimits(buffer_body=2))
     await working.say(GET % 1)
     await starving.say(POST % (10, b"") + b"abc")
-    working.connection.look(10**6)
-    starving.connection.look(10**6)
+    working.connection.enforce_timeouts(10**6)
+    starving.connection.enforce_timeouts(10**6)
     assert not working.transport.closing
     assert (await starving.settle()).startswith(b"HTTP/1.1 408 ")
     await working.end()
@@ -135,7 +135,7 @@ async def test_a_handler_at_work_has_no_time_limit_but_its_body_has() -> None:
 async def test_a_client_that_does_not_read_is_cut() -> None:
     talk = Talk(echo)
     talk.connection.pause_writing()
-    talk.connection.look(10**6)
+    talk.connection.enforce_timeouts(10**6)
     assert talk.transport.aborted
     await talk.end()
 

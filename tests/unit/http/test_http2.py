@@ -61,9 +61,9 @@ async def test_a_client_that_opens_and_says_nothing_is_closed_in_time() -> None:
         if said:
             talk.feed(said)
         (opening,) = talk.listener.connections
-        opening.look(1)
+        opening.enforce_timeouts(1)
         assert not talk.transport.closing
-        opening.look(9)
+        opening.enforce_timeouts(9)
         assert talk.transport.closing
         await talk.end()
     draining = Talk2(echo, greet=False)

@@ -88,7 +88,7 @@ async def test_bodies_that_declare_little_share_the_room() -> None:
         await talk.say()
     assert [bool(rest) for rest in rests.values()] == [False, False, True]
     (connection,) = talk.listener.connections
-    connection.look(11)
+    connection.enforce_timeouts(11)
     await talk.say()
     go.set()
     for _ in range(6):

@@ -127,16 +127,16 @@ async def test_time_limits() -> None:
     gathered = talk.begin(fields("PUT", "/"), end=False)
     streamed = talk.begin(fields("PUT", "/", ("content-length", "1000")), end=False)
     await talk.say()
-    connection.look(9)
+    connection.enforce_timeouts(9)
     await talk.say()
     assert not talk.answers[gathered].status
-    connection.look(11)
+    connection.enforce_timeouts(11)
     await talk.say()
     for number in (gathered, streamed):
         assert talk.answers[number].status == 408
-    connection.look(9)
+    connection.enforce_timeouts(9)
     assert talk.goaway is None
-    connection.look(22)
+    connection.enforce_timeouts(22)
     await talk.say()
     assert talk.goaway is not None
     assert talk.transport.closing
@@ -152,7 +152,7 @@ async def test_a_client_that_does_not_take_an_answer_is_reset_and_one_that_takes
     number = talk.begin(fields())
     await talk.say()
     (connection,) = talk.listener.connections
-    connection.look(11)
+    connection.enforce_timeouts(11)
     await talk.say()
     assert talk.answers[number].reset == ErrorCodes.CANCEL
     protocol = talk.transport.protocol
@@ -162,7 +162,7 @@ async def test_a_client_that_does_not_take_an_answer_is_reset_and_one_that_takes
     protocol.resume_writing()
     assert talk.transport.reading
     protocol.pause_writing()
-    connection.look(12)
+    connection.enforce_timeouts(12)
     assert talk.transport.aborted
     await talk.end()
 
@@ -218,9 +218,9 @@ async def test_a_frame_without_an_end_is_not_waited_for_for_ever() -> None:
     await talk.say()
     (connection,) = talk.listener.connections
     talk.feed(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    connection.look(10)
+    connection.enforce_timeouts(10)
     assert not talk.transport.closing
-    connection.look(11)
+    connection.enforce_timeouts(11)
     assert talk.transport.closing
     await talk.end()
 

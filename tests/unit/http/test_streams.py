@@ -75,7 +75,7 @@ async def test_flow_waits_while_full_and_tells_of_the_loss() -> None:
     await flow.drained()
     flow.pause()
     waiting = asyncio.ensure_future(flow.drained())
-    cancelled = asyncio.ensure_future(flow.settled())
+    cancelled = asyncio.ensure_future(flow.wait_once())
     await asyncio.sleep(0)
     cancelled.cancel()
     flow.resume()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.base.errors import RefusedError
+from proxy.base.errors import PreconditionFailed
 from proxy.control.transitions_plan import DesiredState, phases_of, plan, to_target
 from proxy.model.stages import Move, Phase, Snapshot, Stage, Standing, allowed, phases
 
@@ -87,6 +87,6 @@ def test_plan() -> None:
     assert to_target(moves) == moves
     assert phases_of(()) == ()
     assert to_target(plan([DesiredState("a/b", Stage.OFF)], known, {})) == ()
-    with pytest.raises(RefusedError, match=r"a/c: a collection at stage mirror goes to shadow first; x/\*: new"):
+    with pytest.raises(PreconditionFailed, match=r"a/c: a collection at stage mirror goes to shadow first; x/\*: new"):
         plan([DesiredState("a/c", Stage.FLIPPED, 1), DesiredState("x/*", Stage.FLIPPED, 1)], known, {})
     assert plan([DesiredState("x/*", Stage.SHADOW)], known, {}) == (Move("x/*", OFF, SHADOW),)

@@ -11,7 +11,7 @@ OFF, MIRROR, SHADOW = (Standing(stage) for stage in (Stage.OFF, Stage.MIRROR, St
 FLIPPED = Standing(Stage.FLIPPED, 100)
 
 
-def snapshot(phase: Phase = Phase.SETTLED, moves: dict[str, Move] | None = None, **standings: Standing) -> Snapshot:
+def snapshot(phase: Phase = Phase.IDLE, moves: dict[str, Move] | None = None, **standings: Standing) -> Snapshot:
     return Snapshot(1, 1, phase, {f"shop/{name}": s for name, s in standings.items()}, {}, moves or {})
 
 

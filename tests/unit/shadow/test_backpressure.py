@@ -65,10 +65,10 @@ async def test_one_piece_of_work_follows_the_other() -> None:
     """The second to ask continues after a later turn than the first."""
     order: list[tuple[str, int]] = []
     turn = 0
-    courtesy = Backpressure(lambda: 0.0, lambda: 0.0)
+    backpressure = Backpressure(lambda: 0.0, lambda: 0.0)
 
     async def work(name: str) -> None:
-        await courtesy.wait_turn(0.0)
+        await backpressure.wait_turn(0.0)
         order.append((name, turn))
 
     working = asyncio.gather(work("first"), work("second"), work("third"))

@@ -98,7 +98,7 @@ def test_what_is_put_back_adds_up(ledger: ResultStore) -> None:
     def one(began: float) -> None:
         ledger.seen(["db/c"], SHAPE)
         ledger.matched(["db/c"], SHAPE, began=began, lagged=True)
-        ledger.unsettled(["db/c"], SHAPE, began=began)
+        ledger.count_unsettled(["db/c"], SHAPE, began=began)
         ledger.unsupported(["db/c"], SHAPE, began=began)
         met(ledger, evidence("x", keys=(f"k{began}",)), began=began)
 

@@ -18,15 +18,15 @@ def _decide(evidence: Evidence, limits: GateLimits) -> Gate:
         return Gate(
             NAME, GateVerdict.INCONCLUSIVE, "no read was seen", threshold, "let clients read it through a proxy"
         )
-    few = [shape for shape in shapes if shape.settled < n]
+    few = [shape for shape in shapes if shape.decided < n]
     if few:
         remedy = (
             "keep it at stage shadow under traffic, or raise the share of reads that is compared; exempt a rare query "
             f"shape: `crossfade queries exempt {few[0].shape} --reason …`"
         )
-        figures = named(few, "with too few", lambda shape: f"{shape.settled} of {n}")
+        figures = named(few, "with too few", lambda shape: f"{shape.decided} of {n}")
         return Gate(NAME, GateVerdict.INCONCLUSIVE, figures, threshold, remedy)
-    least = min((shape.settled for shape in shapes), default=None)
+    least = min((shape.decided for shape in shapes), default=None)
     figures = "all exempt" if least is None else f"{least} of the rarest (true rate at most {bound(least)})"
     return Gate(NAME, GateVerdict.PASSED, figures, threshold)
 

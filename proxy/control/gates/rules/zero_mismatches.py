@@ -13,15 +13,15 @@ NAME: Final = "zero mismatches"
 def _decide(evidence: Evidence, limits: GateLimits) -> Gate:
     n = limits.comparisons
     threshold = f"0 of at least {n} comparisons (true rate at most {bound(n)} at 95 %)"
-    settled = evidence.compared - evidence.unsettled  # the others were seen neither equal nor different
-    figures = _mismatches(evidence, settled)
+    decided = evidence.compared - evidence.unsettled  # the others were seen neither equal nor different
+    figures = _mismatches(evidence, decided)
     if evidence.mismatched or evidence.open_mismatches:
         remedy = f"`crossfade mismatches list {evidence.collection}`; then repair or ignore what it shows"
         return Gate(NAME, GateVerdict.FAILED, figures, threshold, remedy)
-    if settled < n:
-        remedy = f"{n - settled} comparisons are missing: keep it at stage shadow under traffic"
+    if decided < n:
+        remedy = f"{n - decided} comparisons are missing: keep it at stage shadow under traffic"
         return Gate(NAME, GateVerdict.INCONCLUSIVE, figures, threshold, remedy)
-    return Gate(NAME, GateVerdict.PASSED, f"{figures} (true rate at most {bound(settled)})", threshold)
+    return Gate(NAME, GateVerdict.PASSED, f"{figures} (true rate at most {bound(decided)})", threshold)
 
 
 def _mismatches(evidence: Evidence, reads: int) -> str:

@@ -40,7 +40,7 @@ def _conditions(asked: list[Scope], **counts: int) -> Conditions:
         (FLIP, Phase.DRAIN, {"unapplied"}),
         (MIRROR, Phase.BEGIN, {"uncaptured_pending"}),
         (SHADOW, Phase.BEGIN, set()),
-        ({}, Phase.SETTLED, set()),
+        ({}, Phase.IDLE, set()),
     ],
 )
 def test_what_each_phase_waits_for(moves: dict[str, Move], phase: Phase, blocks: set[str]) -> None:
