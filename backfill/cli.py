@@ -25,7 +25,7 @@ from backfill.cli_runtime import (
     execute,
     names_of,
     options,
-    print_standings,
+    print_statuses,
     say_left_out,
     work_on,
 )
@@ -94,12 +94,12 @@ def plan(
 
     async def go(parts: Parts) -> int:
         runs, left = await _plan_all(parts, chosen, workers, dump=dump, full_text=full_text)
-        found = await run_store.standings(parts.database, runs)
-        print_standings(found, as_json=as_json)
+        found = await run_store.statuses(parts.database, runs)
+        print_statuses(found, as_json=as_json)
         if not as_json:
-            for standing in found:
-                extra = " and one for full-text search" if standing.result.get("full_text") else ""
-                way = "one dump" if standing.mode == "dump" else f"{standing.chunks} key ranges"
+            for status in found:
+                extra = " and one for full-text search" if status.result.get("full_text") else ""
+                way = "one dump" if status.mode == "dump" else f"{status.chunks} key ranges"
                 typer.echo(f"  {way}; then the index for filters{extra}, created concurrently, and ANALYZE")
         say_left_out(left)
         return REFUSED if left else DONE
@@ -153,7 +153,7 @@ def status(chosen: Selection, *, as_json: JsonOption = False) -> None:
         if chosen.collections:
             names = await expand(parts.database, chosen.collections, chosen.database, lambda _: True, "known")
         found = await run_store.latest(parts.database, names)
-        print_standings(found, as_json=as_json)
+        print_statuses(found, as_json=as_json)
         if as_json:
             return DONE
         if not found:
@@ -205,7 +205,7 @@ def worker(
 
 
 async def _require_runs(parts: Parts, wanted: Sequence[int]) -> None:
-    there = {standing.run for standing in await run_store.standings(parts.database, wanted)} if wanted else set()
+    there = {status.run for status in await run_store.statuses(parts.database, wanted)} if wanted else set()
     missing = [str(run) for run in wanted if run not in there]
     if missing:
         raise PreconditionFailed(f"there is no run {', '.join(missing)}: run `crossfade backfill status`")

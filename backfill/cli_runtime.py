@@ -14,7 +14,7 @@ import typer
 
 from backfill import run_store
 from backfill.progress import Bars, Lines, shown
-from backfill.run_summary import Standing, line, samples
+from backfill.run_summary import RunStatus, line, samples
 from backfill.source import Source
 from backfill.throttle import ThrottleLimits
 from backfill.worker import Options, Workers
@@ -109,14 +109,14 @@ async def _worked(parts: Parts, chosen: list[int], how: Options, *, as_json: boo
                 await WorkerPool(parts.stop, processes, how).work(chosen)
             else:
                 await Workers(parts.database, parts.maintenance, parts.source, how, parts.stop).work(chosen)
-    found = await run_store.standings(parts.database, chosen)
-    print_standings(found, as_json=as_json)
-    if any(standing.state == "open" for standing in found):
+    found = await run_store.statuses(parts.database, chosen)
+    print_statuses(found, as_json=as_json)
+    if any(status.state == "open" for status in found):
         note(f"stopped; continue with: {again}")
         return REFUSED
-    if any(standing.state != "done" for standing in found):
+    if any(status.state != "done" for status in found):
         return REFUSED
-    differences = sum(standing.result.get("differences", 0) for standing in found)
+    differences = sum(status.result.get("differences", 0) for status in found)
     if differences and not as_json:
         for text in samples(found):
             typer.echo(text)
@@ -135,13 +135,13 @@ def _view(*, as_json: bool) -> Iterator[Bars | Lines | None]:
         yield Lines(out)
 
 
-def print_standings(found: Sequence[Standing], *, as_json: bool) -> None:
+def print_statuses(found: Sequence[RunStatus], *, as_json: bool) -> None:
     """Print one line for each run, or one JSON document."""
     if as_json:
-        write_json([standing.as_json() for standing in found])
+        write_json([status.as_json() for status in found])
         return
-    for standing in found:
-        typer.echo(line(standing))
+    for status in found:
+        typer.echo(line(status))
 
 
 async def names_of(parts: Parts, chosen: Collections) -> list[str]:
@@ -150,7 +150,7 @@ async def names_of(parts: Parts, chosen: Collections) -> list[str]:
         parts.database,
         chosen.collections,
         chosen.database,
-        lambda standing: standing.stage.at_least(Stage.MIRROR),
+        lambda status: status.stage.at_least(Stage.MIRROR),
         "mirrored",
     )
 

@@ -20,7 +20,7 @@ from backfill.cli_runtime import (
     execute,
     names_of,
     options,
-    print_standings,
+    print_statuses,
     say_left_out,
     work_on,
 )
@@ -121,10 +121,10 @@ async def _rounds(
         left += len(refused)
         for run in runs:
             await Workers(parts.database, parts.maintenance, parts.source, how, parts.stop).work([run])
-            found = await run_store.standings(parts.database, [run])
+            found = await run_store.statuses(parts.database, [run])
             if parts.stop.is_set() and found[0].state == "open":
                 return code
-            print_standings(found, as_json=as_json)
+            print_statuses(found, as_json=as_json)
             left += found[0].result.get("differences", 0) if found[0].state == "done" else 1
             if not as_json:
                 for text in samples(found):

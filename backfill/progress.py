@@ -11,8 +11,8 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from backfill.run_store import standings
-from backfill.run_summary import Rate, Standing, duration, line
+from backfill.run_store import statuses
+from backfill.run_summary import Rate, RunStatus, duration, line
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError
 
@@ -21,11 +21,11 @@ LINE_SECONDS = 5.0
 
 
 class View(Protocol):
-    """Something that shows standings."""
+    """A display of the status of runs."""
 
     pause: float
 
-    def show(self, found: Sequence[Standing]) -> None: ...
+    def show(self, found: Sequence[RunStatus]) -> None: ...
     def trouble(self, text: str) -> None: ...
 
 
@@ -53,34 +53,34 @@ class Bars:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def show(self, found: Sequence[Standing]) -> None:
-        for standing in found:
-            rate = self._rate(standing.run, standing.documents)
-            task = self._tasks.get(standing.run)
+    def show(self, found: Sequence[RunStatus]) -> None:
+        for status in found:
+            rate = self._rate(status.run, status.documents)
+            task = self._tasks.get(status.run)
             if task is None:
-                name = f"{standing.kind} {standing.collection}"
-                task = self._progress.add_task(name, total=max(standing.planned, 1), rate="", left="")
-                self._tasks[standing.run] = task
-            ended = standing.state != "open"
+                name = f"{status.kind} {status.collection}"
+                task = self._progress.add_task(name, total=max(status.planned, 1), rate="", left="")
+                self._tasks[status.run] = task
+            ended = status.state != "open"
             self._progress.update(
                 task,
-                completed=standing.documents,
-                total=max(standing.documents if ended else standing.planned, standing.documents, 1),
+                completed=status.documents,
+                total=max(status.documents if ended else status.planned, status.documents, 1),
                 rate=f"{rate.value:,.0f}/s",
-                left=standing.state if ended else _left(standing, rate),
+                left=status.state if ended else _left(status, rate),
             )
-            self._show_workers(standing)
+            self._show_workers(status)
 
     def trouble(self, text: str) -> None:
         for task in self._tasks.values():
             self._progress.update(task, rate="", left=f"waits: {text}")
 
-    def _show_workers(self, standing: Standing) -> None:
-        here = {(standing.run, at.worker): at for at in standing.workers if standing.state == "open"}
+    def _show_workers(self, status: RunStatus) -> None:
+        here = {(status.run, at.worker): at for at in status.workers if status.state == "open"}
         for key, at in here.items():
             # host:pid:number:token, of which the middle tells workers of one machine apart
             name = ":".join(at.worker.split(":")[:3])
-            rate = self._rate((standing.run, at.chunk), at.documents)
+            rate = self._rate((status.run, at.chunk), at.documents)
             if key not in self._workers:
                 self._workers[key] = self._progress.add_task("", total=1, rate="", left="")
             self._progress.update(
@@ -91,7 +91,7 @@ class Bars:
                 rate=f"{rate.value:,.0f}/s",
                 left=f"waits: {at.waiting}" if at.waiting else "",
             )
-        for key in [key for key in self._workers if key[0] == standing.run and key not in here]:
+        for key in [key for key in self._workers if key[0] == status.run and key not in here]:
             self._progress.remove_task(self._workers.pop(key))
 
     def _rate(self, key: object, documents: int) -> Rate:
@@ -100,10 +100,10 @@ class Bars:
         return rate
 
 
-def _left(standing: Standing, rate: Rate) -> str:
+def _left(status: RunStatus, rate: Rate) -> str:
     """The time that is left, or what the run waits for."""
-    waits = ", ".join(standing.waits_for)
-    return f"waits: {waits}" if waits else f"{duration(rate.left(standing.planned))} left"
+    waits = ", ".join(status.waits_for)
+    return f"waits: {waits}" if waits else f"{duration(rate.left(status.planned))} left"
 
 
 class Lines:
@@ -123,17 +123,17 @@ class Lines:
             self._last = now
             self._console.print(f"waits: {text}", markup=False, highlight=False, soft_wrap=True)
 
-    def show(self, found: Sequence[Standing]) -> None:
+    def show(self, found: Sequence[RunStatus]) -> None:
         now = time.monotonic()
-        for standing in found:
-            self._rates.setdefault(standing.run, Rate()).add(now, standing.documents)
+        for status in found:
+            self._rates.setdefault(status.run, Rate()).add(now, status.documents)
         if now - self._last < self._every:
             return
         self._last = now
-        for standing in found:
-            if standing.state == "open":
-                rate = self._rates[standing.run]
-                text = line(standing, rate.value, rate.left(standing.planned))
+        for status in found:
+            if status.state == "open":
+                rate = self._rates[status.run]
+                text = line(status, rate.value, rate.left(status.planned))
                 self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -144,7 +144,7 @@ async def shown(database: Database, chosen: Sequence[int], view: View) -> AsyncI
     async def follow() -> None:
         while True:
             try:
-                view.show(await standings(database, chosen))
+                view.show(await statuses(database, chosen))
             except DatabaseError as error:
                 view.trouble(f"PostgreSQL: {error}")
             await asyncio.sleep(view.pause)
@@ -156,4 +156,4 @@ async def shown(database: Database, chosen: Sequence[int], view: View) -> AsyncI
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         with contextlib.suppress(DatabaseError):
-            view.show(await standings(database, chosen))
+            view.show(await statuses(database, chosen))

@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 
 import sql
 from backfill.key_ranges import KeyRange
-from backfill.run_summary import Standing, WorkerProgress
+from backfill.run_summary import RunStatus, WorkerProgress
 from proxy.base.database import Database, Session
 from proxy.base.errors import CrossfadeError, PreconditionFailed
 
@@ -200,25 +200,25 @@ async def note_wait(database: Database, run: int, reason: str | None) -> None:
     await database.execute(sql.backfill.NOTE_WAIT, run, reason)
 
 
-async def standings(database: Database, runs: Sequence[int]) -> list[Standing]:
+async def statuses(database: Database, runs: Sequence[int]) -> list[RunStatus]:
     """Return the progress of these runs, in the order of their numbers."""
     rows = await database.fetch(sql.backfill.STATES, list(runs))
-    return [_standing(row) for row in rows]
+    return [_status(row) for row in rows]
 
 
-async def latest(database: Database, collections: Sequence[str] | None) -> list[Standing]:
+async def latest(database: Database, collections: Sequence[str] | None) -> list[RunStatus]:
     """Return the newest run of each kind of these collections (None: all)."""
     rows = await database.fetch(sql.backfill.LATEST, None if collections is None else list(collections))
-    return await standings(database, rows)
+    return await statuses(database, rows)
 
 
 def _table(row: sql.collections.CollectionRow | sql.backfill.ClaimRow) -> Table:
     return Table(row.collection, row.database, row.name, row.relation, row.stage)
 
 
-def _standing(row: sql.backfill.RunProgressRow) -> Standing:
+def _status(row: sql.backfill.RunProgressRow) -> RunStatus:
     result = json.loads(row.result)
-    return Standing(
+    return RunStatus(
         run=row.id,
         collection=row.collection,
         kind=row.kind,

@@ -90,7 +90,7 @@ class WorkerProgress:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RunStatus:
     """The status of a run. planned: documents that the origin reported when it started; seconds: since then.
 
     waiting: why workers wait at the moment; reasons: what else delays the run (a chunk that was released, the work
@@ -189,24 +189,24 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def line(standing: Standing, rate: float = 0.0, left: float | None = None) -> str:
+def line(status: RunStatus, rate: float = 0.0, left: float | None = None) -> str:
     """Return one run as one line of plain text."""
-    what = standing.kind if standing.kind == "backfill" else f"{standing.kind} {standing.mode}"
-    text = f"{what} {standing.collection}: run {standing.run} {standing.state}, {standing.documents:,}"
-    if standing.state == "open":
-        text += f" of about {standing.planned:,} documents ({100 * standing.share:.0f} %), {rate:,.0f}/s"
-        why = f"; waits: {', '.join(standing.waits_for)}" if standing.waits_for else ""
-        return f"{text}, {duration(left)} left, {standing.claimed} workers{why}"
-    mean = standing.documents / standing.seconds if standing.seconds > 0 else 0.0
-    text += f" documents in {duration(standing.seconds)} ({mean:,.0f}/s)"
-    if standing.result.get("error"):
-        return f"{text}: {standing.result['error']}"
-    return text + _outcome(standing)
+    what = status.kind if status.kind == "backfill" else f"{status.kind} {status.mode}"
+    text = f"{what} {status.collection}: run {status.run} {status.state}, {status.documents:,}"
+    if status.state == "open":
+        text += f" of about {status.planned:,} documents ({100 * status.share:.0f} %), {rate:,.0f}/s"
+        why = f"; waits: {', '.join(status.waits_for)}" if status.waits_for else ""
+        return f"{text}, {duration(left)} left, {status.claimed} workers{why}"
+    mean = status.documents / status.seconds if status.seconds > 0 else 0.0
+    text += f" documents in {duration(status.seconds)} ({mean:,.0f}/s)"
+    if status.result.get("error"):
+        return f"{text}: {status.result['error']}"
+    return text + _outcome(status)
 
 
-def _outcome(standing: Standing) -> str:
-    result = standing.result
-    if standing.kind == "backfill":
+def _outcome(status: RunStatus) -> str:
+    result = status.result
+    if status.kind == "backfill":
         dead = result.get("dead_letters", 0)
         return f"; {dead:,} documents that PostgreSQL refuses are dead letters" if dead else ""
     parts = [f"{result.get(kind, 0):,} {kind}" for kind in (*CLASSES, "unsettled") if result.get(kind)]
@@ -214,20 +214,20 @@ def _outcome(standing: Standing) -> str:
     repaired = f"; {result['repaired']:,} repaired" if result.get("repaired") else ""
     left = result.get("differences", 0)
     part = ""
-    if standing.kind == "check":
+    if status.kind == "check":
         # always print which share was checked, so that a partial check is not read as a complete one
-        share = 100 * result.get("checked", 0) / max(1, standing.planned)
-        part = f" of {standing.planned:,} ({share:.2g} %)"
+        share = 100 * result.get("checked", 0) / max(1, status.planned)
+        part = f" of {status.planned:,} ({share:.2g} %)"
     return f"; {result.get('checked', 0):,} keys{part} checked: {found}{repaired}" + (
         f"; {left:,} still differ" if left else ""
     )
 
 
-def samples(results: Iterable[Standing]) -> list[str]:
+def samples(results: Iterable[RunStatus]) -> list[str]:
     """Return a line with some keys for each class of difference."""
     return [
-        f"  {standing.collection} {kind}: {', '.join(keys)}"
-        for standing in results
-        for kind, keys in standing.result.get("keys", {}).items()
+        f"  {status.collection} {kind}: {', '.join(keys)}"
+        for status in results
+        for kind, keys in status.result.get("keys", {}).items()
         if keys
     ]

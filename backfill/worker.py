@@ -172,8 +172,8 @@ class Workers:
         if watch:
             return bool(await plan_due(self._database, self._source))
         waiting = chosen if chosen is not None else await run_store.open_runs(self._database)
-        standings = await run_store.standings(self._database, waiting)
-        return False if any(standing.state == "open" for standing in standings) else None
+        statuses = await run_store.statuses(self._database, waiting)
+        return False if any(status.state == "open" for status in statuses) else None
 
     async def _split(self, chosen: Sequence[int] | None) -> bool:
         """Cut a chunk that another worker works on, if much of it is left.

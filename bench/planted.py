@@ -166,8 +166,8 @@ async def run(number: int, dsn: str, *, workers: int = 2) -> Outcome:
             options = Options(workers=workers, poll=0.05)
             await Workers(database, database, source, options, asyncio.Event()).work(chosen)
             outcome.seconds[what] = time.monotonic() - began
-            [standing] = await run_store.standings(database, chosen)
-            return dict(standing.result)
+            [status] = await run_store.statuses(database, chosen)
+            return dict(status.result)
 
         await work([await plan_backfill(database, source, NAME)], "backfill")
         outcome.planted, outcome.harmless = await plant(dsn, number)

@@ -54,8 +54,8 @@ async def test_a_chunk_is_cut_while_its_worker_is_at_it(database: Database, orig
     origin.hook = wait_for_the_cut
     await work(database, source, [run], split=100)
     assert second.is_set()
-    [standing] = await run_store.standings(database, [run])
-    assert (standing.state, standing.documents, standing.chunks >= 2) == ("done", 900, True)
+    [status] = await run_store.statuses(database, [run])
+    assert (status.state, status.documents, status.chunks >= 2) == ("done", 900, True)
     assert await stored(database, relation) == origin.collections[NAME].raw
 
 
@@ -80,8 +80,8 @@ async def test_a_verification_that_was_cut_counts_every_key_once(
     await run_store.leave(database, first, "done")
     assert (verified.done, verified.tally.checked < 900) == (True, True)
     await work(database, source, [run])
-    [standing] = await run_store.standings(database, [run])
-    assert (standing.result["checked"], standing.result["keys"]) == (900, {"missing": ["0100", "0800"]})
+    [status] = await run_store.statuses(database, [run])
+    assert (status.result["checked"], status.result["keys"]) == (900, {"missing": ["0100", "0800"]})
 
 
 async def test_what_is_small_or_dumped_is_not_cut(database: Database, origin: StubOrigin, source: Source) -> None:

@@ -42,8 +42,8 @@ async def test_copies_every_document_as_arangodb_printed_it(
     assert await stored(database, relation) == origin.collections[NAME].raw
     queried = await database.fetchval(f"SELECT doc ->> 'nul' FROM {relation} WHERE key = 'k2'")
     assert queried == "a\ufdd00b"
-    [standing] = await run_store.standings(database, [run])
-    assert (standing.state, standing.result["documents"], standing.result["dead_letters"]) == ("done", 5, 0)
+    [status] = await run_store.statuses(database, [run])
+    assert (status.state, status.result["documents"], status.result["dead_letters"]) == ("done", 5, 0)
 
 
 async def test_large_collections_are_split_and_several_workers_share_the_chunks(
@@ -60,9 +60,9 @@ async def test_large_collections_are_split_and_several_workers_share_the_chunks(
     assert len(chunks) == 6
     assert {chunk["state"] for chunk in chunks} == {"done"}
     assert min(chunk["documents"] for chunk in chunks) > 1_700
-    [standing] = await run_store.standings(database, [run])
-    assert standing.documents == 10_500
-    assert standing.result["fingerprint"] == of_documents(origin.collections[NAME].raw.values())
+    [status] = await run_store.statuses(database, [run])
+    assert status.documents == 10_500
+    assert status.result["fingerprint"] == of_documents(origin.collections[NAME].raw.values())
     index = "SELECT indisvalid FROM pg_index WHERE indrelid = $1::text::regclass AND NOT indisprimary"
     assert await database.fetchval(index, relation) is True
 
@@ -185,8 +185,8 @@ async def test_documents_that_postgresql_refuses_are_set_aside_and_the_chunk_goe
     ]
     assert "23514" in letters[0]["reason"]
     assert "not UTF-8" in letters[1]["reason"]
-    [standing] = await run_store.standings(database, [run])
-    assert (standing.state, standing.result["dead_letters"]) == ("done", 2)
+    [status] = await run_store.statuses(database, [run])
+    assert (status.state, status.result["dead_letters"]) == ("done", 2)
 
     # the dead letter ends with a later version that PostgreSQL accepts
     origin.put(NAME, "13", '"n":14')
@@ -250,8 +250,8 @@ async def test_a_horizon_that_never_stops_rising_is_given_up(
     origin.put(NAME, "a")
     run = await plan_backfill(database, source, NAME)
     await work(database, source, [run])
-    [standing] = await run_store.standings(database, [run])
-    assert (standing.state, "refused 3 times" in standing.result["error"]) == ("failed", True)
+    [status] = await run_store.statuses(database, [run])
+    assert (status.state, "refused 3 times" in status.result["error"]) == ("failed", True)
 
 
 async def test_a_server_that_answers_in_smaller_batches_is_read_by_more_pages(

@@ -95,9 +95,9 @@ async def test_a_worker_process_killed_in_mid_chunk_costs_one_page(
     await work(database, source, [run], workers=1)
     assert await database.fetchval("SELECT finished_at < $2 FROM _crossfade.run WHERE id = $1", run, until)
     assert await stored(database, relation) == origin.collections[NAME].raw
-    [standing] = await run_store.standings(database, [run])
-    assert (standing.state, standing.documents) == ("done", 900)  # no document was counted twice
-    assert standing.result["fingerprint"] == of_documents(origin.collections[NAME].raw.values())
+    [status] = await run_store.statuses(database, [run])
+    assert (status.state, status.documents) == ("done", 900)  # no document was counted twice
+    assert status.result["fingerprint"] == of_documents(origin.collections[NAME].raw.values())
     assert origin.asked.count("page") - pages <= 4  # it continued after 0299
 
 
@@ -109,9 +109,9 @@ async def test_a_collection_that_is_gone_ends_its_run_with_a_sentence(
     run = await plan_backfill(database, source, NAME)
     del origin.collections[NAME]
     await work(database, source, [run])
-    [standing] = await run_store.standings(database, [run])
-    assert standing.state == "failed"
-    assert standing.result["error"] == "ArangoDB has no collection shop/carts any more"
+    [status] = await run_store.statuses(database, [run])
+    assert status.state == "failed"
+    assert status.result["error"] == "ArangoDB has no collection shop/carts any more"
 
 
 async def test_pages_in_another_order_end_the_run(database: Database, origin: StubOrigin, source: Source) -> None:
@@ -121,9 +121,9 @@ async def test_pages_in_another_order_end_the_run(database: Database, origin: St
     origin.collections[NAME].keys.reverse()
     run = await plan_backfill(database, source, NAME)
     await work(database, source, [run])
-    [standing] = await run_store.standings(database, [run])
-    assert standing.state == "failed"
-    assert "not in byte order" in standing.result["error"]
+    [status] = await run_store.statuses(database, [run])
+    assert status.state == "failed"
+    assert "not in byte order" in status.result["error"]
 
 
 async def test_a_run_whose_collection_left_the_mirror_is_cancelled(
@@ -137,14 +137,14 @@ async def test_a_run_whose_collection_left_the_mirror_is_cancelled(
         """(1, clock_timestamp(), 'committed', 'test', '[{"collection": "shop/carts", "after": {"stage": "off"}}]')"""
     )
     await work(database, source, [run])
-    [standing] = await run_store.standings(database, [run])
-    assert (standing.state, "left the mirror" in standing.result["error"]) == ("cancelled", True)
+    [status] = await run_store.statuses(database, [run])
+    assert (status.state, "left the mirror" in status.result["error"]) == ("cancelled", True)
 
     run = await plan_backfill(database, source, NAME)
     await database.execute("UPDATE _crossfade.collection SET stage = 'off'")
     await work(database, source, [run])
-    [standing] = await run_store.standings(database, [run])
-    assert standing.state == "cancelled"
+    [status] = await run_store.statuses(database, [run])
+    assert status.state == "cancelled"
 
 
 async def test_an_origin_that_hiccups_is_asked_again(database: Database, origin: StubOrigin, source: Source) -> None:

@@ -62,9 +62,9 @@ async def test_a_collection_is_copied_verified_and_repaired(
     await database.execute(f"UPDATE {relation} SET doc = '{{}}' WHERE key = 'apple'")
     run = await plan_verification(database, source, "shop/carts", full=True, repair=True)
     await work(database, source, [run])
-    [standing] = await run_store.standings(database, [run])
-    assert standing.result["keys"] == {"missing": ["Zebra"], "different": ["apple"]}
-    assert (standing.result["repaired"], standing.result["differences"], standing.result["checked"]) == (2, 0, 12)
+    [status] = await run_store.statuses(database, [run])
+    assert status.result["keys"] == {"missing": ["Zebra"], "different": ["apple"]}
+    assert (status.result["repaired"], status.result["differences"], status.result["checked"]) == (2, 0, 12)
     assert (await repair_keys(database, source, "shop/carts", ["nobody"])).removed == {"nobody"}
 
 

@@ -55,16 +55,16 @@ async def test_a_sample_says_how_much_it_is_and_opens_no_gate(
     run = await plan_sample(database, source, NAME, 20)
     assert await plan_sample(database, source, NAME, 20) == run  # continued
     await work(database, source, [run])
-    [standing] = await run_store.standings(database, [run])
-    assert (standing.kind, standing.state, standing.planned) == ("check", "done", 900)
-    assert 100 <= standing.result["checked"] <= 300
-    assert standing.result["differences"] == 0
+    [status] = await run_store.statuses(database, [run])
+    assert (status.kind, status.state, status.planned) == ("check", "done", 900)
+    assert 100 <= status.result["checked"] <= 300
+    assert status.result["differences"] == 0
     assert await database.fetchval("SELECT count(*) FROM _crossfade.run WHERE kind = 'verify'") == 0
     await database.execute(f"DELETE FROM {relation}")
     run = await plan_sample(database, source, NAME, 100, repair=True)
     await work(database, source, [run])
-    [standing] = await run_store.standings(database, [run])
-    assert (standing.result["checked"], standing.result["repaired"]) == (900, 900)
+    [status] = await run_store.statuses(database, [run])
+    assert (status.result["checked"], status.result["repaired"]) == (900, 900)
 
 
 async def test_only_what_failed_or_changed_is_verified_again(
@@ -85,9 +85,9 @@ async def test_only_what_failed_or_changed_is_verified_again(
     assert run is not None
     assert await plan_changed(database, source, NAME, repair=True) == run
     await work(database, source, [run])
-    [standing] = await run_store.standings(database, [run])
-    assert standing.chunks == 2  # of nine
-    assert (standing.result["checked"], standing.result["missing"], standing.result["different"]) == (200, 1, 1)
+    [status] = await run_store.statuses(database, [run])
+    assert status.chunks == 2  # of nine
+    assert (status.result["checked"], status.result["missing"], status.result["different"]) == (200, 1, 1)
 
 
 async def test_the_commands_say_what_part_they_checked(database: Database, dsn: str, origin: StubOrigin) -> None:
@@ -133,15 +133,15 @@ async def test_a_dump_copies_what_pages_would(database: Database, server: Develo
         )  # snapshot documents are read again by key
         await database.execute("UPDATE _crossfade.era SET era = 99")
         await work(database, source, [run])
-        [standing] = await run_store.standings(database, [run])
-        assert (standing.mode, standing.state, standing.documents) == ("dump", "done", 2_500)
+        [status] = await run_store.statuses(database, [run])
+        assert (status.mode, status.state, status.documents) == ("dump", "done", 2_500)
         copied = await stored(database, relation)
         assert len(copied) == 2_500
-        assert standing.result["fingerprint"] == of_documents(copied.values())
+        assert status.result["fingerprint"] == of_documents(copied.values())
         verify = await plan_verification(database, source, NAME, full=True)
         await work(database, source, [verify])
-        [standing] = await run_store.standings(database, [verify])
-        assert (standing.result["checked"], standing.result["differences"]) == (2_500, 0)
+        [status] = await run_store.statuses(database, [verify])
+        assert (status.result["checked"], status.result["differences"]) == (2_500, 0)
     finally:
         await source.close()
 
@@ -150,8 +150,8 @@ async def test_a_server_without_dumps_is_read_by_pages(database: Database, origi
     relation = await filled(database, origin, 5)
     run = await plan_backfill(database, source, NAME, dump=True)
     await work(database, source, [run])
-    [standing] = await run_store.standings(database, [run])
-    assert (standing.mode, standing.documents, len(await stored(database, relation))) == ("copy", 5, 5)
+    [status] = await run_store.statuses(database, [run])
+    assert (status.mode, status.documents, len(await stored(database, relation))) == ("copy", 5, 5)
 
 
 async def test_shards_of_a_cluster_are_merged_by_bytes(database: Database, origin: StubOrigin, source: Source) -> None:
@@ -165,8 +165,8 @@ async def test_shards_of_a_cluster_are_merged_by_bytes(database: Database, origi
     for full in (False, True):
         run = await plan_verification(database, source, NAME, full=full)
         await work(database, source, [run])
-        [standing] = await run_store.standings(database, [run])
-        assert (standing.state, standing.result["checked"], standing.result["differences"]) == ("done", 400, 0)
+        [status] = await run_store.statuses(database, [run])
+        assert (status.state, status.result["checked"], status.result["differences"]) == ("done", 400, 0)
 
     async def step(after: str, skip: int) -> str | None:
         return await source.step("shop", "carts", after, skip)

@@ -41,9 +41,9 @@ async def test_a_page_that_left_a_document_out_is_noticed(
         return answer(200, json.dumps({"result": pairs, "hasMore": False}).encode())
 
     origin.hook = leave_out
-    standing = await verified(database, source)
-    assert standing.state == "failed"
-    assert "'0004'" in standing.result["error"]
+    status = await verified(database, source)
+    assert status.state == "failed"
+    assert "'0004'" in status.result["error"]
 
 
 async def test_a_verification_that_saw_too_little_has_failed(
@@ -55,9 +55,9 @@ async def test_a_verification_that_saw_too_little_has_failed(
         return answer(200, b'{"count":1000}') if kind == "count" else None
 
     origin.hook = count_more
-    standing = await verified(database, source)
-    assert standing.state == "failed"
-    assert "showed 30 documents, and ArangoDB counts 1000" in standing.result["error"]
+    status = await verified(database, source)
+    assert status.state == "failed"
+    assert "showed 30 documents, and ArangoDB counts 1000" in status.result["error"]
 
 
 async def test_repair_never_covers_a_newer_version(database: Database, origin: StubOrigin, source: Source) -> None:
@@ -128,8 +128,8 @@ async def test_repair_sets_aside_what_postgresql_refuses(
     relation = await backfilled(database, origin, source, 3)
     await database.execute(f"ALTER TABLE {relation} ADD CHECK (doc ->> 'n' <> '13')")
     origin.put(NAME, "0001", '"n":13')
-    standing = await verified(database, source, repair=True)
-    assert (standing.result["stale"], standing.result["repaired"], standing.result["differences"]) == (1, 0, 1)
+    status = await verified(database, source, repair=True)
+    assert (status.result["stale"], status.result["repaired"], status.result["differences"]) == (1, 0, 1)
     assert await database.fetchval("SELECT key FROM _crossfade.dead_letter") == "0001"
     origin.remove(NAME, "0001")
     assert (await repair_keys(database, source, NAME, ["0001"])).removed == {"0001"}
@@ -162,8 +162,8 @@ async def test_repair_and_backfill_set_aside_what_is_refused_as_if_all_were(
     origin.put(NAME, "0001", '"n":13')
     origin.remove(NAME, "0002")
     origin.put(NAME, "0003", '"n":7')
-    standing = await verified(database, source, repair=True)
-    assert (standing.state, standing.result["repaired"], standing.result["differences"]) == ("done", 1, 3)
+    status = await verified(database, source, repair=True)
+    assert (status.state, status.result["repaired"], status.result["differences"]) == ("done", 1, 3)
     found = [tuple(row) for row in await database.fetch(letters)]
     assert found == [("0001", False), ("0002", True), ("0013", False)]
 
@@ -252,8 +252,8 @@ async def test_a_mark_of_a_collection_that_is_gone_ends_in_a_failed_run(
     )
     [run] = await plan_due(database, source)
     await work(database, source, [run])
-    [standing] = await run_store.standings(database, [run])
-    assert (standing.state, standing.result["error"]) == ("failed", "ArangoDB has no collection shop/carts any more")
+    [status] = await run_store.statuses(database, [run])
+    assert (status.state, status.result["error"]) == ("failed", "ArangoDB has no collection shop/carts any more")
     assert await plan_due(database, source) == []  # only once
 
 
@@ -265,7 +265,7 @@ async def test_a_verification_begun_too_early_for_the_gates_is_not_gone_on_with(
     await plan_backfill(database, source, NAME)  # a newer copy
     new = await plan_verification(database, source, NAME)
     assert new != old
-    [before, after] = await run_store.standings(database, [old, new])
+    [before, after] = await run_store.statuses(database, [old, new])
     assert (before.state, after.state) == ("cancelled", "open")
 
 

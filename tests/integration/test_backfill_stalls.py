@@ -11,7 +11,7 @@ from rich.console import Console
 from backfill import run_store
 from backfill.progress import Lines, shown
 from backfill.run_planner import plan_backfill
-from backfill.run_summary import Standing, line
+from backfill.run_summary import RunStatus, line
 from backfill.source import Source
 from tests.ad_hoc import Database
 from tests.harness import eventually
@@ -73,8 +73,8 @@ async def test_a_page_that_is_cancelled_is_tried_again_in_smaller_parts(
     )
     run = await plan_backfill(database, source, NAME)
     await work(database, source, [run], workers=1)
-    [standing] = await run_store.standings(database, [run])
-    assert (standing.state, standing.documents) == ("done", 60)
+    [status] = await run_store.statuses(database, [run])
+    assert (status.state, status.documents) == ("done", 60)
     assert len(await stored(database, relation)) == 60
 
 
@@ -89,29 +89,29 @@ async def test_a_run_that_cannot_be_ended_says_what_it_waits_for(database: Datab
     working = asyncio.create_task(work(database, source, [run], workers=2))
 
     async def reported() -> bool:
-        [standing] = await run_store.standings(database, [run])
-        return "waits: for its index, tried again: canceling statement due to statement timeout" in line(standing)
+        [status] = await run_store.statuses(database, [run])
+        return "waits: for its index, tried again: canceling statement due to statement timeout" in line(status)
 
     await eventually(reported, "the run shows what it waits for")
     await database.execute("DROP EVENT TRIGGER no_index")
     await working
-    [standing] = await run_store.standings(database, [run])
-    assert (standing.state, standing.waits_for) == ("done", ())
-    assert "waits" not in standing.result
+    [status] = await run_store.statuses(database, [run])
+    assert (status.state, status.waits_for) == ("done", ())
+    assert "waits" not in status.result
 
 
 async def test_a_run_that_nobody_works_on_says_so(database: Database, source: Source) -> None:
     await register(database)
     run = await plan_backfill(database, source, NAME)
-    [standing] = await run_store.standings(database, [run])
-    assert "waits: for a worker: `crossfade backfill run`" in line(standing)
+    [status] = await run_store.statuses(database, [run])
+    assert "waits: for a worker: `crossfade backfill run`" in line(status)
     claim = await run_store.claim(database, "me", [run])
     assert claim is not None
-    [standing] = await run_store.standings(database, [run])
-    assert standing.waits_for == ()
+    [status] = await run_store.statuses(database, [run])
+    assert status.waits_for == ()
     await run_store.leave(database, claim, "open", f"chunk {claim.number}, tried again: the disk is full")
-    [standing] = await run_store.standings(database, [run])
-    assert standing.as_json()["waits_for"] == ["chunk 1, tried again: the disk is full"]
+    [status] = await run_store.statuses(database, [run])
+    assert status.as_json()["waits_for"] == ["chunk 1, tried again: the disk is full"]
 
 
 async def test_a_database_that_is_away_is_said_while_a_run_is_shown(dsn: str) -> None:
@@ -125,7 +125,7 @@ async def test_a_database_that_is_away_is_said_while_a_run_is_shown(dsn: str) ->
         def trouble(self, text: str) -> None:
             reported.put_nowait(text)
 
-        def show(self, found: Sequence[Standing]) -> None:
+        def show(self, found: Sequence[RunStatus]) -> None:
             raise AssertionError("there is nothing to show")
 
     async with shown(database, [1], View(Console())):

@@ -59,8 +59,8 @@ async def test_the_operator_s_verbs(database: Database, dsn: str, origin: StubOr
     run = await plan_backfill(database, source, NAME)
     working = asyncio.create_task(work(database, source, [run]))
     assert await waiting(database) == "paused: run `crossfade backfill resume` to continue"
-    [standing] = await run_store.standings(database, [run])
-    assert standing.as_json()["throttled"] == ["paused: run `crossfade backfill resume` to continue"]
+    [status] = await run_store.statuses(database, [run])
+    assert status.as_json()["throttled"] == ["paused: run `crossfade backfill resume` to continue"]
     _, out, _ = await crossfade(dsn, origin, "backfill", "status")
     assert "waits: paused" in out
     assert "throttle: max-rate 5.0, max-lag 3.0, paused True" in out

@@ -24,15 +24,15 @@ async def test_equal_collections_are_equal(database: Database, origin: StubOrigi
     await database.execute(
         "INSERT INTO _crossfade.unverified (collection, reason, instance) VALUES ('shop/*', 'r', 'i')"
     )
-    standing = await verified(database, source, full=full)
-    assert standing.state == "done"
-    assert {name: standing.result[name] for name in ("documents_origin", "documents_target", "checked")} == {
+    status = await verified(database, source, full=full)
+    assert status.state == "done"
+    assert {name: status.result[name] for name in ("documents_origin", "documents_target", "checked")} == {
         "documents_origin": 120,
         "documents_target": 120,
         "checked": 120,
     }
-    assert standing.result["differences"] == 0
-    assert await database.fetchval("SELECT unverified_before FROM _crossfade.run WHERE id = $1", standing.run) == 1
+    assert status.result["differences"] == 0
+    assert await database.fetchval("SELECT unverified_before FROM _crossfade.run WHERE id = $1", status.run) == 1
 
 
 async def plant(database: Database, origin: StubOrigin, relation: str) -> None:
@@ -186,8 +186,8 @@ async def test_writes_beside_a_verification_are_no_differences(
     writing = asyncio.create_task(write())
     try:
         for full in (False, True):
-            standing = await verified(database, source, full=full, repair=full)
-            assert (standing.state, standing.result["differences"]) == ("done", 0)
+            status = await verified(database, source, full=full, repair=full)
+            assert (status.state, status.result["differences"]) == ("done", 0)
     finally:
         running = False
         await writing
@@ -212,9 +212,9 @@ async def test_a_verification_cut_at_half_goes_on_at_half(
     seen = len(origin.asked)
     await work(database, source, [run])
     assert origin.asked[seen:].count("revisions") == 1
-    [standing] = await run_store.standings(database, [run])
-    assert (standing.result["checked"], standing.result["keys"]) == (100, {"missing": ["0010"]})
-    assert standing.documents == 100
+    [status] = await run_store.statuses(database, [run])
+    assert (status.result["checked"], status.result["keys"]) == (100, {"missing": ["0010"]})
+    assert status.documents == 100
 
 
 async def test_many_differences_are_looked_at_in_batches(

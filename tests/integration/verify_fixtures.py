@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from backfill import run_store
 from backfill.run_planner import plan_backfill, plan_verification
-from backfill.run_summary import Standing
+from backfill.run_summary import RunStatus
 from backfill.source import Source
 from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import NAME, register, work
@@ -22,8 +22,8 @@ async def backfilled(database: Database, origin: StubOrigin, source: Source, doc
 
 async def verified(
     database: Database, source: Source, *, full: bool = False, repair: bool = False, patience: float = 5.0
-) -> Standing:
+) -> RunStatus:
     run = await plan_verification(database, source, NAME, full=full, repair=repair)
     await work(database, source, [run], patience=patience)
-    [standing] = await run_store.standings(database, [run])
-    return standing
+    [status] = await run_store.statuses(database, [run])
+    return status

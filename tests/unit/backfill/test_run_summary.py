@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from backfill.run_summary import SAMPLES, Rate, Standing, Tally, duration, line, samples
+from backfill.run_summary import SAMPLES, Rate, RunStatus, Tally, duration, line, samples
 
-STANDING = Standing(
+STATUS = RunStatus(
     run=3,
     collection="shop/carts",
     kind="backfill",
@@ -56,16 +56,16 @@ def test_durations() -> None:
 
 
 def test_an_open_run_in_a_line() -> None:
-    assert line(STANDING, 1234.5, 60) == (
+    assert line(STATUS, 1234.5, 60) == (
         "backfill shop/carts: run 3 open, 500 of about 1,000 documents (50 %), 1,234/s, 1 min 00 s left, 2 workers"
     )
-    assert STANDING.share == 0.5
-    assert replace(STANDING, documents=2_000).share == 0.999  # live writes: more documents than planned
-    assert replace(STANDING, planned=0).share == 0.0
+    assert STATUS.share == 0.5
+    assert replace(STATUS, documents=2_000).share == 0.999  # live writes: more documents than planned
+    assert replace(STATUS, planned=0).share == 0.0
 
 
 def test_an_ended_run_in_a_line() -> None:
-    done = replace(STANDING, state="done", documents=1_000)
+    done = replace(STATUS, state="done", documents=1_000)
     assert done.share == 1.0
     assert line(done) == "backfill shop/carts: run 3 done, 1,000 documents in 10 s (100/s)"
     dead = replace(done, result={"dead_letters": 2})
@@ -76,16 +76,16 @@ def test_an_ended_run_in_a_line() -> None:
 
 def test_a_verification_in_a_line() -> None:
     tally = Tally(checked=9, repaired=1, remaining=1).found("missing", "a").found("unsettled", "b")
-    verified = replace(STANDING, kind="verify", mode="fast", state="done", result=tally.result())
+    verified = replace(STATUS, kind="verify", mode="fast", state="done", result=tally.result())
     assert line(verified).endswith("; 9 keys checked: 1 missing, 1 unsettled; 1 repaired; 1 still differ")
-    assert samples([verified, STANDING]) == ["  shop/carts missing: a", "  shop/carts unsettled: b"]
+    assert samples([verified, STATUS]) == ["  shop/carts missing: a", "  shop/carts unsettled: b"]
     assert line(replace(verified, result=Tally(checked=9).result())).endswith("; 9 keys checked: equal")
     assert verified.as_json()["result"]["differences"] == 1
 
 
 def test_a_partial_check_states_its_share() -> None:
-    check = replace(STANDING, kind="check", mode="fast", state="done", result={"checked": 250})
+    check = replace(STATUS, kind="check", mode="fast", state="done", result={"checked": 250})
     assert "250 keys of 1,000 (25 %) checked: equal" in line(check)
-    throttled = replace(STANDING, waiting=("paused",))
+    throttled = replace(STATUS, waiting=("paused",))
     assert line(throttled).endswith("2 workers; waits: paused")
     assert throttled.as_json()["throttled"] == ["paused"]
