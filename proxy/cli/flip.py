@@ -13,7 +13,7 @@ import typer
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.cli.naming import expand
-from proxy.cli.registration import OptionBundle, bundled
+from proxy.cli.registration import bundled
 from proxy.cli.runtime import Collections, StageOptions, execute, note
 from proxy.cli.stage_change import change
 from proxy.control import gate_inputs
@@ -40,7 +40,7 @@ WaitForInstances = Annotated[
 
 
 @dataclass(frozen=True)
-class GateOptions(OptionBundle):
+class GateOptions:
     """What to do about gates that do not pass."""
 
     wait_for_gates: Annotated[
@@ -60,7 +60,7 @@ class GateOptions(OptionBundle):
 
 
 @dataclass(frozen=True)
-class AutoRollbackOptions(OptionBundle):
+class AutoRollbackOptions:
     """The budget of an automatic rollback."""
 
     auto_rollback: Annotated[

@@ -13,7 +13,7 @@ from rich.markup import escape
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.cli.naming import expand, require_known
-from proxy.cli.registration import OptionBundle, bundled, group
+from proxy.cli.registration import bundled, group
 from proxy.cli.runtime import (
     DONE,
     Audited,
@@ -43,7 +43,7 @@ _COLOUR = {
 
 
 @dataclass(frozen=True)
-class OneShape(OptionBundle):
+class OneShape:
     """A query shape, of one collection or of each that has it."""
 
     shape: Annotated[str, typer.Argument(metavar="SHAPE", help="as `crossfade queries` shows it")]

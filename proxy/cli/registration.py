@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Final, get_type_hints
 
 import typer
@@ -33,11 +33,6 @@ PANELS: Final[Mapping[str, tuple[str, ...]]] = {
     "Local stack": ("dev", "demo"),
 }
 _ORDER: Final = tuple(name for names in PANELS.values() for name in names)
-
-
-@dataclass(frozen=True)
-class OptionBundle:
-    """Base of the dataclasses whose fields are options or arguments of a command."""
 
 
 class OrderedCommands(TyperGroup):
@@ -111,7 +106,7 @@ def _joined(paragraph: str) -> str:
 def bundled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a command: it takes the fields of its bundles, in place of the bundles, as keyword arguments."""
     hints = get_type_hints(function, include_extras=True)
-    bundles = {name: kind for name, kind in hints.items() if inspect.isclass(kind) and issubclass(kind, OptionBundle)}
+    bundles = {name: kind for name, kind in hints.items() if inspect.isclass(kind) and is_dataclass(kind)}
     parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(function).parameters.values():
         if parameter.name in bundles:
@@ -131,7 +126,7 @@ def bundled(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _fields_of(bundle: type[OptionBundle]) -> list[inspect.Parameter]:
+def _fields_of(bundle: type[Any]) -> list[inspect.Parameter]:
     hints = get_type_hints(bundle, include_extras=True)
     return [
         inspect.Parameter(

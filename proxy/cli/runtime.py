@@ -26,7 +26,6 @@ from proxy.base.errors import (
     SchemaOutdated,
     UpstreamError,
 )
-from proxy.cli.registration import OptionBundle
 from proxy.control.epoch import TimedOut
 from proxy.operator import migrate
 
@@ -60,7 +59,7 @@ Action = Callable[[Settings, Database], Awaitable[int]]
 
 
 @dataclass(frozen=True)
-class Collections(OptionBundle):
+class Collections:
     """One collection or more, by names and patterns."""
 
     collections: CollectionsArgument
@@ -68,7 +67,7 @@ class Collections(OptionBundle):
 
 
 @dataclass(frozen=True)
-class Selection(OptionBundle):
+class Selection:
     """Some collections; all of them if none is named."""
 
     collections: SomeCollections = None
@@ -76,7 +75,7 @@ class Selection(OptionBundle):
 
 
 @dataclass(frozen=True)
-class Audited(OptionBundle):
+class Audited:
     """Who changes something, and why, for the audit; how the result is printed."""
 
     reason: ReasonOption = None

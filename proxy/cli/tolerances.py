@@ -13,7 +13,7 @@ from proxy.base.database import Database
 from proxy.base.errors import PreconditionFailed
 from proxy.cli import tables
 from proxy.cli.naming import expand, require_known
-from proxy.cli.registration import OptionBundle, bundled, group
+from proxy.cli.registration import bundled, group
 from proxy.cli.runtime import (
     DONE,
     Audited,
@@ -34,7 +34,7 @@ _KIND: Final = "The rule (one of them)"
 
 
 @dataclass(frozen=True)
-class RuleOptions(OptionBundle):
+class RuleOptions:
     """The rule at a path: exactly one of four."""
 
     digits: Annotated[

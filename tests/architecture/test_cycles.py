@@ -1,4 +1,4 @@
-"""No module imports itself through others, imports for type checking included.
+"""No module imports itself through others, imports for type checking included: a planted circle is found.
 
 `.importlinter` orders rooms; within a room a circle could still hold modules together that cannot be read apart. An
 import inside `if TYPE_CHECKING:` counts too: a reader follows it like any other.
@@ -10,46 +10,8 @@ from pathlib import Path
 
 import grimp
 import pytest
-from grimp import ImportGraph
 
-PACKAGES = ("proxy", "backfill", "sql", "deploy")
-
-
-def circles(graph: ImportGraph) -> list[list[str]]:
-    """Return each set of modules that import each other in a circle (strongly connected components of two or more)."""
-    imports = {module: sorted(graph.find_modules_directly_imported_by(module)) for module in sorted(graph.modules)}
-    order: dict[str, int] = {}
-    lowest: dict[str, int] = {}
-    stack: list[str] = []
-    found: list[list[str]] = []
-
-    def visit(module: str) -> None:  # Tarjan's algorithm
-        order[module] = lowest[module] = len(order)
-        stack.append(module)
-        for other in imports[module]:
-            if other not in imports:
-                continue
-            if other not in order:
-                visit(other)
-                lowest[module] = min(lowest[module], lowest[other])
-            elif other in stack:
-                lowest[module] = min(lowest[module], order[other])
-        if lowest[module] == order[module]:
-            start = stack.index(module)
-            component = sorted(stack[start:])
-            del stack[start:]
-            if len(component) > 1:
-                found.append(component)
-
-    for module in imports:
-        if module not in order:
-            visit(module)
-    return found
-
-
-def test_no_circle_of_imports() -> None:
-    graph = grimp.build_graph(*PACKAGES, cache_dir=None, exclude_type_checking_imports=False)
-    assert circles(graph) == []
+from tests.architecture.counts import circles
 
 
 @pytest.mark.parametrize("guard", ["", "if TYPE_CHECKING:\n    "])

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import proxy.cli
 from proxy.cli import registration
-from proxy.cli.registration import OptionBundle, bundled, prose
+from proxy.cli.registration import bundled, prose
 
 WIDTH = 80
 
@@ -72,7 +72,7 @@ def test_prose_joins_lines_but_those_that_are_indented() -> None:
 
 def test_a_bundle_is_given_as_its_options() -> None:
     @dataclass(frozen=True)
-    class Size(OptionBundle):
+    class Size:
         """Two options."""
 
         width: Annotated[int, typer.Option("--width")] = 1
