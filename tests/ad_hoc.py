@@ -1,4 +1,4 @@
-"""A pool that takes SQL text beside statements: for what only tests ask of PostgreSQL."""
+"""A pool that accepts SQL text besides statements, for what only tests query."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Session(database.Session):
-    """A session that takes text too; rows of text are asyncpg's records."""
+    """A session that accepts text too; rows of text are asyncpg's records."""
 
     @overload
     async def fetch(self, statement: Statement[T], *values: object) -> list[T]: ...

@@ -1,4 +1,4 @@
-"""Servers for the tests: one PostgreSQL a test process, a new migrated database a test."""
+"""Servers for the tests: one PostgreSQL per test process, a new migrated database per test."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _numbers = itertools.count(1)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes long comes first in each worker's part: at the end there is only what another can take over."""
+    """Run long tests first in each worker's part, so that other workers can take over the short rest."""
     workers = int(getattr(config, "workerinput", {}).get("workercount", 1))
     long = [item for item in items if item.get_closest_marker("long")]
     others = [item for item in items if not item.get_closest_marker("long")]
@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[EmbeddedPostgres]:
-    """A PostgreSQL of this test process, on a free port, without fsync: it dies with the process."""
+    """Start a PostgreSQL for this test process on a free port, without fsync: it ends with the process."""
     server = EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "32MB"})
     with server:
         asyncio.run(migrated_template(server.dsn))
@@ -41,7 +41,7 @@ def postgres_server() -> Iterator[EmbeddedPostgres]:
 
 
 async def migrated_template(dsn: str) -> None:
-    """Makes the database that `fresh` copies."""
+    """Create the database that `fresh` copies."""
     connection = await asyncpg.connect(dsn)
     await connection.execute("CREATE DATABASE migrated")
     await connection.close()
@@ -59,25 +59,25 @@ async def _create(server: EmbeddedPostgres, template: str) -> str:
 
 
 async def fresh(server: EmbeddedPostgres) -> str:
-    """The DSN of a new database with every migration applied."""
+    """Return the DSN of a new database with every migration applied."""
     return await _create(server, "migrated")
 
 
 @pytest.fixture
 async def dsn(postgres_server: EmbeddedPostgres) -> str:
-    """As `fresh`."""
+    """Return the DSN of a new migrated database."""
     return await fresh(postgres_server)
 
 
 @pytest.fixture
 async def empty_dsn(postgres_server: EmbeddedPostgres) -> str:
-    """The DSN of a new and empty database."""
+    """Return the DSN of a new and empty database."""
     return await _create(postgres_server, "template0")
 
 
 @pytest.fixture
 async def database(dsn: str) -> AsyncIterator[Database]:
-    """A pool on a new migrated database."""
+    """Open a pool on a new migrated database."""
     opened = await Database.open(dsn, size=8)
     yield opened
     await opened.close()

@@ -1,6 +1,6 @@
-"""A whole Crossfade in one process for integration tests: a development ArangoDB, a proxy, a migrated PostgreSQL.
+"""A complete Crossfade in one process for integration tests: a development ArangoDB, a proxy, a migrated PostgreSQL.
 
-`equal` compares both databases directly, over HTTP and by asyncpg, never through product code.
+`differences` compares both databases directly, over HTTP and by asyncpg, never through product code.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ WAIT_SECONDS = 30.0
 async def eventually(
     condition: Callable[[], Awaitable[bool]] | Callable[[], bool], what: str, pause: float = 0.01
 ) -> None:
-    """Waits for a condition, asked for every `pause` seconds; fails with its name after WAIT_SECONDS."""
+    """Wait for a condition, polled every `pause` seconds; fail with its name after WAIT_SECONDS."""
     limit = time.monotonic() + WAIT_SECONDS
     while True:
         held = condition()
@@ -45,7 +45,7 @@ async def eventually(
 
 @dataclass
 class Origin:
-    """The development ArangoDB server, in this process; it can be stopped and started on its port."""
+    """The development ArangoDB server in this process; it can be stopped and restarted on its port."""
 
     store: MemoryStore
     port: int = 0
@@ -69,7 +69,7 @@ class Origin:
 
 @dataclass
 class Running:
-    """What a test talks to. `client` is the proxy, `direct` the origin."""
+    """The handles of a test. `client` talks to the proxy, `direct` to the origin."""
 
     origin: Origin
     settings: Settings
@@ -80,14 +80,14 @@ class Running:
     dsn: str
 
     async def move(self, standing: Standing, *collections: str) -> None:
-        """Takes collections ('db/name') to a stage by an epoch, past the gates that may be passed."""
+        """Bring collections ('db/name') to a stage by an epoch, forcing the gates that may be forced."""
         targets = [DesiredState(name, standing.stage, standing.weight) for name in collections]
         await controller.change(
             self.database, targets, settings=self.settings, actor="test", reason="test", force=True, timeout=10
         )
 
     async def default(self, stage: Stage) -> None:
-        """The stage that new collections of every database begin with."""
+        """Set the stage of new collections of every database."""
         await self.move(Standing(stage), "*/*")
 
     async def drained(self) -> None:
@@ -123,7 +123,7 @@ async def differences(origin: str, dsn: str, collection: str) -> list[str]:
 
 @contextlib.asynccontextmanager
 async def straight(dsn: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    """A session of an administrator, who may write whatever is preset."""
+    """Open a session of an administrator, who may write whatever the preset."""
     connection = await asyncpg.connect(dsn, server_settings={"default_transaction_read_only": "off"})
     try:
         yield connection
@@ -132,7 +132,7 @@ async def straight(dsn: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]
 
 
 async def read_only(dsn: str, *, on: bool) -> None:
-    """The database takes no writes, as where the disk of a managed service is full; the sessions of before end."""
+    """Make the database read-only, as a managed service does on a full disk, and end its existing sessions."""
     async with straight(dsn) as admin:
         name, setting = dsn.rpartition("/")[2], "on" if on else "off"
         await admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = {setting}")
@@ -147,7 +147,7 @@ async def read_only(dsn: str, *, on: bool) -> None:
 async def running(
     dsn: str, folder: Path, *, store: MemoryStore | None = None, **overrides: Any
 ) -> AsyncIterator[Running]:
-    """Starts an origin (with the documents of `store`) and a proxy on free ports; everything is stopped at the end."""
+    """Start an origin (with the documents of `store`) and a proxy on free ports; stop everything at the end."""
     origin = Origin(store or MemoryStore())
     await origin.start()
     given: dict[str, Any] = {"heartbeat": 0.05, "lost_request_timeout": 0.2, **overrides}

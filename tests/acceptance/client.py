@@ -1,6 +1,6 @@
 """One client of the soak: what it wrote, what it may expect, and how an answer is checked.
 
-A difference is a sentence in `wrong`; nothing else ends a client but its time.
+A difference is a sentence in `wrong`; only its time limit ends a client.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Client:
         self._moves = moves
 
     async def step(self) -> None:
-        """One operation, and the check of all its answers."""
+        """Do one operation, and check all its answers."""
         moves = self._moves
         move = self.random.choices([one for _, one in moves], [weight for weight, _ in moves])[0]
         await move(self)
@@ -62,7 +62,7 @@ class Client:
         return f"{self.name}_{self._keys}"
 
     def content(self) -> Document:
-        """Numbers of every form, text of every plane, nulls, nesting."""
+        """Return numbers of every form, text of every plane, nulls, nesting."""
         pick = self.random
         return {
             "owner": self.name,

@@ -1,4 +1,4 @@
-"""The three servers that every driver is tried on, started once a module; all of them check who asks."""
+"""The three servers that every driver is tested on, started once per module; all of them check credentials."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.conftest import fresh
 def server(
     request: pytest.FixtureRequest, postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerUnderTest]:
-    """One of the three; at the end nothing that the shadow compared may have differed."""
+    """One of the three; at the end no comparison of the shadow may have found a difference."""
     dsn = asyncio.run(fresh(postgres_server))
     with server_under_test(request.param, dsn, tmp_path_factory.mktemp("servers"), root_password="") as started:
         yield started

@@ -1,4 +1,4 @@
-"""A development server in a thread, for clients that block."""
+"""A development server in a thread, for blocking clients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from proxy.devserver.serve import DevelopmentServer
 
 @contextmanager
 def development_server(root_password: str | None = None, secret: bytes | None = None) -> Iterator[str]:
-    """The URL of a new development server with a loop and a thread of its own; with a password it checks who asks."""
+    """Return the URL of a new development server with its own loop and thread.
+
+    With a password it checks credentials.
+    """
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="development server")
     thread.start()

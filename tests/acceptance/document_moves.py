@@ -1,4 +1,4 @@
-"""Writes and reads of single documents and of arrays of them. Each checks its answers."""
+"""Writes and reads of single documents and of arrays. Each checks its answers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def insert(client: Client) -> None:
 
 
 def shown_after(client: Client, content: Document, body: Document) -> Document:
-    """A document as merged, where the answer shows it; nulls in what is new inside are the answer's to tell."""
+    """Return a document as merged, if the answer shows it. Only the answer determines nulls inside new values."""
     return plain(body["new"]) if "new" in body and "in" in content else content
 
 

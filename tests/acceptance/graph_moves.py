@@ -77,7 +77,7 @@ async def simple(client: Client) -> None:
 
 
 async def shared(client: Client) -> None:
-    """Reads never go back; an update by revision happens once or is refused."""
+    """Check that reads never go back, and that an update by revision happens once or is refused."""
     key = client.random.choice(SHARED_KEYS)
     read = await client.send("GET", f"{DOCUMENT}/{SHARED}/{key}")
     if not client.check(read.status_code == 200, "a shared document", read):

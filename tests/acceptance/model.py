@@ -1,6 +1,6 @@
-"""What must be there: documents of one client as plain values, changed by the rules that clients rely on.
+"""The expected documents of one client as plain values, changed by the rules that clients rely on.
 
-Written from ArangoDB's documentation, with nothing of the product's in it: a fault that both shared would not show.
+Written from ArangoDB's documentation, without product code: a fault that both shared would not show.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ SYSTEM = ("_key", "_id", "_rev")
 
 
 def plain(document: Document) -> Document:
-    """Without what ArangoDB adds."""
+    """Return the document without ArangoDB's system attributes."""
     return {name: value for name, value in document.items() if name not in SYSTEM}
 
 
 def merged(old: Document, new: Document, *, keep_null: bool, merge_objects: bool) -> Document:
-    """A PATCH of attributes that are there, or come with no null inside (where the corners of `keepNull` begin)."""
+    """Apply a PATCH of attributes that exist, or whose values contain no nested null (see `keepNull`)."""
     result = copy.deepcopy(old)
     for name, value in new.items():
         if value is None and not keep_null:
@@ -50,6 +50,6 @@ class Shelf:
         return Shelf(copy.deepcopy(self.content), dict(self.revs))
 
     def shows(self, document: Document) -> bool:
-        """Whether a document that was read is the one that must be there."""
+        """Return True if a document that was read is the expected one."""
         key = document["_key"]
         return plain(document) == self.content.get(key) and document["_rev"] == self.revs.get(key)

@@ -1,4 +1,4 @@
-"""The moves of a client of the soak, with their weights: random operations on its own keys, and on shared ones."""
+"""The weighted moves of a soak client: random operations on its own keys, and on shared ones."""
 
 from __future__ import annotations
 

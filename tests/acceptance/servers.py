@@ -1,6 +1,6 @@
-"""What clients are tried on: the development server, the proxy in front of it in the shadow, the proxy flipped.
+"""Servers that clients are tested on: the development server, and a proxy in front of it in the shadow and flipped.
 
-Each runs in a thread of its own, for clients that block. In front of the proxies stands nothing but a URL.
+Each runs in its own thread, for blocking clients.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Kind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ServerUnderTest:
-    """A server to speak to. running: the stack behind a proxy, used on its own loop alone."""
+    """A server for clients. running: the stack behind a proxy, used only on its own loop."""
 
     kind: Kind
     url: str
@@ -45,31 +45,31 @@ class ServerUnderTest:
     before: int = 0  # what `served` begins from: metrics are the process's
 
     def on_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Runs something of the stack on its loop."""
+        """Run something of the stack on its loop."""
         assert self.loop is not None
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(WAIT)
 
     def findings(self) -> dict[str, int]:
-        """What the shadow's comparisons came to, after all of them; empty for the development server."""
+        """Return the results of all the shadow's comparisons; empty for the development server."""
         return {} if self.running is None else self.on_loop(_findings(self.running))
 
     def apart(self) -> list[str]:
-        """What differs between both databases once all is applied, but for collections that are marked as unverified.
+        """Return what differs between both databases once all is applied, except in collections marked as unverified.
 
-        Empty for the development server, and where they hold the same.
+        Empty for the development server, and if they are equal.
         """
         return [] if self.running is None else self.on_loop(_apart(self.running))
 
     def marked(self) -> list[str]:
-        """The collections whose copy may have missed a write, with the reasons."""
+        """Return the collections whose copy may have missed a write, with the reasons."""
         return [] if self.running is None else self.on_loop(_marked(self.running))
 
     def served(self) -> int:
-        """Reads that PostgreSQL has served here."""
+        """Return the number of reads that PostgreSQL has served here."""
         return 0 if self.running is None else _served(self.running) - self.before
 
     def clean(self) -> None:
-        """Takes away what a test has made: graphs, databases, collections, users."""
+        """Remove what a test has created: graphs, databases, collections, users."""
         with httpx.Client(base_url=self.url, auth=("root", ""), timeout=WAIT, verify=False) as client:
             for one in client.get("/_api/transaction").json()["transactions"]:
                 client.delete(f"/_api/transaction/{one['id']}")
@@ -90,9 +90,10 @@ class ServerUnderTest:
 def server_under_test(
     kind: Kind, dsn: str, folder: Path, *, root_password: str | None = None, secret: bytes | None = None
 ) -> Iterator[ServerUnderTest]:
-    """Starts one. dsn: a migrated database, for the proxies. root_password: where who asks is checked.
+    """Start a server.
 
-    secret: what that server signs tokens with.
+    dsn: a migrated database, for the proxies. root_password: set if credentials are checked. secret: the key that signs
+    tokens.
     """
     if kind is Kind.DEVELOPMENT:
         with development_server(root_password, secret) as url:
@@ -128,7 +129,7 @@ async def _start(
 
 
 async def _expiring(stack: Running) -> None:
-    """What TTL indexes say is over leaves the origin, as it does from any server."""
+    """Remove documents that TTL indexes have expired from the origin, as any server does."""
     while True:
         await asyncio.sleep(TTL_INTERVAL)
         stack.origin.store.expire()

@@ -1,7 +1,7 @@
-"""`make soak-api`: sixteen clients do random operations against the proxy while a model keeps what must be there.
+"""`make soak-api`: sixteen clients do random operations against the proxy while a model keeps the expected documents.
 
-Each answer is checked; at the end the whole content of both databases, read directly, is compared with the model and
-with each other. In the shadow and flipped; nothing may differ. Prints a summary; exits 1 where something did.
+Each answer is checked. At the end the complete content of both databases, read directly, is compared with the model and
+with each other, in the shadow and flipped; nothing may differ. Prints a summary; exits 1 on a difference.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CLIENTS = 16
 
 @dataclass
 class Report:
-    """What a soak came to. wrong: every difference, as a sentence; nothing else is a failure."""
+    """The result of a soak. wrong: every difference, as a sentence; nothing else is a failure."""
 
     stage: str
     seconds: float
@@ -57,7 +57,7 @@ class Report:
 
 
 async def prepare(url: str) -> None:
-    """Makes what the clients work on."""
+    """Create what the clients work on."""
     async with httpx.AsyncClient(base_url=url, auth=("root", ""), timeout=60) as client:
         for name in (DOCS, SHARED, VERTICES):
             (await client.post("/_api/collection", json={"name": name})).raise_for_status()
@@ -71,7 +71,7 @@ async def prepare(url: str) -> None:
 async def soak(
     url: str, *, seconds: float = 0.0, steps: int = 0, clients: int = CLIENTS, seed: int = 1, stage: str = ""
 ) -> tuple[Report, list[Client]]:
-    """Lets the clients work, so many seconds or each so many steps. What they found wrong is in the report."""
+    """Run the clients for `seconds`, or for `steps` each. The report has every difference."""
     began = time.monotonic()
     headers = {"accept-encoding": "identity"}
     limits = httpx.Limits(max_connections=clients * 2)
@@ -95,7 +95,7 @@ async def soak(
 
 
 async def compare(report: Report, workers: Sequence[Client], origin: str, dsn: str) -> None:
-    """Both databases, read directly, against the model and against each other."""
+    """Compare both databases, read directly, with the model and with each other."""
     await drained(dsn)
     shelves: dict[str, list[Shelf]] = {
         DOCS: [worker.docs for worker in workers],
@@ -131,7 +131,7 @@ async def compare(report: Report, workers: Sequence[Client], origin: str, dsn: s
 
 
 async def drained(dsn: str) -> None:
-    """Waits until the proxies' backlogs are empty, as their heartbeats tell it, twice."""
+    """Wait until the proxies' heartbeats report empty backlogs twice."""
     connection = await asyncpg.connect(dsn)
     try:
         limit, empty = time.monotonic() + 60, 0
@@ -144,13 +144,13 @@ async def drained(dsn: str) -> None:
 
 
 def served(admin: str) -> int:
-    """Reads that PostgreSQL has served, from the proxy's metrics."""
+    """Return the number of reads that PostgreSQL has served, from the proxy's metrics."""
     lines = [line for line in httpx.get(f"{admin}/metrics").text.splitlines() if 'served_by="target"' in line]
     return int(sum(float(line.split()[-1]) for line in lines if line.startswith("crossfade_requests_total{")))
 
 
 def play(stage: str, seconds: float, seed: int, clients: int = CLIENTS) -> Report:
-    """One soak of a stack of its own."""
+    """Run one soak on its own stack."""
     with TemporaryDirectory(prefix="soak-") as folder:
         Path(folder).chmod(0o755)
         with Stack(Options.free(stage=stage, folder=Path(folder) / "stack")) as stack:
@@ -162,7 +162,7 @@ def play(stage: str, seconds: float, seed: int, clients: int = CLIENTS) -> Repor
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """`python -m tests.acceptance.soak --minutes 2`."""
+    """Run `python -m tests.acceptance.soak --minutes 2`."""
     parser = argparse.ArgumentParser(prog="python -m tests.acceptance.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=2.0, help="of each stage")
     parser.add_argument("--stage", choices=["shadow", "flipped"], action="append", help="default: both")

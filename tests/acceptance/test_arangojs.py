@@ -1,4 +1,4 @@
-"""Unmodified arangojs on the three servers: its calls for documents and cursors, as one program that node runs."""
+"""Unmodified arangojs on the three servers: its calls for documents and cursors, as one program run by node."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CHECKS = 5
 
 @pytest.fixture(scope="module")
 def program() -> Path:
-    """The program with its driver, which `npm ci` brings where it is not there yet."""
+    """Return the program with its driver, which `npm ci` installs if it is missing."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         pytest.skip("arangojs needs node and npm")

@@ -1,4 +1,4 @@
-"""The demo on a twentieth of its records: all of it true; and not, once a single value is tampered with."""
+"""The demo on a twentieth of its records: it passes, and it fails once a single value is changed."""
 
 from __future__ import annotations
 

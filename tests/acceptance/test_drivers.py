@@ -1,4 +1,4 @@
-"""The runner of drivers' suites: it reads their reports, knows what is out of scope, and says what is missing."""
+"""The runner of drivers' suites reads their reports, applies their scope, and names what is missing."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_tests_skipped_by_a_failed_hook_count_as_failed(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_go_test_counts_as_failed_and_a_group_by_its_subtests() -> None:
-    """A crash takes the process with it: what was under way and had no end is no pass."""
+    """A crash ends the process: a test in progress without an end has not passed."""
     events = [
         {"Action": "run", "Test": "Test_Read"},
         {"Action": "run", "Test": "Test_Read/HTTP_JSON"},

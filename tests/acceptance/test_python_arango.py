@@ -1,5 +1,8 @@
-"""Unmodified python-arango against the development server, and the proxy in the shadow and flipped: what a document
-service calls. No test knows which of them it speaks to."""
+"""Unmodified python-arango on the development server and the proxy, in the shadow and flipped: the calls of a document
+service.
+
+No test knows which of them it talks to.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The soak against a model, in short (`make soak-api` is long): no answer differs, nor do both databases (I7)."""
+"""A short form of the soak against a model (`make soak-api`): no answer differs, nor do both databases (I7)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""`make fuzz MINUTES=…`: the properties of tests/fuzz for as long as it is told, with new examples each time.
+"""`make fuzz MINUTES=…`: runs the properties of tests/fuzz for the given time, with new examples each time.
 
-Prints what it tries and how often; ends with exit code 1 at the first thing that must not be, with the smallest example
-that shows it.
+Prints what it tries and how often. Exits with code 1 at the first violation, with the smallest example that shows it.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _cuts = st.lists(st.integers(0, 1 << 16), max_size=3)
 
 
 def properties(servers: FuzzServers, port: int, number: int) -> dict[str, Callable[[], None]]:
-    """Each property by its name, as a function that runs it with examples of its own."""
+    """Return each property by name, as a function that runs it with its own examples."""
     often = settings(max_examples=_EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
     @seed(number)
@@ -57,7 +56,7 @@ def properties(servers: FuzzServers, port: int, number: int) -> dict[str, Callab
 
 
 def run(minutes: float, start: int, *, flipped: bool = False) -> None:
-    """Runs until the time is over; flipped: begins with collections that are. Raises AssertionError."""
+    """Run until the time is over. flipped: begin with flipped collections. Raise AssertionError on a violation."""
     until = time.monotonic() + 60 * minutes
     numbers = itertools.count(start)
     done: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Bytes that a listener may be sent: requests framed well and badly, cut, doubled, mixed with anything."""
+"""Bytes for a listener: requests framed well and badly, cut, doubled, mixed with arbitrary bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Whole = tuple[str, bytes, list[tuple[bytes, bytes]], bytes]
 
 
 def framed(request: Whole, *, chunk: int = 0, keep: bool = True) -> bytes:
-    """A whole request with the right framing; chunk: the size of its chunks, 0 for Content-Length."""
+    """Return a complete request with correct framing; chunk: the size of its chunks, 0 for Content-Length."""
     method, target, headers, body = request
     lines = [(b"Host", b"a"), *headers]
     if not keep:
@@ -67,7 +67,7 @@ INSERTS = [
 
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
-    """A request with bytes taken out, put in, doubled or changed, perhaps cut."""
+    """Return a request with bytes removed, inserted, doubled or changed, perhaps cut."""
     data = bytearray(framed(draw(requests()), chunk=draw(st.sampled_from([0, 0, 1, 7]))))
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, max(0, len(data))))
@@ -98,7 +98,7 @@ hostile = st.one_of(
 
 
 def splits(data: bytes, cuts: list[int]) -> list[bytes]:
-    """The bytes in pieces."""
+    """Split the bytes into pieces."""
     places = sorted({cut % (len(data) + 1) for cut in cuts})
     return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
 
@@ -129,7 +129,7 @@ _FIELDS = [
 
 
 def raw_frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    """A frame as it stands on the wire."""
+    """Encode a frame."""
     return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
 
 
@@ -144,7 +144,7 @@ def _head(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def frames(draw: st.DrawFn) -> bytes:
-    """HTTP/2 as nobody should speak it: the preface, then frames of every kind on few streams, perhaps cut."""
+    """Return invalid HTTP/2: the preface, then frames of every kind on few streams, perhaps cut."""
     data = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + raw_frame(4, 0, 0, b"")
     for _ in range(draw(st.integers(0, 8))):
         kind = draw(st.sampled_from([0, 0, 1, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 200]))

@@ -1,4 +1,7 @@
-"""What must hold whatever a client sends, one function a property; the tests run them briefly, `make fuzz` for long."""
+"""What must hold whatever a client sends, one function per property.
+
+The tests run them briefly, `make fuzz` for long.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from tests.fuzz.servers import MARKS, FuzzServers, answers, mark, talk
 
 
 def whole_requests(servers: FuzzServers, port: int, requests: list[Whole], chunk: int) -> None:
-    """Requests that are framed rightly and mean anything: each gets one answer, an error in ArangoDB's shape.
+    """Check that each correctly framed request gets one answer, or an error in ArangoDB's shape.
 
     They are pipelined between two requests whose answers are known.
     """
@@ -26,9 +29,9 @@ def whole_requests(servers: FuzzServers, port: int, requests: list[Whole], chunk
 
 
 def hostile_bytes(servers: FuzzServers, port: int, data: bytes, cuts: list[int], number: int) -> None:
-    """Bytes of any kind behind a good request: that one is answered, then comes an error or a clean close.
+    """Check that arbitrary bytes after a good request end in an error or a clean close, after its answer.
 
-    Meanwhile a neighbour asks on another connection and gets its own answer.
+    Meanwhile a neighbour sends requests on another connection and gets its own answers.
     """
     with _neighbour(port, (number + 1) % MARKS):
         said = talk(port, mark(number), *splits(data, cuts))
@@ -40,7 +43,7 @@ def hostile_bytes(servers: FuzzServers, port: int, data: bytes, cuts: list[int],
 
 
 def http2_frames(servers: FuzzServers, port: int, data: bytes, cuts: list[int]) -> None:
-    """Frames of any kind: whatever becomes of their connection, it ends, and a neighbour gets its own answer."""
+    """Check that arbitrary frames end their connection, and that a neighbour gets its own answers."""
     with _neighbour(port, 5):
         said = talk(port, *splits(data, cuts))
     assert b"internal error" not in said
@@ -50,7 +53,7 @@ def http2_frames(servers: FuzzServers, port: int, data: bytes, cuts: list[int]) 
 
 @contextlib.contextmanager
 def _neighbour(port: int, number: int) -> Iterator[None]:
-    """Asks at the same time, on a connection of its own."""
+    """Send requests concurrently on another connection."""
     got: list[str] = []
     failed: list[Exception] = []
 

@@ -1,4 +1,4 @@
-"""One stand for all of these tests of a process: a development server, and a proxy in front of another."""
+"""The servers of all these tests of a process: a development server, and a proxy in front of another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What hostile, broken and confused clients send: requests as values, and bytes that are none."""
+"""Requests of hostile, broken and confused clients as values, and bytes that are not requests."""
 
 from __future__ import annotations
 
@@ -276,7 +276,7 @@ RAW = [
 
 
 def spelled(value: Any) -> bytes:
-    """JSON, lone surrogates and all that no UTF-8 has left as escapes."""
+    """Encode as JSON; lone surrogates, which have no UTF-8, become escapes."""
     return json.dumps(value, ensure_ascii=True).encode()
 
 
@@ -298,7 +298,7 @@ def _quoted(text: str) -> str:
 
 @st.composite
 def targets(draw: st.DrawFn) -> tuple[str, bytes]:
-    """A method and a target: an endpoint that there is, its places filled with anything, or anything at all."""
+    """A method and a target: a known endpoint with arbitrary values in its places, or anything."""
     method, pattern = draw(st.sampled_from(_PATTERNS))
     if method == "ANY" or draw(st.integers(0, 15)) == 0:
         method = draw(st.sampled_from(_METHODS))
@@ -355,7 +355,7 @@ headers = st.lists(
 
 @st.composite
 def requests(draw: st.DrawFn) -> tuple[str, bytes, list[tuple[bytes, bytes]], bytes]:
-    """One whole request: (method, target, headers, body), its framing right and nothing else."""
+    """One complete request (method, target, headers, body) of which only the framing is correct."""
     method, target = draw(targets())
     extra, body = draw(headers), draw(bodies)
     if draw(st.booleans()):  # an encoding that is what it says, every other time

@@ -1,7 +1,7 @@
-"""Real listeners to be fuzzed, in a thread of their own, and everything that must never be seen of them.
+"""Real listeners to be fuzzed, in their own thread, and a record of everything that must never happen there.
 
-`Stand` runs the development server and, where there is a PostgreSQL, the proxy in front of it with both collections in
-the shadow. What a handler let go, what the loop was told of, and every error in the log is kept in `complaints`.
+`FuzzServers` runs the development server and, if there is a PostgreSQL, the proxy in front of it with both collections
+in the shadow. Unhandled exceptions of a handler or the loop and every error in the log are kept in `complaints`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from proxy.model.message import Handler, Request, Response
 from proxy.model.stages import Stage, Standing
 from tests.harness import eventually, running
 
-PATIENCE = 20.0  # seconds that a server may take to end a connection whose client has said everything
+PATIENCE = 20.0  # seconds that a server may take to end a connection whose client has sent everything
 LIMITS = HttpLimits(body=2 << 20, buffer_body=1 << 20, head=8 << 10, headers=200)
 MARKS = 8
 _COLLECTIONS = (
@@ -46,7 +46,7 @@ _DOCUMENTS = (
 
 
 class HangError(AssertionError):
-    """A server neither answered to the end nor closed."""
+    """A server neither completed its answer nor closed the connection."""
 
 
 class _Keep(logging.Handler):
@@ -68,14 +68,14 @@ class FuzzServers:
         self.admin = 0
 
     def check(self) -> None:
-        """Raises AssertionError with what was complained of since the last time."""
+        """Raise AssertionError with the complaints since the last call."""
         found, self.complaints[:] = list(self.complaints), []
         assert not found, "\n".join(found[:10])
 
 
 @contextlib.contextmanager
 def run_servers(dsn: str | None = None, folder: Path | None = None, *, flipped: bool = False) -> Iterator[FuzzServers]:
-    """Starts everything; stops it, and then nothing may be complained of, and the mirror must have nothing left.
+    """Start everything. At the end stop it; then there must be no complaint, and the mirror must be drained.
 
     flipped: the proxy's collections are read from PostgreSQL, not only compared.
     """
@@ -159,7 +159,7 @@ async def _set_up(client: httpx.AsyncClient, *requests: tuple[str, str, object])
 async def _proxied(
     servers: FuzzServers, stack: contextlib.AsyncExitStack, dsn: str, folder: Path, *, flipped: bool
 ) -> None:
-    """The proxy has an origin of its own, in the same process: the harness starts it."""
+    """Start the proxy with its own origin in the same process, which the harness starts."""
     found = await stack.enter_async_context(
         running(dsn, folder, max_buffered_body=1 << 20, max_body=2 << 20, max_captured_body=1 << 20, recheck_timeout=1)
     )
@@ -185,9 +185,9 @@ async def _proxied(
 
 
 def talk(port: int, *pieces: bytes, patience: float = PATIENCE) -> bytes:
-    """Sends the pieces, then says that this was all; everything that comes back until the server closes.
+    """Send the pieces, then end the sending side; return everything until the server closes.
 
-    Raises HangError where it does not close.
+    Raise HangError if it does not close.
     """
     with socket.create_connection(("127.0.0.1", port), patience) as connection:
         try:
@@ -208,13 +208,13 @@ def talk(port: int, *pieces: bytes, patience: float = PATIENCE) -> bytes:
 
 
 def mark(number: int) -> bytes:
-    """A request whose answer nobody else's is."""
+    """Return a request with a unique answer."""
     return b"GET /_db/own/_api/document/marks/m%d HTTP/1.1\r\nHost: a\r\n\r\n" % number
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer as it stands on the wire."""
+    """One answer as it was sent."""
 
     status: int
     body: bytes
@@ -225,7 +225,10 @@ _HEADER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+: ?[\t -~\x80-\xff]*")
 
 
 def answers(data: bytes, *, bare: bool = False) -> list[Answer]:
-    """The answers in the bytes, which must be nothing else. bare: some may be to HEAD, whose length counts nothing."""
+    """Parse the bytes into answers, with nothing left.
+
+    bare: some may answer HEAD, whose length counts nothing.
+    """
     found: list[Answer] = []
     while data:
         head, end, data = data.partition(b"\r\n\r\n")
@@ -265,7 +268,7 @@ def _chunks(data: bytes) -> tuple[bytes, bytes]:
 
 
 def _shape(code: int, body: bytes) -> None:
-    """ArangoDB's error shape, and no error that nobody foresaw."""
+    """Check that an error has ArangoDB's shape and is not an unexpected exception."""
     error = json.loads(body)
     if isinstance(error, list):  # of many documents
         return

@@ -1,4 +1,4 @@
-"""The admin API of a running proxy, as its own description says and as it does not: no answer that nobody foresaw."""
+"""The admin API of a running proxy, called as its OpenAPI description states and otherwise: no undescribed answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What good clients may expect of a connection, to the development server and to the proxy (protocol page, 8)."""
+"""Behaviour of a connection for correct clients, at the development server and at the proxy (protocol page, 8)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def get(version: bytes = b"1.1", *lines: bytes, method: bytes = b"GET", target: 
     return b"%b %b HTTP/%b\r\n%b\r\n" % (method, target, version, head)
 
 
-def said(connection: socket.socket) -> bytes:
-    """One whole answer with Content-Length."""
+def read_answer(connection: socket.socket) -> bytes:
+    """Read one complete answer with Content-Length."""
     data = b""
     while b"\r\n\r\n" not in data:
         data += connection.recv(65536)
@@ -40,7 +40,7 @@ def test_keep_alive_is_the_rule_in_http_1_1(port: int) -> None:
     with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
         for _ in range(5):
             connection.sendall(get())
-            head = said(connection).partition(b"\r\n\r\n")[0].lower()
+            head = read_answer(connection).partition(b"\r\n\r\n")[0].lower()
             assert head.startswith(b"http/1.1 200 ")
             assert b"connection: close" not in head
 
@@ -67,7 +67,7 @@ def test_expect_100_continue_is_answered(port: int) -> None:
         connection.sendall(get(b"1.1", b"Expect: 100-continue", length, method=b"POST", target=b"/_api/document/c"))
         assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(document)
-        assert said(connection).startswith((b"HTTP/1.1 201 ", b"HTTP/1.1 202 ", b"HTTP/1.1 409 "))
+        assert read_answer(connection).startswith((b"HTTP/1.1 201 ", b"HTTP/1.1 202 ", b"HTTP/1.1 409 "))
 
 
 def test_http_1_0_closes_unless_it_is_asked_to_keep_alive(port: int) -> None:
@@ -89,7 +89,7 @@ def test_connection_close_is_the_last_request(port: int) -> None:
 
 
 def test_only_the_proxy_accepts_a_chunked_body(port: int, servers: FuzzServers) -> None:
-    """ArangoDB refuses one (501, errorNum 9), so does the development server; the proxy sends it on with a length."""
+    """ArangoDB refuses one (501, errorNum 9), as the development server does; the proxy forwards it with a length."""
     chunks = b'5\r\n{"_ke\r\n8\r\ny":"k9"}\r\n0\r\n\r\n'
     chunked = get(b"1.1", b"Transfer-Encoding: chunked", method=b"POST", target=b"/_api/document/c") + chunks
     (answer,) = answers(talk(port, chunked))
@@ -98,7 +98,7 @@ def test_only_the_proxy_accepts_a_chunked_body(port: int, servers: FuzzServers) 
 
 @pytest.mark.parametrize("protocol", [b"h2c", b"vst/1.1", b"websocket"])
 def test_an_upgrade_is_ignored_on_database_paths(port: int, protocol: bytes) -> None:
-    """What runs within a tunnel would be written without a journal (I10); the request itself is answered."""
+    """Writes within a tunnel would bypass the journal (I10); the request itself is answered."""
     upgrade = get(b"1.1", b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: " + protocol, b"HTTP2-Settings: AAAA")
     found = answers(talk(port, upgrade + mark(2)))
     assert [json.loads(answer.body)["mark"] for answer in found] == ["<<1>>", "<<2>>"]
@@ -121,7 +121,7 @@ GIANTS = {
 def test_oversized_requests_are_refused_by_the_limit_that_they_exceed(
     port: int, servers: FuzzServers, raw: bytes, status: int
 ) -> None:
-    """And the request before them is answered all the same. The development server takes no chunks, as ArangoDB."""
+    """The request before them is still answered. The development server accepts no chunks, as ArangoDB."""
     first, second = answers(talk(port, mark(1) + raw))
     assert json.loads(first.body)["mark"] == "<<1>>"
     unchunked = b"chunked" in raw and port == servers.ports["development"]

@@ -1,6 +1,6 @@
-"""Whatever clients send, over real sockets: an error of ArangoDB's or a clean close.
+"""Whatever clients send over real sockets, the result is an error of ArangoDB's or a clean close.
 
-Never a traceback, a hang, or a neighbour's answer. This is the short form; `make fuzz MINUTES=…` is the long one.
+Never a traceback, a hang, or another client's answer. This is the short form of `make fuzz MINUTES=…`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def test_invalid_http_2_ends_its_connection_and_no_other(
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("raw", SMUGGLING.values(), ids=SMUGGLING)
 def test_no_request_is_smuggled_through(servers: FuzzServers, server: str, raw: bytes) -> None:
-    """What stands behind broken framing is nobody's request: neither the server's, nor the origin's behind a proxy."""
+    """Bytes after broken framing are not a request: neither for the server, nor for the origin of a proxy."""
     found = answers(talk(servers.ports[server], mark(3) + raw + b"GET /_api/smuggled HTTP/1.1\r\nHost: a\r\n\r\n"))
     assert b"<<3>>" in found[0].body
     assert not any(b"smuggled" in target for target in servers.seen)

@@ -1,6 +1,6 @@
-"""Explores the model breadth-first: `python -m tests.model.explore`, or `make model`. Exit code 1 where it is broken.
+"""Explores the models breadth-first: `python -m tests.model.explore`, or `make model`. Exit code 1 if one is broken.
 
-Every state of the bounds is visited. A violation comes with its shortest trace.
+Every state within the bounds is visited. A violation is printed with its shortest trace.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ FILES, FILES_SMALL = (5, 3), (2, 1)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What an exploration came to. wrong: empty, or the property and its trace; resting: states at rest."""
+    """The result of an exploration. wrong: empty, or the property and its trace; resting: states at rest."""
 
     name: str
     states: int
@@ -67,9 +67,9 @@ class Found:
 
 
 def explore(name: str, bounds: Bounds, rules: Rules | None = None, limit: int = 20_000_000) -> Found:
-    """All states of the bounds, or up to the first that is wrong. Raises ValueError beyond the limit."""
+    """Visit all states of the bounds, or stop at the first wrong one. Raise ValueError beyond the limit."""
     begun = time.perf_counter()
-    gc.disable()  # states are tuples of tuples: nothing to collect, and much to look through
+    gc.disable()  # states are tuples of tuples: nothing to collect, and much to traverse
     model = Model(bounds, rules)
     first = canonical(model.initial())
     number = {first: 0}
@@ -118,7 +118,7 @@ def explore(name: str, bounds: Bounds, rules: Rules | None = None, limit: int = 
 
 
 def _stuck(total: int, edges_from: array[int], edges_to: array[int], resting: array[int]) -> int:
-    """A state from which no state at rest can be reached; -1 where there is none."""
+    """Return a state from which no state at rest can be reached, or -1."""
     starts = array("l", bytes(8 * (total + 1)))
     for there in edges_to:
         starts[there + 1] += 1
@@ -143,7 +143,7 @@ def _stuck(total: int, edges_from: array[int], edges_to: array[int], resting: ar
 
 
 def line(found: Found) -> str:
-    """One exploration as text."""
+    """Format one exploration as text."""
     said = found.wrong or "holds"
     figures = f"{found.states:11,}{found.steps:12,}{found.resting:10,}{found.depth:7}{found.seconds:8.1f}"
     return f"{found.name:42}{figures}  {said}"

@@ -1,14 +1,14 @@
-"""Writes that are given up, and a proxy that is killed, while PostgreSQL serves reads: every interleaving, in bounds.
+"""Refused writes and killed proxies while PostgreSQL serves reads: every interleaving within bounds.
 
-One document, two proxies, begun flipped and equal. A write is noted (or the journal is full), runs at the origin, is
-applied by PostgreSQL or refused by it, or marked where it was not noted and must be read again, and is answered. A
-proxy may be killed at any step and comes back. Reads are of the document: by PostgreSQL while the flip stands and both
-proxies hold a lease, else by the origin, which first brings PostgreSQL up to it. Queries go to the origin while a lease
-is missing, and bring nothing up.
+One document, two proxies, initially flipped and equal. A write is journaled (or the journal is full), runs at the
+origin, is applied or refused by PostgreSQL, or marked if it was not journaled and must be read again, and is answered.
+A proxy may be killed at any step and restarts. Reads are of the document: by PostgreSQL while flipped and both proxies
+hold a lease, else by the origin, after PostgreSQL has applied the version read. Queries go to the origin while a lease
+is missing, and wait for nothing.
 
-Property: STALE a read by PostgreSQL shows an older version than some client was told.
+Property: STALE a read by PostgreSQL shows an older version than some client has seen.
 
-Left out: queries that show a write of a living proxy which is under way (monotonic reads of documents alone are
+Left out: queries that show an unfinished write of a living proxy (monotonic reads of documents alone are
 promised there: mirror-protocol, "Limits"); answers by one proxy alone, and how a flip begins (test_flip.py).
 """
 
@@ -32,14 +32,16 @@ class Write(NamedTuple):
 
 
 class State(NamedTuple):
-    """refused: the version that PostgreSQL will not have. told: the newest that a client knows. unnoted: proxies whose
-    last process ended with a write that it could not note. left: writes, kills, refusals, full journals to come.
+    """refused: the version that PostgreSQL refuses.
+
+    seen: the newest that a client knows. unnoted: proxies whose last process ended with a write that it could not
+    journal. left: remaining writes, kills, refusals, full journals.
     """
 
     origin: int
     target: int
     refused: int
-    told: int
+    seen: int
     flipped: bool
     leases: tuple[int, ...]
     unnoted: tuple[bool, ...]
@@ -49,13 +51,13 @@ class State(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the protocol does; each False is a mutant that the property must catch."""
+    """The rules of the protocol; each False is a mutant that the property must catch."""
 
     letter_ends_the_flip: bool = True  # with the dead letter, before the answer
     mark_ends_the_flip: bool = True  # of a write that could not be noted, before the answer, applied or not
     answers_wait: bool = True  # for PostgreSQL, while flipped
     drains_before_the_lease: bool = True
-    alarm_ends_the_flip: bool = True  # a kill while something was not noted
+    alarm_ends_the_flip: bool = True  # a kill while something was not journaled
 
 
 Step = tuple[str, State]
@@ -66,12 +68,12 @@ def initial(writes: int = 2, kills: int = 1, refusals: int = 1, full: int = 1) -
 
 
 def _closed(state: State) -> bool:
-    """The fence: nobody reads PostgreSQL."""
+    """Return True if the fence keeps every read from PostgreSQL."""
     return not state.flipped or any(lease != HELD for lease in state.leases)
 
 
 def wrong(state: State) -> bool:
-    return not _closed(state) and state.target < state.told
+    return not _closed(state) and state.target < state.seen
 
 
 def successors(state: State, rules: Rules) -> Iterator[Step]:
@@ -97,10 +99,10 @@ def successors(state: State, rules: Rules) -> Iterator[Step]:
                 yield "lease", _lease(state, proxy, HELD)._replace(flipped=flipped, unnoted=unnoted)
         if _closed(state):
             shown = _brought_up(state, rules) if state.flipped else state
-            yield "read", shown._replace(told=max(shown.told, shown.origin))
+            yield "read", shown._replace(seen=max(shown.seen, shown.origin))
             living = any(one.state in (EXECUTED, GIVEN_UP) for one in state.writes)
             if not living:
-                yield "query", state._replace(told=max(state.told, state.origin))
+                yield "query", state._replace(seen=max(state.seen, state.origin))
     for index, one in enumerate(state.writes):
         rest = state._replace(writes=state.writes[:index] + state.writes[index + 1 :])
         yield from _write(state, rest, one, rules, refusals)
@@ -114,7 +116,7 @@ def _write(state: State, rest: State, one: Write, rules: Rules, refusals: int) -
     elif one.state == EXECUTED:
         if one.rev != state.refused:
             yield "apply", _with(_applied(rest, one.rev), one._replace(state=APPLIED))
-        if not one.noted:  # its keys became known to nobody
+        if not one.noted:  # its keys are unknown
             flipped = state.flipped and not rules.mark_ends_the_flip
             yield "mark", _with(rest._replace(flipped=flipped), one._replace(state=GIVEN_UP))
         if refusals and one.rev == state.origin:
@@ -122,10 +124,10 @@ def _write(state: State, rest: State, one: Write, rules: Rules, refusals: int) -
             after = _refused(rest._replace(left=left), one.rev, rules)
             yield "refuse", _with(after, one._replace(state=GIVEN_UP))
         if not state.flipped or not rules.answers_wait:
-            yield "answer", _with(rest._replace(told=max(state.told, one.rev)), one._replace(state=OPEN))
+            yield "answer", _with(rest._replace(seen=max(state.seen, one.rev)), one._replace(state=OPEN))
     elif one.state in (APPLIED, GIVEN_UP):
         flipped = state.flipped and (one.noted or not rules.mark_ends_the_flip)
-        yield "answer", rest._replace(told=max(state.told, one.rev), flipped=flipped)
+        yield "answer", rest._replace(seen=max(state.seen, one.rev), flipped=flipped)
     elif lease != DEAD:
         yield "repair", _brought_up(rest, rules)
 
@@ -139,14 +141,14 @@ def _refused(state: State, rev: int, rules: Rules) -> State:
 
 
 def _brought_up(state: State, rules: Rules) -> State:
-    """PostgreSQL has what the origin has, or refuses it."""
+    """Let PostgreSQL apply what the origin has, or refuse it."""
     if state.origin == state.refused:
         return _refused(state, state.refused, rules)
     return _applied(state, state.origin)
 
 
 def _killed(state: State, proxy: int) -> State:
-    """Its journal is left, and what it had sent: a request that ran at the origin, or that never will."""
+    """Keep its journal, and its request in flight, which ran at the origin or never will."""
     mine = [one for one in state.writes if one.proxy == proxy]
     kept = [one for one in state.writes if one.proxy != proxy]
     kept += [one._replace(state=OPEN) for one in mine if one.noted and one.state != SENT]
@@ -166,14 +168,14 @@ def _with(state: State, one: Write) -> State:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """states: that were visited. trace: of the shortest way to a stale read; empty where there is none."""
+    """states: number visited. trace: the shortest way to a stale read, or empty."""
 
     states: int
     trace: tuple[str, ...]
 
 
 def explore(first: State, rules: Rules | None = None) -> Found:
-    """Every state, or up to the first in which a read would be stale."""
+    """Visit every state, or stop at the first in which a read would be stale."""
     known: dict[State, tuple[State, str] | None] = {first: None}
     queue = deque([first])
     while queue:

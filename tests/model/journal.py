@@ -1,10 +1,10 @@
 """The journal's file format, explored on the code itself: every short history, cut at every byte.
 
-A process that is killed leaves a prefix of what it wrote. For every history of a few operations and every such prefix
-the files are opened again, and what is open then must be exactly: the intents whose note is whole, but for those whose
-settlement is whole as well, each with the keys that were known last. A wrong byte must never go unsaid: either the
-same is open, or the damage is reported (and every database becomes unverified). But for the last record, where it
-cannot be told from a cut.
+A killed process leaves a prefix of what it wrote. For every history of a few operations and every such prefix the files
+are opened again. Open must then be exactly the intents whose record is complete, except those whose completion record
+is complete as well, each with the keys that were known last. A wrong byte must never be silent: either the same is
+open, or the damage is reported (and every database becomes unverified). The exception is the last record, where it
+cannot be distinguished from a cut.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Open = dict[int, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Explored:
-    """What an exploration came to. wrong: empty, or the first case that is."""
+    """The result of an exploration. wrong: empty, or the first wrong case."""
 
     histories: int
     crashes: int
@@ -40,7 +40,7 @@ class Explored:
 
 
 def histories(length: int) -> Iterator[tuple[str, ...]]:
-    """All of at most so many operations that have something to act on, and that begin with an intent."""
+    """Yield all histories of at most `length` operations that have something to act on and begin with an intent."""
     for many in range(1, length + 1):
         for history in itertools.product(OPERATIONS, repeat=many):
             if _possible(history):
@@ -69,7 +69,7 @@ def _journal(folder: Path) -> Journal:
 
 @dataclass(slots=True)
 class _Run:
-    """One history, carried out. states: what is open behind each size of each file, by the file's name."""
+    """One history, executed. states: the open intents at each size of each file, by the file's name."""
 
     folder: Path
     journal: Journal
@@ -95,7 +95,7 @@ class _Run:
 
 
 def recovered(folder: Path, files: dict[str, bytes]) -> tuple[Open, bool]:
-    """What a new process finds open in such files, and whether it says that they are damaged."""
+    """Return what a new process finds open in these files, and whether it reports damage."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     (folder / "boot").write_text(_BOOT + "\n")
@@ -112,7 +112,7 @@ def recovered(folder: Path, files: dict[str, bytes]) -> tuple[Open, bool]:
 
 
 def _check(folder: Path, history: tuple[str, ...], *, flips: bool) -> tuple[int, int, str]:
-    """(crashes, flips, what is wrong) of one history: its last operation is cut at every byte."""
+    """Return (crashes, flips, what is wrong) of one history: its last operation is cut at every byte."""
     live = folder / "live"
     shutil.rmtree(live, ignore_errors=True)
     run = _Run(live, _journal(live), {})
@@ -142,12 +142,16 @@ def _check(folder: Path, history: tuple[str, ...], *, flips: bool) -> tuple[int,
                 found, damaged = recovered(folder / "again", {**grown, name: broken})
                 torn = found == before and at >= len(files.get(name, b""))
                 if found != after and not damaged and not torn:
-                    return crashes, flipped, f"{history} with byte {at} of {name} flipped: {found}, not {after}, unsaid"
+                    return (
+                        crashes,
+                        flipped,
+                        f"{history} with byte {at} of {name} flipped: {found}, not {after}, unreported",
+                    )
     return crashes, flipped, ""
 
 
 def explore(length: int, flips: int) -> Explored:
-    """Histories of at most `length` operations, cut everywhere; those of at most `flips`, with each byte wrong."""
+    """Cut histories of at most `length` operations everywhere; change each byte of those of at most `flips`."""
     begun = time.perf_counter()
     total = crashes = flipped = 0
     with tempfile.TemporaryDirectory(prefix="crossfade-journal-", dir=_memory()) as name:
@@ -165,7 +169,7 @@ def _memory() -> str | None:
 
 
 def line(found: Explored) -> str:
-    """An exploration as text."""
+    """Format an exploration as text."""
     return (
         f"the journal's files: {found.histories:,} histories, cut at {found.crashes:,} bytes, "
         f"{found.flips:,} bytes wrong, {found.seconds:.1f} s: {found.wrong or 'holds'}"

@@ -1,16 +1,16 @@
 """The mirror's protocol as a small explicit-state model: every interleaving of its steps, within bounds.
 
 Clients write through a proxy: an intent is journaled, the origin executes, the answer is captured and queued, rows are
-applied to PostgreSQL, the intent is settled. Beside that: answers are lost, the process is killed between any two
+applied to PostgreSQL, the intent is completed. Also: answers are lost, the process is killed between any two
 steps (what it had sent to either database may still run), intents are repaired by reading the origin again, tombstones
-are purged at any moment, a backfill copies. Writes are puts, deletes and re-inserts of a key; a batch over two keys,
-applied row by row; a transaction over two keys, committed and applied at once, or aborted; a truncation, behind which
-the horizon is raised and every key is repaired; a query over two keys, whose keys are told one batch after the other
+are purged at any time, a backfill copies. Writes are puts, deletes and re-inserts of a key; a batch over two keys,
+applied row by row; a transaction over two keys, committed and applied as a whole, or aborted; a truncation, after which
+the stamp floor is raised and every key is repaired; a query over two keys, returned one batch after the other
 and read again; a document that PostgreSQL cannot hold (a dead letter).
 
 Properties: LOST a tombstone that would refuse the origin's living version for ever, or a version that is missing when
 all is at rest; GHOST at rest, a document that the origin does not have; OLDER an older version over a newer one;
-STUCK nothing can go on though not all is at rest (convergence: from every state rest can be reached).
+STUCK no step is possible though not all is at rest (convergence: from every state rest can be reached).
 
 Left out, and held elsewhere or not at all: the flip (tests/model/test_flip.py); drop and rename; keys that ArangoDB
 makes, and scans for them; writes that mark a collection as unverified (opaque ones, a full disk); the journal's file
@@ -54,7 +54,7 @@ from tests.model.mirror_state import (
 
 
 class Model:
-    """Steps of a world. `successors` may raise Broken; `check` gives what is wrong with a state."""
+    """The steps of a world. `successors` may raise Broken; `check` returns what is wrong with a state."""
 
     def __init__(self, bounds: Bounds, rules: Rules | None = None) -> None:
         self.bounds = bounds
@@ -74,7 +74,7 @@ class Model:
         return not state.ops and not state.orphans
 
     def check(self, state: State) -> str:
-        """What is wrong; empty where nothing is."""
+        """Return what is wrong, or an empty text."""
         for key, rev in enumerate(state.origin):
             cell = state.target[key]
             if rev and cell.mark >= 0 and not cell.alive and cell.rev >= rev:
@@ -103,12 +103,12 @@ class Model:
         target = list(state.target)
         target[key] = cell._replace(seen=max(code, target[key].seen))
         dead = state.dead
-        if dead[key] and cell.rev >= dead[key]:  # a dead letter that was overtaken is taken back
+        if dead[key] and cell.rev >= dead[key]:  # a superseded dead letter is cleared
             dead = tuple(0 if k == key else rev for k, rev in enumerate(dead))
         return state._replace(target=tuple(target), dead=dead)
 
     def _upsert(self, state: State, key: int, rev: int, stamp: int, *, equal: bool = False) -> tuple[State, bool]:
-        """(the state after, whether the row is done: applied, or overtaken by what is stored)."""
+        """Return (the state after, whether the row is done: applied, or superseded by what is stored)."""
         cell = state.target[key]
         if self._allowed(state, stamp):
             if cell.mark < 0:
@@ -139,7 +139,7 @@ class Model:
     # ---- steps
 
     def successors(self, state: State) -> Iterator[Step]:
-        """Every step that can be taken. Raises Broken."""
+        """Yield every possible step. Raise Broken."""
         yield from self._clients(state)
         yield from self._world(state)
         seen = None
@@ -165,7 +165,7 @@ class Model:
                     yield "copy", _with(state._replace(left=left), state.ops, op)
 
     def _choices(self, kind: int) -> tuple[tuple[int, ...], ...]:
-        """What a write of the kind may concern."""
+        """Return the keys that a write of the kind may concern."""
         if kind == TRUNCATE:
             return (tuple(range(self.bounds.keys)),)
         return (BOTH,) if kind in (BATCH, TRANSACTION, CURSOR) else tuple((key,) for key in range(self.bounds.keys))
@@ -194,12 +194,12 @@ class Model:
         return self._remove(state, key, rev, stamp) if removed else self._upsert(state, key, rev, stamp)
 
     def _crash(self, state: State) -> Iterator[Step]:
-        """The journal is what is left; one statement of the dead process may still be under way in PostgreSQL."""
+        """Keep only the journal; one statement of the dead process may still run in PostgreSQL."""
         ops: list[Op] = []
         under_way: set[tuple[tuple[int, int, bool], int, bool]] = set()
         for op in state.ops:
             if op.kind == COPY:
-                if op.state != QUEUED:  # another process; a settled write in memory is gone
+                if op.state != QUEUED:  # another process; a completed write in memory is gone
                     ops.append(op)
                 continue
             if op.state == QUEUED and op.kind != POISON:
@@ -210,7 +210,7 @@ class Model:
                         ((key, r0, True), op.stamp, True) if removed else ((key, rev, False), op.stamp, False)
                     )
             if op.state in (SENT, EXECUTED) and not self.rules.intent_before_forward:
-                continue  # forwarded without a note: nothing is left of it
+                continue  # forwarded without an intent: nothing is left of it
             ops.append(Op(OPEN, op.kind, _keys(op), 0, op.late or op.state == SENT, (), ()))
         after = state._replace(ops=tuple(sorted(ops)))
         yield "crash", after
@@ -235,7 +235,7 @@ class Model:
             if op.kind == TRUNCATE:
                 yield "spill", _with(state, rest, Op(OPEN, op.kind, op.keys, 0, False, (), ()))
             elif op.kind == CURSOR:
-                yield from self._told(state, op, rest)
+                yield from self._next_batch(state, op, rest)
             elif not op.rows:
                 yield "nothing", state._replace(ops=rest)
             else:
@@ -246,7 +246,7 @@ class Model:
         elif op.state == QUEUED:
             yield "spill", _with(state, rest, Op(OPEN, op.kind, _keys(op), 0, False, (), ()))
             if not self.rules.applied_before_settled:
-                yield "settle", _with(state, rest, op._replace(kind=COPY))  # nobody would see to it after a crash
+                yield "settle", _with(state, rest, op._replace(kind=COPY))  # no process would handle it after a crash
             yield "apply", self._apply(state, op, rest)
         elif op.state == APPLIED:
             yield "settle", state._replace(ops=rest)
@@ -261,15 +261,15 @@ class Model:
             executed = self._execute(state, op._replace(late=False), rest)
             yield "late", _with(executed, rest, op._replace(late=False))
 
-    def _told(self, state: State, op: Op, rest: tuple[Op, ...]) -> Iterator[Step]:
-        """The next batch of a cursor tells its key, which is read again; the first comes with the answer."""
+    def _next_batch(self, state: State, op: Op, rest: tuple[Op, ...]) -> Iterator[Step]:
+        """Read the next batch of a cursor, whose key is read again; the first comes with the answer."""
         first, left = len(op.keys) == len(BOTH), op.keys[1:]
         if first or self.rules.reads_on:
             after = (*rest, op._replace(keys=left, rows=())) if left else rest
-            yield "told", _with(state, tuple(sorted(after)), Op(OPEN, CURSOR, op.keys[:1], 0, False, (), ()))
+            yield "cursor-batch", _with(state, tuple(sorted(after)), Op(OPEN, CURSOR, op.keys[:1], 0, False, (), ()))
 
     def _execute(self, state: State, op: Op, rest: tuple[Op, ...]) -> State:
-        """The origin takes the write: each put gets a revision of its own."""
+        """Execute the write at the origin: each put gets its own revision."""
         origin, clock, rows = list(state.origin), state.clock, []
         for key in _keys(op):
             if op.kind in (DELETE, TRUNCATE) or (op.kind in (TRANSACTION, CURSOR) and key == 1):
@@ -284,7 +284,7 @@ class Model:
         return _with(after, rest, op._replace(state=EXECUTED, rows=tuple(rows)))
 
     def _apply(self, state: State, op: Op, rest: tuple[Op, ...]) -> State:
-        """One row of a batch; all rows of a transaction; a dead letter."""
+        """Apply one row of a batch, all rows of a transaction, or a dead letter."""
         if op.kind == POISON:
             return self._bury(state, op.rows[0], rest)
         if op.kind == TRANSACTION:
@@ -305,7 +305,7 @@ class Model:
 
     @staticmethod
     def _bury(state: State, row: tuple[int, int, bool], rest: tuple[Op, ...]) -> State:
-        """PostgreSQL cannot hold the document: said, unless a newer version is there by now."""
+        """Record a dead letter, unless a newer version is stored by now."""
         key, rev, _ = row
         dead = state.dead
         if not (state.target[key].mark >= 0 and state.target[key].rev >= rev):
@@ -335,7 +335,7 @@ class Model:
                 yield "look", _with(state, rest, op._replace(state=READ, r0=r0))
                 return
             found = tuple((key, state.origin[key], not state.origin[key]) for key in op.keys)
-            if op.kind == TRUNCATE:  # what neither side has, or both have, is not looked at
+            if op.kind == TRUNCATE:  # what neither side has, or both have, is not read
                 differ = [(row, had) for row, had in zip(found, op.r0, strict=True) if max(had, 0) != row[1]]
                 rows, r0 = tuple(row for row, _ in differ), tuple(max(had, 0) for _, had in differ)
                 yield "read", _with(state, rest, op._replace(state=READ, rows=rows, r0=r0))
@@ -371,7 +371,7 @@ def _with(state: State, rest: tuple[Op, ...], op: Op) -> State:
 
 
 def canonical(state: State) -> State:
-    """The same state with eras counted without gaps: only their order means anything."""
+    """Return the same state with eras counted without gaps: only their order matters."""
     marks = {0, state.era, state.horizon}
     for cell in state.target:
         if cell.mark >= 0:

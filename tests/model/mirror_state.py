@@ -1,4 +1,4 @@
-"""State, steps, rules and bounds of the mirror's model (tests/model/mirror.py explores it)."""
+"""State, steps, rules and bounds of the mirror's model, which tests/model/mirror.py explores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STEPS: dict[str, tuple[str, tuple[str, ...]]] = {
         "proxy.capture.documents:capture",
         ("after-forward", "transaction-wrote", "after-commit", "mid-import"),
     ),
-    "told": ("proxy.capture.aql:Modifications.capture", ("keys-read",)),
+    "cursor-batch": ("proxy.capture.aql:Modifications.capture", ("keys-read",)),
     "abort": ("proxy.capture.transactions:Transactions.end", ("before-commit",)),
     "capture": ("proxy.replication.mirror:Mirror.captured", ("before-settle", "before-transaction")),
     "nothing": ("proxy.replication.mirror:Mirror.close_intent", ()),
@@ -40,9 +40,10 @@ BOTH = (0, 1)
 
 
 class Op(NamedTuple):
-    """One intent. rows: (key, revision, removed) still to apply; for COPYING and READ what the origin had.
+    """One intent.
 
-    late: the request may still run at the origin. r0: what the target had of `keys` when repair looked.
+    rows: (key, revision, removed) still to apply; for COPYING and READ what the origin had. late: the request may still
+    run at the origin. r0: the target's version of `keys` when the repair read it.
     """
 
     state: int
@@ -55,7 +56,10 @@ class Op(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A row of the target. rev 0 and mark -1: there is none. seen: the greatest (revision * 2 + removed) ever there."""
+    """A row of the target.
+
+    rev 0 and mark -1: there is no row. seen: the greatest (revision * 2 + removed) ever stored.
+    """
 
     rev: int
     alive: bool
@@ -64,8 +68,10 @@ class Cell(NamedTuple):
 
 
 class State(NamedTuple):
-    """origin: revision of each key, 0 for none. dead: revision of each key's dead letter. left: what may still happen:
-    writes, crashes, lost answers, purges, copies. orphans: (row, stamp, upsert or removal or absent) of dead processes.
+    """origin: revision of each key, 0 for none.
+
+    dead: revision of each key's dead letter. left: remaining writes, crashes, lost answers, purges, copies. orphans:
+    (row, stamp, upsert or removal or absent) of dead processes.
     """
 
     origin: tuple[int, ...]
@@ -81,7 +87,7 @@ class State(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the protocol does; each False is a mutant that a property must catch."""
+    """The rules of the protocol; each False is a mutant that a property must catch."""
 
     revision_guard: bool = True  # an upsert needs a greater revision
     applied_before_settled: bool = True
@@ -90,19 +96,19 @@ class Rules:
     purge_raises_horizon: bool = True
     stamp_before_sending: bool = True  # the era of a write is the one known before it was sent
     intent_before_forward: bool = True
-    absent: bool = True  # a repair that finds nothing says so, in the row
+    absent: bool = True  # a repair that finds nothing writes that into the row
     waits_for_late: bool = True  # repair begins when the request can no longer run
     refused_is_read_again: bool = True
-    looks_before_reading: bool = True  # repair looks at the target first, at the origin then
-    equal_spares_tombstones: bool = True  # repair does not bring back what was removed behind its look
-    sweep_raises_horizon: bool = True  # before the keys are compared behind a truncation
+    looks_before_reading: bool = True  # repair reads the target first, then the origin
+    equal_spares_tombstones: bool = True  # repair does not restore what was removed after its read
+    sweep_raises_horizon: bool = True  # before the keys are compared after a truncation
     abort_applies_nothing: bool = True  # what a transaction wrote waits for its commit
     reads_on: bool = True  # the proxy reads the cursor of a query to its end; else its client does, or never does
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What may happen, at most. keys: 1 or 2. kinds: of writes. history: the origin begins with a document."""
+    """Maximum of what may happen. keys: 1 or 2. kinds: of writes. history: the origin begins with a document."""
 
     writes: int = 3
     crashes: int = 1
@@ -119,4 +125,4 @@ Step = tuple[str, State]
 
 
 class Broken(Exception):
-    """A property does not hold in the state that a step leads to."""
+    """A property is violated in the state that a step leads to."""

@@ -1,15 +1,15 @@
 """Read-your-writes and monotonic reads through random flips, cuts, crashes and rollbacks (I7), on a real PostgreSQL.
 
-Leases and controller are the product's own; origin, application and clients are as small as they can be: one register
-a key, whose versions only grow. What is checked is what the protocol promises each client, through any instance: a
+Leases and controller are the product's; origin, application and clients are minimal: one register per
+key, whose versions only grow. The checked promise of the protocol to each client, through any instance: a
 read that begins after a write was acknowledged, or after a read that showed it, shows it or a later one.
 
-Some writes are not captured: they are carried out at once, and their answer is held until the rollback that they bring
-about is committed (mirror.refusals says which ones); what they wrote comes to the target later, as by a verification.
+Some writes are not captured: they are executed immediately, and their answer is held until the rollback that they cause
+is committed (mirror.refusals decides which ones); what they wrote reaches the target later, as by a verification.
 
-How sharp it is: without the wait for the own lease, or for that rollback, the seed fails; without the fence in the
-read's statement about one in six. That who answered alone rolls back is too rare to be found here by chance:
-test_cutover_lease.py stages it.
+Sensitivity: without the wait for its own lease, or for that rollback, the seed fails; without the fence in the read's
+statement about one seed in six does. The rollback of an instance that acknowledged alone is too rare to be found here:
+tests/integration/test_control_lease.py stages it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tests.ad_hoc import Database
 from tests.integration.control_fixtures import Line, settings_for
 
 COLLECTION = "m/c"
-KEYS = tuple(f"k{number}" for number in range(20))  # many: a write or a read through others mends a key
+KEYS = tuple(f"k{number}" for number in range(20))  # many: a write or a read through others repairs a key
 _READ = """
 SELECT coalesce((SELECT rev FROM target WHERE key = $1), 0) AS rev
 WHERE EXISTS (SELECT FROM _crossfade.control WHERE generation = $2)
@@ -49,11 +49,11 @@ ON CONFLICT (key) DO UPDATE SET rev = excluded.rev WHERE excluded.rev > t.rev
 
 @dataclass
 class World:
-    """The origin, and what clients were told."""
+    """The origin, and the versions that clients have seen."""
 
     revision: int = 0
     origin: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KEYS, 0))
-    told: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KEYS, 0))
+    seen: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KEYS, 0))
     reads: dict[str, int] = field(default_factory=lambda: {"origin": 0, "target": 0})
     alone: int = 0
     events: dict[str, int] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class World:
 
 
 class Proxy:
-    """One instance: its journal outlives it, as its state directory does."""
+    """One instance. Its journal survives it, as its state directory does."""
 
     def __init__(self, name: str, database: Database, folder: Path, world: World) -> None:
         self.name, self.database, self.world = name, database, world
@@ -99,7 +99,7 @@ class Proxy:
         self.drainer = asyncio.create_task(self._drain())
 
     async def crash(self) -> None:
-        """Requests under way end without an answer; what they forwarded stays in the journal."""
+        """End requests in progress without an answer; what they forwarded remains in the journal."""
         tasks = [*self.tasks, *([self.drainer] if self.drainer else [])]
         for task in tasks:
             task.cancel()
@@ -120,7 +120,7 @@ class Proxy:
                     self.journal.pop(revision, None)
 
     async def _both(self, key: str, revision: int) -> bool:
-        """The target has it, or (False) this instance may answer alone."""
+        """Wait until the target has it, or return False if this instance may acknowledge alone."""
         assert self.lease is not None
         applying = asyncio.ensure_future(self.line.execute(_APPLY, key, revision))
         try:
@@ -146,11 +146,11 @@ class Proxy:
         await asyncio.sleep(random.random() * 0.01)
         if not self.lease.snapshot.behaviour(COLLECTION).synchronous or not await self._both(key, revision):
             self.journal[revision] = key
-        world.told[key] = max(world.told[key], revision)
+        world.seen[key] = max(world.seen[key], revision)
         self.flying.pop(revision)
 
     async def opaque(self, key: str) -> None:
-        """A write that is not captured, and a rollback between the origin's answer and the client's."""
+        """Send a write that is not captured, with a rollback between the origin's answer and the client's."""
         assert self.lease is not None
         world = self.world
         world.revision += 1
@@ -159,15 +159,15 @@ class Proxy:
         world.origin[key] = revision
         await asyncio.sleep(random.random() * 0.01)
         if self.lease.snapshot.behaviour(COLLECTION).synchronous:
-            await self._taken_back()
+            await self._rolled_back()
             world.count("taken back")
         self.journal[revision] = key
-        world.told[key] = max(world.told[key], revision)
+        world.seen[key] = max(world.seen[key], revision)
         self.flying.pop(revision)
         await self.read(key)
 
-    async def _taken_back(self) -> None:
-        """The rollback is committed, or this instance may answer alone."""
+    async def _rolled_back(self) -> None:
+        """Wait until the rollback is committed, or this instance may acknowledge alone."""
         assert self.lease is not None
         undoing = asyncio.ensure_future(rollback(self.line, [COLLECTION], actor=self.name))
         try:
@@ -184,7 +184,7 @@ class Proxy:
 
     async def read(self, key: str) -> None:
         assert self.lease is not None
-        world, before = self.world, self.world.told[key]
+        world, before = self.world, self.world.seen[key]
         shown, by = None, "target"
         if self.lease.snapshot.behaviour(COLLECTION).weight and self.lease.may_read_target:
             if random.random() < 0.1:
@@ -197,8 +197,8 @@ class Proxy:
                 await self._both(key, shown)
         world.reads[by] += 1
         if shown < before:
-            world.wrong.append(f"{self.name} showed {key}={shown} by {by}; clients had been told {before}")
-        world.told[key] = max(world.told[key], shown)
+            world.wrong.append(f"{self.name} showed {key}={shown} by {by}; clients had seen {before}")
+        world.seen[key] = max(world.seen[key], shown)
 
     def submit(self, dice: random.Random) -> None:
         if self.lease is None or len(self.tasks) > 6:
@@ -216,7 +216,7 @@ class Proxy:
 
 
 async def _operator(database: Database, folder: Path, dice: random.Random, stop: asyncio.Event, world: World) -> None:
-    """Flips and rolls back, for ever."""
+    """Flip and roll back repeatedly."""
     settings = settings_for(folder, lease=0.6, flip_hold_timeout=2.0)
     while not stop.is_set():
         try:

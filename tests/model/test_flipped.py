@@ -1,4 +1,4 @@
-"""The model of a flip under writes that are given up, and under kills: it holds, and each rule is needed (I7)."""
+"""The model of a flip under refused writes and kills: it holds, and each rule is needed (I7)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ NEEDED = {
 
 
 def test_no_read_is_stale_in_any_state() -> None:
-    """A kill and a restart keep the flip, dead letters and marks end it: nobody reads less than anybody was told."""
+    """A flip survives a kill and a restart; dead letters and marks end it: no read is older than a version seen
+    before.
+    """
     found = explore(initial())
     assert found.trace == ()
     assert found.states > 1000
@@ -28,6 +30,6 @@ def test_each_rule_is_needed(name: str) -> None:
 
 
 def test_the_flip_outlives_a_kill() -> None:
-    """Otherwise the model would hold because nothing is flipped any more."""
+    """Otherwise the model would hold only because nothing is flipped any more."""
     first = initial(writes=1, refusals=0, full=0)
     assert explore(first, Rules(drains_before_the_lease=False)).trace

@@ -1,4 +1,4 @@
-"""The model of the mirror: its small bounds hold, each rule is needed, and its names are those of the code."""
+"""The model of the mirror: its small bounds hold, each rule is needed, and its names exist in the code."""
 
 from __future__ import annotations
 
@@ -14,27 +14,35 @@ from tests.model.mirror_state import CURSOR, PUT, STEPS, TRANSACTION, TRUNCATE, 
 # a rule that is not kept -> the bounds that show it, and what the model then says
 NEEDED: dict[str, tuple[Rules, Bounds, str]] = {
     "revision guard removed": (Rules(revision_guard=False), Bounds(writes=2, crashes=0, lost=0), "OLDER"),
-    "settled before applied": (Rules(applied_before_settled=False), Bounds(writes=1, crashes=1, lost=0), "LOST"),
+    "intent completed before its change is applied": (
+        Rules(applied_before_settled=False),
+        Bounds(writes=1, crashes=1, lost=0),
+        "LOST",
+    ),
     "tombstone dropped": (Rules(tombstones=False), Bounds(writes=2, crashes=0, lost=0), "GHOST"),
-    "tombstone purged, horizon not raised": (
+    "tombstone purged, stamp floor not raised": (
         Rules(purge_raises_horizon=False),
         Bounds(writes=2, crashes=0, lost=0, purges=1),
         "OLDER",
     ),
-    "horizon untested": (Rules(horizon_tested=False), Bounds(writes=2, crashes=0, lost=0, purges=1), "OLDER"),
+    "stamp floor untested": (Rules(horizon_tested=False), Bounds(writes=2, crashes=0, lost=0, purges=1), "OLDER"),
     "stamp taken too late": (
         Rules(stamp_before_sending=False),
         Bounds(writes=2, crashes=0, lost=0, purges=1),
         "OLDER",
     ),
-    "intent after forward": (Rules(intent_before_forward=False), Bounds(writes=1, crashes=1, lost=0), "LOST"),
-    "nothing written where repair finds nothing": (Rules(absent=False), Bounds(writes=2, crashes=0, lost=1), "GHOST"),
+    "intent journaled after forwarding": (
+        Rules(intent_before_forward=False),
+        Bounds(writes=1, crashes=1, lost=0),
+        "LOST",
+    ),
+    "a repair that finds nothing writes nothing": (Rules(absent=False), Bounds(writes=2, crashes=0, lost=1), "GHOST"),
     "repair does not wait for late requests": (
         Rules(waits_for_late=False),
         Bounds(writes=1, crashes=0, lost=1),
         "LOST",
     ),
-    "refused taken for settled": (
+    "refused rows count as applied": (
         Rules(refused_is_read_again=False),
         Bounds(writes=2, crashes=0, lost=0, purges=1),
         "LOST",
@@ -44,7 +52,7 @@ NEEDED: dict[str, tuple[Rules, Bounds, str]] = {
         Bounds(writes=2, crashes=0, lost=1),
         "LOST",
     ),
-    "a sweep does not raise the horizon": (
+    "a resync does not raise the stamp floor": (
         Rules(sweep_raises_horizon=False),
         Bounds(writes=2, crashes=0, lost=0, kinds=(PUT, TRUNCATE)),
         "GHOST",
@@ -54,12 +62,12 @@ NEEDED: dict[str, tuple[Rules, Bounds, str]] = {
         Bounds(writes=1, crashes=0, lost=0, keys=2, kinds=(TRANSACTION,)),
         "GHOST",
     ),
-    "the client reads the cursor of a query on": (
+    "the proxy does not read a query's cursor to its end": (
         Rules(reads_on=False),
         Bounds(writes=1, crashes=0, lost=0, keys=2, kinds=(CURSOR,)),
         "STUCK",
     ),
-    "repair brings back what was removed behind its look": (
+    "repair restores a document removed after its read": (
         Rules(equal_spares_tombstones=False),
         Bounds(writes=2, crashes=0, lost=1),
         "OLDER",
@@ -69,7 +77,7 @@ NEEDED: dict[str, tuple[Rules, Bounds, str]] = {
 
 @pytest.mark.parametrize("name", SMALL)
 def test_the_rules_hold_in_every_state_of_small_bounds(name: str) -> None:
-    """I3, I4, I5: no lost write, no ghost, no older version over a newer, and from everywhere to rest."""
+    """I3, I4, I5: no lost write, no ghost, no older version over a newer, and rest is reachable from every state."""
     found = explore(name, SMALL[name])
     assert not found.wrong, "\n".join((line(found), *found.trace))
     assert found.resting
@@ -91,7 +99,7 @@ def test_each_rule_is_needed(name: str) -> None:
 
 
 def test_the_models_steps_name_existing_code() -> None:
-    """One place names them: who renames a function or a fault point comes by here."""
+    """The model is the one place that names them: renaming a function or failpoint must update it."""
     for step, (where, _) in STEPS.items():
         if where:
             module, _, name = where.partition(":")

@@ -2,6 +2,6 @@
 
 `make drivers DRIVERS=folder` runs those whose repositories lie in that folder, and prints what passed and what failed
 by suite, target and feature. None of their code is kept here: a suite is run by its own test command in its own
-checkout. A suite is one module in `suites` and one file in `scope`, which says by name and with reasons what of it
+checkout. A suite is one module in `suites` and one file in `scope`, which lists by name and with reasons what of it
 Crossfade does not serve.
 """

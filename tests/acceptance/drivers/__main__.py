@@ -1,6 +1,6 @@
 """`python -m tests.acceptance.drivers FOLDER`: drivers' own suites against the three targets.
 
-Behind each run both databases must hold the same, but for collections that are marked as unverified.
+After each run both databases must be equal, except for collections that are marked as unverified.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.conftest import fresh, migrated_template
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0: every suite that was run reached its goal; 1: one did not; 2: none could be run."""
+    """Return 0 if every suite that ran reached its goal, 1 if one did not, 2 if none could be run."""
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # the table is what is printed
     known = find()
     given = _parser(list(known)).parse_args(arguments)

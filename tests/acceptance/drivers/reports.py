@@ -1,4 +1,4 @@
-"""Reports of test tools, read: JUnit's XML (pytest, Maven), mocha's JSON and the events of `go test -json`."""
+"""Parsers of test reports: JUnit's XML (pytest, Maven), mocha's JSON and the events of `go test -json`."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _MESSAGE: Final = 600  # characters that are kept of a failure
 
 
 class ReportError(Exception):
-    """A suite left no report: it did not run. The text is the end of what it printed."""
+    """A suite left no report: it did not run. The text is the end of its output."""
 
 
 def junit(files: Iterable[Path], printed: str) -> list[Result]:
-    """The test cases of JUnit files, named `class::name`. Raises ReportError where there are none."""
+    """Return the test cases of JUnit files, named `class::name`. Raise ReportError if there are none."""
     found: dict[str, Result] = {}
     for file in files:
         if file.is_file():
             for case in ElementTree.parse(file).iter("testcase"):
                 result = _junit_case(case)
-                # a test that passes and whose teardown fails stands in the report twice
+                # a test that passes and whose teardown fails is in the report twice
                 if result.name not in found or result.outcome is Outcome.FAILED:
                     found[result.name] = result
     if not found:
@@ -42,8 +42,10 @@ def _junit_case(case: ElementTree.Element) -> Result:
 
 
 def mocha(report: Path, everything: Path, printed: str) -> list[Result]:
-    """The tests of a run, named `file::title`. `everything`: a dry run's report, which names those that a failed hook
-    has kept from being run: they have failed."""
+    """Return the tests of a run, named `file::title`.
+
+    `everything`: a dry run's report, which names those that a failed hook prevented: they have failed.
+    """
     if not report.is_file() or not everything.is_file():
         raise ReportError(printed[-2000:])
     run = json.loads(report.read_text("utf-8"))

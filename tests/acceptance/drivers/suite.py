@@ -1,4 +1,4 @@
-"""What a suite is: where it comes from, what its checkout needs, and its own test command."""
+"""The definition of a suite: where it comes from, what its checkout needs, and its own test command."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Suite:
     password: str = PASSWORD
 
     def missing(self, checkouts: Path) -> str | None:
-        """What keeps it from being run, as a sentence; None where all is there."""
+        """Return what prevents it from running, as a sentence, or None."""
         tree = checkouts / self.folder
         if not tree.is_dir():
             return f"{tree} is not there: git clone https://github.com/{self.repository} {tree}, then {self.prepare}"
@@ -71,7 +71,7 @@ class Suite:
 
 
 def find() -> dict[str, Suite]:
-    """Every suite by name: each module in `suites` has one `SUITE`, or several in `SUITES`."""
+    """Return every suite by name: each module in `suites` has one `SUITE`, or several in `SUITES`."""
     found: dict[str, Suite] = {}
     for module in pkgutil.iter_modules(suites.__path__):
         loaded = importlib.import_module(f"{suites.__name__}.{module.name}")
@@ -81,10 +81,10 @@ def find() -> dict[str, Suite]:
 
 
 def command(arguments: Sequence[str], tree: Path, results: Path, more: Mapping[str, str] | None = None) -> str:
-    """Runs a suite's own test command in its checkout, keeps what it prints in `results`, and returns that.
+    """Run a suite's own test command in its checkout; keep its output in `results`, and return that.
 
-    A suite that fails has failing tests: its exit status says nothing that its report does not. Raises ReportError
-    where it has not ended in time, since a report may then lack tests.
+    A suite that fails has failing tests: its exit status adds nothing to its report. Raise ReportError if it has not
+    ended in time, since a report may then lack tests.
     """
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | dict(more or {})
     output = results / "output.txt"

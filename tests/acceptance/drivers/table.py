@@ -1,4 +1,4 @@
-"""What came of the suites, as text and as JSON."""
+"""The results of the suites, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from tests.acceptance.servers import Kind
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One suite on one target. error: why it did not run.
+    """One suite on one target.
 
-    apart: what differed between both databases behind it; marked: collections whose copy was not known to be complete.
+    error: why it did not run. apart: what differed between both databases after it; marked: collections whose copy was
+    not known to be complete.
     """
 
     suite: str
@@ -31,7 +32,7 @@ class Run:
 
     @property
     def rate(self) -> float:
-        """The part of what is in scope, and was not skipped, that passed."""
+        """Return the share of tests that passed, of those in scope and not skipped."""
         passed = self.number(Outcome.PASSED)
         judged = passed + self.number(Outcome.FAILED)
         return passed / judged if judged else 0.0
@@ -42,7 +43,7 @@ class Run:
 
 
 def lines(runs: Sequence[Run], *, names: bool = True) -> list[str]:
-    """A table: a line for each suite and target, one for each of its features, and the names of what failed."""
+    """Format a table: a line per suite and target, one per feature, and the names of what failed."""
     found = [_line("suite", "target", [outcome.value for outcome in Outcome], "rate")]
     for run in runs:
         if run.error:

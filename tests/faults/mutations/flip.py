@@ -14,14 +14,14 @@ _ALONE = f"{_LEASE}::test_an_instance_that_acknowledged_alone_drains_and_rolls_b
 
 MUTANTS = (
     Mutant(
-        "a lease is held before what an earlier process left is settled",
+        "a lease is held before an earlier process's backlog is drained",
         "proxy/control/instance/rejoin.py",
         "            if flipped and self._conditions.backlog(flipped) > 0:\n",
         "            if False:\n",
         _KILLED,
     ),
     Mutant(
-        "an older copy of a state directory is believed",
+        "an older copy of a state directory is accepted",
         "proxy/control/instance/registry.py",
         "            if older:\n",
         "            if False:\n",
@@ -42,7 +42,7 @@ MUTANTS = (
         "tests/integration/test_state_directory.py::test_a_proxy_whose_port_is_taken_does_not_stay_registered",
     ),
     Mutant(
-        "leases are believed behind a step back of PostgreSQL's clock",
+        "leases are trusted after a step back of PostgreSQL's clock",
         "proxy/control/instance/target_clock.py",
         "                self._from = self._newest + self._lease\n",
         "                pass\n",
@@ -50,7 +50,7 @@ MUTANTS = (
         "::test_behind_a_step_back_it_is_trusted_once_it_is_a_lease_beyond_what_it_had_shown",
     ),
     Mutant(
-        "what PostgreSQL lacks is said, and it is read all the same",
+        "a mark causes no rollback",
         "proxy/state/lacking.py",
         "    if moves or towards:\n",
         "    if False:\n",
@@ -58,14 +58,14 @@ MUTANTS = (
         "::test_a_document_that_postgresql_refuses_causes_a_rollback_before_the_answer[update]",
     ),
     Mutant(
-        "a mark between the gates and the begin of a flip is passed over",
+        "a mark between the gates and the begin of a flip is ignored",
         "proxy/control/epoch.py",
         "            if said:\n",
         "            if said and False:\n",
         "tests/integration/test_flip_ends.py::test_a_mark_between_the_gates_and_the_begin_of_a_flip_forbids_it",
     ),
     Mutant(
-        "what the journal could not note ends without its mark",
+        "a write that could not be journaled ends without its mark",
         "proxy/replication/intent_closer.py",
         "        if intent.seq < 0:\n            self._intents.forget(intent)\n",
         "        if intent.seq < 0 and False:\n            self._intents.forget(intent)\n",
@@ -100,21 +100,21 @@ MUTANTS = (
         _CONDITIONS,
     ),
     Mutant(
-        "drain acknowledged with what is unapplied",
+        "drain acknowledged with unapplied changes",
         "proxy/control/instance/ack_conditions.py",
         "return conditions.unapplied(flipping) == 0",
         "return True",
         _CONDITIONS,
     ),
     Mutant(
-        "commit with a straggler",
+        "commit despite a straggler",
         "proxy/control/epoch.py",
         "        if late:\n",
         "        if False:\n",
         f"{_CONTROLLER}::test_an_instance_that_falls_out_in_the_last_moment_stops_the_commit",
     ),
     Mutant(
-        "nobody is waited for",
+        "the controller waits for no instance",
         "proxy/control/epoch.py",
         "            if not waiting:\n",
         "            if True:\n",
@@ -149,7 +149,7 @@ MUTANTS = (
         _ALONE,
     ),
     Mutant(
-        "alone forgotten in a crash",
+        "an origin-only acknowledgement is forgotten in a crash",
         "proxy/control/instance/rejoin.py",
         "        self._noted = self._files.alone\n",
         "        self._noted = False\n",

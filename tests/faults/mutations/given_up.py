@@ -11,7 +11,7 @@ _INSIDE = (
 
 MUTANTS = (
     Mutant(
-        "a query without a loop fails whole, whatever limits it names",
+        "a query without a loop is assumed to fail as a whole",
         "proxy/capture/aql_plan.py",
         "        known.once and not asked.commits,\n",
         "        known.once,\n",
@@ -19,7 +19,7 @@ MUTANTS = (
         "::test_a_query_without_a_loop_fails_whole_unless_its_request_says_otherwise[intermediateCommitCount]",
     ),
     Mutant(
-        "no answer waits for what a query that failed had removed",
+        "an answer does not wait for removals of a failed query",
         "proxy/capture/aql.py",
         "if parts or name not in planned.removed]",
         "if name not in planned.removed]",
@@ -33,14 +33,14 @@ MUTANTS = (
         f"{_GRAPHS}::test_every_change_of_a_graph_has_its_definition_in_postgresql_before_the_answer[_graphs alone]",
     ),
     Mutant(
-        "what is refused as if all were is tried for ever",
+        "a persistent transient error is retried forever",
         "proxy/replication/bisection.py",
         "        return worst >= ENOUGH\n",
         "        return False\n",
         f"{_GIVEN_UP}::test_a_transient_error_that_persists_for_one_document_makes_a_dead_letter[40001]",
     ),
     Mutant(
-        "a table that refuses every row has its rows put aside",
+        "a table that refuses every row creates dead letters",
         "proxy/replication/target_writer.py",
         "        others = False\n        relation = await self.tables.relation(collection)\n",
         "        return True\n        relation = await self.tables.relation(collection)\n",
@@ -61,7 +61,7 @@ MUTANTS = (
         f"{_INSIDE}[vertex-commit]",
     ),
     Mutant(
-        "a write that may be done immediately waits for the transaction's end",
+        "an immediate write waits for the transaction's end",
         "proxy/capture/transaction_writes.py",
         "    apart = operation.endpoint.in_transaction is not InTransaction.PART\n",
         "    apart = False\n",
