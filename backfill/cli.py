@@ -53,7 +53,7 @@ TextOption = Annotated[bool, typer.Option("--full-text", help="also create an in
 def register(app: typer.Typer) -> None:
     """Add this package's commands to the application."""
     backfill = group(
-        """Copy the history of collections into PostgreSQL, beside live writes.
+        """Copy the history of collections into PostgreSQL, during live writes.
 
         `crossfade backfill COLLECTION…` plans and runs it, with the options of `crossfade backfill run`. An interrupted
         run continues when it is repeated.
@@ -180,7 +180,7 @@ def worker(
     only: Annotated[list[int] | None, typer.Option("--run", help="work on this run only; may be repeated")] = None,
     child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
 ) -> None:
-    """Work on all open runs, beside any number of other workers.
+    """Work on all open runs, concurrently with any number of other workers.
 
     Examples:
       crossfade backfill worker --run 12
@@ -196,7 +196,7 @@ def worker(
             async with die_with_parent(parts.stop):
                 await one.work(only)
         elif daemon:
-            await cli_watch.beside(parts, asyncio.create_task(one.work(only or None, watch=True), name="workers"))
+            await cli_watch.watch_during(parts, asyncio.create_task(one.work(only or None, watch=True), name="workers"))
         else:
             await one.work(only or None)
         return DONE

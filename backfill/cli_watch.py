@@ -87,7 +87,7 @@ async def watching(
         await upstream.close()
 
 
-async def beside(parts: Parts, work: asyncio.Task[None]) -> None:
+async def watch_during(parts: Parts, work: asyncio.Task[None]) -> None:
     """Watch as long as `work` continues, and raise what it raises."""
     async with watching(parts, load()) as one:
         task = asyncio.create_task(one.run(), name="watch")

@@ -70,7 +70,7 @@ class _Retry:
 
 @dataclass(slots=True)
 class _Setbacks:
-    """What went wrong with the page at hand so far, which decides how it is tried again."""
+    """The errors of the current page so far, which decide how it is retried."""
 
     refusals: int = 0
     cancelled: int = 0
@@ -133,9 +133,9 @@ async def copy_chunk(
     lease: float = run_store.LEASE,
     first_page: int = FIRST_PAGE,
 ) -> Copied:
-    """Copies from the claim's position to the end of its range, or until `stop` is set, always whole pages.
+    """Copy from the claim's position to the end of its range, or until `stop` is set; pages are always complete.
 
-    Raises LeaseLost where another worker took the chunk, ArangoError (1203: the collection is gone), OriginDisorder,
+    Raises LeaseLost if another worker took the chunk, ArangoError (1203: the collection was dropped), OriginDisorder,
     UpstreamError, DatabaseError. Whatever was committed stays, with its position.
     """
 

@@ -1,9 +1,10 @@
-"""A sign that a process is there, which PostgreSQL takes away the moment its connection ends.
+"""An advisory lock that shows that a process is alive: PostgreSQL releases it when the process's connection ends.
 
-A lease alone makes others wait for its end when a worker is killed. So each process keeps a session with an advisory
-lock whose number is noted with its chunks: where nobody has that lock any more, the chunk is free at once, on whatever
-machine the process was. The lease stays for what no connection tells: a machine or a network that is gone without a
-word, a pooler between worker and PostgreSQL. Taking a chunk from a worker that lives costs it a page, and nothing else.
+With leases alone, the other workers would have to wait for the lease of a killed worker to expire. So each process
+keeps a session with an advisory lock, whose number is stored with its chunks: if no session holds that lock, the chunk
+is free immediately. The lease is still needed if the connection does not end with the process: after a failure of the
+machine or network, or with a pooler between worker and PostgreSQL. Claiming a chunk of a live worker by mistake costs
+that worker one page, nothing else.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ from proxy.base.errors import DatabaseError
 
 
 class Presence:
-    """Keeps one connection of the pool. `close()` when done."""
+    """Holds the lock on its own connection from the pool. `close()` when done."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._stack: contextlib.AsyncExitStack | None = None
         self._session: Session | None = None
         self._holder = 0
-        self._one_at_a_time = asyncio.Lock()
+        self._exclusive = asyncio.Lock()
 
     async def holder(self) -> int:
-        """The number of this process's lock; another one where its connection was cut. Raises DatabaseError."""
-        async with self._one_at_a_time:
+        """Return the number of this process's lock; a new one if its connection was lost. Raise DatabaseError."""
+        async with self._exclusive:
             return await self._held()
 
     async def _held(self) -> int:
@@ -51,7 +52,7 @@ class Presence:
             raise
 
     async def close(self) -> None:
-        """Gives the connection, and with it the lock, back."""
+        """Return the connection to the pool, which releases the lock."""
         if self._stack is not None:
             stack, self._stack, self._session = self._stack, None, None
             await stack.aclose()

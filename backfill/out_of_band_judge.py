@@ -41,7 +41,7 @@ _REMEMBERED: Final = 300.0  # seconds for which reports and judgements are remem
 
 @dataclass(frozen=True, slots=True)
 class OriginVersion:
-    """One version that the origin has. Times in seconds, PostgreSQL's clock. rev: of a removal, the removed one."""
+    """One version that the origin has. Times: seconds, PostgreSQL's clock. rev: of a removal, the removed one."""
 
     collection: str
     key: str
@@ -58,7 +58,7 @@ class OriginVersion:
 
 @dataclass(frozen=True, slots=True)
 class ReportedWrites:
-    """One row of _crossfade.reported_write. at: when it was told."""
+    """One row of _crossfade.reported_write. at: when it was reported."""
 
     collection: str
     revisions: Sequence[int]
@@ -69,7 +69,7 @@ class ReportedWrites:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A time of which a process may have unreported writes: it was killed, or there were too many."""
+    """A period in which a process may have unreported writes: it was killed, or had too many."""
 
     since: float
     until: float
@@ -131,9 +131,9 @@ class PendingVersions:
         for one in sightings:
             self._judged.add((one.collection, one.key, one.mark))
 
-    def learn(self, told: Iterable[ReportedWrites], now: float) -> None:
+    def learn(self, reports: Iterable[ReportedWrites], now: float) -> None:
         """Note what proxies reported."""
-        for row in told:
+        for row in reports:
             for revision in row.revisions:
                 self._revisions.add((row.collection, revision))
             for key in row.keys:
@@ -149,8 +149,8 @@ class PendingVersions:
 
     def forget(self, collections: Iterable[str]) -> None:
         """Drop the sightings of these collections, which are not watched any more."""
-        gone = set(collections)
-        self._pending = {name: one for name, one in self._pending.items() if name[0] not in gone}
+        dropped = set(collections)
+        self._pending = {name: one for name, one in self._pending.items() if name[0] not in dropped}
 
     def count(self) -> dict[str, int]:
         """Return how many wait, by collection."""
@@ -194,14 +194,14 @@ class PendingVersions:
         unverified: until when marks of a collection explain writes: when the verification that covers the newest mark
         began, infinity while none does. stored: what PostgreSQL has of the keys.
         """
-        guilty = []
+        unexplained = []
         for one in due:
             marked = unverified.get(one.collection, -1.0) >= one.after
             missed = any(gap.since <= one.seen and gap.until >= one.after for gap in gaps)
             known = missed and is_superseded(one, stored.get((one.collection, one.key)))
             if not marked and not known:
-                guilty.append(one)
-        return guilty
+                unexplained.append(one)
+        return unexplained
 
     def done(self, judged: Iterable[OriginVersion]) -> None:
         """Drop sightings that were judged, once the out-of-band writes are stored; they do not come again."""

@@ -31,17 +31,17 @@ from proxy.replication.versions import Stored
 
 log = structlog.get_logger(__name__)
 
-_RESUME: Final = 200.0  # seconds after which a restart begins anew: what was told before is forgotten soon
-_STALE: Final = 240.0  # seconds between two reads after which what was told in between may be forgotten (suspects)
-_BACK: Final = 120.0  # seconds of told rows that are looked through: reports land in another order than they began
-_READS: Final = 64  # reads of the log in a row, before what they gave is judged
-_VANISHED: Final = 10.0  # seconds between two looks at which collections there are
-_PAUSE: Final = {"log": 0.5, "scan": 10.0}  # seconds between two looks
+_RESUME: Final = 200.0  # seconds after which a restart does not resume: earlier reports are about to expire
+_STALE: Final = 240.0  # seconds between two reads after which reports from in between may have expired
+_BACK: Final = 120.0  # seconds of earlier reports to read again: they are committed in another order than started
+_READS: Final = 64  # consecutive reads of the log before their versions are judged
+_VANISHED: Final = 10.0  # seconds between two listings of collections
+_PAUSE: Final = {"log": 0.5, "scan": 10.0}  # seconds between two reads
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """PostgreSQL's clock by this process's own: it showed something in between at each moment."""
+    """Bounds of PostgreSQL's clock relative to this process's monotonic clock."""
 
     low: float
     high: float
@@ -55,7 +55,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A read that returned everything there was. seen: its end; began: what was written before is in it or earlier."""
+    """A read up to the end of the log. seen: when it ended; began: earlier writes are in it or in a previous one."""
 
     seen: float
     began: float
@@ -84,33 +84,33 @@ class OutOfBandWatch:
         self._stop = stop
         self._found = found
         self._pause = pause
-        self._suspects = PendingVersions()
+        self._pending = PendingVersions()
         self._reader: Reader | None = None
         self._clock: Clock | None = None
-        self._relations: dict[str, str] = {}  # what is mirrored
-        self._present: frozenset[str] = frozenset()  # of that, what no proxy has dropped
-        self._since: dict[str, float] = {}  # what is watched
-        self._last = 0.0  # when the last read that gave everything began, PostgreSQL's clock
-        self._told: dict[int, float] = {}  # rows of _crossfade.reported_write that were taken in
-        self._learned = 0.0  # when they were last asked for
-        self._reads: list[_Read] = []  # those that gave everything, and are not judged yet
+        self._relations: dict[str, str] = {}  # tables of mirrored collections
+        self._present: frozenset[str] = frozenset()  # mirrored collections that no proxy has dropped
+        self._since: dict[str, float] = {}  # watched collections, and since when
+        self._last = 0.0  # when the last read up to the log's end started, by PostgreSQL's clock
+        self._reported: dict[int, float] = {}  # rows of _crossfade.reported_write that were processed
+        self._learned = 0.0  # when they were last read
+        self._reads: list[_Read] = []  # reads up to the log's end that are not judged yet
         self._judged = _Read(0.0, 0.0, 0)
         self._note = ""
-        self._listed = 0.0  # when collections were last looked for, by this process's clock
-        self._absent: dict[str, float] = {}  # those that were not there, since when, by PostgreSQL's clock
-        self._settled: frozenset[str] = frozenset()  # of these, those before which proxies have settled everything
-        self._vanished: frozenset[str] = frozenset()  # and that were not dropped by a proxy all the same
+        self._listed = 0.0  # when collections were last listed, by this process's clock
+        self._absent: dict[str, float] = {}  # missing collections, and since when, by PostgreSQL's clock
+        self._settled: frozenset[str] = frozenset()  # missing ones for which all earlier writes are reported
+        self._vanished: frozenset[str] = frozenset()  # of these, those that no proxy dropped
         self._trouble = Repeated()
 
     async def run(self) -> None:
-        """Watch; wait while another watch runs. Both databases may be away for any time."""
+        """Watch; wait while another watch runs. Outages of either database may last for any time."""
         while not self._stop.is_set():
             try:
                 async with self._database.session() as session:
                     while not self._stop.is_set() and not await session.fetchval(sql.out_of_band.HOLD_WATCH):
                         await self._wait(1.0)
                     while not self._stop.is_set():
-                        await self._look(session)
+                        await self._step(session)
                         await self._wait(self._pause or _PAUSE[self._reader.mode if self._reader else "log"])
             except DatabaseError as error:
                 if self._trouble.now(error_label(error)):
@@ -119,7 +119,7 @@ class OutOfBandWatch:
                     await self._read_on()  # the origin keeps its log for seconds only
                 await self._wait(0.5)
 
-    async def _look(self, session: Session) -> None:
+    async def _step(self, session: Session) -> None:
         """Read, judge and store once. Raises DatabaseError."""
         self._note = ""
         await self._watched(session)
@@ -129,7 +129,7 @@ class OutOfBandWatch:
         self._vanished = vanished
         try:
             await self._read_on()
-            await self._look_for_collections()
+            await self._find_missing_collections()
         except (UpstreamError, ArangoError) as error:
             self._note = f"ArangoDB's log cannot be read: {error}"
             if self._trouble.now(error_label(error)):
@@ -142,16 +142,16 @@ class OutOfBandWatch:
 
     # ---- the origin
 
-    async def _look_for_collections(self) -> None:
+    async def _find_missing_collections(self) -> None:
         """Find collections that are missing and that no proxy dropped. Raises UpstreamError, ArangoError."""
         if time.monotonic() - self._listed >= _VANISHED:
             self._listed = time.monotonic()
-            there: set[str] = set()
+            existing: set[str] = set()
             for database in {name.partition("/")[0] for name in self._present}:
-                there |= {f"{database}/{name}" for name in await collections_of(*self._account, database)}
+                existing |= {f"{database}/{name}" for name in await collections_of(*self._account, database)}
             assert self._clock is not None
             now = self._clock.latest(time.monotonic())
-            self._absent = {name: self._absent.get(name, now) for name in self._present - there}
+            self._absent = {name: self._absent.get(name, now) for name in self._present - existing}
 
     async def _watched(self, session: Session) -> None:
         """Read which collections are mirrored."""
@@ -163,15 +163,15 @@ class OutOfBandWatch:
             row.collection: row.relation for row in rows if row.collection is not None and row.relation is not None
         }
         self._present = frozenset(row.collection for row in rows if row.collection is not None and row.present)
-        gone = self._since.keys() - self._relations.keys()
-        self._suspects.forget(gone)
-        for collection in gone:
+        removed = self._since.keys() - self._relations.keys()
+        self._pending.forget(removed)
+        for collection in removed:
             del self._since[collection]
         if self._relations and self._reader is None:
             await self._open(rows, now)
 
     async def _open(self, rows: Sequence[sql.out_of_band.WatchedRow], now: float) -> None:
-        """Find out how the origin can be read, and continue where an earlier watch was, if that is not long ago."""
+        """Open the log, or else scans. Resume after an earlier watch if that stopped recently."""
         self._last, self._judged, reader = now, _Read(0.0, 0.0, 0), Log(*self._account)
         known = [
             (row.tick_at, row.tick, row.collection, row.since)
@@ -197,59 +197,59 @@ class OutOfBandWatch:
             self._since = {collection: since for _, _, collection, since in known}
 
     async def _read_on(self) -> None:
-        """Read all that is new. Raises UpstreamError, ArangoError."""
+        """Read all new versions. Raises UpstreamError, ArangoError."""
         if self._reader is None or self._clock is None:
             return
         new = [collection for collection in self._relations if collection not in self._since]
         if new:
             before = await self._reader.join(new)
-            self._suspects.dismiss(_sightings(before, 0.0, 0.0))
+            self._pending.dismiss(_sightings(before, 0.0, 0.0))
         for _ in range(_READS):
             if not await self._read(self._reader, self._clock):
                 break
         else:
             return
-        # what is written from here on, a later read shows
+        # a later read returns what is written from now on
         self._since |= dict.fromkeys(new, self._clock.latest(time.monotonic()))
 
     async def _read(self, reader: Reader, clock: Clock) -> bool:
-        """One read; whether there is more at once."""
+        """Read once. Return True if more can be read immediately."""
         began = clock.earliest(time.monotonic())
         page = await reader.read(list(self._relations))
         seen = clock.latest(time.monotonic())
         if page.lost or began - self._last > _STALE:
-            self._begin_anew(seen, "part of ArangoDB's log was gone, or what was told of it, before it was read")
+            self._restart(seen, "part of ArangoDB's log, or of the reports on it, was lost before it was read")
         else:
             fresh = _sightings(page.versions, self._last, seen)
-            self._suspects.saw(one for one in fresh if one.collection in self._since)
-        if self._suspects.overflowed:
-            self._suspects.overflowed = False
-            self._begin_anew(seen, "too many versions waited to be judged")
+            self._pending.saw(one for one in fresh if one.collection in self._since)
+        if self._pending.overflowed:
+            self._pending.overflowed = False
+            self._restart(seen, "too many versions waited to be judged")
         if not page.more:
             self._last = began
             self._reads.append(_Read(seen, began, page.tick))
         return page.more
 
-    def _begin_anew(self, now: float, why: str) -> None:
+    def _restart(self, now: float, why: str) -> None:
         log.warning("watch_restarted", why=why)
-        self._suspects.forget(self._since)
+        self._pending.forget(self._since)
         self._since = dict.fromkeys(self._since, now)
 
     # ---- judgement
 
     async def _judge(self, session: Session) -> None:
-        """Judge what is due."""
+        """Judge the versions that are due."""
         row = await session.fetchval(sql.out_of_band.COMPLETE_UNTIL)
-        await self._learn(session)  # later than `reached` was asked for: all that it speaks of is told
+        await self._learn(session)  # read after `complete_until`: includes all reports that it covers
         if row.behind:
-            self._note = self._note or f"waits for what {', '.join(row.behind)} took"
+            self._note = self._note or f"waits for reports of {', '.join(row.behind)}"
         reached = row.complete_until
         if reached is None:
             return
         self._settled = frozenset(name for name, since in self._absent.items() if since < reached)
-        due = self._suspects.due(reached)
+        due = self._pending.due(reached)
         if due:
-            await self._name(session, due)
+            await self._judge_due(session, due)
         while self._reads and self._reads[0].seen < reached:
             self._judged = self._reads.pop(0)
 
@@ -257,19 +257,19 @@ class OutOfBandWatch:
         assert self._clock is not None
         now = self._clock.earliest(time.monotonic())
         if self._learned and now - self._learned > _RESUME:
-            self._begin_anew(now, "what proxies told may be forgotten by now")
+            self._restart(now, "reports of proxies may have expired")
         since = (self._learned or now - _RESUME) - _BACK
-        rows = await session.fetch(sql.out_of_band.REPORTED_SINCE, since, list(self._told))
+        rows = await session.fetch(sql.out_of_band.REPORTED_SINCE, since, list(self._reported))
         self._learned = now
-        self._told |= {row.id: row.reported_at for row in rows}
-        self._told = {row: at for row, at in self._told.items() if at >= now - 2 * _BACK}
-        told = [
+        self._reported |= {row.id: row.reported_at for row in rows}
+        self._reported = {row: at for row, at in self._reported.items() if at >= now - 2 * _BACK}
+        reports = [
             ReportedWrites(row.collection, row.revisions, row.keys, row.whole_collection, row.reported_at)
             for row in rows
         ]
-        self._suspects.learn(told, now)
+        self._pending.learn(reports, now)
 
-    async def _name(self, session: Session, due: Sequence[OriginVersion]) -> None:
+    async def _judge_due(self, session: Session, due: Sequence[OriginVersion]) -> None:
         """Judge, and store the out-of-band writes."""
         collections = sorted({one.collection for one in due})
         marks = await session.fetch(sql.out_of_band.UNVERIFIED_UNTIL, collections)
@@ -280,23 +280,23 @@ class OutOfBandWatch:
             rows = await session.fetch(sql.documents.REVISIONS.on(self._relations[collection]), keys)
             stored |= {(collection, row.key): Stored(row.rev, row.alive) for row in rows}
         unverified: Mapping[str, float] = {row.collection: row.until for row in marks}
-        guilty = self._suspects.judge(due, unverified=unverified, gaps=gaps, stored=stored)
-        if guilty:
+        found = self._pending.judge(due, unverified=unverified, gaps=gaps, stored=stored)
+        if found:
             await session.execute(
                 sql.out_of_band.FOUND,
-                [one.collection for one in guilty],
-                [one.key for one in guilty],
-                [one.rev for one in guilty],
-                [one.removed for one in guilty],
+                [one.collection for one in found],
+                [one.key for one in found],
+                [one.rev for one in found],
+                [one.removed for one in found],
             )
-        self._suspects.done(due)  # not before it is stored: PostgreSQL may be away
-        for one in guilty:
+        self._pending.done(due)  # not before it is stored: PostgreSQL may be away
+        for one in found:
             log.warning("out_of_band_write", collection=one.collection, key=one.key)
             self._found(one)
 
     async def _keep(self, session: Session, mode: str) -> None:
         names = sorted(self._since)
-        pending = self._suspects.count()
+        pending = self._pending.count()
         await session.execute(
             sql.out_of_band.KEEP_WATCH,
             mode,

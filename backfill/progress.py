@@ -1,4 +1,4 @@
-"""Shows how runs go on: bars with rate and time left in a terminal, plain lines otherwise."""
+"""Shows the progress of runs: bars with rate and remaining time in a terminal, plain lines otherwise."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class View(Protocol):
 
 
 class Bars:
-    """One bar a run and one a worker, for terminals: rate, time left by the recent rate, and why a worker waits."""
+    """A bar for each run and worker, for terminals: rate, remaining time by the recent rate, why a worker waits."""
 
     pause = BAR_SECONDS
 
@@ -78,7 +78,7 @@ class Bars:
     def _show_workers(self, status: RunStatus) -> None:
         here = {(status.run, at.worker): at for at in status.workers if status.state == "open"}
         for key, at in here.items():
-            # host:pid:number:token, of which the middle tells workers of one machine apart
+            # host:pid:number:token; the middle distinguishes workers of one machine
             name = ":".join(at.worker.split(":")[:3])
             rate = self._rate((status.run, at.chunk), at.documents)
             if key not in self._workers:
@@ -101,13 +101,13 @@ class Bars:
 
 
 def _left(status: RunStatus, rate: Rate) -> str:
-    """The time that is left, or what the run waits for."""
+    """Return the remaining time, or what the run waits for."""
     waits = ", ".join(status.waits_for)
     return f"waits: {waits}" if waits else f"{duration(rate.left(status.planned))} left"
 
 
 class Lines:
-    """A line a run now and then, for logs."""
+    """A line for each run every few seconds, for logs."""
 
     pause = BAR_SECONDS
 
@@ -139,7 +139,7 @@ class Lines:
 
 @contextlib.asynccontextmanager
 async def shown(database: Database, chosen: Sequence[int], view: View) -> AsyncIterator[None]:
-    """Shows the runs for the time of the block, and once more at its end. Trouble with showing stops nothing."""
+    """Show the runs during the block, and once more at its end. Errors of the display do not stop the block."""
 
     async def follow() -> None:
         while True:

@@ -30,26 +30,26 @@ from sql.statements.backfill import CaughtUpRow
 FAST_KEYS: Final = 500  # compared together: revisions only
 FULL_KEYS: Final = 20  # compared together: their documents are in memory, from both sides
 PATIENCE: Final = 30.0  # seconds until a key is unsettled
-_PAUSES: Final = (0.05, 2.0)  # seconds between two looks: the first, and the longest
+_PAUSES: Final = (0.05, 2.0)  # seconds between two checks: the first pause, and the longest
 _SYSTEM: Final = ("_key", "_id", "_rev")
 
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """One key at one look. kind: a class of difference, None if both are equal; at: PostgreSQL's time after it."""
+    """One check of a key. kind: a class of difference, None if both are equal; at: PostgreSQL's time after it."""
 
     kind: str | None
     origin_rev: int | None
     at: datetime
 
     def differs_as(self, other: KeyState) -> bool:
-        """Return True if both looks show the same difference, with the same version in the origin."""
+        """Return True if both checks show the same difference, with the same version in the origin."""
         return (self.kind, self.origin_rev) == (other.kind, other.origin_rev)
 
 
 @dataclass(frozen=True, slots=True)
 class Rechecked:
-    """What became of suspects: confirmed differences by key, and unsettled keys. The others are equal."""
+    """The result of rechecking keys: confirmed differences, and unsettled keys. The others are equal."""
 
     confirmed: Mapping[str, str]
     unsettled: tuple[str, ...]
@@ -73,7 +73,7 @@ class KeyRechecker:
         self._patience = patience
 
     async def recheck(self, suspects: Mapping[str, int | None], keep: Callable[[], Awaitable[None]]) -> Rechecked:
-        """Look until each key is equal, confirmed different, or out of time. keep: called between looks.
+        """Check each key until it is equal, confirmed different, or out of time. keep: called between checks.
 
         suspects: with the revision that the target showed before a page of the origin left the key out (else None).
         If the origin turns out to have that very version, its page was wrong, and OriginDisorder is raised.

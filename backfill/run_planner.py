@@ -48,9 +48,9 @@ async def plan_backfill(
     count = await _counted(source, table)
     known = {"planned": count, "repair": False} | ({"full_text": True} if full_text else {})
     if dump:
-        begun = await source.begin_dump(table.database, table.name, 1 << 20)
-        if begun is not None:
-            await source.end_dump(table.database, begun)
+        dump_id = await source.begin_dump(table.database, table.name, 1 << 20)
+        if dump_id is not None:
+            await source.end_dump(table.database, dump_id)
             return await run_store.begin(
                 database, collection, "backfill", "dump", chunks=(), known=known, shards=[table.name]
             )

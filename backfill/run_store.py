@@ -46,7 +46,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A chunk that this worker holds. position: the last key done, None before the first; shard: to be dumped whole."""
+    """A chunk that this worker holds. position: the last key done, None before the first; shard: to dump."""
 
     run: int
     number: int
@@ -84,8 +84,8 @@ async def table(database: Database, collection: str) -> Table:
         )
     faults = await database.fetch(sql.backfill.WRONG_MAPPING, collection, row.relation)
     if faults:
-        told = "; ".join(faults)
-        raise PreconditionFailed(f"{row.relation} cannot hold the documents of {collection}: {told}")
+        reasons = "; ".join(faults)
+        raise PreconditionFailed(f"{row.relation} cannot hold the documents of {collection}: {reasons}")
     return _table(row)
 
 
@@ -123,7 +123,9 @@ async def open_run(
     would take it.
     """
     if kind == "verify":
-        await database.execute(sql.backfill.SUPERSEDE, collection, json.dumps({"error": "superseded: begun too early"}))
+        await database.execute(
+            sql.backfill.SUPERSEDE, collection, json.dumps({"error": "superseded: started too early"})
+        )
     return await database.fetchrow(sql.backfill.OPEN_RUN, collection, kind, list(modes), repair, part)
 
 
@@ -196,7 +198,7 @@ async def end(
 
 
 async def note_wait(database: Database, run: int, reason: str | None) -> None:
-    """Store what the run as a whole waits for; None: nothing any more."""
+    """Store what the run waits for, apart from its workers (None: nothing)."""
     await database.execute(sql.backfill.NOTE_WAIT, run, reason)
 
 

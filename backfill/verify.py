@@ -73,9 +73,9 @@ class Verifier:
         self._page = page
 
     async def verify_chunk(self, claim: Claim, stop: asyncio.Event) -> Verified:
-        """From the claim's position to the end of its range, or until `stop` is set, always whole pages.
+        """Verify from the claim's position to the end of its range, or until `stop` is set; pages are always complete.
 
-        Raises LeaseLost, OriginDisorder, ArangoError (1203: the collection is gone), UpstreamError, DatabaseError.
+        Raises LeaseLost, OriginDisorder, ArangoError (1203: the collection was dropped), UpstreamError, DatabaseError.
         """
         full = claim.mode == "full"
         rechecker = KeyRechecker(self._database, self._source, claim.table, full=full, patience=self._patience)
@@ -222,5 +222,5 @@ def _bound(target: str | None, origin: str | None) -> str | None:
 
 
 def _unseen(key: str, origin: Mapping[str, object], target: Mapping[str, int]) -> int | None:
-    """Return the target's revision of a key that the origin's page did not show."""
+    """Return the target's revision of a key that is not in the origin's page."""
     return target[key] if key not in origin else None

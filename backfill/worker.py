@@ -61,7 +61,7 @@ _numbers = itertools.count(1)
 class Options:
     """How workers work, in seconds: poll and idle are pauses, outage is PostgreSQL's, until they give up.
 
-    limits: of each worker alone, beside what _crossfade.throttle says. split: documents that either part of a cut has.
+    limits: of each worker, in addition to _crossfade.throttle. split: documents that either part of a cut has.
     """
 
     workers: int = 2

@@ -60,7 +60,7 @@ def report(
     mismatches and repairs, what was skipped and why, user ids without a user. Then every change of stages, the audit
     and whether its chain of hashes is intact, the configuration (passwords hidden) and versions.
 
-    Checksums read both databases completely: use --no-checksums for a quick report, or beside heavy traffic.
+    Checksums read both databases completely: use --no-checksums for a quick report, or during heavy traffic.
 
     Examples:
       crossfade report --to report.html

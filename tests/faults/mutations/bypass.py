@@ -79,8 +79,8 @@ MUTANTS = (
     Mutant(
         "a finding that could not be stored is forgotten",
         _FILE,
-        "        return guilty\n",
-        "        self.done(due)\n        return guilty\n",
+        "        return unexplained\n",
+        "        self.done(due)\n        return unexplained\n",
         f"{_TEST}::test_versions_whose_record_failed_are_judged_again",
     ),
     Mutant(
