@@ -276,7 +276,7 @@ _TABLE: Final[Sequence[tuple[str, str, Endpoint]]] = (
     ("GET", "_admin/database/target-version", _server("admin.target_version")),
     ("GET POST", "_admin/server/tls", _server("admin.tls")),
     ("GET POST", "_admin/server/jwt", _server("admin.jwt")),
-    ("GET", "_admin/metrics/*", _server("admin.metrics")),
+    ("GET", "_admin/metrics/* _admin/usage-metrics", _server("admin.metrics")),
     ("ANY", "_admin/log/*", _server("admin.log")),
     ("GET", "_admin/server/api-calls", _server("admin.calls")),
     ("GET", "_admin/deployment/id", _server("admin.deployment")),
