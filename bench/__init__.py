@@ -1,7 +1,7 @@
 """Benchmarks: each prints a ratio against something measured in the same run.
 
-proxy.py    the proxy beside nginx and beside a naive proxy: `python -m bench.proxy`
+proxy.py    the proxy compared with nginx and a naive proxy: `python -m bench.proxy`
 stub.py     a fast stand-in for ArangoDB       load.py    a closed-loop load generator
-bare.py     listener and upstream alone        naive.py   the same, awaiting one upsert a write
+bare.py     listener and upstream alone        naive.py   the same, awaiting one upsert per write
 process.py  processes to measure: CPU and memory from /proc
 """

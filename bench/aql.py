@@ -1,15 +1,15 @@
-"""AQL: how long a query takes to be understood, and a list query in SQL beside the same written by hand.
+"""AQL: the time to parse and compile a query, and a list query in SQL beside the same written by hand.
 
     python -m bench.aql [--corpus FILE] [--documents 1000000] [--sizes 100000] [--rounds 300] [--scan 500000] [--json]
 
-Understanding: parse and analyse of the median query of a corpus, and the same text once more; compiling it, and again.
+Understanding: parse and analyse the median query of a corpus, and the same text again; compile it, and again.
 
 The list query (a user's documents, newest first, twenty of them; as many documents a user whatever the size), with the
 index that `crossfade explain` names: PostgreSQL's own execution time of the compiled statement (EXPLAIN ANALYZE) beside
 that of two written by hand, rounds alternating, medians compared:
 
     by hand    the same semantics on the same index: type-exact equality, AQL's order of all types, ICU's of strings
-    as text    what somebody writes who knows that both attributes are always strings, on an index of its own
+    as text    a statement that relies on both attributes always being strings, on a dedicated index
 
 then the times by the driver, through the listener and the store that serves clients from PostgreSQL, and through the
 whole proxy with the collection flipped: routing, permissions, the fence in the statement. `--sizes` adds tables of such
@@ -63,7 +63,7 @@ _TEXT_INDEX = "CREATE INDEX ON {relation} ((doc ->> 'user_id'), ((doc ->> 'creat
 
 
 def understanding(corpus: Path) -> dict[str, float]:
-    """Microseconds of the median text: first time, and again; and of compiling those that compile."""
+    """Return microseconds of the median text, first and again, and of compiling those that compile."""
     texts = _OWN
     if corpus.is_file():
         texts = [json.loads(line)["query"] for line in corpus.read_text("utf-8").splitlines()]
@@ -77,7 +77,7 @@ def understanding(corpus: Path) -> dict[str, float]:
             began = time.perf_counter()
             analysis = analyse(parse(text), names)
             first.append(time.perf_counter() - began)
-        except ArangoError:  # a function that nobody has
+        except ArangoError:  # an unknown function
             continue
         again.append(_repeated(partial(_understood, text, names)))
         tables = Tables({name: Table(f"bench.{number}") for number, name in enumerate(sorted(analysis.reads))})
@@ -102,7 +102,7 @@ def _understood(text: str, names: dict[str, str]) -> None:
 
 
 def _repeated(action: Callable[[], Any]) -> float:
-    """Seconds of the median of ten runs, after one that does not count."""
+    """Return seconds of the median of ten runs, after a warm-up run."""
     action()
     rounds = []
     for _ in range(10):
@@ -113,7 +113,7 @@ def _repeated(action: Callable[[], Any]) -> float:
 
 
 async def fill(database: Database, name: str, number: int) -> Table:
-    """A collection of that many documents, `_A_USER` of each user, of about 400 bytes, and their index."""
+    """Create a collection of that many documents, `_A_USER` per user, of about 400 bytes, and their index."""
     row = await database.fetchrow("SELECT relation FROM _crossfade.ensure_collection('bench', $1, false)", name)
     assert row is not None
     relation = row["relation"]
@@ -136,7 +136,7 @@ async def fill(database: Database, name: str, number: int) -> Table:
 
 
 async def alternately(rounds: int, *actions: Callable[[int], Awaitable[Any]]) -> list[float]:
-    """The median of each action, in microseconds."""
+    """Return the median of each action, in microseconds."""
     times: list[list[float]] = [[] for _ in actions]
     for number in range(rounds + 20):
         for mine, action in zip(times, actions, strict=True):
@@ -147,7 +147,7 @@ async def alternately(rounds: int, *actions: Callable[[int], Awaitable[Any]]) ->
 
 
 async def executed(database: Database, rounds: int, *statements: tuple[str, Callable[[int], Any]]) -> list[float]:
-    """PostgreSQL's execution time of each statement, microseconds: the median of rounds in changing order."""
+    """Return PostgreSQL's execution time of each statement in microseconds: the median of rounds in changing order."""
     times: list[list[float]] = [[] for _ in statements]
     for number in range(rounds + 40):
         order = list(range(len(statements)))
@@ -161,7 +161,7 @@ async def executed(database: Database, rounds: int, *statements: tuple[str, Call
 
 @contextlib.asynccontextmanager
 async def served(dsn: str) -> AsyncIterator[tuple[Upstream, int]]:
-    """A client of a process that serves from PostgreSQL, and the process's id."""
+    """Start a process that serves from PostgreSQL; return a client of it, and its process id."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.serving", dsn, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
@@ -177,7 +177,7 @@ async def served(dsn: str) -> AsyncIterator[tuple[Upstream, int]]:
 
 
 async def scan(dsn: str, name: str, number: int) -> dict[str, Any]:
-    """Reads that many documents through the door, in batches, and sees by how much the serving process grows."""
+    """Read that many documents through the listener in batches; return by how much the serving process grows."""
     text = f"FOR d IN {name} LIMIT {number} RETURN d"
     async with served(dsn) as (client, pid):
 
@@ -205,7 +205,7 @@ async def scan(dsn: str, name: str, number: int) -> dict[str, Any]:
 
 
 def resident(pid: int) -> float:
-    """MiB that a process holds."""
+    """Return the resident memory of a process in MiB."""
     fields = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
     return int(next(line for line in fields if line.startswith("VmRSS")).split()[1]) / 1024
 
@@ -224,9 +224,9 @@ async def ask(
 
 
 async def flip(client: Upstream, name: str) -> None:
-    """A new collection, which this stack serves from PostgreSQL from its first moment on.
+    """Create a collection that this stack serves from PostgreSQL from the start.
 
-    Seen by a document that there is none of: of a query, the table's indexes would be remembered for a while.
+    It is checked by reading a missing document: a query would cache the table's indexes for a while.
     """
     await ask(client, "POST", "/_db/bench/_api/collection", {"name": name})
     until = time.monotonic() + 30
@@ -239,7 +239,7 @@ async def flip(client: Upstream, name: str) -> None:
 async def list_query(
     database: Database, dsn: str, proxy: Upstream, name: str, number: int, rounds: int
 ) -> dict[str, Any]:
-    """The list query on a table of that size. proxy: the whole one, with the collection flipped."""
+    """Measure the list query on a table of that size. proxy: the whole one, with the collection flipped."""
     await flip(proxy, name)
     began = time.perf_counter()
     table = await fill(database, name, number)

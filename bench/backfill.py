@@ -1,13 +1,13 @@
-"""Backfill and verification beside what bounds them in the same run. `python -m bench.backfill [DOCUMENTS] [--json]`.
+"""Backfill and verification beside their limits in the same run: `python -m bench.backfill [DOCUMENTS] [--json]`.
 
-    psql COPY            the same rows from a file into a table of the same shape
-    reading the origin   the same pages over two connections, thrown away
-    backfill             end to end by two workers, the index at the end not counted; ratio to the slower of the two
-    verify --fast        keys a second
-    memory               of a worker process at most: documents of 1 KB, 1 MB, 16 MB
+psql COPY            the same rows from a file into a table of the same shape
+reading the origin   the same pages over two connections, discarded
+backfill             end to end by two workers, without the final index; ratio to the slower of the two
+verify --fast        keys per second
+memory               maximum of a worker process: documents of 1 KB, 1 MB, 16 MB
 
-The origin is a stub with documents rendered beforehand (tests/integration/stub_origin.py) in a process of its own: it
-answers faster than an ArangoDB would, so that what is measured is the reader and the writer.
+The origin is a stub with prerendered documents (tests/integration/stub_origin.py) in a separate process: it answers
+faster than an ArangoDB would, so that the reader and the writer are measured.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ FROM _crossfade.run r WHERE r.collection = $1 AND r.kind = $2 ORDER BY r.id DESC
 
 
 def content(number: int, size: int) -> bytes:
-    """Members of a document of about that many bytes."""
+    """Return members of a document of about that many bytes."""
     text = (f"text {number} of a document, " * (size // 20 + 1))[: max(0, size - 200)]
     members = {"n": number, "share": number / 7, "deep": {"list": [1, {"x": None}], "flag": True}, "text": text}
     return json.dumps(members)[1:-1].encode()
 
 
 async def serve(port: int, collections: Sequence[tuple[str, int, int]]) -> None:
-    """The stub, until the process is ended. collections: (name, documents, bytes of one)."""
+    """Run the stub until the process is ended. collections: (name, documents, bytes of one)."""
     stub = StubOrigin()
     stub.port = port
     for name, number, size in collections:
@@ -67,7 +67,7 @@ async def serve(port: int, collections: Sequence[tuple[str, int, int]]) -> None:
 
 
 def read_origin(port: int, number: int) -> float:
-    """Documents a second over two connections, the answers thrown away."""
+    """Return documents per second over two connections, discarding the answers."""
 
     def half(first: int, last: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
@@ -104,8 +104,11 @@ async def copy_rows(dsn: str, folder: Path, table: str) -> float:
 
 
 async def timed(dsn: str, environment: dict[str, str], name: str, kind: str, *arguments: str) -> tuple[float, float]:
-    """Runs a command; seconds from the first chunk's claim until every chunk was done (not counting the start of
-    Python), and the greatest memory of one of its processes, in MiB."""
+    """Run a command.
+
+    Return seconds from the first chunk's claim until every chunk was done (without the start of Python), and the
+    greatest memory of one of its processes, in MiB.
+    """
     connection = await asyncpg.connect(dsn)
     before = await connection.fetchrow(_SPAN, name, kind)
     with tempfile.TemporaryDirectory() as folder:
@@ -129,7 +132,7 @@ async def timed(dsn: str, environment: dict[str, str], name: str, kind: str, *ar
 
 
 def greatest(process: Process) -> float:
-    """The greatest resident memory so far of one process of a command, in MiB."""
+    """Return the greatest resident memory so far of one process of a command, in MiB."""
     most = 0.0
     for pid in process._pids():
         try:
@@ -141,7 +144,7 @@ def greatest(process: Process) -> float:
 
 
 async def measure(number: int) -> dict[str, float]:
-    """Every figure, by name."""
+    """Return every figure by name."""
     with (
         tempfile.TemporaryDirectory() as name,
         EmbeddedPostgres(options={"fsync": "off", "max_wal_size": "4GB"}) as server,
@@ -168,7 +171,7 @@ async def measure(number: int) -> dict[str, float]:
 
 
 class Figures(dict[str, float]):
-    """What was measured, told as it comes, since all of it takes minutes."""
+    """The measured figures, printed as they arrive, since all of it takes minutes."""
 
     def __setitem__(self, name: str, value: float) -> None:
         super().__setitem__(name, value)

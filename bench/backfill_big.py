@@ -1,10 +1,10 @@
-"""A large collection from the development ArangoDB, beside live writes, by three workers of which two are killed.
+"""Copies a large collection from the development ArangoDB during live writes, by three workers of which two are killed.
 
     python -m bench.backfill_big [DOCUMENTS]        (1,000,000, log-uniform 0.3 to 4 KB; and a hundredth of it of 20 KB)
 
-The workers are processes; two of them get SIGKILL at moments chosen by chance and are started again. At the end
-`crossfade verify --full` must say equal, and so must a comparison that reads both databases itself. Prints counts,
-times and rates; exit code 1 where anything differs. Every step has a limit of time, and no process outlives it.
+The workers are processes; two of them get SIGKILL at random moments and are restarted. At the end `crossfade verify
+--full` must report equality, and so must a comparison that reads both databases directly. Prints counts, times and
+rates; exit code 1 if anything differs. Every step has a time limit, and no process outlives it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _WORDS = [f"word{n}" for n in range(997)]
 
 
 def documents(number: int, seed: int) -> Iterator[bytes]:
-    """JSON lines: sizes log-uniform between 0.3 and 4 KB, and for every hundredth one more of 20 KB."""
+    """Yield JSON lines: sizes log-uniform between 0.3 and 4 KB, and after every hundredth one more of 20 KB."""
     chance = random.Random(seed)
     for n in range(number):
         yield _document(chance, f"p{n:09}", int(300 * (4000 / 300) ** chance.random()), n)
@@ -67,7 +67,7 @@ def _document(chance: random.Random, key: str, size: int, number: int) -> bytes:
 
 
 class Http:
-    """One keep-alive connection."""
+    """One persistent connection."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -83,7 +83,7 @@ class Http:
 
 
 def load(url: str, number: int) -> int:
-    """Straight into ArangoDB, as history that was there before. Returns how many documents."""
+    """Write directly into ArangoDB, as data from before the migration. Return the number of documents."""
     origin = Http(url)
     origin.ask("POST", "/_db/_system/_api/database", json.dumps({"name": DATABASE}).encode())
     origin.ask("POST", f"/_db/{DATABASE}/_api/collection", json.dumps({"name": COLLECTION}).encode())
@@ -111,7 +111,7 @@ def load(url: str, number: int) -> int:
 
 @dataclass
 class Writer:
-    """Live writes through the proxy: inserts, updates and removals, until told to end."""
+    """Live writes through the proxy: inserts, updates and removals, until stopped."""
 
     url: str
     number: int
@@ -151,7 +151,10 @@ class Writer:
 
 
 async def backfill(stack: Stack, seconds: float) -> tuple[float, int]:
-    """Three worker processes, two of them killed at random and started again. Seconds, and how many were killed."""
+    """Run three worker processes, two of them killed at random and restarted.
+
+    Return seconds, and how many were killed.
+    """
     [planned] = json.loads(stack.run("backfill", "plan", NAME, "--workers", "3", "--json"))
     run = planned["run"]
     chance = random.SystemRandom()
@@ -190,7 +193,7 @@ def _worker(stack: Stack, number: int, run: int) -> Child:
 
 
 def drained(stack: Stack, seconds: float = 120) -> None:
-    """Until the mirror has nothing left to apply."""
+    """Wait until the mirror has nothing left to apply."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         admin = Http(stack.admin_url)
@@ -203,7 +206,7 @@ def drained(stack: Stack, seconds: float = 120) -> None:
 
 
 async def directly(stack: Stack, step: int = 5_000) -> tuple[int, int, list[str]]:
-    """Both databases read in windows of keys, without the product: documents, identical ones, what differs."""
+    """Read both databases in windows of keys, without the product; return documents, identical ones, differences."""
     origin = Http(stack.arango_url)
     after, count, identical, different = "", 0, 0, list[str]()
     seen = 0
@@ -249,7 +252,7 @@ def _texts(told: bytes) -> dict[str, str]:
 
 
 def run(number: int) -> bool:
-    """The whole walk; whether all is equal."""
+    """Run all steps; return True if all is equal."""
     limit = 120 + number / 500
     with Stack(Options.free(postgres={"fsync": "off", "max_wal_size": "4GB"})) as stack:
         began = time.monotonic()

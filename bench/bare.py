@@ -1,4 +1,4 @@
-"""Listener and upstream with nothing between: what the transport alone costs. `python -m bench.bare PORT ORIGIN`."""
+"""Listener and upstream with nothing between: the cost of the transport alone. `python -m bench.bare PORT ORIGIN`."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""What others notice of one client that burns: `python -m bench.burn`, or `make bench-burn`.
+"""The effect of one client's expensive requests on others: `python -m bench.burn`, or `make bench-burn`.
 
-A proxy in stage `shadow`, then `flipped`; one client sends each burning request in turn, while another reads one
-document steadily, through the proxy and straight at the origin. Printed are the worst pauses of these reads under each
-request, beside those without one, in the same run; and how late a heartbeat came at worst. The origin before the
-development server stays calm (`bench.calm`).
+A proxy in stage `shadow`, then `flipped`; one client sends each expensive request in turn, while another reads one
+document steadily, through the proxy and directly from the origin. Printed are the worst pauses of these reads under
+each request, beside those without one, in the same run; and the longest delay of a heartbeat. The origin in front of
+the development server has no pauses of its own (`bench.calm`).
 
-The goal is that no burning request adds more than 50 ms. Pauses of the machine itself show in the reads at the origin.
+The goal is that no expensive request adds more than 50 ms. Pauses of the machine show in the reads from the origin.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ from proxy.model.stages import Stage
 from tests.ad_hoc import Database
 
 NAME: Final = "_system/burn"
-GOAL: Final = 50.0  # ms that a burning request may add to the worst pause
+GOAL: Final = 50.0  # ms that an expensive request may add to the worst pause
 HEARTBEAT: Final = 0.25  # seconds between two, as it is set by default
 EVERY: Final = 0.005  # seconds between two reads
 CALM: Final = "/_db/_system/_api/document/burn/calm"
-_LONGEST: Final = 8.0  # seconds that the burning client waits for its answer
+_LONGEST: Final = 8.0  # seconds that the client of expensive requests waits for an answer
 
 
 def send(port: int, request: Burning) -> str:
-    """Sends it; the status of its answer, or why there was none."""
+    """Send it; return the status of its answer, or why there was none."""
     body = request.body()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_LONGEST)
     try:
@@ -70,12 +70,14 @@ def ask(port: int, method: str, path: str, body: object = None) -> int:
     return answer.status
 
 
-# ---- who reads steadily: a process of its own, so that nothing of this one is taken for a pause
+# ---- the steady reader: a separate process, so that work of this one does not count as a pause
 
 
 def read(port: int) -> None:
-    """Reads one document steadily; prints the worst pause in ms, and how many reads there were, since the last line of
-    standard input, for each line of it."""
+    """Read one document steadily.
+
+    For each line of standard input print the worst pause in ms and the number of reads since the last line.
+    """
     latencies: list[float] = []
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     asked = threading.Event()
@@ -102,14 +104,14 @@ def read(port: int) -> None:
 
 
 class Reader:
-    """That process, from outside."""
+    """The handle of that process."""
 
     def __init__(self, port: int) -> None:
         command = [sys.executable, "-m", "bench.burn", "--read", str(port)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def worst(self) -> float:
-        """Since it was asked before; ms."""
+        """Return the worst pause since the last call, in ms."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write("\n")
@@ -126,7 +128,7 @@ class Reader:
 
 
 class Heartbeats:
-    """How late a heartbeat came at worst, as PostgreSQL sees it."""
+    """The longest delay of a heartbeat, as PostgreSQL sees it."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
@@ -145,7 +147,7 @@ class Heartbeats:
         await connection.close()
 
     def worst(self) -> float:
-        """Since it was asked before; ms behind its time."""
+        """Return the longest delay since the last call, in ms."""
         found, self._worst = 1000 * self._worst, 0.0
         return max(found, 0.0)
 
@@ -168,7 +170,7 @@ class Row:
 
 @contextlib.contextmanager
 def stack(folder: Path) -> Iterator[tuple[Variant, int, str]]:
-    """The proxy, the port of the calm origin, and the DSN."""
+    """Start the proxy; return it, the port of the calm origin, and the DSN."""
     with contextlib.ExitStack() as exits:
         server = exits.enter_context(EmbeddedPostgres())
         back, front, port, admin = free_port(), free_port(), free_port(), free_port()
@@ -202,7 +204,7 @@ def stack(folder: Path) -> Iterator[tuple[Variant, int, str]]:
 
 
 async def move(dsn: str, origin: int, stage: Stage, *names: str) -> None:
-    """Past every gate."""
+    """Change the stage, forcing every gate."""
     database = await Database.open(dsn, size=2)
     try:
         targets = [DesiredState(name, stage, 100) for name in names]
@@ -215,7 +217,7 @@ async def move(dsn: str, origin: int, stage: Stage, *names: str) -> None:
 
 
 def fill(port: int) -> None:
-    """Five documents, one that is read, and 200 of 100 KiB."""
+    """Write five documents, one that is read, and 200 of 100 KiB."""
     for number in range(5):
         ask(port, "POST", _DOCUMENTS, {"_key": f"k{number}", "v": f"pub-{number}", "n": 4711 + number})
     ask(port, "POST", _DOCUMENTS, {"_key": "calm", "n": 0})
@@ -224,7 +226,7 @@ def fill(port: int) -> None:
 
 
 def measure(stage: Stage, port: int, front: int, dsn: str, only: str) -> list[Row]:
-    """One row for each request; the first is that of none."""
+    """Return one row for each request; the first is without one."""
     through, straight, beats = Reader(port), Reader(front), Heartbeats(dsn)
     rows = []
     try:
@@ -239,7 +241,7 @@ def measure(stage: Stage, port: int, front: int, dsn: str, only: str) -> list[Ro
             else:
                 status = send(port, request)
             seconds = time.perf_counter() - began
-            time.sleep(1.0)  # what goes on behind the answer
+            time.sleep(1.0)  # work that continues after the answer
             name = "nothing" if request is None else request.name
             row = Row(name, status, seconds, through.worst(), straight.worst(), beats.worst())
             rows.append(row)
@@ -255,7 +257,7 @@ def measure(stage: Stage, port: int, front: int, dsn: str, only: str) -> list[Ro
 
 
 def run(options: argparse.Namespace) -> bool:
-    """Starts everything, measures, prints, stops everything; whether the goal is reached."""
+    """Start everything, measure, print, stop everything; return True if the goal is reached."""
     good = True
     with tempfile.TemporaryDirectory(prefix="crossfade-burn-") as name, stack(Path(name)) as (proxy, front, dsn):
         port = proxy.port

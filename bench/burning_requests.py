@@ -1,4 +1,7 @@
-"""Requests that burn a server: regular expressions, loops, deep and large bodies, large results. `burn` sends them."""
+"""Requests that are expensive for a server: regular expressions, loops, deep and large bodies, large results.
+
+`burn` sends them.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ MiB: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Burning:
-    """One request that takes long. body: made when it is sent."""
+    """One expensive request. body: created when it is sent."""
 
     name: str
     method: str

@@ -1,7 +1,7 @@
-"""An origin that stays calm: `python -m bench.calm PORT URL`, before the development server at that URL.
+"""An origin without pauses: `python -m bench.calm PORT URL`, in front of the development server at that URL.
 
-What others read is answered from memory, and so is a query that says `burns`: so a pause that clients see is the
-proxy's own. Everything else goes on to the development server.
+It answers other clients' reads from memory, and also a query marked `burns`, so that a pause seen by clients is the
+proxy's. Everything else is forwarded to the development server.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _JSON = (b"Content-Type", b"application/json; charset=utf-8")
 
 
 async def serve(port: int, origin: str) -> None:
-    """Until it is ended."""
+    """Serve until the process is ended."""
     upstream = Upstream(origin)
     known: list[Response] = []
 

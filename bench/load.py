@@ -1,7 +1,7 @@
 """A load generator on raw sockets, in a process of its own; prints one line of JSON.
 
 `python -m bench.load PORT --connections 32 --seconds 4 --method GET --path /…`: every connection sends its next request
-when the answer to the last is whole, or with `--rate` when its turn comes, at a moment of its own. The first tenth of
+when the last answer is complete, or with `--rate` at its scheduled time. The first tenth of
 the time warms up and is not counted.
 """
 
@@ -31,7 +31,10 @@ _CLOCK_MONOTONIC, _NONBLOCK, _ABSOLUTE = 1, 0o4000, 1  # of timerfd_create(2)
 
 
 class Turns:
-    """Calls at moments of their own. The loop's timers are whole milliseconds: those of one would come in a burst."""
+    """A scheduler of calls.
+
+    The loop's timers have millisecond resolution: calls of one millisecond would come in a burst.
+    """
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -41,7 +44,7 @@ class Turns:
         asyncio.get_running_loop().add_reader(self._timer, self._fire)
 
     def at(self, moment: float, client: Client) -> None:
-        """That client sends then (time.monotonic), or at once where that is past."""
+        """Let the client send at that time (time.monotonic), or immediately if it is past."""
         heapq.heappush(self._due, (moment, next(self._numbers), client))
         if self._due[0][2] is client:
             self._arm()
@@ -68,14 +71,14 @@ class Turns:
 
 @lru_cache(maxsize=1024)  # answers to one kind of request have one head, or few
 def _length(head: bytes) -> int:
-    """Content-Length of an answer's head."""
+    """Return the Content-Length of an answer's head."""
     lower = head.lower()
     return int(lower[lower.index(b"content-length:") + 15 :].split(b"\r\n", 1)[0])
 
 
 @dataclass
 class Tally:
-    """What was counted: latencies in seconds, answers that were no 2xx, connections that broke."""
+    """Latencies in seconds, answers other than 2xx, connections that broke."""
 
     counting: bool = False
     stopping: bool = False
@@ -96,7 +99,7 @@ class Client(asyncio.Protocol):
         every: float = 0.0,
         first: float = 0.0,
     ) -> None:
-        """every: seconds between two requests, 0 for as fast as it goes; first: seconds until the first."""
+        """every: seconds between two requests, 0 for maximum speed; first: seconds until the first."""
         self._requests = requests
         self._turns = turns
         self._every = every
@@ -108,11 +111,14 @@ class Client(asyncio.Protocol):
         self.done = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
         self._next()
 
     def _next(self) -> None:
-        """Sends at once, or when its turn comes; a late one leaves turns out, so that no stall makes clients march."""
+        """Send immediately, or at the scheduled time.
+
+        A late client skips turns, so that a stall does not synchronize clients.
+        """
         if not self._every:
             self.send()
             return
@@ -123,7 +129,7 @@ class Client(asyncio.Protocol):
         self._turns.at(self._due, self)
 
     def send(self) -> None:
-        """The next request, or the connection's end."""
+        """Send the next request, or close the connection."""
         if self._tally.stopping:
             self._transport.close()
             return
@@ -195,7 +201,7 @@ async def load(
 
 
 def request(method: str, path: str, port: int, body: bytes) -> bytes:
-    """A request as python-arango sends it."""
+    """Return a request as python-arango sends it."""
     head = (
         f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: python-requests/2.32\r\n"
         "Accept-Encoding: gzip, deflate\r\nAccept: */*\r\nConnection: keep-alive\r\n"

@@ -1,13 +1,13 @@
-"""What the mirror costs, and an outage of its target: `python -m bench.mirror`, or `make bench-mirror`.
+"""The cost of the mirror, and an outage of its target: `python -m bench.mirror`, or `make bench-mirror`.
 
 cost        the same proxy twice, its collection in stage `off` and in stage `mirror`, POST of 2 KB in alternating
-            samples: CPU a write, and the rate until the backlog is empty
+            samples: CPU per write, and the rate until the backlog is empty
 lag         at half of that rate: age of the oldest write that PostgreSQL lacks, added latency of clients
-outage      PostgreSQL stopped under a steady rate, then started while the rate goes on: memory, rate of draining
+outage      PostgreSQL stopped under a steady rate, then restarted while the rate continues: memory, rate of draining
 
-Where there are two cores, the proxy has one; clients, origin and PostgreSQL share the other, where latencies are taken
-with clients and origin before PostgreSQL, which stands for another machine. Ratios and targets are printed; compare
-only within one run. `--outage 600` is the long form.
+With two cores, the proxy has one of its own; clients, origin and PostgreSQL share the other. For latencies, clients and
+origin have priority over PostgreSQL, which represents another machine. Ratios and targets are printed; compare only
+within one run. `--outage 600` is the long form.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ class Steady:
 
 
 def percentile(values: list[float] | tuple[float, ...], share: float) -> float:
-    """The value that so large a share does not exceed; 0 of none."""
+    """Return the value that the given share does not exceed; 0 if there are none."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
 
 
 def steady(variant: Variant, rate: float, seconds: float, connections: int) -> Steady:
-    """Sends at that rate, and looks at the lag meanwhile."""
+    """Send at that rate, and sample the lag meanwhile."""
     command = [sys.executable, "-m", "bench.load", str(variant.port), "--seconds", str(seconds)]
     command += ["--method", WRITE[0], "--path", WRITE[1], "--connections", str(connections), "--rate", str(rate)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
@@ -87,17 +87,17 @@ def _status(variant: Variant) -> dict[str, float]:
 
 
 def say(name: str, value: float, limit: float, *, at_most: bool = True) -> bool:
-    """Prints a figure with its target; whether it is reached."""
+    """Print a figure with its target; return True if it is reached."""
     reached = value <= limit if at_most else value >= limit
     print(f"{name:64}{value:10.2f}  ({'≤' if at_most else '≥'} {limit:g}: {'reached' if reached else 'missed'})")
     return reached
 
 
 def run(options: argparse.Namespace) -> bool:
-    """Starts everything, measures, prints, stops everything; whether every target is reached."""
+    """Start everything, measure, print, stop everything; return True if every target is reached."""
     good = []
     with contextlib.ExitStack() as stack:
-        pin(OTHER_CORE)  # and all that is started here, but for the proxies
+        pin(OTHER_CORE)  # and everything started here, except the proxies
         server = stack.enter_context(EmbeddedPostgres())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crossfade-bench-")))
         port = free_port()
@@ -136,13 +136,13 @@ def run(options: argparse.Namespace) -> bool:
         good.append(say("latency that the mirror adds, p50, ms", statistics.median(added50), ADDED_P50))
         good.append(say("latency that the mirror adds, p99, ms", statistics.median(added99), ADDED_P99))
         if options.outage:
-            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))  # else PostgreSQL, started anew, went ahead too
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))  # else PostgreSQL, restarted, had priority too
             good += outage(mirrored, server, options)
     return all(good)
 
 
 def outage(variant: Variant, server: EmbeddedPostgres, options: argparse.Namespace) -> list[bool]:
-    """PostgreSQL away under a steady rate, then back while it goes on."""
+    """Stop PostgreSQL under a steady rate, then restart it while the rate continues."""
     server.stop("immediate")
     away = steady(variant, options.rate, options.outage, options.connections)
     backlog = variant.backlog()

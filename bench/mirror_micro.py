@@ -1,7 +1,7 @@
-"""What the mirror costs a write, and what a backlog costs memory and time. `python -m bench.mirror_micro [INTENTS]`.
+"""The mirror's cost per write, and the memory and time of a backlog: `python -m bench.mirror_micro [INTENTS]`.
 
-Prints µs a call for a 2 KB insert, beside one JSON parse of the same document in the same run (the ratio travels
-between machines); then spills INTENTS (600,000) into the journal while PostgreSQL is away, and drains them.
+Prints µs per call for a 2 KB insert, beside one JSON parse of the same document in the same run (the ratio is
+comparable between machines); then spills INTENTS (600,000) into the journal while PostgreSQL is away, and drains them.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ BASE = decode_rev(REV)
 
 
 def printed(key: str, rev: str = REV) -> bytes:
-    """A document of 2 KB as ArangoDB prints it."""
+    """Return a document of 2 KB as ArangoDB prints it."""
     document = {"_key": key, "_id": f"products/{key}", "_rev": rev, **{f"attribute{n}": "x" * 40 for n in range(34)}}
     return json.dumps(document, separators=(",", ":")).encode()
 
 
 class Origin(KeyedOrigin):
-    """Has every document."""
+    """An origin that has every document."""
 
     async def read(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, bytes | None]:
         return {key: printed(key) for key in keys}
 
 
 def measured(name: str, call: Callable[[], object], number: int = 20_000, *, unit: float | None = None) -> float:
-    """Best of five, in µs."""
+    """Return the best of five, in µs."""
     best = 1e9
     for _ in range(5):
         began = time.perf_counter()
@@ -143,12 +143,12 @@ async def backlog(folder: Path, dsn: str, number: int) -> None:
 
 
 def resident() -> float:
-    """MiB, now."""
+    """Return the current resident memory in MiB."""
     return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize() / (1 << 20)
 
 
 def peak() -> float:
-    """MiB, at most."""
+    """Return the maximum resident memory in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

@@ -1,4 +1,4 @@
-"""The proxy that one would write first: the same listener, and one awaited upsert a write, on a pool of ten.
+"""The obvious first version of the proxy: the same listener, and one awaited upsert per write, on a pool of ten.
 
 `python -m bench.naive PORT ORIGIN DSN TABLE`.
 """

@@ -1,11 +1,10 @@
-"""Faults of every class planted among many documents: verification must find every real one and nothing else.
+"""Faults of every class among many documents: verification must find every real one and nothing else.
 
     python -m bench.planted [DOCUMENTS]        (100,000)
 
-A development ArangoDB is backfilled; then PostgreSQL is falsified behind the product's back, in a way that the product
-has no part in: `REAL` are faults, `HARMLESS` are other ways to print the same value. `verify --full` must name exactly
-the keys of the first, in their classes; `--repair` puts them right; then it is equal, and so say both databases, read
-and compared without the product.
+A development ArangoDB is backfilled; then PostgreSQL is changed directly, without product code: `REAL` are faults,
+`HARMLESS` are other ways to print the same value. `verify --full` must name exactly the keys of the first, in their
+classes; `--repair` repairs them; then both databases are equal, by `verify` and by a comparison without the product.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ BASE, COLLECTION = "planted", "papers"
 NAME = f"{BASE}/{COLLECTION}"
 _TABLE = f'"{BASE}"."{COLLECTION}"'
 
-# name: what is printed, what stands there instead
+# name: what is printed, what replaces it
 REAL = {
     "one deep value": ('"city":"Łódź"', '"city":"Łodź"'),
     "another type": ('"count":7', '"count":"7"'),
@@ -73,7 +72,7 @@ _CONTENT: dict[str, Any] = {
 
 @dataclass
 class Outcome:
-    """What was planted and found: keys by class; whether all is as it should be, step by step."""
+    """What was planted and found: keys by class, and the result of each step."""
 
     documents: int
     planted: dict[str, list[str]] = field(default_factory=dict)
@@ -90,7 +89,7 @@ class Outcome:
 
 
 async def load(url: str, number: int) -> None:
-    """Documents of odd values into ArangoDB, over HTTP."""
+    """Write documents with unusual values into ArangoDB over HTTP."""
     async with httpx.AsyncClient(base_url=url, auth=("root", ""), timeout=60, trust_env=False) as client:
         await client.post("/_api/database", json={"name": BASE})
         await client.post(f"/_db/{BASE}/_api/collection", json={"name": COLLECTION})
@@ -105,7 +104,7 @@ async def load(url: str, number: int) -> None:
 
 
 async def plant(dsn: str, number: int) -> tuple[dict[str, list[str]], list[str]]:
-    """Falsifies PostgreSQL; the keys of real faults by class, and those of harmless ones."""
+    """Change PostgreSQL; return the keys of real faults by class, and those of harmless ones."""
     keys = [f"{(n * number) // 40 + 3:08}" for n in range(40)]
     planted: dict[str, list[str]] = {"missing": keys[0:2], "stale": keys[2:4], "extra": [], "different": []}
     connection = await asyncpg.connect(dsn)
@@ -122,7 +121,7 @@ async def plant(dsn: str, number: int) -> tuple[dict[str, list[str]], list[str]]
         for key, (printed, other) in zip(keys[5:], REAL.values(), strict=False):
             await _rewrite(connection, key, printed, other)
             planted["different"].append(key)
-        # what clients are served is right, and what queries look at is not
+        # what clients are served is right, and what queries read is not
         await connection.execute(f"UPDATE {_TABLE} SET doc = doc || '{{\"count\": 8}}' WHERE key = $1", keys[20])
         planted["different"].append(keys[20])
         harmless = keys[25 : 25 + len(HARMLESS)]
@@ -149,7 +148,7 @@ async def _rewrite(connection: Any, key: str, printed: str, other: str) -> None:
 
 
 async def run(number: int, dsn: str, *, workers: int = 2) -> Outcome:
-    """The whole walk on a migrated database."""
+    """Run all steps on a migrated database."""
     outcome = Outcome(number)
     async with contextlib.AsyncExitStack() as stack:
         server = await stack.enter_async_context(DevelopmentServer())

@@ -1,4 +1,4 @@
-"""Processes to measure: started on a core of their own, their CPU time and memory read from /proc."""
+"""Processes to measure: started on a dedicated core, their CPU time and memory read from /proc."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 PROXY_CORE, OTHER_CORE = 0, 1
-_CORES = sorted(os.sched_getaffinity(0))  # before this process keeps itself to one
+_CORES = sorted(os.sched_getaffinity(0))  # before this process is pinned to one
 
 
 def pin(core: int, pid: int = 0) -> None:
-    """Keeps a process on one core, where there are two or more: the proxy on one, load and origin on the other."""
+    """Keep a process on one core if there are two or more: the proxy on one, load and origin on the other."""
     if len(_CORES) > 1:
         os.sched_setaffinity(pid, {_CORES[core % len(_CORES)]})
 
 
 def ahead(pid: int = 0) -> None:
-    """That process goes before all others of its core, where the system lets us say so; its later children as well.
+    """Give that process and its later children priority on their core, if the system permits it.
 
-    Clients and origin then wait for each other alone, as if PostgreSQL, which shares their core, had its own machine.
+    Clients and origin then wait only for each other, as if PostgreSQL, which shares their core, had its own machine.
     """
     try:
         os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(1))
@@ -52,7 +52,7 @@ class Process:
         return self._popen.pid
 
     def everywhere(self) -> None:
-        """Lets it run on every core."""
+        """Let it run on every core."""
         os.sched_setaffinity(self._popen.pid, set(_CORES))
 
     @property
@@ -66,7 +66,7 @@ class Process:
                 yield int(pid)
 
     def cpu(self) -> float:
-        """Seconds of CPU, of all threads and children."""
+        """Return seconds of CPU, of all threads and children."""
         total = 0.0
         for pid in self._pids():
             with contextlib.suppress(OSError):
@@ -75,7 +75,7 @@ class Process:
         return total
 
     def memory(self) -> float:
-        """The greatest resident memory so far, in MiB, of the process and its children together."""
+        """Return the greatest resident memory so far, in MiB, of the process and its children together."""
         total = 0
         for pid in self._pids():
             with contextlib.suppress(OSError):
@@ -85,7 +85,7 @@ class Process:
         return total / 1024
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL where that does not end it."""
+        """Send SIGTERM, and SIGKILL if it does not end."""
         if self.alive:
             self._popen.terminate()
             try:
@@ -98,7 +98,7 @@ class Process:
 
 
 def wait_for_port(port: int, process: Process, seconds: float = 30) -> None:
-    """Waits until somebody listens there. Raises RuntimeError where the process ends first, or never does."""
+    """Wait until a process listens on the port. Raise RuntimeError if the process ends first, or never listens."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if not process.alive:

@@ -1,7 +1,8 @@
-"""The proxy beside nginx and beside a naive proxy, in alternating samples: `python -m bench.proxy`.
+"""Compares the proxy with nginx and with a naive proxy in alternating samples: `python -m bench.proxy`.
 
-Reads: GET of a 1 KB document, by CPU a request of nginx's. Writes: POST of a 2 KB document, mirrored, until the backlog
-is empty, by the rate of the naive proxy's. CPU a request is steadier than requests/s; compare only within one run.
+Reads: GET of a 1 KB document, CPU per request relative to nginx. Writes: POST of a 2 KB document, mirrored, until the
+backlog is empty, at a rate relative to the naive proxy. CPU per request is steadier than requests/s; compare only
+within one run.
 """
 
 from __future__ import annotations
@@ -41,12 +42,12 @@ class Sample:
     p50: float  # ms
     p99: float  # ms
     cpu: float  # seconds
-    failed: float  # answers that were no 2xx, connections that broke
+    failed: float  # answers other than 2xx, connections that broke
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A variant's samples together: medians, and CPU over all."""
+    """A variant's samples combined: medians, and CPU over all."""
 
     name: str
     rate: float
@@ -59,7 +60,7 @@ class Row:
 
 
 def load(variant: Variant, kind: tuple[str, str], seconds: float, connections: int) -> dict[str, float]:
-    """What `bench.load` says."""
+    """Run `bench.load` and return its report."""
     command = [sys.executable, "-m", "bench.load", str(variant.port), "--seconds", str(seconds)]
     command += ["--method", kind[0], "--path", kind[1], "--connections", str(connections)]
     done = subprocess.run(command, capture_output=True, check=True, timeout=seconds * 5 + 60)
@@ -68,7 +69,7 @@ def load(variant: Variant, kind: tuple[str, str], seconds: float, connections: i
 
 
 def sample(variant: Variant, kind: tuple[str, str], seconds: float, connections: int) -> Sample:
-    """One load, and the draining behind it."""
+    """Run one load, and drain the backlog after it."""
     before = variant.process.cpu()
     said = load(variant, kind, seconds, connections)
     drained = variant.drain() if kind is WRITE else 0.0
@@ -85,7 +86,7 @@ def sample(variant: Variant, kind: tuple[str, str], seconds: float, connections:
 
 
 def row(variant: Variant, samples: list[Sample]) -> Row:
-    """The samples of one variant as one row."""
+    """Combine the samples of one variant."""
     total = sum(item.total for item in samples)
     return Row(
         variant.name,
@@ -102,7 +103,7 @@ def row(variant: Variant, samples: list[Sample]) -> Row:
 def measure(
     tested: list[Variant], kind: tuple[str, str], *, seconds: float, rounds: int, connections: int
 ) -> dict[str, Row]:
-    """Alternating samples; a row a variant."""
+    """Take alternating samples; return one row per variant."""
     samples: dict[str, list[Sample]] = {variant.name: [] for variant in tested}
     for number in range(rounds):
         for variant in tested if number % 2 == 0 else reversed(tested):
@@ -111,7 +112,7 @@ def measure(
 
 
 def outage(variant: Variant, server: EmbeddedPostgres, seconds: float, connections: int) -> dict[str, object]:
-    """Writes while PostgreSQL is down, and the time to catch up after it: clients must notice nothing (I2)."""
+    """Write while PostgreSQL is down, and time the catch-up after it: clients must notice nothing (I2)."""
     server.stop("immediate")
     said = load(variant, WRITE, seconds, connections)
     backlog = variant.backlog()
@@ -127,7 +128,7 @@ def outage(variant: Variant, server: EmbeddedPostgres, seconds: float, connectio
 
 
 def ratios(reads: dict[str, Row], writes: dict[str, Row], memory: float) -> list[dict[str, object]]:
-    """What was to be reached, and what was."""
+    """Return each target with what was measured."""
     found: list[dict[str, object]] = []
 
     def add(name: str, value: float, limit: float, *, at_most: bool) -> None:
@@ -145,7 +146,7 @@ def ratios(reads: dict[str, Row], writes: dict[str, Row], memory: float) -> list
 
 
 def table(title: str, rows: dict[str, Row], reference: str) -> str:
-    """The rows as text; the last column by CPU, of the reference's."""
+    """Format the rows as text; the last column is CPU relative to the reference."""
     lines = [title, f"{'':12}{'req/s':>9}{'sustained':>11}{'p50 ms':>8}{'p99 ms':>8}{'CPU µs':>8}{'MiB':>7}  CPU of"]
     for item in rows.values():
         share = f"{item.cpu_us / rows[reference].cpu_us:.2f}× {reference}" if reference in rows else ""
@@ -189,7 +190,7 @@ def main() -> int:
 
 
 def run(options: argparse.Namespace) -> dict[str, list[dict[str, object]]]:
-    """Starts everything, measures, prints unless as JSON, stops everything."""
+    """Start everything, measure, print unless as JSON, stop everything."""
     how = {"seconds": options.seconds, "rounds": options.rounds, "connections": options.connections}
 
     def say(text: str) -> None:
@@ -198,7 +199,7 @@ def run(options: argparse.Namespace) -> dict[str, list[dict[str, object]]]:
 
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(EmbeddedPostgres()) if options.variant == "all" else None
-        pin(OTHER_CORE)  # PostgreSQL, which came first, may use every core
+        pin(OTHER_CORE)  # PostgreSQL, which was started first, may use every core
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crossfade-bench-")))
         port = free_port()
         stub = Process([sys.executable, "-m", "bench.stub", str(port)], core=OTHER_CORE)

@@ -1,6 +1,6 @@
-"""`python -m bench.serving DSN`: what serves clients from PostgreSQL, behind the proxy's listener, as its own process.
+"""`python -m bench.serving DSN`: the product's read path from PostgreSQL, behind the proxy's listener, as a process.
 
-Prints its port; ends with its standard input.
+Prints its port; ends when standard input is closed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.ad_hoc import Database
 
 
 async def main(dsn: str) -> None:
-    """Serves until standard input is closed."""
+    """Serve until standard input is closed."""
     database = await Database.open(dsn, size=4, reset=False)
     store = PostgresStore(database)
     listener = Listener(StoreHandler(store), host="127.0.0.1", port=0, limits=HttpLimits())

@@ -1,21 +1,21 @@
-"""What comparing reads costs: `python -m bench.shadow`, or `make bench-shadow`.
+"""The cost of comparing reads: `python -m bench.shadow`, or `make bench-shadow`.
 
 The same proxy twice before one origin, reads of 2 KB documents by key: its collection in stage `off`, and in stage
 `shadow` with a share of its reads compared.
 
-throughput  as many reads as go, without comparison, at 5 % and at 100 %
-latency     at half of what goes at 100 %: what comparing every read adds to p50 and p99
-CPU         of one comparison, beyond the query to PostgreSQL, whose own price is measured by itself
+throughput  as many reads as possible, without comparison, at 5 % and at 100 %
+latency     at half of the rate possible at 100 %: what comparing every read adds to p50 and p99
+CPU         of one comparison, without the query to PostgreSQL, whose cost is measured separately
 storm       every document differs: what that adds to p99, at the same rate
 mixed       keys and queries of 100 documents at 50 requests a second, and one document of twelve differs: what that
             adds to p50 and p99
 
-Machines change their speed while they are measured. So what is compared is measured side by side, in short samples, and
-the median of the rounds counts; the rate of a round is half of what went just before.
+The speed of a machine changes during a run. So what is compared is measured side by side, in short samples, and
+the median of the rounds counts; the rate of a round is half of the rate measured just before.
 
 Where there are two cores, the proxy has one; clients, origin and PostgreSQL share the other, where latencies are taken
-with clients and origin before PostgreSQL, which stands for another machine. A figure is void where fewer than 99 % of
-the sampled reads came to a verdict; then a lower rate is tried. Ratios and targets are printed; compare only within one
+with clients and origin before PostgreSQL, which represents another machine. A figure is void if fewer than 99 % of
+the sampled reads got a verdict; then a lower rate is tried. Ratios and targets are printed; compare only within one
 run.
 """
 
@@ -54,7 +54,7 @@ ADDED_P50, ADDED_P99, STORM_P99 = 0.3, 2.0, 2.0
 ADDED_CPU, VERDICTS = 80.0, 0.99
 MIXED_RATE, MIXED_ROWS, MIXED_SHARE = 50.0, 100, 12
 MIXED_P50, MIXED_P99 = 5.0, 25.0
-_TOGETHER = 32  # documents of one statement when its price is taken: what the shadow puts together at such rates
+_TOGETHER = 32  # documents per statement when its cost is measured: the shadow's batch size at such rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Load:
 
 
 class Stack:
-    """The proxy in the shadow: how many of its reads are compared, and what became of them."""
+    """The proxy in the shadow: the share of compared reads, and their verdicts."""
 
     def __init__(self, variant: Variant, environment: Mapping[str, str]) -> None:
         self.variant = variant
@@ -80,12 +80,12 @@ class Stack:
         variants._run([str(Path(sys.executable).with_name("crossfade")), *arguments], self._environment)
 
     def sample(self, percent: float) -> None:
-        """Compares that share from now on; every proxy looks once a second."""
+        """Compare that share from now on; every proxy reads the setting once a second."""
         self.crossfade("sampling", NAME, "--percent", str(percent))
         time.sleep(1.3)
 
     def counts(self) -> dict[str, int]:
-        """Reads by what became of them, from the metrics: `verdict`, or the reason why one was skipped."""
+        """Return reads by verdict or skip reason, from the metrics."""
         found: dict[str, int] = {"verdict": 0}
         with urllib.request.urlopen(f"http://127.0.0.1:{self.variant.admin}/metrics", timeout=10) as answer:
             for line in answer.read().decode().splitlines():
@@ -96,7 +96,7 @@ class Stack:
         return found
 
     def rested(self) -> dict[str, int]:
-        """The counts once they stand still: what waited has been compared."""
+        """Wait until the counts no longer change, and return them: what was queued has been compared."""
         known = self.counts()
         while True:
             time.sleep(0.6)  # longer than counts may wait
@@ -107,7 +107,7 @@ class Stack:
 
 
 def load(variant: Variant, seconds: float, connections: int, rate: float = 0.0, rows: int = 0) -> Load:
-    """What `bench.load` says, and the CPU of the proxy meanwhile."""
+    """Run `bench.load`; return its report and the CPU of the proxy meanwhile."""
     before = variant.process.cpu()
     command = [sys.executable, "-m", "bench.load", str(variant.port), "--seconds", str(seconds), "--path", PATH]
     command += ["--keys", str(DOCUMENTS), "--connections", str(connections), "--rate", str(rate)]
@@ -120,7 +120,7 @@ def load(variant: Variant, seconds: float, connections: int, rate: float = 0.0, 
 
 
 def compared(stack: Stack, seconds: float, connections: int, rate: float = 0.0, rows: int = 0) -> Load:
-    """The same on the proxy in the shadow, with the CPU until all is compared, and the share that came to a verdict."""
+    """Do the same on the proxy in the shadow, with the CPU until all is compared, and the share with a verdict."""
     before, cpu = stack.rested(), stack.variant.process.cpu()
     said = load(stack.variant, seconds, connections, rate, rows)
     after = stack.rested()
@@ -132,7 +132,9 @@ def compared(stack: Stack, seconds: float, connections: int, rate: float = 0.0, 
 
 
 def most(stack: Stack, seconds: float, connections: int, without: float) -> Load:
-    """The greatest rate at which nearly every sampled read gets a verdict: as it goes, else at shares of `without`."""
+    """Return the greatest rate at which nearly every sampled read gets a verdict, trying shares of `without` if
+    needed.
+    """
     found = compared(stack, seconds, connections)
     share = 0.9
     while found.verdicts < VERDICTS and share > 0.1:
@@ -142,7 +144,7 @@ def most(stack: Stack, seconds: float, connections: int, without: float) -> Load
 
 
 async def query_price(dsn: str, seconds: float) -> float:
-    """CPU µs a document of the statement by which the shadow reads documents, and nothing else."""
+    """Return CPU µs per document of the statement by which the shadow reads documents, and nothing else."""
     database = await Database.open(dsn, size=1, reset=False)
     store = PostgresStore(database)
     keys = [[str(1 + (first + n) % DOCUMENTS) for n in range(_TOGETHER)] for first in range(0, DOCUMENTS, _TOGETHER)]
@@ -160,7 +162,7 @@ async def query_price(dsn: str, seconds: float) -> float:
 
 
 def fill(variant: Variant) -> None:
-    """The documents, through the proxy: so both sides have them."""
+    """Write the documents through the proxy, so that both sides have them."""
     command = [sys.executable, "-m", "bench.load", str(variant.port), "--seconds", "0.2", "--connections", "4"]
     command += ["--method", "POST", "--path", PATH.rpartition("/")[0], "--size", str(SIZE)]
     written = 0
@@ -171,7 +173,7 @@ def fill(variant: Variant) -> None:
 
 
 async def plant(dsn: str, *, differ: bool, share: int = 1) -> None:
-    """Every document, or one in so many, differs at one revision, or is again what it was."""
+    """Make every document, or one in `every`, differ at one revision, or restore them."""
     connection = await asyncpg.connect(dsn)
     words = ("resume.pdf", "other.pdf") if differ else ("other.pdf", "resume.pdf")
     try:
@@ -186,7 +188,7 @@ async def plant(dsn: str, *, differ: bool, share: int = 1) -> None:
 
 
 def shadowed(origin: int, dsn: str, folder: Path) -> Stack:
-    """The proxy whose collection is in stage `shadow`, with its documents."""
+    """Start the proxy with its collection and documents in stage `shadow`."""
     variant = variants.crossfade(origin, dsn, folder)
     environment = {"CROSSFADE_DSN": dsn, "CROSSFADE_ORIGIN": f"http://127.0.0.1:{origin}"}
     fill(variant)
@@ -196,27 +198,27 @@ def shadowed(origin: int, dsn: str, folder: Path) -> Stack:
 
 
 class Report:
-    """Prints figures, and knows whether every one is good."""
+    """Prints figures, and records whether every one is good."""
 
     def __init__(self) -> None:
         self.good: list[bool] = []
 
     def sample(self, name: str, one: Load) -> Load:
-        """One line. A sample without the verdicts that it takes is void."""
+        """Print one line. A sample with too few verdicts is void."""
         void = "" if one.verdicts >= VERDICTS else f"; VOID: {one.verdicts:.1%} came to a verdict"
         print(f"{name:34}{one.rate:9,.0f}/s  p50 {one.p50:6.2f}  p99 {one.p99:6.2f} ms  CPU {one.cpu:6.1f} µs{void}")
         self.good.append(one.verdicts >= VERDICTS and not one.failed)
         return one
 
     def figure(self, name: str, values: Sequence[float], limit: float, *, at_most: bool = True) -> None:
-        """The median of the rounds beside its limit."""
+        """Print the median of the rounds beside its limit."""
         self.good.append(say(name, statistics.median(values), limit, at_most=at_most))
 
 
 def throughput(stack: Stack, plain: Variant, options: argparse.Namespace, report: Report) -> None:
-    """As many reads as go, compared and not, side by side."""
+    """Measure maximum reads, compared and not, side by side."""
     seconds, connections = options.seconds, options.connections
-    # the smaller the difference, the more rounds it takes to tell it from the machine's own
+    # a small difference needs more rounds to be distinguished from the machine's noise
     for percent, limit, rounds in ((5, FEW_SHARE, 2 * options.rounds), (100, FULL_SHARE, options.rounds)):
         stack.sample(percent)
         shares = []
@@ -239,7 +241,7 @@ class Round:
 
 
 def steady(stack: Stack, plain: Variant, dsn: str, options: argparse.Namespace, report: Report) -> list[Round]:
-    """Rounds at half of the rate that goes, all reads compared."""
+    """Measure rounds at half of the maximum rate, all reads compared."""
     seconds, connections = options.steady, options.connections
     rounds = []
     for _ in range(options.rounds):
@@ -255,7 +257,7 @@ def steady(stack: Stack, plain: Variant, dsn: str, options: argparse.Namespace, 
 
 
 def mixed(stack: Stack, plain: Variant, dsn: str, options: argparse.Namespace, report: Report) -> list[Round]:
-    """Keys and queries together, at a rate that services have; what a storm among them adds."""
+    """Measure keys and queries together at a typical rate, and what a storm of mismatches adds."""
     seconds = 2 * options.steady
     rounds = []
     for _ in range(max(1, options.rounds // 2)):
@@ -269,10 +271,10 @@ def mixed(stack: Stack, plain: Variant, dsn: str, options: argparse.Namespace, r
 
 
 def run(options: argparse.Namespace) -> bool:
-    """Starts everything, measures, prints, stops everything; whether every target is reached."""
+    """Start everything, measure, print, stop everything; return True if every target is reached."""
     report = Report()
     with contextlib.ExitStack() as exits:
-        pin(OTHER_CORE)  # and all that is started here, but for the proxies
+        pin(OTHER_CORE)  # and everything started here, except the proxies
         server = exits.enter_context(EmbeddedPostgres())
         folder = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="crossfade-bench-")))
         port = free_port()

@@ -1,4 +1,4 @@
-"""What a comparison of two documents costs, beside parsing and DeepDiff: python -m bench.shadow_micro"""
+"""The cost of comparing two documents, beside parsing and DeepDiff: `python -m bench.shadow_micro`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from proxy.shadow.explain import describe
 
 
 def document(size: int) -> dict[str, object]:
-    """A résumé-like document of about that many bytes."""
+    """Return a résumé-like document of about that many bytes."""
     jobs = [
         {"company": f"Company {n}", "position": "engineer", "is_current": n == 0, "skills": ["SQL", "Python"], "n": n}
         for n in range(size // 100)
@@ -21,7 +21,7 @@ def document(size: int) -> dict[str, object]:
 
 
 def microseconds(work: Callable[[], object], seconds: float = 0.3) -> float:
-    """The median of short samples."""
+    """Return the median of short samples."""
     samples = []
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
@@ -33,7 +33,7 @@ def microseconds(work: Callable[[], object], seconds: float = 0.3) -> float:
 
 
 def measure(size: int) -> None:
-    """Prints one table."""
+    """Print one table."""
     plain = document(size)
     origin = orjson.dumps(plain)
     reordered = orjson.dumps(dict(reversed(plain.items())))

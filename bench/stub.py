@@ -1,6 +1,6 @@
 """A fast stand-in for ArangoDB: canned reads, writes with unique keys and rising revisions.
 
-`python -m bench.stub PORT`. It keeps each key's revision and body, so that what the proxy reads again is there.
+`python -m bench.stub PORT`. It keeps each key's revision and body, so that the proxy can read them again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NOT_FOUND: Final = b'{"code":404,"error":true,"errorMessage":"document not foun
 
 
 def document(size: int) -> bytes:
-    """A JSON object of about `size` bytes, without system attributes."""
+    """Return a JSON object of about `size` bytes, without system attributes."""
     text = "The quick brown fox jumps over the lazy dog. " * (size // 45 + 1)
     body = b'{"user_id":4711,"filename":"resume.pdf","parsed_data":{"name":"Ada","skills":["a","b"]},"text":"%b"}'
     return body % text[: max(0, size - len(body) + 2)].encode()
@@ -42,7 +42,7 @@ class Documents:
         self.held: dict[bytes, tuple[bytes, bytes]] = {}
 
     def insert(self, body: bytes) -> tuple[bytes, bytes]:
-        """Stores a document; its key and revision."""
+        """Store a document; return its key and revision."""
         self._rev += 1
         self._key += 1
         key, number, rev = b"%d" % self._key, self._rev, bytearray(11)
@@ -56,18 +56,18 @@ class Documents:
         return key, text
 
     def read(self, collection: bytes, key: bytes) -> bytes | None:
-        """The document as ArangoDB prints it."""
+        """Return the document as ArangoDB prints it."""
         found = self.held.get(key)
         return None if found is None else whole(collection, key, *found)
 
 
 def whole(collection: bytes, key: bytes, rev: bytes, body: bytes) -> bytes:
-    """A document with its system attributes."""
+    """Return a document with its system attributes."""
     return b'{"_key":"%b","_id":"%b/%b","_rev":"%b",%b' % (key, collection, key, rev, body[1:])
 
 
 class Client(asyncio.Protocol):
-    """One client, pipelining not expected."""
+    """One client connection; pipelining is not supported."""
 
     def __init__(self, documents: Documents, canned: bytes) -> None:
         self._documents = documents
@@ -77,10 +77,10 @@ class Client(asyncio.Protocol):
         self._write: Callable[[bytes], None]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._write = cast("asyncio.Transport", transport).write  # uvloop's is no subclass
+        self._write = cast("asyncio.Transport", transport).write  # uvloop's is not a subclass
 
     def data_received(self, data: bytes) -> None:
-        # reads again and again are most of all: what they cost here is no client's, and must not be the limit
+        # repeated reads are the majority: their cost here must not be the limit
         known = self._documents.answers.get(data[: data.find(b"\r\n")]) if data.endswith(b"\r\n\r\n") else None
         if known is not None:
             self._write(known)
@@ -129,7 +129,7 @@ class Client(asyncio.Protocol):
             self._answer(b"404 Not Found", _NOT_FOUND)
 
     def _query(self, body: bytes) -> None:
-        """The one query that is known: documents by key, in their order."""
+        """Answer the one known query: documents by key, in their order."""
         binds = json.loads(body)["bindVars"]
         keys = sorted(key.encode() for key in binds["keys"])
         found = [self._documents.read(binds["@c"].encode(), key) for key in keys]

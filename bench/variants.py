@@ -1,4 +1,4 @@
-"""What is measured side by side: nginx, the bare transport, the naive proxy, the proxy."""
+"""The variants measured side by side: nginx, the bare transport, the naive proxy, the proxy."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ http {{
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One proxy under test. admin: the port of its admin listener, where it has one."""
+    """One proxy under test. admin: the port of its admin listener, if any."""
 
     name: str
     process: Process
@@ -49,14 +49,14 @@ class Variant:
     admin: int | None = None
 
     def backlog(self) -> int:
-        """Writes that PostgreSQL does not have yet."""
+        """Return the number of writes that PostgreSQL does not have yet."""
         if self.admin is None:
             return 0
         with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/status", timeout=10) as answer:
             return int(json.load(answer)["backlog"])
 
     def drain(self, seconds: float = 120) -> float:
-        """Waits until the backlog is empty; the seconds that it took. Raises RuntimeError where it does not."""
+        """Wait until the backlog is empty; return the seconds taken. Raise RuntimeError if it does not drain."""
         begun = time.perf_counter()
         while self.backlog():
             if time.perf_counter() - begun > seconds:
@@ -66,7 +66,7 @@ class Variant:
 
 
 def nginx(origin: int, folder: Path) -> Variant | None:
-    """nginx with `proxy_pass`; None where it is not installed."""
+    """Start nginx with `proxy_pass`; return None if it is not installed."""
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
     if program is None:
         return None
@@ -79,20 +79,20 @@ def nginx(origin: int, folder: Path) -> Variant | None:
 
 
 def bare(origin: int) -> Variant:
-    """Listener and upstream with nothing between."""
+    """Start listener and upstream with nothing between."""
     port = free_port()
     return _started("bare", [sys.executable, "-m", "bench.bare", str(port), f"http://127.0.0.1:{origin}"], port)
 
 
 def naive(origin: int, dsn: str, table: str) -> Variant:
-    """The same listener, one awaited upsert a write."""
+    """Start the same listener with one awaited upsert per write."""
     port = free_port()
     command = [sys.executable, "-m", "bench.naive", str(port), f"http://127.0.0.1:{origin}", dsn, table]
     return _started("naive", command, port)
 
 
 def crossfade(origin: int, dsn: str, folder: Path, *, name: str = "crossfade", mirrored: bool = True) -> Variant:
-    """The proxy as it is run, its collection in stage `mirror` (or `off`), sampling 0 %, metrics on."""
+    """Start the proxy as in production, its collection in stage `mirror` (or `off`), sampling 0 %, metrics on."""
     port, admin = free_port(), free_port()
     program = str(Path(sys.executable).with_name("crossfade"))
     env = {

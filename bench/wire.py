@@ -1,4 +1,4 @@
-"""What understanding a request costs, and what the development server answers: `python -m bench.wire`.
+"""The cost of decoding a request, and the development server's read rate: `python -m bench.wire`.
 
 Decoding a document operation and deciding that a request passes through, in µs of CPU, beside what the HTTP scanner
 (llhttp, in C) needs for the same head. Key reads of the development server a second of its own CPU, and of the clock,
@@ -38,7 +38,7 @@ PATH = "/_db/_system/_api/document/bench"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the report. beside: what was measured in the same run to compare with, in the same unit."""
+    """One line of the report. beside: the reference measured in the same run, in the same unit."""
 
     name: str
     value: float
@@ -54,7 +54,7 @@ class Figure:
 
 
 def cost(call: Callable[[], object], calls: int = _CALLS) -> float:
-    """µs of CPU of one call: the best of several rounds, since others use the machine as well."""
+    """Return µs of CPU of one call: the best of several rounds, since others use the machine as well."""
     best = float("inf")
     for _ in range(_ROUNDS):
         before = time.process_time()
@@ -65,14 +65,14 @@ def cost(call: Callable[[], object], calls: int = _CALLS) -> float:
 
 
 def parsed(raw: bytes) -> Request:
-    """The request as the listener hands it over."""
+    """Return the request as the listener passes it on."""
     found: list[Incoming] = []
     RequestParser(HttpLimits(), found.append, resume=lambda: None, abandon=lambda: None).feed(raw)
     return found[0].request
 
 
 def understanding(calls: int) -> list[Figure]:
-    """Decoding by kind of operation, and the passthrough decision."""
+    """Measure decoding by kind of operation, and the passthrough decision."""
     small = document(1024)
     kinds = {
         "a read by key": [as_bytes("GET", f"{PATH}/k{number}", 8530, b"") for number in range(512)],
@@ -101,7 +101,7 @@ def understanding(calls: int) -> list[Figure]:
 
 
 def reads(seconds: float, connections: int) -> list[Figure]:
-    """Key reads of the development server, on one core of its own."""
+    """Measure key reads of the development server on one dedicated core."""
     server = _rate(["-m", "proxy.devserver.serve", "--port"], seconds, connections, fill=True)
     stub = _rate(["-m", "bench.stub"], seconds, connections, fill=False)
     return [
@@ -113,7 +113,7 @@ def reads(seconds: float, connections: int) -> list[Figure]:
 
 
 def _rate(arguments: list[str], seconds: float, connections: int, *, fill: bool) -> tuple[float, float]:
-    """Requests a second of the process's CPU, and of the clock."""
+    """Return requests per second of the process's CPU, and of the clock."""
     port = free_port()
     process = Process([sys.executable, *arguments, str(port)], core=PROXY_CORE)
     try:

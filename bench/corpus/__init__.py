@@ -1,4 +1,4 @@
-"""Measures how much of AQL is spoken, on any file of queries: `make corpus CORPUS=path`, `python -m bench.corpus`.
+"""Measures how much of AQL is supported, on any file of queries: `make corpus CORPUS=path`, `python -m bench.corpus`.
 
 A line of the file is {"id", "query", "bind_vars": [names], "kind": "read" | …, "tier": number}. Each query is parsed,
 printed and parsed again; evaluated over documents that are made for it; compiled, run on a real PostgreSQL that holds
@@ -8,7 +8,7 @@ into a stored document.
 
     holes      unknown values, and what a query asks of them
     infer      query -> holes: attributes of documents, bind variables, edges, ids
-               (expressions: what the expressions say)
+               (expressions: what the expressions imply)
     world      holes -> documents and bind variables, in several ways
     evaluated  a query run over a world in memory
     literals   a query with its literals moved into a document

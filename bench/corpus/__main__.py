@@ -1,4 +1,4 @@
-"""`python -m bench.corpus [FILE]`: one line a tier, and a file with what failed and why."""
+"""`python -m bench.corpus [FILE]`: prints one line per tier, and writes a file with what failed and why."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _REPORT = Path("build/corpus-failures.jsonl")
 
 @contextlib.asynccontextmanager
 async def opened() -> AsyncIterator[Target]:
-    """A migrated PostgreSQL of our own."""
+    """Start a migrated PostgreSQL."""
     with EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "32MB"}) as server:
         database = await Database.open(server.dsn, size=1)
         try:
@@ -35,7 +35,7 @@ async def opened() -> AsyncIterator[Target]:
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
-    """The records of a file of JSON lines."""
+    """Return the records of a file of JSON lines."""
     return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
 
 
@@ -48,7 +48,7 @@ async def examples(records: Iterable[dict[str, Any]], target: Target | None) -> 
 
 
 def summary(found: list[Verdict]) -> list[str]:
-    """One line a tier, then what the figures do not say."""
+    """Format one line per tier, then what the figures do not show."""
     told = []
     for tier in sorted({verdict.tier for verdict in found}):
         here = [verdict for verdict in found if verdict.tier == tier]
@@ -72,7 +72,7 @@ def summary(found: list[Verdict]) -> list[str]:
 
 
 def example_summary(found: list[Example]) -> list[str]:
-    """One line on the answers of a real server."""
+    """Format one line on the answers of a real server."""
     total = len(found)
     counts = Counter(what for one in found for what in ("plain", "stored", "compiled") if getattr(one, what))
     return [

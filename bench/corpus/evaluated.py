@@ -14,7 +14,7 @@ _OPTIONS = Options(memory_limit=1 << 28, max_runtime=10.0, user="root")
 
 
 def evaluated(query: Query, world: World, options: Options = _OPTIONS) -> Result:
-    """The result. Raises ArangoError as the evaluator does; the world stays as it is."""
+    """Return the result. Raise ArangoError as the evaluator does; the world is unchanged."""
     store = _Store(world)
     running = run(query, world.binds, options)
     try:

@@ -1,4 +1,4 @@
-"""What the expressions of a query say of the documents and bind variables that they use."""
+"""What the expressions of a query imply about the documents and bind variables that they use."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ NO_CONSTANT = object()
 
 
 class Expressions:
-    """What is known of one query so far. `documents`: holes of documents by collection, one for each place that reads
-    the collection."""
+    """What is known of one query so far.
+
+    `documents`: holes of documents by collection, one for each place that reads the collection.
+    """
 
     def __init__(self, bind_names: list[str]) -> None:
         self.documents: dict[str, list[Hole]] = {}
@@ -36,17 +38,17 @@ class Expressions:
                 self.fixed[name] = self.names[name] = "c_" + name[1:].strip("_").lower()
 
     def level(self, query: ast.Query, outer: dict[str, Hole]) -> Hole:
-        """One query or subquery; the hole of one of its rows."""
+        """Visit one query or subquery; return the hole of one of its rows."""
         raise NotImplementedError
 
     def require(self, node: ast.Expr, scope: dict[str, Hole], *, wanted: bool) -> None:
-        """The condition must be true, or false where it is not wanted."""
+        """Require the condition to be true, or false if not `wanted`."""
         raise NotImplementedError
 
     # --- collections
 
     def collection(self, node: ast.Expr) -> str:
-        """The name of the collection; a plain bind variable in its place gets one."""
+        """Return the collection's name; a bind variable in its place gets one."""
         if isinstance(node, ast.Parameter):
             if node.name not in self.names:
                 self.fixed[node.name] = self.names[node.name] = "c_" + node.name.strip("@_").lower()
@@ -55,7 +57,7 @@ class Expressions:
         return node.name
 
     def document(self, collection: str) -> Hole:
-        """A new document that the collection must have."""
+        """Add a document that the collection must have."""
         hole = Hole("object", "document")
         key = hole.child("_key")
         key.key_of = collection
@@ -65,7 +67,7 @@ class Expressions:
         return hole
 
     def identity(self, hole: Hole) -> Hole:
-        """The id of a start vertex, which is a document or an id."""
+        """Return the id of a start vertex, which is a document or an id."""
         root = hole.root()
         found = root.children["_id"].root() if "_id" in root.children else root
         found.kinds.add("id")
@@ -75,7 +77,7 @@ class Expressions:
     # --- values
 
     def value(self, node: ast.Expr, scope: dict[str, Hole]) -> Hole:
-        """The hole of an expression's value; what the expression says of other holes is noted."""
+        """Return the hole of an expression's value, and record what the expression implies about other holes."""
         if isinstance(node, ast.Variable):
             return scope.setdefault(node.name, Hole()).root()
         if isinstance(node, ast.Parameter):
@@ -152,7 +154,7 @@ class Expressions:
         return hole
 
     def named(self, base: Hole, parameter: ast.Parameter) -> Hole:
-        """An attribute whose name a bind variable gives."""
+        """Visit an attribute whose name is a bind variable."""
         hole = self.parameters.setdefault(parameter.name, Hole()).root()
         if hole.element is not None or "array" in hole.kinds:
             return base
@@ -263,7 +265,7 @@ class Expressions:
         return Hole()
 
     def looked_up(self, node: ast.Call, scope: dict[str, Hole]) -> Hole:
-        """DOCUMENT(collection, key or id) or DOCUMENT(id)."""
+        """Visit DOCUMENT(collection, key or id) or DOCUMENT(id)."""
         if len(node.arguments) == 2:
             place = node.arguments[0]
             name = constant(place)
@@ -305,7 +307,7 @@ class Expressions:
         return found
 
     def concatenated(self, node: ast.Call, scope: dict[str, Hole]) -> Hole:
-        """CONCAT, which often makes an id of a collection's name and a key."""
+        """Visit CONCAT, which often builds an id from a collection's name and a key."""
         holes = [self.value(part, scope) for part in node.arguments]
         first = constant(node.arguments[0]) if node.arguments else None
         hole = Hole("string")
@@ -324,7 +326,7 @@ class Expressions:
 
 
 def constant(node: ast.Expr) -> Any:
-    """The value of an expression that depends on nothing; a mark of its own where it does."""
+    """Return the value of an expression that depends on nothing, or a sentinel."""
     for below in ast.walk(node):
         if isinstance(below, ast.Variable | ast.Parameter | ast.Collection | ast.Subquery | ast.Expansion):
             return NO_CONSTANT

@@ -1,7 +1,7 @@
 """`python -m bench.corpus.fuzz [FILE]`: queries of a corpus, mutated; each must end in a result or in ArangoDB's error.
 
-Every mutant is parsed, printed and parsed again, analysed, compiled, and evaluated over a small world within a second.
-What crashes, or takes much longer than it may, is printed with its seed; the exit code is 1 then.
+Every mutant is parsed, printed and parsed again, analysed, compiled, and evaluated over a small world in a second.
+A crash, or a mutant that takes much longer, is printed with its seed; the exit code is 1 then.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PIECES = [
 
 
 def mutant(chance: random.Random, texts: Sequence[str]) -> str:
-    """One text, cut, doubled, joined with another, or with something put in."""
+    """Return one text that is cut, doubled, joined with another, or has something inserted."""
     text = chance.choice(texts)
     for _ in range(chance.choice([1, 1, 1, 2, 4])):
         at, to = sorted((chance.randint(0, len(text)), chance.randint(0, len(text))))
@@ -54,7 +54,7 @@ def mutant(chance: random.Random, texts: Sequence[str]) -> str:
 
 
 def tried(text: str, chance: random.Random) -> str:
-    """How far a text came: "refused", "evaluated" or, where only its run failed, "failed". Raises what must not be."""
+    """Return how far a text got: "refused", "evaluated" or, if only its run failed, "failed". Raise on a defect."""
     try:
         query = parse(text)
         if parse(print_query(query)) != query:
@@ -83,14 +83,14 @@ def _evaluated(query: Query, names: list[str], chance: random.Random) -> str:
 
 
 def wrong(texts: Sequence[str], number: int, seed: int, counts: dict[str, int]) -> Iterator[tuple[str, str]]:
-    """Mutants that crash or take too long, and how. counts: of the others, by how far they came."""
+    """Return the mutants that crash or take too long, and how. counts: of the others, by how far they got."""
     chance = random.Random(seed)
     for _ in range(number):
         text = mutant(chance, texts)
         began = time.monotonic()
         try:
             outcome = tried(text, chance)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is what is looked for
+        except Exception as error:  # noqa: BLE001 - any exception is a finding
             yield text, f"{type(error).__name__}: {error}"
             continue
         if time.monotonic() - began > _LONG:
@@ -100,7 +100,7 @@ def wrong(texts: Sequence[str], number: int, seed: int, counts: dict[str, int]) 
 
 
 def main(path: Path, number: int, seed: int) -> int:
-    """Runs that many mutants; prints what went wrong, and how far the others came."""
+    """Run that many mutants; print what went wrong, and how far the others got."""
     texts: list[str] = [record["query"] for record in lines(path)]
     counts: dict[str, int] = {}
     found: list[Any] = list(wrong(texts, number, seed, counts))

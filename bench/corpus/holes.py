@@ -1,7 +1,7 @@
-"""Unknown values of a query, and what it says of each: what a document must have for the query's filters to hold.
+"""Unknown values of a query, and what it requires of each: what a document needs for the query's filters to hold.
 
-A hole stands for one unknown: an attribute, an element of an array, a bind variable. Holes that the query compares for
-equality are one (union-find); children are attributes of an object, `element` is what an array holds.
+A hole is one unknown: an attribute, an element of an array, a bind variable. Holes that the query compares for equality
+are merged (union-find); children are attributes of an object, `element` is the item of an array.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TESTS = {
 
 
 class Hole:
-    """One unknown. kinds: what it is used as; constraints: (operator, constant) that a filter asks of it."""
+    """One unknown. kinds: what it is used as; constraints: (operator, constant) that filters require of it."""
 
     __slots__ = (
         "_same", "children", "constraints", "element", "higher", "key_of", "kinds", "length", "measured", "prefix",
@@ -33,7 +33,7 @@ class Hole:
         self.element: Hole | None = None
         self.kinds: set[str] = set(kinds)
         self.constraints: list[tuple[str, Any]] = []
-        self.weak: list[Any] = []  # constants that it is compared with where nothing is filtered
+        self.weak: list[Any] = []  # constants that it is compared with outside of filters
         self.length = 1  # of an array or text, at least
         self.measured: Hole | None = None  # this hole is the length of that one
         self.source: Hole | None = None  # the array of whose elements this array is made
@@ -43,20 +43,20 @@ class Hole:
         self.higher: list[Hole] = []  # holes that must be greater
 
     def root(self) -> Hole:
-        """The hole that stands for all that are equal."""
+        """Return the representative of all equal holes."""
         hole = self
         while hole._same is not None:
             hole = hole._same
         return hole
 
     def child(self, name: str) -> Hole:
-        """The attribute of that name."""
+        """Return the attribute of that name."""
         root = self.root()
         root.kinds.add("object")
         return root.children.setdefault(name, Hole()).root()
 
     def item(self) -> Hole:
-        """What the array holds."""
+        """Return the item of the array."""
         root = self.root()
         root.kinds.add("array")
         if root.element is None:
@@ -68,13 +68,13 @@ class Hole:
         return self
 
     def asks(self, operator: str, value: Any) -> None:
-        """A filter compares it with a constant."""
+        """Add a filter's comparison with a constant."""
         root = self.root()
         if (operator, value) not in root.constraints:
             root.constraints.append((operator, value))
 
     def join(self, other: Hole) -> None:
-        """Both are equal from now on."""
+        """Merge both as equal."""
         pending = [(self, other)]
         while pending:
             one, two = (hole.root() for hole in pending.pop())
@@ -106,7 +106,7 @@ class Hole:
 
 
 def holds(operator: str, value: Any, constant: Any) -> bool:
-    """Whether a value fulfils one constraint."""
+    """Return True if a value fulfils one constraint."""
     if operator == "==":
         return equal(value, constant)
     if operator == "!=":
@@ -129,7 +129,7 @@ def holds(operator: str, value: Any, constant: Any) -> bool:
 
 
 def candidates(operator: str, constant: Any) -> list[Any]:
-    """Values that are likely to fulfil a constraint."""
+    """Return values that are likely to fulfil a constraint."""
     if operator in ("==", "has"):
         return [constant]
     if operator == "IN":
@@ -150,7 +150,7 @@ def candidates(operator: str, constant: Any) -> list[Any]:
 
 
 def _matching(pattern: str) -> list[str]:
-    """Texts that a simple regular expression may match."""
+    """Return texts that a simple regular expression may match."""
     plain = re.sub(r"\(\?[a-z]+\)", "", pattern)
     plain = re.sub(r"\[\^?([^\]\\]|\\.)[^\]]*\]", r"\1", plain)
     plain = plain.replace("\\d", "7").replace("\\w", "w").replace("\\s", " ").replace(".*", "x").replace(".+", "x")

@@ -1,4 +1,4 @@
-"""Reads out of a query what its documents and bind variables must look like for its filters to hold."""
+"""Infers from a query what its documents and bind variables must look like for its filters to hold."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _NEGATED = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">", 
 
 
 class Edge:
-    """What a traversal needs: a way from `start` to `vertex` over edges like `edge` in one of `collections`."""
+    """A requirement of a traversal: a path from `start` to `vertex` over edges like `edge` in one of `collections`."""
 
     def __init__(self, start: Hole, vertex: Hole, edge: Hole, collections: list[tuple[str, str]], depth: int) -> None:
         self.start, self.vertex, self.edge, self.collections, self.depth = start, vertex, edge, collections, depth
 
 
 class Inference(Expressions):
-    """Of one query, whole."""
+    """Everything inferred from one query."""
 
     def __init__(self, query: ast.Query, bind_names: list[str]) -> None:
         super().__init__(bind_names)
@@ -35,7 +35,7 @@ class Inference(Expressions):
         self.withs = [self.collection(node) for node in query.with_collections]
         for name in self.withs:
             self.documents.setdefault(name, [])
-        for node in ast.walk(query):  # those that are only counted
+        for node in ast.walk(query):  # holes that are only counted
             if isinstance(node, ast.Collection):
                 self.documents.setdefault(node.name, [])
             elif (
@@ -49,7 +49,7 @@ class Inference(Expressions):
     # --- statements
 
     def level(self, query: ast.Query, outer: dict[str, Hole]) -> Hole:
-        """One query or subquery; the hole of one of its rows."""
+        """Visit one query or subquery; return the hole of one of its rows."""
         scope = dict(outer)
         for statement in query.statements:
             if isinstance(statement, ast.Return):
@@ -205,7 +205,7 @@ class Inference(Expressions):
             self.value(node.change, scope).used_as("object")
 
     def key(self, node: ast.Expr, old: Hole, scope: dict[str, Hole]) -> None:
-        """What says which document is to be changed: a key, or a document."""
+        """Return the hole that selects the document to change: a key, or a document."""
         hole = self.value(node, scope).root()
         if "object" in hole.kinds or hole.children:
             if hole is not old.root():
@@ -216,7 +216,7 @@ class Inference(Expressions):
     # --- conditions
 
     def require(self, node: ast.Expr, scope: dict[str, Hole], *, wanted: bool) -> None:
-        """The condition must be true, or false where it is not wanted."""
+        """Require the condition to be true, or false if not `wanted`."""
         if isinstance(node, ast.Logical):
             for operand in node.operands:
                 self.require(operand, scope, wanted=wanted)
@@ -297,7 +297,7 @@ class Inference(Expressions):
             right.join(left)
 
     def test(self, node: ast.Call, scope: dict[str, Hole], wanted: bool) -> None:
-        """A function call as a condition."""
+        """Visit a function call as a condition."""
         name, arguments = node.name, node.arguments
         if name in ("NOOPT", "TO_BOOL", "ASSERT", "WARN") and arguments:
             self.require(arguments[0], scope, wanted=wanted)
@@ -334,7 +334,7 @@ class Inference(Expressions):
 
 
 def order(holes: Iterator[Hole]) -> dict[int, int]:
-    """How many holes each must be greater than, one after the other, by identity of its root."""
+    """Return how many holes each must be greater than, in sequence, by identity of its root."""
     ranks: dict[int, int] = {}
     roots = list({id(hole.root()): hole.root() for hole in holes}.values())
     for _ in range(6):

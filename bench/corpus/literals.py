@@ -17,7 +17,7 @@ _CONSTANT = (ast.Limit, ast.Window)
 
 
 def moved(query: ast.Query) -> tuple[ast.Query, dict[str, Any]]:
-    """The query, whose only row is the array of the rows that the given one has, and the document's attributes."""
+    """Return the query, whose only row is the array of the given query's rows, and the document's attributes."""
     values: dict[str, Any] = {}
     inner = _query(query, values)
     source = ast.For(NAME, ast.Collection(NAME))

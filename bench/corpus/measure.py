@@ -1,4 +1,4 @@
-"""One query, one verdict."""
+"""The measurement of one query."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from proxy.base.errors import ArangoError
 from proxy.shadow.diff.documents import Rows, compare_rows
 
 # ArangoDB refuses the text itself, whatever the documents: an unknown function, a wrong number of arguments, a
-# collection where a value must stand
+# collection where a value is required
 _TEXT = frozenset({1501, 1540, 1541, 1568})
 _UNSUPPORTED = 9
 _DISORDERED = frozenset({"UNIQUE", "UNION", "UNION_DISTINCT", "INTERSECTION", "OUTERSECTION", "MINUS", "VALUES",
@@ -26,7 +26,7 @@ _DISORDERED = frozenset({"UNIQUE", "UNION", "UNION_DISTINCT", "INTERSECTION", "O
 
 @dataclass
 class Verdict:
-    """parsed, evaluated, compiled: whether; rows: of the evaluation, None where it failed; notes: what went wrong."""
+    """parsed, evaluated, compiled: True on success; rows: of the evaluation, None if it failed; notes: problems."""
 
     identifier: str
     tier: int
@@ -40,7 +40,7 @@ class Verdict:
 
 
 async def measured(record: dict[str, Any], target: Target | None) -> Verdict:
-    """The verdict on one query of a corpus. target: where compiled statements run; None compiles nothing."""
+    """Return the verdict on one query of a corpus. target: runs compiled statements; None compiles nothing."""
     verdict = Verdict(str(record["id"]), int(record["tier"]), str(record["kind"]))
     try:
         query = parse(record["query"])
@@ -57,7 +57,7 @@ async def measured(record: dict[str, Any], target: Target | None) -> Verdict:
         verdict.notes["compiled"] = "a modification"
         return verdict
     verdict.compiled, reason = await compiled(query, *outcome, target)
-    if reason.startswith(OUTSIDE):  # arrays and objects where nobody has any: the evaluator answers; without them …
+    if reason.startswith(OUTSIDE):  # arrays and objects in unexpected places: the evaluator answers; without them …
         verdict.notes["odd documents"] = reason
         calmer = _evaluate(query, list(record["bind_vars"]), verdict, calm=True)
         if calmer is not None:
@@ -68,7 +68,7 @@ async def measured(record: dict[str, Any], target: Target | None) -> Verdict:
 
 
 def _evaluate(query: Query, names: list[str], verdict: Verdict, *, calm: bool = False) -> tuple[World, Result] | None:
-    """Evaluates over one world after the other until there are rows; the last one that went well."""
+    """Evaluate over one world after the other until there are rows; return the last successful one."""
     found, best, failure = Inference(query, names), None, None
     for way in ways(calm=calm):
         world = Filler(found, way).world()
@@ -94,13 +94,13 @@ def _evaluate(query: Query, names: list[str], verdict: Verdict, *, calm: bool = 
 
 
 async def compiled(query: Query, world: World, wanted: Result, target: Target) -> tuple[bool, str]:
-    """Whether a compiled statement gives what the evaluator gives, and why not."""
+    """Return whether a compiled statement agrees with the evaluator, and why not."""
     try:
         statement, rows = await target.answer(query, world.binds, await target.fill(world))
     except Refused as refusal:
         return False, str(refusal)
     analysis = analyse(query, world.binds)
-    if analysis.choices:  # nothing determines the rows: their number is all that can be compared
+    if analysis.choices:  # nothing determines the rows: only their number can be compared
         return len(rows) == len(wanted.rows), f"another number of rows, which nothing determines: {analysis.choices[0]}"
     cut = wanted.cut or (None, None)
     groups = wanted.groups if statement.order else None
@@ -115,7 +115,7 @@ async def compiled(query: Query, world: World, wanted: Result, target: Target) -
 
 @dataclass
 class Example:
-    """An example of the page and its three answers: as it is, with stored literals evaluated, and compiled."""
+    """An example of the page and its three answers: unchanged, with stored literals evaluated, and compiled."""
 
     name: str
     plain: bool = False
@@ -125,7 +125,7 @@ class Example:
 
 
 async def example(record: dict[str, Any], target: Target | None) -> Example:
-    """An example of `aql.jsonl`, which has no collections of its own."""
+    """Evaluate an example of `aql.jsonl`, which has no collections."""
     verdict = Example(str(record["name"]))
     query = parse(record["query"])
     loose = any(isinstance(node, ast.Call) and node.name in _DISORDERED for node in ast.walk(query))
@@ -156,7 +156,7 @@ async def example(record: dict[str, Any], target: Target | None) -> Example:
 
 
 def close(one: Any, other: Any, *, loose: bool) -> bool:
-    """Whether two values are equal, but for the last digits of doubles and, if loose, the order of arrays."""
+    """Return True if two values are equal, up to the last digits of doubles and, if loose, the order of arrays."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, int | float) and isinstance(other, int | float):

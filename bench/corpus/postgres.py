@@ -19,15 +19,15 @@ _INSERT = """INSERT INTO {relation} (key, rev, raw, doc)
 SELECT key, rev, raw::json, _crossfade.queryable(doc::json)
 FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[]) AS given (key, rev, raw, doc)"""
 OUTSIDE = "its documents are outside what SQL does exactly"
-_DATA = "22"  # SQLSTATEs of data that SQL does not take: the evaluator then answers
+_DATA = "22"  # SQLSTATEs of data that SQL rejects: the evaluator then answers
 
 
 class Refused(Exception):
-    """The query is not answered by a compiled statement; the text says why."""
+    """The query has no compiled statement; the text is the reason."""
 
 
 class Target:
-    """Tables of one database, made once and filled anew for each world."""
+    """Tables of one database, created once and refilled for each world."""
 
     def __init__(self, database: Database, *, icu: bool) -> None:
         self._database = database
@@ -37,11 +37,11 @@ class Target:
 
     @classmethod
     async def open(cls, database: Database) -> Target:
-        """With what this server can do."""
+        """Open it with this server's capabilities."""
         return cls(database, icu=await has_icu(database))
 
     async def fill(self, world: World) -> Tables:
-        """The tables of the world's collections, with its documents and no others."""
+        """Fill the tables of the world's collections with exactly its documents."""
         tables = {name: await self._table(name, name in world.edges) for name in world.collections}
         for relation in self._filled:
             await self._database.execute(f"DELETE FROM {relation}")
@@ -75,7 +75,7 @@ class Target:
         return known
 
     async def answer(self, query: Query, binds: Mapping[str, Any], tables: Tables) -> tuple[Compiled, list[Any]]:
-        """The statement and the rows that it gives. Raises Refused."""
+        """Return the statement and its rows. Raise Refused."""
         compiled = compile_query(query, binds, tables)
         if isinstance(compiled, NotCompiled):
             raise Refused(f"not compiled: {compiled.reason}")

@@ -1,4 +1,4 @@
-"""Documents and bind variables for one query, made of what `infer` found; there are several ways."""
+"""Documents and bind variables for one query, made from the result of `infer`, in several ways."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Way:
 
 
 def ways(number: int = 28, *, calm: bool = False) -> Iterator[Way]:
-    """Ways to try, the plainest first."""
+    """Return the ways to try, the plainest first."""
     for seed in range(number):
         way = Way(
             nulls=seed % 4 == 2,
@@ -96,7 +96,7 @@ class Filler:
     # --- values
 
     def value(self, hole: Hole, depth: int = 0) -> Any:
-        """The value of a hole: the same for all that are equal."""
+        """Return the value of a hole: the same for all that are equal."""
         root = hole.root()
         known = id(root)
         if known in self.values:
@@ -129,7 +129,7 @@ class Filler:
         return self.kind(root, depth)
 
     def fitting(self, root: Hole) -> Any:
-        """A constant that fulfils most constraints; None where there is none, (None,) where it is null."""
+        """Return a constant that fulfils most constraints; None if there is none, (None,) if it is null."""
         tests = root.constraints
         if not tests:
             weak = [value for value in root.weak if value is not None]
@@ -186,7 +186,7 @@ class Filler:
     # --- the world
 
     def world(self) -> World:
-        """Everything filled in."""
+        """Fill in everything."""
         found = self.found
         collections: dict[str, dict[str, Document]] = {name: {} for name in found.documents if valid_collection(name)}
         for name in (*found.edge_collections, *found.written, *found.names.values()):
@@ -244,7 +244,7 @@ class Filler:
                 row[attribute] = value
 
     def traversals(self, collections: dict[str, dict[str, Document]]) -> None:
-        """A chain of edges from the start of each traversal, over vertices that its filters want."""
+        """Create a chain of edges from the start of each traversal, over vertices that its filters accept."""
         for edge in self.found.edges:
             start = self.value(edge.start)
             if not isinstance(start, str) or start.count("/") != 1:
@@ -281,7 +281,7 @@ class Filler:
         return f"{collection}/v{self.keys}"
 
     def copies(self, name: str, rows: list[Document], *, edge: bool) -> list[Document]:
-        """More of the same, and documents in which the attributes are other or missing."""
+        """Add copies, and documents whose attributes differ or are missing."""
         if self.way.single:
             return []
         made: list[Document] = []
@@ -303,7 +303,7 @@ class Filler:
 
 
 def system(collection: str, row: Document) -> Document:
-    """The document as a collection holds it."""
+    """Return the document as a collection stores it."""
     key = row["_key"]
     rest = {name: value for name, value in row.items() if name not in ("_key", "_id", "_rev")}
     return {"_key": key, "_id": f"{collection}/{key}", "_rev": _REVISION, **rest}

@@ -1,4 +1,4 @@
-"""The three servers that the same cases and examples are tried on, each started once a module."""
+"""The three servers that the same cases and examples run on, each started once per module."""
 
 from __future__ import annotations
 

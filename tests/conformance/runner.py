@@ -1,7 +1,7 @@
 """Cases as data: requests and the answers that ArangoDB gives, run against any `Handler`.
 
 Each folder in `cases/` is one case: `steps.json` is `{"name", "steps", "root_password"?}` (with a password the server
-checks who asks), and a step `{"send", "body" | "text" | "hex", "headers", "user", "status", "answer", "has", "raw",
+checks credentials), and a step `{"send", "body" | "text" | "hex", "headers", "user", "status", "answer", "has", "raw",
 "etag", "location", "headers_out", "empty"}`. `send` is "METHOD target"; `user` is "name:password". Strings in an
 answer: `<rev>`, `<id>` (digits), `<text>`, `<any>`; `<save NAME>` keeps the value, and `${NAME}` stands for it later
 on. `answer` is the whole body, `has` a part of an object, `headers_out` headers of the answer.
@@ -25,7 +25,7 @@ _REVISION = re.compile(r"_[A-Za-z0-9_\-]{10}")
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One case. root_password: of a server that checks who asks; None of one that lets everybody in."""
+    """One case. root_password: of a server that checks credentials, or None."""
 
     name: str
     steps: list[dict[str, Any]]
@@ -33,12 +33,12 @@ class Case:
 
 
 def load() -> list[Case]:
-    """Every case, in the order of the folders' names."""
+    """Return every case, in the order of the folders' names."""
     return [Case(**json.loads(file.read_text("utf-8"))) for file in sorted(CASES.glob("*/steps.json"))]
 
 
 async def run(handler: Handler, steps: list[dict[str, Any]]) -> None:
-    """Sends the steps of one case in order and asserts each answer."""
+    """Send the steps of one case in order, and check each answer."""
     saved: dict[str, Any] = {}
     for number, step in enumerate(steps, 1):
         response = await handler(_request(_fill({part: step.get(part) for part in _SENT if part in step}, saved)))

@@ -1,5 +1,8 @@
-"""Answers that a real ArangoDB gave, and queries that real applications send: outside the repository, so skipped
-where they are not. What is compared, and how closely, is what the replay tool beside them does."""
+"""Answers that a real ArangoDB gave, and queries that real applications send. They are outside the repository; without
+them the tests are skipped.
+
+The replay tool beside them defines what is compared, and how closely.
+"""
 
 from __future__ import annotations
 

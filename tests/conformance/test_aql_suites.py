@@ -1,7 +1,7 @@
 """Cases that ArangoDB's own test suites state, run in the process against the store in memory.
 
-They lie beside the repository and are skipped where they are not. `aql_suite_differences.json` lists, with the reason,
-those that newer recorded answers or the notes on the protocol contradict: each of them must fail, and no other.
+They are outside the repository; without them the tests are skipped. `aql_suite_differences.json` lists, with the
+reason, those that newer recorded answers or the notes on the protocol contradict: each of them must fail, and no other.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FILES = ("aql_newest.jsonl", "aql_plain.jsonl", "aql_with_collections.jsonl")
 
 
 def same(a: Any, b: Any) -> bool:
-    """Equal, numbers but for their last digits."""
+    """Return True if both are equal, numbers up to their last digits."""
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
     if isinstance(a, int | float) and isinstance(b, int | float):
@@ -36,21 +36,21 @@ def same(a: Any, b: Any) -> bool:
 
 
 def without_system(value: Any) -> Any:
-    """An object without its attributes that begin with an underscore; any other value as it is."""
+    """Return an object without its attributes that begin with an underscore, and any other value unchanged."""
     if not isinstance(value, dict):
         return value
     return {name: item for name, item in value.items() if not name.startswith("_")}
 
 
 def normalised(rows: list[Any], how: str | None) -> list[Any]:
-    """Rows without system attributes: `flat` of the rows themselves, `recursive` of the elements of rows too."""
+    """Return rows without system attributes: `flat` of the rows themselves, `recursive` also of their elements."""
     if how == "recursive":
         rows = [[without_system(item) for item in row] if isinstance(row, list) else row for row in rows]
     return rows if how is None else [without_system(row) for row in rows]
 
 
 class Bench:
-    """A server in memory that has the collections of one setup at a time."""
+    """A server in memory with the collections of one setup at a time."""
 
     def __init__(self, setups: dict[str, Any]) -> None:
         self._setups = setups

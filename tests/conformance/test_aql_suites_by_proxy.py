@@ -1,7 +1,7 @@
-"""The first of the cases with collections that ArangoDB's own test suites state, by the tool that lies with them.
+"""The first of the cases with collections from ArangoDB's own test suites, run by the tool that is kept with them.
 
-On the development server, in the shadow and flipped: the answers are the same, and flipped at least nine tenths of them
-come from PostgreSQL (the rest are modifications, and queries that ArangoDB refuses).
+On the development server, in the shadow and flipped: the answers are the same, and when flipped at least nine tenths of
+them come from PostgreSQL (the rest are modifications, and queries that ArangoDB refuses).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Endpoints survive what makes no sense: the cases' own requests, spoilt, get ArangoDB's errors and no traceback."""
+"""Endpoints survive malformed input: the cases' own requests, corrupted, get ArangoDB's errors and no traceback."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _RAW = [b"", b"{", b"[1,", b"\xff", b"nul", b'{"a":1,"a":2}', b'"\\ud800"', b"["
 _PARAMETERS = ["count", "stamp", "chunkSize", "from", "to", "batchId", "line", "type", "direction", "rev", "collection"]
 _HEADERS = [b"if-match", b"if-none-match", b"x-arango-trx-id", b"x-arango-async", b"content-type", b"authorization"]
 _VALUES = [b"*", b"", b"store", b"application/x-velocypack", b"Bearer a.b.c", b"Basic !", b"1"]
-_EXPECTED_500 = {18, 500}  # a lock that nobody lets go of, and `/_admin/server/id` of a single server
+_EXPECTED_500 = {18, 500}  # a lock that is never released, and `/_admin/server/id` of a single server
 
 
 def _spoil(chance: random.Random, body: Any) -> bytes:

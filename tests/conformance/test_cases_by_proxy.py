@@ -1,4 +1,4 @@
-"""The project's own cases through the proxy: in the shadow and flipped, services see what ArangoDB says."""
+"""The project's own cases through the proxy: in the shadow and flipped, services see ArangoDB's answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OF_SERVICES = re.compile(r"[A-Z]+ /[^_]")
 
 
 class Sender:
-    """A handler that sends what it is asked over HTTP."""
+    """A handler that forwards its requests over HTTP."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
@@ -36,7 +36,7 @@ class Sender:
 
 
 async def tried(server: ServerUnderTest, steps: list[dict[str, Any]]) -> str:
-    """What went wrong; empty if nothing did."""
+    """Return what went wrong, or an empty text."""
     headers = {"accept-encoding": "identity"}
     async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=30, verify=False) as client:
         try:

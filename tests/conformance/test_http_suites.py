@@ -1,7 +1,7 @@
 """Requests that ArangoDB's own test suites state, on the development server, in the shadow and flipped.
 
-They lie beside the repository and are skipped where they are not. `http_suite_differences.json` lists, with the reason,
-those that newer recorded answers or the notes on the protocol contradict: each of them must fail, and no other.
+They are outside the repository; without them the tests are skipped. `http_suite_differences.json` lists, with the
+reason, those that newer recorded answers or the notes on the protocol contradict: each of them must fail, and no other.
 """
 
 from __future__ import annotations

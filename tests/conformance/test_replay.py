@@ -1,5 +1,8 @@
-"""Examples that a real ArangoDB answered, where they lie beside the repository: on the development server, on the proxy
-in front of it in the shadow, and on the proxy that serves reads from PostgreSQL. All three answer the same ones."""
+"""Examples that a real ArangoDB answered, if they are present beside the repository.
+
+They run on the development server, on the proxy in front of it in the shadow, and on the proxy that serves reads from
+PostgreSQL. All three answer the same ones.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ _IMPOSSIBLE = re.compile(
 
 
 def replayed(command: list[str]) -> list[str]:
-    """Runs a tool; gives what failed and could have passed."""
+    """Run a tool; return the examples that failed, without those that no server can pass."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
     lines = done.stdout.splitlines()
     assert lines, done.stderr

@@ -22,7 +22,7 @@ DOCUMENT = "/_api/document/c"
 
 
 class Server:
-    """Requests to a development server of its own; the collection `c` is there."""
+    """Requests to a dedicated development server with the collection `c`."""
 
     def __init__(self) -> None:
         self.now = 1_000_000.0
@@ -141,7 +141,7 @@ async def test_5_expired_documents_disappear_without_an_answer(server: Server) -
     moments = [server.now, server.now - 11, "1970-01-12T13:46:30Z", "1970-01-12T13:46:40.000", None, True, "soon", {}]
     await server.get("POST", DOCUMENT, [{"_key": str(n), "until": moment} for n, moment in enumerate(moments)])
     server.now += 1
-    assert server.store.expire() == 2  # a number and a text that were over
+    assert server.store.expire() == 2  # an expired number and an expired text
     server.now += 10
     assert server.store.expire() == 2
     assert await server.count() == 4

@@ -1,4 +1,4 @@
-"""The routing table against the protocol page and against the cases: nothing that services use is left out."""
+"""The endpoint table against the protocol page and against the cases: no endpoint that services use is missing."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ LISTED = [
 
 @pytest.mark.parametrize("prefix", ["", "/_db/_system", "/_arango/v0", "/_arango/v0/_db/_system"])
 async def test_every_listed_endpoint_is_known_and_answered(prefix: str) -> None:
-    """Known to the table under every prefix; the development server answers each, and none by 501."""
+    """The table knows each under every prefix; the development server answers each, and none by 501."""
     handler = StoreHandler(MemoryStore(lock_wait=0.0))
     wrong = []
     for item in LISTED:

@@ -31,7 +31,7 @@ class Origin:
     documents: dict[str, dict[str, Any]] = field(default_factory=dict)
     version: str = "3.12.4"
 
-    odd: Any = None  # answered to everything, where it is set
+    odd: Any = None  # the answer to everything, if set
 
     def answer(self, path: str, body: bytes) -> tuple[int, Any]:
         if self.odd is not None:
@@ -83,7 +83,7 @@ def origin() -> Iterator[Origin]:
 
 @pytest.fixture(autouse=True)
 def quiet_instances() -> Iterator[None]:
-    """What the instances of this process log is no output of the commands."""
+    """Keep the logs of this process's instances out of the commands' output."""
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     yield
     structlog.reset_defaults()

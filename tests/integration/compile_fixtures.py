@@ -1,4 +1,4 @@
-"""Documents in PostgreSQL and in memory at once, to ask the evaluator and a compiled statement the same."""
+"""Documents in PostgreSQL and in memory, to compare the evaluator with a compiled statement."""
 
 from __future__ import annotations
 

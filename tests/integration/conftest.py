@@ -1,4 +1,4 @@
-"""Fixtures of the backfill's tests: an origin that answers as it is told to, and a source that reads it."""
+"""Fixtures of the backfill's tests: a scripted origin, and a source that reads it."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ exec chroot "$root" setpriv --bounding-set=-all --inh-caps=-all --no-new-privs "
 
 @functools.cache
 def possible(folder: Path) -> str:
-    """Why it cannot be had on this machine; empty where it can."""
+    """Return why containers cannot be emulated on this machine, or an empty text."""
     if shutil.which("unshare") is None or shutil.which("setpriv") is None:
         return "util-linux is not there"
     tried = subprocess.run(command(folder, folder, ["true"]), capture_output=True, text=True, check=False)

@@ -177,7 +177,7 @@ class Fleet:
             await instance.admin.close()
 
     async def to(self, stage: Stage, *collections: str, weight: int = 100, patient: bool = True, **more: Any) -> Any:
-        """patient: tries again where a lease ran out in the last moment, as it may on a busy machine."""
+        """Change the stage. patient: retry if a lease expired at the last moment, as it may on a busy machine."""
         targets = [DesiredState(c, stage, weight if stage is Stage.FLIPPED else 0) for c in collections]
         limit = time.monotonic() + 20.0
         while True:
@@ -239,7 +239,7 @@ async def pass_gates(database: Database, collection: str, compared: int = 10) ->
 
 
 async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Waits for a condition; says which it was where it does not come."""
+    """Wait for a condition, and name it on a time-out."""
     limit = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < limit, f"never came: {condition}"

@@ -66,7 +66,7 @@ class Stack:
     database: Database
     settings: Settings
     origin: Origin = field(default_factory=Origin)
-    mirrored: bool = True  # what `caught_up` says
+    mirrored: bool = True  # what `caught_up` returns
     catching_up: list[bytes] = field(default_factory=list)  # what the mirror applies when it is waited for
     waited: int = 0
     verdicts: list[ReadVerdict] = field(default_factory=list)  # of a `ruled` shadow
@@ -100,7 +100,7 @@ class Stack:
         assert collection == C
         assert timeout >= 0
         self.waited += 1
-        async with self._applying:  # who waits second waits as well
+        async with self._applying:  # the second caller waits as well
             while self.catching_up:
                 await put(self.database, C, self.catching_up.pop())
         return self.mirrored
@@ -122,7 +122,7 @@ class Stack:
         return raw
 
     async def plant(self, key: str, change: Callable[[bytes], bytes]) -> None:
-        """Changes a document in PostgreSQL behind everybody's back."""
+        """Change a document in PostgreSQL directly."""
         raw = change(self.ask("GET", f"/_api/document/docs/{key}")[1].body)
         await self.database.execute(
             "UPDATE db.docs SET raw = $2, doc = coalesce($3, _crossfade.queryable($2)) WHERE key = $1",

@@ -44,7 +44,7 @@ class StubCollection:
         return self.revs.pop(key)
 
     def shard(self, key: str) -> str:
-        """Where a key is, as far as there are shards."""
+        """Return the shard of a key, if there are shards."""
         return self.shards[sum(key.encode()) % len(self.shards)]
 
     def range(self, bind: Mapping[str, Any]) -> list[str]:
@@ -206,7 +206,7 @@ def _pairs(found: StubCollection, keys: list[str]) -> bytes:
 
 
 def answer(status: int, body: bytes) -> bytes:
-    """A whole HTTP answer."""
+    """Return a complete HTTP answer."""
     head = (
         f"HTTP/1.1 {status} X\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {len(body)}\r\n\r\n"
     )

@@ -64,6 +64,6 @@ def _system(raw: bytes) -> dict[str, str]:
 
 
 async def remove(database: Database, collection: str, keys: Iterable[str]) -> None:
-    """Takes rows away behind everybody's back."""
+    """Delete rows directly."""
     relation = await create(database, collection)
     await database.execute(f"DELETE FROM {relation} WHERE key = ANY ($1::text[])", list(keys))

@@ -1,4 +1,6 @@
-"""Cursors and transactions stay with the store that opened them, across flips and rollbacks; who answered, if asked."""
+"""Cursors and transactions stay with the store that opened them, across flips and rollbacks; that store is reported on
+request.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +32,12 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
 
 
 def by(answer: httpx.Response) -> str:
-    """Who answered, as the proxy says where it is asked."""
+    """Return the answering store, as the proxy reports it on request."""
     return str(answer.headers.get("x-crossfade-served-by", ""))
 
 
 async def begin(stack: Running, query: str = "FOR b IN books SORT b.n RETURN b.n") -> tuple[str, list[int], str]:
-    """A query whose result comes in several batches: (cursor, first batch, who answered)."""
+    """Start a query with several batches; return (cursor, first batch, answering store)."""
     body = {"query": query, "batchSize": 10}
     answer = await stack.client.post("/_api/cursor", json=body, headers=ASKED)
     value = answer.json()
@@ -43,8 +45,8 @@ async def begin(stack: Running, query: str = "FOR b IN books SORT b.n RETURN b.n
     return value["id"], value["result"], by(answer)
 
 
-async def go_on(stack: Running, cursor: str) -> tuple[list[int], list[str]]:
-    """The rest of it, and who gave each batch."""
+async def read_rest(stack: Running, cursor: str) -> tuple[list[int], list[str]]:
+    """Read the rest; return it and the answering store of each batch."""
     found: list[int] = []
     givers = []
     while True:
@@ -72,7 +74,7 @@ async def test_an_arangodb_cursor_stays_with_arangodb_after_a_flip(stack: Runnin
     assert opened_by == "arangodb"
     await flip(stack)
     await stack.client.patch(DOCUMENT + "/k29", json={"n": 2900})  # the cursor's snapshot is older
-    rest, givers = await go_on(stack, cursor)
+    rest, givers = await read_rest(stack, cursor)
     assert first + rest == list(range(NUMBER))
     assert set(givers) == {"arangodb"}
     again, _, opened_by = await begin(stack)  # a new one is of the other store
@@ -89,7 +91,7 @@ async def test_a_postgresql_cursor_stays_with_postgresql_after_a_rollback(stack:
     assert opened_by == "postgresql"
     await roll_back(stack)
     await stack.client.delete(DOCUMENT + "/k29")
-    rest, givers = await go_on(stack, cursor)
+    rest, givers = await read_rest(stack, cursor)
     assert first + rest == list(range(NUMBER))
     assert set(givers) == {"postgresql"}
     gone = await stack.client.post(f"/_api/cursor/{cursor}")

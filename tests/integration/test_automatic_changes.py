@@ -41,7 +41,7 @@ async def flipped(fleet: Fleet, *collections: str) -> None:
 
 
 async def alerts(database: Database) -> list[dict[str, str]]:
-    """What Prometheus would say after one scrape."""
+    """Return the alerts that Prometheus would raise after one scrape."""
     await States(database).refresh()
     (group,) = yaml.safe_load(RULES.read_text())["groups"]
     (rule,) = [one for one in group["rules"] if one["alert"] == "CrossfadeAutomaticRollback"]
@@ -104,7 +104,7 @@ async def test_a_rollback_by_an_instance_is_named_until_the_next_flip(fleet: Fle
 
 
 async def test_a_rollback_after_a_refused_document_counts_as_automatic(fleet: Fleet, database: Database) -> None:
-    """A mark or a dead letter on a flipped collection takes reads back: nobody typed that either."""
+    """A mark or a dead letter on a flipped collection rolls reads back without an operator."""
     await fleet.start("one")
     await flipped(fleet, ORDERS)
     await lacking.mark(database, [ORDERS], ["a write passed unseen"], "one")

@@ -1,4 +1,4 @@
-"""The benchmark runs and measures what it says: the transport alone, briefly."""
+"""The benchmarks run and measure what they promise, briefly."""
 
 from __future__ import annotations
 

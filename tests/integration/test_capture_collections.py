@@ -41,7 +41,7 @@ async def alive(stack: Running, table: str) -> int:
 
 
 async def test_a_truncated_collection_is_empty_and_what_came_later_stays(stack: Running) -> None:
-    """More documents than one page, then writes that the client sends right behind the truncation."""
+    """More documents than one page, then writes that the client sends directly after the truncation."""
     await stack.client.post(DOCUMENT, json=[{"_key": f"k{n:04}"} for n in range(2100)])
     await stack.drained()
     assert await alive(stack, "_system.books") == 2100
@@ -107,7 +107,7 @@ async def test_a_new_collection_is_registered_before_anything_is_in_it(stack: Ru
 
 
 async def test_a_renamed_collection_goes_to_its_new_name_and_back(stack: Running) -> None:
-    """Documents keep their revisions under a new name: the tombstones of the old one must not stand in their way."""
+    """Documents keep their revisions under a new name: tombstones of the old name must not block them."""
     await stack.client.post(DOCUMENT, json=[{"_key": f"k{n}"} for n in range(30)])
     await stack.client.delete(DOCUMENT + "/k7")
     renamed = await stack.client.put("/_api/collection/books/rename", json={"name": "tomes"})
@@ -167,7 +167,7 @@ async def test_a_change_that_arangodb_refuses_changes_nothing(stack: Running) ->
 
 
 async def test_a_truncation_rolls_a_flipped_collection_back_first(stack: Running) -> None:
-    """mirror-protocol, answer 6: nobody reads from PostgreSQL while it may have what ArangoDB has no more."""
+    """mirror-protocol, answer 6: no read from PostgreSQL while it may have documents that ArangoDB no longer has."""
     await stack.client.post(DOCUMENT, json={"_key": "a"})
     await stack.drained()
     await stack.move(Standing(Stage.SHADOW), BOOKS)

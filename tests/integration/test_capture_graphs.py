@@ -1,4 +1,4 @@
-"""Writes through a named graph: vertices, edges, and the edges that a removal takes along."""
+"""Writes through a named graph: vertices, edges, and edges removed with their vertex."""
 
 from __future__ import annotations
 

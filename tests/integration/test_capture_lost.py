@@ -1,4 +1,7 @@
-"""I3: ArangoDB carried a write out, and its answer was lost. Both databases are the same in the end, or it is said."""
+"""I3: ArangoDB executed a write, and its answer was lost.
+
+Both databases are equal in the end, or a mark says otherwise.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
 
 
 def lose(stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next request reaches ArangoDB, and its answer nobody."""
+    """Let the next request reach ArangoDB, and drop its answer."""
     origin = stack.application.origin
     real = origin.request
 
@@ -76,7 +79,7 @@ async def test_a_lost_answer_loses_no_write(
 async def test_a_lost_batch_of_a_cursor_loses_no_write(
     stack: Running, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
-    """What it named is found by its revisions; what was removed by a comparison of the whole collection."""
+    """Its documents are found by their revisions; removals by a comparison of the complete collection."""
     monkeypatch.setattr(aql_plan, "_BATCH", 3)
     origin = stack.application.origin
     real = origin.request

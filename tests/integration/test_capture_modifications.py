@@ -89,7 +89,7 @@ CURSORS: list[dict[str, Any]] = [
 
 
 async def batches(client: httpx.AsyncClient, collection: str, more: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every answer of a cursor that is read to its end, each batch asked for by its number, twice where that may be."""
+    """Return every answer of a cursor read to its end, each batch requested by number, twice if permitted."""
     body = {"query": ROWS, "bindVars": {"@c": collection}, **more}
     answers = [(await client.post(CURSOR, json=body)).json()]
     retries = (more.get("options") or {}).get("allowRetry")
@@ -236,7 +236,7 @@ async def test_a_write_that_must_be_searched_for_takes_a_flipped_collection_back
     forward = stack.application.origin.request
 
     async def guarded(request: Request, *, idempotent: bool = False) -> Response:
-        if request.header(b"authorization") is None:  # the development server refuses nobody
+        if request.header(b"authorization") is None:  # the development server refuses no user
             return Response(401, [(b"content-type", b"application/json")], b'{"error":true,"code":401,"errorNum":11}')
         return await forward(request, idempotent=idempotent)
 

@@ -149,7 +149,7 @@ async def test_an_unknown_transaction_status_is_resolved_by_reading(
 
 
 async def test_a_commit_of_what_another_proxy_holds_is_opaque(stack: Running) -> None:
-    """I10; and where a collection is flipped it is refused, since nobody would bring PostgreSQL up to date."""
+    """I10; on a flipped collection it is refused, since no proxy would apply the writes to PostgreSQL."""
     begun = await stack.direct.post("/_api/transaction/begin", json={"collections": {"write": ["books"]}})
     trx = {"x-arango-trx-id": begun.json()["result"]["id"]}
     await stack.direct.post(DOCUMENT, json={"_key": "c"}, headers=trx)
@@ -201,7 +201,7 @@ async def test_requests_of_another_user_do_not_affect_a_transaction(
     async def guarded(request: Request, *, idempotent: bool = False) -> Response:
         if user_of((request.header(b"authorization") or b"").decode()) == "root":
             return await real(request, idempotent=idempotent)
-        return Response(404, [], b'{"error":true,"code":404,"errorNum":1655}')  # the development server checks nobody
+        return Response(404, [], b'{"error":true,"code":404,"errorNum":1655}')  # the development server checks no user
 
     monkeypatch.setattr(stack.application.origin, "request", guarded)
     trx = await begin(stack)
@@ -221,7 +221,7 @@ async def test_requests_of_another_user_do_not_affect_a_transaction(
 
 
 async def test_a_number_that_is_no_transaction_leaves_nothing_behind(stack: Running) -> None:
-    """Who makes numbers up fills no table, and is not asked about in the place of the owner."""
+    """An invented id fills no table, and its status is not requested in the owner's place."""
     known = stack.application.dispatcher._writes._transactions._open
     for number in ("1", "77"):
         trx = {"x-arango-trx-id": number}
@@ -236,7 +236,7 @@ async def test_a_number_that_is_no_transaction_leaves_nothing_behind(stack: Runn
 async def test_a_transaction_whose_credentials_hold_no_more_ends_for_the_proxy_too(
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing waits for a client: ArangoDB ends a transaction that nobody uses, though it will not say so."""
+    """ArangoDB ends an unused transaction, though it will not report that with invalid credentials."""
     monkeypatch.setattr(open_transactions, "_LOOK", 0.02)
     monkeypatch.setattr(open_transactions, "_IDLE", 0.05)
     monkeypatch.setattr(open_transactions, "_OVER", 0.3)
@@ -327,7 +327,7 @@ async def test_every_write_in_a_transaction_is_captured_by_what_is_known_of_it(
         verb, path, json=body, headers=trx | ({"x-arango-allow-dirty-read": "true"} if how == "dirty" else {})
     )
     assert answer.is_success, answer.text
-    # the headers of a commit say nothing of what it commits
+    # the headers of a commit do not state what it commits
     headers = trx | {"accept": "application/x-velocypack", "x-arango-allow-dirty-read": "true"}
     ended = await stack.client.request(method, f"/_api/transaction/{trx['x-arango-trx-id']}", headers=headers)
     assert ended.status_code == 200

@@ -1,4 +1,4 @@
-"""Commands that look and name what is wrong: mismatches, doctor, audit, help, missing databases."""
+"""Commands that inspect and name problems: mismatches, doctor, audit, help, missing databases."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ async def test_what_is_not_arangodb(shell: Shell, origin: Origin, odd: Any) -> N
     origin.odd = odd
     told = await shell("doctor")
     assert (told.code, "set CROSSFADE_ORIGIN" in told.out) == (1, True)
-    assert (await shell("mirror", "orders")).code == 0  # it could not be asked: said, and gone on
+    assert (await shell("mirror", "orders")).code == 0  # unreachable: reported, and continued
 
 
 async def test_repair_of_a_document_that_arangodb_does_not_return(
@@ -182,7 +182,7 @@ async def test_help_teaches_by_example(shell: Shell) -> None:
 
 @pytest.mark.parametrize("module", proxy.cli.COMMANDS)
 def test_a_command_is_loaded_without_the_others(module: str) -> None:
-    """What `COMMANDS` says of a module is what it registers; `build` gives that and nothing else."""
+    """`COMMANDS` lists exactly what a module registers; `build` returns that alone."""
     for command in proxy.cli.COMMANDS[module]:
         app, broken = proxy.cli.build(command)
         assert broken == ()

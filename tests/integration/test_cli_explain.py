@@ -48,7 +48,7 @@ async def test_a_query_that_compiles(docs: Database) -> None:
 
 
 async def test_explain_treats_a_postgresql_without_icu_as_the_proxy_does(docs: Database) -> None:
-    """Whatever collations the server lists: one function says it, to the proxy, to `explain`, to `doctor`."""
+    """One function decides that for the proxy, `explain` and `doctor`, whatever collations the server lists."""
     assert (await examine(docs, "db", LIST, {"u": "u7"})).compiled
     await docs.execute("CREATE OR REPLACE FUNCTION _crossfade.has_icu() RETURNS boolean LANGUAGE sql AS 'SELECT false'")
     found = await examine(docs, "db", LIST, {"u": "u7"})

@@ -1,4 +1,4 @@
-"""A name that is not known is refused by every command that takes one, and the emergency verb is the strictest."""
+"""Every command refuses an unknown name; the emergency rollback is the strictest."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def calls() -> Iterator[tuple[str, ...]]:
 async def test_every_command_refuses_a_name_that_it_does_not_know(
     shell: Shell, fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exit code 1 and a sentence that says what there is: a typing error never looks like success."""
+    """Exit code 1 and a sentence with the known names: a typing error never looks like success."""
     monkeypatch.chdir(tmp_path)
     for module in ("backfill.cli_runtime", "backfill.archive.cli"):  # signals are the main thread's alone
         monkeypatch.setattr(f"{module}._stopping", lambda _: contextlib.nullcontext())

@@ -49,7 +49,7 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
 
 
 async def _ask(stack: Running, name: str) -> tuple[list[object], str]:
-    """The rows of one of QUERIES, and who answered."""
+    """Return the rows of one of QUERIES, and the answering store."""
     text, _ = QUERIES[name]
     binds = {"id": "people/b"} if "@id" in text else {}
     answer = await stack.client.post("/_api/cursor", json={"query": text, "bindVars": binds}, headers=EXPLAIN)
@@ -105,7 +105,7 @@ async def test_a_collection_that_was_dropped_keeps_nothing_at_arangodb(stack: Ru
 
 
 async def test_collections_outside_the_shadow_are_never_compared(stack: Running) -> None:
-    """An edge leads to a collection of stage mirror: no verdict about a copy that nobody vouches for."""
+    """An edge leads to a collection of stage mirror, whose copy may be incomplete: no verdict."""
     await stack.move(SHADOW, *(name for name in ALL if name != "_system/pages"))
     edge = {"_from": "people/a", "_to": "pages/p"}
     await stack.client.post("/_api/document/knows", json=edge)

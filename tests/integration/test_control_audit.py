@@ -1,4 +1,4 @@
-"""The audit: rows chained by hash, each in the transaction of its change; a tampered chain breaks where it was."""
+"""The audit: rows chained by hash, each in the transaction of its change; tampering is located in the chain."""
 
 from __future__ import annotations
 

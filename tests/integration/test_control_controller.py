@@ -116,7 +116,7 @@ async def test_live_instances_are_not_evicted(fleet: Fleet, database: Database) 
 
 
 async def test_eviction_rolls_reads_back(fleet: Fleet, database: Database) -> None:
-    """What the dead one acknowledged alone may be missing in the target: nobody reads there until it is verified."""
+    """The target may lack what the evicted instance acknowledged alone: no reads there before a verification."""
     await fleet.start("one")
     dead = await fleet.start("dead", lease=0.3)
     await fleet.flipped(JOBS)
@@ -183,7 +183,7 @@ async def test_rollback_goes_past_a_frozen_instance(fleet: Fleet, database: Data
     assert await rollback(database, [JOBS], actor="test") is not None
     assert await _stage(database, JOBS) == ("shadow", 0)
     frozen.line.up.set()
-    assert await rollback(database, [JOBS], actor="test") is None  # nothing left to take back
+    assert await rollback(database, [JOBS], actor="test") is None  # nothing left to roll back
 
 
 async def test_rollback_aborts_an_epoch_that_waits(fleet: Fleet, database: Database) -> None:
@@ -203,7 +203,7 @@ async def test_rollback_aborts_an_epoch_that_waits(fleet: Fleet, database: Datab
 async def _in_the_last_moment(
     fleet: Fleet, database: Database, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], Awaitable[object]]
 ) -> None:
-    """A flip; between its last look at the instances and the lock of its commit, something happens."""
+    """Flip, and do something between the last check of the instances and the lock of the commit."""
     await fleet.to(Stage.MIRROR, JOBS)
     await fleet.to(Stage.SHADOW, JOBS)
     await pass_gates(database, JOBS)
@@ -227,7 +227,7 @@ async def _in_the_last_moment(
 async def test_an_instance_that_falls_out_in_the_last_moment_stops_the_commit(
     fleet: Fleet, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """I7: who does not keep to it now is no less a danger for having said before that it would."""
+    """I7: an earlier acknowledgement does not make a silent instance safe."""
     await fleet.start("one")
     frozen = await fleet.start("frozen", lease=0.3)
 
@@ -247,7 +247,7 @@ async def test_an_instance_that_falls_out_in_the_last_moment_stops_the_commit(
 async def test_a_rollback_in_the_last_moment_wins_over_the_commit(
     fleet: Fleet, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Compare-and-set: the generation that was acknowledged is not the one that stands any more."""
+    """Compare-and-set: the acknowledged generation is not the current one any more."""
     await fleet.start("one")
 
     async def take_back() -> None:
@@ -262,7 +262,7 @@ async def test_a_rollback_in_the_last_moment_wins_over_the_commit(
 
 
 async def test_a_rejoining_instance_checks_the_generation_it_decided_on(fleet: Fleet, database: Database) -> None:
-    """A flip that was begun since must be looked at first: whoever rejoins may be part of it."""
+    """A flip that has begun since must be considered: the rejoining instance may be part of it."""
     one = await fleet.start("one")
     await fleet.flipped(JOBS)
     with pytest.raises(PreconditionFailed, match="look again"):
@@ -274,7 +274,7 @@ async def test_a_rejoining_instance_checks_the_generation_it_decided_on(fleet: F
 
 
 async def test_two_controllers_at_once(fleet: Fleet, database: Database) -> None:
-    """Compare-and-set: one of them wins, the other is told by whom, and nothing is half done."""
+    """Compare-and-set: one of them wins, the other gets an error with the winner, and nothing is half done."""
     one = await fleet.start("one", Application(uncaptured=1))
     first = asyncio.create_task(fleet.to(Stage.MIRROR, JOBS))
     await until(lambda: one.lease.snapshot.phase is Phase.BEGIN)
@@ -344,7 +344,7 @@ async def test_forbidden_stage_transitions(fleet: Fleet, database: Database) -> 
 async def test_raising_the_weight_is_a_flip_and_lowering_it_is_not(fleet: Fleet, database: Database) -> None:
     await fleet.start("one")
     await fleet.flipped(JOBS, weight=50)
-    await fleet.to(Stage.FLIPPED, JOBS, weight=60)  # what was compared goes on counting
+    await fleet.to(Stage.FLIPPED, JOBS, weight=60)  # earlier comparisons still count
     await database.execute("UPDATE _crossfade.comparison SET compared = 3, matched = 3")
     with pytest.raises(PreconditionFailed, match="zero mismatches is inconclusive"):
         await fleet.to(Stage.FLIPPED, JOBS, weight=100)

@@ -41,7 +41,7 @@ async def test_an_instance_joins_beats_and_leaves(fleet: Fleet, database: Databa
     assert one.lease.era == 1
     row = await _row(database, "one")
     assert (row["backlog"], row["lag_seconds"], row["diverged"], row["stopped_at"]) == (3, 1.5, False, None)
-    assert not await one.lease.close()  # a backlog: others must go on counting it
+    assert not await one.lease.close()  # a backlog: other instances must still count it
     assert (await _row(database, "one"))["stopped_at"] is None
     again = await fleet.start("one")
     assert await again.lease.close()
@@ -64,7 +64,7 @@ async def test_a_silent_instance_stops_the_reads_of_all(fleet: Fleet, database: 
 
 
 async def _heartbeat(member: Instance) -> None:
-    """Until it has looked at the control plane once more."""
+    """Wait until the instance has read the control tables once more."""
     seen = member.lease.looked_at
     await until(lambda: member.lease.looked_at > seen)
 
@@ -155,7 +155,7 @@ async def test_origin_only_is_diverged_at_once_and_comes_back_by_rollback(fleet:
     file = broken.settings.state_dir / "origin-only"
     file.touch()
     await until(lambda: not broken.lease.may_read_target and not one.lease.may_read_target)
-    await until(lambda: broken.lease.own_lease_over)  # the row says so: nobody reads the target because of it
+    await until(lambda: broken.lease.own_lease_over)  # the row states it: no instance reads the target because of it
     assert (await _row(database, "broken"))["diverged"]
     file.unlink()
     await until(lambda: not broken.lease.diverged)
@@ -192,7 +192,7 @@ async def test_an_evicted_process_that_is_alive_joins_again(fleet: Fleet, databa
     await database.execute("UPDATE _crossfade.instance SET stopped_at = now(), incarnation = ''")
     one.line.up.set()
     await until(lambda: one.lease.may_read_target)
-    assert (await _row(database, "one"))["joined_at"] > before  # a verification from before says nothing any more
+    assert (await _row(database, "one"))["joined_at"] > before  # an earlier verification no longer counts
 
 
 async def test_a_beat_that_lands_late_extends_nothing(database: Database) -> None:
@@ -243,7 +243,7 @@ async def test_held_queries_are_released_when_the_controller_dies(fleet: Fleet, 
 
 
 async def test_without_postgresql_only_a_registered_process_continues(fleet: Fleet, tmp_path: Path) -> None:
-    """I2: PostgreSQL may be down when a proxy starts again; but who deregistered knows nothing of the others."""
+    """I2: PostgreSQL may be down when a proxy restarts; but a deregistered one knows nothing of the others."""
     one = await fleet.start("one")
     await fleet.to(Stage.MIRROR, JOBS)
     assert one.lease.snapshot.standing(JOBS).stage is Stage.MIRROR

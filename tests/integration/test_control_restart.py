@@ -1,4 +1,4 @@
-"""PostgreSQL goes down in the middle of a change and comes back: what was committed stands, the rest is closed (I7)."""
+"""PostgreSQL goes down during a change and returns: what was committed holds, the rest is closed (I7)."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Forgetful(Database):
 
 
 async def test_a_commit_whose_answer_is_lost_is_asked_for(database: Database, tmp_path: Path) -> None:
-    """The operator is told what became of it: a flip that happened is no failure."""
+    """The operator gets the outcome: a flip that was committed is not a failure."""
     fleet = Fleet(database, tmp_path)
     forgetful = Forgetful(database._pool, database._timeout)
     try:

@@ -1,4 +1,4 @@
-"""The one module that speaks to PostgreSQL: errors come translated, transactions roll back, notifications arrive."""
+"""The PostgreSQL client module: errors are translated, transactions roll back, notifications arrive."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def test_notifications_arrive(database: Database) -> None:
 
 
 async def test_listeners_are_notified_of_a_lost_connection(database: Database) -> None:
-    """Its pool takes a connection back that breaks: that is no error of whoever asks for it then."""
+    """Its pool discards the broken connection: a later caller gets no error."""
     async with database.listening("crossfade", lambda _: None) as alive:
         await database.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
         await eventually(lambda: not alive(), "the connection is seen to be lost")
@@ -215,7 +215,7 @@ async def test_gaps_are_counted_and_kept_while_postgresql_refuses(database: Data
 async def test_a_caller_on_a_dead_connection_can_be_cancelled(
     postgres_server: EmbeddedPostgres, dsn: str, within: bool
 ) -> None:
-    """Neither the statement nor the request to cancel it is ever answered; nobody hangs until the line is back."""
+    """Neither the statement nor its cancellation is ever answered; no caller may hang until the network is back."""
     async with Chaos(postgres_server.port) as line:
         through = dsn.replace(f":{postgres_server.port}/", f":{line.port}/")
         database = await Database.open(through, size=1, reset=False)
@@ -302,7 +302,7 @@ async def test_a_broken_connection_is_not_reused(dsn: str, database: Database) -
 
 
 async def test_an_idle_connection_is_not_assumed_alive(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line that nobody used for minutes may be dead, and would answer nobody."""
+    """A connection that was idle for minutes may be dead."""
     database = await Database.open(dsn, size=1, reset=False)
     first = await _pid(database)
     monkeypatch.setattr("proxy.base.database.pool._IDLE", 0.0)

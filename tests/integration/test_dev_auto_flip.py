@@ -37,7 +37,7 @@ async def test_a_new_collection_is_served_from_postgresql_before_its_answer_leav
 
 
 async def test_a_truncated_collection_is_flipped_again(stack: Running) -> None:
-    """A truncation takes the flip back (mirror-protocol, answer 6); the stack's user asked for flipped."""
+    """A truncation rolls the flip back (mirror-protocol, answer 6); the stack's user asked for flipped."""
     await stack.client.post("/_api/collection", json={"name": "books"})
     await stack.client.post("/_api/document/books", json={"_key": "a"})
     assert (await stack.client.put("/_api/collection/books/truncate")).status_code == 200
@@ -46,7 +46,7 @@ async def test_a_truncated_collection_is_flipped_again(stack: Running) -> None:
 
 
 async def test_a_collection_that_was_filled_around_the_proxy_stays_with_arangodb(stack: Running) -> None:
-    """Gates are waived, and still nobody reads a copy that is not whole."""
+    """Gates are waived, but an incomplete copy is still never read."""
     await stack.direct.post("/_api/collection", json={"name": "old"})
     await stack.direct.post("/_api/document/old", json={"_key": "a"})
     await stack.client.post("/_api/document/old", json={"_key": "b"})
@@ -58,7 +58,7 @@ async def test_a_collection_that_was_filled_around_the_proxy_stays_with_arangodb
 
 
 async def test_a_collection_that_is_unverified_stays_with_arangodb(stack: Running) -> None:
-    """A write that nobody captured may have changed a document that is there: counts do not tell."""
+    """A write that was not captured may have changed an existing document: counts cannot show that."""
     await stack.client.post("/_api/collection", json={"name": "books"})
     await stack.client.post("/_api/document/books", json={"_key": "a", "n": 1})
     expiring = {"type": "ttl", "fields": ["at"], "expireAfter": 3600}

@@ -1,4 +1,4 @@
-"""`crossfade doctor` on what stands between Crossfade and PostgreSQL: poolers, databases that take no writes."""
+"""`crossfade doctor` on problems between Crossfade and PostgreSQL: poolers, read-only databases."""
 
 from __future__ import annotations
 

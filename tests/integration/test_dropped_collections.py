@@ -1,4 +1,4 @@
-"""A collection that was dropped leaves the operator's sight; a command over many goes on past one that fails."""
+"""A dropped collection disappears from the operator's view; a command over many continues after one that fails."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ async def test_flip_waits_for_its_gates_and_says_which_are_open(
     await in_the_shadow(fleet, ORDERS, ready=False)
     late = await shell("flip", "orders", "--wait-for-gates", "--gate-timeout", "1")
     assert (late.code, "Flip blocked by " in late.err) == (1, True)
-    assert late.err.count("waiting: shop/orders: backfilled is fail") == 1  # said once, not at every look
+    assert late.err.count("waiting: shop/orders: backfilled is fail") == 1  # reported once, not at every check
     waiting = asyncio.create_task(shell("flip", "orders", "--wait-for-gates"))
     await pass_gates(database, ORDERS)
     done = await waiting
@@ -101,7 +101,7 @@ async def test_flip_waits_for_its_gates_and_says_which_are_open(
 
 
 async def test_ctrl_c_leaves_nothing_open(shell: Shell, fleet: Fleet, database: Database) -> None:
-    """In the middle of an epoch, for which somebody waits: it is aborted, and nothing changed."""
+    """During an epoch: it is aborted, and nothing has changed."""
     one = await fleet.start("one", Application(backlog=1))
     await in_the_shadow(fleet, ORDERS)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background begins without it

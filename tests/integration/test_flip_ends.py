@@ -73,7 +73,7 @@ async def test_documents_that_arangodb_refuses_to_return_cause_a_rollback(
 
 
 async def test_a_postgresql_failover_rolls_every_flip_back(stack: Running) -> None:
-    """What clients were told may be among the commits that it lost."""
+    """Commits that clients have seen may be lost."""
     await flip(stack)
     timeline = FailoverDetector(stack.database, "one")
     await timeline.step()

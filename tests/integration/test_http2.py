@@ -25,7 +25,7 @@ MIRROR = Standing(Stage.MIRROR)
 
 
 def client(url: str) -> httpx.AsyncClient:
-    """One that speaks nothing but HTTP/2, on one connection."""
+    """Return a client with HTTP/2 alone, on one connection."""
     limits = httpx.Limits(max_connections=1)
     return httpx.AsyncClient(base_url=url, http1=False, http2=True, limits=limits, timeout=60)
 

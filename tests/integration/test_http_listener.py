@@ -28,7 +28,7 @@ OPEN: list[Listener] = []
 async def listening(
     handler: Handler, *, limits: HttpLimits | None = None, tls: ssl.SSLContext | None = None
 ) -> Listener:
-    """A listener that is closed even where the scenario fails: uvloop cannot close a loop with an open one."""
+    """Run a listener that is closed even if the scenario fails: uvloop cannot close a loop with an open one."""
     listener = Listener(handler, limits=limits, tls=tls)
     await listener.start()
     OPEN.append(listener)

@@ -115,7 +115,7 @@ async def test_an_invalid_index_of_an_interrupted_build_is_rebuilt(shell: Shell,
 
 
 async def test_a_value_that_is_too_large_leaves_no_half_index(shell: Shell, docs: Database) -> None:
-    """Half an index refuses documents as a whole one does."""
+    """An invalid index refuses documents as a valid one does."""
     await docs.execute(
         "UPDATE shop.orders SET doc = doc || jsonb_build_object('created', $1::text) WHERE key = 'k1'", LONG
     )

@@ -1,4 +1,4 @@
-"""Others' reads go on while a query burns: what may take long runs in worker processes, and nowhere else.
+"""Other clients' reads continue during an expensive query: long computations run in worker processes, and nowhere else.
 
 The origin is the development server, which would burn as well where it is asked instead: it answers such queries
 without a look at them. Nothing here asserts a number of seconds: what is counted are answers that others got while a
@@ -29,7 +29,7 @@ from tests.integration.shadow_fixtures import hand_over, ruled, stack_on
 
 BOOKS = "_system/books"
 DOCUMENT = "/_api/document/books"
-# each takes longer than anybody waits
+# each takes longer than any time limit
 NESTED = "FOR p IN books LET a = (FOR i IN 1..3000 FOR j IN 1..3000 FILTER i * j == p.v RETURN 1) RETURN LENGTH(a)"
 
 
@@ -103,7 +103,7 @@ def cool(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("text", [NESTED])
 @pytest.mark.usefixtures("cool")
 async def test_other_requests_are_answered_during_an_expensive_query(stack: Running, text: str) -> None:
-    """I2: who burns has a lower priority than the proxy, is ended when its time is up, and the origin answers."""
+    """I2: the worker has a lower priority than the proxy and is ended at its time limit, and the origin answers."""
     await asked(stack, "FOR d IN books RETURN [d.n, LENGTH(1..2)]")  # a worker is there
     burning = asyncio.create_task(asked(stack, text))
     answered = 0

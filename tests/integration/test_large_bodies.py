@@ -1,4 +1,4 @@
-"""Large and encoded bodies through the whole proxy: mirrored where they can be looked into, counted where not (I10)."""
+"""Large and encoded bodies through the proxy: mirrored if they can be parsed, else counted (I10)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATH = "/_api/document/books"
 
 @pytest.fixture
 async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
-    """Everything above 1,000 bytes streams, and above 5,000 is not looked into."""
+    """Run a stack that streams above 1,000 bytes, and does not parse above 5,000."""
     async with running(dsn, tmp_path, max_buffered_body=1000, max_captured_body=5000, capture_memory=5000) as found:
         assert (await found.client.post("/_api/collection", json={"name": "books"})).status_code == 200
         await found.move(MIRROR, BOOKS)

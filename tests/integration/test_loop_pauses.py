@@ -42,7 +42,7 @@ MOST = 500  # documents in one turn
 
 
 class Turns:
-    """Counts turns of the loop; `spy` wraps a function so that `handled` tells how much it was given in each."""
+    """Counts turns of the loop; `spy` wraps a function so that `handled` shows how much it was given in each."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -115,8 +115,8 @@ async def test_a_write_of_many_documents_is_handed_on_in_many_turns_and_is_open_
         intent = mirror.intend(COLLECTION, (), revised=True)
         changes = tuple(origin.put(f"k{number}", number) for number in range(MANY))
 
-        async def looks() -> None:
-            """Somebody asks for the key that is handed on last, and for all that is open."""
+        async def checks() -> None:
+            """Check the key that is handed on last, and everything open."""
             while mirror.is_open(intent):
                 assert mirror.pending(COLLECTION, [f"k{MANY - 1}"])
                 assert mirror.backlog_of(COLLECTION) == 1
@@ -124,7 +124,7 @@ async def test_a_write_of_many_documents_is_handed_on_in_many_turns_and_is_open_
             assert await stored(database) == origin.documents[COLLECTION]
 
         async with turns.counted(), asyncio.TaskGroup() as group:
-            group.create_task(looks())
+            group.create_task(checks())
             group.create_task(mirror.captured_in_turns(intent, changes))
         assert intent.ending is Ending.APPLIED
         assert not mirror.pending(COLLECTION, ["k0", f"k{MANY - 1}"])

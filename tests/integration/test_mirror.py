@@ -84,7 +84,7 @@ async def test_a_lost_answer_is_read_again_after_the_bound(tmp_path: Path, datab
 
 
 async def test_a_request_that_runs_late_at_the_origin_is_mirrored(tmp_path: Path, database: Database, dsn: str) -> None:
-    """Its answer was lost, and it runs only then: a look that came before it must not be the last (I3)."""
+    """Its answer was lost, and it runs only then: a reread from before it must not be the last (I3)."""
     origin = Origin()
     async with running(tmp_path, database, dsn, origin, lost_request_timeout=3.0) as mirror:
         mirror.lost(mirror.intend(COLLECTION, ("a",)))

@@ -273,7 +273,7 @@ async def test_a_silent_instance_delays_the_judgement_of_out_of_band_writes(dsn:
     async with mirrored(dsn, tmp_path) as stack, watched(stack) as watcher:
         told = stack.application.mirror.reports
         assert told._task is not None
-        told._task.cancel()  # it takes writes, and tells nothing
+        told._task.cancel()  # it accepts writes, and reports nothing
         await asyncio.gather(told._task, return_exceptions=True)
         await stack.client.post(PATH, json={"_key": "through"})
         await stack.direct.post(PATH, json={"_key": "around"})
@@ -346,7 +346,7 @@ async def test_a_restarted_watch_resumes_at_its_position(dsn: str, tmp_path: Pat
         await stack.database.execute("UPDATE _crossfade.bypass_watch SET tick_at = tick_at - interval '1 hour'")
         async with watched(stack) as watcher:
             await watcher.judged()
-            assert (await watcher.row())["since"] > since  # too long ago: nobody can say what happened in between
+            assert (await watcher.row())["since"] > since  # too long ago: the writes in between are unknown
 
 
 async def test_a_lost_origin_log_restarts_the_watch(dsn: str, tmp_path: Path) -> None:

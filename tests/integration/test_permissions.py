@@ -1,4 +1,6 @@
-"""Nobody reads through PostgreSQL what ArangoDB would have refused (DESIGN section 13), on a server that checks."""
+"""PostgreSQL serves no read that ArangoDB would have refused (DESIGN section 13), on a server that checks
+credentials.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +90,7 @@ async def test_a_permission_revoked_through_the_proxy_ends_immediately(stack: Ru
 
 
 async def test_tokens(stack: Running) -> None:
-    """A token opens what its user may read, until it ends; one that nobody signed opens nothing."""
+    """A token grants its user's permissions until it expires; an invalid signature grants nothing."""
     opened = await stack.client.post("/_open/auth", json={"username": "reader", "password": "secret"})
     token = opened.json()["jwt"]
 

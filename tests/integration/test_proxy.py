@@ -119,7 +119,7 @@ async def test_a_planted_difference_is_found_and_named(stack: Running) -> None:
 
 
 async def test_after_the_flip_postgresql_answers_and_writes_are_in_both(stack: Running) -> None:
-    """I7: whoever reads after an acknowledged write sees it, whichever store answers."""
+    """I7: a read after an acknowledged write sees it, whichever store answers."""
     await stack.move(MIRROR, BOOKS)
     await stack.client.post(DOCUMENT, json={"_key": "a", "n": 0})
     await stack.drained()
@@ -195,7 +195,7 @@ async def test_a_failing_query_and_a_reading_one_mark_nothing(stack: Running) ->
 
 
 async def test_arangodb_down_is_a_503_in_its_own_shape_and_nothing_is_mirrored(stack: Running) -> None:
-    """I1: a write that ArangoDB did not take never appears in PostgreSQL."""
+    """I1: a write that ArangoDB did not accept never appears in PostgreSQL."""
     await stack.move(MIRROR, BOOKS)
     await stack.origin.stop()
     refused = await stack.client.post(DOCUMENT, json={"_key": "a"})

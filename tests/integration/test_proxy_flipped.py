@@ -1,4 +1,4 @@
-"""Flipped collections where something goes wrong: one wait, never for ever; no stranger undoes a flip (I7)."""
+"""Failures on flipped collections: one bounded wait, and no unauthorized client causes a rollback (I7)."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ async def test_an_unparsable_query_is_counted_for_the_database(stack: Running) -
 
 
 async def served_by(stack: Running, number: int) -> list[tuple[int, str | None]]:
-    """So many reads at once: status, and who answered."""
+    """Send that many reads concurrently; return status and answering store."""
     asked = [stack.client.get(f"{DOCUMENT}/a", headers={"x-crossfade-explain": "1"}) for _ in range(number)]
     answers = await asyncio.gather(*asked)
     return [(answer.status_code, answer.headers.get("x-crossfade-served-by")) for answer in answers]
@@ -202,7 +202,7 @@ async def test_a_read_that_times_out_at_postgresql_causes_no_rollback(
 
 @pytest.mark.parametrize("phase", [Phase.BEGIN, Phase.HOLD])
 async def test_held_queries_do_not_wait_for_a_killed_command(dsn: str, tmp_path: Path, phase: Phase) -> None:
-    """Its epoch is closed once it is seen that nobody drives it, and not when the longest wait is over."""
+    """Its epoch is closed once its controller is seen to be gone, not when the longest wait is over."""
     async with running(dsn, tmp_path, flip_hold_timeout=600.0, lease=60.0) as stack:
         await stack.client.post("/_api/collection", json={"name": "books"})
         for stage_ in (Stage.MIRROR, Stage.SHADOW):

@@ -60,7 +60,7 @@ async def flipped(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
 
 
 async def verdicts(stack: Running) -> dict[str, int]:
-    """What the comparisons came to, over all collections."""
+    """Return the verdicts of the comparisons, over all collections."""
     await stack.application.shadow.idle()
     row = await stack.database.fetchrow(
         "SELECT sum(compared) AS compared, sum(matched) AS matched, sum(mismatched) AS mismatched, "
@@ -122,7 +122,7 @@ async def test_each_is_served_from_postgresql_when_flipped(flipped: Running) -> 
 
 
 async def test_documents_of_a_dropped_graph_are_not_found(flipped: Running) -> None:
-    """The definition is mirrored as a document: what it says is read under the same fence."""
+    """The definition is mirrored as a document, and read under the same fence."""
     target = "/_api/gharial/g/vertex/people/a"
     assert (await flipped.client.get(target)).status_code == 200
     assert (await flipped.client.delete("/_api/gharial/g")).status_code in (200, 201, 202)

@@ -29,7 +29,7 @@ _JSON = {"content-type": "application/json"}
 
 @dataclass(frozen=True)
 class Asked:
-    """One request. effect: what is left behind where it is carried out ('' where the answer is captured as it is)."""
+    """One request. effect: what it leaves if it is executed ('' if the answer is captured)."""
 
     method: str
     target: str
@@ -103,7 +103,7 @@ _WHOLE = ("/_api/document", "/_api/collection", "/_api/index", "/_api/gharial", 
 
 
 def excludes_all_writes(asked: Asked, status: int, number: int) -> bool:
-    """Whether the error says that nothing was written, whatever the request was."""
+    """Return True if the error states that nothing was written, whatever the request was."""
     partly = asked.target.startswith(_IN_PARTS + _SERVICES)
     if number == 601:
         return asked.target.startswith(_WHOLE)
@@ -115,8 +115,8 @@ def excludes_all_writes(asked: Asked, status: int, number: int) -> bool:
     return not (number == 1203 and asked.target.startswith(("/_api/whatever", "/_admin/execute")))
 
 
-class Mouth:
-    """Answers in the origin's place once it is told what; until then the origin itself does."""
+class ScriptedAnswers:
+    """Answers in place of the origin when instructed; otherwise the origin does."""
 
     def __init__(self, stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
         self._real = stack.application.origin.request
@@ -176,7 +176,7 @@ async def test_refused_requests_change_nothing(
         if standing.stage.at_least(stage):
             await stack.move(Standing(stage, standing.weight), BOOKS)
     before = await left_behind(stack)
-    mouth = Mouth(stack, monkeypatch)
+    mouth = ScriptedAnswers(stack, monkeypatch)
     for asked in (*_of_table(), *OPAQUE):
         for status, number, message in REFUSALS:
             if excludes_all_writes(asked, status, number):
@@ -194,7 +194,7 @@ async def test_executed_requests_cause_a_rollback_before_the_answer_and_leave_a_
     await stack.move(Standing(Stage.SHADOW), BOOKS)
     await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
     before = await left_behind(stack)
-    mouth = Mouth(stack, monkeypatch)
+    mouth = ScriptedAnswers(stack, monkeypatch)
     mouth.says = lambda _: Response(200, [(b"content-type", b"application/json")], b"{}")
     assert (await ask(stack, asked)).status_code == 200
     assert await stack.database.fetchval("SELECT stage FROM _crossfade.collection WHERE collection = $1", BOOKS) == (
@@ -226,7 +226,7 @@ async def test_requests_that_may_have_run_count_as_executed(
     hears of it."""
     await stack.move(Standing(Stage.SHADOW), BOOKS)
     await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
-    mouth = Mouth(stack, monkeypatch)
+    mouth = ScriptedAnswers(stack, monkeypatch)
 
     def lost(_: Request) -> Response:
         raise UpstreamOutcomeUnknown("cut")
@@ -275,7 +275,7 @@ async def test_a_query_that_only_arangodb_understands_counts_by_the_writes_that_
 ) -> None:
     await stack.move(Standing(Stage.SHADOW), BOOKS)
     await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
-    mouth = Mouth(stack, monkeypatch)
+    mouth = ScriptedAnswers(stack, monkeypatch)
 
     def executed(number: int) -> Callable[[Request], Response]:
         body = {"result": [], "hasMore": False, "extra": {"stats": {"writesExecuted": number}}, "code": 201}
@@ -294,7 +294,7 @@ async def test_a_query_that_only_arangodb_understands_counts_by_the_writes_that_
 
 
 async def test_requests_without_write_permission_cause_no_rollback(stack: Running) -> None:
-    """A user with `ro` on the database and `none` on the collection, and somebody whom nobody knows."""
+    """A user with `ro` on the database and `none` on the collection, and an unknown user."""
     await stack.client.post("/_api/user", json={"user": "reader", "passwd": "secret"})
     await stack.client.put("/_api/user/reader/database/_system", json={"grant": "ro"})
     await stack.client.put("/_api/user/reader/database/_system/books", json={"grant": "none"})

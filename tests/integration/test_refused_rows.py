@@ -29,7 +29,7 @@ from tests.integration.refused_rows_fixtures import (
 __all__ = ["stack"]  # fixtures
 
 
-async def mend(stack: Running) -> None:
+async def accept_again(stack: Running) -> None:
     await stack.database.execute("DROP FUNCTION public.refuse CASCADE")
 
 
@@ -79,7 +79,7 @@ async def test_a_transient_error_that_persists_for_one_document_makes_a_dead_let
     assert await stack.differences("_system/others") == []
     reason = await stack.database.fetchval("SELECT reason FROM _crossfade.dead_letter WHERE key = 'k3'")
     assert reason.startswith(f"{state}: ")
-    await mend(stack)
+    await accept_again(stack)
     await stack.application.mirror.retry_letters(0)
     assert await stack.differences(BOOKS) == []
     assert await letters(stack) == []
@@ -102,14 +102,14 @@ async def test_while_flipped_a_persistent_refusal_causes_a_rollback_before_the_a
 
 
 async def test_the_dead_letter_of_a_removal_ends_when_its_row_is_gone(stack: Running) -> None:
-    """There is no tombstone with its revision then, and none is needed: both sides agree."""
+    """Then there is no tombstone with its revision, and none is needed: both sides agree."""
     await refuse(stack, removals=True)
     await stack.client.delete(DOCUMENT + "/a")
     await stack.drained()
     assert await letters(stack) == ["a"]
     await stack.application.mirror.retry_letters(0)
     assert await letters(stack) == ["a"]
-    await mend(stack)
+    await accept_again(stack)
     await stack.database.execute("DELETE FROM _system.books WHERE key = 'a'")
     await stack.application.mirror.retry_letters(0)
     assert await letters(stack) == []
@@ -134,7 +134,7 @@ async def test_a_table_that_refuses_every_row_keeps_its_backlog_and_delays_no_ot
     assert await stack.differences("_system/others") == []
     assert mirror.backlog_of(BOOKS) == 2
     assert await letters(stack) == []
-    await mend(stack)
+    await accept_again(stack)
     await stack.drained()
     assert await stack.differences(BOOKS) == []
 
@@ -154,7 +154,7 @@ async def test_a_row_that_a_trigger_skips_silently_counts_as_refused(stack: Runn
     assert shown.status_code == 404 if removal else shown.json()["n"] == 666
     assert (await stage(stack), await letters(stack)) == ("shadow", ["a"])
     await stack.drained()  # a backlog for ever would keep every collection from its flip
-    await mend(stack)
+    await accept_again(stack)
     await stack.application.mirror.retry_letters(0)
     assert await letters(stack) == []
     assert await stack.differences(BOOKS) == []
@@ -184,7 +184,7 @@ async def test_a_removal_that_postgresql_refuses_causes_a_rollback(stack: Runnin
     assert (await stage(stack), await letters(stack)) == ("shadow", ["a"])
     await stack.application.mirror.retry_letters(0)
     assert await letters(stack) == ["a"], "it is refused still, and said once"
-    await mend(stack)
+    await accept_again(stack)
     await stack.application.mirror.retry_letters(0)
     assert await letters(stack) == []
     assert await stack.differences(BOOKS) == []
@@ -201,7 +201,7 @@ async def test_a_dead_letter_is_cleared_by_a_new_write_and_by_a_retry(stack: Run
     assert await letters(stack) == ["b"]
     with pytest.raises(PreconditionFailed, match="no dead letter"):
         await flip(stack)  # no force goes past it
-    await mend(stack)
+    await accept_again(stack)
     await stack.application.mirror.retry_letters(0)
     assert await letters(stack) == []
     await flip(stack)

@@ -1,4 +1,6 @@
-"""A FastAPI service behind the proxy: what streams passes as it comes, and each side learns that the other has left."""
+"""A FastAPI service behind the proxy: streams pass as they arrive, and each side learns that the other has
+disconnected.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ TOKEN = b"data: %d\n\n"
 
 @dataclass
 class Service:
-    """A service that does only what the test lets it: `allow` releases a piece, `left` says that the client went."""
+    """A service controlled by the test: `allow` releases a piece, `left` is set when the client disconnected."""
 
     allow: asyncio.Queue[int] = field(default_factory=asyncio.Queue)
     heard: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue)

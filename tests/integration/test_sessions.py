@@ -54,7 +54,7 @@ async def test_the_backlog_drains_by_itself_once_postgresql_takes_writes_again(d
 
 
 async def test_a_waiting_backlog_states_its_reason(dsn: str, tmp_path: Path) -> None:
-    """In `/status`, to a dry run, and to `crossfade doctor`; heartbeats go on."""
+    """In `/status`, in a dry run, and in `crossfade doctor`; heartbeats continue."""
     async with running(dsn, tmp_path) as stack:
         await stack.client.post("/_api/collection", json={"name": "books"})
         await stack.move(Standing(Stage.MIRROR), BOOKS)
@@ -128,7 +128,7 @@ async def test_a_session_of_a_standby_is_never_used() -> None:
 
 
 async def test_a_session_that_lost_its_prepared_statements_is_replaced(dsn: str) -> None:
-    """As behind a pooler that hands one session to many."""
+    """As through a pooler that shares one session among many clients."""
     database = await Database.open(dsn, size=1, reset=False)
     await database.fetchval("SELECT 1")
     await database.execute("DEALLOCATE ALL")

@@ -35,7 +35,7 @@ def changed(raw: bytes) -> bytes:
 
 
 async def read_all(stack: Stack, *keys: str) -> Counter[str]:
-    """All at once; how many verdicts there were of each kind."""
+    """Read all concurrently; return the number of verdicts of each kind."""
     stack.verdicts.clear()
     for key in keys:
         hand_over(stack.shadow, *stack.ask("GET", f"/_api/document/docs/{key}"))

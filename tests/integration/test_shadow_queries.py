@@ -43,7 +43,7 @@ async def test_equal_queries_match(stack: Stack) -> None:
     assert await stack.counted() == {"compared": 7, "matched": 7}
     by_text = {row.text: row for row in await shapes.listed(stack.database, None)}
     assert by_text["FOR d IN docs FILTER d . group == ? RETURN d"].matched == 1
-    assert await stack.skipped() == 1  # RAND(): nobody knows
+    assert await stack.skipped() == 1  # RAND(): undetermined
 
 
 async def test_queries_that_cannot_be_compared_are_counted(stack: Stack) -> None:

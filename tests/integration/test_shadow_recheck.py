@@ -53,7 +53,7 @@ async def test_a_write_that_another_proxy_has_not_applied_yet_is_lag(database: D
 
 
 async def test_a_recheck_stays_unresolved_while_a_proxy_is_silent(database: Database) -> None:
-    """Nobody knows what it holds: unsettled, never a mismatch."""
+    """The silent proxy's backlog is unknown: unsettled, never a mismatch."""
     stack = await stack_on(database, recheck_timeout=1.0)
     stack.shadow = ruled(stack, PeerLag(database, "me"))
     await stack.shadow.start()
@@ -126,7 +126,7 @@ async def test_values_that_stay_different_are_a_mismatch(stack: Stack) -> None:
 
 
 async def test_frequently_written_documents_that_the_target_follows_are_lag(database: Database) -> None:
-    """The target is never where the origin is, and always where it was a moment ago."""
+    """The target never equals the origin, and always equals its state of a moment ago."""
     stack = await stack_on(database, recheck_timeout=5.0)
     stack.shadow = ruled(stack)
     await stack.shadow.start()

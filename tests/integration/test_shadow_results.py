@@ -166,7 +166,7 @@ async def test_equal_sort_keys_inside_a_query_are_no_mismatch(database: Database
 
 
 class Failing(PostgresStore):
-    """Fails as nobody foresaw: at the `times` first reads."""
+    """Raises an unexpected exception at the `times` first reads."""
 
     times = 0
 
@@ -178,7 +178,7 @@ class Failing(PostgresStore):
 
 
 async def test_an_unexpected_exception_skips_one_comparison(database: Database) -> None:
-    """I10: it is counted, and the worker goes on."""
+    """I10: it is counted, and the worker continues."""
     stack = await stack_on(database, shadow_concurrency=1)
     store = Failing(database)
     store.times = 1
@@ -246,7 +246,7 @@ async def test_closing_counts_comparisons_in_progress(database: Database) -> Non
 
 
 class Losing(Database):
-    """A real pool whose next transactions end as `fates` says: before or after their commit the answer is lost."""
+    """A real pool whose next transactions lose their answer before or after the commit, as `fates` lists."""
 
     fates: list[str]
 

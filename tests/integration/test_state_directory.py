@@ -177,7 +177,7 @@ async def test_a_proxy_whose_port_is_taken_does_not_stay_registered(stack: Runni
                 raise AssertionError
     counted = [name for name, here in await instances(stack.database) if here]
     assert counted == [stack.application.instance]
-    await stack.move(Standing(Stage.MIRROR), "_system/books")  # nobody is waited for
+    await stack.move(Standing(Stage.MIRROR), "_system/books")  # no instance is waited for
 
 
 async def test_a_proxy_whose_first_heartbeat_fails_does_not_stay_registered(
@@ -202,7 +202,7 @@ async def test_a_proxy_whose_first_heartbeat_fails_does_not_stay_registered(
 async def test_one_that_crashed_before_and_fails_at_its_start_is_still_counted(
     fleet: Fleet, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its journal may hold what PostgreSQL lacks: others go on waiting for it."""
+    """Its journal may hold what PostgreSQL lacks: others still wait for it."""
     one = await fleet.start("one")
     await fleet.crash(one)
     again = Lease(database, settings_for(fleet.folder / "one"), "one", Told().conditions(), host="here")

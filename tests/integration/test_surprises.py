@@ -118,7 +118,7 @@ async def test_11_postgresql_serves_the_bytes_that_arangodb_printed(stack: Runni
 
 
 async def test_12_a_query_that_failed_is_repaired_whatever_it_had_written(stack: Running) -> None:
-    """I5: nobody believes a failed query; what it may have touched is read again."""
+    """I5: a failed query's answer proves nothing; what it may have changed is read again."""
     await send(stack, "POST", DOCUMENT, {"_key": "5", "n": 1})
     query = "FOR i IN 1..9 INSERT {_key: TO_STRING(i)} INTO books"
     assert (await stack.client.post("/_api/cursor", json={"query": query})).status_code == 409

@@ -140,7 +140,7 @@ async def asked(
 
 
 def shape(value: Any) -> Any:
-    """What an answer says but for revisions, keys, statistics and names."""
+    """Return an answer without revisions, keys, statistics and names."""
     if isinstance(value, dict):
         own = ("_rev", "_oldRev", "_key", "_id", "id", "extra", "errorMessage")
         return {name: shape(item) for name, item in value.items() if name not in own}

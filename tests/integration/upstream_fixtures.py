@@ -10,5 +10,5 @@ GET = Request("GET", b"/x")
 
 
 async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Says nothing until the other side goes."""
+    """Send nothing until the other side disconnects."""
     await reader.read()

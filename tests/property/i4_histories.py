@@ -1,4 +1,4 @@
-"""True histories of a few keys: what an origin committed, in its order, for the tests of I4."""
+"""Valid histories of a few keys: what an origin committed, in order, for the tests of I4."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ BASE = 1_800_000_000_000 << 20  # a revision of these years
 
 
 def document(key: str, rev: int) -> bytes:
-    """A version as ArangoDB would print it."""
+    """Return a version as ArangoDB would print it."""
     shown = {"_key": key, "_id": f"c/{key}", "_rev": encode_rev(rev), "version": rev - BASE}
     return json.dumps(shown, separators=(",", ":")).encode()
 
 
 @dataclass(frozen=True)
 class History:
-    """events: (key, removed) in the order of their commits; a removal of what is not there is left out."""
+    """events: (key, removed) in the order of their commits, without removals of missing documents."""
 
     events: tuple[tuple[str, bool], ...]
 
     def rows(self, stamp: int = 1) -> list[Version]:
-        """One message an event: upserts with new revisions, removals with the removed one."""
+        """Return one message per event: upserts with new revisions, removals with the removed one."""
         alive: dict[str, int] = {}
         made = []
         for number, (key, removed) in enumerate(self.events):
@@ -38,7 +38,7 @@ class History:
         return made
 
     def final(self) -> dict[str, int]:
-        """The revisions of the documents that are there in the end."""
+        """Return the revisions of the documents that exist in the end."""
         alive: dict[str, int] = {}
         for row in self.rows():
             if row.raw is None:

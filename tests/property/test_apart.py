@@ -1,4 +1,4 @@
-"""What a worker answers and compares is what this process would: on queries made at random."""
+"""A worker process gives the same answers and verdicts as this process, on random queries."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def lane() -> AsyncIterator[Lane]:
 
 
 async def answer(store: PostgresStore, operation: Operation) -> Any:
-    """The answer without what no two runs have in common; or the error."""
+    """Return the answer without what differs between any two runs, or the error."""
     try:
         body = orjson.loads((await store.execute(operation)).body)
     except (ArangoError, DatabaseError) as error:

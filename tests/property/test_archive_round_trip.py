@@ -1,4 +1,4 @@
-"""Any documents, in any parts and pages: what comes out of an archive is what went in, byte for byte."""
+"""An archive returns exactly the documents that were written, byte for byte, in any parts and pages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TEXTS = st.one_of(st.text(max_size=8), st.sampled_from(["\ufdd0", "\u2028", *ESC
 
 
 def printed(text: str) -> str:
-    """A string as ArangoDB might have printed it: some are escapes already."""
+    """Return a string as ArangoDB might have printed it, with some characters escaped."""
     return f'"{text}"' if text in ESCAPES else json.dumps(text, ensure_ascii=len(text) % 2 == 0)
 
 

@@ -28,7 +28,7 @@ def chunks(body: bytes, size: int) -> bytes:
 
 @st.composite
 def messages(draw: st.DrawFn) -> tuple[bytes, tuple[str, bytes, list[tuple[bytes, bytes]], bytes]]:
-    """A request as bytes, and what it says."""
+    """Return a request as bytes, and what it contains."""
     method, target, extra = draw(st.sampled_from(["GET", "POST", "PUT", "DELETE"])), draw(targets), draw(headers)
     body, framing = draw(bodies), draw(st.integers(0, 3))
     lines = [(b"Host", b"a"), *extra]
@@ -48,7 +48,7 @@ def split(data: bytes, cuts: list[int]) -> list[bytes]:
 
 
 def drain(body: bytes | AsyncIterator[bytes]) -> bytes:
-    """The body, of a stream that has ended as well: its pieces are there, so nothing is waited for."""
+    """Return the body, also of a stream that has ended: all its pieces are there."""
     if isinstance(body, bytes):
         return body
     with asyncio.Runner() as runner:

@@ -1,6 +1,6 @@
-"""I4 on a pure model: whatever order versions arrive in, and however they are batched, one state comes out.
+"""I4 on a pure model: versions in any order and any batches result in one state.
 
-The model is the rule as a few lines of Python; the same histories run on PostgreSQL in test_i4_postgresql.py.
+The model is the rule in a few lines of Python; the same histories run on PostgreSQL in test_i4_postgresql.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.property.i4_histories import History, histories
 
 
 def apply(state: dict[str, Stored], row: Version) -> None:
-    """The rule: a version wins over what is smaller by (revision, removed)."""
+    """Apply the rule: a version replaces what is smaller by (revision, removed)."""
     stored = state.get(row.key)
     if stored is None or (row.rev, row.raw is None) > (stored.rev, not stored.alive):
         state[row.key] = Stored(row.rev, row.raw is not None)

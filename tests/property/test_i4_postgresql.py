@@ -1,7 +1,7 @@
 """I4 on a real PostgreSQL: any interleaving of upserts, removals, duplicates, repairs and purges converges.
 
 A history is run against an origin; what it commits becomes messages that are applied in any order, any number of
-times, in any batches, with stamps as old as when they were sent; some are lost, and their keys repaired; eras are
+times, in any batches, with stamps from when they were sent; some are lost, and their keys repaired; eras are
 raised and tombstones purged. Messages that are refused are read again. In the end the target has what the origin has,
 and any of the messages a second time changes nothing.
 """
@@ -29,7 +29,7 @@ COLLECTION = "db/c"
 
 
 class FinalOrigin:
-    """What a history has committed up to now."""
+    """The documents that a history has committed so far."""
 
     def __init__(self) -> None:
         self.documents: dict[str, bytes] = {}
@@ -85,7 +85,7 @@ def repairer(world: World, origin: FinalOrigin) -> KeyRepairer:
 
 
 async def deliver(world: World, repair: KeyRepairer, rows: Sequence[Version]) -> None:
-    """As the mirror does: apply a batch, read again what is refused."""
+    """Apply a batch as the mirror does, and read again what is refused."""
     written = await world.target.write(COLLECTION, newest(rows))
     if written.reread:
         assert not (await repair.until_done(COLLECTION, sorted(written.reread))).left
@@ -140,7 +140,7 @@ def test_any_interleaving_converges(world: World, history: History, steps: list[
 @given(histories, st.data())
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_concurrent_appliers_repairs_and_purges_converge(world: World, history: History, data: st.DataObject) -> None:
-    """All at once, on several connections: PostgreSQL's own races."""
+    """All run concurrently on several connections, to include PostgreSQL's own races."""
     events = history.rows()
     order = data.draw(st.permutations([*events, *events]))
 
