@@ -197,7 +197,7 @@ class Verifier:
     ) -> None:
         """End the dead letters of keys that both sides were read for and agree about."""
         noted = {key: rev for key, rev in noted.items() if bound is None or key <= bound}
-        await lacking.agreed(self._database, table.collection, table.relation, noted, origin)
+        await lacking.end_dead_letters(self._database, table.collection, table.relation, noted, origin)
 
     async def _note(self, claim: Claim, position: str, tally: Tally) -> Claim:
         # the position is committed: a later cut lies after it

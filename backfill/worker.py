@@ -273,7 +273,7 @@ class Workers:
             "fingerprint": checksum.add(
                 json.loads(chunk.result).get("fingerprint", checksum.EMPTY) for chunk in chunks
             ),
-            "dead_letters": await self._database.fetchval(sql.lacking.COUNT_LETTERS, row.collection),
+            "dead_letters": await self._database.fetchval(sql.lacking.COUNT_DEAD_LETTERS, row.collection),
             "documents_origin": await self._source.count(row.database, row.name),
         }
 

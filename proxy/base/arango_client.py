@@ -103,7 +103,7 @@ class OriginClient:
         try:
             value = response.json()
         except ValueError as error:
-            raise UpstreamOutcomeUnknown(f"the answer to {path} is no JSON (status {response.status_code})") from error
+            raise UpstreamOutcomeUnknown(f"the answer to {path} is not JSON (status {response.status_code})") from error
         if not isinstance(value, dict):
             raise UpstreamOutcomeUnknown(f"the answer to {path} is not ArangoDB's")
         if response.status_code >= 400:

@@ -1,4 +1,4 @@
-"""Waiting longer from failure to failure, with a bound."""
+"""Exponential backoff with an upper bound."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LONGEST: Final = 1.0
 
 
 class Backoff:
-    """Seconds: 0.05, 0.1, 0.2 … 1. An outage may last for ever; the backlog begins to drain within a second after."""
+    """Pauses of 0.05, 0.1, 0.2 … 1 s: after an outage of any length, the backlog begins to drain within a second."""
 
     def __init__(self, first: float = _FIRST, longest: float = _LONGEST) -> None:
         self._first = first
@@ -18,10 +18,10 @@ class Backoff:
         self._next = first
 
     async def wait(self) -> None:
-        """Sleeps, and the next time longer."""
+        """Sleep for the pause, and double the next one."""
         pause, self._next = self._next, min(self._next * 2, self._longest)
         await asyncio.sleep(pause)
 
     def reset(self) -> None:
-        """It worked."""
+        """Return to the first pause, after a success."""
         self._next = self._first

@@ -5,7 +5,7 @@ Three rules. An unknown variable or key is refused, never ignored. What may hold
 `crossfade` are not settings.
 
 docs/settings.md is generated from the descriptions here (proxy/operator/reference.py): settings that most installations
-set, and those that are `advanced`, which stand below [advanced] in the file.
+set, and those that are `advanced`, which are below [advanced] in the file.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ SecretUrl = Secret[HttpUrl]  # a URL may carry a user and a password
 
 
 def _advanced(default: Any = ..., description: str = "", **more: Any) -> Any:
-    """Return a field that stands below [advanced] in the TOML file."""
+    """Return a field that is below [advanced] in the TOML file."""
     return Field(default, description=description, json_schema_extra={ADVANCED: True}, **more)
 
 
 class Settings(BaseSettings):
-    """What an operator can set. `CROSSFADE_CONFIG` names a TOML file with the same names; the environment wins."""
+    """All settings. `CROSSFADE_CONFIG` names a TOML file with the same names; the environment wins."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", hide_input_in_errors=True
@@ -281,7 +281,7 @@ class Settings(BaseSettings):
 
 
 def is_advanced(field: FieldInfo) -> bool:
-    """Return True if the setting stands below [advanced] in the TOML file."""
+    """Return True if the setting is below [advanced] in the TOML file."""
     return isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get(ADVANCED) is True
 
 
@@ -292,7 +292,7 @@ def json_shape(field: FieldInfo) -> str:
 
 
 def _of_file(path: Path) -> dict[str, Any]:
-    """Return the settings of a TOML file. Raises ConfigurationError, TOMLDecodeError."""
+    """Return the settings of a TOML file. Raise ConfigurationError, TOMLDecodeError."""
     fields = Settings.model_fields.items()
     values, wrong = flattened(
         tomllib.loads(path.read_text("utf-8")),
@@ -305,7 +305,7 @@ def _of_file(path: Path) -> dict[str, Any]:
 
 
 def load(**overrides: object) -> Settings:
-    """Return the settings of the environment and the file. Raises ConfigurationError, which names each wrong one."""
+    """Return the settings of the environment and the file. Raise ConfigurationError, which names each wrong one."""
     file = os.environ.get("CROSSFADE_CONFIG")
     if file and not Path(file).is_file():
         raise ConfigurationError(f"CROSSFADE_CONFIG names {file}, and there is no such file")

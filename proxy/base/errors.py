@@ -105,7 +105,7 @@ class IsolationError(CrossfadeError):
 
 
 class FramingError(CrossfadeError):
-    """What a peer sent is not an HTTP message."""
+    """The bytes from a peer are not an HTTP message."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)

@@ -1,9 +1,9 @@
-"""Named points at which a test may kill or stop the process: what proves I3. Off, each costs an empty call.
+"""Named points at which a test may kill or stop the process, to verify I3. Disabled, a point costs an empty call.
 
-CROSSFADE_FAULT=`name[:nth]` kills this process by SIGKILL when it reaches the point for the nth time (first: 1).
-CROSSFADE_FAULT=`name[:nth]@PATH` tells whoever listens on that Unix socket that the point is reached, and stands still
-until it answers: with nothing, and no point is reached any more, or with the next `name[:nth]`. A SIGUSR2 makes it ask
-there, by the word `plan`, for the next one; so one process serves many tests, and begins with `@PATH` alone.
+CROSSFADE_FAULT=`name[:nth]` kills this process by SIGKILL when it reaches the point for the nth time (default: 1).
+CROSSFADE_FAULT=`name[:nth]@PATH` sends the name of the point to the Unix socket PATH instead, and blocks the process
+until the listener answers: with the next `name[:nth]`, or with nothing, which disables all points. After a SIGUSR2 the
+process sends the word `plan` to ask for the next point, so that one process serves many tests; it starts with `@PATH`.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ DOCUMENTS: Final = (
     "before-settle",  # captured, nothing was queued
     "mid-batch",  # a part of a batch is in PostgreSQL
     "after-apply",  # a batch is in PostgreSQL, its intents are open
-    "mid-repair",  # the origin was read again, PostgreSQL does not have it
+    "mid-repair",  # the document was reread, PostgreSQL does not have it
     "before-mark",  # an opaque write was answered, its mark is not in PostgreSQL
 )
 OTHERS: Final = (
     "transaction-begun",  # a transaction began, nothing is written in it
     "transaction-wrote",  # the origin answered a write in it, its versions are not kept
     "before-commit",  # its commit is about to be forwarded
-    "after-commit",  # the origin answered the commit, nothing was handed on
+    "after-commit",  # the origin answered the commit, its versions were not passed on
     "before-transaction",  # its versions are about to go to PostgreSQL
-    "mid-transaction",  # a part of them is there, not committed
+    "mid-transaction",  # a part of them is in PostgreSQL, not committed
     "mid-import",  # the origin answered one array write of an import, others were not sent
     "keys-read",  # a batch of a modification's rows was read, its keys are not noted
-    "horizon-raised",  # behind a change of a whole collection: none of its keys was compared
-    "mid-sweep",  # a page of its keys was
+    "horizon-raised",  # after a change of a whole collection: none of its keys was compared
+    "mid-sweep",  # a page of its keys was compared
     "mid-cascade",  # edges of a vertex that was removed were looked for, none was repaired
     "job-begun",  # a job's client has its answer, nothing of the job is done
 )
@@ -42,11 +42,11 @@ POINTS: Final = DOCUMENTS + OTHERS
 
 
 def _nothing(name: str) -> None:
-    """No fault is asked for."""
+    """Do nothing: no fault was requested."""
 
 
 def armed(wanted: str) -> Callable[[str], None]:
-    """The function that `reach` is for a value of CROSSFADE_FAULT; an unknown name is a ValueError."""
+    """Return the function for `reach` by a value of CROSSFADE_FAULT. Raise ValueError for an unknown name."""
     if not wanted:
         return _nothing
     plan, _, path = wanted.partition("@")
@@ -54,7 +54,7 @@ def armed(wanted: str) -> Callable[[str], None]:
 
     def again(*_: object) -> None:
         nonlocal point, left
-        answer = _asked(path, "plan")
+        answer = _ask(path, "plan")
         point, left = _parsed(answer) if answer else ("", 0)
 
     if path and threading.current_thread() is threading.main_thread():
@@ -70,7 +70,7 @@ def armed(wanted: str) -> Callable[[str], None]:
         if not path:
             os.kill(os.getpid(), signal.SIGKILL)
             return
-        answer = _asked(path, name)
+        answer = _ask(path, name)
         point, left = _parsed(answer) if answer else ("", 0)
 
     return count
@@ -83,12 +83,12 @@ def _parsed(plan: str) -> tuple[str, int]:
     return point, int(nth or 1)
 
 
-def _asked(path: str, name: str) -> str:
-    """What the listener answers; the whole process stands still until then."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
-        asking.connect(path)
-        asking.sendall(name.encode() + b"\n")
-        return asking.makefile("r", encoding="ascii").readline().strip()
+def _ask(path: str, name: str) -> str:
+    """Send a name to the listener and return its answer; the process blocks until then."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.connect(path)
+        listener.sendall(name.encode() + b"\n")
+        return listener.makefile("r", encoding="ascii").readline().strip()
 
 
 reach: Callable[[str], None] = armed(os.environ.get("CROSSFADE_FAULT", ""))

@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 
 
 class Periodic:
-    """Carries out `work` every `interval` seconds until it is closed. A DatabaseError is logged, and work tried again.
+    """Carry out `work` every `interval` seconds until closed. A DatabaseError is logged, and the work is tried again.
 
     name: of the task, for the log. first: carried out once before the first interval; a DatabaseError skips it.
     """

@@ -1,4 +1,4 @@
-"""What PostgreSQL's errors mean for the session on which they came: the one table of SQLSTATEs. Pure.
+"""SQLSTATEs, and the reaction to each of them: the only such table. Pure.
 
     AGAIN     the session is sound: the same statement may succeed on it later
     RENEW     the session keeps a state that outlived its cause: it is closed, with every other one that the pool has
@@ -21,7 +21,7 @@ from typing import Final
 
 
 class Reaction(enum.Enum):
-    """What to do after an error of PostgreSQL."""
+    """The reaction to an error of PostgreSQL."""
 
     AGAIN = "again"
     RENEW = "renew"
@@ -65,8 +65,8 @@ _CLASSES: Final = {
     Reaction.REFUSE,
 )
 
-# refusals of a session as such, which come before any statement: asking again at once is answered likewise
-_AT_THE_DOOR: Final = frozenset({"28", "53", "3D"})
+# refusals of a session as such, before any statement: an immediate second attempt would be refused as well
+_REFUSES_SESSIONS: Final = frozenset({"28", "53", "3D"})
 
 _POOLER: Final = "a pooler in transaction mode stands between: connect directly, or by a pooler in session mode"
 _MEANING: Final = {
@@ -89,35 +89,35 @@ _MEANING: Final = {
 
 
 def reaction(sqlstate: str) -> Reaction:
-    """What an error with this SQLSTATE asks for."""
+    """Return the reaction to an error with this SQLSTATE."""
     return _STATES.get(sqlstate) or _CLASSES.get(sqlstate[:2], Reaction.DOCUMENT)
 
 
-def passes(sqlstate: str) -> bool:
-    """Whether the same statement may succeed later, on this session or on a new one."""
+def is_transient(sqlstate: str) -> bool:
+    """Return True if the same statement may succeed later, on this session or on a new one."""
     return reaction(sqlstate) in (Reaction.AGAIN, Reaction.RENEW)
 
 
 def of_a_document(sqlstate: str) -> bool:
-    """Whether PostgreSQL refused because of what a document holds, and would take others."""
+    """Return True if PostgreSQL refused the content of one document, and would accept others."""
     return reaction(sqlstate) is Reaction.DOCUMENT
 
 
 def is_a_conflict(sqlstate: str) -> bool:
-    """Whether the transaction only met another one (deadlock, serialisation); it had no effect."""
+    """Return True if the transaction conflicted with another one (deadlock, serialisation); it had no effect."""
     return sqlstate[:2] == "40"
 
 
-def on_another(sqlstate: str) -> bool:
-    """Whether a read may succeed at once on a new session: the one that it came on had outlived its cause."""
-    return reaction(sqlstate) is Reaction.RENEW and not turned_away(sqlstate) and sqlstate[:2] != "XX"
+def may_succeed_on_new_session(sqlstate: str) -> bool:
+    """Return True if a read may succeed immediately on a new session, since only the state of this one is outdated."""
+    return reaction(sqlstate) is Reaction.RENEW and not refuses_sessions(sqlstate) and sqlstate[:2] != "XX"
 
 
-def turned_away(sqlstate: str) -> bool:
-    """Whether PostgreSQL refuses sessions as such."""
-    return sqlstate[:2] in _AT_THE_DOOR
+def refuses_sessions(sqlstate: str) -> bool:
+    """Return True if PostgreSQL refuses sessions as such."""
+    return sqlstate[:2] in _REFUSES_SESSIONS
 
 
 def meaning(sqlstate: str) -> str:
-    """What an operator has to know of it; empty where PostgreSQL's own text says all."""
+    """Return an explanation for operators; empty if PostgreSQL's message is sufficient."""
     return _MEANING.get(sqlstate, "")

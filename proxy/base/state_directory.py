@@ -27,7 +27,7 @@ _ID: Final = re.compile(r"\S{1,300}")
 
 
 def prepare(folder: Path) -> str:
-    """Make the state directory and return this instance's lasting id. Raises ConfigurationError.
+    """Make the state directory and return this instance's lasting id. Raise ConfigurationError.
 
     The id stays with the directory, as the journal does: a restart is the same instance, and continues its journal.
     """

@@ -15,7 +15,7 @@ _PAUSE: Final = 1.0  # seconds
 
 
 async def supervise(work: Callable[[], Awaitable[None]], part: str) -> None:
-    """Run work that never ends by itself: an unexpected error is logged, and the work is restarted.
+    """Run work that never ends by itself. An unexpected error is logged, and the work is restarted.
 
     part: the name of its owner, for the log.
     """
@@ -28,7 +28,7 @@ async def supervise(work: Callable[[], Awaitable[None]], part: str) -> None:
 
 
 async def cancelled(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait for its end. Raises what it raised instead."""
+    """Cancel a task and wait for its end. Raise the exception that it raised instead."""
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task

@@ -3,11 +3,11 @@
 A read that takes seconds must be explainable from the metrics of its minute: every wait on a request's path has one of
 these reasons, is counted in `crossfade_request_wait_duration_seconds`, and is logged if it took long.
 
-    flip        a query, for the decision of a flip that holds queries         bound: `flip_hold_timeout`
-    both        an answer, for PostgreSQL to have what it shows                bound: three leases, then the own lease
-    cut off     a read, for a look at the control plane after trouble          bound: the lease
-    memory      a large body, for room to be put together                      bound: `request_timeout`
-    rights      a read of PostgreSQL's, for ArangoDB to say who may            bound: proxy/gateway/authorization.py
+    flip        a query, for the end of a flip that holds queries              bound: `flip_hold_timeout`
+    both        an answer, for PostgreSQL to have what it contains             bound: three leases, then the own lease
+    cut off     a read, for a heartbeat after one that failed                  bound: the lease
+    memory      a large body, for room in the memory that bodies may take      bound: `request_timeout`
+    rights      a read from PostgreSQL, for ArangoDB to check the rights       bound: proxy/gateway/authorization.py
 
 A read waits in the pool for a connection as well (proxy/gateway/target_reads.py): that is part of its
 `target_instead` reason.
@@ -29,14 +29,14 @@ log = structlog.get_logger(__name__)
 Reason = Literal["flip", "both", "cut off", "memory", "rights"]
 Result = TypeVar("Result")
 Given = ParamSpec("Given")
-_COUNTED: Final = 0.001  # seconds: less is no wait
+_COUNTED: Final = 0.001  # seconds: shorter waits are not counted
 _LONG: Final = 1.0
 
 
 def counted(
     reason: Reason,
 ) -> Callable[[Callable[Given, Coroutine[Any, Any, Result]]], Callable[Given, Coroutine[Any, Any, Result]]]:
-    """A decorator of the function that waits."""
+    """Return a decorator for the function that waits."""
 
     def decorate(
         function: Callable[Given, Coroutine[Any, Any, Result]],

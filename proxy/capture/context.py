@@ -70,7 +70,7 @@ class WriteContext:
         if self.lane is None:
             return function(*arguments)
         try:
-            return await self.lane.beside(function, *arguments, size=size, seconds=_SECONDS, light=light)
+            return await self.lane.run_if_large(function, *arguments, size=size, seconds=_SECONDS, light=light)
         except IsolationError:
             return odd
 

@@ -82,7 +82,7 @@ async def change(
         control = await session.fetchval(sql.control.CONTROL)
     moves = plan(targets, collections, defaults)
     steps = phases_of(moves)
-    judged = await lacking.moment(database) if to_target(moves) and not dry_run else None
+    judged = await lacking.database_time(database) if to_target(moves) and not dry_run else None
     gates = await gate_inputs.judge(database, settings, [move.collection for move in to_target(moves)])
     result = Changed(
         moves,

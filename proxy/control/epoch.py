@@ -237,7 +237,9 @@ class Run:
         ]:
             raise PreconditionFailed("no instance is registered: a flip needs a proxy")
         if self.judged is not None:
-            said = await lacking.said_since(session, [move.collection for move in to_target(self.moves)], self.judged)
+            said = await lacking.recorded_since(
+                session, [move.collection for move in to_target(self.moves)], self.judged
+            )
             if said:
                 raise PreconditionFailed(f"{said}: nothing changed, see `crossfade gates`")
 

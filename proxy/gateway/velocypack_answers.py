@@ -40,7 +40,7 @@ async def packed(response: Response, lane: Lane | None = None) -> Response:
         if lane is None:
             written = of_json(body)
         else:
-            written = await lane.beside(of_json, body, size=len(body), seconds=_SECONDS)
+            written = await lane.run_if_large(of_json, body, size=len(body), seconds=_SECONDS)
     except (ArangoError, IsolationError):  # text that is not UTF-8, which old servers store; or too much of it
         return response
     own = (b"content-type", b"content-length")

@@ -1,12 +1,12 @@
-"""The parent's side: `await lane.run(function, …)` is that call in another process, with limits.
+"""The parent's side: `await lane.run(function, …)` calls a function in a worker process, with limits.
 
 One template process (`template`) is started a moment after its owner, and workers are forked from it as they are
 needed. A *lane* is a number of workers for one kind of work, so that no kind waits for another: a few pieces of work
 may wait in each, further ones are refused immediately (`IsolationError`, "busy"). A worker that takes too long is
 killed, and so is one whose caller was cancelled; the next piece of work gets a new one. Workers have a lower priority
-than their parent: clients go first.
+than their parent, which serves clients.
 
-Small work is not worth the transfer: `Lane.beside` carries it out in this process.
+Small work is not worth the transfer: `Lane.run_if_large` carries it out in this process.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 LIGHT: Final = 16 << 10  # bytes: work on fewer takes a millisecond or two, about as much as the transfer to a worker
-_NICE: Final = 5  # of the template
-_WARM: Final = 1.0  # seconds after the start: a process that lives for a moment needs no workers
-_START: Final = 30.0  # seconds that a worker may take to be there
-_USES: Final = 500  # pieces of work before a worker is replaced, which frees the memory that it has gathered
+_NICE: Final = 5  # niceness of the template
+_WARM: Final = 1.0  # seconds after the start: a short-lived process needs no workers
+_START: Final = 30.0  # seconds that a worker may take to start
+_USES: Final = 500  # pieces of work before a worker is replaced, which frees its memory
 _MEMORY: Final = 384 << 20  # bytes that one worker may take beyond what it begins with
 
 
@@ -112,7 +112,7 @@ class _Template:
     def kill(self, worker: _Worker) -> None:
         worker.close()
         if self._control is not None:
-            with contextlib.suppress(OSError):  # it went with its template
+            with contextlib.suppress(OSError):  # the template has ended, and its workers with it
                 self._control.send(ORDER.pack(KILL, worker.pid, 0))
 
     async def _start(self) -> None:
@@ -120,7 +120,7 @@ class _Template:
         ours, theirs = socket.socketpair()
         try:
             command = [sys.executable, "-m", "proxy.isolation.template", *self._modules]
-            # by vfork: that of uvloop copies what it maps, for tens of milliseconds of every client
+            # subprocess uses vfork; uvloop's fork would copy page tables and block all clients for tens of milliseconds
             self._process = subprocess.Popen(command, stdin=theirs.fileno())  # noqa: ASYNC220, S603 - no longer than exec; our own command
         except BaseException:
             ours.close()
@@ -129,7 +129,7 @@ class _Template:
             theirs.close()
         ours.setblocking(False)  # noqa: FBT003 - the standard library's interface
         self._control = ours
-        with contextlib.suppress(OSError):  # its very start would keep clients waiting
+        with contextlib.suppress(OSError):  # from the start, since its imports would delay clients
             os.setpriority(os.PRIO_PROCESS, self._process.pid, _NICE)
 
     async def _born(self, control: socket.socket) -> int:
@@ -147,7 +147,7 @@ class _Template:
         if control is not None:
             control.close()
         if process is not None:
-            process.kill()  # its workers find their lines closed
+            process.kill()  # its workers end when their sockets are closed
             await asyncio.to_thread(process.wait)
 
 
@@ -168,7 +168,7 @@ class Lane:
 
     @property
     def pids(self) -> list[int]:
-        """Of its workers, while there are any."""
+        """The process ids of its workers."""
         return [worker.pid for worker in (*self._idle, *self._busy)]
 
     @overload
@@ -176,10 +176,10 @@ class Lane:
     @overload
     async def run(self, function: Callable[..., T], *arguments: Any, seconds: float) -> T: ...
     async def run(self, function: Callable[..., Any], *arguments: Any, seconds: float) -> Any:
-        """Return what `function(*arguments)` gives in a worker, awaited there if it is a coroutine; or raise its error.
+        """Return the result of `function(*arguments)` in a worker, which awaits a coroutine; or raise its error.
 
-        function: one that its module names. seconds: that it may take, from its turn on. Raise IsolationError, whose
-        reason is "time", "memory", "ended" (the worker did, for whatever cause) or "busy".
+        function: one at the top level of its module. seconds: its time limit, without the wait for a worker. Raise
+        IsolationError, whose reason is "time", "memory", "ended" (the worker ended, for any cause) or "busy".
         """
         if self._closed:
             raise self._over("ended")
@@ -196,17 +196,17 @@ class Lane:
         finally:
             self._room.release()
 
-    async def beside(
+    async def run_if_large(
         self, function: Callable[..., T], *arguments: Any, size: int, seconds: float, light: int = LIGHT
     ) -> T:
-        """As `run`, for work whose effort grows with `size` bytes: in this process if they are few."""
+        """As `run`, but in this process if `size`, the bytes that the effort grows with, is small."""
         if size <= light:
             return function(*arguments)
         return await self.run(function, *arguments, seconds=seconds)
 
     async def _ask(self, frame: Frame, seconds: float) -> Any:
         try:
-            worker = await self._taken() or await self._template.fork(self._nice, self._memory)
+            worker = await self._idle_worker() or await self._template.fork(self._nice, self._memory)
         except (OSError, TimeoutError) as error:
             log.warning("worker_unavailable", lane=self.name, error=type(error).__name__)
             raise self._over("ended") from error
@@ -219,13 +219,13 @@ class Lane:
         except TimeoutError as late:
             raise self._over("time") from late
         except (OSError, RuntimeError, asyncio.IncompleteReadError) as gone:
-            # RuntimeError: what uvloop says of a line whose reader is gone
+            # RuntimeError: raised by uvloop if the reader of a socket is gone
             raise self._over("ended") from gone
         finally:
             self._busy.discard(worker)
             if well and worker.uses < _USES:
                 self._idle.append(worker)
-            else:  # also where the asker has gone: the answer would be taken for the next one's
+            else:  # also if the caller was cancelled: the next caller would get its answer
                 self._template.kill(worker)
         if over:
             raise self._over(over)
@@ -234,13 +234,13 @@ class Lane:
         return value
 
     def _over(self, reason: str) -> IsolationError:
-        """Counted."""
+        """Count the limit and return its error."""
         metrics.WORKER_LIMITS.labels(self.name, reason).inc()
         return IsolationError(reason)
 
-    async def _taken(self) -> _Worker | None:
-        """One that waits for work; None where there is none."""
-        for _ in range(2 if self._idle else 0):  # one that has ended is seen to be
+    async def _idle_worker(self) -> _Worker | None:
+        """Return an idle worker; None if there is none."""
+        for _ in range(2 if self._idle else 0):  # let the event loop notice that a worker has ended
             await asyncio.sleep(0)
         while self._idle:
             worker = self._idle.pop()
@@ -268,7 +268,7 @@ class Isolation:
         self._warming: asyncio.Task[None] | None = None
 
     def lane(self, name: str, *, workers: int, waiting: int, nice: int, memory: int = _MEMORY) -> Lane:
-        """Room for one kind of work. nice: added to the priority's number; memory: bytes that one worker may take."""
+        """Return a lane for one kind of work. nice: added to the niceness; memory: bytes that one worker may take."""
         made = Lane(self._template, name, workers, waiting, nice, memory)
         self._lanes.append(made)
         return made

@@ -1,7 +1,7 @@
-"""The body of an error of ArangoDB's: its number and its message.
+"""The body of an error of ArangoDB: its number and its message.
 
-The elements of an answer about several documents have these attributes beside others: each module that reads such an
-answer declares its elements itself.
+Elements of an answer about several documents have further attributes: each module that reads such an answer declares
+its own element type.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _NUMBER: Final = msgspec.json.Decoder(_Number)
 def decode_error(body: bytes) -> ErrorBody:
     """Return the error of an answer's body.
 
-    Raises msgspec.DecodeError (no JSON object of this form) or UnicodeDecodeError (a message that is not UTF-8).
+    Raise msgspec.DecodeError (not a JSON object of this form) or UnicodeDecodeError (a message that is not UTF-8).
     """
     return _BODY.decode(body)
 
 
 def decode_error_number(body: bytes) -> int:
-    """Return the number alone, whatever the message is. Raises msgspec.DecodeError as `decode_error` does."""
+    """Return the number alone, without decoding the message. Raise msgspec.DecodeError as `decode_error` does."""
     return _NUMBER.decode(body).number

@@ -37,8 +37,10 @@ class DeadLetters:
         return await lacking.dead_letters(self._database, collection, keys) if self._may_have(collection) else {}
 
     async def agreed(self, collection: str, noted: Mapping[str, int], origin: Mapping[str, int]) -> None:
-        """End those about which both sides agree. Parameters as `lacking.agreed`."""
-        await lacking.agreed(self._database, collection, await self._tables.relation(collection), noted, origin)
+        """End those about which both sides agree. Parameters as `lacking.end_dead_letters`."""
+        await lacking.end_dead_letters(
+            self._database, collection, await self._tables.relation(collection), noted, origin
+        )
 
     async def revive(self) -> None:
         """End those whose keys have that version or a newer one by now, whichever process applied it."""

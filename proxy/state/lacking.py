@@ -1,4 +1,4 @@
-"""Marks and dead letters: what PostgreSQL lacks, or may lack, written together with the end of its flips (I7, I10).
+"""Marks and dead letters: writes that PostgreSQL lacks, or may lack, recorded with the end of its flips (I7, I10).
 
 A write ends in one of three ways (`journal.intent.Ending`): PostgreSQL has it, nothing was written, or it was given up.
 A write that is given up is recorded in one of two tables: as a *mark* (the collection may have missed a write) or a
@@ -6,13 +6,13 @@ A write that is given up is recorded in one of two tables: as a *mark* (the coll
 both are written only together with the end of the flips that they concern: one transaction locks the control row, rolls
 flipped collections back to `shadow`, aborts an epoch that would flip one, and writes. When a mark is visible, the flip
 is over on every proxy, since each read of PostgreSQL tests the generation in its own statement (mirror-protocol,
-"Flip", 6). What is recorded between the evaluation of the gates and the begin of an epoch is found by the begin, which
-locks the control row too (`said_since`).
+"Flip", 6). The begin of an epoch locks the control row too, and finds what was recorded after the evaluation of its
+gates (`recorded_since`).
 
 A mark ends with a verification that began later. A dead letter ends when both sides agree about its key in a read of
-ArangoDB that began after it was noted (`dead_letters`, then the read, then `agreed`): the same revision, or neither
-has such a document, with or without a tombstone. Repairs, retries and verifications ask for that, also if they find no
-difference. A later write ends it immediately, by its revision (`revived`).
+ArangoDB that began after it was recorded (`dead_letters`, then the read, then `end_dead_letters`): the same revision,
+or neither has such a document, with or without a tombstone. Repairs, retries and verifications check that, even if they
+find no difference. A later write ends it immediately, by its revision (`revived`).
 """
 
 from __future__ import annotations
@@ -46,24 +46,24 @@ async def mark_in(
     """As `mark`, in the caller's transaction."""
     named = dict(zip(collections, reasons, strict=True))
     reason = "; ".join(f"{name}: {why}" for name, why in named.items())
-    await give_way(session, tuple(named), actor=f"instance {instance}", reason=reason)
+    await end_flips(session, tuple(named), actor=f"instance {instance}", reason=reason)
     return tuple(await session.fetch(sql.lacking.MARK, list(collections), list(reasons), instance))
 
 
 async def add_dead_letter(
     session: Session, collection: str, relation: str, key: str, rev: int, *, removed: bool, reason: str, instance: str
 ) -> tuple[bool, bool]:
-    """Note a version, or a removal, that PostgreSQL refused. Return (PostgreSQL lacks it, that is new).
+    """Record a version, or a removal, that PostgreSQL refused. Return (PostgreSQL lacks it, the dead letter is new).
 
-    It lacks nothing if the table has a newer version by now.
+    It is not lacking if the table has a newer version by now.
     """
     async with session.transaction():
-        row = await session.fetchval(sql.lacking.DEAD_LETTER.on(relation), collection, key, rev, removed, reason)
-        if row.overtaken:
+        row = await session.fetchval(sql.lacking.ADD_DEAD_LETTER.on(relation), collection, key, rev, removed, reason)
+        if row.superseded:
             return False, False
-        # the collection, and nothing of the document: reasons are shown and logged
+        # nothing of the document but its collection: reasons are shown and logged
         why = f"PostgreSQL refused a document of {collection}"
-        await give_way(session, (collection,), actor=f"instance {instance}", reason=why)
+        await end_flips(session, (collection,), actor=f"instance {instance}", reason=why)
         return True, row.new
 
 
@@ -71,25 +71,29 @@ async def dead_letters(
     database: Database, collection: str, keys: Sequence[str] | None = None, *, after: str = "", upper: str | None = None
 ) -> dict[str, int]:
     """Return the revisions of a collection's dead letters by key: of these keys, or of a range. Raise DatabaseError."""
-    rows = await database.fetch(sql.lacking.LETTERS, collection, None if keys is None else list(keys), after, upper)
+    rows = await database.fetch(
+        sql.lacking.DEAD_LETTERS, collection, None if keys is None else list(keys), after, upper
+    )
     return {row.key: row.rev for row in rows}
 
 
-async def agreed(
+async def end_dead_letters(
     database: Database, collection: str, relation: str, noted: Mapping[str, int], origin: Mapping[str, int]
 ) -> None:
-    """End those of the dead letters `noted` about whose keys both sides agree. Raise DatabaseError.
+    """End the dead letters about whose keys both sides agree. Raise DatabaseError.
 
-    noted: what `dead_letters` gave before ArangoDB was read. origin: the revisions that it then had of these keys; a
-    key that is missing had no document.
+    noted: the result of `dead_letters` before ArangoDB was read. origin: the revisions of these keys that ArangoDB then
+    returned; a missing key had no document.
     """
     if noted:
         keys = list(noted)
         revisions = [origin.get(key) for key in keys]
-        await database.fetch(sql.lacking.AGREED.on(relation), collection, keys, [noted[key] for key in keys], revisions)
+        await database.fetch(
+            sql.lacking.END_DEAD_LETTERS.on(relation), collection, keys, [noted[key] for key in keys], revisions
+        )
 
 
-async def give_way(session: Session, collections: Sequence[str], *, actor: str, reason: str) -> tuple[str, ...]:
+async def end_flips(session: Session, collections: Sequence[str], *, actor: str, reason: str) -> tuple[str, ...]:
     """End the flips of these collections (`db/*`: any of the database; `*`: all), and an epoch towards one.
 
     In the caller's transaction. Return the collections that were flipped; the audit has the reason.
@@ -105,21 +109,21 @@ async def give_way(session: Session, collections: Sequence[str], *, actor: str, 
     return tuple(move.collection for move in moves)
 
 
-async def moment(database: Database) -> datetime:
-    """Return PostgreSQL's time while no write is being given up: what is recorded later has a later time."""
+async def database_time(database: Database) -> datetime:
+    """Return PostgreSQL's time while no write is being given up: every later record has a later time."""
     async with database.transaction() as session:
         await control_row.lock(session)
         return await session.fetchval(sql.lacking.NOW)
 
 
-async def said_since(session: Session, collections: Sequence[str], since: datetime) -> str:
-    """Return, as a sentence, what was recorded of these collections since a moment of PostgreSQL's clock; else empty.
+async def recorded_since(session: Session, collections: Sequence[str], since: datetime) -> str:
+    """Return a sentence about what was recorded of these collections since a time of PostgreSQL's clock; else empty.
 
     For a caller that evaluated their gates then and has locked the control row now.
     """
-    row = await session.fetchrow(sql.lacking.SAID_SINCE, list(collections), since)
+    row = await session.fetchrow(sql.lacking.RECORDED_SINCE, list(collections), since)
     return "" if row is None else f"{row.collection} became unverified meanwhile ({row.reason})"
 
 
-def _concerned(collection: str, said: Sequence[str]) -> bool:
-    return collection in said or EVERYTHING in said or collection.partition("/")[0] + "/*" in said
+def _concerned(collection: str, named: Sequence[str]) -> bool:
+    return collection in named or EVERYTHING in named or collection.partition("/")[0] + "/*" in named

@@ -1,4 +1,4 @@
--- What PostgreSQL lacks, or may lack: marks and dead letters, written together with the end of flips (I7, I10).
+-- Marks and dead letters: writes that PostgreSQL lacks, or may lack, recorded with the end of flips (I7, I10).
 
 -- name: mark
 -- Collections become unverified: $1 collections (`db/name`, `db/*`; `*` is every database), $2 reasons, $3 instance.
@@ -21,36 +21,36 @@ WHERE NOT EXISTS (
                OR (u.collection LIKE '%/*' AND starts_with(r.collection, left(u.collection, -1))))))
 RETURNING collection;
 
--- name: dead_letter
--- A version ($3) of a document ($1 collection, $2 key) that PostgreSQL refused, or ($4) its removal; $5 why.
--- overtaken: the table has a newer one by now, so nothing is lacking. new: the key had no dead letter.
+-- name: add_dead_letter
+-- A version ($3) of a document ($1 collection, $2 key) that PostgreSQL refused, or ($4) its removal; $5 reason.
+-- superseded: the table has a newer version by now, so nothing is lacking. new: the key had no dead letter.
 WITH there AS (
     SELECT EXISTS (
         SELECT FROM {relation} d
-        WHERE d.key = $2 AND (d.rev > $3 OR (d.rev = $3 AND (d.doc IS NULL OR NOT $4::boolean)))) AS overtaken
+        WHERE d.key = $2 AND (d.rev > $3 OR (d.rev = $3 AND (d.doc IS NULL OR NOT $4::boolean)))) AS superseded
 ), noted AS (
     INSERT INTO _crossfade.dead_letter AS l (collection, key, rev, removed, reason, noted_at)
-    SELECT $1::text, $2::text, $3::bigint, $4::boolean, $5::text, clock_timestamp() FROM there WHERE NOT overtaken
+    SELECT $1::text, $2::text, $3::bigint, $4::boolean, $5::text, clock_timestamp() FROM there WHERE NOT superseded
     ON CONFLICT (collection, key) DO UPDATE SET
         rev = excluded.rev, removed = excluded.removed, reason = excluded.reason, tried_at = clock_timestamp(),
         noted_at = CASE WHEN excluded.rev > l.rev THEN excluded.noted_at ELSE l.noted_at END
     WHERE excluded.rev > l.rev OR (excluded.rev = l.rev AND excluded.removed >= l.removed)
     RETURNING xmax = 0 AS new
 )
-SELECT there.overtaken, coalesce((SELECT new FROM noted), false) AS new FROM there;
+SELECT there.superseded, coalesce((SELECT new FROM noted), false) AS new FROM there;
 
--- name: letters
+-- name: dead_letters
 -- Dead letters of collection $1, of the keys $2 (NULL: of all), above $3 and up to $4 (NULL: the end) in byte order.
 SELECT key, rev FROM _crossfade.dead_letter
 WHERE collection = $1 AND ($2::text[] IS NULL OR key = ANY ($2)) AND key > $3 AND ($4::text IS NULL OR key <= $4);
 
--- name: count_letters
--- Of collection $1.
+-- name: count_dead_letters
+-- The number of dead letters of collection $1.
 SELECT count(*) FROM _crossfade.dead_letter WHERE collection = $1;
 
--- name: agreed
--- Dead letters of collection $1 that are over: keys $2, the revisions $3 that they had before ArangoDB was read, and what
--- that gave then: revisions $4, NULL if it has no such document.
+-- name: end_dead_letters
+-- End dead letters of collection $1 about which both sides agree: keys $2, the revisions $3 that they had before ArangoDB
+-- was read, and the revisions $4 that ArangoDB then returned, NULL if it has no such document.
 DELETE FROM _crossfade.dead_letter l
 USING unnest($2::text[], $3::bigint[], $4::bigint[]) AS i (key, noted, origin)
 WHERE l.collection = $1 AND l.key = i.key AND l.rev <= i.noted
@@ -63,9 +63,9 @@ SELECT collection, weight FROM _crossfade.collection
 WHERE stage = 'flipped' AND (collection = ANY ($1::text[]) OR database || '/*' = ANY ($1) OR '*' = ANY ($1))
 ORDER BY collection;
 
--- name: said_since
--- A mark or a dead letter of one of the collections $1 that came after the moment $2, at which the control row was held.
--- (Both are written while it is held, with the time of that moment: none is older and not committed yet.)
+-- name: recorded_since
+-- A mark or a dead letter of one of the collections $1 that was recorded after the time $2, at which the control row was
+-- locked. (Both are written under that lock, with their time: none that is older can be uncommitted.)
 SELECT collection, reason FROM (
     SELECT c.collection, u.reason FROM _crossfade.unverified u
     JOIN _crossfade.collection c ON u.collection IN (c.collection, c.database || '/*', '*/*')
@@ -73,7 +73,7 @@ SELECT collection, reason FROM (
     UNION ALL
     SELECT d.collection, 'PostgreSQL refused a document' FROM _crossfade.dead_letter d
     WHERE d.collection = ANY ($1) AND d.noted_at >= $2
-) AS said LIMIT 1;
+) AS recorded LIMIT 1;
 
 -- name: now
 -- PostgreSQL's clock.

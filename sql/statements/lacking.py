@@ -8,8 +8,8 @@ from typing import NamedTuple
 from sql.statement import Single, Statement
 
 
-class LetterRow(NamedTuple):
-    overtaken: bool
+class RecordedLetterRow(NamedTuple):
+    superseded: bool
     new: bool
 
 
@@ -23,16 +23,16 @@ class FlippedRow(NamedTuple):
     weight: int
 
 
-class SaidSinceRow(NamedTuple):
+class RecordedSinceRow(NamedTuple):
     collection: str
     reason: str
 
 
 MARK = Statement("lacking", "mark", str)
-DEAD_LETTER = Single("lacking", "dead_letter", LetterRow)
-LETTERS = Statement("lacking", "letters", DeadLetterRow)
-COUNT_LETTERS = Single("lacking", "count_letters", int)
-AGREED = Statement("lacking", "agreed", str)
+ADD_DEAD_LETTER = Single("lacking", "add_dead_letter", RecordedLetterRow)
+DEAD_LETTERS = Statement("lacking", "dead_letters", DeadLetterRow)
+COUNT_DEAD_LETTERS = Single("lacking", "count_dead_letters", int)
+END_DEAD_LETTERS = Statement("lacking", "end_dead_letters", str)
 FLIPPED = Statement("lacking", "flipped", FlippedRow)
-SAID_SINCE = Statement("lacking", "said_since", SaidSinceRow)
+RECORDED_SINCE = Statement("lacking", "recorded_since", RecordedSinceRow)
 NOW = Single("lacking", "now", datetime)

@@ -49,7 +49,7 @@ PLACES = {
 # statements that write to the two tables: only these, each with the end of the flips in its transaction
 STATEMENTS = {
     "lacking.sql:mark",
-    "lacking.sql:dead_letter",
+    "lacking.sql:add_dead_letter",
     "mirror.sql:probe",  # which is rolled back
     "control.sql:mark_served",  # of an eviction, which rolls all flips back
 }
@@ -59,7 +59,7 @@ _CALLS = {
     ("lacking", "mark"),
     ("lacking", "mark_in"),
     ("lacking", "add_dead_letter"),
-    ("lacking", "give_way"),
+    ("lacking", "end_flips"),
 }
 
 

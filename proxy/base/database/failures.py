@@ -36,7 +36,7 @@ def translate(error: BaseException) -> DatabaseError | None:
         sqlstate = error.sqlstate or ""
         if sqlstate in _UNMIGRATED and _OUR_SCHEMA.search(str(error)):
             return SchemaOutdated(f"{_UNMIGRATED_HINT} ({error})", sqlstate)
-        passes = sqlstates.passes(sqlstate) and not sqlstates.is_a_conflict(sqlstate)
+        passes = sqlstates.is_transient(sqlstate) and not sqlstates.is_a_conflict(sqlstate)
         if passes or isinstance(error, asyncpg.InvalidCachedStatementError):
             return DatabaseUnavailable(_text(error, sqlstate), sqlstate)
         return StatementError(str(error), sqlstate)

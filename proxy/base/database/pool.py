@@ -15,14 +15,7 @@ import asyncpg
 from proxy.base import sqlstates
 from proxy.base.database.connect_backoff import ConnectBackoff
 from proxy.base.database.failures import FAILURES, translated
-from proxy.base.database.session import (
-    LETTING_GO,
-    Connection,
-    OurConnection,
-    Session,
-    is_usable,
-    prepare_session,
-)
+from proxy.base.database.session import RELEASE_TIMEOUT, Connection, OurConnection, Session, is_usable, prepare_session
 from proxy.base.errors import DatabaseBusy, DatabaseUnavailable
 from sql.statement import Single, Statement
 
@@ -147,7 +140,7 @@ class Database:
         self._asking += 1
         try:
             return _Lent(await self._acquired())
-        except ValueError as error:  # the DSN is read when the first connection is made
+        except ValueError as error:  # the DSN is parsed for the first connection
             raise DatabaseUnavailable(f"the DSN cannot be read: {error}") from error
         finally:
             self._asking -= 1
@@ -167,12 +160,12 @@ class Database:
                     if self._all_in_use:
                         raise DatabaseBusy(f"every connection is in use for {waited:.1f} s") from error
                     raise DatabaseUnavailable(f"no connection within {waited:.1f} s") from error
-                # PostgreSQL has no further connection for us: those that we have come back, others end
+                # PostgreSQL gives no further connection: one of ours may be released, or another client may end
                 patience = self._connect_timeout if self._wait is None else self._wait
                 if error.sqlstate == "53300" and waited < patience:
                     await asyncio.sleep(_FULL)
                     continue
-                if sqlstates.turned_away(error.sqlstate) or error.sqlstate == "25006":
+                if sqlstates.refuses_sessions(error.sqlstate) or error.sqlstate == "25006":
                     self._backoff.refused(error)
                 raise
             self._backoff.connected()
@@ -193,7 +186,7 @@ class Database:
             if cut:
                 connection.terminate()
         with contextlib.suppress(*FAILURES):
-            await self._pool.release(connection, timeout=LETTING_GO)
+            await self._pool.release(connection, timeout=RELEASE_TIMEOUT)
 
     async def fetch(self, statement: Statement[T], *values: object) -> list[T]:
         """Return the rows."""

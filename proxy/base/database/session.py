@@ -20,7 +20,7 @@ T = TypeVar("T")
 Isolation: TypeAlias = Literal["read_committed", "repeatable_read", "serializable", "read_uncommitted"]
 # seconds to clean a connection, or to have PostgreSQL cancel a statement whose caller is gone: on a dead line neither
 # is ever answered, and a cancelled task must not wait there; then the connection is cut
-LETTING_GO: Final = 1.0
+RELEASE_TIMEOUT: Final = 1.0
 _NO_DATA: Final = "02000"
 _STANDBY: Final = "this PostgreSQL is a standby: CROSSFADE_DSN must lead to the primary"
 
@@ -140,7 +140,7 @@ class Session:
             yield
         except BaseException:
             try:
-                async with asyncio.timeout(LETTING_GO):
+                async with asyncio.timeout(RELEASE_TIMEOUT):
                     await transaction.rollback()
             except FAILURES:
                 # PostgreSQL rolls back when the connection ends: no one may get a connection with a transaction in it

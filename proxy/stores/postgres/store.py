@@ -11,7 +11,7 @@ from proxy.aql.analyse import Analysis, analyse
 from proxy.aql.requests import Result
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, DatabaseUnavailable, StatementError, Unsupported
-from proxy.base.sqlstates import on_another
+from proxy.base.sqlstates import may_succeed_on_new_session
 from proxy.isolation import Lane
 from proxy.model import json_values
 from proxy.model.cursor_requests import CursorRequest, request_of
@@ -145,7 +145,7 @@ class PostgresStore:
             self._forget_tables(error)
             return await self._answer(operation, generation)
         except DatabaseUnavailable as error:
-            if not on_another(error.sqlstate):
+            if not may_succeed_on_new_session(error.sqlstate):
                 raise
             return await self._answer(operation, generation)
 

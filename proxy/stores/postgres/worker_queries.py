@@ -101,7 +101,7 @@ class QueryWorkers:
     async def compute(self, function: Callable[..., T], *arguments: Any, size: int) -> T:
         """Return the result of a pure function of `size` bytes, computed in a worker if they are many."""
         try:
-            return await self._lane.beside(function, *arguments, size=size, seconds=self._seconds)
+            return await self._lane.run_if_large(function, *arguments, size=size, seconds=self._seconds)
         except IsolationError as error:
             raise OverLimit(f"a large result over the limits ({error.reason})") from error
 

@@ -293,7 +293,7 @@ MUTANTS = (
     Mutant(
         "a cancelled statement hangs on a dead line",
         "proxy/base/database/pool.py",
-        "release(connection, timeout=LETTING_GO)",
+        "release(connection, timeout=RELEASE_TIMEOUT)",
         "release(connection)",
         "tests/integration/test_database.py::test_a_caller_on_a_dead_connection_can_be_cancelled",
     ),

@@ -113,8 +113,8 @@ async def test_a_template_that_ended_is_started_again(isolation: Isolation, lane
 
 
 async def test_small_work_stays_where_it_is(lane: Lane) -> None:
-    assert await lane.beside(work.where, size=100, seconds=30) == os.getpid()
-    assert await lane.beside(work.where, size=1 << 20, seconds=30) != os.getpid()
+    assert await lane.run_if_large(work.where, size=100, seconds=30) == os.getpid()
+    assert await lane.run_if_large(work.where, size=1 << 20, seconds=30) != os.getpid()
 
 
 def test_workers_end_with_their_parent_however_that_ends() -> None:
