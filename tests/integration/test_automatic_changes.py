@@ -66,7 +66,7 @@ async def test_an_automatic_rollback_is_named_until_it_is_acknowledged(
         await rollback_budgets.arm(session, [ORDERS], 1, RollbackBudget(), actor="ann")
     assert await alerts(database) == []
     assert [counted(by) for by in ("operator", "auto_rollback", "instance")] == [0, 0, 0]
-    assert "nothing to acknowledge" in (await shell("acknowledge")).out
+    assert "Nothing to acknowledge" in (await shell("acknowledge")).out
     (armed,) = await rollback_budgets.read(database)
     assert (
         await rollback_budgets.trip(database, armed, "9 of 10 reads failed", actor="auto-rollback of instance one")
@@ -75,15 +75,15 @@ async def test_an_automatic_rollback_is_named_until_it_is_acknowledged(
     assert await alerts(database) == [{"collection": ORDERS, "by": "auto_rollback"}]
     assert counted("auto_rollback") == 1
     told = (await shell("status")).out
-    assert "reads of shop/orders were taken back to ArangoDB" in told
+    assert "reads of shop/orders were rolled back to ArangoDB" in told
     assert "by auto-rollback of instance one: shop/orders: 9 of 10 reads failed" in told
     (named,) = (await shell("status", "--json")).json["taken_back"]
     assert (named["by"], named["collections"]) == ("auto_rollback", [ORDERS])
     noticed = await shell("acknowledge", "--reason", "it was the load test")
     assert (noticed.code, "acknowledged" in noticed.out) == (0, True)
     assert await alerts(database) == []
-    assert "taken back" not in (await shell("status")).out
-    assert counted("auto_rollback") == 1, "what happened goes on being counted"
+    assert "rolled back" not in (await shell("status")).out
+    assert counted("auto_rollback") == 1, "an acknowledged rollback still counts"
 
 
 async def test_a_rollback_by_an_instance_is_named_until_the_next_flip(fleet: Fleet, database: Database) -> None:
