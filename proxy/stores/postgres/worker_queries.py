@@ -115,7 +115,10 @@ async def _execute(
 
 
 async def _answer(
-    address: Address, operation: Operation, generation: int | None, *, compiled: bool
+    address: Address,
+    operation: Operation,
+    generation: int | None,
+    compiled: bool,  # noqa: FBT001 - the worker's calls are positional
 ) -> tuple[CursorRequest, Answer] | None:
     """Run a query in a worker. Return None if the fence did not hold."""
     request = request_of(operation.body, operation.extent)
