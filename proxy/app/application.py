@@ -61,7 +61,7 @@ _SERVICE_CONNECTIONS: Final = 4096  # as many as clients may be connected: each 
 # what worker processes import once
 _IN_WORKERS: Final = (
     "proxy.stores.postgres.worker_queries",
-    "proxy.shadow.looks",
+    "proxy.shadow.pair_comparison",
     "proxy.shadow.recheck",
     "proxy.shadow.explain",
     "proxy.routing.query_facts",

@@ -1,15 +1,15 @@
 """Shadow reads: what a client was answered is compared with the other database, off the path, never a race (I8).
 
 comparator          Shadow: queues and workers; jobs, packed_answer: values that they pass on; workload: how much waits
-first_look          the first look at a read, and the verdict after a recheck
+first_comparison    the first comparison of a read, and the verdict after a recheck
 sampling_rules      which reads are compared, and by what tolerances; examples: requests kept for `shadow replay`
 batching            which reads are compared together; batch_compare: by one statement; fast_path: what that shows
 backpressure        comparisons wait while the event loop is busy with clients
 normalize           simple reads, edges and graph documents as the queries and documents that they are
 cursor_assembly     cursors read in several batches: one comparison of the whole
-readers             ask both databases again; looks: one look at both, here or in a worker process
+readers             ask both databases again; pair_comparison: reads and compares, here or in a worker
 diff/               how two answers differ; pure
-recheck             looks again until a difference is lag, a mismatch, or unresolved
+recheck             checks again until a difference is lag, a mismatch, or unresolved
 origin_history      what ArangoDB answered since the read: proves lag; peer_lag: what other instances have not applied
 baseline_checker    ArangoDB against itself (A/A): differences that are not PostgreSQL's; self_check: how it differs
 unordered_limit     LIMIT without SORT: any rows of the right number do

@@ -22,7 +22,7 @@ FAILED: Final = "failed"  # why a read has no verdict: an error of this program,
 
 
 class VerdictSink:
-    """Counts and reports verdicts. began: the moment (monotonic) of the look that a verdict is based on."""
+    """Counts and reports verdicts. began: the moment (monotonic) of the check that a verdict is based on."""
 
     def __init__(self, ledger: ResultStore, sinks: Sequence[Sink] = ()) -> None:
         self.ledger = ledger
@@ -43,13 +43,13 @@ class VerdictSink:
         self._report(job, UNSUPPORTED)
 
     def asked(self, collections: Sequence[str], seconds: float) -> None:
-        """Observe one statement, or one query, that the target has answered for the first look at these reads."""
+        """Observe one statement, or one query, that the target has answered for the first comparison of these reads."""
         for collection in collections:
             metrics.TARGET_READ_DURATION.labels(metrics.collection_label(collection)).observe(seconds)
 
-    def looked(self, job: Job, *, origin: float, target: float) -> None:
-        """Keep how long both sides took for the first look, in seconds."""
-        job.looked = (origin, target)
+    def timed(self, job: Job, *, origin: float, target: float) -> None:
+        """Keep how long both sides took for the first comparison, in seconds."""
+        job.timing = (origin, target)
 
     def matched(self, job: Job, *, began: float, lagged: bool = False) -> None:
         self.ledger.matched(job.collections, job.shape, began=began, lagged=lagged)
@@ -103,6 +103,6 @@ class VerdictSink:
             sink(ReadVerdict(first.shape, first.collections, kind, "", origin, seconds, number=len(jobs)))
 
     def _report(self, job: Job, kind: str, reason: str = "") -> None:
-        origin, target = ((job.looked[0],), job.looked[1]) if job.looked is not None else ((), 0.0)
+        origin, target = ((job.timing[0],), job.timing[1]) if job.timing is not None else ((), 0.0)
         for sink in self._sinks:
             sink(ReadVerdict(job.shape, job.collections, kind, reason, origin, target, job.reversed))

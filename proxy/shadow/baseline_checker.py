@@ -17,7 +17,7 @@ import structlog
 from proxy.base.errors import ArangoError, UpstreamError
 from proxy.shadow.diff.documents import NotComparable
 from proxy.shadow.jobs import Job
-from proxy.shadow.looks import Looks
+from proxy.shadow.pair_comparison import PairComparer
 from proxy.shadow.readers import ReadBothSides
 from proxy.shadow.result_store import ResultStore
 
@@ -42,9 +42,9 @@ class BaselineChecker:
     origin; no verdict waits for it.
     """
 
-    def __init__(self, sides: ReadBothSides, looks: Looks, ledger: ResultStore) -> None:
+    def __init__(self, sides: ReadBothSides, pairs: PairComparer, ledger: ResultStore) -> None:
         self._sides = sides
-        self._looks = looks
+        self._pairs = pairs
         self._ledger = ledger
         self._waiting: asyncio.Queue[Job] = asyncio.Queue(_WAITING)
 
@@ -81,7 +81,7 @@ class BaselineChecker:
         after = [await self._sides.revision(collection) for collection in job.collections]
         if before != after or "" in before:
             return (UNDECIDED,)
-        different = await self._looks.differs_from_itself(job.operation, first, second)
+        different = await self._pairs.differs_from_itself(job.operation, first, second)
         if different is None:
             return ()
         return tuple((different.kind.value, path) for path in different.paths or ("",))

@@ -32,7 +32,7 @@ class Statement(NamedTuple):
     began: float
     seconds: float
 
-    def look(self, job: Job) -> ReadPair:
+    def pair(self, job: Job) -> ReadPair:
         """Return both answers to one of the reads."""
         raw = self.found.get(job.operation.key or "")
         return ReadPair(self.began, job.outcome, document_answer(job.operation, raw))
@@ -94,7 +94,7 @@ class BatchComparer:
         """
         try:
             self._confirmer.confirm_together(
-                jobs, difference, statement.look, began=statement.began, seconds=statement.seconds
+                jobs, difference, statement.pair, began=statement.began, seconds=statement.seconds
             )
         except Exception as error:
             log.exception("mismatch_count_failed", error=type(error).__name__)
@@ -119,9 +119,9 @@ def _piece(jobs: list[Job], kept: int, statement: Statement, end: float) -> tupl
     """
     alike: _Alike = {}
     others: list[Job] = []
-    looked = 0
+    tested = 0
     for job in jobs[kept:]:
-        looked += 1
+        tested += 1
         difference = definite_difference(job, statement.found.get(job.operation.key or ""))
         if difference is None:
             others.append(job)
@@ -129,5 +129,5 @@ def _piece(jobs: list[Job], kept: int, statement: Statement, end: float) -> tupl
             alike.setdefault((difference.kind, difference.paths), (difference, []))[1].append(job)
         if time.monotonic() >= end:
             break
-    jobs[kept : kept + looked] = others
+    jobs[kept : kept + tested] = others
     return alike, kept + len(others)

@@ -1,6 +1,6 @@
 """Run comparisons off the request path: bounded queues, a few workers, and verdicts that are never a race (I2, I8).
 
-A first look compares what the client got with the other store; single documents that are read close together are
+A first comparison compares what the client got with the other store; single documents that are read close together are
 compared by one statement. Reads that differ are rechecked (`recheck`). Every read that is submitted ends in exactly one
 verdict, or is skipped with a reason: both are counted (I10), and reported to the sinks.
 """
@@ -31,10 +31,10 @@ from proxy.shadow.cursor_assembly import CursorAssembler, cursor_to_follow
 from proxy.shadow.diff.documents import NotComparable
 from proxy.shadow.examples import Examples
 from proxy.shadow.explain import Explainer
-from proxy.shadow.first_look import ReadComparer
+from proxy.shadow.first_comparison import ReadComparer
 from proxy.shadow.jobs import QUEUE_BYTES, Job, ReadPair
-from proxy.shadow.looks import Looks
 from proxy.shadow.mismatch_recorder import MismatchRecorder
+from proxy.shadow.pair_comparison import PairComparer
 from proxy.shadow.peer_lag import PeerLag
 from proxy.shadow.readers import ReadBothSides
 from proxy.shadow.recheck import Rechecker
@@ -103,16 +103,16 @@ class Shadow:
         self._chance = chance
         self._concurrency = settings.shadow_concurrency
         self._load = Workload(settings.shadow_queue)
-        looks = Looks(self._sides, lane)
-        self._rechecker = Rechecker(self._sides, looks, self._rules, caught_up, self._fleet, settings.recheck_timeout)
+        pairs = PairComparer(self._sides, lane)
+        self._rechecker = Rechecker(self._sides, pairs, self._rules, caught_up, self._fleet, settings.recheck_timeout)
         explainer = Explainer(explaining, values=not settings.redact and not settings.redact_paths)
-        self._confirmer = MismatchRecorder(self._account, looks, explainer, self._load)
-        self._comparer = ReadComparer(self._sides, looks, self._rules, self._account, self._confirmer, self._rechecker)
+        self._confirmer = MismatchRecorder(self._account, pairs, explainer, self._load)
+        self._comparer = ReadComparer(self._sides, pairs, self._rules, self._account, self._confirmer, self._rechecker)
         self._backpressure = Backpressure(self._load.filled)
         self._batches = BatchComparer(
             self._sides, self._rules, self._account, self._confirmer, self._backpressure, self._done
         )
-        self._baseline = BaselineChecker(self._sides, looks, ledger)
+        self._baseline = BaselineChecker(self._sides, pairs, ledger)
         self._assembler = CursorAssembler(self._enqueue)
         self._batcher = Batcher()
         self._arrived = asyncio.Event()
@@ -275,14 +275,14 @@ class Shadow:
             if time.monotonic() >= end:
                 end = await self._backpressure.wait_turn(jobs[0].due)
             job = jobs.pop()
-            self._account.looked(job, origin=job.seconds, target=statement.seconds)
+            self._account.timed(job, origin=job.seconds, target=statement.seconds)
             await self._carry_out(job, self._comparer.compare_answered(job, statement))
 
     async def _recheck(self) -> None:
         while True:
-            job, look = await self._differing.get()
+            job, pair = await self._differing.get()
             self._differing_bytes -= job.size
-            await self._carry_out(job, self._comparer.recheck(job, look))
+            await self._carry_out(job, self._comparer.recheck(job, pair))
 
     async def _carry_out(self, job: Job, work: Awaitable[ReadPair | None]) -> None:
         """Await work on a read and end the read, unless the work returns a pair of answers that needs a recheck."""
@@ -314,12 +314,12 @@ class Shadow:
             if differing is None:
                 self._done(job)
 
-    def _queue_recheck(self, job: Job, look: ReadPair) -> bool:
+    def _queue_recheck(self, job: Job, pair: ReadPair) -> bool:
         """Return False if there is no room for one more read that differs."""
         if self._differing.full() or self._differing_bytes + job.size > _DIFFERING_BYTES:
             return False
         self._differing_bytes += job.size
-        self._differing.put_nowait((job, look))
+        self._differing.put_nowait((job, pair))
         return True
 
     def _skip(self, job: Job, reason: str) -> None:

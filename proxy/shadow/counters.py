@@ -141,7 +141,7 @@ class Deltas:
         return delta
 
     def count(self, collection: str, shape: Shape, counts: Counts, *, began: float, lagged: int = 0) -> None:
-        """Count reads by their shape and by the gate's figures. began: the moment of the look that decided."""
+        """Count reads by their shape and by the gate's figures. began: the moment of the check that decided."""
         self.shape(collection, shape).counts.add(counts)
         figures = self.comparison(collection, began)
         figures.counts.add(counts)

@@ -1,7 +1,7 @@
-"""The first look at a read, and the verdict after the recheck: what two answers result in for one read.
+"""The first comparison of a read, and the verdict after the recheck.
 
-The first look compares what the client got with the other store. A difference that lag can explain is not a verdict
-yet: it goes to the recheck (`recheck`).
+It compares what the client got with the answer of the other database. A difference that lag can explain is not a
+verdict yet: it goes to the recheck (`recheck`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from proxy.shadow.diff.documents import Kind, NotComparable
 from proxy.shadow.diff.tolerances import Rule
 from proxy.shadow.diff.verdict import ComparisonResult, Own
 from proxy.shadow.jobs import Job, ReadPair
-from proxy.shadow.looks import Looks
 from proxy.shadow.mismatch_recorder import MismatchRecorder
 from proxy.shadow.packed_answer import Packed
+from proxy.shadow.pair_comparison import PairComparer
 from proxy.shadow.readers import ReadBothSides
 from proxy.shadow.recheck import Rechecker
 from proxy.shadow.sampling_rules import SamplingRules
@@ -33,14 +33,14 @@ class ReadComparer:
     def __init__(
         self,
         sides: ReadBothSides,
-        looks: Looks,
+        pairs: PairComparer,
         rules: SamplingRules,
         account: VerdictSink,
         confirmer: MismatchRecorder,
         rechecker: Rechecker,
     ) -> None:
         self._sides = sides
-        self._looks = looks
+        self._pairs = pairs
         self._rules = rules
         self._account = account
         self._confirmer = confirmer
@@ -51,67 +51,67 @@ class ReadComparer:
         operation, began = job.operation, time.monotonic()
         rules, own = self._allowed(job)
         if not job.reversed:
-            looked = await self._looks.look(operation, job.outcome, rules, own)
-            self._account.asked(job.collections, looked.seconds)
-            self._account.looked(job, origin=job.seconds, target=looked.seconds)
-            return await self._first(job, ReadPair(began, job.outcome, looked.target), looked.judged)
+            result = await self._pairs.compare(operation, job.outcome, rules, own)
+            self._account.asked(job.collections, result.seconds)
+            self._account.timed(job, origin=job.seconds, target=result.seconds)
+            return await self._first(job, ReadPair(began, job.outcome, result.target), result.judged)
         answer = await self._sides.origin(operation)
         seconds = time.monotonic() - began
         if operation.effect is Effect.QUERY:  # only an evaluation shows what its order leaves open
-            looked = await self._looks.look(operation, answer, rules, own)
-            look, judged = ReadPair(began, answer, looked.target), looked.judged
+            result = await self._pairs.compare(operation, answer, rules, own)
+            pair, judged = ReadPair(began, answer, result.target), result.judged
         else:
-            look = ReadPair(began, answer, job.outcome)
-            judged = await self._looks.judge(operation, answer, job.outcome, rules, own)
+            pair = ReadPair(began, answer, job.outcome)
+            judged = await self._pairs.judge(operation, answer, job.outcome, rules, own)
         self._account.asked(job.collections, job.seconds)
-        self._account.looked(job, origin=seconds, target=job.seconds)
-        return await self._first(job, look, judged)
+        self._account.timed(job, origin=seconds, target=job.seconds)
+        return await self._first(job, pair, judged)
 
     async def compare_answered(self, job: Job, statement: Statement) -> ReadPair | None:
         """Compare a read that the target has answered by one statement, together with others."""
-        look, (rules, own) = statement.look(job), self._allowed(job)
-        judged = await self._looks.judge(job.operation, look.origin, look.target, rules, own)
-        return await self._first(job, look, judged)
+        pair, (rules, own) = statement.pair(job), self._allowed(job)
+        judged = await self._pairs.judge(job.operation, pair.origin, pair.target, rules, own)
+        return await self._first(job, pair, judged)
 
     async def recheck(self, job: Job, first: ReadPair) -> None:
         """Look again until the difference is lag, a mismatch, or unsettled, and count it."""
-        settled = await self._rechecker.settle(job, first)
-        if settled is not None and settled.judged.difference is None:
-            self._account.agreed(job, settled.judged, began=settled.look.began, lagged=True)
+        rechecked = await self._rechecker.recheck(job, first)
+        if rechecked is not None and rechecked.judged.difference is None:
+            self._account.agreed(job, rechecked.judged, began=rechecked.pair.began, lagged=True)
             return
-        if settled is None:
+        if rechecked is None:
             rules, own = self._allowed(job)
-            look, found = first, await self._looks.judge(job.operation, first.origin, first.target, rules, own)
+            pair, found = first, await self._pairs.judge(job.operation, first.origin, first.target, rules, own)
             if isinstance(found, NotComparable):
                 raise found
             judged = found
         else:
-            look, judged = settled.look, settled.judged
+            pair, judged = rechecked.pair, rechecked.judged
         difference = judged.difference
-        if settled is None and difference is not None:  # some of several differences may be certain
+        if rechecked is None and difference is not None:  # some of several differences may be certain
             difference = difference.definite() if job.operation.effect is Effect.READ else None
-        rows = isinstance(look.target, QueryAnswer) or (isinstance(look.target, Packed) and not look.target.error)
+        rows = isinstance(pair.target, QueryAnswer) or (isinstance(pair.target, Packed) and not pair.target.error)
         differs = rows and difference is not None and difference.kind is not Kind.ERROR
-        if differs and await self._looks.order_undetermined(job.operation):
+        if differs and await self._pairs.order_undetermined(job.operation):
             raise NotComparable("equal sort keys inside")
         if difference is not None:
             self._account.count_subtracted(job, judged)
-            await self._confirmer.confirm(job, look, difference)
+            await self._confirmer.confirm(job, pair, difference)
         else:
             self._account.count_unsettled(job, began=first.began)
 
-    async def _first(self, job: Job, look: ReadPair, judged: ComparisonResult | NotComparable) -> ReadPair | None:
-        """Count the verdict of a first look, or return the pair for the recheck."""
+    async def _first(self, job: Job, pair: ReadPair, judged: ComparisonResult | NotComparable) -> ReadPair | None:
+        """Count the verdict of a first comparison, or return the pair for the recheck."""
         if isinstance(judged, NotComparable):
             raise judged
         difference = judged.difference
         if difference is None:
-            self._account.agreed(job, judged, began=look.began)
+            self._account.agreed(job, judged, began=pair.began)
         elif difference.certain and job.operation.effect is Effect.READ:
             self._account.count_subtracted(job, judged)
-            await self._confirmer.confirm(job, look, difference)  # lag cannot make two contents of one revision (I8)
+            await self._confirmer.confirm(job, pair, difference)  # lag cannot make two contents of one revision (I8)
         else:
-            return look
+            return pair
         return None
 
     def _allowed(self, job: Job) -> tuple[tuple[Rule, ...], Own]:

@@ -1,4 +1,4 @@
-"""What the shadow's workers pass on: a read to compare, and one look at both sides."""
+"""What the shadow's workers pass on: a read to compare, and one pair of answers."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Job:
 
     outcome: what the client was answered; of a cursor that was read to its end, all its batches as one. seconds: how
     long that took. route: the API route that asked, or `unknown`. trace: its `traceparent`, or empty. reversed:
-    PostgreSQL had answered. baseline: ArangoDB is compared with itself as well. looked: the seconds that both sides
-    took for the first look, once they are known.
+    PostgreSQL had answered. baseline: ArangoDB is compared with itself as well. timing: the seconds that both sides
+    took for the first comparison, once they are known.
     """
 
     operation: Operation
@@ -32,7 +32,7 @@ class Job:
     shape: Shape
     trace: str = ""
     baseline: bool = False
-    looked: tuple[float, float] | None = None
+    timing: tuple[float, float] | None = None
     counted: int = 0  # bytes, while it waits
     due: float = 0.0  # the moment (monotonic) until which it waits for others
 
@@ -44,7 +44,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class ReadPair:
-    """Both answers, and the moment (monotonic) at which the look began."""
+    """Both answers, and the moment (monotonic) at which the reads began."""
 
     began: float
     origin: Outcome

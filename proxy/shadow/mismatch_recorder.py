@@ -16,8 +16,8 @@ from proxy.shadow.accounting import VerdictSink
 from proxy.shadow.diff.documents import MAX_KEYS, Difference, NotComparable
 from proxy.shadow.explain import Explainer
 from proxy.shadow.jobs import Job, ReadPair
-from proxy.shadow.looks import Looks
 from proxy.shadow.packed_answer import opened
+from proxy.shadow.pair_comparison import PairComparer
 from proxy.shadow.samples import Evidence, shown_answers
 from proxy.shadow.workload import Workload
 
@@ -30,27 +30,27 @@ class MismatchRecorder:
     def __init__(
         self,
         account: VerdictSink,
-        looks: Looks,
+        pairs: PairComparer,
         explainer: Explainer,
         load: Workload,
     ) -> None:
         """load: counts explanations, which continue after `confirm` has returned."""
         self._account = account
-        self._looks = looks
+        self._pairs = pairs
         self._ledger = account.ledger
         self._explainer = explainer
         self._load = load
         self._unexplained: asyncio.Queue[tuple[tuple[str, ...], Evidence]] = asyncio.Queue(_WAITING)
 
-    async def confirm(self, job: Job, look: ReadPair, difference: Difference) -> None:
+    async def confirm(self, job: Job, pair: ReadPair, difference: Difference) -> None:
         """Record a mismatch; each of its parts has a fingerprint. It counts whether or not an example can be kept."""
         for number, part in enumerate(difference.each()):
             new, wanted = self._wanted(job, part)
-            examples = [await self._evidence(job, look, part)] if wanted else []
+            examples = [await self._evidence(job, pair, part)] if wanted else []
             if number:  # another part of a read that is already counted
-                self._ledger.found(job.collections, job.shape, part, examples, began=look.began)
+                self._ledger.found(job.collections, job.shape, part, examples, began=pair.began)
             else:
-                self._account.mismatched(job, part, examples, began=look.began)
+                self._account.mismatched(job, part, examples, began=pair.began)
             if new:
                 self._explain(job, examples[0])
 
@@ -58,17 +58,17 @@ class MismatchRecorder:
         self,
         jobs: Sequence[Job],
         difference: Difference,
-        look: Callable[[Job], ReadPair],
+        pair: Callable[[Job], ReadPair],
         *,
         began: float,
         seconds: float,
     ) -> None:
         """Record reads of single documents of one collection that one statement of `seconds` found to differ alike.
 
-        difference: of any of them, in one part. look: returns both answers of one of them, called for examples only.
+        difference: of any of them, in one part. pair: returns both answers of one of them, called for examples only.
         """
         new, wanted = self._wanted(jobs[0], difference)
-        examples = [_evidence(job, look(job), difference) for job in jobs[:wanted]]
+        examples = [_evidence(job, pair(job), difference) for job in jobs[:wanted]]
         keys = tuple(dict.fromkeys(job.operation.key for job in jobs if job.operation.key is not None))[:MAX_KEYS]
         whole = replace(difference, keys=keys)
         self._account.record_mismatches(jobs, whole, examples, began=began, seconds=seconds)
@@ -85,9 +85,9 @@ class MismatchRecorder:
             self._unexplained.put_nowait((job.collections, evidence))
             self._load.begin()
 
-    async def _evidence(self, job: Job, look: ReadPair, difference: Difference) -> Evidence:
+    async def _evidence(self, job: Job, pair: ReadPair, difference: Difference) -> Evidence:
         try:
-            origin, target = await self._looks.shown(look.origin, look.target, difference)
+            origin, target = await self._pairs.shown(pair.origin, pair.target, difference)
         except NotComparable as reason:  # over the limits of a worker
             origin, target = b"", orjson.dumps(str(reason))
         return Evidence(job.operation, difference, origin, target, job.route, job.reversed, trace=job.trace)
@@ -104,7 +104,7 @@ class MismatchRecorder:
                 self._load.end()
 
 
-def _evidence(job: Job, look: ReadPair, difference: Difference) -> Evidence:
+def _evidence(job: Job, pair: ReadPair, difference: Difference) -> Evidence:
     """Return the evidence for documents, which are in this process."""
-    origin, target = shown_answers(look.origin, opened(look.target), difference)
+    origin, target = shown_answers(pair.origin, opened(pair.target), difference)
     return Evidence(job.operation, difference, origin, target, job.route, job.reversed, trace=job.trace)

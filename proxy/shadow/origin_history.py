@@ -3,7 +3,7 @@
 On documents that are written all the time both sides may never agree at one moment, since the target is always a little
 late. But a target that shows what the origin answered at that read, or later, has only lagged. Answers that contain
 several documents (rows with `_id`, many documents by key) are compared document by document, because they need not all
-be shown at one moment: what differed in the first look is settled piece by piece.
+be shown at one moment: what differed in the first comparison is decided piece by piece.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _ABSENT: Final = b""
 
 
 class OriginHistory:
-    """Answers of the origin to one operation, from the first look on."""
+    """Answers of the origin to one operation, from the first comparison on."""
 
     def __init__(
         self, operation: Operation, origin: Outcome, target: TargetAnswer, rules: tuple[Rule, ...] = ()
     ) -> None:
-        """origin, target: the first look, which differed. Raises ValueError if an answer is not JSON."""
+        """origin, target: the first comparison, which differed. Raises ValueError if an answer is not JSON."""
         self._operation = operation
         self._rules = rules
         self._answers: list[Outcome] = []

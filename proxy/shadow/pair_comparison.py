@@ -1,4 +1,4 @@
-"""One look at both sides, and its result: on the event loop if the answers are small, else in a worker process (I2).
+"""Reads both sides and compares them: on the event loop if the answers are small, else in a worker process (I2).
 
 What takes time is not reading but comparing: computing rows, evaluating what does not compile, finding what differs.
 That time has no bound for answers of any size, so that beyond `SMALL` bytes it is done in workers, which have a lower
@@ -51,7 +51,7 @@ Answer = TargetAnswer | Packed
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class PairResult:
     """target: its answer; seconds: that it took; judged: the comparison with the origin's, or why there is none."""
 
     target: Answer
@@ -65,23 +65,23 @@ class Looked:
         return self.judged
 
 
-class Looks:
-    """The looks of one proxy. lane: the workers; None: everything is done here, as long as it takes."""
+class PairComparer:
+    """Reads and compares for one proxy. lane: the workers; None: everything is done here, as long as it takes."""
 
     def __init__(self, sides: ReadBothSides, lane: Lane | None) -> None:
         self._sides = sides
         self._lane = lane
         self._ties = asyncio.Lock()  # an evaluation is expensive
 
-    async def look(self, operation: Operation, origin: Outcome, rules: tuple[Rule, ...], own: Own) -> Looked:
+    async def compare(self, operation: Operation, origin: Outcome, rules: tuple[Rule, ...], own: Own) -> PairResult:
         """Ask the target, and compare. Raises NotComparable, Unsupported, DatabaseError."""
         if operation.effect is not Effect.QUERY and self._few(operation):
             began = time.monotonic()
             target = await self._sides.target(operation)
             seconds = time.monotonic() - began
-            return Looked(target, seconds, await self.judge(operation, origin, target, rules, own))
+            return PairResult(target, seconds, await self.judge(operation, origin, target, rules, own))
         if self._lane is None:
-            return await _looked(self._sides, operation, origin, rules, own)
+            return await _compared(self._sides, operation, origin, rules, own)
         if self._light(operation):
             self._sides.comparable(operation)
             began = time.monotonic()
@@ -91,8 +91,8 @@ class Looks:
                 pass
             else:
                 return await self._finished(operation, origin, found, time.monotonic() - began, rules, own)
-        looked: Looked = await self._run(_look, self._sides.store.address, operation, origin, rules, own)
-        return looked
+        result: PairResult = await self._run(_compare, self._sides.store.address, operation, origin, rules, own)
+        return result
 
     async def _finished(
         self,
@@ -102,19 +102,19 @@ class Looks:
         seconds: float,
         rules: tuple[Rule, ...],
         own: Own,
-    ) -> Looked:
-        """Complete a look at a light query."""
+    ) -> PairResult:
+        """Complete the comparison of a light query."""
         if isinstance(found, ArangoError) or found.size + len(origin.body) <= SMALL:
             try:
                 target = found if isinstance(found, ArangoError) else found.answer()
-                return Looked(target, seconds, _judged(operation, origin, target, rules, own))
+                return PairResult(target, seconds, _judged(operation, origin, target, rules, own))
             except StatementError as error:
                 if not inexact(error):
                     raise
-                looked: Looked = await self._run(_look, self._sides.store.address, operation, origin, rules, own)
-                return looked
+                result: PairResult = await self._run(_compare, self._sides.store.address, operation, origin, rules, own)
+                return result
         address = self._sides.store.address
-        worked_out: Looked = await self._run(_finish, address, operation, origin, found, seconds, rules, own)
+        worked_out: PairResult = await self._run(_finish, address, operation, origin, found, seconds, rules, own)
         return worked_out
 
     async def target(self, operation: Operation) -> Answer:
@@ -238,14 +238,14 @@ def _shown(origin: Outcome, target: Answer, difference: Difference) -> tuple[byt
     return shown_answers(origin, opened(target), difference)
 
 
-async def _looked(
+async def _compared(
     sides: ReadBothSides, operation: Operation, origin: Outcome, rules: tuple[Rule, ...], own: Own
-) -> Looked:
+) -> PairResult:
     if operation.effect is Effect.QUERY:
         sides.comparable(operation)
     began = time.monotonic()
     target = await sides.target(operation)
-    return Looked(target, time.monotonic() - began, _judged(operation, origin, target, rules, own))
+    return PairResult(target, time.monotonic() - began, _judged(operation, origin, target, rules, own))
 
 
 # ---- in a worker
@@ -270,10 +270,12 @@ async def _sides_of(address: Address) -> ReadBothSides:
     return found
 
 
-async def _look(address: Address, operation: Operation, origin: Outcome, rules: tuple[Rule, ...], own: Own) -> Looked:
-    found = await _looked(await _sides_of(address), operation, origin, rules, own)
+async def _compare(
+    address: Address, operation: Operation, origin: Outcome, rules: tuple[Rule, ...], own: Own
+) -> PairResult:
+    found = await _compared(await _sides_of(address), operation, origin, rules, own)
     assert not isinstance(found.target, Packed)
-    return Looked(packed(found.target), found.seconds, found.judged)
+    return PairResult(packed(found.target), found.seconds, found.judged)
 
 
 async def _finish(
@@ -284,14 +286,14 @@ async def _finish(
     seconds: float,
     rules: tuple[Rule, ...],
     own: Own,
-) -> Looked:
+) -> PairResult:
     try:
         target: TargetAnswer = pending.answer()
     except StatementError as error:
         if not inexact(error):
             raise
-        return await _look(address, operation, origin, rules, own)
-    return Looked(packed(target), seconds, _judged(operation, origin, target, rules, own))
+        return await _compare(address, operation, origin, rules, own)
+    return PairResult(packed(target), seconds, _judged(operation, origin, target, rules, own))
 
 
 async def _target(address: Address, operation: Operation, pending: Pending | None) -> Packed:

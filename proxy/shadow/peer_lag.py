@@ -99,11 +99,11 @@ class PeerLag:
             began = time.monotonic()
             asking = tuple(self._waiting)
             with contextlib.suppress(DatabaseError):
-                now, beats = await self._look()
+                now, beats = await self._read()
                 self._tell(asking, now, beats)
             await asyncio.sleep(max(0.0, began + _EVERY - time.monotonic()))
 
-    async def _look(self) -> tuple[float, dict[str, PeerHeartbeat]]:
+    async def _read(self) -> tuple[float, dict[str, PeerHeartbeat]]:
         assert self._database is not None
         rows = await self._database.fetch(sql.shadow.BEATS, self._instance)
         beats = {

@@ -1,16 +1,16 @@
 """Look again at what differed, until it is known to be lag, a mismatch, or unsettled (I8).
 
-One look reads origin, target, origin. A look in which the target shows what the origin has answered since the read
-proves lag (`origin_history`). If the origin's answer changed around the target's, a look shows nothing else. A
-difference counts when consecutive looks show the same answers on both sides, with every mirror caught up in between
+One check reads origin, target, origin. A check in which the target shows what the origin has answered since the read
+proves lag (`origin_history`). If the origin's answer changed around the target's, a check shows nothing else. A
+difference counts when consecutive checks show the same answers on both sides, with every mirror caught up in between
 (this proxy's and those of the others): then what the origin showed first has reached the target, and still it differs.
 
-Two looks are enough if answers carry revisions, which never return: reads of documents, and queries that loop over one
-collection and return its documents. Values alone may return: a counter that goes up and down again between the looks
-shows the same answers, and the target something in between. Then two looks count only if the collections' revisions,
+Two checks are enough if answers carry revisions, which never return: reads of documents, and queries that loop over one
+collection and return its documents. Values alone may return: a counter that goes up and down again between the checks
+shows the same answers, and the target something in between. Then two checks count only if the collections' revisions,
 which every write changes, stayed the same as well; else LOOKS_OF_VALUES are needed.
 
-The bytes that looks read are limited per second, so that many differences at once cost clients little: large ones then
+The bytes that checks read are limited per second, so that many differences at once cost clients little: large ones then
 wait, and may stay unsettled.
 """
 
@@ -34,17 +34,17 @@ from proxy.shadow.diff.documents import Difference, canonical
 from proxy.shadow.diff.tolerances import Rule, without_baseline
 from proxy.shadow.diff.verdict import ComparisonResult, Own, judge
 from proxy.shadow.jobs import Job, ReadPair
-from proxy.shadow.looks import Answer, Looks
 from proxy.shadow.origin_history import OriginHistory
 from proxy.shadow.packed_answer import Packed, opened
+from proxy.shadow.pair_comparison import Answer, PairComparer
 from proxy.shadow.peer_lag import PeerLag
 from proxy.shadow.readers import ReadBothSides
 from proxy.shadow.sampling_rules import SamplingRules
 from proxy.shadow.self_check import differs_from_itself
 
 LOOKS_OF_VALUES: Final = 4
-_QUICK: Final = 3  # looks before any mirror is waited for: most differences are lag, and over by then
-_FIRST_PAUSE: Final = 0.02  # seconds between two looks; doubled each time up to _LONGEST_PAUSE
+_QUICK: Final = 3  # checks before any mirror is waited for: most differences are lag, and over by then
+_FIRST_PAUSE: Final = 0.02  # seconds between two checks; doubled each time up to _LONGEST_PAUSE
 _LONGEST_PAUSE: Final = 0.25
 # of answers that rechecks may read: at most a tenth of the loop is taken from clients
 _BYTES_A_SECOND: Final = 16 << 20
@@ -52,22 +52,22 @@ _LOOPS: Final = re.compile(rb"\b(?:FOR|DOCUMENT|LENGTH|COUNT|COLLECT)\b", re.IGN
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """The end of a recheck. look: the last one; judged.difference: None for lag, or a tolerated difference."""
+class RecheckResult:
+    """The result of a recheck. pair: the last one; judged.difference: None for lag, or a tolerated difference."""
 
-    look: ReadPair
+    pair: ReadPair
     judged: ComparisonResult
 
 
-# of consecutive looks that showed the same on both sides: the revisions of the collections, at the first of them
+# of consecutive checks that showed the same on both sides: the revisions of the collections, at the first of them
 _Streak = Streak[tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What one look shows. judged: the comparison; explained: the target shows what the origin has answered before;
+    """What one check shows. judged: the comparison; explained: the target shows what the origin has answered before;
     steady: the origin stayed the same around the target's answer; versioned: the answers carry revisions; repeated:
-    both sides show what they showed in the look before.
+    both sides show what they showed in the check before.
     """
 
     judged: ComparisonResult
@@ -82,7 +82,7 @@ class Known:
     """What is known of one read that is rechecked; pickled if a worker keeps it."""
 
     history: OriginHistory
-    origin: Outcome | None = None  # of the look before
+    origin: Outcome | None = None  # of the check before
     target: TargetAnswer | None = None
     difference: Difference | None = None
 
@@ -103,7 +103,7 @@ class Rechecker:
     def __init__(
         self,
         sides: ReadBothSides,
-        looks: Looks,
+        pairs: PairComparer,
         rules: SamplingRules,
         caught_up: Callable[[str, float], Awaitable[bool]],
         fleet: PeerLag,
@@ -114,15 +114,15 @@ class Rechecker:
         seconds: the time limit of one recheck.
         """
         self._sides = sides
-        self._looks = looks
+        self._pairs = pairs
         self._rules = rules
         self._caught_up = caught_up
         self._fleet = fleet
         self._seconds = seconds
-        self._free = 0.0  # the moment (monotonic) from which on another look may be taken
+        self._free = 0.0  # the moment (monotonic) from which on another check may begin
 
-    async def settle(self, job: Job, first: ReadPair) -> Settled | None:
-        """Recheck a read; None if it stays unsettled. first: the look that differed. Raises Unsupported, NotComparable,
+    async def recheck(self, job: Job, first: ReadPair) -> RecheckResult | None:
+        """Recheck a read; None if it stays unsettled. first: the pair that differed. Raise Unsupported, NotComparable,
         and what an odd answer makes parsers raise.
         """
         schedule = Schedule(_FIRST_PAUSE, _LONGEST_PAUSE, until=time.monotonic() + self._seconds)
@@ -139,36 +139,36 @@ class Rechecker:
             if attempt > _QUICK and not await self._mirrored(_read_by(job), schedule.left(time.monotonic())):
                 return None
             try:
-                found, known = await self._look(job, read, streak, known)
+                found, known = await self._check(job, read, streak, known)
             except (UpstreamError, DatabaseUnavailable):
                 found = None
-            if isinstance(found, Settled):
+            if isinstance(found, RecheckResult):
                 return found
-            # a streak may begin with a quick look: before the next one the other mirrors have caught up
+            # a streak may begin with a quick check: before the next one the other mirrors have caught up
             streak = found if attempt >= _QUICK else None
             await asyncio.sleep(min(schedule.next(), schedule.left(time.monotonic())))
         return None
 
-    async def _look(
+    async def _check(
         self, job: Job, read: _Read, streak: _Streak | None, known: ReadPair | Known | bytes
-    ) -> tuple[_Streak | Settled | None, Known | bytes]:
-        """Take one look: return the end, or the streak that continues or begins with it; None if it showed nothing.
+    ) -> tuple[_Streak | RecheckResult | None, Known | bytes]:
+        """Check once: return the end, or the streak that continues or begins with it; None if it showed nothing.
 
-        known: what is known, at first the look that differed; what is known then is returned too.
+        known: what is known, at first the check that differed; what is known then is returned too.
         """
         operation, began = job.operation, time.monotonic()
         before = await self._sides.origin(operation)
-        target = await self._looks.target(operation)
+        target = await self._pairs.target(operation)
         after = await self._sides.origin(operation)
         size = len(before.body) + len(after.body) + (len(target.data) if isinstance(target, Packed) else 0)
         self._free = max(self._free, time.monotonic()) + size / _BYTES_A_SECOND
-        look = ReadPair(began, after, target)
+        pair = ReadPair(began, after, target)
         observed, known = await self._observed(read, known, before, target, after)
         judged = observed.judged
         if judged.difference is None or (operation.effect is Effect.READ and judged.difference.certain):
-            return Settled(look, judged), known
+            return RecheckResult(pair, judged), known
         if observed.explained:
-            return Settled(look, ComparisonResult(None)), known
+            return RecheckResult(pair, ComparisonResult(None)), known
         if not observed.steady:
             return None, known
         revisions: tuple[str, ...] = ()
@@ -177,23 +177,23 @@ class Rechecker:
             revisions = tuple([await self._sides.revision(collection) for collection in job.collections])
         if streak is None or not observed.repeated:
             return _Streak(revisions), known
-        # every look of a streak but the first waits for the mirrors
+        # every check of a streak but the first waits for the mirrors
         streak = streak.then(streak.seen, repeated=True, caught_up=True)
         stood = "" not in revisions and streak.seen == revisions
         if streak.proves(LOOKS if stood or versioned else LOOKS_OF_VALUES):
-            return Settled(look, judged), known
+            return RecheckResult(pair, judged), known
         return streak, known
 
     async def _observed(
         self, read: _Read, known: ReadPair | Known | bytes, before: Outcome, target: Answer, after: Outcome
     ) -> tuple[Observed, Known | bytes]:
-        """Evaluate a look: here if all of it is small, else in a worker, which returns what is known as bytes."""
+        """Evaluate a check: here if all of it is small, else in a worker, which returns what is known as bytes."""
         answers: tuple[Answer | None, ...] = (before, target, after)
         if isinstance(known, ReadPair):
             answers += (known.origin, known.target)
-        if not isinstance(known, bytes) and self._looks.here(answers):
+        if not isinstance(known, bytes) and self._pairs.here(answers):
             return observe(read, known, before, target, after)
-        return await self._looks.apart(_observe, read, known, before, target, after)
+        return await self._pairs.apart(_observe, read, known, before, target, after)
 
     async def _mirrored(self, collections: Iterable[str], left: float) -> bool:
         """Return True once every mirror, this proxy's and the others', has applied what it took before now."""
@@ -204,7 +204,7 @@ class Rechecker:
 def observe(
     read: _Read, known: ReadPair | Known | bytes, before: Outcome, packed: Answer, after: Outcome
 ) -> tuple[Observed, Known]:
-    """Return what one look shows, and what is known after it. Pure. Raises NotComparable."""
+    """Return what one check shows, and what is known after it. Pure. Raises NotComparable."""
     operation, target = read.operation, opened(packed)
     if isinstance(known, bytes):
         known = pickle.loads(known)  # noqa: S301 - a worker of this program pickled it

@@ -98,7 +98,7 @@ class ResultStore:
     ) -> None:
         """Count reads that both sides answered alike, immediately or (lagged) once the mirror had caught up.
 
-        began: the moment of the look.
+        began: the moment of the check.
         """
         counts = Counts(compared=number, matched=number)
         for collection in collections:
@@ -155,7 +155,7 @@ class ResultStore:
         """Count the fingerprint only: a further difference of reads that are counted as mismatches.
 
         difference: with the keys of all of them. examples: at least as many as `wanted` returned, if there are. began:
-        the moment of the look that confirmed it.
+        the moment of the check that confirmed it.
         """
         for collection in collections:
             if len(self._known) < _MAX_KNOWN:
@@ -226,7 +226,7 @@ class ResultStore:
                 else:
                     self._writing = (transaction, deltas)
                 raise
-            await self._look(sorted({*deltas.comparisons, *(collection for collection, _ in deltas.mismatches)}))
+            await self._refresh(sorted({*deltas.comparisons, *(collection for collection, _ in deltas.mismatches)}))
 
     async def purge(self) -> int:
         """Delete repaired and ignored mismatches that are older than the retention, and the samples of all others.
@@ -300,7 +300,7 @@ class ResultStore:
                 counted += [(collection, ages[moment], number) for moment, number in delta.moments.items()]
         return counted
 
-    async def _look(self, collections: Sequence[str]) -> None:
+    async def _refresh(self, collections: Sequence[str]) -> None:
         """Read the figures back: other proxies add to them, and a repair resets them."""
         for row in await self._database.fetch(sql.shadow.FIGURES, list(collections)):
             base = row.matched + row.mismatched

@@ -20,7 +20,7 @@ from proxy.devserver.store import MemoryStore
 from proxy.model.operations import Operation, Outcome
 from proxy.model.stages import Stage, Standing
 from proxy.routing import query_facts
-from proxy.shadow import looks, recheck
+from proxy.shadow import pair_comparison, recheck
 from proxy.stores.postgres.evaluation import Evaluation
 from proxy.wire.endpoints import named
 from tests.ad_hoc import Database
@@ -130,7 +130,7 @@ async def test_a_comparison_over_its_limit_is_skipped_by_name_and_the_next_is_ma
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I2, I10: the origin answered; PostgreSQL's answer takes longer than anybody waits."""
-    monkeypatch.setattr(looks, "SECONDS", 0.5)
+    monkeypatch.setattr(pair_comparison, "SECONDS", 0.5)
     shadowed = await stack_on(database)
     shadowed.shadow = ruled(shadowed)
     await shadowed.shadow.start()
@@ -159,7 +159,7 @@ async def test_large_answers_are_compared_and_settled_in_workers(
     await shadowed.shadow.start()
     for number in range(40):
         await shadowed.both(f"k{number:02}", n=number, text="x" * 1000)
-    monkeypatch.setattr(looks, "judge", never)
+    monkeypatch.setattr(pair_comparison, "judge", never)
     monkeypatch.setattr(recheck, "judge", never)
     text = "FOR d IN docs SORT d.n RETURN d"
     await shadowed.query(text)

@@ -15,7 +15,7 @@ from proxy.devserver.store import MemoryStore
 from proxy.isolation import Isolation, Lane
 from proxy.model.operations import Operation, Outcome
 from proxy.shadow.diff.documents import NotComparable
-from proxy.shadow.looks import Looks
+from proxy.shadow.pair_comparison import PairComparer
 from proxy.shadow.readers import ReadBothSides
 from proxy.stores.postgres import PostgresStore
 from proxy.wire.endpoints import named
@@ -55,7 +55,10 @@ async def test_a_worker_process_gives_the_same_answers_and_verdicts(database: Da
     ):
         await both.fill(name, rows, edge=edge)
     here, apart = PostgresStore(database), PostgresStore(database, lane=lane)
-    looks, others = Looks(ReadBothSides(here, MemoryStore()), None), Looks(ReadBothSides(here, MemoryStore()), lane)
+    pairs, others = (
+        PairComparer(ReadBothSides(here, MemoryStore()), None),
+        PairComparer(ReadBothSides(here, MemoryStore()), lane),
+    )
     answered = 0
     for number in range(CASES):
         text = maker.query()
@@ -70,9 +73,9 @@ async def test_a_worker_process_gives_the_same_answers_and_verdicts(database: Da
         answered += isinstance(wanted, dict)
         shown = Outcome(201, b'{"result":[1,{"a":2}],"hasMore":false,"error":false,"code":201}')
         verdicts: list[object] = []
-        for one in (looks, others):
+        for one in (pairs, others):
             try:
-                verdicts.append((await one.look(operation, shown, (), frozenset())).verdict())
+                verdicts.append((await one.compare(operation, shown, (), frozenset())).verdict())
             except (ArangoError, DatabaseError, NotComparable) as error:
                 verdicts.append((type(error), str(error)))
         assert verdicts[0] == verdicts[1], text

@@ -88,7 +88,7 @@ MUTANTS = (
     ),
     Mutant(
         "a difference counts without a recheck",
-        "proxy/shadow/first_look.py",
+        "proxy/shadow/first_comparison.py",
         "        elif difference.certain and job.operation.effect is Effect.READ:\n",
         "        elif job.operation.effect is Effect.READ:\n",
         f"{_SHADOW}::test_lag_is_no_mismatch",
