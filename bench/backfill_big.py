@@ -91,11 +91,11 @@ def load(url: str, number: int) -> int:
     done = 0
 
     def send() -> None:
-        status, told = origin.ask(
+        status, answer = origin.ask(
             "POST", f"/_db/{DATABASE}/_api/document/{COLLECTION}?silent=true", b"[" + b",".join(part) + b"]"
         )
         if status not in (201, 202):
-            raise RuntimeError(f"ArangoDB took no documents: {status} {told[:200]!r}")
+            raise RuntimeError(f"ArangoDB accepted no documents: {status} {answer[:200]!r}")
 
     for line in documents(number, seed=5):
         part.append(line)
@@ -215,8 +215,8 @@ async def directly(stack: Stack, step: int = 5_000) -> tuple[int, int, list[str]
             query = "FOR d IN @@c FILTER d._key > @after SORT d._key LIMIT @n RETURN d"
             bind = {"@c": COLLECTION, "after": after, "n": step}
             body = json.dumps({"query": query, "bindVars": bind, "batchSize": step}).encode()
-            _, told = await asyncio.to_thread(origin.ask, "POST", f"/_db/{DATABASE}/_api/cursor", body)
-            found = _texts(told)
+            _, answer = await asyncio.to_thread(origin.ask, "POST", f"/_db/{DATABASE}/_api/cursor", body)
+            found = _texts(answer)
             last = max(found) if len(found) == step else None
             rows = await target.connection.fetch(
                 f'SELECT key, rev, raw::text AS raw, doc::text AS doc FROM "{DATABASE}"."{COLLECTION}" '
@@ -234,9 +234,9 @@ async def directly(stack: Stack, step: int = 5_000) -> tuple[int, int, list[str]
         held = await target.connection.fetchval(
             f'SELECT count(*) FROM "{DATABASE}"."{COLLECTION}" WHERE raw IS NOT NULL'
         )
-    _, told = origin.ask("GET", f"/_db/{DATABASE}/_api/collection/{COLLECTION}/count")
+    _, answer = origin.ask("GET", f"/_db/{DATABASE}/_api/collection/{COLLECTION}/count")
     origin.close()
-    counted = json.loads(told)["count"]
+    counted = json.loads(answer)["count"]
     if not counted == count == seen == held:
         different.append(f"(counts: ArangoDB {counted}, read {count}; PostgreSQL {held}, read {seen})")
     return count, identical, different
@@ -246,8 +246,8 @@ class _Answer(msgspec.Struct):
     result: list[msgspec.Raw]
 
 
-def _texts(told: bytes) -> dict[str, str]:
-    raws = msgspec.json.decode(told, type=_Answer).result
+def _texts(answer: bytes) -> dict[str, str]:
+    raws = msgspec.json.decode(answer, type=_Answer).result
     return {json.loads(bytes(raw))["_key"]: bytes(raw).decode() for raw in raws}
 
 
@@ -265,15 +265,15 @@ def run(number: int) -> bool:
         _say(f"{writer.written:,} live writes meanwhile, {len(writer.failed)} failed {writer.failed[:3]}")
         drained(stack)
         began = time.monotonic()
-        told = _verify(stack)
+        report = _verify(stack)
         seconds = time.monotonic() - began
-        rate = told["checked"] / seconds
-        _say(f"verify --full: {told['checked']:,} checked, {told['differences']} differ, {rate:,.0f} documents/s")
+        rate = report["checked"] / seconds
+        _say(f"verify --full: {report['checked']:,} checked, {report['differences']} differ, {rate:,.0f} documents/s")
         began = time.monotonic()
         compared, identical, different = asyncio.run(directly(stack))
         seconds = time.monotonic() - began
         _say(f"read directly: {compared:,} documents, {identical:,} the same to the byte, in {seconds:.1f} s")
-        good = told["differences"] == 0 and told["checked"] == compared and not different and not writer.failed
+        good = report["differences"] == 0 and report["checked"] == compared and not different and not writer.failed
         _say("equal" if good else f"NOT EQUAL: {different[:20]}")
         if killed < 2:
             _say("two workers should have been killed: take more documents")

@@ -231,7 +231,7 @@ def main() -> None:
     parser.add_argument("--path", default="/_db/_system/_api/document/bench/canned")
     parser.add_argument("--size", type=int, default=2048, help="bytes of the body of a POST")
     parser.add_argument("--keys", type=int, default=0, help="`{key}` in the path runs from 1 to this")
-    parser.add_argument("--rows", type=int, default=0, help="behind each read, a query for so many of the keys")
+    parser.add_argument("--rows", type=int, default=0, help="after each read, a query for this many keys")
     options = parser.parse_args()
     body = document(options.size) if options.method == "POST" else b""
     paths = [options.path.replace("{key}", str(key + 1)) for key in range(options.keys)] or [options.path]

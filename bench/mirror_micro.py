@@ -100,11 +100,11 @@ async def whole(folder: Path, dsn: str, number: int) -> None:
     began, cpu = time.perf_counter(), time.process_time()
     for change in documents:
         mirror.captured(mirror.intend(C, (change.key,)), (change,))
-    told = time.perf_counter() - began
+    elapsed = time.perf_counter() - began
     while mirror.backlog:
         await asyncio.sleep(0.001)
     spent = time.perf_counter() - began
-    print(f"mirror: intend + captured         {told / len(documents) * 1e6:8.2f} µs")
+    print(f"mirror: intend + captured         {elapsed / len(documents) * 1e6:8.2f} µs")
     print(f"mirror: whole way, CPU            {(time.process_time() - cpu) / len(documents) * 1e6:8.2f} µs")
     print(f"applied                           {len(documents) / spent:8.0f} documents/s")
     await mirror.close()

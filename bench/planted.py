@@ -170,14 +170,14 @@ async def run(number: int, dsn: str, *, workers: int = 2) -> Outcome:
 
         await work([await plan_backfill(database, source, NAME)], "backfill")
         outcome.planted, outcome.harmless = await plant(dsn, number)
-        told = await work([await plan_verification(database, source, NAME, full=True)], "verify --full")
-        outcome.found = {kind: sorted(keys) for kind, keys in told["keys"].items()}
-        told = await work(
+        report = await work([await plan_verification(database, source, NAME, full=True)], "verify --full")
+        outcome.found = {kind: sorted(keys) for kind, keys in report["keys"].items()}
+        report = await work(
             [await plan_verification(database, source, NAME, full=True, repair=True)], "verify --full --repair"
         )
-        outcome.repaired = told["repaired"]
-        told = await work([await plan_verification(database, source, NAME, full=True)], "verify --full again")
-        outcome.equal_after = told["differences"] == 0 and told["checked"] == number
+        outcome.repaired = report["repaired"]
+        report = await work([await plan_verification(database, source, NAME, full=True)], "verify --full again")
+        outcome.equal_after = report["differences"] == 0 and report["checked"] == number
         [compared] = await compare_all(Origin(server.url), dsn, [(BASE, COLLECTION)])
         outcome.equal_directly = compared.equal and compared.documents == number
     return outcome

@@ -205,7 +205,7 @@ class Report:
 
     def sample(self, name: str, one: Load) -> Load:
         """Print one line. A sample with too few verdicts is void."""
-        void = "" if one.verdicts >= VERDICTS else f"; VOID: {one.verdicts:.1%} came to a verdict"
+        void = "" if one.verdicts >= VERDICTS else f"; VOID: {one.verdicts:.1%} got a verdict"
         print(f"{name:34}{one.rate:9,.0f}/s  p50 {one.p50:6.2f}  p99 {one.p99:6.2f} ms  CPU {one.cpu:6.1f} µs{void}")
         self.good.append(one.verdicts >= VERDICTS and not one.failed)
         return one

@@ -49,10 +49,10 @@ async def examples(records: Iterable[dict[str, Any]], target: Target | None) -> 
 
 def summary(found: list[Verdict]) -> list[str]:
     """Format one line per tier, then what the figures do not show."""
-    told = []
+    text = []
     for tier in sorted({verdict.tier for verdict in found}):
         here = [verdict for verdict in found if verdict.tier == tier]
-        told.append(
+        text.append(
             f"tier {tier}: "
             + ", ".join(
                 f"{what} {sum(getattr(verdict, what) for verdict in here)}/{len(here)}"
@@ -61,14 +61,14 @@ def summary(found: list[Verdict]) -> list[str]:
         )
     reads = [verdict for verdict in found if verdict.kind == "read" and verdict.rows is not None]
     filled = sum(bool(verdict.rows) for verdict in reads)
-    told.append(f"of {len(reads)} reads evaluated, {filled} gave rows ({filled / max(1, len(reads)):.0%})")
+    text.append(f"of {len(reads)} reads evaluated, {filled} gave rows ({filled / max(1, len(reads)):.0%})")
     refused = sum(verdict.refused for verdict in found)
     if refused:
-        told.append(f"{refused} of the evaluated are refused by ArangoDB too, for their text alone")
+        text.append(f"{refused} of the evaluated are refused by ArangoDB too, for their text alone")
     wrong = sum(verdict.notes.get("compiled", "").startswith("WRONG") for verdict in found)
     if wrong:
-        told.append(f"WRONG: {wrong} compiled statements give something else than the evaluator")
-    return told
+        text.append(f"WRONG: {wrong} compiled statements give something else than the evaluator")
+    return text
 
 
 def example_summary(found: list[Example]) -> list[str]:

@@ -106,8 +106,8 @@ def main(path: Path, number: int, seed: int) -> int:
     found: list[Any] = list(wrong(texts, number, seed, counts))
     for text, reason in found:
         print(f"{reason}\n    {text!r}")
-    told = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
-    print(f"{number} mutants of {len(texts)} queries (seed {seed}): {told}; wrong {len(found)}")
+    summary = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+    print(f"{number} mutants of {len(texts)} queries (seed {seed}): {summary}; wrong {len(found)}")
     return 1 if found else 0
 
 

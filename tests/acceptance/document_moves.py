@@ -125,11 +125,11 @@ async def insert_many(client: Client) -> None:
     answer = await client.send("POST", f"{DOCUMENT}/{DOCS}", items)
     if not client.check(answer.status_code in (201, 202), "insert many", answer):
         return
-    for item, told in zip(items, answer.json(), strict=True):
+    for item, answered in zip(items, answer.json(), strict=True):
         if item["_key"] == known:
-            client.check(told.get("errorNum") == 1210, "an existing key among many", answer)
-        elif client.check(told.get("_key") == item["_key"], "one of many", answer):
-            client.docs.put(item["_key"], plain(item), told["_rev"])
+            client.check(answered.get("errorNum") == 1210, "an existing key among many", answer)
+        elif client.check(answered.get("_key") == item["_key"], "one of many", answer):
+            client.docs.put(item["_key"], plain(item), answered["_rev"])
 
 
 async def read_many(client: Client) -> None:
@@ -153,9 +153,9 @@ async def change_many(client: Client) -> None:
     items: list[Document] = [{"_key": key, "n": client.random.randrange(1000)} for key in keys]
     answer = await client.send("PATCH", f"{DOCUMENT}/{DOCS}", items)
     if client.check(answer.status_code in (201, 202), "update many", answer):
-        for item, told in zip(items, answer.json(), strict=True):
+        for item, answered in zip(items, answer.json(), strict=True):
             content = {**client.docs.content[item["_key"]], "n": item["n"]}
-            client.docs.put(item["_key"], content, told["_rev"])
+            client.docs.put(item["_key"], content, answered["_rev"])
 
 
 async def load(client: Client) -> None:

@@ -53,7 +53,7 @@ async def cursor(client: Client) -> None:
             client.check(again.json()["result"] == answer.json()["result"], "the same batch again", again)
         found = answer.json()
         rows += found["result"]
-    if retry and identifier is not None:  # a result that is whole leaves no cursor behind
+    if retry and identifier is not None:  # a complete result leaves no cursor
         answer = await client.send("DELETE", f"/_api/cursor/{identifier}")
         client.check(answer.status_code == 202, "end of a cursor", answer)
     client.check(len(rows) == count == len({row["_key"] for row in rows}), "all rows once", answer)

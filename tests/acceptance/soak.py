@@ -44,11 +44,11 @@ class Report:
     def lines(self) -> list[str]:
         total = sum(self.done.values())
         rate = total / self.seconds if self.seconds else 0.0
-        told = f"{self.stage}: {total} operations in {self.seconds:.0f} s ({rate:.0f}/s), {self.documents} documents"
+        summary = f"{self.stage}: {total} operations in {self.seconds:.0f} s ({rate:.0f}/s), {self.documents} documents"
         kinds = ", ".join(f"{name} {count}" for name, count in sorted(self.done.items()))
         sides = f"reads served by PostgreSQL {self.served}, comparisons in the shadow {self.compared}"
         return [
-            told,
+            summary,
             f"  {kinds}",
             f"  {sides}",
             f"  {len(self.wrong)} differences",
@@ -116,7 +116,7 @@ async def compare(report: Report, workers: Sequence[Client], origin: str, dsn: s
                     wanted = sum(worker.added[key] for worker in workers)
                     if plain(found.pop(key)) != {"n": wanted}:
                         report.wrong.append(f"{name}/{key}: {wanted} updates were acknowledged")
-            report.wrong += [f"ArangoDB has {name}/{key}, which nobody wrote" for key in found]
+            report.wrong += [f"ArangoDB has {name}/{key}, which no client wrote" for key in found]
     for name in COLLECTIONS:
         report.wrong += [f"PostgreSQL, {name}: {what}" for what in await differences(origin, dsn, f"_system/{name}")]
     connection = await asyncpg.connect(dsn)

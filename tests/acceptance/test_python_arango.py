@@ -192,7 +192,7 @@ def test_modifying_queries(database: Any) -> None:
     cursor = database.aql.execute("FOR d IN c FILTER d.n > 1 UPDATE d WITH {n: d.n * 10} IN c SORT OLD.n RETURN NEW.n")
     assert list(cursor) == [20, 30]
     assert cursor.statistics()["modified"] == 2
-    # a query that fails leaves nothing behind
+    # a query that fails leaves no change
     with pytest.raises(AQLQueryExecuteError):
         database.aql.execute("FOR i IN 3..6 INSERT {_key: TO_STRING(9 - i)} INTO c")
     assert made.count() == 3

@@ -19,7 +19,7 @@ from tests.acceptance.servers import Kind, ServerUnderTest
 _FOLDER = Path(__file__).resolve().parents[3] / "shared" / "conformance"
 _HTTP, _AQL = _FOLDER / "replay.mjs", _FOLDER / "replay_aql.py"
 # Examples that no server can pass: names of indexes that a server makes of its clock, which the tool compares by text;
-# a script that fails within the tool before it sends the request that is looked at; a regular expression that was
+# a script that fails within the tool before it sends the request that is checked; a regular expression that was
 # recorded as its page is written, with one level of escapes more than was run.
 _IMPOSSIBLE = re.compile(
     r'\.name: recorded "idx_\d+", got "idx_\d+"|Cannot read properties of undefined|^FAIL \w*Regex\w*: .*\[false\]$'

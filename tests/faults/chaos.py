@@ -79,7 +79,7 @@ class Chaos:
     async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.target)
-        except OSError:  # nobody listens there: as a refused connection, as well as a proxy can
+        except OSError:  # the target is down: the closest that a proxy can come to a refused connection
             _reset(writer)
             return
         ways = [

@@ -90,7 +90,7 @@ class Matrix:
         self._database = database
         self._stage = stage
         self._cells = 0
-        self._whole = True  # no cell but came to its end
+        self._whole = True  # every cell so far has completed
         self._refusing = Refusing(database)
         self._proxies = {
             setting: env.proxy(

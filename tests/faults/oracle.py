@@ -67,7 +67,7 @@ class Wire:
         lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
         text = await reader.readexactly(int(headers.get("content-length", "0")))
-        return int(lines[0].split()[1]), json.loads(text or b"null"), headers.get("x-crossfade-served-by", "nobody")
+        return int(lines[0].split()[1]), json.loads(text or b"null"), headers.get("x-crossfade-served-by", "unknown")
 
     def close(self) -> None:
         if self._streams is not None:

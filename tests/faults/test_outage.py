@@ -66,14 +66,14 @@ async def test_status_reports_the_backlog_while_postgresql_is_away(stack: Runnin
         await stack.client.post(DOCUMENT, json={"n": n})
     environment = {"CROSSFADE_DSN": server.dsn, "CROSSFADE_ADMIN_PORT": str(stack.application.admin_port)}
     app, _ = proxy.cli.build()
-    told = await asyncio.to_thread(CliRunner().invoke, app, ["status"], env=environment)
-    assert told.exit_code == 2
-    assert f"{stack.application.instance}: backlog 3, 3 of it in memory" in told.stdout
-    assert "PostgreSQL does not answer" in told.stderr
-    nobody = await asyncio.to_thread(
+    reported = await asyncio.to_thread(CliRunner().invoke, app, ["status"], env=environment)
+    assert reported.exit_code == 2
+    assert f"{stack.application.instance}: backlog 3, 3 of it in memory" in reported.stdout
+    assert "PostgreSQL does not answer" in reported.stderr
+    unreachable = await asyncio.to_thread(
         CliRunner().invoke, app, ["status"], env={**environment, "CROSSFADE_ADMIN_PORT": "1"}
     )
-    assert "does not answer either" in nobody.stdout
+    assert "does not answer either" in unreachable.stdout
     silent = await asyncio.to_thread(CliRunner().invoke, app, ["status", "--json"], env=environment)
     assert any("backlog 3" in line for line in json.loads(silent.stdout)["error"]["meanwhile"])
     server.start()

@@ -93,7 +93,7 @@ class Client:
     async def progress(self, number: int = 3) -> None:
         """Wait until this many more writes are acknowledged."""
         goal = self.acknowledged + number
-        await eventually(lambda: self.acknowledged >= goal, f"{self.key} goes on")
+        await eventually(lambda: self.acknowledged >= goal, f"{self.key} makes progress")
 
 
 @contextlib.asynccontextmanager

@@ -23,7 +23,7 @@ COLLECTIONS: Final = ("books", "papers", "people", "knows", *(f"imported{number}
 _EXPECTED: Final = frozenset({200, 201, 202, 204, 404, 409, 412, 501})  # and 1653: a transaction had ended already
 _NOT_BUILT: Final = 501  # the development server runs no JavaScript
 _PAUSE: Final = 0.02
-_AWAY: Final = 0.1  # seconds before the next attempt where nobody listens
+_AWAY: Final = 0.1  # seconds before the next attempt after a refused connection
 _PATIENCE: Final = 40.0  # seconds for an answer: three leases of five seconds, and a machine that is busy
 _rounds = itertools.count(1)
 

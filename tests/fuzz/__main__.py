@@ -26,7 +26,7 @@ from tests.fuzz.requests import requests
 from tests.fuzz.servers import FuzzServers, run_servers
 
 _EXAMPLES = 300  # of one property against one server, before the next has its turn
-_TURNS = 3  # before both servers are started anew: their state grows with what they are told
+_TURNS = 3  # before both servers are restarted: their state grows with the requests
 _cuts = st.lists(st.integers(0, 1 << 16), max_size=3)
 
 

@@ -203,7 +203,7 @@ def talk(port: int, *pieces: bytes, patience: float = PATIENCE) -> bytes:
         except ConnectionResetError:
             pass
         except TimeoutError:
-            raise HangError(f"no end after {patience:g} s, behind {b''.join(parts)[-200:]!r}") from None
+            raise HangError(f"no end after {patience:g} s and the bytes {b''.join(parts)[-200:]!r}") from None
     return b"".join(parts)
 
 

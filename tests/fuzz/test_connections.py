@@ -55,9 +55,9 @@ def test_pipelined_requests_are_answered_in_their_order(port: int) -> None:
 def test_head_states_the_length_and_sends_no_body(port: int) -> None:
     whole = talk(port, get())
     alone = talk(port, get(method=b"HEAD") + get())
-    head, _, behind = alone.partition(b"\r\n\r\n")
+    head, _, rest = alone.partition(b"\r\n\r\n")
     assert b"content-length: %d" % len(whole.partition(b"\r\n\r\n")[2]) in head.lower()
-    assert behind.startswith(b"HTTP/1.1 200 ")
+    assert rest.startswith(b"HTTP/1.1 200 ")
 
 
 def test_expect_100_continue_is_answered(port: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-# a step -> the code that takes it, and the fault points behind it (the one place that names both)
+# a step -> the code that takes it, and the failpoints after it (the one place that names both)
 STEPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "intend": ("proxy.replication.mirror:Mirror.intend", ("after-intend", "transaction-begun", "job-begun")),
     "execute": (

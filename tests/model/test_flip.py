@@ -160,7 +160,7 @@ class Proxy:
         await asyncio.sleep(random.random() * 0.01)
         if self.lease.snapshot.behaviour(COLLECTION).synchronous:
             await self._rolled_back()
-            world.count("taken back")
+            world.count("rolled back")
         self.journal[revision] = key
         world.seen[key] = max(world.seen[key], revision)
         self.flying.pop(revision)
@@ -257,7 +257,7 @@ async def test_a_read_shows_every_version_that_a_client_saw_before(
     restarts: list[asyncio.Task[None]] = []
     try:
         for step in range(20_000):
-            enough = world.reads["target"] >= 100 and world.alone >= 3 and world.events.get("taken back", 0) >= 1
+            enough = world.reads["target"] >= 100 and world.alone >= 3 and world.events.get("rolled back", 0) >= 1
             if step >= 600 and enough:
                 break  # enough has happened
             for proxy in proxies:
@@ -286,4 +286,4 @@ async def test_a_read_shows_every_version_that_a_client_saw_before(
     assert not world.wrong
     assert world.reads["target"] >= 100, world.events
     assert world.alone >= 3
-    assert world.events.get("taken back", 0) >= 1, world.events
+    assert world.events.get("rolled back", 0) >= 1, world.events

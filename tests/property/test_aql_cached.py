@@ -41,10 +41,10 @@ def value(rng: random.Random, name: str) -> Any:
     return rng.choice(PLAIN + ODD + TEXTS)
 
 
-def same(kept: Compiled | NotCompiled, anew: Compiled | NotCompiled, about: object) -> None:
-    if isinstance(anew, Compiled) and isinstance(kept, Compiled):
-        assert (kept.sql, repr(kept.parameters)) == (anew.sql, repr(anew.parameters)), about
-    assert repr(kept) == repr(anew), about
+def same(kept: Compiled | NotCompiled, fresh: Compiled | NotCompiled, about: object) -> None:
+    if isinstance(fresh, Compiled) and isinstance(kept, Compiled):
+        assert (kept.sql, repr(kept.parameters)) == (fresh.sql, repr(fresh.parameters)), about
+    assert repr(kept) == repr(fresh), about
 
 
 def test_a_cached_compilation_equals_a_fresh_one_for_random_queries() -> None:

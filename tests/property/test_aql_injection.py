@@ -112,8 +112,8 @@ def test_a_cached_statement_takes_later_values_as_parameters(text: str, first: s
     """The same tree, so that the second call may find the cached statement."""
     query = parse(text)
     made = [compile_query(query, {"x": value}, TABLES) for value in (first, later)]
-    anew = compile_query(parse(text), {"x": later}, TABLES)
-    assert repr(made[1]) == repr(anew)
+    fresh = compile_query(parse(text), {"x": later}, TABLES)
+    assert repr(made[1]) == repr(fresh)
 
 
 class Inexact(Exception):

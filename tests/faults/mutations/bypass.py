@@ -1,4 +1,4 @@
-"""Of the watch for writers around the proxies: nobody is accused wrongly, nobody gets away (I10)."""
+"""Mutants of the out-of-band watch: no write through a proxy is reported, every out-of-band write is (I10)."""
 
 from tests.faults.mutations import Mutant
 

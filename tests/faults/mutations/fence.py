@@ -1,4 +1,4 @@
-"""Of the fence in the statement that reads from PostgreSQL (I7)."""
+"""Mutants of the fence in the statement that reads from PostgreSQL (I7)."""
 
 from tests.faults.mutations import Mutant
 

@@ -1,4 +1,4 @@
-"""Of the flip's protocol, of the lease, of rejoin and of automatic rollback (mirror-protocol, "Flip"; I7)."""
+"""Mutants of the flip's protocol, the lease, rejoin and automatic rollback (mirror-protocol, "Flip"; I7)."""
 
 from tests.faults.mutations import Mutant
 

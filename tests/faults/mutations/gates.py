@@ -1,4 +1,4 @@
-"""Of the gates: data that is missing or bad must never pass (I9, I10), and `--force` must not reach what keeps I7."""
+"""Mutants of the gates: missing or bad data must never pass (I9, I10), and `--force` must not override I7."""
 
 from tests.faults.mutations import Mutant
 

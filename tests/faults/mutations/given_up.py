@@ -1,4 +1,4 @@
-"""Of what fails in parts, is refused for ever, or was given up (I3, I7, I10)."""
+"""Mutants of writes that fail in part, are refused permanently, or become dead letters (I3, I7, I10)."""
 
 from tests.faults.mutations import Mutant
 

@@ -1,4 +1,4 @@
-"""Of the journal: what must be noted when (I3, I10)."""
+"""Mutants of the journal: what must be recorded when (I3, I10)."""
 
 from tests.faults.mutations import Mutant
 

@@ -1,4 +1,4 @@
-"""Of the statements of I4, of repair and of purging (mirror-protocol)."""
+"""Mutants of the statements of I4, of repair and of purging (mirror-protocol)."""
 
 from tests.faults.mutations import Mutant
 

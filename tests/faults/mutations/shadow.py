@@ -1,4 +1,4 @@
-"""Of the shadow's classifier and of what settles a difference: no false alarm, no blind spot (I8)."""
+"""Mutants of the shadow's classifier and its rechecks: no false alarm, no blind spot (I8)."""
 
 from tests.faults.mutations import Mutant
 

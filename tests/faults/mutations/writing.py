@@ -1,4 +1,4 @@
-"""Of the ways of a write that are not one document (I3)."""
+"""Mutants of writes other than single documents (I3)."""
 
 from tests.faults.mutations import Mutant
 

@@ -1,6 +1,6 @@
 """The suite of arangodb-java-driver: each test with JSON and with VelocyPack, over HTTP/1.1 and over HTTP/2.
 
-It reads where its server is from a file among its compiled tests, which is written anew for each target.
+It reads where its server is from a file among its compiled tests, which is rewritten for each target.
 """
 
 from __future__ import annotations
