@@ -7,7 +7,7 @@ import re
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-from pydantic import SecretStr
+from pydantic import Secret, SecretStr
 
 from backfill.migration_report.facts import SettingFacts
 from proxy import __version__
@@ -58,7 +58,7 @@ def masked(text: str) -> str:
 def _shown(name: str, value: Any) -> str:
     if _SECRET.search(name):
         return HIDDEN if value else ""
-    if isinstance(value, SecretStr):
+    if isinstance(value, Secret | SecretStr):
         value = value.get_secret_value()
     if isinstance(value, dict):
         return ", ".join(f"{key}: {_shown(str(key), child)}" for key, child in sorted(value.items()))

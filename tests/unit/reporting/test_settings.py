@@ -23,6 +23,7 @@ def test_every_setting_is_listed_and_secrets_are_hidden() -> None:
     assert set(found) == set(Settings.model_fields)
     assert not [one for one in found.values() if "s3cret" in one.value]
     assert found["dsn"].value == "postgresql://me:***@db:5432/x?sslpassword=***"
+    assert found["services"].value == "/a: http://u:***@h/"
     assert (found["batch"].value, found["batch"].changed) == ("7", True)
     assert (found["lease"].changed, found["origin_password"].value) == (False, "***")
 
