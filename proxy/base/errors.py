@@ -1,7 +1,7 @@
 """Every error that Crossfade raises, and what ArangoDB calls it.
 
     CrossfadeError
-    ├── ConfigurationError          a setting is missing or wrong: the sentence says what to set        (exit 2)
+    ├── ConfigurationError          a setting is missing or wrong: the message states what to set       (exit 2)
     ├── DatabaseError               PostgreSQL, as the target or as the control plane
     │   ├── DatabaseUnavailable         no connection, or it broke, or refused for now                   (exit 2)
     │   │   ├── DatabaseBusy                every connection of the pool is in use
@@ -9,7 +9,7 @@
     │   ├── SchemaOutdated              `crossfade migrate` has not been run, or not by this version    (exit 2)
     │   └── StatementError              PostgreSQL took the statement and refused it (has the SQLSTATE)
     ├── PreconditionFailed          a command that its conditions forbid (a gate, a stage)              (exit 1)
-    ├── UpstreamError               a server behind the proxy did not answer
+    ├── UpstreamError               an upstream server did not answer
     │   ├── UpstreamUnavailable         nothing was sent: the operation did not happen
     │   └── UpstreamOutcomeUnknown      it was sent and no whole answer came: the outcome is unknown
     ├── IsolationError              work in a worker process ran into a limit, or found no room
@@ -85,7 +85,7 @@ class PreconditionFailed(CrossfadeError):
 
 
 class UpstreamError(CrossfadeError):
-    """A server behind the proxy did not answer."""
+    """An upstream server did not answer."""
 
 
 class UpstreamUnavailable(UpstreamError):

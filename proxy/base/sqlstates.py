@@ -68,7 +68,7 @@ _CLASSES: Final = {
 # refusals of a session as such, before any statement: an immediate second attempt would be refused as well
 _REFUSES_SESSIONS: Final = frozenset({"28", "53", "3D"})
 
-_POOLER: Final = "a pooler in transaction mode stands between: connect directly, or by a pooler in session mode"
+_POOLER: Final = "the connection uses a pooler in transaction mode: connect directly, or by a pooler in session mode"
 _MEANING: Final = {
     "08P01": _POOLER,
     "26000": _POOLER,
@@ -81,7 +81,7 @@ _MEANING: Final = {
     "3D000": "it has no database of the name in CROSSFADE_DSN",
     "53100": "its disk is full",
     "53300": "it has no connection left: raise its `max_connections`, or lower the connections that the proxies open",
-    "55P03": "somebody holds a lock for longer than `lock_timeout`",
+    "55P03": "another session holds a lock for longer than `lock_timeout`",
     "57014": "the statement was cancelled, by a time limit or by hand",
     "57P01": "it is being shut down, or an administrator ended the session",
     "57P03": "it is starting up or shutting down",

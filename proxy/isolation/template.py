@@ -1,7 +1,7 @@
 """The process that workers are forked from: it has imported what they need, so that a fork takes milliseconds.
 
 `python -m proxy.isolation.template MODULE…` with a socket as standard input, over which its parent asks for workers,
-each with one end of a socket of its own, and has them killed. It runs no event loop and no thread, which would not
+each with one end of a dedicated socket, and has them killed. It runs no event loop and no thread, which would not
 survive a fork. It ends with its parent, however that ends, and takes its workers along.
 """
 
@@ -61,7 +61,7 @@ def _reap() -> None:
 
 
 def _fork(control: socket.socket, fd: int, nice: int, memory: int) -> int:
-    # a child that ends at once is noted before it is reaped
+    # a child that ends immediately is recorded before it is reaped
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     pid = os.fork()
     if pid == 0:

@@ -46,7 +46,7 @@ class Family(enum.Enum):
 
 
 class Verb(enum.Enum):
-    """The operation on the things of a family, where the proxy distinguishes them."""
+    """The operation on the objects of a family, if the proxy distinguishes them."""
 
     OTHER = "other"
     INSERT = "insert"
@@ -64,7 +64,7 @@ class Verb(enum.Enum):
 
 
 class Capture(enum.Enum):
-    """How a write is captured: `routing.write_routes` and `capture.dispatch` have tables keyed by it."""
+    """The way in which a write is captured: `routing.write_routes` and `capture.dispatch` have tables keyed by it."""
 
     NONE = "none"  # it writes no document, or nothing that is mirrored
     DOCUMENT = "document"  # the answer shows each version that was written
@@ -105,7 +105,7 @@ class Read(enum.Enum):
 
 
 class Refusal(enum.Enum):
-    """What an error (4xx) of ArangoDB shows of the writes of its request (`capture.refusals`)."""
+    """The conclusion from an error (4xx) of ArangoDB about the writes of its request (`capture.refusals`)."""
 
     ATOMIC = "atomic"  # nothing was written
     QUERY = "query"  # nothing only if it was never run
@@ -118,7 +118,7 @@ class Refusal(enum.Enum):
 
 
 class InTransaction(enum.Enum):
-    """Whether ArangoDB runs a write as a part of the stream transaction that its headers name."""
+    """The role of a write in the stream transaction that its headers name."""
 
     NO = "no"
     PART = "part"

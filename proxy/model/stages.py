@@ -57,7 +57,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """How an instance treats one collection now: by its standing and by the phase of an open epoch."""
+    """The treatment of one collection by an instance now: by its standing and the phase of an open epoch."""
 
     standing: Standing
     capture: bool  # journal and mirror writes

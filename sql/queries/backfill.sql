@@ -174,7 +174,7 @@ WHERE id = $1 AND state = 'open'
 RETURNING id;
 
 -- name: states
--- How runs stand ($1 bigint[]), for progress.
+-- The state of runs ($1 bigint[]), for progress.
 SELECT r.id, r.collection, r.kind, r.mode, r.state, r.result::text AS result,
        extract(epoch FROM coalesce(r.finished_at, clock_timestamp()) - r.started_at)::float8 AS seconds,
        coalesce(sum(c.documents), 0)::bigint AS documents, coalesce(sum(c.bytes), 0)::bigint AS bytes,

@@ -28,7 +28,7 @@ SELECT EXISTS (SELECT FROM new) AS registered, old.host, old.pid,
 FROM (VALUES (1)) AS one LEFT JOIN old ON true;
 
 -- name: beat
--- Heartbeat and look in one statement. $1 instance, $2 incarnation, $3 generation that it behaves by, $4 generation
+-- Heartbeat and read in one statement. $1 instance, $2 incarnation, $3 generation that it runs at, $4 generation
 -- acknowledged, $5 diverged, $6 backlog, $7 lag in seconds, $8 absolute end of the lease (NULL: not extended), $9 longest
 -- lease in seconds, $10 generation whose collections it knows: they are returned only if it is another. $11 number of
 -- the heartbeat: one that was there is another process's, a clone of this one. $12 number that the machine's disk has.
@@ -118,7 +118,7 @@ SELECT coalesce(held_since <= clock_timestamp() - make_interval(secs => $1), fal
 SELECT collection, stage, weight FROM _crossfade.collection ORDER BY collection;
 
 -- name: present
--- Every registered collection that the origin has, as far as anybody knows.
+-- Every registered collection that is not known to be missing in ArangoDB.
 SELECT c.collection, c.stage, c.weight FROM _crossfade.collection c WHERE _crossfade.present(c) ORDER BY c.collection;
 
 -- name: present_again
@@ -166,7 +166,7 @@ WHERE stopped_at IS NULL OR stopped_at > now() - interval '1 day'
 ORDER BY stopped_at IS NOT NULL, instance;
 
 -- name: waiting_for
--- Registered instances that keep generation $1 from going on.
+-- Registered instances that generation $1 still waits for.
 SELECT instance, host, pid, generation, acknowledged, diverged, backlog,
     extract(epoch FROM clock_timestamp() - heartbeat_at)::float8 AS heartbeat_age,
     extract(epoch FROM lease_until - clock_timestamp())::float8 AS lease_left
@@ -175,7 +175,7 @@ WHERE stopped_at IS NULL AND (acknowledged <> $1 OR diverged OR lease_until <= c
 ORDER BY instance;
 
 -- name: behind
--- Registered instances that do not behave by generation $1 yet.
+-- Registered instances that do not run at generation $1 yet.
 SELECT instance FROM _crossfade.instance WHERE stopped_at IS NULL AND generation < $1 ORDER BY instance;
 
 -- name: instance_lock
@@ -185,7 +185,7 @@ SELECT instance, host, pid, stopped_at, extract(epoch FROM clock_timestamp() - h
 FROM _crossfade.instance WHERE instance = $1 FOR UPDATE;
 
 -- name: evict
--- $1 instance. Its incarnation goes with it: a process that lives on after all finds itself out.
+-- $1 instance. Its incarnation is removed too, so that a process which still runs notices the eviction.
 UPDATE _crossfade.instance SET stopped_at = now(), lease_until = now(), incarnation = '' WHERE instance = $1;
 
 -- name: mark_served
@@ -197,7 +197,7 @@ SELECT database || '/*', $2, $1 FROM _crossfade.default_stage WHERE stage <> 'of
 RETURNING collection;
 
 -- name: evidence
--- Everything that the gates of collection $1 look at.
+-- Everything that the gates of collection $1 depend on.
 SELECT c.collection, c.stage, c.weight, ctl.generation, ctl.phase,
     (SELECT to_jsonb(r) FROM (
         SELECT id, unverified_before, started_at, finished_at, result FROM _crossfade.run
@@ -258,7 +258,7 @@ ORDER BY database, collection, endpoint, reason;
 SELECT pg_advisory_xact_lock(hashtext('_crossfade.audit'));
 
 -- name: audit_end
--- After audit_lock, in a statement of its own: it must see what was committed while the lock was waited for.
+-- After audit_lock, in a separate statement: it must see what was committed during the wait for the lock.
 -- $1 detail, which comes back as jsonb has it.
 SELECT clock_timestamp() AS at, $1::text::jsonb::text AS detail,
     (SELECT hash FROM _crossfade.audit ORDER BY id DESC LIMIT 1) AS previous;

@@ -57,7 +57,7 @@ DELETE FROM {relation} WHERE key = ANY ($2::text[]) AND doc IS NULL AND mark < $
 SELECT key, rev FROM {relation} WHERE doc IS NOT NULL AND key > $1 ORDER BY key LIMIT $2;
 
 -- name: edge_columns
--- A collection that was registered before anybody knew that it holds edges gets their columns.
+-- A collection that was registered before it was known to hold edges gets their columns.
 ALTER TABLE {relation}
     ADD COLUMN IF NOT EXISTS from_id text COLLATE "C" GENERATED ALWAYS AS (doc ->> '_from') STORED,
     ADD COLUMN IF NOT EXISTS to_id text COLLATE "C" GENERATED ALWAYS AS (doc ->> '_to') STORED;

@@ -20,7 +20,7 @@ from proxy.base.errors import DatabaseBusy, DatabaseUnavailable
 from sql.statement import Single, Statement
 
 T = TypeVar("T")
-_IDLE: Final = 240.0  # seconds after which a connection is no longer taken for alive
+_IDLE: Final = 240.0  # seconds after which a connection is no longer assumed to be alive
 _USES: Final = 1000  # of a connection before the pool sees it again, which knows when it has served its time
 _FULL: Final = 0.05  # seconds between attempts to get a connection if PostgreSQL gives no further one
 

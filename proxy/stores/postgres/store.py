@@ -34,7 +34,7 @@ _UNDEFINED: Final = frozenset({"42P01", "3F000"})  # the table, or its schema, i
 
 @dataclass(frozen=True, slots=True)
 class _Handler:
-    """What answers an endpoint. listed: the body is a list of any length, which a worker reads if it is long.
+    """The method that answers an endpoint. listed: the body is a list of any length, which a worker reads if long.
     fenced: clients may have this answer; else only ArangoDB can answer them.
     """
 

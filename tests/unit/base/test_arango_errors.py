@@ -39,7 +39,7 @@ def modules() -> list[Path]:
 
 
 def test_every_number_in_the_code_is_in_the_table() -> None:
-    # an HTTP status stands for itself where ArangoDB has no number of its own for it
+    # ArangoDB uses the HTTP status as the number if it has no other
     known = ARANGO_ERRORS.keys() | set(range(400, 600))
     found = [(path, line, number) for path in modules() for line, number, _ in numbers_in(path)]
     assert len(found) > 150
@@ -61,7 +61,7 @@ def test_no_number_is_given_the_message_of_another() -> None:
     assert wrong == []
 
 
-def test_the_table_says_what_a_driver_says() -> None:
+def test_the_table_agrees_with_a_driver() -> None:
     names = {
         number: name
         for name, number in vars(importlib.import_module("arango.errno")).items()

@@ -1,4 +1,4 @@
-"""A wrong configuration stops at start with a sentence that says what to set."""
+"""A wrong configuration prevents the start, with a message that states what to set."""
 
 from __future__ import annotations
 

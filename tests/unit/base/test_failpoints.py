@@ -36,7 +36,7 @@ def test_an_unknown_point_is_named() -> None:
         failpoints.armed("nowhere")
 
 
-def test_a_point_tells_its_listener_and_waits_for_the_next_plan(tmp_path: Path) -> None:
+def test_a_point_notifies_its_listener_and_waits_for_the_next_plan(tmp_path: Path) -> None:
     heard: list[str] = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
         listening.bind(str(tmp_path / "points"))

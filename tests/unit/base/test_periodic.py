@@ -1,4 +1,4 @@
-"""Repeated work: its interval, its end, and PostgreSQL being away."""
+"""Repeated work: its interval, its end, and outages of PostgreSQL."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from proxy.base.repeated import Repeated
 
 
-def test_trouble_is_said_once_then_every_minute() -> None:
+def test_trouble_is_logged_once_then_every_minute() -> None:
     now = 0.0
     trouble = Repeated(clock=lambda: now)
     assert trouble.now("DatabaseUnavailable")

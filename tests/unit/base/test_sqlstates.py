@@ -1,4 +1,4 @@
-"""One table says what an error of PostgreSQL means for the session that it came on."""
+"""The table of reactions to errors of PostgreSQL."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from proxy.base.sqlstates import Reaction, is_a_conflict, meaning, of_a_document
         ("57P03", Reaction.RENEW),
         ("08006", Reaction.RENEW),
         ("28P01", Reaction.RENEW),  # a changed password
-        ("42P05", Reaction.RENEW),  # prepared statements behind poolers
+        ("42P05", Reaction.RENEW),  # prepared statements with poolers
         ("26000", Reaction.RENEW),
         ("53300", Reaction.RENEW),  # too many connections
         ("55006", Reaction.AGAIN),
@@ -40,18 +40,18 @@ from proxy.base.sqlstates import Reaction, is_a_conflict, meaning, of_a_document
         ("", Reaction.REFUSE),
     ],
 )
-def test_what_an_error_asks_for(sqlstate: str, expected: Reaction) -> None:
+def test_the_reaction_to_an_error(sqlstate: str, expected: Reaction) -> None:
     assert reaction(sqlstate) is expected
 
 
-def test_whose_fault_a_refusal_is() -> None:
+def test_refusals_of_a_document_and_of_a_statement() -> None:
     assert of_a_document("23514")
     assert not of_a_document("42P01")
     assert is_a_conflict("40P01")
     assert not is_a_conflict("57014")
 
 
-def test_what_passes_is_no_refusal_and_says_what_it_means() -> None:
+def test_transient_errors_are_not_refusals_and_are_explained() -> None:
     found = translate(asyncpg.ReadOnlySQLTransactionError("cannot execute INSERT in a read-only transaction"))
     assert isinstance(found, DatabaseUnavailable)
     assert found.sqlstate == "25006"

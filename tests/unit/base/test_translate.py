@@ -1,4 +1,4 @@
-"""Errors of PostgreSQL as those of the tree."""
+"""Translation of PostgreSQL's errors to ours."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_table_of_documents_that_is_gone_is_looked_up_again(message: str) -> N
     assert found.sqlstate == "42P01"
 
 
-async def test_a_dsn_that_cannot_be_read_is_said() -> None:
+async def test_a_dsn_that_cannot_be_read_is_reported() -> None:
     database = await Database.open("postgresql://here:port/x")
     with pytest.raises(DatabaseUnavailable, match="the DSN cannot be read"):
         await database.fetch("SELECT 1")

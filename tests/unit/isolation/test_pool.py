@@ -1,4 +1,4 @@
-"""Workers carry out what may take long, within limits, and there is always another one."""
+"""Workers run long work within limits, and are replaced when they end."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def test_limits_end_the_work_by_name_and_the_next_has_a_new_worker(lane: L
         assert await lane.run(work.where, seconds=30) != first
 
 
-async def test_a_worker_that_somebody_killed_is_replaced(lane: Lane) -> None:
+async def test_a_worker_that_was_killed_is_replaced(lane: Lane) -> None:
     first = await lane.run(work.where, seconds=30)
     os.kill(first, signal.SIGKILL)
     while _running(first):
@@ -83,7 +83,7 @@ async def test_a_worker_that_somebody_killed_is_replaced(lane: Lane) -> None:
         await busy
 
 
-async def test_few_wait_and_further_ones_are_refused_at_once(lane: Lane) -> None:
+async def test_few_wait_and_further_ones_are_refused_immediately(lane: Lane) -> None:
     await lane.run(work.where, seconds=30)
     busy = asyncio.create_task(lane.run(work.sleep, 60.0, seconds=90))
     while not lane._busy:
@@ -94,7 +94,7 @@ async def test_few_wait_and_further_ones_are_refused_at_once(lane: Lane) -> None
         await lane.run(work.where, seconds=30)
 
     burning = lane.pids
-    busy.cancel()  # whoever asked has gone: what it asked for ends as well
+    busy.cancel()  # a cancelled caller ends its work
     assert len({*await asyncio.gather(*waiting)} - {*burning}) == 1
     while _running(burning[0]):
         await asyncio.sleep(0.01)

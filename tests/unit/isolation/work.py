@@ -1,4 +1,4 @@
-"""What the tests of workers have carried out."""
+"""Functions that the tests run in workers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def sleep(seconds: float) -> int:
 
 
 def backtrack() -> bool:
-    """Longer than anybody waits."""
+    """Run for longer than any time limit."""
     return re.search("^pub-.(a+)+$", "pub-x" + "a" * 60 + "!") is not None
 
 
@@ -56,7 +56,7 @@ def fail(how: str) -> None:
 
 
 class OddError(Exception):
-    """One that cannot be pickled."""
+    """An exception that cannot be pickled."""
 
     def __init__(self, one: str, other: str) -> None:
         super().__init__(one + other)

@@ -62,7 +62,7 @@ def test_names_of_collections() -> None:
     assert not valid_collection(None)
 
 
-def test_an_element_of_an_array_request_names_a_key_and_its_collection_is_not_looked_at() -> None:
+def test_an_element_of_an_array_request_names_a_key_and_its_collection_is_ignored() -> None:
     assert key_of("k") == "k"
     assert key_of("other/k") == "k"
     assert key_of({"_key": "k", "_id": "c/x"}) == "k"
@@ -130,7 +130,7 @@ def test_merging_keeps_places_and_the_ends_of_edges() -> None:
 # ---- equality
 
 
-def test_same_tells_true_from_one_and_null_from_absence() -> None:
+def test_same_distinguishes_true_from_one_and_null_from_absence() -> None:
     assert same({"a": 1, "b": [1, {"c": None}]}, {"b": [1.0, {"c": None}], "a": 1.0})
     assert not same(1, True)
     assert not same([0], [False])
@@ -172,7 +172,7 @@ def test_the_escape_character_and_lone_surrogates_are_escaped_too() -> None:
     assert to_jsonb(b'{"a":"\\ud83d\\ude00\\u0000"}') == '{"a":"\U0001f600\ufdd00"}'
 
 
-def test_bytes_that_are_no_document_are_refused() -> None:
+def test_bytes_that_are_not_a_document_are_refused() -> None:
     with pytest.raises(ValueError):
         to_jsonb(b'{"a":"\\u0000\xff"}')
     with pytest.raises(ValueError):

@@ -1,4 +1,4 @@
-"""Histograms of latency: quantiles within a few percent, whoever counted and whenever."""
+"""Histograms of latency: quantiles within a few percent, also of histograms that were added up."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def test_the_ends() -> None:
 
 
 @given(st.lists(st.floats(0, 100), min_size=1), st.floats(0.01, 1))
-def test_a_quantile_lies_in_the_place_of_a_sample(samples: list[float], share: float) -> None:
+def test_a_quantile_is_in_the_bucket_of_a_sample(samples: list[float], share: float) -> None:
     found = quantile(_histogram(samples), share)
     assert found is not None
     places = {histogram.place_of(seconds) for seconds in samples}
-    # the bound of a place belongs to it, and is where its last sample is taken to lie
+    # a bucket includes its upper bound, at which its last sample is assumed to be
     assert places & {histogram.place_of(found), histogram.place_of(found * 0.999), histogram.place_of(found * 1.001)}

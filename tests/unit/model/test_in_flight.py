@@ -1,4 +1,4 @@
-"""What is under way, by collection: whole databases overlap with each of their collections."""
+"""Operations in flight, by collection: a whole database overlaps with each of its collections."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_operations_count_as_long_as_they_run() -> None:
 
 
 def test_intents_of_other_collections_hide_no_backlog() -> None:
-    """A write into two collections, of which one is settled, must not stand for somebody else's open intent (I7)."""
+    """A write into two collections, of which one is complete, must not hide the open intent of another write (I7)."""
     flight = InFlight()
     open_ = ["shop/books", "shop/authors"]
     books, authors = frozenset({"shop/books"}), frozenset({"shop/authors"})

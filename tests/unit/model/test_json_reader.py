@@ -51,6 +51,6 @@ def test_lone_surrogates_of_old_data_are_kept() -> None:
     assert json_reader.load(b'"\\ud800x"') == "\ud800x"
 
 
-def test_what_is_no_json_is_refused() -> None:
+def test_text_that_is_not_json_is_refused() -> None:
     with pytest.raises(ValueError, match="Expecting"):
         json_reader.load(b"{")

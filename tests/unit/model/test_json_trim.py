@@ -41,7 +41,7 @@ def test_members_know_their_places() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"a"}', b'{"a":1', b"{1:2}", b'{"a":1;"b":2}'])
-def test_what_is_no_object_is_an_error(body: bytes) -> None:
+def test_anything_but_an_object_is_an_error(body: bytes) -> None:
     with pytest.raises(ValueError):
         list(members(body))
 
@@ -65,11 +65,11 @@ def test_elements_of_arrays() -> None:
         (b'{"a":1,"a":2}', ["a", "a"]),  # twice
         (b'{"\\u0061":1,"b":2}', ["a", "b"]),  # escaped
         ('{"é":1}'.encode(), ["é"]),
-        (b'{"a":1,"b":"\xff"}', ["a", "b"]),  # no UTF-8
+        (b'{"a":1,"b":"\xff"}', ["a", "b"]),  # not UTF-8
     ],
 )
-def test_the_attributes_of_an_object_are_found_where_they_are(body: bytes, names: list[str]) -> None:
-    """The quick way and the slow one give the same places."""
+def test_both_searches_find_the_attributes_of_an_object(body: bytes, names: list[str]) -> None:
+    """The fast search and the slow one find the same positions."""
     found = list(members(body))
     assert [member.name for member in found] == names
     assert found == list(_members(body))
@@ -91,7 +91,7 @@ def test_elements_in_pieces_are_the_same_elements(answer: list[object], size: in
     assert [item for piece in elements_in_pieces(body, size) for item in piece] == elements(body)
 
 
-def test_pieces_of_an_answer_are_small_whatever_looks_like_the_end_of_an_element() -> None:
+def test_pieces_of_an_answer_are_small_even_if_documents_contain_borders() -> None:
     one = b'{"_id":"c/k","new":{"text":"\\"},{\\"_id\\":","list":[{"_id":1},{"_id":2}]}}'
     body = b"[" + b",".join([one] * 200) + b"]"
     pieces = list(elements_in_pieces(body, 300))

@@ -99,7 +99,7 @@ def test_printed_doubles_read_back_as_the_same(value: float) -> None:
     json.loads(number_text(value))
 
 
-def test_what_is_no_json_number_prints_as_null() -> None:
+def test_numbers_outside_json_print_as_null() -> None:
     assert number_text(float("nan")) == "null"
     assert number_text(float("-inf")) == "null"
 
@@ -126,7 +126,7 @@ def test_lone_surrogates_of_old_data_do_not_break_printing() -> None:
     ],
 )
 def test_an_integer_beyond_64_bits_is_a_double_made_digit_by_digit(text: bytes, value: float) -> None:
-    """Which is another double than the nearest, now and then (protocol page, section 2, "JSON values")."""
+    """It is not always the nearest double (protocol page, section 2, "JSON values")."""
     found = parse(b'{"a":[' + text + b'],"t":"' + text + b'"}')
     assert same(found, {"a": [value], "t": text.decode()})
 

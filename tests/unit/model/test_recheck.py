@@ -1,11 +1,11 @@
-"""When a difference is proved, and when to look again."""
+"""Rechecks: the proof of a difference, and the pauses between checks."""
 
 from __future__ import annotations
 
 from proxy.model.recheck import Schedule, Streak
 
 
-def test_two_looks_that_show_the_same_prove_a_difference_if_the_mirror_had_caught_up_between_them() -> None:
+def test_two_equal_checks_prove_a_difference_if_the_mirror_caught_up_between_them() -> None:
     first = Streak("a")
     early = first.then("a", repeated=True, caught_up=False)
     assert (first.proves(), early) == (False, first)
@@ -13,7 +13,7 @@ def test_two_looks_that_show_the_same_prove_a_difference_if_the_mirror_had_caugh
     assert not early.then("a", repeated=True, caught_up=True).proves(4)
 
 
-def test_a_look_that_shows_something_else_begins_again() -> None:
+def test_a_check_with_another_result_starts_a_new_streak() -> None:
     assert Streak("a", 3).then("b", repeated=False, caught_up=True) == Streak("b")
 
 
@@ -23,6 +23,6 @@ def test_pauses_double_up_to_the_longest_until_the_time_is_over() -> None:
     assert (schedule.left(9.0), schedule.left(11.0)) == (1.0, 0.0)
 
 
-def test_a_streak_can_be_made_by_a_name_that_says_what_it_remembers() -> None:
+def test_a_streak_can_be_made_by_its_subscripted_name() -> None:
     named = Streak[str]
     assert named("a") == Streak("a")

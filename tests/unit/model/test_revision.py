@@ -54,7 +54,7 @@ def test_the_clock_counts_within_a_millisecond_and_survives_a_step_back() -> Non
     assert clock.last == 2000 << 20
 
 
-def test_the_clock_goes_on_above_what_it_observed() -> None:
+def test_the_clock_continues_above_an_observed_revision() -> None:
     clock = Clock(lambda: 1)
     clock.observe(5 << 20)
     assert clock.tick() == (5 << 20) + 1

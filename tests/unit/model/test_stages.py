@@ -1,4 +1,4 @@
-"""Stages: what an instance does at each, and which moves there are."""
+"""Stages: the behaviour of an instance at each of them, and the allowed moves."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ FLIP = (Phase.BEGIN, Phase.HOLD, Phase.DRAIN)
         (SHADOW, OFF, ()),
     ],
 )
-def test_forward_is_acknowledged_and_back_is_at_once(before: Standing, after: Standing, steps: tuple[Phase]) -> None:
+def test_moves_forward_are_acknowledged_and_rollbacks_are_immediate(
+    before: Standing, after: Standing, steps: tuple[Phase]
+) -> None:
     assert allowed(before, after) is None
     assert phases(before, after) == steps
 
@@ -47,7 +49,7 @@ def test_what_is_not_allowed(before: Standing, after: Standing, why: str) -> Non
     ("phase", "capture", "synchronous", "hold"),
     [(Phase.BEGIN, True, True, False), (Phase.HOLD, True, True, True), (Phase.DRAIN, True, True, True)],
 )
-def test_from_begin_on_an_instance_behaves_by_the_flip(
+def test_an_instance_prepares_a_flip_from_its_begin_on(
     phase: Phase, capture: bool, synchronous: bool, hold: bool
 ) -> None:
     moves = {"a/b": Move("a/b", SHADOW, ALL)}
@@ -65,7 +67,7 @@ def test_a_default_that_changes_counts_for_collections_that_appear_meanwhile() -
     assert snapshot.database_has("a", Stage.MIRROR)
     every = Snapshot(1, 1, Phase.BEGIN, {}, {"b": Stage.OFF}, {"*/*": Move("*/*", OFF, MIRROR)})
     assert every.behaviour("a/new").capture
-    assert not every.behaviour("b/new").capture  # b has a default of its own
+    assert not every.behaviour("b/new").capture  # b has its own default
     assert every.database_has("c", Stage.MIRROR)
 
 

@@ -1,4 +1,4 @@
-"""A statement knows its rows, and is put on a table by a quoted name only."""
+"""Statements: the types of their rows, and the quoted names of their tables."""
 
 from __future__ import annotations
 

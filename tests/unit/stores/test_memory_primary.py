@@ -1,4 +1,4 @@
-"""Which queries the primary index answers, and what it gives: byte order of keys."""
+"""Queries that the primary index answers, in the byte order of keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cursors of the target: batches, time to live, whose they are."""
+"""Cursors of PostgreSQL: batches, time to live, owners."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ async def test_what_waits_is_bounded_and_never_dropped() -> None:
 
 
 class Rows:
-    """Rows that come when `go` is set, and cannot be closed while they are waited for."""
+    """Rows that come when `go` is set, and cannot be closed while a read waits for them."""
 
     def __init__(self) -> None:
         self.go = asyncio.Event()
@@ -170,7 +170,7 @@ async def test_a_cursor_that_is_deleted_while_it_is_read_ends_with_that_batch() 
     await cursors.close()
 
 
-def test_a_cursor_tells_whose_it_is() -> None:
+def test_the_id_of_a_cursor_shows_its_store() -> None:
     cursors = Cursors()
     identifier = opened(cursors, 2, batchSize=1)["id"]
 
@@ -203,7 +203,7 @@ def test_requests_that_are_refused(body: bytes, number: int) -> None:
     assert number_of(refused) == number
 
 
-def test_what_a_request_says() -> None:
+def test_the_options_of_a_request() -> None:
     plain = request_of(b'{"query":"RETURN 1","bindVars":null,"batchSize":true,"ttl":-1,"options":3}')
     full = request_of(b'{"query":"RETURN @a","bindVars":{"a":1},"batchSize":5,"options":{"fullCount":true}}')
 
@@ -211,8 +211,8 @@ def test_what_a_request_says() -> None:
     assert (full.bind_vars, full.batch_size, full.full_count) == ({"a": 1}, 5, True)
 
 
-async def test_a_cursor_is_there_for_the_user_who_opened_it_alone() -> None:
-    """Nobody reads through PostgreSQL what ArangoDB would have refused (DESIGN section 13)."""
+async def test_a_cursor_exists_only_for_the_user_who_opened_it() -> None:
+    """PostgreSQL returns nothing that ArangoDB would have refused to the user (DESIGN section 13)."""
     cursors = Cursors()
     ada, bob = "Basic YWRhOnNlY3JldA==", "Basic Ym9iOnNlY3JldA=="
     request = request_of(orjson.dumps({"query": "RETURN 1", "batchSize": 1}))

@@ -37,7 +37,7 @@ def test_equalities_are_nested_objects() -> None:
 
 
 @pytest.mark.parametrize("value", [None, [], {}, float("nan"), float("inf")])
-def test_what_containment_cannot_tell_is_left_to_the_evaluator(value: object) -> None:
+def test_values_that_containment_cannot_test_are_left_to_the_evaluator(value: object) -> None:
     assert scan_of("docs", ((("a",), value),), None) == Scan(sql.store.SCAN)
     assert scan_of("docs", ((("_rev",), "x"), ((), 1)), None) == Scan(sql.store.SCAN)
 
