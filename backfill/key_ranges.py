@@ -26,9 +26,6 @@ class KeyRange:
     lower: str | None = None
     upper: str | None = None
 
-    def holds(self, key: str) -> bool:
-        return (self.lower is None or key > self.lower) and (self.upper is None or key <= self.upper)
-
 
 def chunk_count(documents: int, workers: int = 1) -> int:
     """Return the number of chunks for a collection of that size: one if it is small, else at least two per worker."""

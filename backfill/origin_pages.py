@@ -62,7 +62,6 @@ class Head(msgspec.Struct):
 class _Element(msgspec.Struct):
     key: str = msgspec.field(name="_key", default="")
     rev: str = msgspec.field(name="_rev", default="")
-    error: msgspec.Raw = msgspec.Raw(b"false")
     number: msgspec.Raw = msgspec.field(name="errorNum", default=msgspec.Raw(b"0"))
 
 

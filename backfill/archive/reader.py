@@ -117,7 +117,6 @@ class _Walk:
     def __init__(self, part: Part) -> None:
         self._part = part
         self._total = 0
-        self._expected: Iterator[Sum] = iter(())
         self._next: Sum | None = None
         self.number = 0
         self.bytes = 0
@@ -130,7 +129,6 @@ class _Walk:
             self.damages.append(Damage(file or self._part.file, reason, line, key))
 
     def lines(self, found: Iterator[bytes], expected: Iterator[Sum]) -> None:
-        self._expected = expected
         self._next = next(expected, None)
         previous = ""
         for raw in found:

@@ -60,10 +60,6 @@ class Pattern:
         """Return True if it matches anywhere in the text."""
         return bool(self._matcher(icu.UnicodeString(text)).find())
 
-    def whole(self, text: str) -> bool:
-        """Return True if it matches the whole text."""
-        return bool(self._matcher(icu.UnicodeString(text)).matches())
-
     def groups(self, text: str) -> list[str] | None:
         """Return the first match and its groups; None without a match. A group without a match is ""."""
         matcher = self._matcher(icu.UnicodeString(text))

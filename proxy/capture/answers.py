@@ -122,22 +122,12 @@ def plan(operation: Operation, *, transaction: bool = False) -> DocumentPlan | O
     )
 
 
-def parse_answer(plan: DocumentPlan, status: int, headers: Headers, body: bytes) -> ParsedAnswer:
+async def parse_answer_in_turns(plan: DocumentPlan, status: int, headers: Headers, body: bytes) -> ParsedAnswer:
     """Parse ArangoDB's answer to a planned write. Never raises for what an ArangoDB can answer.
 
-    Raises ValueError if a 2xx body is not JSON: the caller then treats the outcome as unknown.
+    An answer of many documents is parsed some at a time, with turns of the event loop between. Raises ValueError if a
+    2xx body is not JSON: the caller then treats the outcome as unknown.
     """
-    steps = _parsing(plan, status, headers, body)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            captured: ParsedAnswer = end.value
-            return captured
-
-
-async def parse_answer_in_turns(plan: DocumentPlan, status: int, headers: Headers, body: bytes) -> ParsedAnswer:
-    """Parse as `parse_answer`; of an answer of many documents some at a time, with turns of the event loop between."""
     steps = _parsing(plan, status, headers, body)
     while True:
         try:

@@ -13,7 +13,6 @@ import msgspec
 
 
 class _Body(msgspec.Struct):
-    collection: str = ""
     keys: list[str] = []
 
 

@@ -113,7 +113,7 @@ async def _wanted(connected: Database, _settings: Settings, names: Sequence[str]
             needed = max(most, limits.shape_comparisons - row.fact.decided, 1)
             missing[row.shape] = (row.text, collections | {row.collection}, needed)
     rows = await connected.fetch(sql.examples.OF_SHAPES, list(missing))
-    found = examples_of((row.shape, row.collections, row.request) for row in rows)
+    found = examples_of((row.shape, row.request) for row in rows)
     wanted = [
         Wanted(shape, text, tuple(sorted(of)), needed, _requests(found.get(shape, ())))
         for shape, (text, of, needed) in missing.items()

@@ -35,7 +35,6 @@ from proxy.control.gates.gate_types import (
 from proxy.control.gates.gates import evaluate, missing_gates
 from proxy.model.histogram import quantile
 from proxy.model.revision import decode_rev
-from proxy.model.stages import Stage, Standing
 
 _LOOKED_UP: Final = 50  # documents of each collection that a rollback must find
 _PAUSE: Final = 0.2  # seconds between two looks at one that seems to be missing
@@ -70,7 +69,6 @@ async def read(database: Database, collection: str) -> Evidence | None:
     facts = tuple(map(shape_fact, shapes))
     return Evidence(
         collection=collection,
-        standing=Standing(Stage(row.stage), row.weight),
         generation=row.generation,
         instances=tuple(_instance(i) for i in instances if i.stopped_at is None),
         backfill=_run(row.backfill),
@@ -78,7 +76,6 @@ async def read(database: Database, collection: str) -> Evidence | None:
         open_runs=tuple(orjson.loads(row.open_runs)),
         mark=_mark(row.mark),
         last_joined=row.last_joined,
-        since=row.since,
         compared=row.compared,
         mismatched=row.mismatched,
         unsettled=row.unsettled,
@@ -87,7 +84,7 @@ async def read(database: Database, collection: str) -> Evidence | None:
         unsupported=tuple(fact.text for fact in facts if fact.unsupported and fact.exempt is None),
         gaps=tuple(_gap(gap) for gap in orjson.loads(row.gaps)),
         shapes=facts,
-        watch=None if watch is None else WatchFact(*watch),
+        watch=None if watch is None else WatchFact(watch.mode, watch.since, watch.behind, watch.note),
         bypassed=tuple(BypassFact(one.key, one.removed, one.found_at, one.repaired) for one in bypassed),
         bypasses=bypassed[0].number if bypassed else 0,
     )

@@ -26,7 +26,6 @@ __all__ = [
     "merge",
     "normalized",
     "same",
-    "split_handle",
     "suspected",
     "to_jsonb",
     "unescape_text",
@@ -77,14 +76,6 @@ def _valid_name(name: str, longest: int) -> bool:
         return len(name.encode()) <= longest and normalized(name)
     except UnicodeEncodeError:
         return False
-
-
-def split_handle(handle: str) -> tuple[str, str]:
-    """Return (collection, key) of an `_id`. Raise ArangoError 1205 if it is not one."""
-    collection, slash, key = handle.partition("/")
-    if not slash or not collection or not valid_key(key):
-        raise ArangoError(1205)
-    return collection, key
 
 
 def valid_handle(handle: object) -> bool:

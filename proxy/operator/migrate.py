@@ -28,11 +28,10 @@ _OLD_NAME = re.compile(r"\bcrossfade(?=\.)|(?<=SCHEMA IF NOT EXISTS )crossfade\b
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run did, or with `dry_run` would do. before: migrations that were applied already."""
+    """What a run did, or with `dry_run` of `apply` would do. before: migrations that were applied already."""
 
     before: tuple[Migration, ...]
     applied: tuple[Migration, ...]
-    dry_run: bool
 
 
 async def apply(
@@ -53,7 +52,7 @@ async def apply(
         if dry_run:
             applied = await _applied(session)
             standing, missing = _plan(known, applied, phases)
-            return Report(standing, missing, dry_run=True)
+            return Report(standing, missing)
         await session.execute(sql.server.LOCK, _LOCK)
         try:
             if await _schema(session) is None:
@@ -62,7 +61,7 @@ async def apply(
             standing, missing = _plan(known, await _applied(session), phases)
             for migration in missing:
                 await _run(session, migration)
-            return Report(standing, missing, dry_run=False)
+            return Report(standing, missing)
         finally:
             await session.execute(sql.server.UNLOCK, _LOCK)
 

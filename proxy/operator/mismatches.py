@@ -66,11 +66,6 @@ async def mark_ignored(
     return await _mark(database, "ignored", ids, collection)
 
 
-async def reset(database: Database, collections: Sequence[str]) -> None:
-    """Reset the counts of these collections (repair, epoch, change of mapping). Raise DatabaseError."""
-    await database.execute(sql.shadow.RESET_COMPARISONS, sorted(collections))
-
-
 async def _mark(database: Database, state: str, ids: Sequence[int] | None, collection: str | None) -> list[str]:
     async with database.transaction() as session:
         rows = await session.fetch(sql.shadow.MARK_MISMATCHES, state, None if ids is None else list(ids), collection)

@@ -19,10 +19,8 @@ from proxy.base.errors import ArangoError
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One recorded read of a shape. collections: `database/name` of all that it reads."""
+    """One recorded read of a shape."""
 
-    shape: str
-    collections: tuple[str, ...]
     request: Mapping[str, Any]
 
 
@@ -90,9 +88,9 @@ def turns(wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Sent]]:
             yield one, next(requests)
 
 
-def examples_of(rows: Iterable[tuple[str, Sequence[str], str]]) -> dict[str, list[Example]]:
-    """Return examples by shape, from rows of shape, collections and request (JSON text)."""
+def examples_of(rows: Iterable[tuple[str, str]]) -> dict[str, list[Example]]:
+    """Return examples by shape, from rows of shape and request (JSON text)."""
     found: dict[str, list[Example]] = {}
-    for shape, collections, request in rows:
-        found.setdefault(shape, []).append(Example(shape, tuple(collections), orjson.loads(request)))
+    for shape, request in rows:
+        found.setdefault(shape, []).append(Example(orjson.loads(request)))
     return found

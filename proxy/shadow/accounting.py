@@ -28,11 +28,11 @@ class VerdictSink:
         self.ledger = ledger
         self._sinks = tuple(sinks)
 
-    def not_taken(self, collections: tuple[str, ...], shape: Shape, reason: str, *, reverse: bool = False) -> None:
+    def not_taken(self, collections: tuple[str, ...], shape: Shape, reason: str) -> None:
         """Count a read that became no job, with the reason."""
         self.ledger.skipped(collections, shape, reason)
         for sink in self._sinks:
-            sink(ReadVerdict(shape, collections, SKIPPED, reason, reversed=reverse))
+            sink(ReadVerdict(shape, collections, SKIPPED, reason))
 
     def skipped(self, job: Job, reason: str) -> None:
         self.ledger.skipped(job.collections, job.shape, reason)
@@ -105,4 +105,4 @@ class VerdictSink:
     def _report(self, job: Job, kind: str, reason: str = "") -> None:
         origin, target = ((job.timing[0],), job.timing[1]) if job.timing is not None else ((), 0.0)
         for sink in self._sinks:
-            sink(ReadVerdict(job.shape, job.collections, kind, reason, origin, target, job.reversed))
+            sink(ReadVerdict(job.shape, job.collections, kind, reason, origin, target))

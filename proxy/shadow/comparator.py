@@ -160,7 +160,7 @@ class Shadow:
             self._examples.offer(shape, names, operation)
         job = Job(operation, outcome, names, origin_seconds, route, backwards, shape, trace, baseline)
         if not self._load.has_room(job):
-            self._account.not_taken(names, shape, OVERLOADED, reverse=backwards)
+            self._account.not_taken(names, shape, OVERLOADED)
             return
         cursor = cursor_to_follow(operation, outcome) if not backwards else None
         if cursor is not None:

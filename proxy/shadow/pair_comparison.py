@@ -58,12 +58,6 @@ class PairResult:
     seconds: float
     judged: ComparisonResult | NotComparable
 
-    def verdict(self) -> ComparisonResult:
-        """Return the comparison. Raises NotComparable."""
-        if isinstance(self.judged, NotComparable):
-            raise self.judged
-        return self.judged
-
 
 class PairComparer:
     """Reads and compares for one proxy. lane: the workers; None: everything is done here, as long as it takes."""

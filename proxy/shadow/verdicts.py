@@ -27,7 +27,7 @@ class ReadVerdict:
     kind: one of the words above, or the class of a confirmed mismatch (`documents.Kind`: missing, extra, stale, value,
     type, order, error). collections: `database/name` of all that it reads, sorted. reason: why it was skipped or
     ignored, else empty. origin_seconds: how long ArangoDB took for the first comparison of each; empty without one.
-    target_seconds: how long PostgreSQL took, for all of them. reversed: PostgreSQL had answered the client.
+    target_seconds: how long PostgreSQL took, for all of them.
     """
 
     shape: Shape
@@ -36,7 +36,6 @@ class ReadVerdict:
     reason: str = ""
     origin_seconds: Sequence[float] = ()
     target_seconds: float = 0.0
-    reversed: bool = False
     number: int = 1
 
 

@@ -27,7 +27,6 @@ class Requester(Protocol):
 
 
 class _Element(msgspec.Struct):
-    key: str | None = msgspec.field(name="_key", default=None)
     error: bool = False
     number: int = msgspec.field(name="errorNum", default=0)
 

@@ -13,7 +13,7 @@ SELECT key, rev FROM {relation} WHERE doc IS NOT NULL AND ctid >= $1::text::tid 
 
 -- name: watch_of
 -- The watch over one collection ($1); `behind` in seconds.
-SELECT mode, since, greatest(0, extract(epoch FROM clock_timestamp() - judged_until))::float8 AS behind, pending, note
+SELECT mode, since, greatest(0, extract(epoch FROM clock_timestamp() - judged_until))::float8 AS behind, note
 FROM _crossfade.bypass_watch WHERE collection = $1;
 
 -- name: out_of_band_writes

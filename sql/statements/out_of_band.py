@@ -22,7 +22,6 @@ class WatchRow(NamedTuple):
     mode: str
     since: datetime
     behind: float
-    pending: int
     note: str
 
 

@@ -277,7 +277,7 @@ async def test_values_for_which_sql_is_not_exact_are_refused_and_evaluated(datab
     plan = both.compiled("FOR d IN c SORT d.x LIMIT 2 RETURN d._key")
     assert isinstance(plan, Compiled)
     with pytest.raises(StatementError, match="order"):
-        await statements.result(plan, {}, Options())
+        (await statements.unfinished(plan, {}, Options())).result()
 
 
 async def test_without_icu_no_query_that_orders_strings_is_compiled(both: Both) -> None:
@@ -385,5 +385,5 @@ async def test_a_limit_bounds_and_orders_no_rows_after_a_later_loop_or_sort(data
         plan = both.compiled(text)
         assert isinstance(plan, Compiled), text
         assert plan.most == most, text
-        compared, wanted = (await statements.result(plan, {}, Options())).rows, await agree(both, text)
+        compared, wanted = ((await statements.unfinished(plan, {}, Options())).result()).rows, await agree(both, text)
         assert (compared if plan.order else sorted(compared, key=repr)) == wanted, text

@@ -12,7 +12,6 @@ from backfill import run_store
 from backfill.checksum import of_documents
 from backfill.copy import copy_chunk
 from backfill.governor import Governor
-from backfill.key_ranges import KeyRange
 from backfill.run_planner import plan_backfill
 from backfill.source import Source
 from backfill.throttle import ThrottleLimits
@@ -219,11 +218,6 @@ async def test_the_mirror_s_lag_holds_the_copy_back(database: Database, origin: 
     assert await database.fetchval("SELECT documents FROM _crossfade.chunk") == 0
     await database.execute("UPDATE _crossfade.instance SET backlog = 0")
     assert (await copying).documents == 30
-
-
-def test_ranges_hold_keys_bytewise() -> None:
-    assert KeyRange("Z", "a").holds("a")
-    assert not KeyRange("a", "b").holds("Z")
 
 
 async def test_a_transaction_that_met_another_is_tried_again(

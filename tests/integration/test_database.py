@@ -78,13 +78,6 @@ async def test_listeners_are_notified_of_a_lost_connection(database: Database) -
         await eventually(lambda: not alive(), "the connection is seen to be lost")
 
 
-async def test_copy_loads_rows(database: Database) -> None:
-    await database.execute("CREATE TABLE public.numbers (n bigint)")
-    async with database.session() as session:
-        await session.copy("numbers", "public", ["n"], [(1,), (2,)])
-    assert await database.fetchval("SELECT sum(n) FROM public.numbers") == 3
-
-
 async def test_ensure_collection_is_safe_from_many_connections_at_once(database: Database) -> None:
     """Proxies meet a new collection at the same moment: one table, one row, the database's default stage."""
     await database.execute("INSERT INTO _crossfade.default_stage VALUES ('shop', 'mirror')")

@@ -49,7 +49,7 @@ async def test_the_compiled_statement_agrees_with_the_evaluator(database: Databa
         except ArangoError:
             wanted = None
         try:
-            found = await statements.result(plan, binds, Options(database="db"))
+            found = (await statements.unfinished(plan, binds, Options(database="db"))).result()
         except StatementError as error:
             if not inexact(error):
                 raise

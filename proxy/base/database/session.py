@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from typing import Final, Literal, TypeAlias, TypeVar
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -30,11 +29,7 @@ Connection = PoolConnectionProxy
 
 
 class OurConnection(asyncpg.Connection):
-    """A connection that is reset to our settings and not to those of the role. began: monotonic time of its begin."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.began = time.monotonic()
+    """A connection that is reset to our settings and not to those of the role."""
 
     def get_reset_query(self) -> str:
         return str(super().get_reset_query()) + statements(self.get_server_version().major)
@@ -120,13 +115,6 @@ class Session:
         """Run several statements without parameters, in one transaction if none is open: a migration."""
         with self._watched():
             await self._connection.execute(text, timeout=self._timeout)
-
-    async def copy(
-        self, table: str, schema: str | None, columns: Sequence[str], records: Sequence[tuple[object, ...]]
-    ) -> None:
-        """Write rows into a table by binary COPY."""
-        with self._watched():
-            await self._connection.copy_records_to_table(table, schema_name=schema, columns=columns, records=records)
 
     @contextlib.asynccontextmanager
     async def transaction(

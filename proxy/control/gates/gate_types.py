@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from proxy.model.stages import Standing
-
 
 class GateVerdict(enum.StrEnum):
     PASSED = "pass"
@@ -105,13 +103,12 @@ class ShapeFact:
 class WatchFact:
     """The watch for writers that go around the proxies. since: nothing escaped it from then on.
 
-    behind: seconds since the moment up to which everything is judged; pending: revisions that wait for that.
+    behind: seconds since the moment up to which everything is judged.
     """
 
     mode: str
     since: datetime
     behind: float
-    pending: int = 0
     note: str = ""
 
 
@@ -140,13 +137,12 @@ class OriginFact:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything that the gates of one collection look at. Counts of comparisons are since `since`.
+    """Everything that the gates of one collection look at. Counts of comparisons are since the last reset.
 
     bypassed: the newest few of `bypasses`. origin: None where nobody asked it.
     """
 
     collection: str
-    standing: Standing
     generation: int
     instances: tuple[InstanceFact, ...]
     backfill: RunFact | None
@@ -154,7 +150,6 @@ class Evidence:
     open_runs: tuple[str, ...]
     mark: MarkFact | None
     last_joined: datetime | None
-    since: datetime | None
     compared: int
     mismatched: int
     unsettled: int

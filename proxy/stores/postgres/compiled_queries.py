@@ -145,10 +145,6 @@ class Statements:
         """Return the result as JSON rows. Raise ReadFenceError, Unsupported (too large), ArangoError, DatabaseError."""
         return await in_pieces(run.encoded, await self._fetch(plan.sql, plan.parameters, generation, plan.most))
 
-    async def result(self, plan: Compiled, binds: dict[str, Any], options: Options) -> Result:
-        """Return the result with what its order and limits leave open, for comparison: no fence. Raise as `rows`."""
-        return (await self.unfinished(plan, binds, options)).result()
-
     async def unfinished(
         self, plan: Compiled, binds: dict[str, Any], options: Options, most: int | None = None
     ) -> Unfinished:

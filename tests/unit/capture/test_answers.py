@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import zlib
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.capture.answers import DocumentPlan, Opaque, parse_answer, plan
+from proxy.capture.answers import DocumentPlan, Opaque, parse_answer_in_turns, plan
 from proxy.model.message import Headers, Request
 from proxy.model.operations import Change, Operation
 from proxy.model.parsed_answer import ParsedAnswer, revision_of
@@ -20,6 +21,10 @@ from proxy.wire.endpoints import named
 
 REV, OLD = "_l6zhVHK---", "_l6zhVGK---"
 HEADERS: Headers = [(b"Server", b"ArangoDB"), (b"Etag", b'"x"'), (b"Location", b"/_db/db/_api/document/c/a")]
+
+
+def parse_answer(plan: DocumentPlan, status: int, headers: Headers, body: bytes) -> ParsedAnswer:
+    return asyncio.run(parse_answer_in_turns(plan, status, headers, body))
 
 
 def write(

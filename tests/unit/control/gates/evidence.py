@@ -20,7 +20,6 @@ from proxy.control.gates.gate_types import (
     WatchFact,
 )
 from proxy.control.gates.gates import evaluate
-from proxy.model.stages import Stage, Standing
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 LIMITS = GateLimits(comparisons=3000, lag_seconds=5.0)
@@ -29,7 +28,6 @@ READ = ShapeFact("document.read", "document.read", 9000, 2700, 2700, 0, 0, 2700,
 QUERY = ShapeFact("7f3a", "FOR d IN orders RETURN d", 900, 300, 300, 0, 0, 300, origin_p99=0.001, target_p99=0.005)
 GOOD = Evidence(
     collection="shop/orders",
-    standing=Standing(Stage.SHADOW),
     generation=7,
     instances=(LIVE,),
     backfill=RunFact(1, NOON, 0, {}),
@@ -37,7 +35,6 @@ GOOD = Evidence(
     open_runs=(),
     mark=MarkFact(5, "import: not captured", "one"),
     last_joined=NOON,
-    since=NOON,
     compared=3003,
     mismatched=0,
     unsettled=3,
