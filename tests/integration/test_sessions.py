@@ -138,6 +138,19 @@ async def test_a_session_that_lost_its_prepared_statements_is_replaced(dsn: str)
     await database.close()
 
 
+async def test_a_session_that_is_newer_than_the_one_that_was_cut_is_used(dsn: str) -> None:
+    """A cut session makes the pool replace every older one, and none that begins afterwards."""
+    database = await Database.open(dsn, size=2, reset=False)
+    try:
+        for _ in range(2):
+            with pytest.raises(DatabaseUnavailable):
+                await database.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+            async with asyncio.timeout(30):
+                assert await database.fetchval("SELECT 1") == 1
+    finally:
+        await database.close()
+
+
 async def test_a_stale_plan_costs_one_retry(database: Database, dsn: str) -> None:
     kept = await Database.open(dsn, size=1, reset=False)
     await database.execute("CREATE TABLE public.numbers (n bigint)")

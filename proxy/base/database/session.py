@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import Final, Literal, TypeAlias, TypeVar, cast
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -29,7 +30,9 @@ Connection = PoolConnectionProxy
 
 
 class OurConnection(asyncpg.Connection):
-    """A connection that is reset to our settings and not to those of the role."""
+    """A connection that is reset to our settings and not to those of the role. began: when, by the monotonic clock."""
+
+    began = 0.0
 
     def get_reset_query(self) -> str:
         return str(super().get_reset_query()) + statements(self.get_server_version().major)
@@ -40,6 +43,7 @@ async def prepare_session(connection: asyncpg.Connection | Connection, limit: fl
 
     limit: seconds after which PostgreSQL ends a statement.
     """
+    cast(OurConnection, connection).began = time.monotonic()
     standby = getattr(connection.get_settings(), "in_hot_standby", None)
     if standby is None:  # a pooler that does not pass it on
         standby = "on" if await connection.fetchval("SELECT pg_is_in_recovery()") else "off"
@@ -55,7 +59,7 @@ def is_usable(connection: Connection, renewed: float) -> bool:
     """Return True if the next statement may run on it. renewed: when sessions were last found to be outlived."""
     try:
         sound = not connection.is_closed() and not connection.is_in_transaction()
-        began: float = getattr(connection, "began", 0.0)
+        began = cast(OurConnection, connection).began
         standby = getattr(connection.get_settings(), "in_hot_standby", "off") == "on"
     except asyncpg.InterfaceError:  # it broke, and the pool took it back immediately
         return False
