@@ -132,7 +132,7 @@ async def test_the_sidecar_runs_with_a_root_that_cannot_be_written(
         assert tuple(row) == ("resume-service-0", f"http://127.0.0.1:{admin}")  # type: ignore[arg-type]
         cli = settings_of(container("cli"), origin.url, dsn, CROSSFADE_STATE_DIR=STATE)
         code, told = await ended(crossfade(*folders, "mirror", ORDERS, "--dry-run"), cli)
-        assert (code, f"reached at http://127.0.0.1:{admin}" in told) == (0, True), told
+        assert (code, f"ready at http://127.0.0.1:{admin}" in told) == (0, True), told
         code, told = await ended(crossfade(*folders, "mirror", ORDERS), cli)
         assert code == 0, told
         for size in (6 << 20, 9 << 20):  # captured; above CROSSFADE_MAX_CAPTURED_BODY
