@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -22,6 +21,7 @@ from backfill.worker_processes import WorkerPool
 from proxy.base.config import Settings, load
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, CrossfadeError, PreconditionFailed
+from proxy.base.supervise import stop_on_signals
 from proxy.cli.naming import expand
 from proxy.cli.runtime import DONE, REFUSED, Collections, console, fail, note, write_json
 from proxy.model.stages import Stage
@@ -173,7 +173,7 @@ async def _with_parts(go: Callable[[Parts], Awaitable[int]], settings: Settings,
 async def _parts(settings: Settings, workers: int) -> AsyncIterator[Parts]:
     stop = asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(_stopping(stop))
+        stack.enter_context(stop_on_signals(stop))
         database = await Database.open(settings.postgresql_dsn, size=2 * workers + 3, application="crossfade backfill")
         stack.push_async_callback(database.close)
         maintenance = await Database.open(
@@ -184,16 +184,3 @@ async def _parts(settings: Settings, workers: int) -> AsyncIterator[Parts]:
         source = Source(settings.origin_url, *settings.origin_account, threads=workers + 1)
         stack.push_async_callback(source.close)
         yield Parts(database, maintenance, source, stop)
-
-
-@contextlib.contextmanager
-def _stopping(stop: asyncio.Event) -> Iterator[None]:
-    """Let SIGTERM and SIGINT set `stop`: workers finish their pages and return their chunks."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)

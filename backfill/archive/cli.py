@@ -10,11 +10,10 @@ import asyncio
 import contextlib
 import enum
 import fnmatch
-import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
@@ -35,6 +34,7 @@ from backfill.source import Source
 from proxy.base.config import Settings, load
 from proxy.base.database import Database
 from proxy.base.errors import CrossfadeError, DatabaseError, PreconditionFailed
+from proxy.base.supervise import stop_on_signals
 from proxy.cli.naming import near, qualified
 from proxy.cli.registration import group
 from proxy.cli.runtime import (
@@ -358,18 +358,5 @@ def _main(go: Callable[[ArchiveInputs], Awaitable[int]], *, as_json: bool) -> No
 async def _inputs(settings: Settings) -> AsyncIterator[ArchiveInputs]:
     stop = asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(_stopping(stop))
+        stack.enter_context(stop_on_signals(stop))
         yield ArchiveInputs(settings, stack, stop)
-
-
-@contextlib.contextmanager
-def _stopping(stop: asyncio.Event) -> Iterator[Any]:
-    """Set `stop` on SIGTERM and SIGINT: an export then finishes its part, an import its page."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)

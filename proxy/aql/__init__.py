@@ -9,6 +9,7 @@
     values, collation, printing, operators, access, arrays  the semantics of values
     query_context, compiled_types                           one run of a query; what expressions compile to
     sql_terms, sql_forms                                    values as SQL
+    registration                                            the decorator that registers functions
     scan_narrowing, primary_index_order, full_count, returning_keys     rules for single kinds of query
 
 Terms: a *level* is the sequence of statements of a query or subquery. A *frame* is a list with the values of all

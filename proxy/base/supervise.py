@@ -1,10 +1,11 @@
-"""Tasks that are restarted after a failure, and how their owners end them."""
+"""Tasks that are restarted after a failure, how their owners end them, and the signals that stop a command."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+import signal
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 import structlog
@@ -32,3 +33,16 @@ async def cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+@contextlib.contextmanager
+def stop_on_signals(stop: asyncio.Event) -> Iterator[None]:
+    """Let SIGTERM and SIGINT set `stop`: what runs finishes its page, part or chunk, and ends."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

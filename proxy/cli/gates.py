@@ -11,13 +11,11 @@ from rich.markup import escape
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.cli import tables
-from proxy.cli.naming import expand
+from proxy.cli.naming import mirrored
 from proxy.cli.registration import bundled, group
 from proxy.cli.runtime import DONE, REFUSED, Audited, JsonOption, Selection, console, execute, write_json
 from proxy.control import gate_inputs, thresholds
 from proxy.control.gates.gates import passed
-from proxy.model.stages import Stage
-from proxy.operator import status
 
 LimitArgument = Annotated[str, typer.Argument(metavar="LIMIT", help="as `crossfade gates limits` shows it")]
 
@@ -63,17 +61,7 @@ def check(chosen: Selection, *, as_json: JsonOption = False) -> None:
     """
 
     async def go(settings: Settings, connected: Database) -> int:
-        if chosen.collections:
-            names = await expand(
-                connected,
-                chosen.collections,
-                chosen.database,
-                lambda s: s.stage.at_least(Stage.MIRROR),
-                "mirrored or further",
-            )
-        else:
-            known = await status.present(connected)
-            names = [name for name, standing in known.items() if standing.stage.at_least(Stage.MIRROR)]
+        names = await mirrored(connected, chosen.collections, chosen.database)
         found = await gate_inputs.judge(connected, settings, names)
         if as_json:
             write_json({name: [asdict(gate) for gate in of_it] for name, of_it in found.items()})

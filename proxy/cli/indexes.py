@@ -18,11 +18,10 @@ from proxy.base.database import Database
 from proxy.base.errors import ArangoError, PreconditionFailed, StatementError
 from proxy.cli.explain import examine
 from proxy.cli.index_building import drop_invalid, make
-from proxy.cli.naming import expand
+from proxy.cli.naming import mirrored
 from proxy.cli.registration import bundled
 from proxy.cli.runtime import DONE, REFUSED, ChangeOptions, Selection, console, counted, execute, note, write_json
-from proxy.model.stages import Stage
-from proxy.operator import shapes, status
+from proxy.operator import shapes
 from proxy.operator.shapes import ShapeRow
 from proxy.state import audit
 from proxy.stores.postgres.catalog import Catalog
@@ -76,17 +75,7 @@ def indexes(
     """
 
     async def go(_: Settings, connected: Database) -> int:
-        if chosen.collections:
-            names = await expand(
-                connected,
-                chosen.collections,
-                chosen.database,
-                lambda s: s.stage.at_least(Stage.MIRROR),
-                "mirrored or further",
-            )
-        else:
-            known = await status.present(connected)
-            names = [name for name, standing in known.items() if standing.stage.at_least(Stage.MIRROR)]
+        names = await mirrored(connected, chosen.collections, chosen.database)
         found = await needed(connected, names)
         creating = create and not how.dry_run
         if creating:

@@ -75,6 +75,17 @@ async def expand(
     return list(found)
 
 
+async def mirrored(database: Database, names: Sequence[str] | None, default: str) -> list[str]:
+    """Return the collections at `mirror` or further: those that are named (as `expand` does), or all of them."""
+    if names:
+        return await expand(database, names, default, _is_mirrored, "mirrored or further")
+    return [name for name, standing in (await status.present(database)).items() if _is_mirrored(standing)]
+
+
+def _is_mirrored(standing: Standing) -> bool:
+    return standing.stage.at_least(Stage.MIRROR)
+
+
 def require(names: Sequence[str], there: Known) -> Sequence[str]:
     """Return the names if each is known or a pattern. Raise PreconditionFailed that names what exists instead."""
     wrong = unknown(names, there)

@@ -20,6 +20,7 @@ from proxy.aql.compile.scope import AliasVar, Block, Movable, RowsVar, Scan, Sco
 from proxy.aql.compiled_types import Stepwise
 from proxy.aql.execution import ProgramCompiler
 from proxy.aql.query_context import Context
+from proxy.aql.registration import registering
 from proxy.aql.requests import Options
 from proxy.aql.signatures import NOT_AHEAD
 from proxy.aql.sql_forms import SqlForms
@@ -35,7 +36,6 @@ OutputCompiler: TypeAlias = Callable[["Compilation", Any, OutputColumns, frozens
 _TERMS: Final[dict[type, TermCompiler]] = {}
 _STATEMENTS: Final[dict[type, StatementCompiler]] = {}
 _OUTPUTS: Final[dict[type, OutputCompiler]] = {}
-_Registered = TypeVar("_Registered")
 _Term = TypeVar("_Term", bound=TermCompiler)
 _Statement = TypeVar("_Statement", bound=StatementCompiler)
 _Output = TypeVar("_Output", bound=OutputCompiler)
@@ -224,23 +224,14 @@ class Compilation(SqlForms):
 
 def term_of(*types: type[ast.Node]) -> Callable[[_Term], _Term]:
     """Register the function that compiles expressions of these types to terms."""
-    return _registering(_TERMS, types)
+    return registering(_TERMS, types)
 
 
 def statement_of(*types: type[ast.Node]) -> Callable[[_Statement], _Statement]:
     """Register the function that compiles statements of these types."""
-    return _registering(_STATEMENTS, types)
+    return registering(_STATEMENTS, types)
 
 
 def output_of(*types: type[ast.Node]) -> Callable[[_Output], _Output]:
     """Register the function that rewrites expressions of these types to ones over columns."""
-    return _registering(_OUTPUTS, types)
-
-
-def _registering(table: dict[type, Any], types: tuple[type[ast.Node], ...]) -> Callable[[_Registered], _Registered]:
-    def register(compiler: _Registered) -> _Registered:
-        for kind in types:
-            table[kind] = compiler
-        return compiler
-
-    return register
+    return registering(_OUTPUTS, types)

@@ -21,6 +21,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from proxy.aql import ast
 from proxy.aql.compiled_types import Compiled, Constant, Frame, Plain, Stepwise
 from proxy.aql.query_context import Context
+from proxy.aql.registration import registering
 from proxy.aql.requests import Request
 from proxy.aql.values import Value
 
@@ -45,7 +46,6 @@ ExpressionCompiler: TypeAlias = Callable[["ProgramCompiler", Any], Compiled]
 StageCompiler: TypeAlias = Callable[["ProgramCompiler", Any, Place], Stage]
 _EXPRESSIONS: Final[dict[type, ExpressionCompiler]] = {}
 _STAGES: Final[dict[type, StageCompiler]] = {}
-_Registered = TypeVar("_Registered")
 _Expression = TypeVar("_Expression", bound=ExpressionCompiler)
 _Stage = TypeVar("_Stage", bound=StageCompiler)
 
@@ -118,21 +118,12 @@ class ProgramCompiler:
 
 def expression_of(*types: type[ast.Node]) -> Callable[[_Expression], _Expression]:
     """Register the function that compiles expressions of these types."""
-    return _registering(_EXPRESSIONS, types)
+    return registering(_EXPRESSIONS, types)
 
 
 def stage_of(*types: type[ast.Node]) -> Callable[[_Stage], _Stage]:
     """Register the function that compiles statements of these types."""
-    return _registering(_STAGES, types)
-
-
-def _registering(table: dict[type, Any], types: tuple[type[ast.Node], ...]) -> Callable[[_Registered], _Registered]:
-    def register(compiler: _Registered) -> _Registered:
-        for kind in types:
-            table[kind] = compiler
-        return compiler
-
-    return register
+    return registering(_STAGES, types)
 
 
 def _after(pending: list[tuple[int, Stepwise]], compiled: Plain) -> Callable[[Frame], Generator[Request, None, Value]]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NoReturn, TypeAlias, TypeVar
+from typing import Final, NoReturn, TypeAlias, TypeVar
 
 from proxy.aql import ast
 from proxy.aql.lexer import Token, fail, tokenize
+from proxy.aql.registration import registering
 from proxy.base.errors import ArangoError
 
 MAX_DEPTH = 128  # nesting of expressions and subqueries together; deeper is error 1524
@@ -53,28 +54,18 @@ StatementParser: TypeAlias = Callable[["Parser"], Sequence[ast.Statement]]
 OperandParser: TypeAlias = Callable[["Parser"], ast.Expr]
 _STATEMENTS: Final[dict[str, StatementParser]] = {}
 OPERANDS: Final[dict[str, OperandParser]] = {}
-_Registered = TypeVar("_Registered")
 _Statement = TypeVar("_Statement", bound=StatementParser)
 _Operand = TypeVar("_Operand", bound=OperandParser)
 
 
 def statement_of(*keywords: str) -> Callable[[_Statement], _Statement]:
     """Register the function that parses statements with these keywords."""
-    return _registering(_STATEMENTS, keywords)
+    return registering(_STATEMENTS, keywords)
 
 
 def operand_of(*kinds: str) -> Callable[[_Operand], _Operand]:
     """Register the function that parses operands that begin with a token of these kinds."""
-    return _registering(OPERANDS, kinds)
-
-
-def _registering(table: dict[str, Any], names: tuple[str, ...]) -> Callable[[_Registered], _Registered]:
-    def register(parse: _Registered) -> _Registered:
-        for name in names:
-            table[name] = parse
-        return parse
-
-    return register
+    return registering(OPERANDS, kinds)
 
 
 def describe(kind: str) -> str:
