@@ -19,6 +19,7 @@ import httpx
 
 from proxy.app import Application
 from proxy.base.config import Settings, load
+from proxy.base.free_port import free_port
 from proxy.control import controller
 from proxy.control.transitions_plan import DesiredState
 from proxy.devserver.serve import StoreHandler
@@ -56,9 +57,9 @@ class Origin:
         return f"http://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
+        self.port = self.port or free_port()
         self.listener = Listener(StoreHandler(self.store), host="127.0.0.1", port=self.port, limits=HttpLimits())
         await self.listener.start()
-        self.port = self.listener.port
 
     async def stop(self) -> None:
         if self.listener is not None:

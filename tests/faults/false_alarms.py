@@ -99,6 +99,7 @@ class Run:
             env.proxy(f"state{n}", CROSSFADE_RECHECK_TIMEOUT=str(_SETTLE)) for n in range(PROXIES)
         ]
         self._going = True
+        self._wires = contextlib.ExitStack()  # closed even if the run fails: the next test must not find them open
 
     async def run(self, seconds: float, planted: int) -> Result:
         """Run all of it. Raise AssertionError if a proxy does not start or the stored counts do not settle."""
@@ -120,21 +121,24 @@ class Run:
                 await self._plant(database, plants(planted))
         finally:
             self._env.to_target.heal()
+            self._wires.close()
             for proxy in self._proxies:
                 if proxy.running:
                     await asyncio.to_thread(proxy.kill)
             await database.close()
         return self.result
 
+    def _wire(self, port: int) -> Wire:
+        return self._wires.enter_context(contextlib.closing(Wire(port)))
+
     async def _prepare(self, database: Database) -> None:
         """Mirror first, so that every document comes through a proxy, then change to the shadow stage."""
         await self._env.mirrored()
-        wire = Wire(self._proxies[0].port)
+        wire = self._wire(self._proxies[0].port)
         names = [f"hot{n}" for n in range(HOT)] + [f"warm{n}" for n in range(WARM)] + [f"cold{n}" for n in range(COLD)]
         documents = [{"_key": name, "n": 0, "group": n % 20, "open": True} for n, name in enumerate(names)]
         status, answer, _ = await wire.ask("POST", _DOCUMENT, documents)
         assert status in (201, 202), answer
-        wire.close()
         await self._proxies[0].drained()
         await controller.change(
             database,
@@ -173,7 +177,7 @@ class Run:
         return self._written()
 
     async def _writer(self, number: int) -> None:
-        wire, n, random_ = Wire(self._proxies[number % PROXIES].port), 0, self._random
+        wire, n, random_ = self._wire(self._proxies[number % PROXIES].port), 0, self._random
         while self._going:
             n += 1
             key = self._written()
@@ -190,10 +194,9 @@ class Run:
             await self._ask(wire, method, path, body, {200, 201, 202, 404, 409, 412})
             self.result.writes += 1
             await asyncio.sleep(0.004)
-        wire.close()
 
     async def _reader(self, number: int) -> None:
-        wire, turn = Wire(self._proxies[number % PROXIES].port), 0
+        wire, turn = self._wire(self._proxies[number % PROXIES].port), 0
         while self._going:
             turn += 1
             kind = turn % 20
@@ -205,7 +208,6 @@ class Run:
             else:
                 await self._ask(wire, "GET", f"{_DOCUMENT}/{self._read()}", None, {200, 404})
             self.result.reads += 1
-        wire.close()
 
     async def _query(self, wire: Wire) -> None:
         group, key = self._random.randrange(20), self._read()
@@ -285,8 +287,8 @@ class Run:
 
     async def _plant(self, database: Database, sown: list[Plant]) -> None:
         self.result.planted = len(sown)
-        direct = Wire(self._env.origin.port)
-        wires = [Wire(proxy.port) for proxy in self._proxies]
+        direct = self._wire(self._env.origin.port)
+        wires = [self._wire(proxy.port) for proxy in self._proxies]
         relation = await database.fetchval("SELECT relation FROM _crossfade.collection WHERE collection = $1", BOOKS)
         for plant in sown:
             await sow(wires[plant.number % PROXIES], direct, plant)
@@ -306,8 +308,6 @@ class Run:
         rows = await database.fetch("SELECT class, paths, keys FROM _crossfade.mismatch")
         extra = [row for row in rows if not all(key.startswith("plant") for key in row["keys"])]
         self.result.alarms += [f"{row['class']} {row['paths']} of {row['keys'][:3]}, never planted" for row in extra]
-        for wire in (direct, *wires):
-            wire.close()
 
     async def _unfound(self, database: Database, touched: list[Plant]) -> list[Plant]:
         """Return the seeded divergences not found within the time that a recheck may take."""
