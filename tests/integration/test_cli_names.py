@@ -111,7 +111,7 @@ async def test_every_command_refuses_a_name_that_it_does_not_know(
     """Exit code 1 and a sentence with the known names: a typing error never looks like success."""
     monkeypatch.chdir(tmp_path)
     for module in ("backfill.cli_runtime", "backfill.archive.cli"):  # signals are the main thread's alone
-        monkeypatch.setattr(f"{module}._stopping", lambda _: contextlib.nullcontext())
+        monkeypatch.setattr(f"{module}.stop_on_signals", lambda _: contextlib.nullcontext())
     await fleet.to(Stage.MIRROR, ORDERS)
     tried = set()
     for call in calls():
