@@ -95,9 +95,9 @@ MINUTES ?= 10
 soak: $(STAMP) ## three proxies, eight writers, a backfill, kills and outages, then both databases compared: MINUTES=10
 	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES)
 
-.PHONY: around
+.PHONY: out-of-band
 WRITES ?= 10000
-around: $(STAMP) ## writes through three proxies under faults, none of which the watch may name; then some around them: WRITES=10000
+out-of-band: $(STAMP) ## writes through three proxies under faults, none of which the watch may name; then some out-of-band writes: WRITES=10000
 	$(BIN)/python -m tests.faults.out_of_band --writes $(WRITES)
 
 .PHONY: flips

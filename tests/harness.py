@@ -25,7 +25,7 @@ from proxy.control.transitions_plan import DesiredState
 from proxy.devserver.serve import StoreHandler
 from proxy.devserver.store import MemoryStore
 from proxy.http import HttpLimits, Listener
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from tests.ad_hoc import Database
 
 WAIT_SECONDS = 30.0
@@ -80,16 +80,16 @@ class Running:
     database: Database
     dsn: str
 
-    async def move(self, standing: Standing, *collections: str) -> None:
+    async def move(self, state: CollectionState, *collections: str) -> None:
         """Bring collections ('db/name') to a stage by an epoch, forcing the gates that may be forced."""
-        targets = [DesiredState(name, standing.stage, standing.weight) for name in collections]
+        targets = [DesiredState(name, state.stage, state.weight) for name in collections]
         await controller.change(
             self.database, targets, settings=self.settings, actor="test", reason="test", force=True, timeout=10
         )
 
     async def default(self, stage: Stage) -> None:
         """Set the stage of new collections of every database."""
-        await self.move(Standing(stage), "*/*")
+        await self.move(CollectionState(stage), "*/*")
 
     async def drained(self) -> None:
         await eventually(lambda: self.application.mirror.backlog == 0, "backlog is empty")

@@ -290,7 +290,7 @@ class Application:
         snapshot = self.lease.snapshot
         names = [name for name in snapshot.collections if _matches(name, collections)]
         # those whose flip is in progress too: their epoch may be committed before the control row is locked
-        waiting = [name for name in names if snapshot.behaviour(name).synchronous]
+        waiting = [name for name in names if snapshot.policy(name).synchronous]
         await controller.rollback(
             self.database, waiting, actor=f"instance {self.instance}", reason=reason, by=By.INSTANCE
         )
@@ -338,12 +338,12 @@ class Application:
             "auto_rollback": self.auto_rollback.figures(),
             "collections": {
                 name: {
-                    "stage": standing.stage.value,
-                    "weight": standing.weight,
+                    "stage": state.stage.value,
+                    "weight": state.weight,
                     **self.shadow.figures(name),
                     "skipped": self.shadow.skips(name),
                 }
-                for name, standing in sorted(snapshot.collections.items())
+                for name, state in sorted(snapshot.collections.items())
             },
         }
 

@@ -18,7 +18,7 @@ from typing import Final
 DOCUMENTS: Final = (
     "after-intend",  # the intent is in the journal, nothing was forwarded
     "after-forward",  # the origin answered, nothing was captured
-    "before-settle",  # captured, nothing was queued
+    "before-complete",  # captured, nothing was queued
     "mid-batch",  # a part of a batch is in PostgreSQL
     "after-apply",  # a batch is in PostgreSQL, its intents are open
     "mid-repair",  # the document was reread, PostgreSQL does not have it
@@ -33,8 +33,8 @@ OTHERS: Final = (
     "mid-transaction",  # a part of them is in PostgreSQL, not committed
     "mid-import",  # the origin answered one array write of an import, others were not sent
     "keys-read",  # a batch of a modification's rows was read, its keys are not noted
-    "horizon-raised",  # after a change of a whole collection: none of its keys was compared
-    "mid-sweep",  # a page of its keys was compared
+    "stamp-floor-raised",  # after a change of a whole collection: none of its keys was compared
+    "mid-resync",  # a page of its keys was compared
     "mid-cascade",  # edges of a vertex that was removed were looked for, none was repaired
     "job-begun",  # a job's client has its answer, nothing of the job is done
 )

@@ -241,10 +241,10 @@ _STATES: Final = (
     _describe("stage", "gauge", "Stage: 0 off, 1 mirror, 2 shadow, 3 flipped, 4 promoted, 5 complete", "collection"),
     _describe("flip_percent", "gauge", "Share of reads that is meant for PostgreSQL", "collection"),
     _describe("instances", "gauge", "Registered proxies; state: live, silent, diverged", "state"),
+    _describe("out_of_band_watch_alive", "gauge", "1 while each mirrored collection is watched for out-of-band writes"),
     _describe(
-        "bypass_watch_alive", "gauge", "1 while each mirrored collection is watched for writes around the proxies"
+        "out_of_band_watch_lag_seconds", "gauge", "Seconds since the moment up to which the watch has judged writes"
     ),
-    _describe("bypass_watch_lag_seconds", "gauge", "Seconds since the moment up to which the watch has judged writes"),
     _STATES_AGE,
 )
 CONTROL_PLANE = ControlPlane()

@@ -89,9 +89,9 @@ class WriteContext:
         snapshot = self.lease.snapshot
         if collection.endswith("/*"):
             prefix = collection[:-1]
-            names = (*snapshot.collections, *snapshot.moves)
-            return any(snapshot.behaviour(name).synchronous for name in names if name.startswith(prefix))
-        return snapshot.behaviour(collection).synchronous
+            names = (*snapshot.collections, *snapshot.transitions)
+            return any(snapshot.policy(name).synchronous for name in names if name.startswith(prefix))
+        return snapshot.policy(collection).synchronous
 
     async def roll_back(self, collections: Sequence[str], reason: str) -> None:
         """Roll back those of the collections that are flipped: PostgreSQL does not have what was written.

@@ -153,7 +153,7 @@ def show(
         budget = one.budget
         slow = "" if budget.seconds is None else f", p99 {1000 * budget.seconds:g} ms"
         out.print(
-            f"{name} has [green]automatic rollback[/green] ({tables.standing_text(one.standing)}), limits: "
+            f"{name} has [green]automatic rollback[/green] ({tables.state_text(one.state)}), limits: "
             f"{budget.errors_percent:g} % errors{slow}, {budget.mismatches} mismatches; "
             f"so far {one.mismatched} mismatches"
         )

@@ -20,7 +20,7 @@ from proxy.control import gate_inputs
 from proxy.control.gates.gates import blocking
 from proxy.control.rollback_budgets import RollbackBudget
 from proxy.control.transitions_plan import DesiredState
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from proxy.operator import status
 
 _DEFAULT: Final = RollbackBudget()
@@ -162,8 +162,8 @@ async def _until_gates_pass(
     until = time.monotonic() + options.gate_timeout
     printed: list[str] | None = None
     while True:
-        known = await status.standings(connected)
-        ahead = [name for name in names if _raises(known.get(name, Standing()), percent)]
+        known = await status.collection_states(connected)
+        ahead = [name for name in names if _raises(known.get(name, CollectionState()), percent)]
         judged = await gate_inputs.judge(connected, settings, ahead)
         found = [(name, gate) for name, gates in judged.items() for gate in blocking(gates, force=options.force)]
         still = [f"{name}: {gate.name}" for name, gate in found]
@@ -176,6 +176,6 @@ async def _until_gates_pass(
         await asyncio.sleep(min(_POLL, max(0.0, until - time.monotonic())))
 
 
-def _raises(standing: Standing, percent: int) -> bool:
+def _raises(state: CollectionState, percent: int) -> bool:
     """Return True if the flip lets more reads go to PostgreSQL: only then gates are judged."""
-    return standing.stage is not Stage.FLIPPED or standing.weight < percent
+    return state.stage is not Stage.FLIPPED or state.weight < percent

@@ -17,7 +17,7 @@ from typing import Final
 
 from proxy.base.database import Database
 from proxy.base.errors import PreconditionFailed
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from proxy.operator import status
 
 _NEAR: Final = 3  # near matches that are offered
@@ -28,7 +28,7 @@ _LISTED: Final = 5  # names that are listed if nothing is near
 class Known:
     """What Crossfade knows: registered collections that were not dropped, and databases with a default stage."""
 
-    collections: Mapping[str, Standing]
+    collections: Mapping[str, CollectionState]
     defaults: Mapping[str, Stage]
 
     @property
@@ -56,7 +56,7 @@ def qualified(names: Iterable[str], database: str) -> list[str]:
 
 
 async def expand(
-    database: Database, names: Sequence[str], default: str, keep: Callable[[Standing], bool], what: str
+    database: Database, names: Sequence[str], default: str, keep: Callable[[CollectionState], bool], what: str
 ) -> list[str]:
     """Return the collections that names and patterns stand for; of a pattern those that `keep` accepts.
 
@@ -68,7 +68,7 @@ async def expand(
         if "*" not in name:
             found[name] = None
             continue
-        matching = [k for k, standing in there.collections.items() if matches(k, name) and keep(standing)]
+        matching = [k for k, state in there.collections.items() if matches(k, name) and keep(state)]
         if not matching:
             raise PreconditionFailed(f"no collection of {name} is {what}: {about(name, there)}")
         found |= dict.fromkeys(matching)
@@ -79,11 +79,11 @@ async def mirrored(database: Database, names: Sequence[str] | None, default: str
     """Return the collections at `mirror` or further: those that are named (as `expand` does), or all of them."""
     if names:
         return await expand(database, names, default, _is_mirrored, "mirrored or further")
-    return [name for name, standing in (await status.present(database)).items() if _is_mirrored(standing)]
+    return [name for name, state in (await status.present(database)).items() if _is_mirrored(state)]
 
 
-def _is_mirrored(standing: Standing) -> bool:
-    return standing.stage.at_least(Stage.MIRROR)
+def _is_mirrored(state: CollectionState) -> bool:
+    return state.stage.at_least(Stage.MIRROR)
 
 
 def require(names: Sequence[str], there: Known) -> Sequence[str]:
@@ -150,8 +150,6 @@ def _instead(offered: Sequence[str], everything: Sequence[str], begin: str) -> s
 def flipped(there: Known) -> str:
     """Return which reads come from PostgreSQL now: an operator who rolls back needs this first."""
     found = [
-        f"{name} {standing.weight} %"
-        for name, standing in sorted(there.collections.items())
-        if standing.stage is Stage.FLIPPED
+        f"{name} {state.weight} %" for name, state in sorted(there.collections.items()) if state.stage is Stage.FLIPPED
     ]
     return f"flipped now: {', '.join(found)}" if found else "nothing is flipped"

@@ -89,7 +89,7 @@ def repair(
 
 
 async def _dropped(settings: Settings, connected: Database, name: str, how: ChangeOptions) -> int:
-    if (await status.standings(connected))[name].stage.at_least(Stage.FLIPPED):
+    if (await status.collection_states(connected))[name].stage.at_least(Stage.FLIPPED):
         raise PreconditionFailed(
             f"ArangoDB has no collection {name}, and it is flipped: run `crossfade rollback {name}` first"
         )

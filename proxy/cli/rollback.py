@@ -108,7 +108,7 @@ def rollback(
 
 def plan(names: Sequence[str] | None, there: Known, opened: OpenEpoch | None, to: Stage) -> Back:
     """Return what is to be rolled back. names: `database/name` and patterns; None: everything. Pure."""
-    moving = {move.collection for move in opened.moves} if opened is not None else set()
+    moving = {transition.collection for transition in opened.transitions} if opened is not None else set()
     defaults = {f"{database}/*": stage for database, stage in there.defaults.items()}
     candidates = dict.fromkeys([*there.collections, *moving, *defaults])
     found: dict[str, None] = {}
@@ -118,7 +118,7 @@ def plan(names: Sequence[str] | None, there: Known, opened: OpenEpoch | None, to
         if names is not None and not of_it:
             wrong.append(name)
         found |= dict.fromkeys(of_it)
-    stages = {**{name: standing.stage for name, standing in there.collections.items()}, **defaults}
+    stages = {**{name: state.stage for name, state in there.collections.items()}, **defaults}
     beyond = [one for one in found if one in stages and stages[one].rank > to.rank]
     aborts = not beyond and any(one in moving for one in found)
     return Back(tuple(DesiredState(one, to) for one in beyond), tuple(found), tuple(wrong), aborts)

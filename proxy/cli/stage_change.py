@@ -79,11 +79,11 @@ def _plain(changed: Changed) -> dict[str, Any]:
 
 def _show(changed: Changed, targets: Sequence[DesiredState]) -> None:
     out = console()
-    if not changed.moves:
+    if not changed.transitions:
         stages = ", ".join(dict.fromkeys(str(target.stage) for target in targets))
         out.print(f"Already at {stages}: nothing to change" if stages else "Nothing to change")
         return
-    tables.moves(out, changed.moves)
+    tables.transitions(out, changed.transitions)
     if changed.dry_run:
         tables.gates(out, changed.gates)
         for one in changed.reached:

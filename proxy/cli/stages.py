@@ -18,7 +18,7 @@ from proxy.cli.replay import replay
 from proxy.cli.runtime import Collections, StageOptions, execute, note
 from proxy.cli.stage_change import change
 from proxy.control.transitions_plan import DesiredState
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from proxy.operator import status
 
 _NO_DATABASE: Final = 1228  # ArangoDB's error number
@@ -76,7 +76,7 @@ def mirror(chosen: Collections, how: StageOptions) -> None:
 
     async def go(settings: Settings, connected: Database) -> int:
         names = qualified(chosen.collections, chosen.database)
-        registered, present = await status.standings(connected), await status.present(connected)
+        registered, present = await status.collection_states(connected), await status.present(connected)
         there = await _ask_origin(settings, names, registered)
         targets: dict[str, DesiredState] = {}
         for name in names:
@@ -155,7 +155,7 @@ def _no_database(name: str, listed: Sequence[str]) -> str:
 
 
 async def _ask_origin(
-    settings: Settings, names: Sequence[str], registered: Mapping[str, Standing]
+    settings: Settings, names: Sequence[str], registered: Mapping[str, CollectionState]
 ) -> dict[str, dict[str, OriginCollection]]:
     """Return ArangoDB's collections of each database that is named; leave out one that cannot be asked, with a remark.
 
@@ -179,7 +179,7 @@ async def _ask_origin(
 
 def _mirrored(
     name: str,
-    registered: Mapping[str, Standing],
+    registered: Mapping[str, CollectionState],
     there: Mapping[str, Mapping[str, OriginCollection]],
     present: Collection[str],
 ) -> list[DesiredState]:
@@ -208,5 +208,5 @@ def _mirrored(
     return [*targets, DesiredState(name, Stage.MIRROR)]
 
 
-def _beyond(standing: Standing | None) -> bool:
-    return standing is not None and standing.stage.rank > Stage.MIRROR.rank
+def _beyond(state: CollectionState | None) -> bool:
+    return state is not None and state.stage.rank > Stage.MIRROR.rank

@@ -30,7 +30,7 @@ def status(*, as_json: JsonOption = False) -> None:
 
     Examples:
       crossfade status
-      crossfade status --json | jq '.collections[].standing.stage'
+      crossfade status --json | jq '.collections[].state.stage'
     """
 
     async def go(_: Settings, connected: Database) -> int:
@@ -46,7 +46,7 @@ def status(*, as_json: JsonOption = False) -> None:
                     "lag_seconds": max((one.lag_seconds for one in live), default=0.0),
                     "instances": [{**asdict(one), "state": one.state} for one in found.instances],
                     "auto_rollback": [auto_rollback.plain(one) for one in budgets],
-                    "taken_back": [asdict(one) for one in back],
+                    "automatic_rollbacks": [asdict(one) for one in back],
                 }
             )
         else:

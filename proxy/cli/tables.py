@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from proxy.control.gates.gate_types import Gate, GateVerdict
-from proxy.model.stages import Move, Stage, Standing
+from proxy.model.stages import CollectionState, Stage, Transition
 from proxy.operator.mismatches import MismatchRow
 from proxy.operator.out_of_band import Bypassed
 from proxy.operator.status import CollectionStatus, Gap, InstanceStatus, RunStatus, Status
@@ -32,16 +32,15 @@ def table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
     return table
 
 
-def standing_text(standing: Standing) -> str:
+def state_text(state: CollectionState) -> str:
     """Return `flipped 10 %`, `shadow`."""
-    return f"{standing.stage} {standing.weight} %" if standing.stage is Stage.FLIPPED else str(standing.stage)
+    return f"{state.stage} {state.weight} %" if state.stage is Stage.FLIPPED else str(state.stage)
 
 
-def moves(console: Console, changes: Sequence[Move]) -> None:
-    for move in changes:
-        console.print(
-            f"{escape(move.collection)}: {standing_text(move.before)} -> [bold]{standing_text(move.after)}[/bold]"
-        )
+def transitions(console: Console, changes: Sequence[Transition]) -> None:
+    for transition in changes:
+        before, after = state_text(transition.before), state_text(transition.after)
+        console.print(f"{escape(transition.collection)}: {before} -> [bold]{after}[/bold]")
 
 
 def gates(console: Console, found: Mapping[str, Sequence[Gate]]) -> None:
@@ -79,7 +78,7 @@ def status(console: Console, found: Status) -> None:
         rate = one.mismatch_rate
         shown.add_row(
             escape(one.collection),
-            standing_text(one.standing),
+            state_text(one.state),
             _run(one.backfill),
             _run(one.verification),
             f"{one.compared:,}",
@@ -97,7 +96,7 @@ def status(console: Console, found: Status) -> None:
 
 def reads_lost(found: Status) -> str:
     """Return why reads of flipped collections come from ArangoDB nevertheless; empty if they do not. Pure."""
-    if not any(one.standing.stage is Stage.FLIPPED for one in found.collections):
+    if not any(one.state.stage is Stage.FLIPPED for one in found.collections):
         return ""
     behind = [f"{one.instance} is {one.state}" for one in found.instances if one.state in ("silent", "diverged")]
     if not behind:
@@ -114,7 +113,7 @@ def _epoch(console: Console, found: Status) -> None:
             f"[yellow]epoch {one.epoch} is open[/yellow]: phase {one.phase}, by {escape(one.actor)}, "
             f"for {one.open_seconds:.0f} s"
         )
-        moves(console, one.moves)
+        transitions(console, one.transitions)
 
 
 def _run(run: RunStatus | None) -> str:
@@ -198,8 +197,8 @@ def audit(console: Console, found: Sequence[Entry]) -> None:
     shown = table("", "id", "when", "who", "what", "why", "moves", right=("id",))
     for one in found:
         changed = ", ".join(
-            f"{move['collection']} {move['before']['stage']} -> {move['after']['stage']}"
-            for move in one.detail.get("moves", ())
+            f"{transition['collection']} {transition['before']['stage']} -> {transition['after']['stage']}"
+            for transition in one.detail.get("moves", ())
         )
         shown.add_row(
             str(one.id), _time(one.at), escape(one.actor), one.action, escape(one.reason or "-"), escape(changed or "-")

@@ -22,7 +22,7 @@ from proxy.control.gates.gates import refusal
 from proxy.control.preflight import Reached, reach
 from proxy.control.rollback_budgets import RollbackBudget, arm, as_json
 from proxy.control.transitions_plan import DesiredState, phases_of, plan, to_target
-from proxy.model.stages import Move, Phase, Stage, Standing
+from proxy.model.stages import CollectionState, Phase, Stage, Transition
 from proxy.state import audit, control_row, lacking
 from proxy.state.control_row import By
 
@@ -35,7 +35,7 @@ class Changed:
     reached: with `dry_run`, what each instance reported of itself. seconds: the duration from the first step on.
     """
 
-    moves: tuple[Move, ...]
+    transitions: tuple[Transition, ...]
     phases: tuple[Phase, ...]
     epoch: int
     generation: int
@@ -77,15 +77,17 @@ async def change(
     if force and not reason:
         raise PreconditionFailed("--force needs --reason: it is written into the audit")
     async with database.session() as session:
-        collections, defaults = await control_row.standings(session)
+        collections, defaults = await control_row.collection_states(session)
         registered = [row for row in await session.fetch(sql.control.INSTANCES) if row.stopped_at is None]
         control = await session.fetchval(sql.control.CONTROL)
-    moves = plan(targets, collections, defaults)
-    steps = phases_of(moves)
-    judged = await lacking.database_time(database) if to_target(moves) and not dry_run else None
-    gates = await gate_inputs.judge(database, settings, [move.collection for move in to_target(moves)])
+    transitions = plan(targets, collections, defaults)
+    steps = phases_of(transitions)
+    judged = await lacking.database_time(database) if to_target(transitions) and not dry_run else None
+    gates = await gate_inputs.judge(
+        database, settings, [transition.collection for transition in to_target(transitions)]
+    )
     result = Changed(
-        moves,
+        transitions,
         steps,
         control.epoch,
         control.generation,
@@ -97,13 +99,13 @@ async def change(
         return replace(result, reached=await reach(registered, control.generation))
     began = time.monotonic()
     _refuse_gates(gates, force=force)
-    if not moves:
+    if not transitions:
         await _ensure(database, targets, budget, control.epoch, actor=actor, reason=reason)
         return result
     run = Run(
         database,
         targets=targets,
-        moves=moves,
+        transitions=transitions,
         settings=settings,
         actor=actor,
         reason=reason,
@@ -136,16 +138,16 @@ async def rollback(
     """
     async with database.transaction() as session:
         control = await control_row.lock(session)
-        standing, _ = await control_row.standings(session)
-        moves = tuple(
-            Move(name, standing[name], Standing(Stage.SHADOW))
+        state, _ = await control_row.collection_states(session)
+        transitions = tuple(
+            Transition(name, state[name], CollectionState(Stage.SHADOW))
             for name in dict.fromkeys(collections)
-            if name in standing and standing[name].stage is Stage.FLIPPED
+            if name in state and state[name].stage is Stage.FLIPPED
         )
-        if not moves and not control.open:
+        if not transitions and not control.open:
             return None
         _, generation = await control_row.immediate(
-            session, control, moves, actor=actor, action="rollback", reason=reason, by=by
+            session, control, transitions, actor=actor, action="rollback", reason=reason, by=by
         )
         return generation
 
@@ -176,16 +178,16 @@ async def evict(
         await session.execute(sql.control.EVICT, instance)
         marked = await session.fetch(sql.control.MARK_SERVED, instance, f"instance {instance} was evicted")
         served = tuple(sorted(marked))
-        standings, _ = await control_row.standings(session)
-        moves = tuple(
-            Move(name, standing, Standing(Stage.SHADOW))
-            for name, standing in standings.items()
-            if standing.stage is Stage.FLIPPED
+        states, _ = await control_row.collection_states(session)
+        transitions = tuple(
+            Transition(name, state, CollectionState(Stage.SHADOW))
+            for name, state in states.items()
+            if state.stage is Stage.FLIPPED
         )
         await control_row.immediate(
             session,
             control,
-            moves,
+            transitions,
             actor=actor,
             action="evict",
             reason=reason,

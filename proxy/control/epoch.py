@@ -22,7 +22,7 @@ from proxy.base.database import Database, Session
 from proxy.base.errors import DatabaseError, DatabaseUnavailable, PreconditionFailed
 from proxy.control.rollback_budgets import RollbackBudget, arm, as_json
 from proxy.control.transitions_plan import DesiredState, plan, to_target
-from proxy.model.stages import Move, Phase, Stage
+from proxy.model.stages import Phase, Stage, Transition
 from proxy.state import control_row, lacking
 
 Result = TypeVar("Result")
@@ -66,7 +66,7 @@ class Run:
 
     database: Database
     targets: Sequence[DesiredState]
-    moves: tuple[Move, ...]
+    transitions: tuple[Transition, ...]
     settings: Settings
     actor: str
     reason: str | None
@@ -82,11 +82,11 @@ class Run:
             control = await control_row.lock(session)
             await self._confirm(session)
             await ensure_in(session, self.targets)
-            back = any(move.before.stage.at_least(Stage.FLIPPED) for move in self.moves)
+            back = any(transition.before.stage.at_least(Stage.FLIPPED) for transition in self.transitions)
             epoch, generation = await control_row.immediate(
                 session,
                 control,
-                self.moves,
+                self.transitions,
                 actor=self.actor,
                 action="rollback" if back else "change",
                 reason=self.reason,
@@ -124,7 +124,7 @@ class Run:
             await self._confirm(session)
             await ensure_in(session, self.targets)
             epoch, self.generation = await control_row.begin(
-                session, control, self.moves, first, actor=self.actor, reason=self.reason
+                session, control, self.transitions, first, actor=self.actor, reason=self.reason
             )
             return epoch
 
@@ -226,19 +226,19 @@ class Run:
         return control
 
     async def _confirm(self, session: Session) -> None:
-        """Require that the stages are those that the moves start from: another change may have come between."""
-        collections, defaults = await control_row.standings(session)
-        if plan(self.targets, collections, defaults) != self.moves:
+        """Require that the stages are those that the transitions start from: another change may have come between."""
+        collections, defaults = await control_row.collection_states(session)
+        if plan(self.targets, collections, defaults) != self.transitions:
             raise PreconditionFailed(
                 "the stages were changed by another command meanwhile: see `crossfade status`, try again"
             )
-        if to_target(self.moves) and not [
+        if to_target(self.transitions) and not [
             row for row in await session.fetch(sql.control.INSTANCES) if row.stopped_at is None
         ]:
             raise PreconditionFailed("no instance is registered: a flip needs a proxy")
         if self.judged is not None:
             said = await lacking.recorded_since(
-                session, [move.collection for move in to_target(self.moves)], self.judged
+                session, [transition.collection for transition in to_target(self.transitions)], self.judged
             )
             if said:
                 raise PreconditionFailed(f"{said}: nothing changed, see `crossfade gates`")
@@ -282,7 +282,7 @@ async def _under_way(database: Database) -> str:
     row = await database.fetchval(sql.control.CONTROL)
     if row.moves is None:
         return "another change is under way: try again in a moment"
-    names = ", ".join(move["collection"] for move in orjson.loads(row.moves))
+    names = ", ".join(transition["collection"] for transition in orjson.loads(row.moves))
     return (
         f"epoch {row.epoch} of {row.actor} is under way (phase {row.phase}, for {row.open_seconds:.0f} s, "
         f"{names}): wait for it, or `crossfade rollback` those collections, which aborts it"

@@ -16,7 +16,7 @@ from typing import Final
 import sql
 from proxy.base.database import Database, Session
 from proxy.control.read_stats import WINDOW, Figures
-from proxy.model.stages import Move, Stage, Standing
+from proxy.model.stages import CollectionState, Stage, Transition
 from proxy.state import control_row
 
 _FEW: Final = 3  # fewer errors, or slow reads, within the window do not count
@@ -43,7 +43,7 @@ class CollectionBudget:
     epoch: int
     budget: RollbackBudget
     mismatched: int
-    standing: Standing
+    state: CollectionState
     armed_at: datetime
     armed_by: str
     ended_at: datetime | None
@@ -104,20 +104,20 @@ async def trip(database: Database, armed: CollectionBudget, why: str, *, actor: 
         names = await session.fetch(sql.auto_rollback.TOGETHER, armed.collection)
         if armed.collection not in names:
             return None
-        standings, _ = await control_row.standings(session)
-        moves = [
-            Move(name, standings[name], Standing(Stage.SHADOW))
+        states, _ = await control_row.collection_states(session)
+        transitions = [
+            Transition(name, states[name], CollectionState(Stage.SHADOW))
             for name in names
-            if standings[name].stage is Stage.FLIPPED
+            if states[name].stage is Stage.FLIPPED
         ]
         await session.execute(sql.auto_rollback.TRIPPED, names, actor, why)
-        if not moves:
+        if not transitions:
             return None
         budget = {"collection": armed.collection, "armed_by": armed.armed_by, **as_json(armed.budget)}
         _, generation = await control_row.immediate(
             session,
             control,
-            moves,
+            transitions,
             actor=actor,
             action="rollback",
             reason=f"{armed.collection}: {why}",
@@ -138,7 +138,7 @@ def _budget(row: sql.auto_rollback.AutoRollbackRow) -> CollectionBudget:
         row.epoch,
         RollbackBudget(row.max_error_percent, row.max_p99_seconds, row.max_mismatches),
         max(0, row.mismatched),
-        Standing(Stage(row.stage), row.weight),
+        CollectionState(Stage(row.stage), row.weight),
         row.armed_at,
         row.armed_by,
         row.ended_at,

@@ -28,7 +28,7 @@ from proxy.model.endpoint import Capture, Effect, Endpoint
 from proxy.model.lease_view import LeaseView
 from proxy.model.message import Handler, Request, Response
 from proxy.model.operations import Operation, Outcome
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from proxy.operator import status
 from proxy.stores.base import Store
 from proxy.wire.decode import peek
@@ -61,8 +61,8 @@ def _makes(endpoint: Endpoint) -> bool:
     return endpoint.effect is Effect.CONTROL or endpoint.capture is Capture.GRAPH_DEFINITION
 
 
-def _shadowed(standings: Mapping[str, Standing]) -> frozenset[str]:
-    return frozenset(name for name, standing in standings.items() if standing.stage is Stage.SHADOW)
+def _shadowed(states: Mapping[str, CollectionState]) -> frozenset[str]:
+    return frozenset(name for name, state in states.items() if state.stage is Stage.SHADOW)
 
 
 class AutoFlip:
@@ -111,7 +111,7 @@ class AutoFlip:
         and what the stores raise.
         """
         await self._until(lambda: self._mirror.backlog == 0)
-        waiting = _shadowed(await status.standings(self._database))
+        waiting = _shadowed(await status.collection_states(self._database))
         # only those that the origin has: a stack outlives many databases, and each check is three round trips
         present = _shadowed(await status.present(self._database))
         whole = [name for name in present if await self._whole(name)]

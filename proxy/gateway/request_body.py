@@ -32,7 +32,7 @@ def must_read_body(operation: Operation, snapshot: Snapshot) -> bool:
     if operation.effect is Effect.PASSTHROUGH and operation.endpoint.read is not Read.QUERY_LIKE:
         return False
     if operation.effect is Effect.WRITE and operation.qualified is not None:
-        return snapshot.behaviour(operation.qualified).capture
+        return snapshot.policy(operation.qualified).capture
     return snapshot.database_has(operation.database, Stage.MIRROR)
 
 

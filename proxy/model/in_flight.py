@@ -1,6 +1,6 @@
 """Operations in flight in this instance, by collection: the acknowledgements of an epoch depend on them.
 
-A name is `database/name`, or `database/*` for an operation (or a move) of unknown extent, which touches every
+A name is `database/name`, or `database/*` for an operation (or a transition) of unknown extent, which touches every
 collection of that database (mirror-protocol, "Flip", 2 to 4).
 """
 

@@ -44,7 +44,7 @@ class Phase(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CollectionState:
     """One collection's stage, and the share of its reads (percent) that PostgreSQL serves when flipped."""
 
     stage: Stage = Stage.OFF
@@ -56,10 +56,10 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Behaviour:
-    """The treatment of one collection by an instance now: by its standing and the phase of an open epoch."""
+class Policy:
+    """The treatment of one collection by an instance now: by its state and the phase of an open epoch."""
 
-    standing: Standing
+    state: CollectionState
     capture: bool  # journal and mirror writes
     compare: bool  # shadow reads
     synchronous: (
@@ -70,12 +70,12 @@ class Behaviour:
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
-    """One collection's change of standing within an epoch."""
+class Transition:
+    """One collection's change of state within an epoch."""
 
     collection: str
-    before: Standing
-    after: Standing
+    before: CollectionState
+    after: CollectionState
 
 
 _CACHED = 4096
@@ -86,32 +86,33 @@ class Snapshot:
     """Everything that an instance knows of the control plane at one generation.
 
     collections: by `database/name`. defaults: stage of new collections, by database (`*` for any other).
-    moves: those of the open epoch, by collection; empty if the phase is `settled`. A move of `db/*` (or `*/*`) changes
-    a default: it applies to every collection without its own move, also to those registered during the epoch.
+    transitions: those of the open epoch, by collection; empty if the phase is `settled`. A transition of `db/*` (or
+    `*/*`) changes a default: it applies to every collection without its own transition, also to those registered during
+    the epoch.
     absent: the collections that no longer exist in ArangoDB; this set changes within a generation.
     """
 
     generation: int = 0
     epoch: int = 0
     phase: Phase = Phase.IDLE
-    collections: Mapping[str, Standing] = field(default_factory=dict)
+    collections: Mapping[str, CollectionState] = field(default_factory=dict)
     defaults: Mapping[str, Stage] = field(default_factory=dict)
-    moves: Mapping[str, Move] = field(default_factory=dict)
+    transitions: Mapping[str, Transition] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()
-    # a cache: each request needs several behaviours, and those of a snapshot never change
-    _cache: dict[str, Behaviour] = field(default_factory=dict, init=False, repr=False, compare=False)
+    # a cache: each request needs several policies, and those of a snapshot never change
+    _cache: dict[str, Policy] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def standing(self, collection: str) -> Standing:
-        """Return the committed standing; a collection that is not registered has its database's default stage."""
+    def state(self, collection: str) -> CollectionState:
+        """Return the committed state; a collection that is not registered has its database's default stage."""
         known = self.collections.get(collection)
         if known is not None:
             return known
-        return Standing(self.default_stage(collection.partition("/")[0]))
+        return CollectionState(self.default_stage(collection.partition("/")[0]))
 
     def default_stage(self, database: str) -> Stage:
         return self.defaults.get(database, self.defaults.get("*", Stage.OFF))
 
-    def behaviour(self, collection: str) -> Behaviour:
+    def policy(self, collection: str) -> Policy:
         """Return how an instance at this generation treats the collection (DESIGN section 9)."""
         known = self._cache.get(collection)
         if known is None:
@@ -120,30 +121,31 @@ class Snapshot:
                 self._cache[collection] = known
         return known
 
-    def _derive(self, collection: str) -> Behaviour:
-        standing = self.standing(collection)
-        move = self._move(collection)
-        after = move.after if move is not None else standing
-        to_flip = move is not None and after.stage.at_least(Stage.FLIPPED)
-        flipped = standing.stage.at_least(Stage.FLIPPED)
-        return Behaviour(
-            standing=standing,
-            capture=standing.stage.at_least(Stage.MIRROR) or (move is not None and after.stage.at_least(Stage.MIRROR)),
-            compare=standing.stage.at_least(Stage.SHADOW),
+    def _derive(self, collection: str) -> Policy:
+        state = self.state(collection)
+        transition = self._transition(collection)
+        after = transition.after if transition is not None else state
+        to_flip = transition is not None and after.stage.at_least(Stage.FLIPPED)
+        flipped = state.stage.at_least(Stage.FLIPPED)
+        return Policy(
+            state=state,
+            capture=state.stage.at_least(Stage.MIRROR)
+            or (transition is not None and after.stage.at_least(Stage.MIRROR)),
+            compare=state.stage.at_least(Stage.SHADOW),
             synchronous=flipped or to_flip,
             hold_queries=to_flip and self.phase in (Phase.HOLD, Phase.DRAIN),
-            weight=standing.weight if flipped else 0,
+            weight=state.weight if flipped else 0,
         )
 
-    def _move(self, collection: str) -> Move | None:
-        """Return the move of the collection or of its default, which covers collections registered meanwhile."""
-        move = self.moves.get(collection)
-        if move is not None or not self.moves:
-            return move
+    def _transition(self, collection: str) -> Transition | None:
+        """Return the transition of the collection or of its default, which covers collections registered meanwhile."""
+        transition = self.transitions.get(collection)
+        if transition is not None or not self.transitions:
+            return transition
         database = collection.partition("/")[0]
         if database in self.defaults:
-            return self.moves.get(f"{database}/*")
-        return self.moves.get(f"{database}/*") or self.moves.get("*/*")
+            return self.transitions.get(f"{database}/*")
+        return self.transitions.get(f"{database}/*") or self.transitions.get("*/*")
 
     def database_has(self, database: str, stage: Stage) -> bool:
         """Return True if a collection of the database, or its default, is or moves at least to that stage."""
@@ -151,9 +153,10 @@ class Snapshot:
             return True
         prefix = database + "/"
         return any(
-            name.startswith(prefix) and self.behaviour(name).standing.stage.at_least(stage) for name in self.collections
+            name.startswith(prefix) and self.policy(name).state.stage.at_least(stage) for name in self.collections
         ) or any(
-            name.startswith((prefix, "*/")) and move.after.stage.at_least(stage) for name, move in self.moves.items()
+            name.startswith((prefix, "*/")) and transition.after.stage.at_least(stage)
+            for name, transition in self.transitions.items()
         )
 
 
@@ -165,8 +168,8 @@ _FORWARD: Mapping[Stage, tuple[Phase, ...]] = {
 }
 
 
-def phases(before: Standing, after: Standing) -> tuple[Phase, ...]:
-    """Return the phases of a move; none for an immediate compare-and-set (every rollback, which the fence allows)."""
+def phases(before: CollectionState, after: CollectionState) -> tuple[Phase, ...]:
+    """Return the phases of a transition; none for an immediate compare-and-set, as every rollback is (by the fence)."""
     if after.stage.rank < before.stage.rank:
         return ()
     if after.stage == before.stage and after.weight <= before.weight:
@@ -174,8 +177,8 @@ def phases(before: Standing, after: Standing) -> tuple[Phase, ...]:
     return _FORWARD.get(after.stage, ())
 
 
-def allowed(before: Standing, after: Standing) -> str | None:
-    """Return None if the move is allowed, else a sentence that states what must be done first."""
+def allowed(before: CollectionState, after: CollectionState) -> str | None:
+    """Return None if the transition is allowed, else a sentence that states what must be done first."""
     if after.stage in (Stage.PROMOTED, Stage.COMPLETE):
         return f"stage {after.stage} is not built yet: collections go from off to flipped and back"
     if after.stage.rank > before.stage.rank + 1:

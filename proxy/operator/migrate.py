@@ -51,17 +51,17 @@ async def apply(
     async with database.session() as session:
         if dry_run:
             applied = await _applied(session)
-            standing, missing = _plan(known, applied, phases)
-            return Report(standing, missing)
+            recorded, missing = _plan(known, applied, phases)
+            return Report(recorded, missing)
         await session.execute(sql.server.LOCK, _LOCK)
         try:
             if await _schema(session) is None:
                 await session.execute(sql.migration.CREATE_SCHEMA)
                 await session.execute(sql.migration.CREATE_TABLE)
-            standing, missing = _plan(known, await _applied(session), phases)
+            recorded, missing = _plan(known, await _applied(session), phases)
             for migration in missing:
                 await _run(session, migration)
-            return Report(standing, missing)
+            return Report(recorded, missing)
         finally:
             await session.execute(sql.server.UNLOCK, _LOCK)
 
@@ -70,10 +70,10 @@ async def require_migrated(database: Database) -> None:
     """Raise SchemaOutdated, with what to do, unless the schema is the one of this program."""
     async with database.session() as session:
         try:
-            standing, missing = _plan(migrations(), await _applied(session), ("pre",))
+            recorded, missing = _plan(migrations(), await _applied(session), ("pre",))
         except PreconditionFailed as error:
             raise SchemaOutdated(str(error)) from error
-    if not standing:
+    if not recorded:
         raise SchemaOutdated("this PostgreSQL database has no schema of Crossfade: run `crossfade migrate`")
     if missing:
         numbers = ", ".join(f"{m.number:04}_{m.name}" for m in missing)
@@ -113,8 +113,8 @@ def _plan(
                 f"migration {number:04}_{name} was applied with another text (checksum {checksum[:12]}, here "
                 f"{migration.checksum[:12]}): an applied migration must not change; use the version that it came from"
             )
-    standing = tuple(m for m in known if m.number in applied)
-    return standing, tuple(m for m in known if m.number not in applied and m.phase in phases)
+    recorded = tuple(m for m in known if m.number in applied)
+    return recorded, tuple(m for m in known if m.number not in applied and m.phase in phases)
 
 
 def text_of(migration: Migration, *, old: bool = False) -> str:

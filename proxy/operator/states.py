@@ -90,13 +90,13 @@ def families(
         "crossfade_unverified": _by_collection(collections, "unverified"),
         "crossfade_dead_letter_documents": _by_collection(collections, "dead"),
         "crossfade_open_mismatches": _by_collection(collections, "mismatches"),
-        "crossfade_out_of_band_writes": _by_collection(collections, "around"),
+        "crossfade_out_of_band_writes": _by_collection(collections, "out_of_band"),
         "crossfade_auto_rollback_armed": _by_collection(collections, "armed"),
         "crossfade_stage": {(one.collection,): Stage(one.stage).rank for one in collections},
         "crossfade_flip_percent": _by_collection(collections, "weight"),
         "crossfade_instances": {(state,): instances.get(state, 0) for state in _STATES},
-        "crossfade_bypass_watch_alive": {(): int(alive)} if behind else {},
-        "crossfade_bypass_watch_lag_seconds": {(): max(watched)} if watched else {},
+        "crossfade_out_of_band_watch_alive": {(): int(alive)} if behind else {},
+        "crossfade_out_of_band_watch_lag_seconds": {(): max(watched)} if watched else {},
     }
 
 

@@ -10,10 +10,10 @@ import orjson
 import sql
 from proxy.base.database import Database
 from proxy.control.gates.rules.verified import differences
-from proxy.model.stages import Move, Phase, Stage, Standing
+from proxy.model.stages import CollectionState, Phase, Stage, Transition
 from proxy.operator import out_of_band
 from proxy.operator.out_of_band import Bypassed
-from proxy.state.codec import decode_moves
+from proxy.state.codec import decode_transitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class CollectionStatus:
     """One collection; counts of comparisons are since the last repair or change of stage."""
 
     collection: str
-    standing: Standing
+    state: CollectionState
     stage_since: datetime
     compared: int
     mismatched: int
@@ -100,7 +100,7 @@ class OpenEpoch:
     actor: str
     reason: str | None
     open_seconds: float
-    moves: tuple[Move, ...]
+    transitions: tuple[Transition, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +143,20 @@ async def instances(database: Database) -> tuple[InstanceStatus, ...]:
     return tuple(InstanceStatus(*row) for row in await database.fetch(sql.control.INSTANCES))
 
 
-async def standings(database: Database) -> dict[str, Standing]:
-    """Return the standing of every registered collection."""
+async def collection_states(database: Database) -> dict[str, CollectionState]:
+    """Return the state of every registered collection."""
     return {
-        row.collection: Standing(Stage(row.stage), row.weight) for row in await database.fetch(sql.control.STANDINGS)
+        row.collection: CollectionState(Stage(row.stage), row.weight)
+        for row in await database.fetch(sql.control.COLLECTION_STAGES)
     }
 
 
-async def present(database: Database) -> dict[str, Standing]:
-    """Return the standings without the collections that the origin no longer has."""
-    return {row.collection: Standing(Stage(row.stage), row.weight) for row in await database.fetch(sql.control.PRESENT)}
+async def present(database: Database) -> dict[str, CollectionState]:
+    """Return the states without the collections that the origin no longer has."""
+    return {
+        row.collection: CollectionState(Stage(row.stage), row.weight)
+        for row in await database.fetch(sql.control.PRESENT)
+    }
 
 
 async def defaults(database: Database) -> dict[str, Stage]:
@@ -174,7 +178,7 @@ def _open(row: sql.control.ControlRow) -> OpenEpoch | None:
         row.actor,
         row.reason,
         row.open_seconds,
-        decode_moves(orjson.loads(row.moves)),
+        decode_transitions(orjson.loads(row.moves)),
     )
 
 
@@ -187,7 +191,7 @@ def _collection(row: sql.control.StatusRow) -> CollectionStatus:
         verification = RunStatus(row.verify, row.verify_state, row.verify_at, differences=differences(result))
     return CollectionStatus(
         row.collection,
-        Standing(Stage(row.stage), row.weight),
+        CollectionState(Stage(row.stage), row.weight),
         row.stage_since,
         row.compared,
         row.mismatched,

@@ -82,7 +82,7 @@ class CollectionResync:
         while exchanged:
             self._absent = False
             era = await self._raise_floor(collection, relation, forget=forget)
-            failpoints.reach("horizon-raised")
+            failpoints.reach("stamp-floor-raised")
             exchanged = await self._pages(collection, relation, era, forget=forget)
         if forget:
             await self._raise_floor(collection, relation, forget=True)
@@ -144,7 +144,7 @@ class CollectionResync:
             stored = {row.key: row.rev for row in rows}
             upper = rows[-1].key if len(rows) == _PAGE else None
             exchanged |= await self._compare(collection, stored, after, upper, era, forget=forget)
-            failpoints.reach("mid-sweep")
+            failpoints.reach("mid-resync")
             if upper is None:
                 return exchanged
             after = upper

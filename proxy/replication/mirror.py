@@ -213,7 +213,7 @@ class Mirror:
         of it can be closed before it is reported. If the queue is full, PostgreSQL refuses a part or the process is
         killed, the whole write is read again.
         """
-        failpoints.reach("before-settle")
+        failpoints.reach("before-complete")
         if not changes:
             self.close_intent(intent)
             return

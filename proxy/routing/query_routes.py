@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.model.operations import Operation
-from proxy.model.stages import Behaviour, Snapshot, Stage
+from proxy.model.stages import Policy, Snapshot, Stage
 from proxy.routing.bypass import bypass
 from proxy.routing.route import FORWARD, Action, QueryFacts, Route
 from proxy.routing.scope import anywhere
@@ -25,19 +25,19 @@ _NOT_IN_SHADOW: Final = "reads a collection that is not in the shadow"
 class _Reads:
     """What a query reads.
 
-    names: `database/name`. behaviours: of these. beyond: of its extent, which holds names without database. moving: one
+    names: `database/name`. policies: of these. beyond: of its extent, which holds names without database. moving: one
     of all these is in the middle of its flip.
     """
 
     names: tuple[str, ...]
-    behaviours: tuple[Behaviour, ...]
-    beyond: tuple[Behaviour, ...]
+    policies: tuple[Policy, ...]
+    beyond: tuple[Policy, ...]
     extent: frozenset[str]
     moving: bool
 
     @property
     def weight(self) -> int:
-        return min(behaviour.weight for behaviour in (*self.behaviours, *self.beyond))
+        return min(policy.weight for policy in (*self.policies, *self.beyond))
 
 
 def query_route(operation: Operation, snapshot: Snapshot, query: QueryFacts | None) -> Route:
@@ -50,7 +50,7 @@ def query_route(operation: Operation, snapshot: Snapshot, query: QueryFacts | No
     reads = _reads(operation.database, snapshot, query)
     if reads is None:
         return _unknown_extent(operation, snapshot, reason or _NOT_UNDERSTOOD)
-    if reason or not reads.behaviours or not all(behaviour.compare for behaviour in reads.behaviours):
+    if reason or not reads.policies or not all(policy.compare for policy in reads.policies):
         return _uncompared(operation, snapshot, query, reads, reason)
     weight = reads.weight
     servable = query.deterministic or (query.takes_any and weight >= 100)
@@ -75,7 +75,7 @@ def extent_of(database: str, snapshot: Snapshot, query: QueryFacts) -> frozenset
         return frozenset()
     prefix = f"{database}/"
     there = (name for name in snapshot.collections if name.startswith(prefix) and name not in snapshot.absent)
-    compared = {name for name in there if snapshot.behaviour(name).compare}
+    compared = {name for name in there if snapshot.policy(name).compare}
     return frozenset(name.removeprefix(prefix) for name in compared) | query.reads
 
 
@@ -87,15 +87,15 @@ def _reads(database: str, snapshot: Snapshot, query: QueryFacts) -> _Reads | Non
     if not query.understood or (query.dynamic and not reads):
         return None
     names = tuple(f"{database}/{name}" for name in sorted(reads))
-    behaviours = tuple(map(snapshot.behaviour, names))
-    beyond = tuple(snapshot.behaviour(f"{database}/{name}") for name in extent)
-    moving = any(behaviour.hold_queries for behaviour in (*behaviours, *beyond))
-    return _Reads(names, behaviours, beyond, extent, moving or (query.dynamic and _moving(database, snapshot)))
+    policies = tuple(map(snapshot.policy, names))
+    beyond = tuple(snapshot.policy(f"{database}/{name}") for name in extent)
+    moving = any(policy.hold_queries for policy in (*policies, *beyond))
+    return _Reads(names, policies, beyond, extent, moving or (query.dynamic and _moving(database, snapshot)))
 
 
 def _uncompared(operation: Operation, snapshot: Snapshot, query: QueryFacts, reads: _Reads, reason: str) -> Route:
     """Return the route of a query that ArangoDB answers and nothing compares."""
-    gap = (reason or _NOT_IN_SHADOW) if any(behaviour.compare for behaviour in reads.behaviours) else ""
+    gap = (reason or _NOT_IN_SHADOW) if any(policy.compare for policy in reads.policies) else ""
     if query.dynamic and snapshot.database_has(operation.database, Stage.SHADOW):  # what it meets may be in the shadow
         gap = reason or _NOT_IN_SHADOW
         return Route(Action.READ, reads.names, hold=reads.moving, gap=gap, extent=reads.extent)
@@ -105,7 +105,7 @@ def _uncompared(operation: Operation, snapshot: Snapshot, query: QueryFacts, rea
 def _moving(database: str, snapshot: Snapshot) -> bool:
     """Return True if a collection of the database is in the middle of its flip."""
     prefix = database + "/"
-    return any(snapshot.behaviour(name).hold_queries for name in snapshot.moves if name.startswith(prefix))
+    return any(snapshot.policy(name).hold_queries for name in snapshot.transitions if name.startswith(prefix))
 
 
 def _unknown_extent(operation: Operation, snapshot: Snapshot, reason: str) -> Route:

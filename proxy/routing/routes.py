@@ -52,17 +52,17 @@ def _read(operation: Operation, snapshot: Snapshot) -> Route:
     collection = operation.qualified
     if collection is None:
         return FORWARD
-    behaviour = snapshot.behaviour(collection)
-    if not snapshot.standing(collection).stage.at_least(Stage.SHADOW):
-        return Route(Action.READ, (collection,)) if behaviour.synchronous else FORWARD
+    policy = snapshot.policy(collection)
+    if not snapshot.state(collection).stage.at_least(Stage.SHADOW):
+        return Route(Action.READ, (collection,)) if policy.synchronous else FORWARD
     reason = bypass(operation)
     if reason:
         return Route(Action.READ, (collection,), gap=reason)
     return Route(
         Action.READ,
         (collection,),
-        target=in_percentage((operation.key or "").encode() or operation.body, behaviour.weight),
-        compare=behaviour.compare,
+        target=in_percentage((operation.key or "").encode() or operation.body, policy.weight),
+        compare=policy.compare,
     )
 
 
@@ -71,16 +71,16 @@ def _reworded_read(operation: Operation, snapshot: Snapshot) -> Route:
     collection, endpoint = read_of(operation), operation.endpoint
     if collection is None:
         return FORWARD
-    behaviour = snapshot.behaviour(collection)
-    hold = behaviour.hold_queries and endpoint.read is Read.QUERY_LIKE
-    if not behaviour.compare:
-        return Route(Action.READ, (collection,), hold=hold) if hold or behaviour.synchronous else FORWARD
+    policy = snapshot.policy(collection)
+    hold = policy.hold_queries and endpoint.read is Read.QUERY_LIKE
+    if not policy.compare:
+        return Route(Action.READ, (collection,), hold=hold) if hold or policy.synchronous else FORWARD
     reason = bypass(operation)
     if reason:
         return Route(Action.READ, (collection,), hold=hold, gap=reason)
-    weight = 0 if endpoint.needs_index else behaviour.weight
+    weight = 0 if endpoint.needs_index else policy.weight
     if endpoint.read is Read.GRAPH_DOCUMENT:
-        weight = min(weight, snapshot.behaviour(f"{operation.database}/{GRAPHS}").weight)
+        weight = min(weight, snapshot.policy(f"{operation.database}/{GRAPHS}").weight)
     which = operation.key or operation.params.get("vertex")
     target = in_percentage(which.encode() if which else operation.body, weight)
     return Route(Action.READ, (collection,), target=target, compare=True, hold=hold)

@@ -36,7 +36,7 @@ def captured_only(snapshot: Snapshot, collections: Iterable[str]) -> tuple[str, 
     kept = []
     for collection in collections:
         database, _, name = collection.partition("/")
-        if snapshot.database_has(database, Stage.MIRROR) if name == "*" else snapshot.behaviour(collection).capture:
+        if snapshot.database_has(database, Stage.MIRROR) if name == "*" else snapshot.policy(collection).capture:
             kept.append(collection)
     return tuple(kept)
 

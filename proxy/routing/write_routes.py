@@ -49,7 +49,7 @@ def document_write(operation: Operation, snapshot: Snapshot) -> Route:
     collection = operation.qualified
     if collection is None or (operation.collection or "")[:1].isdigit():  # an id whose name ArangoDB did not give
         return opaque(operation, snapshot, anywhere(operation), "no collection")
-    if not snapshot.behaviour(collection).capture:
+    if not snapshot.policy(collection).capture:
         return Route(Action.FORWARD, writes=(collection,))
     reason = bypass(operation, writes=True, allowed=_SHOWN_BY_ANSWERS)
     if reason:

@@ -1,7 +1,7 @@
 """The control row in PostgreSQL, the one authority on stages: reading it, changing it, and the audit.
 
 control_row   compare-and-set transactions, used by operators' commands and by instances that rejoin
-codec         snapshots and moves <-> JSON, as tables and state directories keep them; pure
+codec         snapshots and transitions <-> JSON, as tables and state directories keep them; pure
 audit         who changed what and why: rows chained by hash, written in the change's own transaction
 lacking       marks and dead letters, written only together with the end of the flips that they concern
 

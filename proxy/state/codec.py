@@ -1,11 +1,11 @@
-"""Snapshots and moves as JSON values, in the forms that the control tables and the state directory keep. Pure."""
+"""Snapshots and transitions as JSON values, in the forms that the control tables and the state directory keep. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from proxy.model.stages import Move, Phase, Snapshot, Stage, Standing
+from proxy.model.stages import CollectionState, Phase, Snapshot, Stage, Transition
 
 
 def encode(snapshot: Snapshot) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def encode(snapshot: Snapshot) -> dict[str, Any]:
         "phase": snapshot.phase.value,
         "collections": {name: [s.stage.value, s.weight] for name, s in snapshot.collections.items()},
         "defaults": {name: stage.value for name, stage in snapshot.defaults.items()},
-        "moves": encode_moves(tuple(snapshot.moves.values())),
+        "moves": encode_transitions(tuple(snapshot.transitions.values())),
     }
 
 
@@ -27,32 +27,32 @@ def decode(value: Mapping[str, Any]) -> Snapshot:
         epoch=int(value["epoch"]),
         phase=Phase(value["phase"]),
         collections={
-            name: Standing(Stage(stage), int(weight)) for name, (stage, weight) in value["collections"].items()
+            name: CollectionState(Stage(stage), int(weight)) for name, (stage, weight) in value["collections"].items()
         },
         defaults={name: Stage(stage) for name, stage in value["defaults"].items()},
-        moves={move.collection: move for move in decode_moves(value["moves"])},
+        transitions={transition.collection: transition for transition in decode_transitions(value["moves"])},
     )
 
 
-def encode_moves(moves: Sequence[Move]) -> list[dict[str, Any]]:
-    """Return moves as `_crossfade.epoch.moves` stores them."""
+def encode_transitions(transitions: Sequence[Transition]) -> list[dict[str, Any]]:
+    """Return transitions as `_crossfade.epoch.moves` stores them."""
     return [
         {
-            "collection": move.collection,
-            "before": {"stage": move.before.stage.value, "weight": move.before.weight},
-            "after": {"stage": move.after.stage.value, "weight": move.after.weight},
+            "collection": transition.collection,
+            "before": {"stage": transition.before.stage.value, "weight": transition.before.weight},
+            "after": {"stage": transition.after.stage.value, "weight": transition.after.weight},
         }
-        for move in moves
+        for transition in transitions
     ]
 
 
-def decode_moves(value: Sequence[Mapping[str, Any]] | None) -> tuple[Move, ...]:
-    """Return the moves that `_crossfade.epoch.moves` stores."""
+def decode_transitions(value: Sequence[Mapping[str, Any]] | None) -> tuple[Transition, ...]:
+    """Return the transitions that `_crossfade.epoch.moves` stores."""
     return tuple(
-        Move(
+        Transition(
             item["collection"],
-            Standing(Stage(item["before"]["stage"]), item["before"]["weight"]),
-            Standing(Stage(item["after"]["stage"]), item["after"]["weight"]),
+            CollectionState(Stage(item["before"]["stage"]), item["before"]["weight"]),
+            CollectionState(Stage(item["after"]["stage"]), item["after"]["weight"]),
         )
         for item in value or ()
     )

@@ -17,9 +17,9 @@ import orjson
 import sql
 from proxy.base.database import Session
 from proxy.base.errors import PreconditionFailed
-from proxy.model.stages import Move, Phase, Stage, Standing, phases
+from proxy.model.stages import CollectionState, Phase, Stage, Transition, phases
 from proxy.state import audit
-from proxy.state.codec import decode_moves, encode_moves
+from proxy.state.codec import decode_transitions, encode_transitions
 
 # once any read may come from PostgreSQL, or while that is being prepared, an instance may not simply come back
 _TO_TARGET: Final = Stage.FLIPPED
@@ -37,12 +37,12 @@ class By(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """The control row as a transaction read it. moves: those of the open epoch; none if it is settled."""
+    """The control row as a transaction read it. transitions: those of the open epoch; none if it is settled."""
 
     generation: int
     epoch: int
     phase: Phase
-    moves: tuple[Move, ...]
+    transitions: tuple[Transition, ...]
 
     @property
     def open(self) -> bool:
@@ -51,14 +51,14 @@ class Control:
     @property
     def towards_target(self) -> bool:
         """Return True if an open epoch would send reads to PostgreSQL."""
-        return any(move.after.stage.at_least(_TO_TARGET) for move in self.moves)
+        return any(transition.after.stage.at_least(_TO_TARGET) for transition in self.transitions)
 
 
 async def lock(session: Session) -> Control:
     """Lock the control row until the transaction ends, and return it."""
     row = await session.fetchval(sql.control.CONTROL_LOCK)
-    moves = decode_moves(orjson.loads(row.moves)) if row.moves else ()
-    return Control(row.generation, row.epoch, Phase(row.phase), moves)
+    transitions = decode_transitions(orjson.loads(row.moves)) if row.moves else ()
+    return Control(row.generation, row.epoch, Phase(row.phase), transitions)
 
 
 async def advance(session: Session, control: Control, epoch: int, phase: Phase) -> int:
@@ -68,17 +68,18 @@ async def advance(session: Session, control: Control, epoch: int, phase: Phase) 
     return generation
 
 
-async def standings(session: Session) -> tuple[dict[str, Standing], dict[str, Stage]]:
-    """Return every registered collection's standing, and the default stages by database."""
+async def collection_states(session: Session) -> tuple[dict[str, CollectionState], dict[str, Stage]]:
+    """Return every registered collection's state, and the default stages by database."""
     collections = {
-        row.collection: Standing(Stage(row.stage), row.weight) for row in await session.fetch(sql.control.STANDINGS)
+        row.collection: CollectionState(Stage(row.stage), row.weight)
+        for row in await session.fetch(sql.control.COLLECTION_STAGES)
     }
     defaults = {row.database: Stage(row.stage) for row in await session.fetch(sql.control.DEFAULTS)}
     return collections, defaults
 
 
 async def abort(session: Session, control: Control, *, actor: str, reason: str) -> None:
-    """Close the open epoch without its moves, if one is open; the caller advances the control row."""
+    """Close the open epoch without its transitions, if one is open; the caller advances the control row."""
     if not control.open:
         return
     await session.execute(sql.control.EPOCH_CLOSE, control.epoch, "aborted")
@@ -87,36 +88,46 @@ async def abort(session: Session, control: Control, *, actor: str, reason: str) 
         actor=actor,
         action="abort",
         reason=reason,
-        detail={"epoch": control.epoch, "phase": control.phase.value, "moves": encode_moves(control.moves)},
+        detail={"epoch": control.epoch, "phase": control.phase.value, "moves": encode_transitions(control.transitions)},
     )
 
 
-async def carry_out(session: Session, moves: Sequence[Move], epoch: int) -> None:
-    """Write the moves into the control tables: of databases first, then of collections in the order of their names.
+async def carry_out(session: Session, transitions: Sequence[Transition], epoch: int) -> None:
+    """Write the transitions into the control tables: databases first, then collections in the order of their names.
 
     The shadow locks the rows of comparisons in the same order, which excludes a deadlock.
     """
-    for move in sorted(moves, key=lambda move: "" if move.collection.endswith("/*") else move.collection):
-        if move.collection.endswith("/*"):
-            database = move.collection.removesuffix("/*")
-            await session.execute(sql.control.SET_DEFAULT, database, move.after.stage.value)
-            if move.before.stage is Stage.OFF:
-                await session.execute(sql.control.ADOPT_DEFAULT, database, move.after.stage.value, epoch)
+    for transition in sorted(
+        transitions, key=lambda transition: "" if transition.collection.endswith("/*") else transition.collection
+    ):
+        if transition.collection.endswith("/*"):
+            database = transition.collection.removesuffix("/*")
+            await session.execute(sql.control.SET_DEFAULT, database, transition.after.stage.value)
+            if transition.before.stage is Stage.OFF:
+                await session.execute(sql.control.ADOPT_DEFAULT, database, transition.after.stage.value, epoch)
             continue
-        await session.execute(sql.control.SET_STANDING, move.collection, move.after.stage.value, move.after.weight)
-        if not move.after.stage.at_least(Stage.FLIPPED):
-            await session.execute(sql.auto_rollback.OVER, move.collection)
-        if Stage.OFF in (move.before.stage, move.after.stage) and move.before.stage is not move.after.stage:
-            await session.execute(sql.control.CANCEL_RUNS, move.collection)
+        await session.execute(
+            sql.control.SET_COLLECTION_STAGE,
+            transition.collection,
+            transition.after.stage.value,
+            transition.after.weight,
+        )
+        if not transition.after.stage.at_least(Stage.FLIPPED):
+            await session.execute(sql.auto_rollback.OVER, transition.collection)
+        if (
+            Stage.OFF in (transition.before.stage, transition.after.stage)
+            and transition.before.stage is not transition.after.stage
+        ):
+            await session.execute(sql.control.CANCEL_RUNS, transition.collection)
         # while a flip advances, at 10 percent and then at 100, earlier comparisons continue to count
-        if move.after.stage is not Stage.FLIPPED or not phases(move.before, move.after):
-            await session.execute(sql.control.RESET_COMPARISON, move.collection)
+        if transition.after.stage is not Stage.FLIPPED or not phases(transition.before, transition.after):
+            await session.execute(sql.control.RESET_COMPARISON, transition.collection)
 
 
 async def immediate(
     session: Session,
     control: Control,
-    moves: Sequence[Move],
+    transitions: Sequence[Transition],
     *,
     actor: str,
     action: str,
@@ -124,16 +135,19 @@ async def immediate(
     by: By,
     detail: Mapping[str, Any] | None = None,
 ) -> tuple[int, int]:
-    """Abort the open epoch, if any, and carry out the moves in this transaction; return (epoch, generation).
+    """Abort the open epoch, if any, and carry out the transitions in this transaction; return (epoch, generation).
 
     For every rollback: no acknowledgement is needed, since each read of PostgreSQL tests the generation in its own
     statement (mirror-protocol, "Flip", 6). by: noted if reads are rolled back (`states`).
     """
-    lowered = any(move.before.stage is Stage.FLIPPED and not move.after.stage.at_least(_TO_TARGET) for move in moves)
+    lowered = any(
+        transition.before.stage is Stage.FLIPPED and not transition.after.stage.at_least(_TO_TARGET)
+        for transition in transitions
+    )
     await abort(session, control, actor=actor, reason=f"replaced by {action}")
     epoch = control.epoch + 1
-    await session.execute(sql.control.EPOCH_RECORD, epoch, actor, reason, _moves_text(moves))
-    await carry_out(session, moves, epoch)
+    await session.execute(sql.control.EPOCH_RECORD, epoch, actor, reason, _transitions_text(transitions))
+    await carry_out(session, transitions, epoch)
     generation = await advance(session, control, epoch, Phase.IDLE)
     await audit.record(
         session,
@@ -143,7 +157,7 @@ async def immediate(
         detail={
             "epoch": epoch,
             "generation": generation,
-            "moves": encode_moves(moves),
+            "moves": encode_transitions(transitions),
             **({"taken_back_by": by.value} if lowered else {}),
             **(detail or {}),
         },
@@ -160,16 +174,16 @@ async def roll_back_all(session: Session, *, actor: str, reason: str, expected: 
     control = await lock(session)
     if expected is not None and control.generation != expected:
         raise PreconditionFailed(f"the control row is at generation {control.generation}, not {expected}: look again")
-    collections, _ = await standings(session)
-    moves = tuple(
-        Move(name, standing, Standing(Stage.SHADOW))
-        for name, standing in collections.items()
-        if standing.stage is Stage.FLIPPED
+    collections, _ = await collection_states(session)
+    transitions = tuple(
+        Transition(name, state, CollectionState(Stage.SHADOW))
+        for name, state in collections.items()
+        if state.stage is Stage.FLIPPED
     )
-    if not moves and not control.towards_target:
+    if not transitions and not control.towards_target:
         return None
     _, generation = await immediate(
-        session, control, moves, actor=actor, action="rollback", reason=reason, by=By.INSTANCE
+        session, control, transitions, actor=actor, action="rollback", reason=reason, by=By.INSTANCE
     )
     return generation
 
@@ -190,11 +204,17 @@ async def driven(session: Session) -> bool:
 
 
 async def begin(
-    session: Session, control: Control, moves: Sequence[Move], first: Phase, *, actor: str, reason: str | None
+    session: Session,
+    control: Control,
+    transitions: Sequence[Transition],
+    first: Phase,
+    *,
+    actor: str,
+    reason: str | None,
 ) -> tuple[int, int]:
     """Open an epoch in its first phase; return (epoch, generation)."""
     epoch = control.epoch + 1
-    await session.execute(sql.control.EPOCH_OPEN, epoch, actor, reason, _moves_text(moves))
+    await session.execute(sql.control.EPOCH_OPEN, epoch, actor, reason, _transitions_text(transitions))
     generation = await advance(session, control, epoch, first)
     return epoch, generation
 
@@ -202,9 +222,9 @@ async def begin(
 async def commit(
     session: Session, control: Control, *, actor: str, reason: str | None, detail: Mapping[str, Any]
 ) -> int:
-    """Carry out the open epoch's moves and settle; return the new generation."""
+    """Carry out the open epoch's transitions and settle; return the new generation."""
     await session.execute(sql.control.EPOCH_CLOSE, control.epoch, "committed")
-    await carry_out(session, control.moves, control.epoch)
+    await carry_out(session, control.transitions, control.epoch)
     generation = await advance(session, control, control.epoch, Phase.IDLE)
     await audit.record(
         session,
@@ -214,12 +234,12 @@ async def commit(
         detail={
             "epoch": control.epoch,
             "generation": generation,
-            "moves": encode_moves(control.moves),
+            "moves": encode_transitions(control.transitions),
             **detail,
         },
     )
     return generation
 
 
-def _moves_text(moves: Sequence[Move]) -> str:
-    return orjson.dumps(encode_moves(moves)).decode()
+def _transitions_text(transitions: Sequence[Transition]) -> str:
+    return orjson.dumps(encode_transitions(transitions)).decode()

@@ -23,7 +23,7 @@ from typing import Final
 
 import sql
 from proxy.base.database import Database, Session
-from proxy.model.stages import Move, Stage, Standing
+from proxy.model.stages import CollectionState, Stage, Transition
 from proxy.state import control_row
 
 EVERYTHING: Final = "*"  # instead of a collection: every database
@@ -100,13 +100,24 @@ async def end_flips(session: Session, collections: Sequence[str], *, actor: str,
     """
     control = await control_row.lock(session)
     rows = await session.fetch(sql.lacking.FLIPPED, list(collections))
-    moves = tuple(Move(row.collection, Standing(Stage.FLIPPED, row.weight), Standing(Stage.SHADOW)) for row in rows)
-    towards = control.towards_target and any(_concerned(move.collection, collections) for move in control.moves)
-    if moves or towards:
+    transitions = tuple(
+        Transition(row.collection, CollectionState(Stage.FLIPPED, row.weight), CollectionState(Stage.SHADOW))
+        for row in rows
+    )
+    towards = control.towards_target and any(
+        _concerned(transition.collection, collections) for transition in control.transitions
+    )
+    if transitions or towards:
         await control_row.immediate(
-            session, control, moves, actor=actor, action="rollback", reason=reason[:500], by=control_row.By.INSTANCE
+            session,
+            control,
+            transitions,
+            actor=actor,
+            action="rollback",
+            reason=reason[:500],
+            by=control_row.By.INSTANCE,
         )
-    return tuple(move.collection for move in moves)
+    return tuple(transition.collection for transition in transitions)
 
 
 async def database_time(database: Database) -> datetime:

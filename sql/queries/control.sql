@@ -113,7 +113,7 @@ SELECT pg_notify('crossfade', $1::text);
 -- Whether queries have been held for $1 seconds or longer.
 SELECT coalesce(held_since <= clock_timestamp() - make_interval(secs => $1), false) FROM _crossfade.control;
 
--- name: standings
+-- name: collection_stages
 -- Every registered collection.
 SELECT collection, stage, weight FROM _crossfade.collection ORDER BY collection;
 
@@ -129,7 +129,7 @@ UPDATE _crossfade.collection SET dropped_at = NULL WHERE collection = $1 AND dro
 -- The stage of new collections by database; '*': of every other.
 SELECT database, stage FROM _crossfade.default_stage ORDER BY database;
 
--- name: set_standing
+-- name: set_collection_stage
 -- $1 collection, $2 stage, $3 weight.
 UPDATE _crossfade.collection SET stage = $2, weight = $3, stage_since = now() WHERE collection = $1;
 

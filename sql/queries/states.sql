@@ -10,7 +10,8 @@ SELECT c.collection, c.stage, c.weight,
             WHERE r.collection = c.collection AND r.kind = 'verify' AND r.state = 'done'), 0)) AS unverified,
     (SELECT count(*) FROM _crossfade.dead_letter d WHERE d.collection = c.collection) AS dead,
     (SELECT count(*) FROM _crossfade.mismatch m WHERE m.collection = c.collection AND m.state = 'open') AS mismatches,
-    (SELECT count(*) FROM _crossfade.out_of_band_write b WHERE b.collection = c.collection AND b.repaired_at IS NULL) AS around,
+    (SELECT count(*) FROM _crossfade.out_of_band_write b WHERE b.collection = c.collection AND b.repaired_at IS NULL)
+        AS out_of_band,
     EXISTS (SELECT FROM _crossfade.auto_rollback g WHERE g.collection = c.collection AND g.ended_at IS NULL) AS armed,
     c.stage = ANY ($1::text[]) AS watchable,
     (SELECT extract(epoch FROM clock_timestamp() - w.judged_until)::float8 FROM _crossfade.bypass_watch w

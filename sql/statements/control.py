@@ -56,7 +56,7 @@ class EpochOutcomeRow(NamedTuple):
     outcome: str | None
 
 
-class StandingRow(NamedTuple):
+class CollectionStageRow(NamedTuple):
     collection: str
     stage: str
     weight: int
@@ -189,11 +189,11 @@ EPOCH_OUTCOME = Single("control", "epoch_outcome", EpochOutcomeRow)
 NO_DRIVER = Single("control", "no_driver", bool)
 NOTIFY = Statement("control", "notify")
 HELD_TOO_LONG = Single("control", "held_too_long", bool)
-STANDINGS = Statement("control", "standings", StandingRow)
-PRESENT = Statement("control", "present", StandingRow)
+COLLECTION_STAGES = Statement("control", "collection_stages", CollectionStageRow)
+PRESENT = Statement("control", "present", CollectionStageRow)
 PRESENT_AGAIN = Statement("control", "present_again")
 DEFAULTS = Statement("control", "defaults", DefaultStageRow)
-SET_STANDING = Statement("control", "set_standing")
+SET_COLLECTION_STAGE = Statement("control", "set_collection_stage")
 SET_DEFAULT = Statement("control", "set_default")
 ADOPT_DEFAULT = Statement("control", "adopt_default")
 CANCEL_RUNS = Statement("control", "cancel_runs")

@@ -15,7 +15,7 @@ class CollectionRow(NamedTuple):
     unverified: int
     dead: int
     mismatches: int
-    around: int
+    out_of_band: int
     armed: bool
     watchable: bool | None
     behind: float | None

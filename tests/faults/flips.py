@@ -209,7 +209,7 @@ class Flips:
             result.wrong.append("not back at shadow")
 
     async def _stage(self) -> Stage:
-        return (await status.standings(self._database))[BOOKS].stage
+        return (await status.collection_states(self._database))[BOOKS].stage
 
     # ---- stopped proxies
 

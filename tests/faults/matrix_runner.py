@@ -235,8 +235,8 @@ class Matrix:
         )
 
     async def _flipped(self) -> bool:
-        standings = await status.standings(self._database)
-        return all(standings[name].stage is Stage.FLIPPED for name in _STAGED)
+        states = await status.collection_states(self._database)
+        return all(states[name].stage is Stage.FLIPPED for name in _STAGED)
 
     async def _approach(self, point: str) -> None:
         """Bring the proxy to a failpoint that plain traffic does not reach: lost answers are read again."""

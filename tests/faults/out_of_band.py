@@ -1,7 +1,7 @@
 """Three proxies under faults, a backfill, and a watch that must not report any write through the proxies (I10).
 
-`make around WRITES=10000`. Then writers bypass the proxies, and the watch must report each of their documents; the time
-that took is printed. Exit 1 if a write was reported wrongly or missed.
+`make out-of-band WRITES=10000`. Then writers bypass the proxies, and the watch must report each of their documents; the
+time that took is printed. Exit 1 if a write was reported wrongly or missed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tests.faults.environment import BOOKS, Environment, fault_environment
 from tests.faults.traffic import DOCUMENT, Tally
 from tests.harness import eventually
 
-PROXIES, WRITERS, AROUND = 3, 6, 20
+PROXIES, WRITERS, OUT_OF_BAND = 3, 6, 20
 _FAULTS = ("kill", "target stopped", "kill", "target delay", "origin cut")
 
 
@@ -61,13 +61,13 @@ class Result:
                 f"{self.writes} writes through {PROXIES} proxies beside a backfill; faults: {faults}",
                 f"collections became unverified {len(self.marks)} times: {', '.join(sorted(set(self.marks))) or '-'}",
                 f"watched without a gap: {self.watched}; accused: {self.accused or 'none'}",
-                f"{AROUND} documents written or removed around them, named within {self.slowest:.1f} s; "
+                f"{OUT_OF_BAND} documents written or removed out of band, named within {self.slowest:.1f} s; "
                 f"missed: {self.missed or 'none'}",
             ]
         )
 
 
-class Around:
+class OutOfBandRun:
     """One run in an environment."""
 
     def __init__(self, env: Environment, seed: int, writes: int, faults: int) -> None:
@@ -212,13 +212,13 @@ class Around:
     async def _go_around(self, direct: httpx.AsyncClient) -> None:
         """Insert, update and remove out of band, on keys without other writers."""
         begun: dict[str, float] = {}
-        for number in range(AROUND):
+        for number in range(OUT_OF_BAND):
             key, kind = f"a{number}", number % 3
             path = f"{DOCUMENT}/h{number}" if kind else DOCUMENT
             if kind == 0:
                 await direct.post(path, json={"_key": key})
             elif kind == 1:
-                await direct.patch(path, json={"around": number})
+                await direct.patch(path, json={"out_of_band": number})
             else:
                 await direct.delete(path)
             begun[f"{BOOKS}/{key if kind == 0 else f'h{number}'}"] = time.monotonic()
@@ -229,13 +229,13 @@ class Around:
         self.result.slowest = max((self._named[key] - at for key, at in begun.items() if key in self._named), default=0)
 
 
-async def around(folder: Path, writes: int, faults: int, seed: int) -> Result:
+async def run(folder: Path, writes: int, faults: int, seed: int) -> Result:
     """Start an environment, and do one run in it."""
     with EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "64MB"}) as server:
         await migrated_template(server.dsn)
         dsn = await _create(server, "migrated")
         async with fault_environment(server, dsn, folder) as env:
-            return await Around(env, seed, writes, faults).run()
+            return await OutOfBandRun(env, seed, writes, faults).run()
 
 
 def main() -> int:
@@ -244,8 +244,8 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=15)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="crossfade-around-") as folder:
-        result = asyncio.run(around(Path(folder), options.writes, options.faults, options.seed))
+    with tempfile.TemporaryDirectory(prefix="crossfade-out-of-band-") as folder:
+        result = asyncio.run(run(Path(folder), options.writes, options.faults, options.seed))
     print(result.text())
     return 0 if result.good else 1
 

@@ -18,7 +18,7 @@ import pytest
 
 from proxy.capture import aql_plan
 from proxy.cli.repair_keys import repair_dropped
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from proxy.replication import mirror as pipeline
 from tests.faults.ends import GUEST, WAYS, After, Way
 from tests.faults.write_kinds import KINDS, Kind
@@ -27,9 +27,9 @@ from tests.harness import Running, running
 NAMES = ("books", "links", "_graphs")
 COLLECTIONS = tuple(f"_system/{name}" for name in NAMES)
 STAGES = {
-    Stage.MIRROR: (Standing(Stage.MIRROR),),
-    Stage.SHADOW: (Standing(Stage.MIRROR), Standing(Stage.SHADOW)),
-    Stage.FLIPPED: (Standing(Stage.MIRROR), Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)),
+    Stage.MIRROR: (CollectionState(Stage.MIRROR),),
+    Stage.SHADOW: (CollectionState(Stage.MIRROR), CollectionState(Stage.SHADOW)),
+    Stage.FLIPPED: (CollectionState(Stage.MIRROR), CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100)),
 }
 
 
@@ -90,8 +90,8 @@ class Environment:
         await self.stack.client.post("/_api/document/links?overwriteMode=replace", json=edge)
         await self.stack.drained()
         if set((await self.stages()).values()) != {stage.value}:
-            for standing in STAGES[stage]:
-                await self.stack.move(standing, *COLLECTIONS)
+            for state in STAGES[stage]:
+                await self.stack.move(state, *COLLECTIONS)
 
 
 @contextlib.asynccontextmanager
@@ -105,7 +105,7 @@ async def environment(dsn: str, folder: Path) -> AsyncIterator[Environment]:
         await stack.direct.put("/_api/user/guest/database/_system", json={"grant": "ro"})
         for name in ("books", "links"):
             await stack.direct.put(f"/_api/user/guest/database/_system/{name}", json={"grant": "none"})
-        await stack.move(Standing(Stage.MIRROR), *COLLECTIONS)
+        await stack.move(CollectionState(Stage.MIRROR), *COLLECTIONS)
         await stack.client.put("/_api/gharial/g/edge/links", json=definition)  # the graph's document is mirrored
         connection = await asyncpg.connect(dsn)
         try:

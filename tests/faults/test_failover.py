@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.base.errors import DatabaseError
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from proxy.replication.target_writer import TargetWriter
 from proxy.replication.versions import Version
 from tests.conftest import _create, migrated_template
@@ -34,7 +34,7 @@ async def test_a_new_timeline_raises_the_era_and_makes_every_database_unverified
         dsn = await _create(server, "migrated")
         async with running(dsn, tmp_path) as stack:
             await stack.client.post("/_api/collection", json={"name": "books"})
-            await stack.move(Standing(Stage.MIRROR), BOOKS)
+            await stack.move(CollectionState(Stage.MIRROR), BOOKS)
             await stack.client.post(DOCUMENT, json={"_key": "a"})
             await stack.drained()
             noted = "SELECT timeline FROM _crossfade.timeline"

@@ -16,7 +16,7 @@ from tests.faults.matrix_runner import matrix
 
 SHORT = (
     (Place("documents", "after-forward", 9), "origin cut"),
-    (Place("documents", "before-settle", 9), "disk full"),
+    (Place("documents", "before-complete", 9), "disk full"),
     (Place("documents", "mid-batch"), "target stopped"),
     (Place("transactions", "after-commit"), "target half-close"),
     (Place("transactions", "mid-transaction", 1), "kill"),

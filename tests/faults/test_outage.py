@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import proxy.cli
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from sql.loader import migrations
 from tests.harness import Running, eventually, running
 
@@ -36,7 +36,7 @@ async def stack(server: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[Runni
     await connection.close()
     async with running(server.dsn, tmp_path, queue_documents=50) as started:
         await started.client.post("/_api/collection", json={"name": "books"})
-        await started.move(Standing(Stage.MIRROR), BOOKS)
+        await started.move(CollectionState(Stage.MIRROR), BOOKS)
         yield started
 
 
@@ -88,8 +88,8 @@ async def test_after_one_pause_the_origin_serves_flipped_collections_during_an_o
     """I7 and DESIGN section 9: an outage after the flip costs one pause, no error and no stale read."""
     await stack.client.post(DOCUMENT, json={"_key": "a", "n": 0})
     await stack.drained()
-    await stack.move(Standing(Stage.SHADOW), BOOKS)
-    await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
+    await stack.move(CollectionState(Stage.SHADOW), BOOKS)
+    await stack.move(CollectionState(Stage.FLIPPED, 100), BOOKS)
     assert (await stack.client.get(DOCUMENT + "/a")).json()["n"] == 0
     server.stop("immediate")
     for n in range(1, 6):

@@ -17,16 +17,16 @@ import asyncpg
 import pytest
 
 from deploy.demo.postgres import EmbeddedPostgres
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from sql.loader import migrations
 from tests.harness import Running, eventually, running
 
 BOOKS = "_system/books"
 DOCUMENT = "/_api/document/books"
 TOWARDS = {
-    Stage.MIRROR: (Standing(Stage.MIRROR),),
-    Stage.SHADOW: (Standing(Stage.MIRROR), Standing(Stage.SHADOW)),
-    Stage.FLIPPED: (Standing(Stage.MIRROR), Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)),
+    Stage.MIRROR: (CollectionState(Stage.MIRROR),),
+    Stage.SHADOW: (CollectionState(Stage.MIRROR), CollectionState(Stage.SHADOW)),
+    Stage.FLIPPED: (CollectionState(Stage.MIRROR), CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100)),
 }
 _OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'others'"
 
@@ -54,8 +54,8 @@ async def stack(server: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[Runni
 
 
 async def at(stack: Running, stage: Stage) -> None:
-    for standing in TOWARDS[stage]:
-        await stack.move(standing, BOOKS)
+    for state in TOWARDS[stage]:
+        await stack.move(state, BOOKS)
     await stack.client.post(DOCUMENT, json=[{"_key": f"k{n}", "n": 0} for n in range(4)])
     await stack.drained()
 
@@ -226,8 +226,12 @@ async def test_stage_changes_arrive_without_notifications(stack: Running, caplog
     task = asyncio.create_task(end())
     try:
         async with traffic(stack) as clients:
-            for standing in (Standing(Stage.FLIPPED, 100), Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)):
-                await stack.move(standing, BOOKS)
+            for state in (
+                CollectionState(Stage.FLIPPED, 100),
+                CollectionState(Stage.SHADOW),
+                CollectionState(Stage.FLIPPED, 100),
+            ):
+                await stack.move(state, BOOKS)
                 await clients[0].progress()
     finally:
         ending = False

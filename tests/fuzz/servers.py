@@ -25,7 +25,7 @@ from proxy.devserver.serve import StoreHandler
 from proxy.devserver.store import MemoryStore
 from proxy.http import HttpLimits, Listener
 from proxy.model.message import Handler, Request, Response
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from tests.harness import eventually, running
 
 PATIENCE = 20.0  # seconds that a server may take to end a connection whose client has sent everything
@@ -167,11 +167,13 @@ async def _proxied(
     assert origin is not None
     origin._state.handler = _watched(servers, origin._state.handler)
     await _set_up(found.direct, *_COLLECTIONS)
-    await found.move(Standing(Stage.MIRROR), "_system/c", "_system/e", "own/marks")
+    await found.move(CollectionState(Stage.MIRROR), "_system/c", "_system/e", "own/marks")
     await _set_up(found.client, *_DOCUMENTS)
     await found.drained()
     for stage in (Stage.SHADOW, Stage.FLIPPED) if flipped else (Stage.SHADOW,):
-        await found.move(Standing(stage, 100 if stage is Stage.FLIPPED else 0), "_system/c", "_system/e", "own/marks")
+        await found.move(
+            CollectionState(stage, 100 if stage is Stage.FLIPPED else 0), "_system/c", "_system/e", "own/marks"
+        )
     servers.ports["proxy"] = found.application.port
     servers.admin = found.application.admin_port
 

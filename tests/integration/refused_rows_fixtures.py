@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from proxy.state import audit
 from tests.harness import Running, eventually, running
 
@@ -33,14 +33,14 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
     async with running(dsn, tmp_path) as started:
         await started.client.post("/_api/collection", json={"name": "books"})
         for stage in (Stage.MIRROR, Stage.SHADOW):
-            await started.move(Standing(stage), BOOKS)
+            await started.move(CollectionState(stage), BOOKS)
         await started.client.post(DOCUMENT, json=[{"_key": key, "n": 0} for key in ("a", "b", "c")])
         await started.drained()
         yield started
 
 
 async def flip(stack: Running) -> None:
-    await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
+    await stack.move(CollectionState(Stage.FLIPPED, 100), BOOKS)
 
     async def served() -> bool:
         answer = await stack.client.get(DOCUMENT + "/a", headers={"x-crossfade-explain": "1"})

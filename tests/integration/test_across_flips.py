@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from tests.harness import Running, running
 
 BOOKS = "_system/books"
@@ -25,7 +25,7 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
     async with running(dsn, tmp_path) as started:
         await started.client.post("/_api/collection", json={"name": "books"})
         for stage in (Stage.MIRROR, Stage.SHADOW):
-            await started.move(Standing(stage), BOOKS)
+            await started.move(CollectionState(stage), BOOKS)
         await started.client.post(DOCUMENT, json=[{"_key": f"k{n}", "n": n} for n in range(NUMBER)])
         await started.drained()
         yield started
@@ -60,12 +60,12 @@ async def read_rest(stack: Running, cursor: str) -> tuple[list[int], list[str]]:
 
 
 async def flip(stack: Running) -> None:
-    await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
+    await stack.move(CollectionState(Stage.FLIPPED, 100), BOOKS)
     assert by(await stack.client.get(DOCUMENT + "/k0", headers=ASKED)) == "postgresql"
 
 
 async def roll_back(stack: Running) -> None:
-    await stack.move(Standing(Stage.SHADOW), BOOKS)
+    await stack.move(CollectionState(Stage.SHADOW), BOOKS)
     assert by(await stack.client.get(DOCUMENT + "/k0", headers=ASKED)) == "arangodb"
 
 

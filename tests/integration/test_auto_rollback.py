@@ -13,7 +13,7 @@ from proxy.control import controller, rollback_budgets
 from proxy.control.rollback_budgets import RollbackBudget
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.operations import Operation, Outcome
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from proxy.state import audit
 from proxy.stores.postgres import PostgresStore
 from tests.ad_hoc import Database
@@ -29,7 +29,7 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
         for name in ("books", "authors"):
             await started.client.post("/_api/collection", json={"name": name})
         for stage in (Stage.MIRROR, Stage.SHADOW):
-            await started.move(Standing(stage), BOOKS, AUTHORS)
+            await started.move(CollectionState(stage), BOOKS, AUTHORS)
         await started.client.post(DOCUMENT, json={"_key": "a", "n": 0})
         await started.drained()
         yield started
@@ -148,14 +148,14 @@ async def test_automatic_rollback_stays_when_the_weight_grows_and_ends_with_the_
     await flip(stack, RollbackBudget(mismatches=5), BOOKS, weight=10)
     await flip(stack, None, BOOKS)
     one = (await rollback_budgets.read(stack.database))[0]
-    assert (one.armed, one.budget.mismatches, one.standing.weight) == (True, 5, 100)
+    assert (one.armed, one.budget.mismatches, one.state.weight) == (True, 5, 100)
     await flip(stack, RollbackBudget(mismatches=7), BOOKS)  # nothing moves, and the budget changes
     one = (await rollback_budgets.read(stack.database))[0]
     assert (one.budget.mismatches, one.armed_by) == (7, "anna")
     assert (await audit.entries(stack.database, limit=1))[0].action == "auto-rollback"
     await flip(stack, RollbackBudget(mismatches=8), BOOKS, weight=50)
     assert (await rollback_budgets.read(stack.database))[0].budget.mismatches == 8
-    await stack.move(Standing(Stage.SHADOW), BOOKS)
+    await stack.move(CollectionState(Stage.SHADOW), BOOKS)
     one = (await rollback_budgets.read(stack.database))[0]
     assert (one.armed, one.why) == (False, None)
     assert (await audit.verify(stack.database)).broken is None

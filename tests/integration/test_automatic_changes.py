@@ -77,7 +77,7 @@ async def test_an_automatic_rollback_is_named_until_it_is_acknowledged(
     told = (await shell("status")).out
     assert "reads of shop/orders were rolled back to ArangoDB" in told
     assert "by auto-rollback of instance one: shop/orders: 9 of 10 reads failed" in told
-    (named,) = (await shell("status", "--json")).json["taken_back"]
+    (named,) = (await shell("status", "--json")).json["automatic_rollbacks"]
     assert (named["by"], named["collections"]) == ("auto_rollback", [ORDERS])
     noticed = await shell("acknowledge", "--reason", "it was the load test")
     assert (noticed.code, "acknowledged" in noticed.out) == (0, True)

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from proxy.journal.records import CollectionChange
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from proxy.replication.mirror import Mirror
 from proxy.stores.arango import ArangoStore
 from tests.harness import Running, eventually, running
 
-MIRROR = Standing(Stage.MIRROR)
+MIRROR = CollectionState(Stage.MIRROR)
 BOOKS = "_system/books"
 DOCUMENT = "/_api/document/books"
 
@@ -170,8 +170,8 @@ async def test_a_truncation_rolls_a_flipped_collection_back_first(stack: Running
     """mirror-protocol, answer 6: no read from PostgreSQL while it may have documents that ArangoDB no longer has."""
     await stack.client.post(DOCUMENT, json={"_key": "a"})
     await stack.drained()
-    await stack.move(Standing(Stage.SHADOW), BOOKS)
-    await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
+    await stack.move(CollectionState(Stage.SHADOW), BOOKS)
+    await stack.move(CollectionState(Stage.FLIPPED, 100), BOOKS)
     await stack.client.put("/_api/collection/books/truncate")
     assert (await stack.client.get(DOCUMENT + "/a")).status_code == 404
     await same(stack, BOOKS)

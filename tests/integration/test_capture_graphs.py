@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from tests.harness import Running, running
 
 PEOPLE, KNOWS = "_system/people", "_system/knows"
@@ -17,7 +17,7 @@ GRAPH = "/_api/gharial/social"
 @pytest.fixture
 async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
     async with running(dsn, tmp_path) as started:
-        await started.move(Standing(Stage.MIRROR), "_system/*")
+        await started.move(CollectionState(Stage.MIRROR), "_system/*")
         definition = {"collection": "knows", "from": ["people"], "to": ["people"]}
         made = await started.client.post("/_api/gharial", json={"name": "social", "edgeDefinitions": [definition]})
         assert made.status_code in (201, 202)
@@ -109,8 +109,12 @@ async def test_every_change_of_a_graph_has_its_definition_in_postgresql_before_t
         definition = {"collection": "knows", "from": ["people"], "to": ["people"]}
         await stack.client.post("/_api/gharial", json={"name": "social", "edgeDefinitions": [definition]})
         flipped = ("_system/_graphs",) if alone else ("_system/_graphs", PEOPLE, KNOWS)
-        for standing in (Standing(Stage.MIRROR), Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)):
-            await stack.move(standing, *flipped)
+        for state in (
+            CollectionState(Stage.MIRROR),
+            CollectionState(Stage.SHADOW),
+            CollectionState(Stage.FLIPPED, 100),
+        ):
+            await stack.move(state, *flipped)
         await stack.client.put(f"{GRAPH}/edge/knows", json=definition)
         for method, path, body in DEFINITIONS:
             answer = await stack.client.request(method, path, json=body)
@@ -131,8 +135,8 @@ async def test_a_collection_that_leaves_a_graph_and_is_dropped_is_captured_as_a_
     name, link = ("towns", {}) if kind == "vertex" else ("lives", {"_from": "people/a", "_to": "people/b"})
     await stack.client.post(f"{GRAPH}/{kind}/{name}", json={"_key": "x", **link})
     await stack.drained()
-    for standing in (Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)):
-        await stack.move(standing, PEOPLE, f"_system/{name}")
+    for state in (CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100)):
+        await stack.move(state, PEOPLE, f"_system/{name}")
     parameter = "dropCollection" if kind == "vertex" else "dropCollections"
     answer = await stack.client.delete(f"{GRAPH}/{kind}/{name}?{parameter}=true")
     assert answer.status_code < 300, answer.text
@@ -154,8 +158,8 @@ async def test_a_flipped_collection_has_a_cascade_before_the_answer(stack: Runni
     """I7."""
     await edge(stack, "a", "b")
     await stack.drained()
-    for standing in (Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)):
-        await stack.move(standing, PEOPLE, KNOWS)
+    for state in (CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100)):
+        await stack.move(state, PEOPLE, KNOWS)
     await stack.client.delete(f"{GRAPH}/vertex/people/a")
     assert await stack.database.fetchval("SELECT count(*) FROM _system.knows WHERE doc IS NOT NULL") == 0
     assert await stack.database.fetchval("SELECT count(*) FROM _system.people WHERE doc IS NOT NULL") == 2

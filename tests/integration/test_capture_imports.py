@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from tests.harness import Running, running
 
 BOOKS, LINKS = "_system/books", "_system/links"
@@ -20,7 +20,7 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
         await started.client.post("/_api/collection", json={"name": "books"})
         await started.client.post("/_api/collection", json={"name": "plain"})  # not mirrored: ArangoDB's own answers
         await started.client.post("/_api/collection", json={"name": "links", "type": 3})
-        await started.move(Standing(Stage.MIRROR), BOOKS, LINKS)
+        await started.move(CollectionState(Stage.MIRROR), BOOKS, LINKS)
         yield started
 
 
@@ -88,8 +88,8 @@ async def test_an_import_of_many_streams_in_and_is_mirrored_whole(stack: Running
 
 async def test_an_import_into_a_flipped_collection_is_in_both_before_the_answer(stack: Running) -> None:
     """I7."""
-    await stack.move(Standing(Stage.SHADOW), BOOKS)
-    await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
+    await stack.move(CollectionState(Stage.SHADOW), BOOKS)
+    await stack.move(CollectionState(Stage.FLIPPED, 100), BOOKS)
     await stack.client.post("/_api/import?collection=books&type=documents", content='{"_key":"a"}\n{"n":1}\n')
     assert await stack.database.fetchval("SELECT count(*) FROM _system.books") == 2
     await stack.client.post("/_api/import?collection=books&type=documents", content='{"_key":"b"}\n')

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from proxy.capture import async_jobs
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from proxy.wire.auth import make_token
 from tests.harness import Running, eventually, running
 
@@ -22,7 +22,7 @@ STORE, FORGET = {"x-arango-async": "store"}, {"x-arango-async": "true"}
 async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
     async with running(dsn, tmp_path) as started:
         await started.client.post("/_api/collection", json={"name": "books"})
-        await started.move(Standing(Stage.MIRROR), BOOKS)
+        await started.move(CollectionState(Stage.MIRROR), BOOKS)
         yield started
 
 

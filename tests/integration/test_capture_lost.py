@@ -14,7 +14,7 @@ import pytest
 from proxy.base.errors import UpstreamOutcomeUnknown
 from proxy.capture import aql_plan, open_transactions
 from proxy.model.message import Request, Response
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from tests.harness import Running, running
 
 BOOKS, LINKS = "_system/books", "_system/links"
@@ -23,7 +23,7 @@ BOOKS, LINKS = "_system/books", "_system/links"
 @pytest.fixture
 async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
     async with running(dsn, tmp_path) as started:
-        await started.move(Standing(Stage.MIRROR), "_system/*")
+        await started.move(CollectionState(Stage.MIRROR), "_system/*")
         await started.client.post("/_api/collection", json={"name": "books"})
         await started.client.post("/_api/collection", json={"name": "links", "type": 3})
         definition = {"collection": "links", "from": ["books"], "to": ["books"]}

@@ -11,7 +11,7 @@ import pytest
 
 from proxy.capture import unread_rows as rows
 from proxy.model.message import Request, Response
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from tests.harness import Running, eventually, running
 
 BOOKS, LOG = "_system/books", "_system/log"
@@ -23,7 +23,7 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
     async with running(dsn, tmp_path) as started:
         for name in ("books", "log", "plain"):
             await started.client.post("/_api/collection", json={"name": name})
-        await started.move(Standing(Stage.MIRROR), BOOKS, LOG)
+        await started.move(CollectionState(Stage.MIRROR), BOOKS, LOG)
         seed = [{"_key": f"k{n:03}", "n": n} for n in range(50)]
         for name in ("books", "plain"):
             await started.client.post(f"/_api/document/{name}", json=seed)
@@ -230,7 +230,7 @@ async def test_a_write_that_must_be_searched_for_takes_a_flipped_collection_back
 ) -> None:
     """I7: a search that finds too much marks instead. But who ArangoDB does not know undoes no flip."""
     await stack.drained()
-    for stage in (Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)):
+    for stage in (CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100)):
         await stack.move(stage, BOOKS)
     stage_of = "SELECT stage FROM _crossfade.collection WHERE collection = $1"
     forward = stack.application.origin.request
@@ -290,8 +290,8 @@ async def test_a_modification_of_two_collections_mirrors_both(stack: Running) ->
 async def test_a_flipped_collection_has_it_before_the_answer(stack: Running) -> None:
     """I7, and no rollback."""
     await stack.drained()
-    await stack.move(Standing(Stage.SHADOW), BOOKS)
-    await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
+    await stack.move(CollectionState(Stage.SHADOW), BOOKS)
+    await stack.move(CollectionState(Stage.FLIPPED, 100), BOOKS)
     await stack.client.post(CURSOR, json={"query": "FOR d IN books FILTER d.n < 9 REMOVE d IN books"})
     assert await stack.database.fetchval("SELECT count(*) FROM _system.books WHERE doc IS NOT NULL") == 41
     await stack.client.post(CURSOR, json={"query": "INSERT {_key: 'new'} INTO books RETURN NEW"})

@@ -11,7 +11,7 @@ import pytest
 
 from proxy.capture import open_transactions
 from proxy.model.message import Request, Response
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from proxy.wire.auth import user_of
 from tests.harness import Running, eventually, running
 
@@ -24,7 +24,7 @@ async def stack(dsn: str, tmp_path: Path, request: pytest.FixtureRequest) -> Asy
     async with running(dsn, tmp_path, **getattr(request, "param", {})) as started:
         for name in ("books", "log"):
             await started.client.post("/_api/collection", json={"name": name})
-        await started.move(Standing(Stage.MIRROR), BOOKS, LOG)
+        await started.move(CollectionState(Stage.MIRROR), BOOKS, LOG)
         await started.client.post(DOCUMENT, json=[{"_key": "a", "n": 1}, {"_key": "b"}])
         await started.drained()
         yield started
@@ -164,8 +164,8 @@ async def test_a_commit_of_what_another_proxy_holds_is_opaque(stack: Running) ->
 
 async def test_a_flipped_collection_has_a_transaction_before_its_commit_is_answered(stack: Running) -> None:
     """I7; reads inside of it go to ArangoDB, and bring nothing uncommitted into PostgreSQL."""
-    for standing in (Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)):
-        await stack.move(standing, BOOKS)
+    for state in (CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100)):
+        await stack.move(state, BOOKS)
     trx = await begin(stack)
     await stack.client.patch(DOCUMENT + "/a", json={"n": 9}, headers=trx)
     assert (await stack.client.get(DOCUMENT + "/a", headers=trx)).json()["n"] == 9
@@ -280,8 +280,8 @@ async def test_uncaptured_writes_in_a_transaction_are_marked_at_its_commit(
     answer = await stack.client.post(path, json=body, headers=trx)
     assert answer.is_success, answer.text
     await stack.database.execute("DELETE FROM _crossfade.unverified")
-    for standing in (Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)):
-        await stack.move(standing, BOOKS)
+    for state in (CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100)):
+        await stack.move(state, BOOKS)
     await stack.database.execute("DELETE FROM _crossfade.unverified")  # as a verification leaves it
     assert await end(stack, trx, method) == 200
     await stack.drained()
@@ -319,8 +319,8 @@ async def test_every_write_in_a_transaction_is_captured_by_what_is_known_of_it(
 ) -> None:
     """Through graphs, simple ones, imports: nothing is marked, whether ArangoDB runs them inside of it or at once."""
     await stack.client.post("/_api/gharial", json={"name": "g", "orphanCollections": ["books"]})
-    for standing in (Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)):
-        await stack.move(standing, BOOKS)
+    for state in (CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100)):
+        await stack.move(state, BOOKS)
     trx = await begin(stack)
     verb, path, body = INSIDE[how]
     answer = await stack.client.request(
@@ -352,8 +352,8 @@ async def test_immediate_effects_are_captured_whatever_the_transactions_outcome(
         return await real(asked, idempotent=idempotent)
 
     monkeypatch.setattr(stack.application.origin, "request", at_once)
-    for standing in (Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)):
-        await stack.move(standing, BOOKS)
+    for state in (CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100)):
+        await stack.move(state, BOOKS)
     trx = await begin(stack)
     verb, path, body = INSIDE[how]
     assert (await stack.client.request(verb, path, json=body, headers=trx)).is_success

@@ -40,7 +40,7 @@ async def test_the_operators_walkthrough(shell: Shell, fleet: Fleet, database: D
     assert (await shell("gates", "orders")).code == 0
     assert (await shell("gates")).code == 1  # shop/knows is not ready
     flipped = await shell("flip", "orders", "--percent", "10", "--json")
-    assert flipped.json["moves"][0]["after"] == {"stage": "flipped", "weight": 10}
+    assert flipped.json["transitions"][0]["after"] == {"stage": "flipped", "weight": 10}
     assert {gate["verdict"] for gate in flipped.json["gates"][ORDERS]} == {"pass"}
     told = (await shell("status")).out
     assert "flipped 10 %" in told
@@ -65,7 +65,7 @@ async def test_the_operators_walkthrough(shell: Shell, fleet: Fleet, database: D
 async def test_a_whole_database(shell: Shell, fleet: Fleet, database: Database) -> None:
     assert (await shell("mirror", "shop/*")).code == 0
     found = (await shell("status", "--json")).json
-    assert {one["collection"]: one["standing"]["stage"] for one in found["collections"]} == {
+    assert {one["collection"]: one["state"]["stage"] for one in found["collections"]} == {
         "shop/orders": "mirror",
         "shop/knows": "mirror",
     }

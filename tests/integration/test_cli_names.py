@@ -159,7 +159,7 @@ async def test_a_rollback_of_a_wrong_name_says_what_is_flipped(shell: Shell, fle
     assert (pattern.code, "shop" in pattern.err) == (1, True)
     assert await stages(database) == {ORDERS: "flipped"}
     both = await shell("rollback", "ordres", "orders", "--json")
-    assert (both.code, both.json["unknown"], len(both.json["moves"])) == (1, ["shop/ordres"], 1)
+    assert (both.code, both.json["unknown"], len(both.json["transitions"])) == (1, ["shop/ordres"], 1)
     assert "nothing is flipped" in both.err
     assert await stages(database) == {ORDERS: "shadow"}, "what was meant for certain is taken back all the same"
 
@@ -171,7 +171,7 @@ async def test_one_command_rolls_everything_back(shell: Shell, fleet: Fleet, dat
     assert (await shell("rollback", "orders", "--all")).code == 2
     assert "2 proxies" not in (await shell("rollback", "--all", "--dry-run")).out
     back = await shell("rollback", "--all", "--json")
-    assert (back.code, {move["collection"] for move in back.json["moves"]}) == (0, {ORDERS, "blog/posts"})
+    assert (back.code, {move["collection"] for move in back.json["transitions"]}) == (0, {ORDERS, "blog/posts"})
     assert set((await stages(database)).values()) == {"shadow"}
     again = await shell("rollback", "--all")
     assert (again.code, "Already at shadow, or before" in again.err) == (0, True)

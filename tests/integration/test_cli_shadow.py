@@ -17,7 +17,7 @@ import proxy.cli
 from proxy.http import HttpLimits, Listener
 from proxy.model.documents import to_jsonb
 from proxy.model.message import Request, Response
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from tests.harness import Running, eventually, running
 
 BOOKS = "_system/books"
@@ -50,11 +50,11 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
         async with running(dsn, tmp_path, services={"/shelf": f"http://127.0.0.1:{listener.port}"}) as made:
             service.database = f"http://127.0.0.1:{made.application.port}"
             assert (await made.client.post("/_api/collection", json={"name": "books"})).status_code == 200
-            await made.move(Standing(Stage.MIRROR), BOOKS)
+            await made.move(CollectionState(Stage.MIRROR), BOOKS)
             for key in "ab":
                 await made.client.post("/_api/document/books", json={"_key": key, "n": 1, "price": 1})
             await made.drained()
-            await made.move(Standing(Stage.SHADOW), BOOKS)
+            await made.move(CollectionState(Stage.SHADOW), BOOKS)
             yield made
     finally:
         await listener.close(0.1)

@@ -11,12 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from proxy.operator import shapes
 from proxy.operator.shapes import ShapeRow
 from tests.harness import Running, eventually, running
 
-MIRROR, SHADOW, FLIPPED = Standing(Stage.MIRROR), Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)
+MIRROR, SHADOW, FLIPPED = (
+    CollectionState(Stage.MIRROR),
+    CollectionState(Stage.SHADOW),
+    CollectionState(Stage.FLIPPED, 100),
+)
 ALL = tuple(f"_system/{name}" for name in ("_graphs", "knows", "pages", "people"))
 EXPLAIN = {"X-Crossfade-Explain": "1"}
 QUERIES = {

@@ -13,7 +13,7 @@ from proxy.base.errors import PreconditionFailed
 from proxy.control.controller import change, evict, rollback
 from proxy.control.epoch import Step, TimedOut
 from proxy.control.transitions_plan import DesiredState
-from proxy.model.stages import Move, Phase, Stage, Standing
+from proxy.model.stages import CollectionState, Phase, Stage, Transition
 from proxy.state import audit, control_row
 from tests.ad_hoc import Database, Session
 from tests.harness import eventually
@@ -49,7 +49,7 @@ async def test_all_the_way_and_back_with_two_instances(fleet: Fleet, database: D
     one, two = await fleet.start("one"), await fleet.start("two")
     steps: list[Step] = []
     await fleet.to(Stage.MIRROR, JOBS, RESUMES)
-    assert one.lease.snapshot.standing(JOBS).stage is Stage.MIRROR
+    assert one.lease.snapshot.state(JOBS).stage is Stage.MIRROR
     await fleet.to(Stage.SHADOW, JOBS, RESUMES)
     for collection in (JOBS, RESUMES):
         await pass_gates(database, collection)
@@ -58,7 +58,7 @@ async def test_all_the_way_and_back_with_two_instances(fleet: Fleet, database: D
     assert list(dict.fromkeys(step.phase for step in steps)) == [Phase.BEGIN, Phase.HOLD, Phase.DRAIN, Phase.IDLE]
     assert done.behind == ()
     for instance in (one, two):
-        assert instance.lease.snapshot.behaviour(JOBS).weight == 10
+        assert instance.lease.snapshot.policy(JOBS).weight == 10
     await until(lambda: one.lease.may_read_target and two.lease.may_read_target)
     generation = await rollback(database, [JOBS], actor="test", reason="a look back")
     assert generation == done.generation + 1
@@ -72,7 +72,7 @@ async def test_all_the_way_and_back_with_two_instances(fleet: Fleet, database: D
 async def test_a_dry_run_shows_and_changes_nothing(fleet: Fleet, database: Database) -> None:
     await fleet.start("one")
     shown = await fleet.to(Stage.MIRROR, JOBS, dry_run=True)
-    assert [m.collection for m in shown.moves] == [JOBS]
+    assert [m.collection for m in shown.transitions] == [JOBS]
     assert (shown.dry_run, shown.instances) == (True, ("one",))
     assert await database.fetchval("SELECT count(*) FROM _crossfade.collection") == 0
     assert await database.fetchval("SELECT generation FROM _crossfade.control") == 1
@@ -148,10 +148,10 @@ async def test_the_flip_waits_for_each_condition(fleet: Fleet, database: Databas
     for phase, condition in conditions:
         await _phase(one, phase)
         await _looks_again(one)
-        behaviour = one.lease.snapshot.behaviour(JOBS)
+        policy = one.lease.snapshot.policy(JOBS)
         assert one.lease.snapshot.phase is phase  # it had time enough to acknowledge, and did not
-        assert behaviour.synchronous  # from begin on: every answer has the target brought up to date (I7)
-        assert behaviour.hold_queries == (phase is not Phase.BEGIN)
+        assert policy.synchronous  # from begin on: every answer has the target brought up to date (I7)
+        assert policy.hold_queries == (phase is not Phase.BEGIN)
         assert not flip.done()
         setattr(application, condition, 0)
     await flip
@@ -311,15 +311,15 @@ async def test_default_stages_change_by_an_epoch_too(fleet: Fleet, database: Dat
     one = await fleet.start("one", Application(uncaptured=1))
     going = asyncio.create_task(fleet.to(Stage.MIRROR, "shop/*"))
     await until(lambda: one.lease.snapshot.phase is Phase.BEGIN)
-    assert one.lease.snapshot.behaviour("shop/new").capture
+    assert one.lease.snapshot.policy("shop/new").capture
     await database.execute("SELECT _crossfade.ensure_collection('shop', 'between')")
     assert await _stage(database, "shop/between") == ("off", 0)
     one.application.uncaptured = 0
     await going
     assert await _stage(database, "shop/between") == ("mirror", 0)
-    assert one.lease.snapshot.standing("shop/later").stage is Stage.MIRROR
+    assert one.lease.snapshot.state("shop/later").stage is Stage.MIRROR
     await fleet.to(Stage.OFF, "shop/*")
-    await until(lambda: one.lease.snapshot.standing("shop/later").stage is Stage.OFF)
+    await until(lambda: one.lease.snapshot.state("shop/later").stage is Stage.OFF)
     with pytest.raises(PreconditionFailed, match="new collections begin at off, mirror or shadow"):
         await fleet.to(Stage.FLIPPED, "shop/*")
 
@@ -338,7 +338,7 @@ async def test_forbidden_stage_transitions(fleet: Fleet, database: Database) -> 
         await fleet.to(Stage.MIRROR, "jobs")
     await fleet.to(Stage.MIRROR, JOBS)
     done = await fleet.to(Stage.MIRROR, JOBS)
-    assert done.moves == ()  # there already
+    assert done.transitions == ()  # there already
 
 
 async def test_raising_the_weight_is_a_flip_and_lowering_it_is_not(fleet: Fleet, database: Database) -> None:
@@ -376,12 +376,14 @@ async def test_changing_stages_does_not_deadlock_with_the_shadow(database: Datab
     for name in ("jobs", "resumes"):
         await database.execute("SELECT _crossfade.ensure_collection('shop', $1)", name)
         await database.execute(sql.control.RESET_COMPARISON, f"shop/{name}")
-    moves = [Move(name, Standing(Stage.MIRROR), Standing(Stage.SHADOW)) for name in (RESUMES, JOBS)]
+    transitions = [
+        Transition(name, CollectionState(Stage.MIRROR), CollectionState(Stage.SHADOW)) for name in (RESUMES, JOBS)
+    ]
     lock = "SELECT FROM _crossfade.comparison WHERE collection = $1 FOR UPDATE"
 
     async def change_stages() -> None:
         async with database.transaction() as session:
-            await control_row.carry_out(session, moves, 1)
+            await control_row.carry_out(session, transitions, 1)
 
     async def waits() -> bool:
         return bool(await database.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))

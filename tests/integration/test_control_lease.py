@@ -88,7 +88,7 @@ async def test_an_instance_that_acknowledged_alone_drains_and_rolls_back_before_
     assert not one.lease.may_read_target
     assert await _stage(database) == "flipped"  # it drains first
     cut.application.backlog = 0
-    await until(lambda: cut.lease.snapshot.standing(JOBS).stage is Stage.SHADOW)
+    await until(lambda: cut.lease.snapshot.state(JOBS).stage is Stage.SHADOW)
     await until(lambda: not cut.lease.diverged and not cut.lease.own_lease_over)
     assert not (cut.settings.state_dir / "alone").exists()
     entry = next(e for e in await audit.entries(database) if e.action == "rollback")
@@ -107,7 +107,7 @@ async def test_alone_is_remembered_across_a_crash(fleet: Fleet, database: Databa
     cut.lease.record_origin_only_ack()
     await fleet.crash(cut)
     again = await fleet.start("cut")
-    await until(lambda: again.lease.snapshot.standing(JOBS).stage is Stage.SHADOW)
+    await until(lambda: again.lease.snapshot.state(JOBS).stage is Stage.SHADOW)
     await until(lambda: not again.lease.diverged)
     assert await _stage(database) == "shadow"
 
@@ -145,7 +145,7 @@ async def test_a_restart_that_drains_and_loses_postgresql_answers_alone_at_last(
     again.lease.record_origin_only_ack()
     again.line.up.set()
     again.application.backlog = 0
-    await until(lambda: again.lease.snapshot.standing(JOBS).stage is Stage.SHADOW)
+    await until(lambda: again.lease.snapshot.state(JOBS).stage is Stage.SHADOW)
 
 
 async def test_origin_only_is_diverged_at_once_and_comes_back_by_rollback(fleet: Fleet, database: Database) -> None:
@@ -237,7 +237,7 @@ async def test_held_queries_are_released_when_the_controller_dies(fleet: Fleet, 
     await database.execute("UPDATE _crossfade.control SET generation = generation + 1, epoch = 1, phase = 'hold'")
     one.lease.look_now()
     await until(lambda: one.lease.snapshot.phase is Phase.HOLD)
-    assert one.lease.snapshot.behaviour(JOBS).hold_queries
+    assert one.lease.snapshot.policy(JOBS).hold_queries
     await until(lambda: one.lease.snapshot.phase is Phase.IDLE)
     assert await database.fetchval("SELECT outcome FROM _crossfade.epoch") == "aborted"
 
@@ -246,14 +246,14 @@ async def test_without_postgresql_only_a_registered_process_continues(fleet: Fle
     """I2: PostgreSQL may be down when a proxy restarts; but a deregistered one knows nothing of the others."""
     one = await fleet.start("one")
     await fleet.to(Stage.MIRROR, JOBS)
-    assert one.lease.snapshot.standing(JOBS).stage is Stage.MIRROR
+    assert one.lease.snapshot.state(JOBS).stage is Stage.MIRROR
     await fleet.crash(one)
     nowhere = await Database.open("postgresql://127.0.0.1:1/none", connect_timeout=1)
     try:
         settings = settings_for(tmp_path / "one", lease=0.3)
         again = Lease(nowhere, settings, "one", Application().conditions())
         await again.start()
-        assert again.snapshot.standing(JOBS).stage is Stage.MIRROR
+        assert again.snapshot.state(JOBS).stage is Stage.MIRROR
         assert not again.may_read_target
         assert not again.own_lease_over  # a lease of the life before may still run
         await until(lambda: again.own_lease_over)
@@ -263,8 +263,8 @@ async def test_without_postgresql_only_a_registered_process_continues(fleet: Fle
             await Lease(nowhere, strict, "strict", Application().conditions()).start()
         fresh = Lease(nowhere, settings_for(tmp_path / "fresh"), "fresh", Application().conditions())
         await fresh.start()  # it knows no stage: every write is captured, and none acknowledged to be in both
-        behaviour = fresh.snapshot.behaviour(JOBS)
-        assert (behaviour.capture, behaviour.synchronous, fresh.may_read_target) == (True, False, False)
+        policy = fresh.snapshot.policy(JOBS)
+        assert (policy.capture, policy.synchronous, fresh.may_read_target) == (True, False, False)
         assert fresh.diverged
         await fresh.close()
         assert (tmp_path / "fresh" / "alone").exists(), "the next life must know of it, too"

@@ -79,7 +79,7 @@ async def test_a_restart_in_every_phase_leaves_nothing_open_and_nothing_half(
         await until(lambda: one.lease.own_lease_over)
         one.lease.record_origin_only_ack()
         await asyncio.to_thread(server.start)
-        await until(lambda: not one.lease.diverged and two.lease.snapshot.standing(JOBS).stage is Stage.SHADOW)
+        await until(lambda: not one.lease.diverged and two.lease.snapshot.state(JOBS).stage is Stage.SHADOW)
         await until(lambda: one.lease.may_read_target and two.lease.may_read_target)
         actions = [entry.action for entry in await audit.entries(database)]
         assert actions.count("rollback") == 1
@@ -119,7 +119,7 @@ async def test_a_commit_whose_answer_is_lost_is_asked_for(database: Database, tm
         instance = fleet.instances[0]
         await until(lambda: instance.lease.snapshot.generation >= 5)
         await until(lambda: instance.lease.snapshot.phase is Phase.IDLE)
-        assert instance.lease.snapshot.standing(JOBS).stage is Stage.MIRROR
+        assert instance.lease.snapshot.state(JOBS).stage is Stage.MIRROR
     finally:
         await fleet.close()
 

@@ -17,7 +17,7 @@ from deploy.demo.postgres import EmbeddedPostgres
 from proxy.base.errors import DatabaseUnavailable
 from proxy.base.free_port import free_port
 from proxy.devserver.store import MemoryStore
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from tests.ad_hoc import Database
 from tests.conftest import migrated_template
 from tests.harness import Origin, differences, eventually, running
@@ -177,7 +177,7 @@ async def test_a_new_pod_during_an_outage_of_postgresql_serves_and_joins_later(t
             await old.client.post("/_db/_system/_api/database", json={"name": "shop"})
             await old.client.post("/_db/shop/_api/collection", json={"name": "orders"})
             for stage in (Stage.MIRROR, Stage.SHADOW):
-                await old.move(Standing(stage), ORDERS)
+                await old.move(CollectionState(stage), ORDERS)
             await old.client.post("/_db/shop/_api/document/orders", json={"_key": "before"})
             await old.drained()
             await old.database.execute("UPDATE _crossfade.collection SET stage = 'flipped', weight = 100")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from proxy.base import metrics
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from proxy.operator import status
 from proxy.operator.states import States
 from tests.harness import Running, running
@@ -26,7 +26,7 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
         for name in ("orders", "knows"):
             await made.client.post("/_db/shop/_api/collection", json={"name": name})
             await made.client.post(f"/_db/shop/_api/document/{name}", json={"_key": "1"})
-        await made.move(Standing(Stage.MIRROR), ORDERS, KNOWS)
+        await made.move(CollectionState(Stage.MIRROR), ORDERS, KNOWS)
         for name in ("orders", "knows"):
             await made.client.post(f"/_db/shop/_api/document/{name}", json={"_key": "2"})
         await made.drained()

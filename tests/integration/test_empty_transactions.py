@@ -14,7 +14,7 @@ import pytest
 
 from proxy.app import Application
 from proxy.capture import open_transactions
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from tests.harness import Running, eventually, running
 
 BOOKS = "_system/books"
@@ -26,7 +26,7 @@ _NOTHING = {"query": "FOR b IN books FILTER b._key == 'nobody' UPDATE b WITH {n:
 async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
     async with running(dsn, tmp_path) as started:
         await started.client.post("/_api/collection", json={"name": "books"})
-        await started.move(Standing(Stage.MIRROR), BOOKS)
+        await started.move(CollectionState(Stage.MIRROR), BOOKS)
         await started.client.post(DOCUMENT, json={"_key": "a", "n": 1})
         await started.drained()
         yield started
@@ -44,8 +44,8 @@ async def proxy(stack: Running, folder: Path) -> AsyncIterator[httpx.AsyncClient
 
 
 async def flip(stack: Running) -> None:
-    for standing in (Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)):
-        await stack.move(standing, BOOKS)
+    for state in (CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100)):
+        await stack.move(state, BOOKS)
 
 
 async def stage(stack: Running) -> str:
@@ -160,7 +160,7 @@ async def test_a_write_from_before_the_mirror_marks_its_collection_with_the_comm
     trx = {"x-arango-trx-id": begun.json()["result"]["id"]}
     await stack.client.post("/_api/document/later", json={"_key": "l"}, headers=trx)
     await stack.client.post(DOCUMENT, json={"_key": "b"}, headers=trx)
-    await stack.move(Standing(Stage.MIRROR), "_system/later")
+    await stack.move(CollectionState(Stage.MIRROR), "_system/later")
     assert await end(stack.client, trx) == 200
     assert [name for name, _ in await marks(stack)] == ["_system/later"]
     assert await stack.differences(BOOKS) == []

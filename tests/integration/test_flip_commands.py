@@ -80,7 +80,7 @@ async def test_several_collections_go_together_or_not_at_all(shell: Shell, fleet
     assert set((await stages(database)).values()) == {"flipped"}
     assert await database.fetchval("SELECT count(*) FROM _crossfade.epoch WHERE outcome = 'committed'") == 5
     back = await shell("rollback", "orders", "knows", "--json")
-    assert (back.code, len(back.json["moves"]), back.json["behind"]) == (0, 2, [])
+    assert (back.code, len(back.json["transitions"]), back.json["behind"]) == (0, 2, [])
     assert back.json["seconds"] > 0
 
 

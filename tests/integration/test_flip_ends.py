@@ -12,7 +12,7 @@ from proxy.base.errors import JournalError, PreconditionFailed
 from proxy.control.transitions_plan import DesiredState
 from proxy.journal.journal import Journal
 from proxy.journal.records import CollectionChange, OpaqueWrite
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from proxy.replication.failover_detector import FailoverDetector
 from proxy.state import lacking
 from tests.harness import Running, eventually
@@ -97,7 +97,7 @@ async def test_a_mark_between_the_gates_and_the_begin_of_a_flip_forbids_it(
 
     monkeypatch.setattr(gate_inputs, "judge", judged)
     with pytest.raises(PreconditionFailed, match="in between"):
-        await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
+        await stack.move(CollectionState(Stage.FLIPPED, 100), BOOKS)
     assert await stage(stack) == "shadow"
 
 
@@ -116,7 +116,7 @@ async def test_a_mark_aborts_an_epoch_that_would_flip_its_collection(stack: Runn
             timeout=20,
         )
     )
-    await eventually(lambda: stack.application.lease.snapshot.behaviour(BOOKS).synchronous, "the epoch has begun")
+    await eventually(lambda: stack.application.lease.snapshot.policy(BOOKS).synchronous, "the epoch has begun")
     await lacking.mark(stack.database, ["_system/*"], ["a stranger"], "test")
     with pytest.raises(PreconditionFailed):
         await flipping
@@ -131,7 +131,7 @@ async def _flipped_while_open(stack: Running) -> None:
     """Flipped by hand, as it may be where an intent of before comes to its end only now."""
     await stack.database.execute("UPDATE _crossfade.collection SET stage = 'flipped', weight = 100")
     await stack.database.execute("UPDATE _crossfade.control SET generation = generation + 1")
-    await eventually(lambda: stack.application.lease.snapshot.behaviour(BOOKS).synchronous, "it is flipped")
+    await eventually(lambda: stack.application.lease.snapshot.policy(BOOKS).synchronous, "it is flipped")
 
 
 async def test_an_opaque_write_causes_a_rollback(stack: Running) -> None:

@@ -16,12 +16,12 @@ import uvloop
 from proxy.devserver.serve import DevelopmentServer
 from proxy.http import HttpLimits, Listener, Upstream
 from proxy.model.message import Request, Response
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from tests.harness import running
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 BIG = 5 << 20
-MIRROR = Standing(Stage.MIRROR)
+MIRROR = CollectionState(Stage.MIRROR)
 
 
 def client(url: str) -> httpx.AsyncClient:

@@ -18,7 +18,7 @@ import pytest
 
 from proxy.devserver.store import MemoryStore
 from proxy.model.operations import Operation, Outcome
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from proxy.routing import query_facts
 from proxy.shadow import pair_comparison, recheck
 from proxy.stores.postgres.evaluation import Evaluation
@@ -38,11 +38,11 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
     async with running(dsn, tmp_path) as started:
         await started.client.post("/_api/collection", json={"name": "books"})
         for stage in (Stage.MIRROR, Stage.SHADOW):
-            await started.move(Standing(stage), BOOKS)
+            await started.move(CollectionState(stage), BOOKS)
         for number in range(5):
             await started.client.post(DOCUMENT, json={"_key": f"k{number}", "v": f"pub-{number}", "n": number})
         await started.drained()
-        await started.move(Standing(Stage.FLIPPED, 100), BOOKS)
+        await started.move(CollectionState(Stage.FLIPPED, 100), BOOKS)
         yield started
 
 

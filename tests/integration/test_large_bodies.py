@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 from proxy.devserver.serve import DevelopmentServer
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from tests.harness import Running, eventually, running
 
-MIRROR = Standing(Stage.MIRROR)
+MIRROR = CollectionState(Stage.MIRROR)
 BOOKS = "_system/books"
 PATH = "/_api/document/books"
 

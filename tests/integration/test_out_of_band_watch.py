@@ -23,7 +23,7 @@ from proxy.control.gates.gate_types import Gate, GateVerdict
 from proxy.control.gates.rules.out_of_band import VANISHED
 from proxy.http.upstream import Upstream
 from proxy.model.message import Request, Response
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from proxy.operator import out_of_band
 from tests.ad_hoc import Database
 from tests.harness import Running, eventually, running
@@ -107,7 +107,7 @@ async def mirrored(dsn: str, folder: Path, **settings: Any) -> AsyncIterator[Run
     async with running(dsn, folder, **settings) as stack:
         await stack.direct.post("/_api/collection", json={"name": "books"})
         await stack.direct.post(PATH, json=[{"_key": f"old{n}"} for n in range(20)])
-        await stack.move(Standing(Stage.MIRROR), BOOKS)
+        await stack.move(CollectionState(Stage.MIRROR), BOOKS)
         yield stack
 
 
@@ -116,7 +116,7 @@ async def test_only_an_out_of_band_drop_is_reported(dsn: str, tmp_path: Path, mo
     monkeypatch.setattr("backfill.out_of_band_watch._VANISHED", 0.1)
     async with mirrored(dsn, tmp_path) as stack, watched(stack) as watcher:
         await stack.client.post("/_api/collection", json={"name": "own"})
-        await stack.move(Standing(Stage.MIRROR), "_system/own")
+        await stack.move(CollectionState(Stage.MIRROR), "_system/own")
         await stack.client.delete("/_api/collection/own")
         await stack.direct.delete("/_api/collection/books")
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from proxy.base.metrics import REGISTRY
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from tests.harness import Running, eventually, running
 
-MIRROR, SHADOW = Standing(Stage.MIRROR), Standing(Stage.SHADOW)
-FLIPPED = Standing(Stage.FLIPPED, 100)
+MIRROR, SHADOW = CollectionState(Stage.MIRROR), CollectionState(Stage.SHADOW)
+FLIPPED = CollectionState(Stage.FLIPPED, 100)
 BOOKS = "_system/books"
 DOCUMENT = "/_api/document/books"
 

@@ -11,7 +11,7 @@ import pytest
 from proxy.base.errors import DatabaseBusy, DatabaseUnavailable
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation, Outcome
-from proxy.model.stages import Move, Phase, Stage, Standing
+from proxy.model.stages import CollectionState, Phase, Stage, Transition
 from proxy.replication.mirror import Mirror
 from proxy.state import control_row
 from proxy.stores.postgres import PostgresStore
@@ -27,14 +27,14 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
     async with running(dsn, tmp_path, lease=0.3) as started:
         await started.client.post("/_api/collection", json={"name": "books"})
         for stage in (Stage.MIRROR, Stage.SHADOW):
-            await started.move(Standing(stage), BOOKS)
+            await started.move(CollectionState(stage), BOOKS)
         await started.client.post(DOCUMENT, json={"_key": "a", "n": 0})
         await started.drained()
         yield started
 
 
 async def flip(stack: Running, weight: int) -> None:
-    await stack.move(Standing(Stage.FLIPPED, weight), BOOKS)
+    await stack.move(CollectionState(Stage.FLIPPED, weight), BOOKS)
 
 
 async def stage(stack: Running) -> str:
@@ -156,7 +156,7 @@ async def test_reads_wait_for_a_connection_and_stay_with_postgresql(dsn: str, tm
     async with running(dsn, tmp_path, read_connections=1, lease=5.0) as stack:
         await stack.client.post("/_api/collection", json={"name": "books"})
         for stage_ in (Stage.MIRROR, Stage.SHADOW):
-            await stack.move(Standing(stage_), BOOKS)
+            await stack.move(CollectionState(stage_), BOOKS)
         await stack.client.post(DOCUMENT, json={"_key": "a", "n": 0})
         await stack.drained()
         await flip(stack, 100)
@@ -206,11 +206,11 @@ async def test_held_queries_do_not_wait_for_a_killed_command(dsn: str, tmp_path:
     async with running(dsn, tmp_path, flip_hold_timeout=600.0, lease=60.0) as stack:
         await stack.client.post("/_api/collection", json={"name": "books"})
         for stage_ in (Stage.MIRROR, Stage.SHADOW):
-            await stack.move(Standing(stage_), BOOKS)
+            await stack.move(CollectionState(stage_), BOOKS)
         async with stack.database.transaction() as session:
-            moves = [Move(BOOKS, Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100))]
+            transitions = [Transition(BOOKS, CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100))]
             control = await control_row.lock(session)
-            await control_row.begin(session, control, moves, phase, actor="somebody", reason=None)
+            await control_row.begin(session, control, transitions, phase, actor="somebody", reason=None)
         query = {"query": "FOR b IN books RETURN b"}
         assert (await asyncio.wait_for(stack.client.post("/_api/cursor", json=query), 25)).status_code == 201
         assert (await asyncio.wait_for(stack.client.get(f"{DOCUMENT}/none"), 25)).status_code == 404

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from proxy.operator import shapes
 from tests.harness import Running, running
 
@@ -17,15 +17,15 @@ BOOKS = "_system/books"
 QUERY = {"query": "FOR b IN books SORT b._key RETURN b"}
 
 
-@pytest.fixture(params=[Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)], ids=["shadow", "flipped"])
+@pytest.fixture(params=[CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100)], ids=["shadow", "flipped"])
 async def stack(request: pytest.FixtureRequest, dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
     async with running(dsn, tmp_path) as made:
         await made.direct.post("/_api/collection", json={"name": "books"})
-        await made.move(Standing(Stage.MIRROR), BOOKS)
+        await made.move(CollectionState(Stage.MIRROR), BOOKS)
         await made.client.post("/_api/document/books", json=[{"_key": f"k{n}", "n": n} for n in range(3)])
         await made.drained()
-        for standing in (Standing(Stage.SHADOW), request.param):
-            await made.move(standing, BOOKS)
+        for state in (CollectionState(Stage.SHADOW), request.param):
+            await made.move(state, BOOKS)
         yield made
 
 
@@ -89,5 +89,5 @@ async def test_a_real_difference_is_found_through_a_transaction(stack: Running) 
     headers = await _begin(stack)
     await stack.client.get("/_api/document/books/k1", headers=headers)
     # in a flip what ArangoDB shows is brought into PostgreSQL before the answer: nothing differs any more
-    flipped = stack.application.lease.snapshot.standing(BOOKS).stage is Stage.FLIPPED
+    flipped = stack.application.lease.snapshot.state(BOOKS).stage is Stage.FLIPPED
     assert (await _account(stack))["document.read"] == ((1, 0, 0) if flipped else (0, 1, 0))

@@ -17,7 +17,7 @@ import pytest
 from proxy.base.errors import UpstreamOutcomeUnknown
 from proxy.model.endpoint import Effect
 from proxy.model.message import Request, Response
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from proxy.wire import endpoints
 from tests.harness import Running, running
 
@@ -138,7 +138,7 @@ class ScriptedAnswers:
 async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
     async with running(dsn, tmp_path) as started:
         await started.client.post("/_api/collection", json={"name": "books"})
-        await started.move(Standing(Stage.MIRROR), BOOKS)
+        await started.move(CollectionState(Stage.MIRROR), BOOKS)
         await started.client.post("/_api/document/books", json={"_key": "a", "n": 0})
         await started.drained()
         yield started
@@ -168,13 +168,15 @@ async def ask(stack: Running, asked: Asked) -> httpx.Response:
     return await stack.client.request(asked.method, asked.target, content=content, headers=_JSON | asked.headers)
 
 
-@pytest.mark.parametrize("standing", [Standing(Stage.MIRROR), Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)])
+@pytest.mark.parametrize(
+    "state", [CollectionState(Stage.MIRROR), CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100)]
+)
 async def test_refused_requests_change_nothing(
-    stack: Running, standing: Standing, monkeypatch: pytest.MonkeyPatch
+    stack: Running, state: CollectionState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for stage in (Stage.SHADOW, Stage.FLIPPED):
-        if standing.stage.at_least(stage):
-            await stack.move(Standing(stage, standing.weight), BOOKS)
+        if state.stage.at_least(stage):
+            await stack.move(CollectionState(stage, state.weight), BOOKS)
     before = await left_behind(stack)
     mouth = ScriptedAnswers(stack, monkeypatch)
     for asked in (*_of_table(), *OPAQUE):
@@ -191,8 +193,8 @@ async def test_refused_requests_change_nothing(
 async def test_executed_requests_cause_a_rollback_before_the_answer_and_leave_a_mark(
     stack: Running, asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await stack.move(Standing(Stage.SHADOW), BOOKS)
-    await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
+    await stack.move(CollectionState(Stage.SHADOW), BOOKS)
+    await stack.move(CollectionState(Stage.FLIPPED, 100), BOOKS)
     before = await left_behind(stack)
     mouth = ScriptedAnswers(stack, monkeypatch)
     mouth.says = lambda _: Response(200, [(b"content-type", b"application/json")], b"{}")
@@ -224,8 +226,8 @@ async def test_requests_that_may_have_run_count_as_executed(
 ) -> None:
     """An answer that is lost, and a 5xx that does not say that nothing ran: the flip is taken back before the client
     hears of it."""
-    await stack.move(Standing(Stage.SHADOW), BOOKS)
-    await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
+    await stack.move(CollectionState(Stage.SHADOW), BOOKS)
+    await stack.move(CollectionState(Stage.FLIPPED, 100), BOOKS)
     mouth = ScriptedAnswers(stack, monkeypatch)
 
     def lost(_: Request) -> Response:
@@ -257,8 +259,8 @@ async def test_requests_that_may_have_run_count_as_executed(
 )
 async def test_a_query_that_arangodb_does_not_understand_takes_no_flip_back(stack: Running, text: str) -> None:
     """Words in a text, in a string or a comment decide nothing."""
-    await stack.move(Standing(Stage.SHADOW), BOOKS)
-    await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
+    await stack.move(CollectionState(Stage.SHADOW), BOOKS)
+    await stack.move(CollectionState(Stage.FLIPPED, 100), BOOKS)
     before = await left_behind(stack)
     for more in ({}, {"stream": True}, {"batchSize": 1}):
         answer = await ask(stack, _query(text, options=more))
@@ -273,8 +275,8 @@ async def test_a_query_that_arangodb_does_not_understand_takes_no_flip_back(stac
 async def test_a_query_that_only_arangodb_understands_counts_by_the_writes_that_it_executed(
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await stack.move(Standing(Stage.SHADOW), BOOKS)
-    await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
+    await stack.move(CollectionState(Stage.SHADOW), BOOKS)
+    await stack.move(CollectionState(Stage.FLIPPED, 100), BOOKS)
     mouth = ScriptedAnswers(stack, monkeypatch)
 
     def executed(number: int) -> Callable[[Request], Response]:
@@ -299,8 +301,8 @@ async def test_requests_without_write_permission_cause_no_rollback(stack: Runnin
     await stack.client.put("/_api/user/reader/database/_system", json={"grant": "ro"})
     await stack.client.put("/_api/user/reader/database/_system/books", json={"grant": "none"})
     stack.origin.store.server.accounts.enforce("")
-    await stack.move(Standing(Stage.SHADOW), BOOKS)
-    await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
+    await stack.move(CollectionState(Stage.SHADOW), BOOKS)
+    await stack.move(CollectionState(Stage.FLIPPED, 100), BOOKS)
     await stack.drained()
     await stack.application.dispatcher._gaps.flush()
     await stack.database.execute("DELETE FROM _crossfade.uncovered")

@@ -11,7 +11,7 @@ import random
 import pytest
 
 from proxy.base.errors import PreconditionFailed
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from tests.harness import Running, eventually
 from tests.integration.refused_rows_fixtures import (
     BOOKS,
@@ -67,7 +67,7 @@ PASSING = ["40001", "57014", "25006", "53200", "57P01", "42501"]
 async def test_a_transient_error_that_persists_for_one_document_makes_a_dead_letter(stack: Running, state: str) -> None:
     """Whatever a trigger calls it: others are applied, by captures and by what is read again, and it heals later."""
     await stack.client.post("/_api/collection", json={"name": "others"})
-    await stack.move(Standing(Stage.MIRROR), "_system/others")
+    await stack.move(CollectionState(Stage.MIRROR), "_system/others")
     await refuse(stack, state, removals=True)
     refused = [{"_key": f"k{n}", "n": 666 if n in (3, 17) else n} for n in range(30)]
     await stack.client.post(DOCUMENT, json=refused)
@@ -119,7 +119,7 @@ async def test_the_dead_letter_of_a_removal_ends_when_its_row_is_gone(stack: Run
 async def test_a_table_that_refuses_every_row_keeps_its_backlog_and_delays_no_other(stack: Running) -> None:
     """A refusal that passes, for all of them, is the table's trouble: nothing is put aside, and the reason is shown."""
     await stack.client.post("/_api/collection", json={"name": "others"})
-    await stack.move(Standing(Stage.MIRROR), "_system/others")
+    await stack.move(CollectionState(Stage.MIRROR), "_system/others")
     await refuse(stack, "53100")
     text = str(await stack.database.fetchval("SELECT pg_get_functiondef('public.refuse()'::regprocedure)"))
     await stack.database.execute(text.replace("NEW.doc ->> 'n' = '666'", "true"))

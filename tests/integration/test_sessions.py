@@ -15,7 +15,7 @@ from proxy.base.errors import DatabaseBusy, DatabaseTimedOut, DatabaseUnavailabl
 from proxy.base.session_settings import statements
 from proxy.cli.doctor import _instances
 from proxy.model.operations import Operation
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from proxy.stores.postgres import PostgresStore
 from proxy.wire.endpoints import named
 from tests.ad_hoc import Database
@@ -30,7 +30,7 @@ async def test_the_backlog_drains_by_itself_once_postgresql_takes_writes_again(d
     """A database that was read-only for a while is not so for ever in the eyes of the sessions of that time."""
     async with running(dsn, tmp_path) as stack:
         await stack.client.post("/_api/collection", json={"name": "books"})
-        await stack.move(Standing(Stage.MIRROR), BOOKS)
+        await stack.move(CollectionState(Stage.MIRROR), BOOKS)
         await stack.client.post(DOCUMENT, json={"_key": "before"})
         await stack.drained()
         await read_only(dsn, on=True)
@@ -57,7 +57,7 @@ async def test_a_waiting_backlog_states_its_reason(dsn: str, tmp_path: Path) -> 
     """In `/status`, in a dry run, and in `crossfade doctor`; heartbeats continue."""
     async with running(dsn, tmp_path) as stack:
         await stack.client.post("/_api/collection", json={"name": "books"})
-        await stack.move(Standing(Stage.MIRROR), BOOKS)
+        await stack.move(CollectionState(Stage.MIRROR), BOOKS)
         await stack.database.execute(
             "CREATE FUNCTION public.cancel() RETURNS trigger LANGUAGE plpgsql AS "
             "$$ BEGIN RAISE EXCEPTION 'secret' USING ERRCODE = 'query_canceled'; END $$"

@@ -15,7 +15,7 @@ import proxy.cli
 from proxy.base.errors import DatabaseUnavailable
 from proxy.control import gate_inputs, thresholds
 from proxy.control.gates.gate_types import Gate
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from proxy.operator import shapes
 from proxy.operator.shapes import State
 from proxy.routing.query_shapes import OTHER, Shape
@@ -31,9 +31,9 @@ SHAPE = "FOR b IN books FILTER b . year == ? SORT b . _key RETURN b"
 
 async def _mirrored(stack: Running, stage: Stage = Stage.MIRROR) -> None:
     await stack.direct.post("/_api/collection", json={"name": "books"})
-    await stack.move(Standing(Stage.MIRROR), BOOKS)
+    await stack.move(CollectionState(Stage.MIRROR), BOOKS)
     if stage is not Stage.MIRROR:
-        await stack.move(Standing(stage), BOOKS)
+        await stack.move(CollectionState(stage), BOOKS)
     await stack.client.post("/_api/document/books", json=[{"_key": f"k{n}", "year": 1990 + n} for n in range(10)])
     await stack.drained()
 

@@ -16,7 +16,7 @@ from proxy.base.errors import ConfigurationError, CrossfadeError, DatabaseUnavai
 from proxy.control.instance import lease as leases
 from proxy.control.instance.lease import Lease
 from proxy.control.instance.registry import OLDER, Heartbeat, InstanceRegistry
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from tests.ad_hoc import Database
 from tests.harness import Running, running
 from tests.integration.control_fixtures import Application as Told
@@ -177,7 +177,7 @@ async def test_a_proxy_whose_port_is_taken_does_not_stay_registered(stack: Runni
                 raise AssertionError
     counted = [name for name, here in await instances(stack.database) if here]
     assert counted == [stack.application.instance]
-    await stack.move(Standing(Stage.MIRROR), "_system/books")  # no instance is waited for
+    await stack.move(CollectionState(Stage.MIRROR), "_system/books")  # no instance is waited for
 
 
 async def test_a_proxy_whose_first_heartbeat_fails_does_not_stay_registered(

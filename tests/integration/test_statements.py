@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 import sql
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from sql.loader import queries
 from sql.statement import Statement
 from tests.harness import running
@@ -129,7 +129,7 @@ def test_every_statement_has_one_declaration(capsys: pytest.CaptureFixture[str])
 async def test_postgresql_reports_what_is_declared(dsn: str, tmp_path: Path) -> None:
     async with running(dsn, tmp_path) as stack:
         await stack.client.post("/_api/collection", json={"name": "books"})
-        await stack.move(Standing(Stage.MIRROR), "_system/*", "_system/books")
+        await stack.move(CollectionState(Stage.MIRROR), "_system/*", "_system/books")
         relation = await stack.database.fetchval(
             "SELECT relation FROM _crossfade.collection WHERE collection = '_system/books'"
         )
@@ -173,22 +173,22 @@ class _Right(NamedTuple):
     weight: int | None
 
 
-_STANDINGS = Prepared([Column("collection", "text"), Column("stage", "text"), Column("weight", "int4")], 0)
+_COLLECTION_STAGES = Prepared([Column("collection", "text"), Column("stage", "text"), Column("weight", "int4")], 0)
 
 
 @pytest.mark.parametrize(
     ("statement", "fault"),
     [
-        (Statement("control", "standings", _Swapped), "it gives"),
-        (Statement("control", "standings", _Short), "it gives"),
-        (Statement("control", "standings", _WrongType), "weight is int4"),
-        (Statement("control", "standings", str), "it is declared as one value"),
-        (Statement("control", "standings"), "it is declared as a command"),
+        (Statement("control", "collection_stages", _Swapped), "it gives"),
+        (Statement("control", "collection_stages", _Short), "it gives"),
+        (Statement("control", "collection_stages", _WrongType), "weight is int4"),
+        (Statement("control", "collection_stages", str), "it is declared as one value"),
+        (Statement("control", "collection_stages"), "it is declared as a command"),
         (Statement("control", "behind", _Right), "it names the parameters [1], and has 0"),
     ],
 )
 def test_a_wrong_declaration_is_found(statement: Statement[object], fault: str) -> None:
-    (found,) = faults_of(statement, _STANDINGS)
+    (found,) = faults_of(statement, _COLLECTION_STAGES)
     assert found.startswith(fault)
 
 
@@ -204,4 +204,4 @@ def test_unpacked_rows_have_the_types_of_their_fields() -> None:
 
 
 def test_a_right_declaration_is_accepted() -> None:
-    assert faults_of(Statement("control", "standings", _Right), _STANDINGS) == []
+    assert faults_of(Statement("control", "collection_stages", _Right), _COLLECTION_STAGES) == []

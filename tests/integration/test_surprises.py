@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from tests.harness import Running, eventually, running
 
 BOOKS, LINKS = "_system/books", "_system/links"
@@ -20,7 +20,7 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
     async with running(dsn, tmp_path, lease=0.3) as started:
         edges = [{"collection": "links", "from": ["books"], "to": ["books"]}]
         await started.client.post("/_api/gharial", json={"name": "g", "edgeDefinitions": edges})
-        await started.move(Standing(Stage.MIRROR), "_system/*", BOOKS, LINKS)
+        await started.move(CollectionState(Stage.MIRROR), "_system/*", BOOKS, LINKS)
         yield started
 
 
@@ -104,8 +104,8 @@ async def test_11_postgresql_serves_the_bytes_that_arangodb_printed(stack: Runni
     )
     assert (await stack.client.post(DOCUMENT, content=text)).status_code == 202
     await same(stack)
-    for standing in (Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)):
-        await stack.move(standing, BOOKS)
+    for state in (CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100)):
+        await stack.move(state, BOOKS)
 
     async def served_by_postgresql() -> bool:
         answer = await stack.client.get(f"{DOCUMENT}/k", headers={"x-crossfade-explain": "1"})
@@ -138,10 +138,10 @@ async def test_13_15_conflicts_keep_their_status_and_reach_no_mirror(stack: Runn
 async def test_17_a_cursor_stays_with_the_store_that_opened_it(stack: Running) -> None:
     await send(stack, "POST", DOCUMENT, [{"_key": key} for key in "abc"])
     await stack.drained()
-    await stack.move(Standing(Stage.SHADOW), BOOKS)
+    await stack.move(CollectionState(Stage.SHADOW), BOOKS)
     question = {"query": "FOR d IN books SORT d._key RETURN d._key", "batchSize": 2}
     before = await send(stack, "POST", "/_api/cursor", question)
-    await stack.move(Standing(Stage.FLIPPED, 100), BOOKS)
+    await stack.move(CollectionState(Stage.FLIPPED, 100), BOOKS)
     after = await send(stack, "POST", "/_api/cursor", question)
     assert before["result"] == after["result"] == ["a", "b"]
     for cursor in (before, after):

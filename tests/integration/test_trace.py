@@ -14,7 +14,7 @@ import proxy.cli
 from proxy.base.errors import PreconditionFailed
 from proxy.cli import trace
 from proxy.cli.trace import InstanceView, Side
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from tests.harness import Running, running
 
 BOOKS = "_system/books"
@@ -27,7 +27,7 @@ async def test_a_document_is_traced_from_its_write_to_its_tombstone(
 ) -> None:
     async with running(dsn, tmp_path) as stack:
         await stack.client.post("/_api/collection", json={"name": "books"})
-        await stack.move(Standing(Stage.MIRROR), BOOKS)
+        await stack.move(CollectionState(Stage.MIRROR), BOOKS)
         made = await stack.client.post(DOCUMENT, json={"_key": "a", "n": 1}, headers={"traceparent": TRACEPARENT})
         await stack.drained()
         found = await trace.read(stack.settings, stack.database, BOOKS, "a")
@@ -61,7 +61,7 @@ async def test_open_intents_dead_letters_and_marks_are_shown(
 ) -> None:
     async with running(dsn, tmp_path) as stack:
         await stack.client.post("/_api/collection", json={"name": "books"})
-        await stack.move(Standing(Stage.MIRROR), BOOKS)
+        await stack.move(CollectionState(Stage.MIRROR), BOOKS)
         await stack.client.post(DOCUMENT, json={"_key": "a", "n": 1})
         await stack.drained()
         await stack.database.execute(
@@ -103,7 +103,7 @@ async def _invoke(stack: Running, *arguments: str) -> tuple[int, str]:
 async def test_the_verb_prints_json_and_says_which_instance_was_not_heard(dsn: str, tmp_path: Path) -> None:
     async with running(dsn, tmp_path) as stack:
         await stack.client.post("/_api/collection", json={"name": "books"})
-        await stack.move(Standing(Stage.MIRROR), BOOKS)
+        await stack.move(CollectionState(Stage.MIRROR), BOOKS)
         await stack.client.post(DOCUMENT, json={"_key": "a"})
         await stack.drained()
         wrong = f"http://127.0.0.1:{stack.application.admin_port}"

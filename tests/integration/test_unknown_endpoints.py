@@ -7,7 +7,7 @@ from pathlib import Path
 
 from proxy.devserver.serve import StoreHandler
 from proxy.model.message import Request
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from proxy.stores.postgres import PostgresStore
 from tests.ad_hoc import Database
 from tests.conformance.test_table import LISTED
@@ -17,7 +17,7 @@ from tests.harness import eventually, running
 async def test_unknown_endpoints_are_forwarded_and_counted(dsn: str, tmp_path: Path) -> None:
     async with running(dsn, tmp_path) as stack:
         await stack.client.post("/_api/collection", json={"name": "books"})
-        await stack.move(Standing(Stage.MIRROR), "_system/books")
+        await stack.move(CollectionState(Stage.MIRROR), "_system/books")
         for method, target in (("GET", "/_api/nothing"), ("POST", "/_api/nothing/at/all"), ("GET", "/_admin/license")):
             ours = await stack.client.request(method, target)
             theirs = await stack.direct.request(method, target)

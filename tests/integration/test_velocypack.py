@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from proxy.wire.velocypack import decode
 from tests.harness import Running, running
 from tests.unit.wire.vpack import encode
@@ -26,7 +26,7 @@ PACKED = {"content-type": "application/x-velocypack"}
 async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
     async with running(dsn, tmp_path) as started:
         await started.client.post("/_api/collection", content=encode({"name": "books"}), headers=PACKED)
-        await started.move(Standing(Stage.MIRROR), BOOKS)
+        await started.move(CollectionState(Stage.MIRROR), BOOKS)
         yield started
 
 
@@ -152,7 +152,7 @@ async def test_no_form_of_request_or_answer_makes_a_write_opaque(stack: Running,
     """I3, I6, I7, I10: every way of a write in every form is captured, and answered as in JSON; errors too."""
     definition = {"collection": "links", "from": ["books"], "to": ["books"]}
     await stack.direct.post("/_api/gharial", json={"name": "g", "edgeDefinitions": [definition]})
-    for stage in (Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)) if flipped else ():
+    for stage in (CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100)) if flipped else ():
         await stack.move(stage, BOOKS)
     transaction = {"collections": {"write": ["books"]}}
     found = []
@@ -194,7 +194,7 @@ async def test_reads_in_velocypack_are_served_and_compared_as_in_json(stack: Run
     """I9: no gap by the form of an answer."""
     await stack.client.post(DOCUMENT, json=[{"_key": "a", "n": 1}, {"_key": "large", "t": "x" * 3_000}])
     await stack.drained()
-    for stage in (Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)):
+    for stage in (CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100)):
         await stack.move(stage, BOOKS)
     explain = {**ACCEPT, "x-crossfade-explain": "1"}
     answer = await stack.client.get(f"{DOCUMENT}/a", headers=explain)
@@ -211,7 +211,7 @@ async def test_reads_in_velocypack_are_served_and_compared_as_in_json(stack: Run
 async def test_a_read_that_is_too_large_streams_in_the_form_that_was_asked_for(dsn: str, tmp_path: Path) -> None:
     async with running(dsn, tmp_path, max_buffered_body=2_000) as stack:
         await stack.client.post("/_api/collection", json={"name": "books"})
-        await stack.move(Standing(Stage.MIRROR), BOOKS)
+        await stack.move(CollectionState(Stage.MIRROR), BOOKS)
         await stack.client.post(DOCUMENT, json={"_key": "large", "t": "x" * 3_000})
         answer = await stack.client.get(f"{DOCUMENT}/large", headers=ACCEPT)
         assert decode(answer.content)["t"] == "x" * 3_000

@@ -144,7 +144,7 @@ class Proxy:
         self.flying[revision] = (key, self.generation)
         world.origin[key] = revision
         await asyncio.sleep(random.random() * 0.01)
-        if not self.lease.snapshot.behaviour(COLLECTION).synchronous or not await self._both(key, revision):
+        if not self.lease.snapshot.policy(COLLECTION).synchronous or not await self._both(key, revision):
             self.journal[revision] = key
         world.seen[key] = max(world.seen[key], revision)
         self.flying.pop(revision)
@@ -158,7 +158,7 @@ class Proxy:
         self.flying[revision] = (key, -1)  # its intent is open: no flip begins
         world.origin[key] = revision
         await asyncio.sleep(random.random() * 0.01)
-        if self.lease.snapshot.behaviour(COLLECTION).synchronous:
+        if self.lease.snapshot.policy(COLLECTION).synchronous:
             await self._rolled_back()
             world.count("rolled back")
         self.journal[revision] = key
@@ -171,7 +171,7 @@ class Proxy:
         assert self.lease is not None
         undoing = asyncio.ensure_future(rollback(self.line, [COLLECTION], actor=self.name))
         try:
-            while not undoing.done() or self.lease.snapshot.behaviour(COLLECTION).synchronous:
+            while not undoing.done() or self.lease.snapshot.policy(COLLECTION).synchronous:
                 await asyncio.sleep(0.005)
                 if self.lease.own_lease_over:
                     self.lease.record_origin_only_ack()
@@ -186,14 +186,14 @@ class Proxy:
         assert self.lease is not None
         world, before = self.world, self.world.seen[key]
         shown, by = None, "target"
-        if self.lease.snapshot.behaviour(COLLECTION).weight and self.lease.may_read_target:
+        if self.lease.snapshot.policy(COLLECTION).weight and self.lease.may_read_target:
             if random.random() < 0.1:
                 await asyncio.sleep(random.random() * 0.5)  # a slow line between check and act
             shown = await self.line.fetchval(_READ, key, self.generation)
         if shown is None:
             shown, by = world.origin[key], "origin"
             await asyncio.sleep(0)
-            if self.lease.snapshot.behaviour(COLLECTION).synchronous:
+            if self.lease.snapshot.policy(COLLECTION).synchronous:
                 await self._both(key, shown)
         world.reads[by] += 1
         if shown < before:

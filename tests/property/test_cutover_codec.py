@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.model.stages import Move, Phase, Snapshot, Stage, Standing
+from proxy.model.stages import CollectionState, Phase, Snapshot, Stage, Transition
 from proxy.state.codec import decode, encode
 
-standings = st.builds(Standing, st.sampled_from(Stage), st.integers(0, 100))
+states = st.builds(CollectionState, st.sampled_from(Stage), st.integers(0, 100))
 names = st.text(min_size=1, max_size=8)
 
 
@@ -18,10 +18,10 @@ names = st.text(min_size=1, max_size=8)
         generation=st.integers(0, 1 << 40),
         epoch=st.integers(0, 1 << 40),
         phase=st.sampled_from(Phase),
-        collections=st.dictionaries(names, standings, max_size=4),
+        collections=st.dictionaries(names, states, max_size=4),
         defaults=st.dictionaries(names, st.sampled_from(Stage), max_size=3),
-        moves=st.lists(st.builds(Move, names, standings, standings), max_size=3).map(
-            lambda found: {move.collection: move for move in found}
+        transitions=st.lists(st.builds(Transition, names, states, states), max_size=3).map(
+            lambda found: {transition.collection: transition for transition in found}
         ),
     )
 )

@@ -45,12 +45,14 @@ def ready(snapshot: Snapshot, conditions: Conditions) -> bool:
     """Return True if the conditions of the snapshot's phase hold for an instance that runs at the snapshot."""
     if snapshot.phase is Phase.IDLE:
         return True
-    moves = snapshot.moves.values()
-    flipping = frozenset(move.collection for move in moves if move.after.stage.at_least(Stage.FLIPPED))
+    transitions = snapshot.transitions.values()
+    flipping = frozenset(
+        transition.collection for transition in transitions if transition.after.stage.at_least(Stage.FLIPPED)
+    )
     mirroring = frozenset(
-        move.collection
-        for move in moves
-        if move.after.stage.at_least(Stage.MIRROR) and not move.before.stage.at_least(Stage.MIRROR)
+        transition.collection
+        for transition in transitions
+        if transition.after.stage.at_least(Stage.MIRROR) and not transition.before.stage.at_least(Stage.MIRROR)
     )
     if mirroring and conditions.uncaptured_pending(mirroring) > 0:
         return False

@@ -81,7 +81,7 @@ class AutoRollback:
 
     async def check(self) -> None:
         """Check once, and roll back if needed. Raise DatabaseError; the verdict is then kept until the next check."""
-        served = any(standing.serves_target for standing in self._snapshot().collections.values())
+        served = any(state.serves_target for state in self._snapshot().collections.values())
         if not served and not self._verdicts:
             self._watch(())
             return

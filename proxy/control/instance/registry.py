@@ -21,9 +21,9 @@ import sql
 from proxy import __version__
 from proxy.base.database import Database
 from proxy.control.instance.local_state import Count
-from proxy.model.stages import Phase, Snapshot, Stage, Standing
+from proxy.model.stages import CollectionState, Phase, Snapshot, Stage
 from proxy.state import control_row, lacking
-from proxy.state.codec import decode_moves
+from proxy.state.codec import decode_transitions
 
 NONE: Final = Count(0, rebooted=False)
 OLDER: Final = "a state directory is an older copy: what was noted since it was made is missing"
@@ -172,15 +172,16 @@ class InstanceRegistry:
 def _snapshot(row: sql.control.BeatRow) -> Snapshot | None:
     if row.collections is None or row.defaults is None:  # the caller has those of this generation
         return None
-    moves = decode_moves(orjson.loads(row.moves)) if row.moves else ()
+    transitions = decode_transitions(orjson.loads(row.moves)) if row.moves else ()
     return Snapshot(
         generation=row.generation,
         epoch=row.epoch,
         phase=Phase(row.phase),
         collections={
-            name: Standing(Stage(stage), weight) for name, (stage, weight) in orjson.loads(row.collections).items()
+            name: CollectionState(Stage(stage), weight)
+            for name, (stage, weight) in orjson.loads(row.collections).items()
         },
         defaults={name: Stage(stage) for name, stage in orjson.loads(row.defaults).items()},
-        moves={move.collection: move for move in moves},
+        transitions={transition.collection: transition for transition in transitions},
         absent=frozenset(row.absent),
     )

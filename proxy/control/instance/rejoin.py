@@ -125,8 +125,8 @@ class Rejoin:
 
 def _flipped(snapshot: Snapshot) -> frozenset[str]:
     """Return the collections whose reads may come from PostgreSQL now, or towards which an epoch is open."""
-    standings = snapshot.collections.items()
-    moves = snapshot.moves.values()
-    return frozenset(name for name, standing in standings if standing.stage.at_least(Stage.FLIPPED)) | frozenset(
-        move.collection for move in moves if move.after.stage.at_least(Stage.FLIPPED)
+    states = snapshot.collections.items()
+    transitions = snapshot.transitions.values()
+    return frozenset(name for name, state in states if state.stage.at_least(Stage.FLIPPED)) | frozenset(
+        transition.collection for transition in transitions if transition.after.stage.at_least(Stage.FLIPPED)
     )

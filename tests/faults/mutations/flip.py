@@ -52,7 +52,7 @@ MUTANTS = (
     Mutant(
         "a mark causes no rollback",
         "proxy/state/lacking.py",
-        "    if moves or towards:\n",
+        "    if transitions or towards:\n",
         "    if False:\n",
         "tests/integration/test_refused_rows.py"
         "::test_a_document_that_postgresql_refuses_causes_a_rollback_before_the_answer[update]",

@@ -13,9 +13,9 @@ from proxy.app import application
 from proxy.app.application import Application
 from proxy.base.errors import ConfigurationError
 from proxy.http import Listener
-from proxy.model.stages import Move, Phase, Snapshot, Stage, Standing
+from proxy.model.stages import CollectionState, Phase, Snapshot, Stage, Transition
 
-SHADOW, FLIPPED = Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)
+SHADOW, FLIPPED = CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100)
 
 
 async def test_what_is_on_its_way_to_postgresql_is_taken_back_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,7 +29,7 @@ async def test_what_is_on_its_way_to_postgresql_is_taken_back_too(monkeypatch: p
     snapshot = Snapshot(
         phase=Phase.DRAIN,
         collections={"shop/moving": SHADOW, "shop/flipped": FLIPPED, "shop/still": SHADOW, "other/flipped": FLIPPED},
-        moves={"shop/moving": Move("shop/moving", SHADOW, FLIPPED)},
+        transitions={"shop/moving": Transition("shop/moving", SHADOW, FLIPPED)},
     )
     one = SimpleNamespace(lease=SimpleNamespace(snapshot=snapshot), database=None, instance="one")
     await Application._roll_back(cast("Any", one), ["shop/*"], "a transaction")

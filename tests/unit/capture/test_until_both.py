@@ -11,7 +11,7 @@ import pytest
 from proxy.base.config import Settings
 from proxy.base.errors import DatabaseUnavailable
 from proxy.capture.context import WriteContext
-from proxy.model.stages import Snapshot, Stage, Standing
+from proxy.model.stages import CollectionState, Snapshot, Stage
 
 BOOKS = "db/books"
 
@@ -40,7 +40,7 @@ def kit(lease: Lease, settings: Settings | None = None) -> WriteContext:
 
 @pytest.fixture
 def lease() -> Lease:
-    return Lease(Snapshot(collections={BOOKS: Standing(Stage.FLIPPED, 100)}))
+    return Lease(Snapshot(collections={BOOKS: CollectionState(Stage.FLIPPED, 100)}))
 
 
 async def still(waiting: asyncio.Task[Any]) -> None:
@@ -69,7 +69,7 @@ async def test_it_answers_alone_only_when_the_own_lease_has_run_out_and_notes_it
 async def test_it_waits_no_longer_once_the_flip_is_taken_back(lease: Lease) -> None:
     waiting = asyncio.create_task(kit(lease).wait_for_replica(asyncio.Event().wait(), BOOKS))
     await still(waiting)
-    lease.snapshot = Snapshot(collections={BOOKS: Standing(Stage.SHADOW)})
+    lease.snapshot = Snapshot(collections={BOOKS: CollectionState(Stage.SHADOW)})
     await waiting
     assert lease.alone == 0
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from proxy.cli import tables
 from proxy.cli.runtime import console
-from proxy.model.stages import Stage, Standing
+from proxy.model.stages import CollectionState, Stage
 from proxy.operator.status import CollectionStatus, InstanceStatus, Status
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -25,8 +25,8 @@ def instance(state: str) -> InstanceStatus:
 
 
 def status(stage: Stage, state: str) -> Status:
-    standing = Standing(stage, 100 if stage is Stage.FLIPPED else 0)
-    collection = CollectionStatus("shop/orders", standing, NOW, 0, 0, 0, 0, 0, 0, None, None)
+    one = CollectionState(stage, 100 if stage is Stage.FLIPPED else 0)
+    collection = CollectionStatus("shop/orders", one, NOW, 0, 0, 0, 0, 0, 0, None, None)
     return Status(3, 1, None, {}, (collection,), (instance(state),), ())
 
 

@@ -23,7 +23,7 @@ FILE = Path(__file__).parents[3] / "deploy/prometheus/alerts.yml"
 RULES = {rule["alert"]: rule for group in yaml.safe_load(FILE.read_text())["groups"] for rule in group["rules"]}
 ORDERS = "shop/orders"
 QUIET: dict[str, Any] = {
-    "collection": ORDERS, "stage": "shadow", "weight": 0, "unverified": 0, "dead": 0, "mismatches": 0, "around": 0,
+    "collection": ORDERS, "stage": "shadow", "weight": 0, "unverified": 0, "dead": 0, "mismatches": 0, "out_of_band": 0,
     "armed": False, "watchable": True, "behind": 0.5,
 }  # fmt: skip
 BACK = AutomaticRollback(7, datetime(2026, 11, 22, tzinfo=UTC), "instance vm", "it came back", "instance", (ORDERS,))
@@ -48,7 +48,7 @@ def scraped(
         ("CrossfadeAutomaticRollback", {"back": (BACK,)}, {"collection": ORDERS, "by": "instance"}),
         ("CrossfadeDeadLetter", {"dead": 1}, {"collection": ORDERS}),
         ("CrossfadeUnverified", {"unverified": 1}, {"collection": ORDERS}),
-        ("CrossfadeOutOfBandWrites", {"around": 1}, {"collection": ORDERS}),
+        ("CrossfadeOutOfBandWrites", {"out_of_band": 1}, {"collection": ORDERS}),
         ("CrossfadeConfirmedMismatch", {"mismatches": 1}, {"collection": ORDERS}),
         ("CrossfadeBypassWatchDown", {"behind": None}, {}),
         ("CrossfadeBypassWatchDown", {"behind": 31.0}, {}),

@@ -11,7 +11,7 @@ import pytest
 from proxy.base.errors import ArangoError
 from proxy.gateway.request_body import Bodies, ByteSemaphore, must_read_body
 from proxy.model.message import Request, Response
-from proxy.model.stages import Snapshot, Stage, Standing
+from proxy.model.stages import CollectionState, Snapshot, Stage
 from proxy.wire.decode import decode
 
 
@@ -46,7 +46,7 @@ def put(body: bytes | AsyncIterator[bytes], *headers: tuple[bytes, bytes]) -> Re
     ],
 )
 def test_what_passes_through_is_not_looked_into(method: str, target: bytes, looked: bool) -> None:
-    snapshot = Snapshot(collections={"_system/c": Standing(Stage.MIRROR)})
+    snapshot = Snapshot(collections={"_system/c": CollectionState(Stage.MIRROR)})
     assert must_read_body(decode(Request(method, target)), snapshot) is looked
 
 

@@ -8,12 +8,12 @@ from proxy.gateway.request_body import TOO_LARGE
 from proxy.gateway.router import Router, streamed_route
 from proxy.model.lease_view import LeaseView
 from proxy.model.operations import Operation
-from proxy.model.stages import Move, Phase, Snapshot, Stage, Standing
+from proxy.model.stages import CollectionState, Phase, Snapshot, Stage, Transition
 from proxy.routing.query_facts import QueryFactsCache
 from proxy.routing.route import FORWARD, Action, Route
 from proxy.wire.endpoints import named
 
-SHADOW, FLIPPED = Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100)
+SHADOW, FLIPPED = CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100)
 BOOKS = "shop/books"
 READ = Operation(named("document.read"), "GET", "shop", "books", "a")
 WRITE = Operation(named("document.insert"), "POST", "shop", "books")
@@ -67,8 +67,8 @@ def test_what_can_be_sent_twice_changes_nothing() -> None:
 
 
 async def test_a_query_waits_until_the_flip_is_decided_or_its_time_is_over() -> None:
-    move = {BOOKS: Move(BOOKS, SHADOW, FLIPPED)}
-    held = Snapshot(7, 1, Phase.HOLD, {BOOKS: SHADOW}, moves=move)
+    transition = {BOOKS: Transition(BOOKS, SHADOW, FLIPPED)}
+    held = Snapshot(7, 1, Phase.HOLD, {BOOKS: SHADOW}, transitions=transition)
     decided = Snapshot(8, 1, Phase.IDLE, {BOOKS: FLIPPED})
     text = query("FOR b IN books SORT b._key RETURN b")
     way, generation = await router(held, held, decided).decided(text)

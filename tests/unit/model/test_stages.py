@@ -1,4 +1,4 @@
-"""Stages: the behaviour of an instance at each of them, and the allowed moves."""
+"""Stages: the policy of an instance at each of them, and the allowed transitions."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import pytest
 
 from proxy.base.errors import PreconditionFailed
 from proxy.control.transitions_plan import DesiredState, phases_of, plan, to_target
-from proxy.model.stages import Move, Phase, Snapshot, Stage, Standing, allowed, phases
+from proxy.model.stages import CollectionState, Phase, Snapshot, Stage, Transition, allowed, phases
 
-OFF, MIRROR, SHADOW = Standing(), Standing(Stage.MIRROR), Standing(Stage.SHADOW)
-TEN, ALL = Standing(Stage.FLIPPED, 10), Standing(Stage.FLIPPED, 100)
+OFF, MIRROR, SHADOW = CollectionState(), CollectionState(Stage.MIRROR), CollectionState(Stage.SHADOW)
+TEN, ALL = CollectionState(Stage.FLIPPED, 10), CollectionState(Stage.FLIPPED, 100)
 FLIP = (Phase.BEGIN, Phase.HOLD, Phase.DRAIN)
 
 
@@ -26,7 +26,7 @@ FLIP = (Phase.BEGIN, Phase.HOLD, Phase.DRAIN)
     ],
 )
 def test_moves_forward_are_acknowledged_and_rollbacks_are_immediate(
-    before: Standing, after: Standing, steps: tuple[Phase]
+    before: CollectionState, after: CollectionState, steps: tuple[Phase]
 ) -> None:
     assert allowed(before, after) is None
     assert phases(before, after) == steps
@@ -37,11 +37,11 @@ def test_moves_forward_are_acknowledged_and_rollbacks_are_immediate(
     [
         (OFF, SHADOW, "goes to mirror first"),
         (MIRROR, ALL, "goes to shadow first"),
-        (SHADOW, Standing(Stage.FLIPPED, 0), "1 to 100 percent"),
-        (ALL, Standing(Stage.PROMOTED), "not built yet"),
+        (SHADOW, CollectionState(Stage.FLIPPED, 0), "1 to 100 percent"),
+        (ALL, CollectionState(Stage.PROMOTED), "not built yet"),
     ],
 )
-def test_what_is_not_allowed(before: Standing, after: Standing, why: str) -> None:
+def test_what_is_not_allowed(before: CollectionState, after: CollectionState, why: str) -> None:
     assert why in (allowed(before, after) or "")
 
 
@@ -52,43 +52,43 @@ def test_what_is_not_allowed(before: Standing, after: Standing, why: str) -> Non
 def test_an_instance_prepares_a_flip_from_its_begin_on(
     phase: Phase, capture: bool, synchronous: bool, hold: bool
 ) -> None:
-    moves = {"a/b": Move("a/b", SHADOW, ALL)}
-    behaviour = Snapshot(1, 1, phase, {"a/b": SHADOW}, {}, moves).behaviour("a/b")
-    assert (behaviour.capture, behaviour.synchronous, behaviour.hold_queries) == (capture, synchronous, hold)
-    assert behaviour.weight == 0  # but no read is served before the commit
+    transitions = {"a/b": Transition("a/b", SHADOW, ALL)}
+    policy = Snapshot(1, 1, phase, {"a/b": SHADOW}, {}, transitions).policy("a/b")
+    assert (policy.capture, policy.synchronous, policy.hold_queries) == (capture, synchronous, hold)
+    assert policy.weight == 0  # but no read is served before the commit
 
 
 def test_a_default_that_changes_counts_for_collections_that_appear_meanwhile() -> None:
-    moves = {"a/*": Move("a/*", OFF, MIRROR)}
-    snapshot = Snapshot(1, 1, Phase.BEGIN, {"a/late": OFF}, {}, moves)
-    assert snapshot.behaviour("a/new").capture
-    assert snapshot.behaviour("a/late").capture
-    assert not snapshot.behaviour("b/new").capture
+    transitions = {"a/*": Transition("a/*", OFF, MIRROR)}
+    snapshot = Snapshot(1, 1, Phase.BEGIN, {"a/late": OFF}, {}, transitions)
+    assert snapshot.policy("a/new").capture
+    assert snapshot.policy("a/late").capture
+    assert not snapshot.policy("b/new").capture
     assert snapshot.database_has("a", Stage.MIRROR)
-    every = Snapshot(1, 1, Phase.BEGIN, {}, {"b": Stage.OFF}, {"*/*": Move("*/*", OFF, MIRROR)})
-    assert every.behaviour("a/new").capture
-    assert not every.behaviour("b/new").capture  # b has its own default
+    every = Snapshot(1, 1, Phase.BEGIN, {}, {"b": Stage.OFF}, {"*/*": Transition("*/*", OFF, MIRROR)})
+    assert every.policy("a/new").capture
+    assert not every.policy("b/new").capture  # b has its own default
     assert every.database_has("c", Stage.MIRROR)
 
 
 def test_collections_that_are_not_registered_have_the_default() -> None:
     snapshot = Snapshot(collections={"a/b": SHADOW}, defaults={"a": Stage.MIRROR, "*": Stage.OFF})
-    assert snapshot.standing("a/c").stage is Stage.MIRROR
-    assert snapshot.standing("z/c").stage is Stage.OFF
+    assert snapshot.state("a/c").stage is Stage.MIRROR
+    assert snapshot.state("z/c").stage is Stage.OFF
     assert snapshot.database_has("a", Stage.SHADOW)
     assert not snapshot.database_has("z", Stage.MIRROR)
     assert ALL.serves_target
-    assert not Standing(Stage.FLIPPED, 0).serves_target
+    assert not CollectionState(Stage.FLIPPED, 0).serves_target
 
 
 def test_plan() -> None:
     known = {"a/b": SHADOW, "a/c": MIRROR}
-    moves = plan([DesiredState("a/b", Stage.FLIPPED, 10), DesiredState("a/c", Stage.MIRROR)], known, {})
-    assert moves == (Move("a/b", SHADOW, TEN),)
-    assert phases_of(moves) == FLIP
-    assert to_target(moves) == moves
+    transitions = plan([DesiredState("a/b", Stage.FLIPPED, 10), DesiredState("a/c", Stage.MIRROR)], known, {})
+    assert transitions == (Transition("a/b", SHADOW, TEN),)
+    assert phases_of(transitions) == FLIP
+    assert to_target(transitions) == transitions
     assert phases_of(()) == ()
     assert to_target(plan([DesiredState("a/b", Stage.OFF)], known, {})) == ()
     with pytest.raises(PreconditionFailed, match=r"a/c: a collection at stage mirror goes to shadow first; x/\*: new"):
         plan([DesiredState("a/c", Stage.FLIPPED, 1), DesiredState("x/*", Stage.FLIPPED, 1)], known, {})
-    assert plan([DesiredState("x/*", Stage.SHADOW)], known, {}) == (Move("x/*", OFF, SHADOW),)
+    assert plan([DesiredState("x/*", Stage.SHADOW)], known, {}) == (Transition("x/*", OFF, SHADOW),)

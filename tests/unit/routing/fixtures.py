@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from proxy.model.operations import Operation
-from proxy.model.stages import Move, Phase, Snapshot, Stage, Standing
+from proxy.model.stages import CollectionState, Phase, Snapshot, Stage, Transition
 from proxy.routing.route import QueryFacts
 from proxy.wire.endpoints import named
 
-OFF, MIRROR, SHADOW = (Standing(stage) for stage in (Stage.OFF, Stage.MIRROR, Stage.SHADOW))
-FLIPPED = Standing(Stage.FLIPPED, 100)
+OFF, MIRROR, SHADOW = (CollectionState(stage) for stage in (Stage.OFF, Stage.MIRROR, Stage.SHADOW))
+FLIPPED = CollectionState(Stage.FLIPPED, 100)
 
 
-def snapshot(phase: Phase = Phase.IDLE, moves: dict[str, Move] | None = None, **standings: Standing) -> Snapshot:
-    return Snapshot(1, 1, phase, {f"shop/{name}": s for name, s in standings.items()}, {}, moves or {})
+def snapshot(
+    phase: Phase = Phase.IDLE, transitions: dict[str, Transition] | None = None, **states: CollectionState
+) -> Snapshot:
+    return Snapshot(1, 1, phase, {f"shop/{name}": s for name, s in states.items()}, {}, transitions or {})
 
 
 def read(collection: str = "books", key: str = "k", **headers: str) -> Operation:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.model.stages import Move, Phase, Stage, Standing
+from proxy.model.stages import CollectionState, Phase, Stage, Transition
 from proxy.routing.route import FORWARD, Action, Route
 from proxy.routing.routes import route
 from tests.unit.routing.fixtures import FLIPPED, MIRROR, OFF, SHADOW, facts, query, read, snapshot
@@ -31,7 +31,7 @@ def test_pages_without_an_order_all_come_from_one_side() -> None:
     """Any rows would do, but the rows of two pages must not come in two orders."""
     pages = replace(facts(deterministic=False), takes_any=True)
     assert route(query(), snapshot(books=FLIPPED), pages).target
-    assert not route(query(), snapshot(books=Standing(Stage.FLIPPED, 99)), pages).target
+    assert not route(query(), snapshot(books=CollectionState(Stage.FLIPPED, 99)), pages).target
 
 
 def test_a_modification_is_captured_and_an_unparsed_one_marks_the_whole_database() -> None:
@@ -45,9 +45,9 @@ def test_a_modification_is_captured_and_an_unparsed_one_marks_the_whole_database
 @pytest.mark.parametrize("phase", [Phase.HOLD, Phase.DRAIN])
 def test_queries_wait_while_a_flip_holds_and_writes_are_synchronous_from_begin_on(phase: Phase) -> None:
     """mirror-protocol, "Flip", 2 and 3."""
-    move = {"shop/books": Move("shop/books", SHADOW, FLIPPED)}
-    assert route(query(), snapshot(phase, move, books=SHADOW), facts()).hold
-    begin = snapshot(Phase.BEGIN, move, books=SHADOW)
+    transition = {"shop/books": Transition("shop/books", SHADOW, FLIPPED)}
+    assert route(query(), snapshot(phase, transition, books=SHADOW), facts()).hold
+    begin = snapshot(Phase.BEGIN, transition, books=SHADOW)
     assert not route(query(), begin, facts()).hold
-    assert begin.behaviour("shop/books").synchronous
+    assert begin.policy("shop/books").synchronous
     assert not route(read(), begin).target

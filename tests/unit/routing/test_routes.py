@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.model.operations import Operation
-from proxy.model.stages import Move, Phase, Snapshot, Stage, Standing
+from proxy.model.stages import CollectionState, Phase, Snapshot, Stage, Transition
 from proxy.routing.route import FORWARD, Action, Route
 from proxy.routing.routes import route
 from proxy.wire.endpoints import named
@@ -13,20 +13,20 @@ from tests.unit.routing.fixtures import FLIPPED, MIRROR, OFF, SHADOW, read, snap
 
 
 @pytest.mark.parametrize(
-    ("standing", "expected"),
+    ("state", "expected"),
     [
         (OFF, FORWARD),
         (MIRROR, FORWARD),
         (SHADOW, Route(Action.READ, ("shop/books",), compare=True)),
         (FLIPPED, Route(Action.READ, ("shop/books",), target=True, compare=True)),
         (
-            Standing(Stage.FLIPPED, 0),
+            CollectionState(Stage.FLIPPED, 0),
             Route(Action.READ, ("shop/books",), target=False, compare=True),
         ),
     ],
 )
-def test_a_read_of_a_document_goes_by_its_collections_stage(standing: Standing, expected: Route) -> None:
-    assert route(read(), snapshot(books=standing)) == expected
+def test_a_read_of_a_document_goes_by_its_collections_stage(state: CollectionState, expected: Route) -> None:
+    assert route(read(), snapshot(books=state)) == expected
 
 
 def test_reads_in_a_transaction_or_dirty_go_to_the_origin_and_are_counted() -> None:
@@ -44,8 +44,8 @@ VERTEX = Operation(named("gharial.vertex_read"), "GET", "shop", "knows", "a")
 
 @pytest.mark.parametrize("operation", [EDGES, SIMPLE, VERTEX])
 def test_reads_by_other_endpoints_go_the_ways_of_documents_and_queries(operation: Operation) -> None:
-    def at(standing: Standing, graphs: Standing = OFF) -> Snapshot:
-        return Snapshot(collections={"shop/knows": standing, "shop/_graphs": graphs})
+    def at(state: CollectionState, graphs: CollectionState = OFF) -> Snapshot:
+        return Snapshot(collections={"shop/knows": state, "shop/_graphs": graphs})
 
     assert route(operation, at(MIRROR)) == FORWARD
     shadowed = route(operation, at(SHADOW))
@@ -56,7 +56,7 @@ def test_reads_by_other_endpoints_go_the_ways_of_documents_and_queries(operation
         True,
     )
     flipped = route(operation, at(FLIPPED))
-    assert at(FLIPPED).behaviour("shop/knows").synchronous
+    assert at(FLIPPED).policy("shop/knows").synchronous
     # whether a graph has the document, PostgreSQL knows where definitions are flipped as well
     assert flipped.target == (operation is not VERTEX)
     assert route(operation, at(FLIPPED, FLIPPED)).target
@@ -65,10 +65,10 @@ def test_reads_by_other_endpoints_go_the_ways_of_documents_and_queries(operation
 @pytest.mark.parametrize("operation", [EDGES, SIMPLE, VERTEX])
 def test_reads_over_a_collection_wait_for_a_flip_that_is_held(operation: Operation) -> None:
     """mirror-protocol, "Flip", 3: as queries do; one document is brought up to date instead."""
-    moves = {"shop/knows": Move("shop/knows", SHADOW, FLIPPED)}
-    holding = Snapshot(collections={"shop/knows": SHADOW}, phase=Phase.HOLD, moves=moves)
+    transitions = {"shop/knows": Transition("shop/knows", SHADOW, FLIPPED)}
+    holding = Snapshot(collections={"shop/knows": SHADOW}, phase=Phase.HOLD, transitions=transitions)
     assert route(operation, holding).hold == (operation is not VERTEX)
-    assert holding.behaviour("shop/knows").synchronous
+    assert holding.policy("shop/knows").synchronous
 
 
 def test_reads_by_other_endpoints_that_cannot_be_compared_say_why() -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from proxy.model.operations import Operation
-from proxy.model.stages import Move, Phase, Standing
+from proxy.model.stages import CollectionState, Phase, Transition
 from proxy.routing.route import FORWARD, Action, Route
 from proxy.routing.routes import route
 from proxy.routing.scope import may_write
@@ -15,7 +15,7 @@ from tests.unit.routing.fixtures import FLIPPED, MIRROR, OFF, SHADOW, facts, que
 
 
 @pytest.mark.parametrize(
-    ("standing", "expected"),
+    ("state", "expected"),
     [
         (OFF, Route(Action.FORWARD, writes=("shop/books",))),
         (MIRROR, Route(Action.CAPTURE, ("shop/books",))),
@@ -23,8 +23,8 @@ from tests.unit.routing.fixtures import FLIPPED, MIRROR, OFF, SHADOW, facts, que
         (FLIPPED, Route(Action.CAPTURE, ("shop/books",))),
     ],
 )
-def test_a_write_is_captured_from_stage_mirror_on(standing: Standing, expected: Route) -> None:
-    assert route(write(), snapshot(books=standing)) == expected
+def test_a_write_is_captured_from_stage_mirror_on(state: CollectionState, expected: Route) -> None:
+    assert route(write(), snapshot(books=state)) == expected
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,8 @@ def test_a_rename_to_the_name_that_it_has_changes_nothing() -> None:
 
 def test_capture_starts_with_begin_of_mirror() -> None:
     """mirror-protocol, answer 11: a write sent in `off` is missed by a backfill that began early."""
-    move = {"shop/books": Move("shop/books", OFF, MIRROR)}
-    assert route(write(), snapshot(Phase.BEGIN, move, books=OFF)).action is Action.CAPTURE
+    transition = {"shop/books": Transition("shop/books", OFF, MIRROR)}
+    assert route(write(), snapshot(Phase.BEGIN, transition, books=OFF)).action is Action.CAPTURE
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from proxy.control.instance.ack_conditions import Conditions, Scope, ready
-from proxy.model.stages import Move, Phase, Snapshot, Stage, Standing
+from proxy.model.stages import CollectionState, Phase, Snapshot, Stage, Transition
 
-FLIP = {"a/b": Move("a/b", Standing(Stage.SHADOW), Standing(Stage.FLIPPED, 100))}
-MIRROR = {"a/b": Move("a/b", Standing(), Standing(Stage.MIRROR))}
-SHADOW = {"a/b": Move("a/b", Standing(Stage.MIRROR), Standing(Stage.SHADOW))}
+FLIP = {"a/b": Transition("a/b", CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100))}
+MIRROR = {"a/b": Transition("a/b", CollectionState(), CollectionState(Stage.MIRROR))}
+SHADOW = {"a/b": Transition("a/b", CollectionState(Stage.MIRROR), CollectionState(Stage.SHADOW))}
 
 
 def _conditions(asked: list[Scope], **counts: int) -> Conditions:
@@ -33,7 +33,7 @@ def _conditions(asked: list[Scope], **counts: int) -> Conditions:
 
 
 @pytest.mark.parametrize(
-    ("moves", "phase", "blocks"),
+    ("transitions", "phase", "blocks"),
     [
         (FLIP, Phase.BEGIN, {"backlog"}),
         (FLIP, Phase.HOLD, {"origin_queries"}),
@@ -43,8 +43,8 @@ def _conditions(asked: list[Scope], **counts: int) -> Conditions:
         ({}, Phase.IDLE, set()),
     ],
 )
-def test_what_each_phase_waits_for(moves: dict[str, Move], phase: Phase, blocks: set[str]) -> None:
-    snapshot = Snapshot(3, 1, phase, {}, {}, moves)
+def test_what_each_phase_waits_for(transitions: dict[str, Transition], phase: Phase, blocks: set[str]) -> None:
+    snapshot = Snapshot(3, 1, phase, {}, {}, transitions)
     asked: list[Scope] = []
     assert ready(snapshot, _conditions(asked))
     for name in ("backlog", "uncaptured_pending", "origin_queries", "unapplied"):

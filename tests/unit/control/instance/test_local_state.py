@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from proxy.control.instance.local_state import StateFiles
-from proxy.model.stages import Phase, Snapshot, Stage, Standing
+from proxy.model.stages import CollectionState, Phase, Snapshot, Stage
 
 
 def test_the_files(tmp_path: Path) -> None:
@@ -17,7 +17,7 @@ def test_the_files(tmp_path: Path) -> None:
     files.clear_alone()
     files.clear_alone()
     assert not files.alone
-    snapshot = Snapshot(4, 2, Phase.BEGIN, {"a/b": Standing(Stage.MIRROR)})
+    snapshot = Snapshot(4, 2, Phase.BEGIN, {"a/b": CollectionState(Stage.MIRROR)})
     files.keep(snapshot)
     assert files.kept() == snapshot
     (tmp_path / "deep" / "state" / "control.json").write_text('{"generation": 4}')
