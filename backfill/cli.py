@@ -43,11 +43,11 @@ DumpOption = Annotated[
     bool,
     typer.Option(
         "--dump",
-        help="read by ArangoDB's parallel dump (3.12), or by pages if it has none; a killed worker repeats the "
-        "whole collection",
+        help="read with the parallel dump of ArangoDB 3.12, if the server has it; a killed worker starts the "
+        "collection again",
     ),
 ]
-TextOption = Annotated[bool, typer.Option("--full-text", help="also create an index for full-text search, at the end")]
+TextOption = Annotated[bool, typer.Option("--full-text", help="create an index for full-text search at the end")]
 
 
 def register(app: typer.Typer) -> None:
@@ -55,8 +55,8 @@ def register(app: typer.Typer) -> None:
     backfill = group(
         """Copy the history of collections into PostgreSQL, during live writes.
 
-        `crossfade backfill COLLECTION…` plans and runs it, with the options of `crossfade backfill run`. An interrupted
-        run continues when it is repeated.
+        `crossfade backfill COLLECTION...` plans and runs it, with the options of `crossfade backfill run`. An
+        interrupted run continues when it is repeated.
 
         Examples:
           crossfade backfill shop/orders
@@ -171,13 +171,16 @@ def worker(
     daemon: Annotated[
         bool,
         typer.Option(
-            "--daemon", help="run until stopped: wait for work, verify what becomes unverified, watch out-of-band"
+            "--daemon",
+            help="run until stopped: wait for runs, verify unverified collections, watch for out-of-band writes",
         ),
     ] = False,
     workers: WorkersOption = 2,
     max_rate: RateOption = None,
     max_lag: LagOption = None,
-    only: Annotated[list[int] | None, typer.Option("--run", help="work on this run only; may be repeated")] = None,
+    only: Annotated[
+        list[int] | None, typer.Option("--run", metavar="ID", help="work only on this run; can be repeated")
+    ] = None,
     child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
 ) -> None:
     """Work on all open runs, concurrently with any number of other workers.

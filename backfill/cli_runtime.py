@@ -27,13 +27,15 @@ from proxy.cli.runtime import DONE, REFUSED, Collections, console, fail, note, w
 from proxy.model.stages import Stage
 from proxy.operator import migrate
 
-WorkersOption = Annotated[int, typer.Option("--workers", min=1, max=64, help="workers in each process")]
+WorkersOption = Annotated[int, typer.Option("--workers", min=1, max=64, help="how many workers each process runs")]
 ProcessesOption = Annotated[
-    int, typer.Option("--processes", min=1, max=64, help="processes, if one core is the limit; --workers in each")
+    int, typer.Option("--processes", min=1, max=64, help="how many processes to use, if one core is the bottleneck")
 ]
-RateOption = Annotated[float | None, typer.Option("--max-rate", min=0.1, help="documents per second and worker")]
+RateOption = Annotated[
+    float | None, typer.Option("--max-rate", min=0.1, help="limit each worker to N documents per second")
+]
 LagOption = Annotated[
-    float | None, typer.Option("--max-lag", min=0.0, help="mirror lag in seconds, above which workers wait")
+    float | None, typer.Option("--max-lag", min=0.0, help="wait while the mirror lags by more than N seconds")
 ]
 
 

@@ -27,23 +27,28 @@ def register(backfill: typer.Typer) -> None:
 def throttle(
     *,
     max_rate: Annotated[
-        float | None, typer.Option("--max-rate", min=0.1, help="documents per second, of all workers together")
+        float | None, typer.Option("--max-rate", min=0.1, help="limit all workers together to N documents per second")
     ] = None,
     max_lag: Annotated[
-        float | None, typer.Option("--max-lag", min=0.0, help="mirror lag in seconds, above which workers wait")
+        float | None, typer.Option("--max-lag", min=0.0, help="wait while the mirror lags by more than N seconds")
     ] = None,
     max_replica_lag: Annotated[
         float | None,
-        typer.Option("--max-replica-lag", min=0.0, help="lag of PostgreSQL's replicas in seconds"),
+        typer.Option(
+            "--max-replica-lag", min=0.0, help="wait while a replica of PostgreSQL lags by more than N seconds"
+        ),
     ] = None,
     max_slowdown: Annotated[
         float | None,
-        typer.Option("--max-slowdown", min=1.1, help="factor by which either database may become slower"),
+        typer.Option(
+            "--max-slowdown", min=1.1, help="wait while either database is more than N times slower than usual"
+        ),
     ] = None,
     flag_file: Annotated[
-        str | None, typer.Option("--flag-file", help="workers wait while this file exists on their machine")
+        str | None,
+        typer.Option("--flag-file", metavar="PATH", help="wait while this file exists on the worker's machine"),
     ] = None,
-    clear: Annotated[bool, typer.Option("--clear", help="remove all limits first; a pause remains")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="first remove all limits; a pause stays in effect")] = False,
     how: Audited,
 ) -> None:
     """Limit backfill and verification while they run. Limits that are not named stay; without options, show them.

@@ -43,20 +43,33 @@ def register(app: typer.Typer) -> None:
 def verify(
     chosen: Collections,
     *,
-    full: Annotated[bool, typer.Option("--full/--fast", help="compare content, not only keys and revisions")] = False,
+    full: Annotated[
+        bool, typer.Option("--full/--fast", help="compare the content of documents; --fast compares keys and revisions")
+    ] = False,
     sample: Annotated[
         float | None,
-        typer.Option("--sample", min=0.01, max=100.0, help="percent of the documents, in random key ranges"),
+        typer.Option(
+            "--sample",
+            min=0.01,
+            max=100.0,
+            metavar="P",
+            help="compare P percent of the documents, in random key ranges",
+        ),
     ] = None,
     changed: Annotated[
-        bool, typer.Option("--changed", help="only ranges that failed, or changed since the last verification")
+        bool,
+        typer.Option("--changed", help="compare only key ranges that failed, or changed since the last verification"),
     ] = False,
-    repair: Annotated[bool, typer.Option("--repair", help="repair what differs, and compare it again")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="repair differences, then compare again")] = False,
     continuous: Annotated[
-        bool, typer.Option("--continuous", help=f"repeat until stopped; by default {CONTINUOUS_RATE:g} keys per second")
+        bool,
+        typer.Option(
+            "--continuous",
+            help=f"repeat until stopped, at {CONTINUOUS_RATE:g} keys per second unless --max-rate is set",
+        ),
     ] = False,
     interval: Annotated[
-        float, typer.Option("--interval", min=0.0, help="seconds between two rounds of --continuous")
+        float, typer.Option("--interval", metavar="SECONDS", min=0.0, help="pause between two rounds of --continuous")
     ] = 60.0,
     workers: WorkersOption = 2,
     processes: ProcessesOption = 1,

@@ -36,7 +36,12 @@ def watch(
     *,
     interval: Annotated[
         float | None,
-        typer.Option("--interval", min=0.05, help="seconds between two reads: by default 0.5, or 10 if it must scan"),
+        typer.Option(
+            "--interval",
+            metavar="SECONDS",
+            min=0.05,
+            help="pause between two reads; by default 0.5, or 10 on a cluster, where each read is a scan",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

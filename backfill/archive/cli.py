@@ -63,7 +63,7 @@ class Side(enum.StrEnum):
 
 
 _LARGE: Final = 300.0  # seconds: PostgreSQL needs long for a document of many megabytes
-FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="the archive's folder", file_okay=False)]
+FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="the folder of the archive", file_okay=False)]
 
 _HELP = """Write, restore or verify archives of collections: the rollback of last resort.
 
@@ -121,12 +121,16 @@ def register(app: typer.Typer) -> None:
 
 def export(
     collections: CollectionsArgument,
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="the archive's folder; created if missing")],
+    to: Annotated[
+        Path, typer.Option("--to", metavar="DIR", help="the folder of the archive; it is created if it does not exist")
+    ],
     *,
     side: Annotated[Side, typer.Option("--from", help="the database to read")] = Side.ARANGODB,
     database: DatabaseOption = "_system",
-    part_size: Annotated[int, typer.Option("--part-size", min=1, help="MiB of documents in a part")] = 128,
-    level: Annotated[int, typer.Option("--level", min=1, max=19, help="compression level")] = 6,
+    part_size: Annotated[
+        int, typer.Option("--part-size", metavar="MIB", min=1, help="size of one part of the archive, uncompressed")
+    ] = 128,
+    level: Annotated[int, typer.Option("--level", min=1, max=19, help="the level of zstd compression")] = 6,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -157,15 +161,15 @@ def import_(
     folder: FolderArgument,
     collections: SomeCollections = None,
     *,
-    into: Annotated[Side, typer.Option("--into", help="the database to write")],
+    into: Annotated[Side, typer.Option("--into", metavar="DB", help="the database to write: arangodb or postgresql")],
     database: DatabaseOption = "_system",
     overwrite_newer: Annotated[
-        bool, typer.Option("--overwrite-newer", help="the archive wins over newer versions; needs --reason")
+        bool, typer.Option("--overwrite-newer", help="also replace newer versions in the database; needs --reason")
     ] = False,
-    new_revisions: Annotated[
-        bool, typer.Option("--new-revisions", help="ArangoDB: do not keep the archive's revisions")
-    ] = False,
-    indexes: Annotated[bool, typer.Option("--indexes/--no-indexes", help="create indexes after the load")] = True,
+    new_revisions: Annotated[bool, typer.Option("--new-revisions", help="let ArangoDB assign new revisions")] = False,
+    indexes: Annotated[
+        bool, typer.Option("--indexes/--no-indexes", help="create the indexes of the archive after the documents")
+    ] = True,
     reason: ReasonOption = None,
     actor: ActorOption = None,
     dry_run: DryRunOption = False,
@@ -224,7 +228,7 @@ def verify_(
     collections: SomeCollections = None,
     *,
     against: Annotated[
-        Side | None, typer.Option("--against", help="also compare with a database, document by document")
+        Side | None, typer.Option("--against", help="also compare the archive with a database, document by document")
     ] = None,
     database: DatabaseOption = "_system",
     as_json: JsonOption = False,

@@ -45,11 +45,20 @@ def report(
     collections: SomeCollections = None,
     *,
     form: Annotated[
-        Format | None, typer.Option("--format", help="markdown, unless the file's name has another suffix")
+        Format | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="markdown, json or html; by default by the suffix of the file, else markdown",
+        ),
     ] = None,
-    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="the file to write", dir_okay=False)] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="FILE", help="the file to write; by default standard output", dir_okay=False),
+    ] = None,
     checksums: Annotated[
-        bool, typer.Option("--checksums/--no-checksums", help="read both databases completely, for checksums")
+        bool,
+        typer.Option("--checksums/--no-checksums", help="calculate checksums, which reads both databases completely"),
     ] = True,
     database: DatabaseOption = "_system",
     as_json: JsonOption = False,

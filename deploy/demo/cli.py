@@ -35,18 +35,23 @@ def register(app: typer.Typer) -> None:
 
 def dev(
     *,
-    arango_port: Annotated[int, typer.Option(min=0, max=65535, help="development ArangoDB; 0: a free one")] = 8529,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="the proxy, for your service")] = 8530,
-    admin_port: Annotated[int, typer.Option(min=0, max=65535, help="metrics and the live page")] = 8531,
-    pg_port: Annotated[int, typer.Option(min=0, max=65535, help="PostgreSQL")] = 54320,
+    arango_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="port of the development ArangoDB; 0: a free port")
+    ] = 8529,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="port of the proxy, to which your service connects")
+    ] = 8530,
+    admin_port: Annotated[int, typer.Option(min=0, max=65535, help="port of the proxy's metrics and live page")] = 8531,
+    pg_port: Annotated[int, typer.Option(min=0, max=65535, help="port of PostgreSQL")] = 54320,
     directory: Annotated[
         Path | None,
-        typer.Option("--dir", help="folder for data, journal, logs; else a temporary one"),
+        typer.Option("--dir", help="folder for data, journal and logs; by default a temporary one"),
     ] = None,
     stage: Annotated[
-        Stage, typer.Option(help="stage of new collections: off, mirror, shadow, flipped (past the gates: it is empty)")
+        Stage,
+        typer.Option(metavar="STAGE", help="stage of new collections: off, mirror, shadow, or flipped (without gates)"),
     ] = Stage.OFF,
-    only: Annotated[Part | None, typer.Option(help="start this server alone, without the proxy")] = None,
+    only: Annotated[Part | None, typer.Option(help="start only this server, without the proxy")] = None,
 ) -> None:
     """Run the local stack in the foreground: PostgreSQL, a development ArangoDB, the proxy.
 
@@ -86,15 +91,17 @@ def dev(
 
 def demo(
     *,
-    keep: Annotated[bool, typer.Option("--keep", help="leave the stack up afterwards, until Ctrl-C")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="keep the stack running at the end, until Ctrl-C")] = False,
     directory: Annotated[
-        Path | None, typer.Option("--dir", help="folder for data, journal, logs; else a temporary one")
+        Path | None, typer.Option("--dir", help="folder for data, journal and logs; by default a temporary one")
     ] = None,
-    clients: Annotated[int, typer.Option(min=1, max=50)] = _USUAL.clients,
-    rate: Annotated[float, typer.Option(min=1, help="requests a second of all clients together")] = _USUAL.rate,
-    steady: Annotated[float, typer.Option(min=1, help="seconds that each measured phase lasts")] = _USUAL.steady,
+    clients: Annotated[int, typer.Option(min=1, max=50, help="how many clients send requests")] = _USUAL.clients,
+    rate: Annotated[float, typer.Option(min=1, help="requests per second of all clients together")] = _USUAL.rate,
+    steady: Annotated[
+        float, typer.Option(min=1, metavar="SECONDS", help="how long each measured phase lasts")
+    ] = _USUAL.steady,
     comparisons: Annotated[
-        int, typer.Option(min=1, help="comparisons a collection needs for its flip")
+        int, typer.Option(min=1, help="how many comparisons a collection needs for its flip")
     ] = _USUAL.comparisons,
 ) -> None:
     """Migrate 24,500 documents under live traffic: mirror, backfill, shadow, flip, rollback, a kill; check everything.

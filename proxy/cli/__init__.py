@@ -64,7 +64,7 @@ COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "repair": ("repair",),
     "instances": ("instances",),
 }
-_HELP = """Move document services from ArangoDB to PostgreSQL with no downtime.
+HELP: Final = """Move document services from ArangoDB to PostgreSQL with no downtime.
 
 A migration is these commands, in order; `crossfade rollback` returns reads to ArangoDB at any time:
   crossfade doctor && crossfade migrate
@@ -96,7 +96,9 @@ def _print_version(*, value: bool) -> None:
 
 def _options(
     *,
-    shown: Annotated[bool, typer.Option("--version", help="print the version", callback=_print_version)] = False,
+    shown: Annotated[
+        bool, typer.Option("--version", metavar="", help="print the version", callback=_print_version)
+    ] = False,
 ) -> None:
     """Options before the command."""
 
@@ -113,7 +115,7 @@ def build(wanted: str = "") -> tuple[typer.Typer, tuple[str, ...]]:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    app.callback(help=registration.prose(_HELP))(_options)
+    app.callback(help=registration.help_text(HELP))(_options)
     for name, commands in COMMANDS.items():
         if wanted in commands:
             _register(app, name)

@@ -71,11 +71,17 @@ def register(app: typer.Typer) -> None:
 
 
 def explain(
-    query: Annotated[str, typer.Argument(metavar="AQL", help="the query's text")],
+    query: Annotated[str, typer.Argument(metavar="AQL", help="the text of the query")],
     *,
-    bind: Annotated[str, typer.Option("--bind", metavar="JSON", help="bind variables, as in a request")] = "{}",
-    measure: Annotated[bool, typer.Option("--analyze", help="also run the statement, for real times")] = False,
-    create: Annotated[bool, typer.Option("--create", help="create the missing indexes, beside running writes")] = False,
+    bind: Annotated[
+        str, typer.Option("--bind", metavar="JSON", help="the values of bind variables, as in a request")
+    ] = "{}",
+    measure: Annotated[
+        bool, typer.Option("--analyze", help="also run the statement and show how long it takes")
+    ] = False,
+    create: Annotated[
+        bool, typer.Option("--create", help="create the missing indexes without blocking writes")
+    ] = False,
     database: DatabaseOption = "_system",
     as_json: JsonOption = False,
 ) -> None:

@@ -23,11 +23,15 @@ from proxy.stores.arango import ArangoStore
 
 
 def export(
-    which: Annotated[str, typer.Argument(metavar="FINGERPRINT", help="or ID, as `crossfade mismatches list` shows it")],
+    which: Annotated[
+        str, typer.Argument(metavar="FINGERPRINT", help="fingerprint or ID, as `crossfade mismatches list` shows them")
+    ],
     *,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="the file; by default standard output")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="the file to write; by default standard output")
+    ] = None,
     whole: Annotated[
-        bool, typer.Option("--whole", help="all documents of its collections, at most 1,000 each")
+        bool, typer.Option("--whole", help="include all documents of its collections, at most 1,000 of each")
     ] = False,
 ) -> None:
     """Write a mismatch as a bundle that reproduces it: request, both answers, its documents on both sides.

@@ -32,7 +32,7 @@ WaitForInstances = Annotated[
     bool,
     typer.Option(
         "--wait-for-instances/--no-wait-for-instances",
-        help="return once every proxy has confirmed",
+        help="wait until every proxy has confirmed, which is the default",
         show_default=False,
         rich_help_panel="Proxies",
     ),
@@ -45,11 +45,15 @@ class GateOptions:
 
     wait_for_gates: Annotated[
         bool,
-        typer.Option("--wait-for-gates", help="wait until every gate passes; name the others", rich_help_panel=_GATES),
+        typer.Option(
+            "--wait-for-gates", help="wait until every gate passes; show which do not yet", rich_help_panel=_GATES
+        ),
     ] = False
     gate_timeout: Annotated[
         float,
-        typer.Option("--gate-timeout", metavar="SECONDS", min=1, help="how long to wait", rich_help_panel=_GATES),
+        typer.Option(
+            "--gate-timeout", metavar="SECONDS", min=1, help="how long --wait-for-gates waits", rich_help_panel=_GATES
+        ),
     ] = 3600
     force: Annotated[
         bool,
@@ -76,20 +80,28 @@ class AutoRollbackOptions:
             metavar="P",
             min=0,
             max=100,
-            help="reads that may fail",
+            help="share of reads that may fail",
             rich_help_panel=_AUTO_ROLLBACK,
         ),
     ] = _DEFAULT.errors_percent
     max_p99_ms: Annotated[
         float,
         typer.Option(
-            "--max-p99-ms", metavar="MS", min=0, help="p99 of reads; 0: no limit", rich_help_panel=_AUTO_ROLLBACK
+            "--max-p99-ms",
+            metavar="MS",
+            min=0,
+            help="99th percentile of the latency of reads; 0: no limit",
+            rich_help_panel=_AUTO_ROLLBACK,
         ),
     ] = 250
     max_mismatches: Annotated[
         int,
         typer.Option(
-            "--max-mismatches", metavar="N", min=0, help="confirmed mismatches", rich_help_panel=_AUTO_ROLLBACK
+            "--max-mismatches",
+            metavar="N",
+            min=0,
+            help="confirmed mismatches that are allowed",
+            rich_help_panel=_AUTO_ROLLBACK,
         ),
     ] = _DEFAULT.mismatches
 

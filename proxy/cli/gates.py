@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
     gates = group(
         """Show what a flip needs, what was found, and what to do about it.
 
-        `crossfade gates COLLECTION…` checks the gates. `crossfade gates limits` shows and sets the limits that they
+        `crossfade gates COLLECTION...` checks the gates. `crossfade gates limits` shows and sets the limits that they
         apply.
 
         Examples:

@@ -60,7 +60,9 @@ def register(app: typer.Typer) -> None:
 def indexes(
     chosen: Selection,
     *,
-    create: Annotated[bool, typer.Option("--create", help="create them one by one, beside running writes")] = False,
+    create: Annotated[
+        bool, typer.Option("--create", help="create missing indexes one by one, without blocking writes")
+    ] = False,
     how: ChangeOptions,
 ) -> None:
     """Show the indexes that clients' query shapes need in PostgreSQL; create them with --create.

@@ -33,7 +33,7 @@ from proxy.operator import mismatches as ledger
 from proxy.operator.mismatches import MismatchRow
 from proxy.state import audit
 
-Ids = Annotated[list[int], typer.Argument(metavar="ID...", help="as `crossfade mismatches list` shows them")]
+Ids = Annotated[list[int], typer.Argument(metavar="ID", help="as `crossfade mismatches list` shows them")]
 
 
 def register(app: typer.Typer) -> None:
@@ -60,7 +60,7 @@ def register(app: typer.Typer) -> None:
 def list_(
     chosen: Selection,
     *,
-    every: Annotated[bool, typer.Option("--all", help="also repaired and ignored ones")] = False,
+    every: Annotated[bool, typer.Option("--all", help="list repaired and ignored mismatches as well")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List mismatches, the newest first: one line for each kind of difference, with its count.

@@ -31,7 +31,9 @@ def register(app: typer.Typer) -> None:
 
 def migrate(
     *,
-    phase: Annotated[str, typer.Option("--phase", help="pre; or all: with the constraints for the end")] = "pre",
+    phase: Annotated[
+        str, typer.Option("--phase", metavar="pre|all", help="pre; all adds the constraints that close the migration")
+    ] = "pre",
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -61,11 +63,18 @@ def migrate(
 
 def run(
     *,
-    port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="CROSSFADE_LISTEN_PORT")] = None,
-    admin_port: Annotated[
-        int | None, typer.Option("--admin-port", min=0, max=65535, help="CROSSFADE_ADMIN_PORT")
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65535, help="port for clients; by default CROSSFADE_LISTEN_PORT")
     ] = None,
-    state_dir: Annotated[Path | None, typer.Option("--state-dir", help="CROSSFADE_STATE_DIR")] = None,
+    admin_port: Annotated[
+        int | None,
+        typer.Option(
+            "--admin-port", min=0, max=65535, help="port of the admin listener; by default CROSSFADE_ADMIN_PORT"
+        ),
+    ] = None,
+    state_dir: Annotated[
+        Path | None, typer.Option("--state-dir", help="folder of the journal; by default CROSSFADE_STATE_DIR")
+    ] = None,
 ) -> None:
     """Run one proxy until SIGTERM or Ctrl-C. Settings come from CROSSFADE_* and the file CROSSFADE_CONFIG.
 

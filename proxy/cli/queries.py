@@ -48,7 +48,10 @@ class OneShape:
 
     shape: Annotated[str, typer.Argument(metavar="SHAPE", help="as `crossfade queries` shows it")]
     collection: Annotated[
-        str | None, typer.Option("--collection", help="of this collection alone; else of each that has the shape")
+        str | None,
+        typer.Option(
+            "--collection", metavar="NAME", help="only for this collection; by default for each that has the shape"
+        ),
     ] = None
     database: DatabaseOption = "_system"
 
@@ -63,7 +66,7 @@ def register(app: typer.Typer) -> None:
         """Show what clients ask, by query shape, and exempt shapes from the gates.
 
         A query shape is a request without its literals. A shape that was never compared blocks the flip of its
-        collections, unless it is exempt by name. `crossfade queries COLLECTION…` lists the shapes.
+        collections, unless it is exempt by name. `crossfade queries COLLECTION...` lists the shapes.
 
         Examples:
           crossfade queries shop/orders
@@ -83,7 +86,7 @@ def register(app: typer.Typer) -> None:
 def list_(
     chosen: Selection,
     *,
-    open_: Annotated[bool, typer.Option("--open", help="only shapes that block a flip")] = False,
+    open_: Annotated[bool, typer.Option("--open", help="list only shapes that block a flip")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List the query shapes: how often each was compared, its latency on both sides, and what to do.

@@ -6,7 +6,7 @@ one that a group runs if its first word is not a sub-command: `crossfade gates s
 shop/orders`.
 
 A command is a function with a docstring, decorated with `bundled` if it takes bundles. `finish` gives what the packages
-have registered its panels and help texts.
+have registered its panels, help texts and the names of the options' values.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, Final, get_type_hints
+from pathlib import Path
+from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 import typer
-from typer.core import TyperGroup
-from typer.models import CommandInfo, TyperInfo
+from typer.core import TyperCommand, TyperGroup
+from typer.models import CommandInfo, OptionInfo, TyperInfo
 
 PANELS: Final[Mapping[str, tuple[str, ...]]] = {
     "Set up": ("doctor", "migrate", "proxy"),
@@ -33,9 +34,31 @@ PANELS: Final[Mapping[str, tuple[str, ...]]] = {
     "Local stack": ("dev", "demo"),
 }
 _ORDER: Final = tuple(name for names in PANELS.values() for name in names)
+# what help shows for the value of an option: short, so that no column is cut off at 80 columns. A flag has no value
+_VALUES: Final[Mapping[type, str]] = {bool: "", int: "N", float: "N", str: "TEXT", Path: "PATH"}
 
 
-class OrderedCommands(TyperGroup):
+class Command(TyperCommand):
+    """A command whose --help looks like every other flag."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        return _as_flag(super().get_help_option(ctx))
+
+
+class Group(TyperGroup):
+    """A group whose --help looks like every other flag."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        return _as_flag(super().get_help_option(ctx))
+
+
+def _as_flag(option: Any) -> Any:
+    if option is not None:
+        option.metavar, option.help = "", "show this help"
+    return option
+
+
+class OrderedCommands(Group):
     """The commands in the order of `PANELS`; commands that no panel names come last."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -51,7 +74,7 @@ def group(text: str, *, default: str = "", bare: bool = True) -> typer.Typer:
     otherwise the group's help is shown then.
     """
 
-    class WithDefault(TyperGroup):
+    class WithDefault(Group):
         default_command = default
 
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -59,7 +82,7 @@ def group(text: str, *, default: str = "", bare: bool = True) -> typer.Typer:
                 args = [default, *args]
             return super().parse_args(ctx, args)
 
-    return typer.Typer(cls=WithDefault if default else TyperGroup, no_args_is_help=not (default and bare), help=text)
+    return typer.Typer(cls=WithDefault if default else Group, no_args_is_help=not (default and bare), help=text)
 
 
 def finish(app: typer.Typer) -> None:
@@ -79,13 +102,34 @@ def _panel(info: CommandInfo | TyperInfo, name: str) -> None:
 
 def _each(app: typer.Typer) -> None:
     for command in app.registered_commands:
+        command.cls = Command
         if command.callback is not None:
-            command.help = prose(command.help or command.callback.__doc__ or "")
+            command.help = help_text(command.help or command.callback.__doc__ or "")
+            _name_values(command.callback)
     for inner in app.registered_groups:
         if inner.typer_instance is not None:
             if isinstance(inner.typer_instance.info.help, str):
-                inner.typer_instance.info.help = prose(inner.typer_instance.info.help)
+                inner.typer_instance.info.help = help_text(inner.typer_instance.info.help)
             _each(inner.typer_instance)
+
+
+def _name_values(command: Callable[..., Any]) -> None:
+    """Name the values of the options that do not name theirs."""
+    hints = get_type_hints(command, include_extras=True)
+    command.__annotations__ = hints  # evaluated once: typer would evaluate texts again, into other options
+    for hint in hints.values():
+        kind, *about = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+        for option in about:
+            if isinstance(option, OptionInfo) and option.metavar is None:
+                option.metavar = next((_VALUES[one] for one in (kind, *get_args(kind)) if one in _VALUES), None)
+
+
+def help_text(text: str) -> str:
+    """Return a help text as typer shows it best: `prose`, and an empty line more after the summary.
+
+    Without that line typer removes the indentation of the examples if no other paragraph comes before them.
+    """
+    return prose(text).replace("\n\n", "\n\n\n", 1)
 
 
 def prose(text: str) -> str:

@@ -38,7 +38,8 @@ def register(app: typer.Typer) -> None:
 def repair(
     collection: CollectionArgument,
     keys: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY]...", help="keys; none: all out-of-band writes")
+        list[str] | None,
+        typer.Argument(metavar="KEY", help="keys of documents; by default those of all out-of-band writes"),
     ] = None,
     *,
     database: DatabaseOption = "_system",

@@ -61,8 +61,8 @@ class _Tally:
 def replay(
     chosen: Selection,
     *,
-    rate: Annotated[float, typer.Option("--rate", min=0.1, help="reads a second")] = 20.0,
-    seconds: Annotated[float, typer.Option("--seconds", min=1, help="time limit")] = 600.0,
+    rate: Annotated[float, typer.Option("--rate", min=0.1, help="how many reads are sent per second")] = 20.0,
+    seconds: Annotated[float, typer.Option("--seconds", min=1, help="end after this time at the latest")] = 600.0,
     proxy: Annotated[
         str | None,
         typer.Option("--proxy", metavar="URL", help="the proxy's traffic listener; by default CROSSFADE_LISTEN_HOST"),

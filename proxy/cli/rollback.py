@@ -54,10 +54,10 @@ def register(app: typer.Typer) -> None:
 def rollback(
     collections: Annotated[
         list[str] | None,
-        typer.Argument(metavar="COLLECTION...", help="database/name, or name with --database; database/* for all"),
+        typer.Argument(metavar="COLLECTION", help="database/name, or name with --database; database/* for all"),
     ] = None,
     *,
-    every: Annotated[bool, typer.Option("--all", help="every collection of every database")] = False,
+    every: Annotated[bool, typer.Option("--all", help="roll back every flipped collection of every database")] = False,
     to: Annotated[FirstStage, typer.Option("--to", help="the stage to return to")] = FirstStage.SHADOW,
     database: DatabaseOption = "_system",
     wait_for_instances: WaitForInstances = True,

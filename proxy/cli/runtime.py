@@ -38,21 +38,29 @@ _UNBROKEN: Final = 100_000  # columns: wider than any line
 
 CollectionsArgument = Annotated[
     list[str],
-    typer.Argument(metavar="COLLECTION...", help="database/name, or name with --database; database/* for all"),
+    typer.Argument(metavar="COLLECTION", help="database/name, or name with --database; database/* for all"),
 ]
 CollectionArgument = Annotated[str, typer.Argument(metavar="COLLECTION", help="database/name, or name with --database")]
 SomeCollections = Annotated[
-    list[str] | None, typer.Argument(metavar="[COLLECTION]...", help="database/name or database/*; none: all")
+    list[str] | None, typer.Argument(metavar="COLLECTION", help="database/name or database/*; by default all")
 ]
 DatabaseOption = Annotated[
-    str, typer.Option("--database", envvar="CROSSFADE_DATABASE", help="database of collections named without one")
+    str,
+    typer.Option(
+        "--database",
+        metavar="NAME",
+        envvar="CROSSFADE_DATABASE",
+        help="the database of collections that are named without one",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON document and nothing else")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="show what would be done, and change nothing")]
-ReasonOption = Annotated[str | None, typer.Option("--reason", help="why, for the audit")]
-ActorOption = Annotated[str | None, typer.Option("--actor", help="who, for the audit; by default you")]
+ReasonOption = Annotated[str | None, typer.Option("--reason", help="the reason, which the audit records")]
+ActorOption = Annotated[
+    str | None, typer.Option("--actor", help="the name that the audit records; by default user@host")
+]
 TimeoutOption = Annotated[
-    float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="how long to wait for each phase of an epoch")
+    float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="how long to wait for each phase of the change")
 ]
 
 Action = Callable[[Settings, Database], Awaitable[int]]

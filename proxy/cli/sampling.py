@@ -28,16 +28,25 @@ def sampling(
     chosen: Selection,
     *,
     percent: Annotated[
-        float | None, typer.Option("--percent", min=0, max=100, help="share of reads that is compared with PostgreSQL")
+        float | None, typer.Option("--percent", metavar="P", min=0, max=100, help="share of reads that are compared")
     ] = None,
     baseline_percent: Annotated[
         float | None,
-        typer.Option("--baseline-percent", min=0, max=100, help="share of those that is also read twice from ArangoDB"),
+        typer.Option(
+            "--baseline-percent",
+            metavar="P",
+            min=0,
+            max=100,
+            help="share of compared reads for which ArangoDB is also compared with itself",
+        ),
     ] = None,
     shape: Annotated[
-        str, typer.Option("--shape", help="only this query shape: its name or its beginning, see `crossfade queries`")
+        str,
+        typer.Option(
+            "--shape", metavar="SHAPE", help="only this query shape; `crossfade queries` lists them, a prefix is enough"
+        ),
     ] = "",
-    reset: Annotated[bool, typer.Option("--reset", help="return to the share of the collection, or of all")] = False,
+    reset: Annotated[bool, typer.Option("--reset", help="remove what was set for the collection or the shape")] = False,
     how: Audited,
 ) -> None:
     """Show or set how many reads are compared, for a collection or one query shape of it.

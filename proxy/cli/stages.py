@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
     shadows = group(
         """Compare every read of mirrored collections with PostgreSQL, after the client has its answer.
 
-        `crossfade shadow COLLECTION…` starts it, with the options of `crossfade shadow start`. `crossfade shadow
+        `crossfade shadow COLLECTION...` starts it, with the options of `crossfade shadow start`. `crossfade shadow
         replay` sends rare reads again.
 
         Examples:
@@ -111,7 +111,7 @@ def shadow(chosen: Collections, how: StageOptions) -> None:
 @bundled
 def default(
     name: Annotated[str, typer.Argument(metavar="DATABASE", help="a database, or * for every other")],
-    stage: Annotated[FirstStage, typer.Argument(help="the first stage of new collections")],
+    stage: Annotated[FirstStage, typer.Argument(metavar="STAGE", help="the first stage of new collections")],
     how: StageOptions,
 ) -> None:
     """Set the stage that new collections of a database begin with.

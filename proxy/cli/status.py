@@ -63,8 +63,8 @@ def status(*, as_json: JsonOption = False) -> None:
 
 def audit_log(
     *,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="newest entries to show")] = 20,
-    verify: Annotated[bool, typer.Option("--verify", help="check the chain of hashes from its first row")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="how many of the newest entries to show")] = 20,
+    verify: Annotated[bool, typer.Option("--verify", help="check the whole chain of hashes")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show who changed what, when and why. With --verify, exit code 1 if the chain is broken.

@@ -46,14 +46,19 @@ class RuleOptions:
     seconds: Annotated[
         float | None,
         typer.Option(
-            "--within-seconds", metavar="N", help="times are equal if at most N seconds apart", rich_help_panel=_KIND
+            "--within-seconds",
+            metavar="N",
+            help="times are equal if they are at most N seconds apart",
+            rich_help_panel=_KIND,
         ),
     ] = None
     as_set: Annotated[
         bool,
         typer.Option("--as-set", help="order and repetition in an array do not matter", rich_help_panel=_KIND),
     ] = False
-    ignore: Annotated[bool, typer.Option("--ignore", help="nothing at the path matters", rich_help_panel=_KIND)] = False
+    ignore: Annotated[
+        bool, typer.Option("--ignore", help="differences at the path do not matter", rich_help_panel=_KIND)
+    ] = False
 
     @property
     def rule(self) -> tuple[str, float | None]:
@@ -120,7 +125,10 @@ def list_(chosen: Selection, *, as_json: JsonOption = False) -> None:
 def add(
     collection: CollectionArgument,
     path: Annotated[
-        str, typer.Argument(metavar="PATH", help="as `mismatches list` prints it: price, items[].at, *.score, [].n")
+        str,
+        typer.Argument(
+            metavar="PATH", help="as `crossfade mismatches list` shows it: price, items[].at, *.score, [].n"
+        ),
     ],
     kind: RuleOptions,
     database: DatabaseOption = "_system",

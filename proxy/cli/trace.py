@@ -71,7 +71,9 @@ def register(app: typer.Typer) -> None:
 
 
 def trace(
-    document: Annotated[str, typer.Argument(metavar="COLLECTION/KEY", help="database/collection/key, or without it")],
+    document: Annotated[
+        str, typer.Argument(metavar="COLLECTION/KEY", help="database/collection/key, or collection/key with --database")
+    ],
     *,
     database: DatabaseOption = "_system",
     as_json: JsonOption = False,

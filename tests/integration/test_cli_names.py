@@ -22,20 +22,17 @@ __all__ = ["origin", "quiet_instances", "shell"]  # fixtures
 
 # what the help calls a name -> one that nobody knows; a name of something that PostgreSQL or ArangoDB should have
 WRONG: Final = {
-    "COLLECTION...": "shop/ordres",
-    "[COLLECTION]...": "shop/ordres",
     "COLLECTION": "shop/ordres",
     "COLLECTION/KEY": "shop/ordres/1",
     "DATABASE": "shopp",
     "ID": "99",
-    "ID...": "99",
     "SHAPE": "0000",
     "FINGERPRINT": "nothing",
     "LIMIT": "patience",
 }
 COLLECTIONS: Final = {kind for kind in WRONG if "COLLECTION" in kind}
 # texts, files, numbers; and keys, which belong to a collection that is named beside them
-NO_NAMES: Final = {"AQL", "DIR", "BUNDLE", "PATH", "VALUE", "STAGE", "[KEY]..."}
+NO_NAMES: Final = {"AQL", "DIR", "BUNDLE", "PATH", "VALUE", "STAGE", "KEY"}
 # what a command wants besides
 BESIDES: Final[dict[str, tuple[str, ...]]] = {
     "stage default": ("mirror",),

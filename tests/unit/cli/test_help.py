@@ -49,21 +49,40 @@ def test_help_has_an_example_and_no_broken_sentence(words: str) -> None:
     text = COMMANDS[words].help
     assert text
     for paragraph in text.split("\n\n"):
-        lines = paragraph.splitlines()
+        lines = paragraph.strip("\n").splitlines()
         assert all(line.startswith("  ") for line in lines[1:]), paragraph
         assert all(len(line) <= WIDTH - 2 for line in lines if line.startswith("  ")), paragraph
     if not words.endswith(" start"):  # hidden behind its group, which has the examples
         assert "\n  " in text, "an example"
 
 
-@pytest.mark.parametrize("words", COMMANDS)
-def test_options_are_shown_in_full(words: str) -> None:
+@pytest.mark.parametrize("words", ["", *COMMANDS])
+def test_nothing_is_cut_off(words: str) -> None:
+    """The layout cuts off what does not fit with an ellipsis; no text of ours has one."""
     app, _ = proxy.cli.build()
     shown = CliRunner().invoke(app, [*words.split(), "--help"], env={"COLUMNS": str(WIDTH)})
     assert shown.exit_code == 0
+    assert "…" not in shown.output
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_every_option_is_shown_in_full_with_its_meaning(words: str) -> None:
+    app, _ = proxy.cli.build()
+    shown = CliRunner().invoke(app, [*words.split(), "--help"], env={"COLUMNS": str(WIDTH)}).output
     for option in COMMANDS[words].params:
         if option.param_type_name == "option" and not getattr(option, "hidden", False):
-            assert f"{option.opts[0]} " in shown.output, option.opts
+            assert option.help, option.opts
+            assert all(f"{name} " in shown for name in (*option.opts, *option.secondary_opts)), option.opts
+
+
+@pytest.mark.parametrize("words", ["", *COMMANDS])
+def test_examples_are_indented(words: str) -> None:
+    app, _ = proxy.cli.build()
+    shown = CliRunner().invoke(app, [*words.split(), "--help"], env={"COLUMNS": str(WIDTH)}).output
+    text = COMMANDS[words].help if words else proxy.cli.HELP
+    for line in text.splitlines():
+        if line.startswith("  "):
+            assert f"\n {line} " in shown, line
 
 
 def test_prose_joins_lines_but_those_that_are_indented() -> None:
