@@ -234,7 +234,7 @@ async def _instances(database: Database) -> list[Check]:
     return checks
 
 
-async def _waits_for(one: status.InstanceStatus) -> str:
+async def _waits_for(one: sql.control.InstanceRow) -> str:
     """Return why an instance's backlog does not drain, as it reports it; empty if it drains or cannot be asked."""
     if not one.backlog or one.admin_url is None:
         return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -42,7 +41,7 @@ def list_(*, as_json: JsonOption = False) -> None:
     async def go(_: Settings, connected: Database) -> int:
         found = await status.instances(connected)
         if as_json:
-            write_json([{**asdict(one), "state": one.state} for one in found])
+            write_json([{**one._asdict(), "state": one.state} for one in found])
         else:
             tables.instances(console(), found)
         return DONE

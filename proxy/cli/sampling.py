@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -82,7 +81,7 @@ def sampling(
         wanted: list[str | None] = list(names) or [None]
         found = [row for name in wanted for row in await rules_admin.sampling(connected, name)]
         if how.as_json:
-            write_json([asdict(row) for row in found])
+            write_json([row._asdict() for row in found])
         elif not found:
             console().print("nothing is set: CROSSFADE_SAMPLE_PERCENT and CROSSFADE_BASELINE_PERCENT apply")
         else:

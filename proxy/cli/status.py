@@ -44,7 +44,8 @@ def status(*, as_json: JsonOption = False) -> None:
                     **asdict(found),
                     "backlog": sum(one.backlog for one in live),
                     "lag_seconds": max((one.lag_seconds for one in live), default=0.0),
-                    "instances": [{**asdict(one), "state": one.state} for one in found.instances],
+                    "instances": [{**one._asdict(), "state": one.state} for one in found.instances],
+                    "gaps": [gap._asdict() for gap in found.gaps],
                     "auto_rollback": [auto_rollback.plain(one) for one in budgets],
                     "automatic_rollbacks": [asdict(one) for one in back],
                 }

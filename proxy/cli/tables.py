@@ -9,11 +9,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+import sql
 from proxy.control.gates.gate_types import Gate, GateVerdict
 from proxy.model.stages import CollectionState, Stage, Transition
 from proxy.operator.mismatches import MismatchRow
 from proxy.operator.out_of_band import Bypassed
-from proxy.operator.status import CollectionStatus, Gap, InstanceStatus, RunStatus, Status
+from proxy.operator.status import CollectionStatus, RunStatus, Status
 from proxy.state.audit import Entry
 
 _COLOUR = {GateVerdict.PASSED: "green", GateVerdict.FAILED: "red", GateVerdict.INCONCLUSIVE: "yellow"}
@@ -134,7 +135,7 @@ def _blocks(one: CollectionStatus) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "-"
 
 
-def instances(console: Console, found: Sequence[InstanceStatus]) -> None:
+def instances(console: Console, found: Sequence[sql.control.InstanceRow]) -> None:
     if not found:
         console.print("no instance is registered: `crossfade proxy run` starts one")
         return
@@ -165,7 +166,7 @@ def instances(console: Console, found: Sequence[InstanceStatus]) -> None:
     console.print(shown)
 
 
-def gaps(console: Console, found: Sequence[Gap]) -> None:
+def gaps(console: Console, found: Sequence[sql.control.UncoveredRow]) -> None:
     if not found:
         return
     shown = table("not captured or not compared", "where", "endpoint", "why", "times", "last", right=("times",))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 import typer
 from rich.markup import escape
 
+import sql
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import PreconditionFailed
@@ -28,7 +29,6 @@ from proxy.cli.runtime import (
     write_json,
 )
 from proxy.operator import rules_admin
-from proxy.operator.rules_admin import BaselineRow, ToleranceRow
 
 _KIND: Final = "The rule (one of them)"
 
@@ -113,7 +113,7 @@ def list_(chosen: Selection, *, as_json: JsonOption = False) -> None:
         rules = [row for name in names for row in await rules_admin.tolerances(connected, name)]
         found = [row for name in names for row in await rules_admin.baseline(connected, name)]
         if as_json:
-            write_json({"rules": [asdict(row) for row in rules], "baseline": [asdict(row) for row in found]})
+            write_json({"rules": [row._asdict() for row in rules], "baseline": [row._asdict() for row in found]})
         else:
             _show(rules, found)
         return DONE
@@ -205,7 +205,7 @@ def reset(chosen: Collections, how: Audited) -> None:
     execute(go, as_json=how.as_json)
 
 
-def _show(rules: list[ToleranceRow], found: list[BaselineRow]) -> None:
+def _show(rules: list[sql.shadow.ToleranceRow], found: list[sql.shadow.BaselineRow]) -> None:
     out = console()
     if not rules:
         out.print("no tolerance is set")

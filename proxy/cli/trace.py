@@ -21,7 +21,6 @@ from proxy.cli.runtime import DONE, REFUSED, DatabaseOption, JsonOption, console
 from proxy.http.upstream import Upstream
 from proxy.model.parsed_answer import revision_of
 from proxy.operator import status
-from proxy.operator.status import InstanceStatus
 from proxy.stores.arango import ArangoStore
 
 
@@ -196,7 +195,7 @@ async def _origin(settings: Settings, collection: str, key: str) -> Side:
     return Side("absent") if raw is None else Side("document", *_revision(revision_of(raw)))
 
 
-async def _asked(one: InstanceStatus, collection: str, key: str) -> InstanceView:
+async def _asked(one: sql.control.InstanceRow, collection: str, key: str) -> InstanceView:
     if one.admin_url is None:
         return InstanceView(one.instance, "it has no admin address", {})
     try:

@@ -40,7 +40,7 @@ async def list_mismatches(
 async def show_mismatch(database: Database, identifier: int) -> MismatchRow | None:
     """Return one mismatch with its samples; None if the id is not known. Raise DatabaseError."""
     row = await database.fetchrow(sql.shadow.SHOW_MISMATCH, identifier)
-    return None if row is None else _row(row, tuple(orjson.loads(row.samples)))
+    return None if row is None else _row(row)
 
 
 async def find_mismatch(database: Database, fingerprint: str) -> int | None:
@@ -75,9 +75,7 @@ async def _mark(database: Database, state: str, ids: Sequence[int] | None, colle
         return concerned
 
 
-def _row(
-    row: sql.shadow.MismatchRow | sql.shadow.MismatchSamplesRow, samples: tuple[dict[str, Any], ...] = ()
-) -> MismatchRow:
+def _row(row: sql.shadow.MismatchRow) -> MismatchRow:
     return MismatchRow(
         row.id,
         row.collection,
@@ -89,5 +87,5 @@ def _row(
         row.first_seen,
         row.last_seen,
         tuple(row.keys),
-        samples,
+        tuple(orjson.loads(row.samples)),
     )

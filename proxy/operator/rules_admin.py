@@ -6,8 +6,6 @@ Adding or removing a tolerance changes what counts as equal, so it resets the co
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 import sql
 from proxy.base.database import Database
@@ -17,78 +15,19 @@ from proxy.shadow.diff.tolerances import RULES, Rule
 from proxy.state import audit
 
 
-@dataclass(frozen=True, slots=True)
-class ToleranceRow:
-    """One tolerance. seen: comparisons that were equal under the tolerances of its collection, this among them."""
-
-    id: int
-    collection: str
-    path: str
-    rule: str
-    argument: float | None
-    reason: str
-    actor: str
-    added_at: datetime
-    seen: int
-
-
-@dataclass(frozen=True, slots=True)
-class BaselineRow:
-    """A finding of baseline checks: class and path at which ArangoDB differs from itself.
-
-    Class '' counts reads that agreed, `undecided` reads with a write in between. subtracted: mismatches that were
-    ignored for it.
-    """
-
-    collection: str
-    shape: str
-    text: str | None
-    kind: str
-    path: str
-    number: int
-    subtracted: int
-    last_seen: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class SamplingRow:
-    """Shares of a collection, or of one query shape of it (shape not empty), in percent; None: as set elsewhere."""
-
-    collection: str
-    shape: str
-    text: str | None
-    percent: float | None
-    baseline_percent: float | None
-    changed_at: datetime
-
-
-async def tolerances(database: Database, collection: str | None = None) -> list[ToleranceRow]:
+async def tolerances(database: Database, collection: str | None = None) -> list[sql.shadow.ToleranceRow]:
     """Return the tolerances in the order in which they were added. Raise DatabaseError."""
-    return [ToleranceRow(*row) for row in await database.fetch(sql.shadow.LIST_TOLERANCES, collection)]
+    return await database.fetch(sql.shadow.LIST_TOLERANCES, collection)
 
 
-async def baseline(database: Database, collection: str | None = None) -> list[BaselineRow]:
+async def baseline(database: Database, collection: str | None = None) -> list[sql.shadow.BaselineRow]:
     """Return the findings of baseline checks. Raise DatabaseError."""
-    rows = await database.fetch(sql.shadow.LIST_BASELINE, collection)
-    return [
-        BaselineRow(
-            row.collection,
-            row.shape,
-            row.text,
-            row.kind,
-            row.path,
-            row.number,
-            row.subtracted,
-            row.last_seen,
-        )
-        for row in rows
-    ]
+    return await database.fetch(sql.shadow.LIST_BASELINE, collection)
 
 
-async def sampling(database: Database, collection: str | None = None) -> list[SamplingRow]:
+async def sampling(database: Database, collection: str | None = None) -> list[sql.shadow.SamplingRow]:
     """Return the shares that were set. Raise DatabaseError."""
-    rows = await database.fetch(sql.shadow.LIST_SAMPLING, collection)
-    return [SamplingRow(*row) for row in rows]
+    return await database.fetch(sql.shadow.LIST_SAMPLING, collection)
 
 
 def checked(collection: str, path: str, rule: str, argument: float | None) -> Rule:

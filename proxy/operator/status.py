@@ -50,48 +50,6 @@ class CollectionStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class InstanceStatus:
-    """A registered instance, or one that stopped within a day. Ages in seconds."""
-
-    instance: str
-    host: str
-    pid: int
-    version: str
-    admin_url: str | None
-    started_at: datetime
-    joined_at: datetime
-    stopped_at: datetime | None
-    generation: int
-    acknowledged: int
-    diverged: bool
-    backlog: int
-    lag_seconds: float
-    heartbeat_age: float
-    lease_left: float
-
-    @property
-    def state(self) -> str:
-        """Return `stopped`, `diverged`, `silent` or `live`."""
-        if self.stopped_at is not None:
-            return "stopped"
-        if self.diverged:
-            return "diverged"
-        return "silent" if self.lease_left <= 0 else "live"
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Traffic that was neither captured nor compared (I10). collection is empty if it is not known."""
-
-    database: str
-    collection: str
-    endpoint: str
-    reason: str
-    seen: int
-    last_seen: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class OpenEpoch:
     """An open epoch."""
 
@@ -112,8 +70,8 @@ class Status:
     open_epoch: OpenEpoch | None
     defaults: dict[str, Stage]
     collections: tuple[CollectionStatus, ...]
-    instances: tuple[InstanceStatus, ...]
-    gaps: tuple[Gap, ...]
+    instances: tuple[sql.control.InstanceRow, ...]
+    gaps: tuple[sql.control.UncoveredRow, ...]
     bypassed: tuple[Bypassed, ...] = ()
 
 
@@ -132,15 +90,15 @@ async def read(database: Database) -> Status:
         _open(control),
         {row.database: Stage(row.stage) for row in defaults},
         tuple(_collection(row) for row in collections),
-        tuple(InstanceStatus(*row) for row in instances),
-        tuple(Gap(*row) for row in gaps),
+        tuple(instances),
+        tuple(gaps),
         bypassed,
     )
 
 
-async def instances(database: Database) -> tuple[InstanceStatus, ...]:
+async def instances(database: Database) -> list[sql.control.InstanceRow]:
     """Return registered instances, then those that stopped within a day."""
-    return tuple(InstanceStatus(*row) for row in await database.fetch(sql.control.INSTANCES))
+    return await database.fetch(sql.control.INSTANCES)
 
 
 async def collection_states(database: Database) -> dict[str, CollectionState]:

@@ -120,7 +120,7 @@ RETURNING number;
 
 -- name: divisible
 -- Chunks under way, those with most left first, while none is free: $1 runs, NULL for every open one.
-SELECT c.run, c.number, c.lower, c.upper, c.position, r.collection, k.database, k.name
+SELECT c.run, c.number, c.lower, c.upper, c.position, k.database, k.name
 FROM _crossfade.chunk c JOIN _crossfade.run r ON r.id = c.run JOIN _crossfade.collection k USING (collection)
 WHERE r.state = 'open' AND c.state = 'claimed' AND c.shard IS NULL
   AND ($1::bigint[] IS NULL OR r.id = ANY ($1::bigint[]))
@@ -154,8 +154,7 @@ ORDER BY r.id;
 
 -- name: run
 -- One run ($1) with its collection, and whether the collection left the mirror since the run began.
-SELECT r.id, r.collection, r.kind, r.mode, r.state, r.result::text AS result, r.started_at, k.database, k.name,
-       k.relation, k.stage,
+SELECT r.id, r.collection, r.kind, r.mode, r.state, r.result::text AS result, k.database, k.name, k.relation,
        k.stage = 'off' OR EXISTS (
            SELECT 1 FROM _crossfade.epoch e, jsonb_array_elements(e.moves) AS m
            WHERE e.outcome = 'committed' AND e.closed_at >= r.started_at
@@ -165,7 +164,7 @@ WHERE r.id = $1;
 
 -- name: chunks
 -- The chunks of a run ($1), in key order.
-SELECT number, state, documents, bytes, result::text AS result, error FROM _crossfade.chunk WHERE run = $1 ORDER BY number;
+SELECT documents, bytes, result::text AS result FROM _crossfade.chunk WHERE run = $1 ORDER BY number;
 
 -- name: end_run
 -- $1 run, $2 state, $3 result (json). Once: a run that is not open stays as it is.
@@ -265,7 +264,7 @@ ORDER BY k.collection;
 -- name: throttle
 -- What operators have set, for every worker; and what it is compared with: the slowest live proxy's lag, the workers
 -- that hold a chunk, the lag of PostgreSQL's own replicas (NULL if this role may not see it).
-SELECT t.max_rate, t.max_lag, t.max_replica_lag, t.max_slowdown, t.flag_file, t.paused, t.changed_by, t.changed_at,
+SELECT t.max_rate, t.max_lag, t.max_replica_lag, t.max_slowdown, t.flag_file, t.paused, t.changed_by,
        (SELECT coalesce(max(CASE WHEN backlog = 0 THEN 0 ELSE lag_seconds END), 0)::float8
         FROM _crossfade.instance WHERE stopped_at IS NULL) AS lag,
        (SELECT count(*) FROM _crossfade.chunk c JOIN _crossfade.run r ON r.id = c.run

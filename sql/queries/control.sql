@@ -68,7 +68,7 @@ WHERE instance = $1 AND incarnation = $2 AND stopped_at IS NULL RETURNING instan
 -- name: control_lock
 -- The control row, locked until the transaction ends: changes of stages run one after the other. Read what it
 -- depends on in a later statement, which sees what was committed meanwhile.
-SELECT c.generation, c.epoch, c.phase, c.held_since,
+SELECT c.generation, c.epoch, c.phase,
     (SELECT moves::text FROM _crossfade.epoch e WHERE e.epoch = c.epoch AND c.phase <> 'settled') AS moves
 FROM _crossfade.control c FOR UPDATE OF c;
 
@@ -167,7 +167,7 @@ ORDER BY stopped_at IS NOT NULL, instance;
 
 -- name: waiting_for
 -- Registered instances that generation $1 still waits for.
-SELECT instance, host, pid, generation, acknowledged, diverged, backlog,
+SELECT instance, host, pid, generation, diverged, backlog,
     extract(epoch FROM clock_timestamp() - heartbeat_at)::float8 AS heartbeat_age,
     extract(epoch FROM lease_until - clock_timestamp())::float8 AS lease_left
 FROM _crossfade.instance
@@ -180,7 +180,7 @@ SELECT instance FROM _crossfade.instance WHERE stopped_at IS NULL AND generation
 
 -- name: instance_lock
 -- $1 instance.
-SELECT instance, host, pid, stopped_at, extract(epoch FROM clock_timestamp() - heartbeat_at)::float8 AS heartbeat_age,
+SELECT host, pid, stopped_at, extract(epoch FROM clock_timestamp() - heartbeat_at)::float8 AS heartbeat_age,
     lease_until > clock_timestamp() OR heartbeat_at > clock_timestamp() - interval '1 second' AS alive
 FROM _crossfade.instance WHERE instance = $1 FOR UPDATE;
 
@@ -198,25 +198,23 @@ RETURNING collection;
 
 -- name: evidence
 -- Everything that the gates of collection $1 depend on.
-SELECT c.collection, c.stage, c.weight, ctl.generation, ctl.phase,
+SELECT ctl.generation,
     (SELECT to_jsonb(r) FROM (
-        SELECT id, unverified_before, started_at, finished_at, result FROM _crossfade.run
+        SELECT id, unverified_before, started_at, result FROM _crossfade.run
         WHERE collection = $1 AND kind = 'backfill' AND state = 'done' ORDER BY id DESC LIMIT 1) r)::text AS backfill,
     (SELECT to_jsonb(r) FROM (
-        SELECT id, unverified_before, started_at, finished_at, result FROM _crossfade.run
+        SELECT id, unverified_before, started_at, result FROM _crossfade.run
         WHERE collection = $1 AND kind = 'verify' AND state = 'done' ORDER BY id DESC LIMIT 1) r)::text AS verification,
     (SELECT coalesce(jsonb_agg(kind ORDER BY id), '[]') FROM _crossfade.run
         WHERE collection = $1 AND state = 'open')::text AS open_runs,
     (SELECT to_jsonb(u) FROM (
-        SELECT id, reason, instance, marked_at FROM _crossfade.unverified
+        SELECT id, reason, instance FROM _crossfade.unverified
         WHERE collection IN ($1, c.database || '/*', '*/*') ORDER BY id DESC LIMIT 1) u)::text AS mark,
     (SELECT max(joined_at) FROM _crossfade.instance WHERE stopped_at IS NULL) AS last_joined,
-    coalesce(k.compared, 0) AS compared, coalesce(k.matched, 0) AS matched, coalesce(k.mismatched, 0) AS mismatched,
-    coalesce(k.unsettled, 0) AS unsettled, k.since,
+    coalesce(k.compared, 0) AS compared, coalesce(k.mismatched, 0) AS mismatched,
+    coalesce(k.unsettled, 0) AS unsettled,
     (SELECT count(*) FROM _crossfade.mismatch m WHERE m.collection = $1 AND m.state = 'open') AS open_mismatches,
     (SELECT count(*) FROM _crossfade.dead_letter d WHERE d.collection = $1) AS dead_letters,
-    (SELECT coalesce(jsonb_agg(s.text ORDER BY s.seen DESC, s.shape), '[]') FROM _crossfade.shape s
-        WHERE s.collection = $1 AND s.unsupported > 0 AND s.exempt_reason IS NULL)::text AS unsupported,
     (SELECT coalesce(jsonb_agg(jsonb_build_object('endpoint', g.endpoint, 'reason', g.reason, 'seen', g.seen,
             'last_seen', g.last_seen) ORDER BY g.endpoint, g.reason), '[]') FROM _crossfade.uncovered g
         WHERE g.collection IN ($1, c.database || '/*'))::text AS gaps
@@ -228,7 +226,7 @@ WHERE c.collection = $1;
 -- One row a collection, with everything about it. The journal of a silent instance is not drained: until
 -- it comes back, or is evicted, what it served counts as unverified.
 SELECT c.collection, c.stage, c.weight, c.stage_since, coalesce(k.compared, 0) AS compared,
-    coalesce(k.matched, 0) AS matched, coalesce(k.mismatched, 0) AS mismatched, coalesce(k.unsettled, 0) AS unsettled,
+    coalesce(k.mismatched, 0) AS mismatched, coalesce(k.unsettled, 0) AS unsettled,
     (SELECT count(*) FROM _crossfade.mismatch m WHERE m.collection = c.collection AND m.state = 'open') AS open_mismatches,
     (SELECT count(*) FROM _crossfade.dead_letter d WHERE d.collection = c.collection) AS dead_letters,
     (SELECT count(*) FROM _crossfade.unverified u WHERE u.collection IN (c.collection, c.database || '/*', '*/*')

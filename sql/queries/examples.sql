@@ -18,4 +18,4 @@ WHERE (e.shape, e.digest) = (ranked.shape, ranked.digest)
 
 -- name: of_shapes
 -- The examples of shapes $1, the newest first.
-SELECT shape, collections, request FROM _crossfade.example WHERE shape = ANY ($1::text[]) ORDER BY shape, recorded_at DESC;
+SELECT shape, request FROM _crossfade.example WHERE shape = ANY ($1::text[]) ORDER BY shape, recorded_at DESC;

@@ -2,10 +2,10 @@
 
 -- name: collections
 -- $1 text[], NULL for all.
-SELECT c.collection, c.database, c.edge, c.relation, c.stage, c.weight, c.stage_since, c.created_at,
-       k.since AS compared_since, coalesce(k.compared, 0) AS compared, coalesce(k.matched, 0) AS matched,
+SELECT c.collection, c.database, c.edge, c.relation, c.stage, c.weight, c.stage_since,
+       coalesce(k.compared, 0) AS compared,
        coalesce(k.mismatched, 0) AS mismatched, coalesce(k.unsettled, 0) AS unsettled,
-       coalesce(k.unsupported, 0) AS unsupported, coalesce(k.lagged, 0) AS lagged,
+       coalesce(k.unsupported, 0) AS unsupported,
        (SELECT count(*) FROM _crossfade.shape s WHERE s.collection = c.collection) AS shapes,
        (SELECT count(*) FROM _crossfade.shape s WHERE s.collection = c.collection AND s.compared > 0) AS shapes_compared
 FROM _crossfade.collection c LEFT JOIN _crossfade.comparison k USING (collection)
@@ -39,17 +39,17 @@ SELECT id, class AS kind, paths, state, seen, first_seen, last_seen, cardinality
 FROM _crossfade.mismatch WHERE collection = $1 ORDER BY state, last_seen DESC, id LIMIT $2;
 
 -- name: mismatch_counts
--- Mismatches of collection $1 by state, and how often they were seen.
-SELECT state, count(*) AS found, coalesce(sum(seen), 0)::bigint AS seen
+-- Mismatches of collection $1 by state.
+SELECT state, count(*) AS found
 FROM _crossfade.mismatch WHERE collection = $1 GROUP BY state ORDER BY state;
 
 -- name: dead_letters
 -- $1 collection, $2 at most.
-SELECT key, reason, noted_at FROM _crossfade.dead_letter WHERE collection = $1 ORDER BY key LIMIT $2;
+SELECT key, reason FROM _crossfade.dead_letter WHERE collection = $1 ORDER BY key LIMIT $2;
 
 -- name: unverified
 -- Marks that no finished verification of the collection ($1, of database $2) covers, by reason.
-SELECT u.reason, count(*) AS seen, max(u.marked_at) AS last_seen
+SELECT u.reason, count(*) AS seen
 FROM _crossfade.unverified u
 WHERE u.collection IN ($1, $2 || '/*', '*/*')
   AND u.id > coalesce((SELECT max(r.unverified_before) FROM _crossfade.run r
@@ -58,7 +58,7 @@ GROUP BY u.reason ORDER BY u.reason;
 
 -- name: uncovered
 -- What passed through without being captured or compared: $1 collection, $2 its database.
-SELECT collection, endpoint, reason, seen, last_seen FROM _crossfade.uncovered
+SELECT collection, endpoint, reason, seen FROM _crossfade.uncovered
 WHERE database = $2 AND collection IN ($1, '', $2 || '/*')
 ORDER BY endpoint, reason, collection;
 

@@ -71,8 +71,8 @@ SELECT collection, compared, matched, ignored, mismatched, unsettled, unsupporte
 FROM _crossfade.comparison WHERE collection = ANY ($1::text[]);
 
 -- name: list_mismatches
--- $1 collection or NULL, $2 state or NULL; the newest first.
-SELECT id, collection, fingerprint, class AS kind, paths, state, seen, first_seen, last_seen, keys
+-- Without their samples. $1 collection or NULL, $2 state or NULL; the newest first.
+SELECT id, collection, fingerprint, class AS kind, paths, state, seen, first_seen, last_seen, keys, '[]'::jsonb AS samples
 FROM _crossfade.mismatch
 WHERE ($1::text IS NULL OR collection = $1) AND ($2::text IS NULL OR state = $2)
 ORDER BY last_seen DESC, id;
@@ -139,7 +139,7 @@ WHERE $1::text IS NULL OR collection = $1 ORDER BY collection, id;
 
 -- name: list_baseline
 -- What ArangoDB differs in from itself, with how often it was compared with itself. $1 collection or NULL.
-SELECT t.collection, t.shape, s.text, t.class AS kind, t.path, t.number, t.subtracted, t.first_seen, t.last_seen
+SELECT t.collection, t.shape, s.text, t.class AS kind, t.path, t.number, t.subtracted, t.last_seen
 FROM _crossfade.baseline t LEFT JOIN _crossfade.shape s USING (collection, shape)
 WHERE $1::text IS NULL OR t.collection = $1 ORDER BY t.collection, t.shape, t.class, t.path;
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sql.statement import Single, Statement
+from sql.statements.documents import KeyRevisionRow
 
 
 class ClaimRow(NamedTuple):
@@ -32,7 +33,6 @@ class DivisibleChunkRow(NamedTuple):
     lower: str | None
     upper: str | None
     position: str | None
-    collection: str
     database: str
     name: str
 
@@ -44,21 +44,16 @@ class RunRow(NamedTuple):
     mode: str
     state: str
     result: str
-    started_at: datetime
     database: str
     name: str
     relation: str
-    stage: str
     left_mirror: bool
 
 
 class ChunkRow(NamedTuple):
-    number: int
-    state: str
     documents: int
     bytes: int
     result: str
-    error: str | None
 
 
 class RunProgressRow(NamedTuple):
@@ -77,11 +72,6 @@ class RunProgressRow(NamedTuple):
     waiting: str
     handed_back: str
     workers: str
-
-
-class KeyRevisionRow(NamedTuple):
-    key: str
-    rev: int
 
 
 class DigestRow(NamedTuple):
@@ -111,7 +101,6 @@ class ThrottleRow(NamedTuple):
     flag_file: str | None
     paused: bool
     changed_by: str | None
-    changed_at: datetime
     lag: float
     workers: int
     replica_lag: float | None

@@ -37,7 +37,6 @@ class ControlLockRow(NamedTuple):
     generation: int
     epoch: int
     phase: str
-    held_since: datetime | None
     moves: str | None
 
 
@@ -68,6 +67,8 @@ class DefaultStageRow(NamedTuple):
 
 
 class InstanceRow(NamedTuple):
+    """A registered instance, or one that stopped within a day. Ages in seconds."""
+
     instance: str
     host: str
     pid: int
@@ -84,13 +85,21 @@ class InstanceRow(NamedTuple):
     heartbeat_age: float
     lease_left: float
 
+    @property
+    def state(self) -> str:
+        """Return `stopped`, `diverged`, `silent` or `live`."""
+        if self.stopped_at is not None:
+            return "stopped"
+        if self.diverged:
+            return "diverged"
+        return "silent" if self.lease_left <= 0 else "live"
+
 
 class WaitingInstanceRow(NamedTuple):
     instance: str
     host: str
     pid: int
     generation: int
-    acknowledged: int
     diverged: bool
     backlog: int
     heartbeat_age: float
@@ -98,7 +107,6 @@ class WaitingInstanceRow(NamedTuple):
 
 
 class InstanceLockRow(NamedTuple):
-    instance: str
     host: str
     pid: int
     stopped_at: datetime | None
@@ -107,24 +115,17 @@ class InstanceLockRow(NamedTuple):
 
 
 class EvidenceRow(NamedTuple):
-    collection: str
-    stage: str
-    weight: int
     generation: int
-    phase: str
     backfill: str | None
     verification: str | None
     open_runs: str
     mark: str | None
     last_joined: datetime | None
     compared: int
-    matched: int
     mismatched: int
     unsettled: int
-    since: datetime | None
     open_mismatches: int
     dead_letters: int
-    unsupported: str
     gaps: str
 
 
@@ -134,7 +135,6 @@ class StatusRow(NamedTuple):
     weight: int
     stage_since: datetime
     compared: int
-    matched: int
     mismatched: int
     unsettled: int
     open_mismatches: int
@@ -151,6 +151,8 @@ class StatusRow(NamedTuple):
 
 
 class UncoveredRow(NamedTuple):
+    """Traffic that was neither captured nor compared (I10). collection is empty if it is not known."""
+
     database: str
     collection: str
     endpoint: str

@@ -12,6 +12,13 @@ class PassedOverRow(NamedTuple):
     lacks: bool
 
 
+class KeyRevisionRow(NamedTuple):
+    """A document and its revision, for statements of several topics."""
+
+    key: str
+    rev: int
+
+
 class RevisionRow(NamedTuple):
     key: str
     rev: int

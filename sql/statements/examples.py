@@ -9,7 +9,6 @@ from sql.statement import Statement
 
 class ExampleRow(NamedTuple):
     shape: str
-    collections: list[str]
     request: str
 
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sql.statement import Single, Statement
+from sql.statements.documents import KeyRevisionRow
 
 
 class DeadLetterRow(NamedTuple):
     collection: str
     key: str
-
-
-class KeyRevisionRow(NamedTuple):
-    key: str
-    rev: int
 
 
 class TimelineRow(NamedTuple):

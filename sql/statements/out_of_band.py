@@ -6,16 +6,12 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sql.statement import Single, Statement
+from sql.statements.documents import KeyRevisionRow
 
 
 class TableTailRow(NamedTuple):
     relation: str
     place: str
-
-
-class KeyRevisionRow(NamedTuple):
-    key: str
-    rev: int
 
 
 class WatchRow(NamedTuple):

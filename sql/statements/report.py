@@ -16,14 +16,10 @@ class CollectionRow(NamedTuple):
     stage: str
     weight: int
     stage_since: datetime
-    created_at: datetime
-    compared_since: datetime | None
     compared: int
-    matched: int
     mismatched: int
     unsettled: int
     unsupported: int
-    lagged: int
     shapes: int
     shapes_compared: int
 
@@ -63,19 +59,16 @@ class MismatchRow(NamedTuple):
 class MismatchCountRow(NamedTuple):
     state: str
     found: int
-    seen: int
 
 
 class DeadLetterRow(NamedTuple):
     key: str
     reason: str
-    noted_at: datetime
 
 
 class UnverifiedRow(NamedTuple):
     reason: str
     seen: int
-    last_seen: datetime
 
 
 class UncoveredRow(NamedTuple):
@@ -83,7 +76,6 @@ class UncoveredRow(NamedTuple):
     endpoint: str
     reason: str
     seen: int
-    last_seen: datetime
 
 
 class EpochRow(NamedTuple):

@@ -30,19 +30,6 @@ class MismatchRow(NamedTuple):
     first_seen: datetime
     last_seen: datetime
     keys: list[str]
-
-
-class MismatchSamplesRow(NamedTuple):
-    id: int
-    collection: str
-    fingerprint: str
-    kind: str
-    paths: list[str]
-    state: str
-    seen: int
-    first_seen: datetime
-    last_seen: datetime
-    keys: list[str]
     samples: str
 
 
@@ -53,6 +40,8 @@ class RulesRow(NamedTuple):
 
 
 class ToleranceRow(NamedTuple):
+    """One tolerance. seen: comparisons that were equal under the tolerances of its collection, this among them."""
+
     id: int
     collection: str
     path: str
@@ -65,6 +54,12 @@ class ToleranceRow(NamedTuple):
 
 
 class BaselineRow(NamedTuple):
+    """A finding of baseline checks: class and path at which ArangoDB differs from itself.
+
+    Class '' counts reads that agreed, `undecided` reads with a write in between. subtracted: mismatches that were
+    ignored for it.
+    """
+
     collection: str
     shape: str
     text: str | None
@@ -72,7 +67,6 @@ class BaselineRow(NamedTuple):
     path: str
     number: int
     subtracted: int
-    first_seen: datetime
     last_seen: datetime
 
 
@@ -84,6 +78,8 @@ class RuleRow(NamedTuple):
 
 
 class SamplingRow(NamedTuple):
+    """Shares of a collection, or of one query shape of it (shape not empty), in percent; None: as set elsewhere."""
+
     collection: str
     shape: str
     text: str | None
@@ -113,7 +109,7 @@ ADD_MISMATCH = Single("shadow", "add_mismatch", str)
 COUNT_MISMATCHES = Statement("shadow", "count_mismatches")
 FIGURES = Statement("shadow", "figures", FiguresRow)
 LIST_MISMATCHES = Statement("shadow", "list_mismatches", MismatchRow)
-SHOW_MISMATCH = Statement("shadow", "show_mismatch", MismatchSamplesRow)
+SHOW_MISMATCH = Statement("shadow", "show_mismatch", MismatchRow)
 MARK_MISMATCHES = Statement("shadow", "mark_mismatches", str)
 RESET_COMPARISONS = Statement("shadow", "reset_comparisons")
 ADD_SKIPPED = Statement("shadow", "add_skipped")

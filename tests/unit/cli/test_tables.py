@@ -8,18 +8,19 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
+import sql
 from proxy.cli import tables
 from proxy.cli.runtime import console
 from proxy.model.stages import CollectionState, Stage
-from proxy.operator.status import CollectionStatus, InstanceStatus, Status
+from proxy.operator.status import CollectionStatus, Status
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 ID = "resume-service-with-a-long-name-0-a9ead740"
 
 
-def instance(state: str) -> InstanceStatus:
+def instance(state: str) -> sql.control.InstanceRow:
     left = -1.0 if state == "silent" else 1.0
-    return InstanceStatus(
+    return sql.control.InstanceRow(
         ID, "host", 7, "0.1.0", None, NOW, NOW, None, 3, 3, state == "diverged", 0, 0.0, 0.2, left
     )  # fmt: skip
 
