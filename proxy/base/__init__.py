@@ -11,4 +11,5 @@ backoff           longer pauses from failure to failure; repeated: one log line 
 failpoints        named points where a test kills or stops the process
 state_directory   the instance's private directory and lasting id; machine: boot and file identities
 free_port         free ports on loopback
+module_discovery  the modules of a package, imported, which fills the tables that they register themselves in
 """

@@ -13,11 +13,14 @@
     effort          whether building the result takes time in proportion to the rows
 
 The rules of values are SQL functions in the schema `_crossfade`. Values for which they refuse while a statement runs
-(SQLSTATE 22…), and queries that are not compiled, are left to the evaluator.
+(SQLSTATE 22…), and queries that are not compiled, are left to the evaluator. Importing this package registers all that
+compiles a type of node.
 """
 
 from proxy.aql.compile.cached import compile_query
 from proxy.aql.compile.plan import Compared, Compiled, Listing, NotCompiled, Table, Tables
 from proxy.aql.compile.result_builder import Finish, Run
+from proxy.base.module_discovery import import_modules
 
 __all__ = ["Compared", "Compiled", "Finish", "Listing", "NotCompiled", "Run", "Table", "Tables", "compile_query"]
+import_modules(__name__)

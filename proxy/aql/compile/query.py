@@ -1,7 +1,4 @@
-"""A whole query as one statement: the top level.
-
-Importing this module imports, and thereby registers, all that compiles a type of node.
-"""
+"""A whole query as one statement: the top level."""
 
 from __future__ import annotations
 
@@ -9,19 +6,6 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from proxy.aql import ast
-from proxy.aql.compile import (
-    accesses,
-    arrays,
-    calls,
-    collect,
-    comparisons,
-    expressions,
-    filters,
-    loops,
-    output,
-    sorting,
-    traversal_joins,
-)
 from proxy.aql.compile.compilation import Compilation
 from proxy.aql.compile.output_columns import OutputColumns
 from proxy.aql.compile.plan import Compared, Compiled, Listing
@@ -29,20 +13,6 @@ from proxy.aql.compile.result_builder import Finish
 from proxy.aql.compile.scope import Block
 from proxy.aql.compile.subqueries import compile_level
 from proxy.aql.sql_terms import Deferred, with_binds
-
-_REGISTERED = (
-    accesses,
-    arrays,
-    calls,
-    collect,
-    comparisons,
-    expressions,
-    filters,
-    loops,
-    output,
-    sorting,
-    traversal_joins,
-)
 
 
 @dataclass(frozen=True, slots=True)

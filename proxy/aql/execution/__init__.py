@@ -1,5 +1,7 @@
 """Queries compiled to Python closures, which `proxy.aql.evaluate` runs.
 
+Importing this package registers all that compiles a type of node.
+
 compiler        ProgramCompiler: shared state, slots, the registries by node type
 expressions     literals, accesses, operators, arrays, objects -> functions of a frame
 calls           function calls; DOCUMENT and the other functions that read documents
@@ -12,8 +14,8 @@ modifications   INSERT, UPDATE, REPLACE, REMOVE, UPSERT
 traversals      graph queries (graphs: edges and vertices; walks: traversals; paths: path searches)
 """
 
-from proxy.aql.execution import levels
 from proxy.aql.execution.compiler import ProgramCompiler
+from proxy.base.module_discovery import import_modules
 
 __all__ = ["ProgramCompiler"]
-_REGISTERING = levels  # imports, and thereby registers, all that compiles a type of node
+import_modules(__name__)

@@ -1,7 +1,4 @@
-"""Levels of statements: a subquery as an expression whose value is the array of its rows.
-
-Importing this module imports, and thereby registers, all that compiles a type of node.
-"""
+"""Levels of statements: a subquery as an expression whose value is the array of its rows."""
 
 from __future__ import annotations
 
@@ -9,14 +6,11 @@ from collections.abc import Callable, Generator
 
 from proxy.aql import ast
 from proxy.aql.compiled_types import Compiled, Frame, Stepwise
-from proxy.aql.execution import calls, collecting, expressions, loops, modifications, sorting, traversals
 from proxy.aql.execution.compiler import Flow, Place, ProgramCompiler, Stage, expression_of
 from proxy.aql.execution.stages import Row, rows_stage
 from proxy.aql.requests import Request
 from proxy.aql.signatures import FETCHING
 from proxy.aql.values import Value
-
-_REGISTERED = (calls, collecting, expressions, loops, modifications, sorting, traversals)
 
 
 @expression_of(ast.Subquery)

@@ -18,55 +18,13 @@ section 10).
 
 from __future__ import annotations
 
-from proxy.aql.functions import (
-    arrays,
-    bitwise,
-    date_arithmetic,
-    date_formats,
-    dates,
-    documents,
-    elsewhere,
-    encodings,
-    hashing,
-    misc,
-    numbers,
-    patterns,
-    sets,
-    statistics,
-    text,
-    text_search,
-    type_checks,
-    value_hash,
-    vectors,
-    zones,
-)
 from proxy.aql.functions.registry import REGISTRY, Function, Implementation
 from proxy.base.errors import Unsupported
+from proxy.base.module_discovery import import_modules
 
 __all__ = ["FUNCTIONS", "find"]
-FUNCTIONS: dict[str, Function] = REGISTRY  # complete: every module that registers functions is imported above
-_MODULES = (
-    arrays,
-    bitwise,
-    date_arithmetic,
-    date_formats,
-    dates,
-    documents,
-    elsewhere,
-    encodings,
-    hashing,
-    misc,
-    numbers,
-    patterns,
-    sets,
-    statistics,
-    text,
-    text_search,
-    type_checks,
-    value_hash,
-    vectors,
-    zones,
-)
+FUNCTIONS: dict[str, Function] = REGISTRY
+import_modules(__name__)
 
 
 def find(name: str) -> Implementation:

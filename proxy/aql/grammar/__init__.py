@@ -13,8 +13,8 @@ operands        literals, references, calls, arrays, objects
 accesses        attributes, elements, [*], [?]
 """
 
-from proxy.aql.grammar import collecting, loops, modifications, operands, statements
 from proxy.aql.grammar.cursor import Parser
+from proxy.base.module_discovery import import_modules
 
 __all__ = ["Parser"]
-_REGISTERING = (collecting, loops, modifications, operands, statements)
+import_modules(__name__)

@@ -5,20 +5,18 @@ No data is inconclusive and never a pass (I9); a flip needs pass on all. Each ga
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from proxy.base.module_discovery import import_modules
 from proxy.control.gates import rules
 from proxy.control.gates.gate_types import Evidence, Gate, GateLimits, GateRule, GateVerdict
 
 
 def _discover() -> tuple[GateRule, ...]:
     """Return the `GATE` of each module of `rules`, in the order in which an operator comes across them."""
-    names = [module.name for module in pkgutil.iter_modules(rules.__path__)]
-    found: list[GateRule] = [importlib.import_module(f"{rules.__name__}.{name}").GATE for name in names]
+    found: list[GateRule] = [module.GATE for module in import_modules(rules.__name__)]
     return tuple(sorted(found, key=lambda rule: rule.position))
 
 
