@@ -10,7 +10,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from proxy.operator import status
 from tests import harness
 from tests.ad_hoc import Database
 from tests.conftest import _create, migrated_template
-from tests.faults import database_comparison, traffic
+from tests.faults import database_comparison, outages, traffic
 from tests.faults.cells import (
     CLOCKS,
     KILLS,
@@ -247,10 +247,9 @@ class Matrix:
             await eventually(lambda: chaos.hit > before + 1, "answers are lost")
             chaos.heal()
 
-    async def _begin(self, fault: str, proxy: Proxy) -> Callable[[], Awaitable[object]]:
+    async def _begin(self, fault: str, proxy: Proxy) -> outages.End:
         """Begin the fault, and return what ends it."""
         env = self._env
-        where, _, what = fault.partition(" ")
         if fault in CLOCKS:
             whose, seconds = CLOCKS[fault]
             (proxy.wall if whose == "proxy" else env.wall).step(seconds)
@@ -260,24 +259,13 @@ class Matrix:
                 for file in (proxy.state / "journal").glob("*.journal"):
                     file.unlink()
             return lambda: proxy.start(f"@{self._points.path}")
-        if where == "disk":
-            proxy.disk(full=True)
-            return _later(lambda: proxy.disk(full=False))
-        if fault == "origin stopped":
-            await env.origin.stop()
-            return env.origin.start
-        if fault == "target stopped":
-            await asyncio.to_thread(env.server.stop, "immediate")
-            return lambda: asyncio.to_thread(env.server.start)
         if fault == READ_ONLY:
             await harness.read_only(env.dsn, on=True)
             return lambda: harness.read_only(env.dsn, on=False)
         if fault == REFUSED:
             await self._refusing.begin()
             return self._refusing.end
-        chaos = env.to_origin if where == "origin" else env.to_target
-        chaos.misbehave(what)
-        return _later(chaos.heal)
+        return await outages.begin(env, proxy, fault)
 
     async def _compare(self, found: _Found) -> None:
         """Count the differences. A verification must find and repair those covered by a mark or dead letter."""
@@ -326,13 +314,6 @@ def _error_texts(error: BaseException) -> list[str]:
     if isinstance(error, BaseExceptionGroup):
         return [text for one in error.exceptions for text in _error_texts(one)]
     return [f"{type(error).__name__} {str(error)[-500:]}"]
-
-
-def _later(call: Callable[[], object]) -> Callable[[], Awaitable[object]]:
-    async def run() -> None:
-        call()
-
-    return run
 
 
 @contextlib.asynccontextmanager

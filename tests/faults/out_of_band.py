@@ -31,6 +31,7 @@ from tests.ad_hoc import Database
 from tests.conftest import _create, migrated_template
 from tests.faults import traffic
 from tests.faults.environment import BOOKS, Environment, fault_environment
+from tests.faults.outages import outage
 from tests.faults.traffic import DOCUMENT, Tally
 from tests.harness import eventually
 
@@ -167,24 +168,8 @@ class OutOfBandRun:
                 await asyncio.sleep(0.02)
             name = _FAULTS[number % len(_FAULTS)]
             self.result.faults[name] = self.result.faults.get(name, 0) + 1
-            await self._break(name, self._random.uniform(0.2, 1.2))
-
-    async def _break(self, name: str, lasts: float) -> None:
-        env, proxy = self._env, self._random.choice(self._proxies)
-        where, _, what = name.partition(" ")
-        if name == "kill":
-            await asyncio.to_thread(proxy.kill)
-            await asyncio.sleep(lasts / 2)
-            await proxy.supervised()
-        elif name == "target stopped":
-            await asyncio.to_thread(env.server.stop, "immediate")
-            await asyncio.sleep(lasts)
-            await asyncio.to_thread(env.server.start)
-        else:
-            chaos = env.to_origin if where == "origin" else env.to_target
-            chaos.misbehave(what)
-            await asyncio.sleep(lasts)
-            chaos.heal()
+            lasts = self._random.uniform(0.2, 1.2)
+            await outage(self._env, self._random.choice(self._proxies), name, lasts)
 
     async def _backfill(self) -> None:
         """Copy while clients write. Run it again if PostgreSQL was away."""

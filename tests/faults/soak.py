@@ -26,6 +26,7 @@ from tests.conftest import _create, migrated_template
 from tests.faults import database_comparison, traffic
 from tests.faults.chaos import MODES
 from tests.faults.environment import PATIENCE, Environment, fault_environment
+from tests.faults.outages import outage
 from tests.faults.traffic import DOCUMENT, Tally
 
 PROXIES, WRITERS, HISTORY = 3, 8, 300
@@ -133,32 +134,8 @@ class Soak:
             await asyncio.sleep(self._random.uniform(0.2, 1.0))
             name = self._random.choice(names)
             self.result.faults[name] = self.result.faults.get(name, 0) + 1
-            await self._fault(name, self._random.uniform(0.2, 1.5))
-
-    async def _fault(self, name: str, lasts: float) -> None:
-        env, proxy = self._env, self._random.choice(self._proxies)
-        where, _, what = name.partition(" ")
-        if name == "kill":
-            await asyncio.to_thread(proxy.kill)
-            await asyncio.sleep(lasts / 2)
-            await proxy.supervised()
-        elif name == "disk full":
-            proxy.disk(full=True)
-            await asyncio.sleep(lasts)
-            proxy.disk(full=False)
-        elif name == "origin stopped":
-            await env.origin.stop()
-            await asyncio.sleep(lasts)
-            await env.origin.start()
-        elif name == "target stopped":
-            await asyncio.to_thread(env.server.stop, "immediate")
-            await asyncio.sleep(lasts)
-            await asyncio.to_thread(env.server.start)
-        else:
-            chaos = env.to_origin if where == "origin" else env.to_target
-            chaos.misbehave(what)
-            await asyncio.sleep(lasts)
-            chaos.heal()
+            lasts = self._random.uniform(0.2, 1.5)
+            await outage(self._env, self._random.choice(self._proxies), name, lasts)
 
     async def _backfill(self) -> None:
         """Run the command itself. If a database is away it is run again, as an operator would."""
