@@ -9,8 +9,8 @@ these reasons, is counted in `crossfade_request_wait_duration_seconds`, and is l
     memory      a large body, for room in the memory that bodies may take      bound: `request_timeout`
     rights      a read from PostgreSQL, for ArangoDB to check the rights       bound: proxy/gateway/authorization.py
 
-A read waits in the pool for a connection as well (proxy/gateway/target_reads.py): that is part of its
-`target_instead` reason.
+A read waits in the pool for a connection as well (proxy/gateway/target_reads.py): if that takes too long, it is counted
+in `crossfade_read_fallbacks_total` as `busy`.
 """
 
 from __future__ import annotations
