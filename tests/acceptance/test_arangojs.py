@@ -35,7 +35,7 @@ def program() -> Path:
 
 
 @pytest.mark.timeout(180)
-def test_documents_and_cursors(server: ServerUnderTest, program: Path) -> None:
+def test_documents_and_cursors_work_with_arangojs(server: ServerUnderTest, program: Path) -> None:
     done = subprocess.run(
         ["node", str(program), server.url], cwd=_FOLDER, capture_output=True, text=True, timeout=120, check=False
     )

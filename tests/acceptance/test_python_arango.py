@@ -42,7 +42,7 @@ def database(client: Any) -> Iterator[Any]:
     system.delete_database("shop")
 
 
-def test_databases_and_users(client: Any, database: Any) -> None:
+def test_databases_and_users_can_be_managed(client: Any, database: Any) -> None:
     system = client.db("_system", username="root", password="", verify=True)
     assert "shop" in system.databases()
     assert database.properties()["name"] == "shop"
@@ -64,7 +64,7 @@ def test_a_database_accepts_a_token(client: Any, database: Any) -> None:
     assert by_token.has_collection("_graphs")
 
 
-def test_documents_by_key(database: Any) -> None:
+def test_single_documents_are_written_and_read(database: Any) -> None:
     people = database.create_collection("people")
     made = people.insert({"_key": "ann", "age": 30.0, "tags": [1e5]}, return_new=True)
     assert made["new"]["age"] == 30
@@ -89,7 +89,7 @@ def test_documents_by_key(database: Any) -> None:
     assert people.count() == 0
 
 
-def test_many_documents(database: Any) -> None:
+def test_arrays_of_documents_are_written_and_read(database: Any) -> None:
     people = database.create_collection("people")
     results = people.insert_many([{"_key": str(number), "n": number} for number in range(10)] + [{"_key": "3"}])
     assert isinstance(results[10], DocumentInsertError)
@@ -109,7 +109,7 @@ def test_many_documents(database: Any) -> None:
     assert people.count() == 0
 
 
-def test_import(database: Any) -> None:
+def test_an_import_reports_what_it_created_and_refused(database: Any) -> None:
     people = database.create_collection("people")
     result = people.import_bulk([{"_key": "a"}, {"_key": "a"}, {"_key": "b/"}], halt_on_error=False, details=True)
     assert (result["created"], result["errors"], len(result["details"])) == (1, 2, 2)
@@ -119,7 +119,7 @@ def test_import(database: Any) -> None:
     assert next(edges.all())["_from"] == "people/a"
 
 
-def test_collections(database: Any) -> None:
+def test_collections_are_created_changed_renamed_and_dropped(database: Any) -> None:
     made = database.create_collection("c", sync=True, schema={"rule": {"required": ["n"]}, "level": "strict"})
     with pytest.raises(CollectionCreateError):
         database.create_collection("c")
@@ -139,7 +139,7 @@ def test_collections(database: Any) -> None:
     assert database.delete_collection("d", ignore_missing=True) is False
 
 
-def test_indexes(database: Any) -> None:
+def test_a_unique_index_refuses_duplicates_until_it_is_dropped(database: Any) -> None:
     made = database.create_collection("c")
     index = made.add_index({"type": "persistent", "fields": ["a.b"], "unique": True, "sparse": True})
     assert index["isNewlyCreated"] is True

@@ -38,7 +38,7 @@ async def database(server: ServerUnderTest) -> AsyncIterator[Any]:
         await system.delete_database(name)
 
 
-async def test_documents_by_key(database: Any) -> None:
+async def test_single_documents_are_written_and_read(database: Any) -> None:
     people = await database.create_collection("people")
     made = await people.insert({"_key": "ann", "age": 30.0, "tags": [1e5]}, return_new=True)
     assert made["new"]["age"] == 30
@@ -65,7 +65,7 @@ async def test_documents_by_key(database: Any) -> None:
     assert await people.count() == 0
 
 
-async def test_many_documents(database: Any) -> None:
+async def test_arrays_of_documents_are_written_and_read(database: Any) -> None:
     people = await database.create_collection("people")
     made = await people.insert_many([{"_key": "a"}, {"_key": "b"}, {"_key": "a"}])
     assert [one.get("errorNum", 0) for one in made] == [0, 0, 1210]

@@ -43,7 +43,7 @@ def close(a: Any, b: Any, *, unordered: bool) -> bool:
 
 
 @pytest.mark.skipif(not records("aql.jsonl"), reason="no recorded answers beside the repository")
-def test_every_recorded_answer_is_given() -> None:
+def test_every_recorded_query_gives_the_recorded_answer() -> None:
     wrong = []
     for record in records("aql.jsonl"):
         query, wanted = record["query"], record["result"]
@@ -57,7 +57,7 @@ def test_every_recorded_answer_is_given() -> None:
 
 
 @pytest.mark.skipif(not records("aql-corpus.jsonl"), reason="no corpus beside the repository")
-def test_the_whole_corpus_is_parsed_and_printed_back() -> None:
+def test_every_query_of_the_corpus_is_parsed_and_printed_unchanged() -> None:
     for record in records("aql-corpus.jsonl"):
         query = parse(record["query"])
         assert parse(print_query(query)) == query, record["id"]

@@ -91,7 +91,7 @@ class Bench:
 
 @pytest.mark.skipif(not SUITES.is_dir(), reason="no cases of ArangoDB's suites beside the repository")
 @pytest.mark.parametrize("name", FILES)
-def test_the_cases_of_arangodbs_own_suites(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_cases_of_arangodbs_own_suites_pass(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     bench = Bench(json.loads((SUITES / "setups.json").read_text(encoding="utf-8")))
     cases = [json.loads(line) for line in (SUITES / name).read_text(encoding="utf-8").splitlines()]
     failing = {case["id"] for case in cases if not bench.passes(case)}

@@ -12,7 +12,7 @@ _CASES = runner.load()
 
 
 @pytest.mark.parametrize("case", _CASES, ids=[case.name for case in _CASES])
-async def test_case(case: runner.Case) -> None:
+async def test_the_development_server_passes_the_case(case: runner.Case) -> None:
     store = MemoryStore(lock_wait=0.01)
     if case.root_password is not None:
         store.server.accounts.enforce(case.root_password)

@@ -49,7 +49,7 @@ async def tried(server: ServerUnderTest, steps: list[dict[str, Any]]) -> str:
 @pytest.mark.long
 @pytest.mark.timeout(320)
 @pytest.mark.parametrize("server", [Kind.SHADOW, Kind.FLIPPED], indirect=True, scope="module")
-def test_every_case(server: ServerUnderTest) -> None:
+def test_every_case_passes_through_the_proxy(server: ServerUnderTest) -> None:
     wrong = {}
     for case in runner.load():
         if case.root_password is not None:  # the proxy's own account would not know it: see test_permissions

@@ -26,7 +26,7 @@ DIFFERENCES: dict[str, str] = json.loads(
 @pytest.mark.long
 @pytest.mark.timeout(320)
 @pytest.mark.skipif(not SUITES.is_dir(), reason="no cases of ArangoDB's suites beside the repository")
-def test_the_requests_of_arangodbs_own_suites(server: ServerUnderTest, tmp_path: Path) -> None:
+def test_requests_of_arangodbs_own_suites_get_the_stated_answers(server: ServerUnderTest, tmp_path: Path) -> None:
     failing = tmp_path / "failing.jsonl"
     port = ["--port", str(urlsplit(server.url).port)]
     files = sorted(str(file) for file in SUITES.glob("http_*.jsonl"))

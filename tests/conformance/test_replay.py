@@ -39,13 +39,13 @@ def replayed(command: list[str]) -> list[str]:
 @pytest.mark.long
 @pytest.mark.skipif(not _HTTP.is_file(), reason=f"recorded examples are not at {_HTTP}")
 @pytest.mark.skipif(shutil.which("node") is None or shutil.which("curl") is None, reason="the tool needs node and curl")
-def test_recorded_http_examples(server: ServerUnderTest) -> None:
+def test_recorded_http_examples_get_the_recorded_answers(server: ServerUnderTest) -> None:
     assert replayed(["node", str(_HTTP), "--url", server.url]) == []
     assert server.findings().get("mismatched", 0) == 0
     assert (server.served() > 0) == (server.kind is Kind.FLIPPED)
 
 
 @pytest.mark.skipif(not _AQL.is_file(), reason=f"recorded examples are not at {_AQL}")
-def test_recorded_queries(server: ServerUnderTest) -> None:
+def test_recorded_queries_get_the_recorded_answers(server: ServerUnderTest) -> None:
     assert replayed([sys.executable, str(_AQL), "--url", server.url]) == []
     assert server.findings().get("mismatched", 0) == 0

@@ -30,7 +30,7 @@ async def test_flips_outages_and_frozen_proxies_cause_no_stale_read_and_no_error
     assert results[3].refused >= 1  # with a stopped proxy
 
 
-def test_which_versions_the_oracle_accepts() -> None:
+def test_the_oracle_accepts_only_versions_that_may_be_read() -> None:
     """The expected version or a later one, or nothing after a possible removal, but never a version that was not
     written.
     """

@@ -99,7 +99,7 @@ RULES = {
 }  # fmt: skip
 
 
-async def test_odd_rules(both: Both) -> None:
+async def test_surprising_rules_give_the_same_result_compiled_and_evaluated(both: Both) -> None:
     """One database for all rules; a failure names its rule."""
     broken = []
     for rule, text in RULES.items():
@@ -163,7 +163,7 @@ SHAPES = (
 )
 
 
-async def test_shapes_of_queries(both: Both) -> None:
+async def test_query_shapes_of_applications_give_the_same_result_compiled_and_evaluated(both: Both) -> None:
     """Queries as applications write them, over one small collection and its edges."""
     rows: list[dict[str, Any]] = [
         {"s": "abc", "i": 3, "t": [1, 2], "r": "f/2"},
@@ -262,7 +262,9 @@ def _shape(sql: str) -> str:
     return re.sub(r"\$\d+", "$", sql)
 
 
-async def test_values_for_which_sql_is_not_exact_are_refused_and_evaluated(database: Database, both: Both) -> None:
+async def test_values_that_sql_does_not_represent_exactly_are_refused_and_evaluated(
+    database: Database, both: Both
+) -> None:
     await both.fill("c", [{"x": [2], "t": "a\0b"}, {"x": [1], "t": "b"}, {"x": None}])
     for text in (
         "FOR d IN c SORT d.x RETURN d._key",  # the order of arrays
@@ -292,7 +294,7 @@ async def test_without_icu_no_query_that_orders_strings_is_compiled(both: Both) 
         assert isinstance(both.compiled(text, icu=False), Compiled), text
 
 
-async def test_an_index_on_an_expression_takes_the_place_of_containment(both: Both) -> None:
+async def test_an_index_on_an_expression_replaces_containment(both: Both) -> None:
     before = both.compiled("FOR d IN c FILTER d.s == 1 FILTER d.u == 2 RETURN d")
     both.tables["c"] = type(both.tables["c"])(both.tables["c"].relation, False, frozenset({"u"}))
     after = both.compiled("FOR d IN c FILTER d.s == 1 FILTER d.u == 2 RETURN d")
@@ -335,7 +337,7 @@ async def test_functions_that_depend_on_the_request_are_not_computed_ahead(both:
     assert "CURRENT_DATABASE" in made.reason
 
 
-async def test_a_query_that_is_left_to_the_evaluator_has_a_reason(both: Both) -> None:
+async def test_a_query_that_is_not_compiled_has_a_reason(both: Both) -> None:
     for text, reason in STAYS:
         plan = both.compiled(text)
 

@@ -23,7 +23,7 @@ OLD = decode_rev("_kNo8DHm---")
 
 
 @pytest.mark.parametrize("side", ["arangodb", "postgresql"])
-def test_export_wipe_import_verify_equal(both: Both, tmp_path: Path, side: str) -> None:
+def test_an_import_of_an_export_restores_a_wiped_database(both: Both, tmp_path: Path, side: str) -> None:
     """An emptied database gets every document back, byte for byte, with its revision."""
     fill(both)
     both.copy(NAME)
@@ -43,7 +43,7 @@ def test_export_wipe_import_verify_equal(both: Both, tmp_path: Path, side: str) 
     assert (code, "missing in the database 0, extra 0, different 0" in out) == (0, True), out
 
 
-def test_from_one_database_into_the_other(both: Both, tmp_path: Path) -> None:
+def test_an_export_of_postgresql_is_imported_into_arangodb(both: Both, tmp_path: Path) -> None:
     fill(both)
     both.copy(NAME)
     folder = exported(both, tmp_path / "archive", side="postgresql")
@@ -52,7 +52,7 @@ def test_from_one_database_into_the_other(both: Both, tmp_path: Path) -> None:
     assert both.documents(NAME) == both.rows(NAME)
 
 
-def test_edges_indexes_and_schema_come_back(both: Both, tmp_path: Path) -> None:
+def test_edges_indexes_and_schema_are_restored(both: Both, tmp_path: Path) -> None:
     both.create("shop/knows", edge=True)
     both.insert("shop/knows", b'{"_key":"1","_from":"a/1","_to":"a/2","since":3}')
     both.ask(
@@ -78,7 +78,7 @@ def test_edges_indexes_and_schema_come_back(both: Both, tmp_path: Path) -> None:
     assert tuple(row) == ("a/1", "a/2")
 
 
-def test_a_server_that_does_not_keep_revisions_is_told_of(both: Both, tmp_path: Path) -> None:
+def test_an_import_reports_a_server_that_does_not_keep_revisions(both: Both, tmp_path: Path) -> None:
     fill(both, 3)
     before = both.documents(NAME)
     folder = exported(both, tmp_path / "archive")
@@ -93,7 +93,7 @@ def test_a_server_that_does_not_keep_revisions_is_told_of(both: Both, tmp_path: 
     assert after == expected
 
 
-def test_what_no_server_would_print_today_survives_postgresql(both: Both, tmp_path: Path) -> None:
+def test_unusual_documents_survive_an_import_into_postgresql(both: Both, tmp_path: Path) -> None:
     """Old data: lone surrogates, control characters, numbers that doubles cannot represent, unusual blanks."""
     values = [rb'"\ud800 \udfff\ud800"', rb'{"\ud800":[null]}', rb'"a\u0000b"', b"[-0,-0.0,0]", b"9223372036854775808",
               b"9007199254740993", b"1e300", b"1.0", b'{ "a" : 1 }', '"\ufdd0\u2028"'.encode()]  # fmt: skip
@@ -138,7 +138,7 @@ with locked(Path(sys.argv[1])):
 """  # noqa: E501 - a program in a string
 
 
-def test_a_killed_export_goes_on_at_the_part(tmp_path: Path) -> None:
+def test_a_killed_export_continues_at_the_unfinished_part(tmp_path: Path) -> None:
     """SIGKILL with a part half written: finished parts stay as they are, the unfinished one is written again."""
     folder = tmp_path / "archive"
 
@@ -165,7 +165,7 @@ def test_a_killed_export_goes_on_at_the_part(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("side", ["arangodb", "postgresql"])
-def test_an_import_goes_on_by_what_the_target_has(both: Both, tmp_path: Path, side: str) -> None:
+def test_a_repeated_import_writes_only_what_the_target_lacks(both: Both, tmp_path: Path, side: str) -> None:
     """An import keeps no state: a target that was emptied meanwhile gets every document again."""
     fill(both)
     both.copy(NAME)

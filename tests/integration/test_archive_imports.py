@@ -47,7 +47,7 @@ def test_newer_versions_stay_in_arangodb_and_older_ones_are_replaced(both: Both,
     assert both.documents(NAME) == newer
 
 
-def test_what_clients_read_from_postgresql_is_rolled_back_first(both: Both, tmp_path: Path) -> None:
+def test_an_import_rolls_back_flipped_collections_first(both: Both, tmp_path: Path) -> None:
     fill(both, 1)
     both.copy(NAME, stage="flipped")
     folder = exported(both, tmp_path / "archive")
@@ -84,7 +84,7 @@ def test_newer_versions_and_deletions_stay_in_postgresql(both: Both, tmp_path: P
 # ---- documents that a database does not take
 
 
-def test_a_document_that_postgresql_refuses_is_set_aside(both: Both, tmp_path: Path) -> None:
+def test_a_document_that_postgresql_refuses_becomes_a_dead_letter(both: Both, tmp_path: Path) -> None:
     raw = b'{"_key":"%s","_id":"carts/%s","_rev":"_kNo8DHm---","n":%s}'
     folder = handmade(
         tmp_path / "archive",
@@ -100,7 +100,7 @@ def test_a_document_that_postgresql_refuses_is_set_aside(both: Both, tmp_path: P
         assert [row["key"] for row in both.sql("SELECT key FROM _crossfade.dead_letter ORDER BY key")] == ["b", "c"]
 
 
-def test_a_document_that_arangodb_refuses_is_set_aside(both: Both, tmp_path: Path) -> None:
+def test_a_document_that_arangodb_refuses_is_reported_and_skipped(both: Both, tmp_path: Path) -> None:
     raw = b'{"_key":"%s","_id":"carts/%s","_rev":"_kNo8DHm---","n":%s}'
     unique = {"type": "persistent", "unique": True, "fields": ["n"], "name": "one_n"}
     folder = handmade(
@@ -123,7 +123,7 @@ def test_a_document_that_arangodb_refuses_is_set_aside(both: Both, tmp_path: Pat
 # ---- damage
 
 
-def test_damage_is_named_by_file_line_and_key_and_never_imported(both: Both, tmp_path: Path) -> None:
+def test_damage_is_reported_by_file_line_and_key_and_never_imported(both: Both, tmp_path: Path) -> None:
     both.create(NAME)
     both.insert(NAME, *(b'{"_key":"k%05d","pad":"%s"}' % (n, b"%x" % (n**40)) for n in range(30_000)))
     both.crossfade("archive", "export", NAME, "--to", str(tmp_path / "a"), "--part-size", "1")
@@ -149,7 +149,7 @@ def test_damage_is_named_by_file_line_and_key_and_never_imported(both: Both, tmp
     assert len(both.documents(NAME)) == entry.documents - second.documents
 
 
-def test_differences_from_a_database_are_told_by_key(both: Both, tmp_path: Path) -> None:
+def test_differences_from_a_database_are_reported_by_key(both: Both, tmp_path: Path) -> None:
     fill(both, 3)
     both.copy(NAME)
     folder = exported(both, tmp_path / "archive")
@@ -167,7 +167,7 @@ def test_differences_from_a_database_are_told_by_key(both: Both, tmp_path: Path)
 # ---- refusals
 
 
-def test_what_is_refused_says_what_to_do(both: Both, tmp_path: Path) -> None:
+def test_error_messages_state_what_to_do(both: Both, tmp_path: Path) -> None:
     fill(both, 1)
     both.copy(NAME)
     folder = exported(both, tmp_path / "archive")
@@ -217,7 +217,7 @@ def test_an_import_into_arangodb_needs_no_postgresql(both: Both, tmp_path: Path)
     assert "Cannot connect to ArangoDB" in both.crossfade("archive", "export", NAME, "--to", folder)[2]
 
 
-def test_two_exports_into_one_folder_are_refused(both: Both, tmp_path: Path) -> None:
+def test_a_second_export_into_one_folder_is_refused(both: Both, tmp_path: Path) -> None:
     from backfill.archive.storage import locked
 
     fill(both, 1)

@@ -52,14 +52,14 @@ def value(url: str, key: str) -> object:
     return httpx.get(f"{url}/_db/shop/_api/document/carts/{key}").json().get("v")
 
 
-async def test_a_key_that_appears_meanwhile_stays(target: IntoArango, url: str) -> None:
+async def test_a_document_inserted_during_the_import_is_kept(target: IntoArango, url: str) -> None:
     await target.write(NAME, [document("a", OLD + 5, '"theirs"')], [])
     done = await target.write(NAME, [document("a", OLD + 9, '"ours"'), document("b", OLD + 1, '"ours"')], [])
     assert (done.written, done.kept, done.refused) == (1, 1, ())
     assert (value(url, "a"), value(url, "b")) == ("theirs", "ours")
 
 
-async def test_an_older_version_that_changed_meanwhile_stays(target: IntoArango, url: str) -> None:
+async def test_a_document_updated_during_the_import_is_kept(target: IntoArango, url: str) -> None:
     await target.write(NAME, [document(key, OLD + 5, '"theirs"') for key in "ab"], [])
     older = [
         (document("a", OLD + 9, '"ours"'), OLD + 5),
@@ -75,13 +75,13 @@ async def test_an_older_version_that_changed_meanwhile_stays(target: IntoArango,
     )
 
 
-async def test_an_older_version_s_successor_may_be_refused(target: IntoArango, url: str) -> None:
+async def test_a_refused_replacement_leaves_the_older_version(target: IntoArango, url: str) -> None:
     await target.write(NAME, [document("a", OLD, "1")], [])
     done = await target.write(NAME, [], [(document("a", OLD + 1, '"\\ud800"'), OLD)])
     assert ([key for key, _ in done.refused], value(url, "a")) == (["a"], 1)
 
 
-async def test_a_document_that_a_transaction_holds_is_tried_again_later(target: IntoArango, url: str) -> None:
+async def test_a_document_locked_by_a_transaction_is_retried_later(target: IntoArango, url: str) -> None:
     base = f"{url}/_db/shop/_api"
     begun = httpx.post(f"{base}/transaction/begin", json={"collections": {"write": ["carts"]}}).json()["result"]["id"]
     httpx.post(f"{base}/document/carts", json={"_key": "a"}, headers={"x-arango-trx-id": begun})
@@ -91,7 +91,7 @@ async def test_a_document_that_a_transaction_holds_is_tried_again_later(target: 
     assert (await target.write(NAME, [document("a", OLD, "1")], [])).written == 1
 
 
-async def test_what_is_made_twice_is_made_once(target: IntoArango, url: str) -> None:
+async def test_preparing_a_collection_twice_creates_it_once(target: IntoArango, url: str) -> None:
     for _ in range(2):
         await target.prepare(entry("shop/_parts", edge=True))
         await target.prepare(entry())
@@ -100,7 +100,7 @@ async def test_what_is_made_twice_is_made_once(target: IntoArango, url: str) -> 
     assert await target.revisions("none/none", ["a"]) == {}
 
 
-async def test_an_index_or_a_rule_that_cannot_be_made_is_a_sentence(target: IntoArango) -> None:
+async def test_an_index_or_schema_that_cannot_be_created_is_reported(target: IntoArango) -> None:
     odd = Entry(
         collection="shop/gone",
         edge=False,
@@ -112,7 +112,7 @@ async def test_an_index_or_a_rule_that_cannot_be_made_is_a_sentence(target: Into
     assert ["schema could not be set" in notes[0], "index x was not created" in notes[1]] == [True, True]
 
 
-async def test_an_account_that_is_refused_says_what_to_set() -> None:
+async def test_a_refused_account_is_reported_with_the_setting() -> None:
     from proxy.http import HttpLimits, Listener
     from proxy.model.message import Request, Response
 
@@ -145,7 +145,7 @@ async def test_a_truncation_in_between_is_not_undone(database: Database) -> None
     assert await database.fetchval("SELECT count(*) FROM shop.carts") == 0
 
 
-async def test_tables_are_made_or_found(database: Database) -> None:
+async def test_tables_are_created_or_reused(database: Database) -> None:
     assert await IntoPostgres(database, database).revisions(NAME, ["a"]) == {}
     into = IntoPostgres(database, database, indexes=False)
     await into.prepare(entry())
@@ -157,7 +157,7 @@ async def test_tables_are_made_or_found(database: Database) -> None:
 
 
 @pytest.mark.parametrize("side", ["arangodb", "postgresql"])
-def test_patterns_of_databases(dsn: str, url: str, side: str) -> None:
+def test_patterns_select_collections_across_databases(dsn: str, url: str, side: str) -> None:
     both = Both(dsn, url)
     for name in ("shop/carts", "shop/orders", "other/carts"):
         both.create(name)

@@ -72,7 +72,7 @@ async def rolled_back(stack: Running, why: str) -> None:
     assert why in str(found[AUTHORS].why)  # flipped together, back together
 
 
-async def test_confirmed_mismatches_take_reads_back(stack: Running) -> None:
+async def test_confirmed_mismatches_roll_reads_back(stack: Running) -> None:
     """Reads are compared the other way round: PostgreSQL answers, ArangoDB is asked."""
     await flip(stack, RollbackBudget(), BOOKS, AUTHORS)
     await stack.database.execute("""UPDATE _system.books SET raw = replace(raw::text, '"n":0', '"n":9')::json""")
@@ -84,7 +84,7 @@ async def test_confirmed_mismatches_take_reads_back(stack: Running) -> None:
     assert '"reversed": true' in shown
 
 
-async def test_errors_of_postgresql_take_reads_back(stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_errors_of_postgresql_roll_reads_back(stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     await flip(stack, RollbackBudget(errors_percent=5), BOOKS, AUTHORS)
     assert set(await stages(stack)) == {"flipped"}
 
@@ -95,7 +95,7 @@ async def test_errors_of_postgresql_take_reads_back(stack: Running, monkeypatch:
     await rolled_back(stack, "reads failed on PostgreSQL within 6 s")
 
 
-async def test_reads_that_drag_on_take_reads_back_before_they_have_ended(
+async def test_slow_reads_roll_reads_back_before_they_have_ended(
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await flip(stack, RollbackBudget(seconds=0.2), BOOKS, AUTHORS)

@@ -57,7 +57,7 @@ def counted(by: str) -> float:
     return float(line.rpartition(" ")[2])
 
 
-async def test_an_automatic_rollback_is_named_until_it_is_acknowledged(
+async def test_an_automatic_rollback_is_shown_until_it_is_acknowledged(
     shell: Shell, fleet: Fleet, database: Database
 ) -> None:
     await fleet.start("one")
@@ -86,7 +86,7 @@ async def test_an_automatic_rollback_is_named_until_it_is_acknowledged(
     assert counted("auto_rollback") == 1, "an acknowledged rollback still counts"
 
 
-async def test_a_rollback_by_an_instance_is_named_until_the_next_flip(fleet: Fleet, database: Database) -> None:
+async def test_a_rollback_by_an_instance_is_shown_until_the_next_flip(fleet: Fleet, database: Database) -> None:
     await fleet.start("one")
     await flipped(fleet, ORDERS, JOBS)
     async with database.transaction() as session:
@@ -113,7 +113,7 @@ async def test_a_rollback_after_a_refused_document_counts_as_automatic(fleet: Fl
     assert "a write passed unseen" in (named.reason or "")
 
 
-async def test_a_rollback_by_an_operator_is_counted_and_not_named(fleet: Fleet, database: Database) -> None:
+async def test_a_rollback_by_an_operator_is_counted_and_not_shown(fleet: Fleet, database: Database) -> None:
     await fleet.start("one")
     await flipped(fleet, ORDERS)
     assert await controller.rollback(database, [ORDERS], actor="ann") is not None

@@ -38,7 +38,9 @@ async def claim(database: Database, run: int, worker: str = "me", holder: int | 
     return found
 
 
-async def test_a_chunk_is_cut_while_its_worker_is_at_it(database: Database, origin: StubOrigin, source: Source) -> None:
+async def test_a_chunk_is_split_while_its_worker_processes_it(
+    database: Database, origin: StubOrigin, source: Source
+) -> None:
     """Two workers, one chunk: the second one gets a part, and no document is copied twice or skipped."""
     relation = await filled(database, origin)
     run = await plan_backfill(database, source, NAME)
@@ -59,7 +61,7 @@ async def test_a_chunk_is_cut_while_its_worker_is_at_it(database: Database, orig
     assert await stored(database, relation) == origin.collections[NAME].raw
 
 
-async def test_a_verification_that_was_cut_counts_every_key_once(
+async def test_a_split_verification_counts_every_key_once(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     relation = await filled(database, origin)
@@ -84,7 +86,7 @@ async def test_a_verification_that_was_cut_counts_every_key_once(
     assert (status.result["checked"], status.result["keys"]) == (900, {"missing": ["0100", "0800"]})
 
 
-async def test_what_is_small_or_dumped_is_not_cut(database: Database, origin: StubOrigin, source: Source) -> None:
+async def test_small_chunks_and_dumps_are_not_split(database: Database, origin: StubOrigin, source: Source) -> None:
     await filled(database, origin, 300)
     run = await plan_backfill(database, source, NAME)
     assert not await split_largest(database, source, [run], 10)  # it is free: an idle worker can claim it
@@ -107,7 +109,7 @@ async def test_what_is_small_or_dumped_is_not_cut(database: Database, origin: St
     assert not await split_largest(database, source, [run], 10)  # the collection was dropped, which its worker reports
 
 
-async def test_a_chunk_whose_holder_is_gone_is_free_at_once(
+async def test_a_chunk_is_free_immediately_when_its_workers_connection_ends(
     database: Database, dsn: str, origin: StubOrigin, source: Source
 ) -> None:
     await filled(database, origin, 10)
@@ -128,7 +130,7 @@ async def test_a_chunk_whose_holder_is_gone_is_free_at_once(
     await other.close()
 
 
-async def test_a_verification_killed_at_half_goes_on_at_half(
+async def test_a_killed_verification_resumes_where_it_stopped(
     database: Database, dsn: str, origin: StubOrigin, source: Source
 ) -> None:
     """SIGKILL: the next worker does not wait for the lease."""
@@ -175,7 +177,7 @@ async def test_a_table_that_cannot_hold_documents_stops_before_the_first_row(
     assert origin.asked == []
 
 
-async def test_the_governor_is_asked_for_nothing_without_limits(
+async def test_the_governor_makes_no_requests_without_limits(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     await filled(database, origin, 3)

@@ -47,7 +47,9 @@ async def crossfade(dsn: str, origin: StubOrigin, *arguments: str) -> tuple[int,
     return process.returncode, out.decode(), err.decode()
 
 
-async def test_the_operator_s_walk(database: Database, dsn: str, origin: StubOrigin) -> None:
+async def test_plan_backfill_verify_and_repair_print_their_results(
+    database: Database, dsn: str, origin: StubOrigin
+) -> None:
     relation = await register(database)
     for number in range(50):
         origin.put(NAME, f"{number:02}")
@@ -79,7 +81,7 @@ async def test_the_operator_s_walk(database: Database, dsn: str, origin: StubOri
     assert [(shown["kind"], shown["state"]) for shown in json.loads(out)] == [("backfill", "done"), ("verify", "done")]
 
 
-async def test_what_is_refused_exits_1_and_says_what_to_do(database: Database, dsn: str, origin: StubOrigin) -> None:
+async def test_refused_commands_exit_1_and_state_what_to_do(database: Database, dsn: str, origin: StubOrigin) -> None:
     for arguments in (["backfill", NAME], ["verify", NAME]):
         code, _, err = await crossfade(dsn, origin, *arguments)
         assert (code, "`crossfade mirror shop/carts` starts mirroring it" in err) == (1, True)
@@ -116,7 +118,7 @@ async def test_databases_that_are_away_or_not_migrated_exit_2(
     assert (code, "set CROSSFADE_ORIGIN_USER" in err) == (2, True)
 
 
-async def test_sigterm_finishes_the_page_and_hands_the_chunk_back(
+async def test_sigterm_finishes_the_page_and_releases_the_chunk(
     database: Database, dsn: str, origin: StubOrigin
 ) -> None:
     relation = await register(database)
@@ -141,7 +143,7 @@ async def test_sigterm_finishes_the_page_and_hands_the_chunk_back(
     assert await stored(database, relation) == origin.collections[NAME].raw
 
 
-async def test_a_worker_takes_up_what_others_planned(database: Database, dsn: str, origin: StubOrigin) -> None:
+async def test_a_worker_processes_runs_planned_by_others(database: Database, dsn: str, origin: StubOrigin) -> None:
     relation = await register(database)
     origin.put(NAME, "a")
     assert (await crossfade(dsn, origin, "backfill", "plan", NAME, "--json"))[0] == 0

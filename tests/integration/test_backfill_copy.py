@@ -23,7 +23,7 @@ from tests.integration.backfill_fixtures import NAME, LateMirror, claimed, regis
 from tests.integration.stub_origin import StubOrigin, answer
 
 
-async def test_copies_every_document_as_arangodb_printed_it(
+async def test_every_document_is_copied_as_arangodb_printed_it(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     relation = await register(database)
@@ -66,7 +66,7 @@ async def test_large_collections_are_split_and_several_workers_share_the_chunks(
     assert await database.fetchval(index, relation) is True
 
 
-async def test_an_index_whose_building_was_cut_short_is_built_again(
+async def test_an_invalid_index_of_an_interrupted_build_is_rebuilt(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     relation = await register(database)
@@ -89,7 +89,9 @@ async def test_a_backfill_before_the_mirror_is_refused(
         await plan_backfill(database, source, NAME)
 
 
-async def test_live_writes_beside_the_copy_converge(database: Database, origin: StubOrigin, source: Source) -> None:
+async def test_a_copy_converges_with_concurrent_live_writes(
+    database: Database, origin: StubOrigin, source: Source
+) -> None:
     """I4: whichever comes first, page or mirror, the newest version stays, and what was deleted stays deleted."""
     relation = await register(database)
     for number in range(600):
@@ -119,7 +121,7 @@ async def test_live_writes_beside_the_copy_converge(database: Database, origin: 
     assert await stored(database, relation) == origin.collections[NAME].raw
 
 
-async def test_a_late_page_does_not_bring_a_deleted_document_back(
+async def test_a_late_page_does_not_restore_a_deleted_document(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     """The page is read before the deletion and written after the tombstone."""
@@ -141,7 +143,7 @@ async def test_a_late_page_does_not_bring_a_deleted_document_back(
     assert list(await stored(database, relation)) == ["here"]
 
 
-async def test_a_page_that_the_horizon_refuses_is_read_again(
+async def test_a_page_older_than_the_stamp_floor_is_read_again(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     """Counterexample 3: put, delete, purge, page. Without the reject-before epoch the document would reappear."""
@@ -167,7 +169,7 @@ async def test_a_page_that_the_horizon_refuses_is_read_again(
     assert list(await stored(database, relation)) == ["here"]
 
 
-async def test_documents_that_postgresql_refuses_are_set_aside_and_the_chunk_goes_on(
+async def test_refused_documents_become_dead_letters_and_the_chunk_continues(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     relation = await register(database)
@@ -193,7 +195,7 @@ async def test_documents_that_postgresql_refuses_are_set_aside_and_the_chunk_goe
     assert [row["key"] for row in await database.fetch("SELECT key FROM _crossfade.dead_letter")] == ["latin"]
 
 
-async def test_the_mirror_s_lag_holds_the_copy_back(database: Database, origin: StubOrigin, source: Source) -> None:
+async def test_mirror_lag_pauses_the_copy(database: Database, origin: StubOrigin, source: Source) -> None:
     await register(database)
     for number in range(30):
         origin.put(NAME, f"{number:02}")
@@ -220,9 +222,7 @@ async def test_the_mirror_s_lag_holds_the_copy_back(database: Database, origin: 
     assert (await copying).documents == 30
 
 
-async def test_a_transaction_that_met_another_is_tried_again(
-    database: Database, origin: StubOrigin, source: Source
-) -> None:
+async def test_a_transaction_with_a_conflict_is_retried(database: Database, origin: StubOrigin, source: Source) -> None:
     relation = await register(database)
     await database.execute("CREATE SEQUENCE tries")
     await database.execute(
@@ -235,7 +235,7 @@ async def test_a_transaction_that_met_another_is_tried_again(
     assert (copied.documents, copied.reread) == (1, 2)
 
 
-async def test_a_horizon_that_never_stops_rising_is_given_up(
+async def test_a_run_fails_if_the_stamp_floor_keeps_rising(
     database: Database, origin: StubOrigin, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await register(database)
@@ -271,7 +271,7 @@ async def test_a_server_that_answers_in_smaller_batches_is_read_by_more_pages(
     assert origin.asked.count("forget") == 2
 
 
-async def test_a_worker_outlives_connections_that_postgresql_cuts(
+async def test_a_worker_survives_connections_that_postgresql_cuts(
     database: Database, dsn: str, origin: StubOrigin, source: Source
 ) -> None:
     relation = await register(database)
@@ -297,7 +297,7 @@ async def test_a_worker_outlives_connections_that_postgresql_cuts(
     assert list(await stored(database, relation)) == ["a"]
 
 
-async def test_databases_that_stay_away_are_given_up(database: Database, origin: StubOrigin, dsn: str) -> None:
+async def test_a_run_fails_if_a_database_stays_unreachable(database: Database, origin: StubOrigin, dsn: str) -> None:
     await register(database)
     origin.put(NAME, "a")
     impatient = Source(origin.url, "root", "", patience=0.0)

@@ -21,7 +21,7 @@ from tests.integration.backfill_fixtures import NAME, claimed, register, stored,
 from tests.integration.stub_origin import StubOrigin, answer
 
 
-async def test_a_worker_told_to_stop_finishes_its_page_and_hands_the_chunk_back(
+async def test_a_stopping_worker_finishes_its_page_and_releases_the_chunk(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     relation = await register(database)
@@ -40,7 +40,7 @@ async def test_a_worker_told_to_stop_finishes_its_page_and_hands_the_chunk_back(
     assert await stored(database, relation) == origin.collections[NAME].raw
 
 
-async def test_a_worker_that_lost_its_lease_undoes_its_page(
+async def test_a_worker_that_lost_its_lease_rolls_its_page_back(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     relation = await register(database)
@@ -57,7 +57,7 @@ async def test_a_worker_that_lost_its_lease_undoes_its_page(
     assert (await copy_chunk(database, source, other, stop=asyncio.Event())).done
 
 
-async def test_a_worker_process_killed_in_mid_chunk_costs_one_page(
+async def test_a_killed_worker_process_loses_at_most_one_page(
     database: Database, dsn: str, origin: StubOrigin, source: Source
 ) -> None:
     relation = await register(database)
@@ -101,7 +101,7 @@ async def test_a_worker_process_killed_in_mid_chunk_costs_one_page(
     assert origin.asked.count("page") - pages <= 4  # it continued after 0299
 
 
-async def test_a_collection_that_is_gone_ends_its_run_with_a_sentence(
+async def test_a_run_on_a_dropped_collection_fails_with_a_clear_error(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     await register(database)
@@ -114,7 +114,9 @@ async def test_a_collection_that_is_gone_ends_its_run_with_a_sentence(
     assert status.result["error"] == "ArangoDB has no collection shop/carts any more"
 
 
-async def test_pages_in_another_order_end_the_run(database: Database, origin: StubOrigin, source: Source) -> None:
+async def test_pages_in_an_unexpected_order_fail_the_run(
+    database: Database, origin: StubOrigin, source: Source
+) -> None:
     await register(database)
     for key in ("Zebra", "apple"):
         origin.put(NAME, key)
@@ -147,7 +149,7 @@ async def test_a_run_whose_collection_left_the_mirror_is_cancelled(
     assert status.state == "cancelled"
 
 
-async def test_an_origin_that_hiccups_is_asked_again(database: Database, origin: StubOrigin, source: Source) -> None:
+async def test_transient_origin_errors_are_retried(database: Database, origin: StubOrigin, source: Source) -> None:
     relation = await register(database)
     origin.put(NAME, "a")
     failures = iter([answer(503, b"busy"), answer(502, b"{}"), b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\nbroken"])
@@ -166,9 +168,7 @@ async def test_an_origin_that_hiccups_is_asked_again(database: Database, origin:
     assert list(await stored(database, relation)) == ["a"]
 
 
-async def test_a_page_too_large_to_be_read_is_asked_for_in_smaller_parts(
-    database: Database, origin: StubOrigin
-) -> None:
+async def test_a_page_that_is_too_large_is_requested_in_smaller_parts(database: Database, origin: StubOrigin) -> None:
     relation = await register(database)
     for number in range(30):
         origin.put(NAME, f"{number:02}", '"text":"' + "x" * 50_000 + '"')

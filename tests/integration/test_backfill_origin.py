@@ -86,7 +86,9 @@ async def test_pages_of_one_document_hold_every_key_once(server: DevelopmentServ
     assert await source.count("shop", "carts") == 12
 
 
-async def test_what_is_gone_is_told_apart(server: DevelopmentServer, source: Source) -> None:
+async def test_missing_documents_collections_and_databases_are_distinguished(
+    server: DevelopmentServer, source: Source
+) -> None:
     await load(server, [])
     assert await source.read("shop", "carts", ["a"]) == {"a": None}
     for asked in (source.read("shop", "nothing", ["a"]), source.page("shop", "nothing", "", None, 1)):

@@ -38,7 +38,7 @@ async def filled(database: Database, origin: StubOrigin, number: int = 900) -> s
     return relation
 
 
-async def test_planted_faults_are_found_and_nothing_else(dsn: str) -> None:
+async def test_exactly_the_seeded_faults_are_found(dsn: str) -> None:
     """`make planted` runs the long form."""
     outcome = await planted.run(400, dsn)
     assert outcome.found == outcome.planted
@@ -47,7 +47,7 @@ async def test_planted_faults_are_found_and_nothing_else(dsn: str) -> None:
     assert (outcome.equal_after, outcome.equal_directly) == (True, True)
 
 
-async def test_a_sample_says_how_much_it_is_and_opens_no_gate(
+async def test_a_sample_states_its_size_and_passes_no_gate(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     relation = await filled(database, origin)
@@ -90,7 +90,7 @@ async def test_only_what_failed_or_changed_is_verified_again(
     assert (status.result["checked"], status.result["missing"], status.result["different"]) == (200, 1, 1)
 
 
-async def test_the_commands_say_what_part_they_checked(database: Database, dsn: str, origin: StubOrigin) -> None:
+async def test_commands_state_which_part_they_checked(database: Database, dsn: str, origin: StubOrigin) -> None:
     relation = await filled(database, origin, 300)
     code, out, _ = await crossfade(dsn, origin, "backfill", NAME, "--processes", "2", "--workers", "1", "--full-text")
     assert (code, "300 documents" in out) == (0, True)
@@ -107,7 +107,7 @@ async def test_the_commands_say_what_part_they_checked(database: Database, dsn: 
     assert (code, "give only one of them" in err) == (1, True)
 
 
-async def test_a_watch_verifies_again_and_again_until_it_is_stopped(
+async def test_continuous_verification_repeats_until_it_is_stopped(
     database: Database, dsn: str, origin: StubOrigin, source: Source
 ) -> None:
     await filled(database, origin, 20)
@@ -121,7 +121,7 @@ async def test_a_watch_verifies_again_and_again_until_it_is_stopped(
     assert (process.returncode, out.count(b"20 keys checked: equal") >= 1) == (0, True), err
 
 
-async def test_a_dump_copies_what_pages_would(database: Database, server: DevelopmentServer) -> None:
+async def test_a_dump_copies_the_same_documents_as_pages(database: Database, server: DevelopmentServer) -> None:
     relation = await register(database)
     await load(server, [{"_key": f"{n:04}", "n": n} for n in range(2_500)])
     source = Source(server.url, "root", "", threads=3)
@@ -180,7 +180,7 @@ async def test_shards_of_a_cluster_are_merged_by_bytes(database: Database, origi
         await source.revisions("shop", "carts", "", None, 30)
 
 
-async def test_an_account_that_may_not_ask_for_the_role_reads_a_single_server(
+async def test_an_account_without_permission_for_the_server_role_reads_as_from_a_single_server(
     origin: StubOrigin, source: Source
 ) -> None:
     origin.put(NAME, "a")

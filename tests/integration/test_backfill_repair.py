@@ -24,9 +24,7 @@ from tests.integration.stub_origin import StubOrigin, answer
 from tests.integration.verify_fixtures import backfilled, verified
 
 
-async def test_a_page_that_left_a_document_out_is_noticed(
-    database: Database, origin: StubOrigin, source: Source
-) -> None:
+async def test_a_page_that_omits_a_document_is_detected(database: Database, origin: StubOrigin, source: Source) -> None:
     """A verifier that silently skipped documents would report such a collection as equal."""
     await backfilled(database, origin, source)
 
@@ -46,7 +44,7 @@ async def test_a_page_that_left_a_document_out_is_noticed(
     assert "'0004'" in status.result["error"]
 
 
-async def test_a_verification_that_saw_too_little_has_failed(
+async def test_a_verification_that_read_too_few_documents_fails(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     await backfilled(database, origin, source)
@@ -60,7 +58,7 @@ async def test_a_verification_that_saw_too_little_has_failed(
     assert "showed 30 documents, and ArangoDB counts 1000" in status.result["error"]
 
 
-async def test_repair_never_covers_a_newer_version(database: Database, origin: StubOrigin, source: Source) -> None:
+async def test_repair_never_overwrites_a_newer_version(database: Database, origin: StubOrigin, source: Source) -> None:
     """The mirror writes after the repair has read and before it writes."""
     relation = await backfilled(database, origin, source, 3)
     mirror = LateMirror(database, origin, relation)
@@ -79,7 +77,7 @@ async def test_repair_never_covers_a_newer_version(database: Database, origin: S
     assert await stored(database, relation) == origin.collections[NAME].raw
 
 
-async def test_repair_does_not_remove_what_appeared_meanwhile(
+async def test_repair_does_not_remove_a_document_inserted_meanwhile(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     """A removal is refused because of a newer row, and the key is repaired again."""
@@ -107,7 +105,7 @@ async def test_repair_does_not_remove_what_appeared_meanwhile(
     assert await database.fetch(late, NAME, ["ghost"], [99], ['{"n":1}'], [None], [era]) == []
 
 
-async def test_repair_of_keys_that_keep_changing_says_so(
+async def test_repair_reports_keys_that_keep_changing(
     database: Database, origin: StubOrigin, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     relation = await backfilled(database, origin, source, 3)
@@ -122,7 +120,7 @@ async def test_repair_of_keys_that_keep_changing_says_so(
     assert (await repair_keys(database, source, NAME, ["0000"])).left == {"0000"}
 
 
-async def test_repair_sets_aside_what_postgresql_refuses(
+async def test_repair_makes_dead_letters_of_refused_documents(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     relation = await backfilled(database, origin, source, 3)
@@ -149,7 +147,7 @@ CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON {relation} FOR EACH ROW EXECUTE
 
 
 @pytest.mark.parametrize("state", ["40001", "53200", "57014", "42501"])
-async def test_repair_and_backfill_set_aside_what_is_refused_as_if_all_were(
+async def test_repair_and_backfill_copy_the_documents_that_a_trigger_does_not_refuse(
     database: Database, origin: StubOrigin, source: Source, state: str
 ) -> None:
     """A trigger may raise any SQLSTATE; the other documents are copied and repaired."""
@@ -170,7 +168,7 @@ async def test_repair_and_backfill_set_aside_what_is_refused_as_if_all_were(
 
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("repair", [False, True])
-async def test_a_dead_letter_about_which_both_sides_agree_is_over_though_nothing_differs(
+async def test_a_dead_letter_ends_if_both_sides_agree_on_the_document(
     database: Database, origin: StubOrigin, source: Source, *, full: bool, repair: bool
 ) -> None:
     """Also for a removal: the row was removed by hand, or its tombstone is older or purged."""
@@ -191,7 +189,7 @@ async def test_a_dead_letter_about_which_both_sides_agree_is_over_though_nothing
     assert [row["key"] for row in left] == ([] if repair else ["0003"])
 
 
-async def test_a_collection_that_is_gone_is_no_reason_to_remove_documents(
+async def test_a_missing_collection_does_not_remove_its_documents(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     relation = await backfilled(database, origin, source, 3)
@@ -204,7 +202,7 @@ async def test_a_collection_that_is_gone_is_no_reason_to_remove_documents(
         await repair_keys(database, source, "shop/unknown", ["a"])
 
 
-async def test_disorder_is_told_only_while_the_origin_has_every_write_first(
+async def test_disorder_is_an_error_only_while_the_origin_has_every_write_first(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     await backfilled(database, origin, source, 3)
@@ -222,7 +220,7 @@ async def test_disorder_is_told_only_while_the_origin_has_every_write_first(
     assert await rechecker.look([]) == {}
 
 
-async def test_a_watching_worker_verifies_what_became_unverified(
+async def test_a_worker_daemon_verifies_collections_that_became_unverified(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     relation = await backfilled(database, origin, source)
@@ -242,7 +240,7 @@ async def test_a_watching_worker_verifies_what_became_unverified(
     assert await plan_due(database, source, pause=0) == []  # the mark is covered
 
 
-async def test_a_mark_of_a_collection_that_is_gone_ends_in_a_failed_run(
+async def test_a_mark_on_a_dropped_collection_results_in_a_failed_run(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     await backfilled(database, origin, source)
@@ -257,7 +255,7 @@ async def test_a_mark_of_a_collection_that_is_gone_ends_in_a_failed_run(
     assert await plan_due(database, source) == []  # only once
 
 
-async def test_a_verification_begun_too_early_for_the_gates_is_not_gone_on_with(
+async def test_a_verification_started_too_early_for_the_gates_is_not_resumed(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     await backfilled(database, origin, source)
@@ -270,7 +268,7 @@ async def test_a_verification_begun_too_early_for_the_gates_is_not_gone_on_with(
 
 
 @pytest.mark.parametrize("full", [False, True])
-async def test_a_repair_that_leaves_all_equal_closes_the_mismatches_that_the_shadow_found(
+async def test_a_repair_that_makes_all_equal_closes_open_mismatches(
     database: Database, origin: StubOrigin, source: Source, full: bool
 ) -> None:
     relation = await backfilled(database, origin, source)

@@ -52,7 +52,7 @@ async def source(origin: StubOrigin) -> AsyncIterator[Source]:
     await made.close()
 
 
-async def test_a_time_limit_that_the_role_has_preset_stops_no_backfill(
+async def test_a_time_limit_preset_for_the_role_does_not_stop_a_backfill(
     database: Database, dsn: str, origin: StubOrigin
 ) -> None:
     relation = await register(database)
@@ -62,7 +62,7 @@ async def test_a_time_limit_that_the_role_has_preset_stops_no_backfill(
     assert len(await stored(database, relation)) == 60
 
 
-async def test_a_page_that_is_cancelled_is_tried_again_in_smaller_parts(
+async def test_a_cancelled_page_is_retried_in_smaller_parts(
     database: Database, source: Source, caplog: pytest.LogCaptureFixture
 ) -> None:
     relation = await register(database)
@@ -78,7 +78,7 @@ async def test_a_page_that_is_cancelled_is_tried_again_in_smaller_parts(
     assert len(await stored(database, relation)) == 60
 
 
-async def test_a_run_that_cannot_be_ended_says_what_it_waits_for(database: Database, source: Source) -> None:
+async def test_a_stalled_run_states_what_it_waits_for(database: Database, source: Source) -> None:
     await register(database)
     await database.execute(_CANCEL_INDEX)
     await database.execute(
@@ -100,7 +100,7 @@ async def test_a_run_that_cannot_be_ended_says_what_it_waits_for(database: Datab
     assert "waits" not in status.result
 
 
-async def test_a_run_that_nobody_works_on_says_so(database: Database, source: Source) -> None:
+async def test_a_run_without_workers_is_reported(database: Database, source: Source) -> None:
     await register(database)
     run = await plan_backfill(database, source, NAME)
     [status] = await run_store.statuses(database, [run])
@@ -114,7 +114,7 @@ async def test_a_run_that_nobody_works_on_says_so(database: Database, source: So
     assert status.as_json()["waits_for"] == ["chunk 1, tried again: the disk is full"]
 
 
-async def test_a_database_that_is_away_is_said_while_a_run_is_shown(dsn: str) -> None:
+async def test_an_unreachable_database_is_reported_with_the_run(dsn: str) -> None:
     database = await Database.open(dsn)
     await database.close()
     reported: asyncio.Queue[str] = asyncio.Queue()

@@ -51,7 +51,9 @@ async def set_to(database: Database, limits: ThrottleLimits) -> None:
     await change(database, lambda _: limits, action="throttle", actor="test")
 
 
-async def test_the_operator_s_verbs(database: Database, dsn: str, origin: StubOrigin, source: Source) -> None:
+async def test_throttle_pause_and_resume_take_effect_and_are_audited(
+    database: Database, dsn: str, origin: StubOrigin, source: Source
+) -> None:
     await filled(database, origin)
     code, out = await verb(dsn, "backfill", "throttle", "--max-rate", "5", "--max-lag", "3", "--reason", "day")
     assert (code, out) == (0, "max-rate 5.0, max-lag 3.0; 0 workers, mirror lag 0.0 s\n")
@@ -75,7 +77,7 @@ async def test_the_operator_s_verbs(database: Database, dsn: str, origin: StubOr
     assert (await audit.verify(database)).broken is None
 
 
-async def test_a_file_holds_the_workers_of_its_machine_back(
+async def test_a_throttle_file_pauses_the_workers_of_its_machine(
     database: Database, origin: StubOrigin, source: Source, tmp_path: Path
 ) -> None:
     await filled(database, origin)
@@ -89,7 +91,7 @@ async def test_a_file_holds_the_workers_of_its_machine_back(
     assert (await copying).documents == 30
 
 
-async def test_a_rate_for_all_is_shared_and_may_change(database: Database, origin: StubOrigin, source: Source) -> None:
+async def test_all_workers_share_a_rate_that_may_change(database: Database, origin: StubOrigin, source: Source) -> None:
     await filled(database, origin)
     await set_to(database, ThrottleLimits(max_rate=1.0))
     claim = await claimed(database, source)
@@ -101,7 +103,7 @@ async def test_a_rate_for_all_is_shared_and_may_change(database: Database, origi
     assert (await copying).documents == 30
 
 
-async def test_a_database_that_answers_slower_than_usual_is_spared(
+async def test_workers_pause_while_the_origin_is_slower_than_usual(
     database: Database, origin: StubOrigin, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("backfill.governor.REFRESH", 0.0)
@@ -131,7 +133,7 @@ async def _until_held(governor: Governor, claim: Any, meter: Any, stop: asyncio.
         await governor.hold_back(claim, meter, 1, stop=stop, lease=15, key="0001")
 
 
-async def test_replicas_lag_that_cannot_be_seen_is_refused_as_a_limit(database: Database, dsn: str) -> None:
+async def test_a_limit_on_replica_lag_is_refused_if_the_lag_is_not_visible(database: Database, dsn: str) -> None:
     known = await setting(database)
     assert known.replica_lag == 0.0  # a superuser can read it: there is no replica
     code, out = await verb(dsn, "backfill", "throttle", "--max-replica-lag", "5", "--json")
@@ -146,7 +148,7 @@ async def test_replicas_lag_that_cannot_be_seen_is_refused_as_a_limit(database: 
     assert (code, "GRANT pg_monitor" in out) == (1, True)
 
 
-async def test_limits_of_the_command_line_and_of_operators_both_hold(
+async def test_limits_of_the_command_line_and_of_operators_both_apply(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     await filled(database, origin)

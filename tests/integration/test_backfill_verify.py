@@ -19,7 +19,9 @@ from tests.integration.verify_fixtures import backfilled, verified
 
 
 @pytest.mark.parametrize("full", [False, True])
-async def test_equal_collections_are_equal(database: Database, origin: StubOrigin, source: Source, full: bool) -> None:
+async def test_equal_collections_verify_without_differences(
+    database: Database, origin: StubOrigin, source: Source, full: bool
+) -> None:
     await backfilled(database, origin, source, 120)
     await database.execute(
         "INSERT INTO _crossfade.unverified (collection, reason, instance) VALUES ('shop/*', 'r', 'i')"
@@ -46,7 +48,7 @@ async def plant(database: Database, origin: StubOrigin, relation: str) -> None:
 
 
 @pytest.mark.parametrize("full", [False, True])
-async def test_every_class_is_found_with_its_keys(
+async def test_every_class_of_difference_is_found_with_its_keys(
     database: Database, origin: StubOrigin, source: Source, full: bool
 ) -> None:
     relation = await backfilled(database, origin, source)
@@ -63,7 +65,7 @@ async def test_every_class_is_found_with_its_keys(
 
 
 @pytest.mark.parametrize("full", [False, True])
-async def test_repair_puts_right_what_was_found_and_looks_again(
+async def test_repair_fixes_the_differences_and_rechecks_them(
     database: Database, origin: StubOrigin, source: Source, full: bool
 ) -> None:
     relation = await backfilled(database, origin, source)
@@ -76,7 +78,7 @@ async def test_repair_puts_right_what_was_found_and_looks_again(
     assert (await verified(database, source, full=True)).result["differences"] == 0
 
 
-async def test_full_verification_sees_content_where_revisions_are_equal(
+async def test_full_verification_compares_content_at_equal_revisions(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     relation = await backfilled(database, origin, source)
@@ -99,7 +101,7 @@ async def test_full_verification_sees_content_where_revisions_are_equal(
     assert await database.fetchval(f"SELECT doc ->> 'n' FROM {relation} WHERE key = '0004'") == "4"
 
 
-async def test_full_verification_reports_nothing_harmless(
+async def test_full_verification_ignores_harmless_differences(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     """Forms of numbers and order of attributes are not differences; NULs, noncharacters and big integers survive."""
@@ -131,7 +133,7 @@ async def test_full_verification_reports_nothing_harmless(
     assert (await verified(database, source, full=True)).result["keys"] == {"different": ["k0", "k3"]}
 
 
-async def test_tombstones_are_not_documents(database: Database, origin: StubOrigin, source: Source) -> None:
+async def test_tombstones_are_not_counted_as_documents(database: Database, origin: StubOrigin, source: Source) -> None:
     relation = await backfilled(database, origin, source)
     mirror = LateMirror(database, origin, relation)
     await mirror.remove("0005")
@@ -142,7 +144,7 @@ async def test_tombstones_are_not_documents(database: Database, origin: StubOrig
     assert "0005" not in await stored(database, relation)
 
 
-async def test_lag_of_the_mirror_is_no_difference(database: Database, origin: StubOrigin, source: Source) -> None:
+async def test_mirror_lag_is_not_a_difference(database: Database, origin: StubOrigin, source: Source) -> None:
     """I8: verification waits for writes that are still in the journal of the mirror."""
     relation = await backfilled(database, origin, source)
     rev = origin.put(NAME, "0001", '"n":"new"')
@@ -167,9 +169,7 @@ async def test_lag_of_the_mirror_is_no_difference(database: Database, origin: St
     assert (result["stale"], result["unsettled"], result["differences"]) == (1, 0, 1)
 
 
-async def test_writes_beside_a_verification_are_no_differences(
-    database: Database, origin: StubOrigin, source: Source
-) -> None:
+async def test_concurrent_writes_are_not_differences(database: Database, origin: StubOrigin, source: Source) -> None:
     relation = await backfilled(database, origin, source, 300)
     mirror = LateMirror(database, origin, relation)
     running = True
@@ -194,7 +194,7 @@ async def test_writes_beside_a_verification_are_no_differences(
     assert await stored(database, relation) == origin.collections[NAME].raw
 
 
-async def test_a_verification_cut_at_half_goes_on_at_half(
+async def test_an_interrupted_verification_resumes_where_it_stopped(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     relation = await backfilled(database, origin, source, 100)
@@ -217,7 +217,7 @@ async def test_a_verification_cut_at_half_goes_on_at_half(
     assert status.documents == 100
 
 
-async def test_many_differences_are_looked_at_in_batches(
+async def test_many_differences_are_rechecked_in_batches(
     database: Database, origin: StubOrigin, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verify, "MOST_PENDING", 10)

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 
-def test_the_transport_alone_is_measured_without_a_failed_request() -> None:
+def test_the_transport_benchmark_runs_without_a_failed_request() -> None:
     command = [sys.executable, "-m", "bench.proxy", "--variant", "bare", "--seconds", "0.1", "--rounds", "1", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
@@ -23,7 +23,7 @@ def test_the_transport_alone_is_measured_without_a_failed_request() -> None:
 
 
 @pytest.mark.long
-def test_aql_is_measured_beside_sql_written_by_hand() -> None:
+def test_the_aql_benchmark_compares_with_handwritten_sql() -> None:
     command = [sys.executable, "-m", "bench.aql", "--documents", "3000", "--sizes", "", "--rounds", "3", "--json"]
     command += ["--scan", "3000", "--corpus", "none"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
@@ -36,7 +36,7 @@ def test_aql_is_measured_beside_sql_written_by_hand() -> None:
     assert report["scan"]["rows"] == 3000
 
 
-def test_what_understanding_a_request_costs_is_measured_beside_scanning_it() -> None:
+def test_the_wire_benchmark_compares_parsing_with_scanning() -> None:
     command = [sys.executable, "-m", "bench.wire", "--seconds", "0.2", "--calls", "100", "--connections", "4", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr

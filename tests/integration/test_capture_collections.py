@@ -40,7 +40,7 @@ async def alive(stack: Running, table: str) -> int:
     return found
 
 
-async def test_a_truncated_collection_is_empty_and_what_came_later_stays(stack: Running) -> None:
+async def test_a_truncation_empties_the_collection_and_keeps_later_writes(stack: Running) -> None:
     """More documents than one page, then writes that the client sends directly after the truncation."""
     await stack.client.post(DOCUMENT, json=[{"_key": f"k{n:04}"} for n in range(2100)])
     await stack.drained()
@@ -52,7 +52,7 @@ async def test_a_truncated_collection_is_empty_and_what_came_later_stays(stack: 
     assert await alive(stack, "_system.books") == 2
 
 
-async def test_a_write_that_waits_while_its_collection_is_truncated_is_no_ghost(stack: Running) -> None:
+async def test_a_write_queued_during_a_truncation_does_not_become_a_ghost(stack: Running) -> None:
     """The horizon refuses what was captured before (I4): it is read again, and found gone."""
     async with stack.database.transaction() as session:
         await session.execute("LOCK TABLE _crossfade.stamp_floor IN ACCESS EXCLUSIVE MODE")
@@ -62,7 +62,7 @@ async def test_a_write_that_waits_while_its_collection_is_truncated_is_no_ghost(
     assert await alive(stack, "_system.books") == 0
 
 
-async def test_a_dropped_collection_is_empty_and_may_come_back_with_edges(stack: Running) -> None:
+async def test_a_dropped_collection_is_empty_and_can_be_recreated_with_edges(stack: Running) -> None:
     await stack.client.post(DOCUMENT, json=[{"_key": "a"}, {"_key": "b"}])
     assert (await stack.client.delete("/_api/collection/books")).status_code == 200
     await same(stack, BOOKS)
@@ -75,7 +75,7 @@ async def test_a_dropped_collection_is_empty_and_may_come_back_with_edges(stack:
     assert await stack.database.fetchval("SELECT from_id FROM _system.books WHERE key = 'a'") == "x/1"
 
 
-async def test_a_write_that_waits_while_its_collection_is_dropped_leaves_no_mark(stack: Running) -> None:
+async def test_a_write_queued_while_its_collection_is_dropped_leaves_no_mark(stack: Running) -> None:
     """It is read again and the collection is missing because it was dropped: a second drop, refused, is no reason."""
     async with stack.database.transaction() as session:
         await session.execute("LOCK TABLE _crossfade.stamp_floor IN ACCESS EXCLUSIVE MODE")
@@ -86,7 +86,7 @@ async def test_a_write_that_waits_while_its_collection_is_dropped_leaves_no_mark
     assert await alive(stack, "_system.books") == 0
 
 
-async def test_a_write_that_waits_while_its_database_is_dropped_leaves_no_mark(stack: Running) -> None:
+async def test_a_write_queued_while_its_database_is_dropped_leaves_no_mark(stack: Running) -> None:
     await stack.client.post("/_api/database", json={"name": "shop"})
     await stack.client.post("/_db/shop/_api/collection", json={"name": "orders"})
     await stack.move(MIRROR, "shop/*", "shop/orders")
@@ -98,7 +98,7 @@ async def test_a_write_that_waits_while_its_database_is_dropped_leaves_no_mark(s
     assert await alive(stack, "shop.orders") == 0
 
 
-async def test_a_new_collection_is_registered_before_anything_is_in_it(stack: Running) -> None:
+async def test_a_new_collection_is_registered_before_its_first_document(stack: Running) -> None:
     await stack.client.post("/_api/collection", json={"name": "links", "type": 3})
     await stack.drained()
     row = await stack.database.fetchrow("SELECT edge, stage FROM _crossfade.collection WHERE name = 'links'")
@@ -106,7 +106,7 @@ async def test_a_new_collection_is_registered_before_anything_is_in_it(stack: Ru
     assert (row["edge"], row["stage"]) == (True, "mirror")
 
 
-async def test_a_renamed_collection_goes_to_its_new_name_and_back(stack: Running) -> None:
+async def test_a_renamed_collection_moves_to_its_new_name_and_back(stack: Running) -> None:
     """Documents keep their revisions under a new name: tombstones of the old name must not block them."""
     await stack.client.post(DOCUMENT, json=[{"_key": f"k{n}"} for n in range(30)])
     await stack.client.delete(DOCUMENT + "/k7")
@@ -132,7 +132,7 @@ async def test_a_rename_reaches_the_graphs_that_use_the_collection(stack: Runnin
     await same(stack, "_system/_graphs")
 
 
-async def test_two_collections_that_exchange_their_names_exchange_their_documents(stack: Running) -> None:
+async def test_two_collections_that_swap_names_swap_documents(stack: Running) -> None:
     """What comes under a name is older there than what had it before: it is what the origin has all the same."""
     await stack.client.post("/_api/collection", json={"name": "tomes"})
     await stack.client.post(DOCUMENT, json=[{"_key": f"k{n}", "of": "books"} for n in range(30)])
@@ -179,7 +179,7 @@ async def test_a_truncation_rolls_a_flipped_collection_back_first(stack: Running
     assert stage == "shadow"
 
 
-async def test_a_truncation_whose_answer_was_lost_is_carried_out(stack: Running) -> None:
+async def test_a_truncation_whose_answer_was_lost_is_applied(stack: Running) -> None:
     await stack.client.post(DOCUMENT, json={"_key": "a"})
     await stack.drained()
     intent = stack.application.mirror.intend_change(CollectionChange("truncate", (BOOKS,)))
@@ -189,7 +189,7 @@ async def test_a_truncation_whose_answer_was_lost_is_carried_out(stack: Running)
     await same(stack, BOOKS)
 
 
-async def test_a_truncation_is_carried_out_by_the_next_process(stack: Running, tmp_path: Path) -> None:
+async def test_an_unfinished_truncation_is_applied_by_the_next_process(stack: Running, tmp_path: Path) -> None:
     """I3: the intent is in the journal until the collection was compared."""
     await stack.client.post(DOCUMENT, json=[{"_key": "a"}, {"_key": "b"}])
     await stack.drained()

@@ -43,7 +43,7 @@ async def edge(stack: Running, start: str, end: str, **more: str) -> str:
     return key
 
 
-async def test_vertices_and_edges_are_captured_as_they_are(stack: Running) -> None:
+async def test_vertices_and_edges_are_mirrored(stack: Running) -> None:
     """I3, I6."""
     made = await stack.client.post(f"{GRAPH}/vertex/people", json={"name": "d"})
     key = made.json()["vertex"]["_key"]
@@ -72,7 +72,7 @@ async def test_removing_a_vertex_removes_its_edges(stack: Running) -> None:
     await same(stack)
 
 
-async def test_an_edge_that_waits_while_its_vertex_goes_is_no_ghost(stack: Running) -> None:
+async def test_an_edge_queued_while_its_vertex_is_removed_does_not_become_a_ghost(stack: Running) -> None:
     """The horizon refuses it, and it is read again: gone."""
     async with stack.database.transaction() as session:
         await session.execute("LOCK TABLE _crossfade.stamp_floor IN ACCESS EXCLUSIVE MODE")
@@ -81,7 +81,7 @@ async def test_an_edge_that_waits_while_its_vertex_goes_is_no_ghost(stack: Runni
     await same(stack)
 
 
-async def test_a_dropped_graph_may_take_its_collections_along(stack: Running) -> None:
+async def test_a_dropped_graph_can_drop_its_collections(stack: Running) -> None:
     await edge(stack, "a", "b")
     await stack.client.delete(f"{GRAPH}?dropCollections=true")
     await same(stack)
@@ -101,7 +101,7 @@ DEFINITIONS: list[tuple[str, str, dict[str, object] | None]] = [
 
 
 @pytest.mark.parametrize("alone", [True, False], ids=["_graphs alone", "all"])
-async def test_every_change_of_a_graph_has_its_definition_in_postgresql_before_the_answer(
+async def test_a_changed_graph_definition_is_in_postgresql_before_the_answer(
     dsn: str, tmp_path: Path, *, alone: bool
 ) -> None:
     """Whatever collection its path names, it writes a document of `_graphs`; the flip stands."""
@@ -154,7 +154,7 @@ async def test_a_collection_that_leaves_a_graph_and_is_dropped_is_captured_as_a_
     assert await stack.differences(f"_system/{name}") == []
 
 
-async def test_a_flipped_collection_has_a_cascade_before_the_answer(stack: Running) -> None:
+async def test_a_cascade_is_in_a_flipped_collection_before_the_answer(stack: Running) -> None:
     """I7."""
     await edge(stack, "a", "b")
     await stack.drained()

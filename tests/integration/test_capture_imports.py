@@ -65,7 +65,7 @@ async def test_an_import_is_captured_and_answers_as_arangodb(stack: Running, par
     assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.unverified") == 0
 
 
-async def test_edges_get_their_prefixes(stack: Running) -> None:
+async def test_imported_edges_get_the_prefixes_of_the_request(stack: Running) -> None:
     answer = await stack.client.post(
         "/_api/import?collection=links&type=documents&fromPrefix=p&toPrefix=q", content='{"_from":"1","_to":"x/2"}\n'
     )
@@ -77,7 +77,7 @@ async def test_edges_get_their_prefixes(stack: Running) -> None:
     assert (row["f"], row["t"]) == ("p/1", "x/2")
 
 
-async def test_an_import_of_many_streams_in_and_is_mirrored_whole(stack: Running) -> None:
+async def test_a_large_import_is_streamed_and_mirrored_completely(stack: Running) -> None:
     """More than the proxy buffers of a body that it only passes on."""
     lines = "".join(json.dumps({"_key": f"k{n}", "t": "x" * 1500}) + "\n" for n in range(3000))
     answer = await stack.client.post("/_api/import?collection=books&type=documents", content=lines)

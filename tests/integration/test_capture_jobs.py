@@ -65,7 +65,7 @@ async def test_a_job_whose_result_is_never_fetched_is_captured(stack: Running) -
     await same(stack)
 
 
-async def test_results_are_deleted_and_are_their_owners(stack: Running) -> None:
+async def test_only_the_owner_of_a_job_can_fetch_or_delete_its_result(stack: Running) -> None:
     numbers = []
     for key in "abc":
         accepted = await stack.client.post(DOCUMENT, json={"_key": key}, headers=STORE)
@@ -88,7 +88,7 @@ async def test_results_are_deleted_and_are_their_owners(stack: Running) -> None:
     assert (await stack.client.get("/_api/job/done")).json() == []
 
 
-async def test_jobs_that_write_nothing_mirrored_are_arangodbs_own(stack: Running) -> None:
+async def test_jobs_without_mirrored_writes_are_left_to_arangodb(stack: Running) -> None:
     accepted = await stack.client.get("/_api/version", headers=STORE)
     number = accepted.headers["x-arango-async-id"]
     assert not number.startswith("9002")
@@ -96,7 +96,7 @@ async def test_jobs_that_write_nothing_mirrored_are_arangodbs_own(stack: Running
     assert (await stack.client.put(f"/_api/job/{number}")).json()["server"] == "arango"
 
 
-async def test_too_many_jobs_are_refused_and_old_results_make_room(
+async def test_too_many_jobs_are_refused_and_old_results_are_evicted(
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(async_jobs, "_MOST", 1)

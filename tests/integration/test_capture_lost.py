@@ -102,7 +102,7 @@ async def test_a_lost_batch_of_a_cursor_loses_no_write(
 
 
 @pytest.mark.parametrize("step", ["write", "commit"])
-async def test_a_lost_answer_in_a_transaction_is_settled_at_its_end(
+async def test_a_lost_answer_in_a_transaction_is_resolved_at_its_end(
     stack: Running, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """mirror-protocol, answer 7."""

@@ -106,7 +106,7 @@ async def batches(client: httpx.AsyncClient, collection: str, more: dict[str, An
 
 
 @pytest.mark.parametrize("more", CURSORS, ids=str)
-async def test_batches_of_a_modification_are_arangodbs(stack: Running, more: dict[str, Any]) -> None:
+async def test_batches_of_a_modification_equal_those_of_arangodb(stack: Running, more: dict[str, Any]) -> None:
     """I6: ids, hasMore, nextBatchId, count, `extra` in the right batch, retries, the end; I3."""
     told, expected = [
         await batches(client, name, more) for client, name in ((stack.client, "books"), (stack.direct, "plain"))
@@ -131,7 +131,7 @@ async def test_batches_of_a_modification_are_arangodbs(stack: Running, more: dic
         "LET gone = (FOR d IN books FILTER d.n > 10 REMOVE d IN books RETURN OLD) FOR d IN gone RETURN d._key",
     ],
 )
-async def test_what_was_written_is_known_whatever_the_client_does_with_its_cursor(
+async def test_writes_are_captured_whatever_the_client_does_with_its_cursor(
     stack: Running, query: str, more: dict[str, Any]
 ) -> None:
     """I3: no cursor that is never read on holds back what was written, nor the backlog, nor a flip."""
@@ -141,7 +141,7 @@ async def test_what_was_written_is_known_whatever_the_client_does_with_its_curso
     assert stack.application.mirror.lag_seconds == 0
 
 
-async def test_a_cursor_that_another_user_asks_for_or_deletes_is_its_owners_all_the_same(stack: Running) -> None:
+async def test_a_cursor_stays_with_its_owner_when_another_user_requests_or_deletes_it(stack: Running) -> None:
     query = {"query": ROWS, "bindVars": {"@c": "books"}, "batchSize": 20}
     number = (await stack.client.post(CURSOR, json=query)).json()["id"]
     for method in ("POST", "PUT", "DELETE"):
@@ -157,7 +157,7 @@ async def test_a_cursor_that_another_user_asks_for_or_deletes_is_its_owners_all_
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["kept", "lost"])
-async def test_rows_that_memory_should_not_hold_go_to_the_state_directory(
+async def test_rows_over_the_memory_limit_spill_to_the_state_directory(
     stack: Running, monkeypatch: pytest.MonkeyPatch, lost: bool
 ) -> None:
     """Where it has no room the client hears so in the next batch, and what was written is known all the same."""
@@ -177,7 +177,7 @@ async def test_rows_that_memory_should_not_hold_go_to_the_state_directory(
     await same(stack)
 
 
-async def test_a_cursor_dies_when_its_time_to_live_is_over(stack: Running) -> None:
+async def test_a_cursor_expires_at_its_time_to_live(stack: Running) -> None:
     query = {"query": ROWS, "bindVars": {"@c": "books"}, "batchSize": 20, "ttl": 0.05}
     number = (await stack.client.post(CURSOR, json=query)).json()["id"]
     await eventually(lambda: not stack.application.dispatcher._writes._modifications.cursors._open, "it is closed")
@@ -195,14 +195,14 @@ async def test_a_cursor_dies_when_its_time_to_live_is_over(stack: Running) -> No
         "FOR d IN gone INSERT {of: d._key} INTO log RETURN DISTINCT d.n % 2",
     ],
 )
-async def test_what_cannot_be_made_to_tell_its_keys_is_found_afterwards(stack: Running, query: str) -> None:
+async def test_writes_with_unknown_keys_are_found_by_their_revisions(stack: Running, query: str) -> None:
     """I3: by the revisions that it gave; where it removes, by a comparison of the whole collection (I6)."""
     await stack.client.patch("/_api/document/books/k001", json={"x": 1})
     assert (await stack.client.post(CURSOR, json={"query": query})).status_code == 201
     await same(stack)
 
 
-async def test_an_untold_write_in_a_transaction_waits_for_its_end(stack: Running) -> None:
+async def test_a_write_with_unknown_keys_is_searched_for_when_its_transaction_ends(stack: Running) -> None:
     """I1."""
     declared = {"collections": {"write": ["books", "log"]}}
     begun = (await stack.client.post("/_api/transaction/begin", json=declared)).json()["result"]["id"]
@@ -225,7 +225,7 @@ EXAMPLE = {"collection": "books", "example": {"n": 7}}
         ("POST", "/_api/import?collection=books&type=documents&complete=true", {"n": 60}),
     ],
 )
-async def test_a_write_that_must_be_searched_for_takes_a_flipped_collection_back(
+async def test_a_write_with_unknown_keys_rolls_a_flipped_collection_back(
     stack: Running, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: dict[str, Any]
 ) -> None:
     """I7: a search that finds too much marks instead. But who ArangoDB does not know undoes no flip."""
@@ -249,7 +249,7 @@ async def test_a_write_that_must_be_searched_for_takes_a_flipped_collection_back
     await same(stack)
 
 
-async def test_a_large_body_of_bind_variables_is_captured_as_well(stack: Running) -> None:
+async def test_a_modification_with_large_bind_variables_is_captured(stack: Running) -> None:
     """A body above what is buffered must not pass for a read."""
     rows = [{"_key": f"b{n}", "t": "x" * 1500} for n in range(3000)]
     query = {"query": "FOR d IN @rows INSERT d INTO books", "bindVars": {"rows": rows}}
@@ -287,7 +287,7 @@ async def test_a_modification_of_two_collections_mirrors_both(stack: Running) ->
     assert await stack.database.fetchval("SELECT count(*) FROM _system.log") == 3
 
 
-async def test_a_flipped_collection_has_it_before_the_answer(stack: Running) -> None:
+async def test_a_modification_is_in_a_flipped_collection_before_the_answer(stack: Running) -> None:
     """I7, and no rollback."""
     await stack.drained()
     await stack.move(CollectionState(Stage.SHADOW), BOOKS)

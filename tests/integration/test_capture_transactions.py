@@ -73,7 +73,7 @@ async def rows(stack: Running) -> int:
     return count
 
 
-async def test_a_commit_applies_everything_and_nothing_before_it(stack: Running) -> None:
+async def test_writes_are_applied_at_the_commit_and_not_before(stack: Running) -> None:
     """I1, I3: what is not committed never appears in PostgreSQL."""
     trx = await begin(stack)
     await write(stack, trx)
@@ -87,7 +87,7 @@ async def test_a_commit_applies_everything_and_nothing_before_it(stack: Running)
     assert await end(stack, trx) == 200, "a second commit is no error"
 
 
-async def test_a_transaction_becomes_visible_as_a_whole(stack: Running) -> None:
+async def test_a_transaction_becomes_visible_atomically(stack: Running) -> None:
     """One PostgreSQL transaction: a reader sees both collections or none."""
     trx = await begin(stack)
     await stack.client.post(DOCUMENT, json={"_key": "pair"}, headers=trx)
@@ -148,7 +148,7 @@ async def test_an_unknown_transaction_status_is_resolved_by_reading(
     assert await rows(stack) == 3
 
 
-async def test_a_commit_of_what_another_proxy_holds_is_opaque(stack: Running) -> None:
+async def test_a_commit_of_another_proxys_transaction_is_opaque(stack: Running) -> None:
     """I10; on a flipped collection it is refused, since no proxy would apply the writes to PostgreSQL."""
     begun = await stack.direct.post("/_api/transaction/begin", json={"collections": {"write": ["books"]}})
     trx = {"x-arango-trx-id": begun.json()["result"]["id"]}
@@ -162,7 +162,7 @@ async def test_a_commit_of_what_another_proxy_holds_is_opaque(stack: Running) ->
     await eventually(marked, "the mark is in PostgreSQL")
 
 
-async def test_a_flipped_collection_has_a_transaction_before_its_commit_is_answered(stack: Running) -> None:
+async def test_a_transaction_is_in_flipped_collections_before_its_commit_is_answered(stack: Running) -> None:
     """I7; reads inside of it go to ArangoDB, and bring nothing uncommitted into PostgreSQL."""
     for state in (CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100)):
         await stack.move(state, BOOKS)
@@ -220,7 +220,7 @@ async def test_requests_of_another_user_do_not_affect_a_transaction(
     assert await stack.database.fetchval("SELECT count(*) FROM _system.books WHERE doc IS NOT NULL") == 2
 
 
-async def test_a_number_that_is_no_transaction_leaves_nothing_behind(stack: Running) -> None:
+async def test_an_unknown_transaction_id_leaves_no_state(stack: Running) -> None:
     """An invented id fills no table, and its status is not requested in the owner's place."""
     known = stack.application.dispatcher._writes._transactions._open
     for number in ("1", "77"):
@@ -233,7 +233,7 @@ async def test_a_number_that_is_no_transaction_leaves_nothing_behind(stack: Runn
     await same(stack)
 
 
-async def test_a_transaction_whose_credentials_hold_no_more_ends_for_the_proxy_too(
+async def test_a_transaction_with_expired_credentials_ends_in_the_proxy(
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """ArangoDB ends an unused transaction, though it will not report that with invalid credentials."""
@@ -314,7 +314,7 @@ INSIDE: dict[str, tuple[str, str, object]] = {
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"], ids=["commit", "abort"])
 @pytest.mark.parametrize("how", INSIDE)
-async def test_every_write_in_a_transaction_is_captured_by_what_is_known_of_it(
+async def test_every_kind_of_write_in_a_transaction_is_captured_without_a_mark(
     stack: Running, how: str, method: str
 ) -> None:
     """Through graphs, simple ones, imports: nothing is marked, whether ArangoDB runs them inside of it or at once."""
@@ -365,7 +365,7 @@ async def test_immediate_effects_are_captured_whatever_the_transactions_outcome(
     await same(stack)
 
 
-async def test_a_transaction_that_its_client_leaves_open_is_no_lag(stack: Running) -> None:
+async def test_an_open_transaction_is_not_lag(stack: Running) -> None:
     """Its client would decide when any collection of the instance may be flipped; no force goes past *caught up*."""
     trx = await begin(stack)
     await write(stack, trx)

@@ -62,7 +62,9 @@ async def test_the_operators_walkthrough(shell: Shell, fleet: Fleet, database: D
     assert (await shell("audit", "--verify", "--json")).json["broken"] == 2
 
 
-async def test_a_whole_database(shell: Shell, fleet: Fleet, database: Database) -> None:
+async def test_a_pattern_changes_a_database_and_its_default_stage(
+    shell: Shell, fleet: Fleet, database: Database
+) -> None:
     assert (await shell("mirror", "shop/*")).code == 0
     found = (await shell("status", "--json")).json
     assert {one["collection"]: one["state"]["stage"] for one in found["collections"]} == {
@@ -82,7 +84,7 @@ async def test_a_whole_database(shell: Shell, fleet: Fleet, database: Database) 
     assert (wrong.code, "'flipped' is not one of 'off', 'mirror', 'shadow'" in wrong.err) == (2, True)
 
 
-async def test_names_that_are_wrong(shell: Shell) -> None:
+async def test_unknown_names_are_refused(shell: Shell) -> None:
     typo = await shell("mirror", "ordres")
     assert (typo.code, "ArangoDB has no collection shop/ordres" in typo.err) == (1, True)
     assert (await shell("mirror", "a/b/c")).code == 1
@@ -119,7 +121,7 @@ async def test_rollback_aborts_an_open_epoch(shell: Shell, fleet: Fleet) -> None
         await waiting
 
 
-async def test_instances(shell: Shell, fleet: Fleet, database: Database) -> None:
+async def test_instances_are_listed_and_evicted(shell: Shell, fleet: Fleet, database: Database) -> None:
     assert "no instance is registered" in (await shell("instances")).out
     await shell("mirror", "orders")
     dead = await fleet.start("dead")

@@ -33,7 +33,9 @@ async def _mismatch(database: Database, number: int, keys: list[str]) -> int:
     )
 
 
-async def test_mismatches(shell: Shell, database: Database, origin: Origin) -> None:
+async def test_mismatches_are_listed_shown_ignored_and_repaired(
+    shell: Shell, database: Database, origin: Origin
+) -> None:
     await shell("mirror", "orders")
     assert "no open mismatch" in (await shell("mismatches", "list")).out
     first, second = await _mismatch(database, 1, ["a", "gone"]), await _mismatch(database, 2, [])
@@ -68,7 +70,9 @@ async def test_mismatches(shell: Shell, database: Database, origin: Origin) -> N
     assert (await shell("mismatches", "repair", "99")).code == 1
 
 
-async def test_doctor(shell: Shell, origin: Origin, fleet: Fleet, tmp_path: Path) -> None:
+async def test_doctor_reports_problems_of_databases_and_instances(
+    shell: Shell, origin: Origin, fleet: Fleet, tmp_path: Path
+) -> None:
     alone = await shell("doctor", "--json")
     found = {check["name"]: check["verdict"] for check in alone.json}
     assert (alone.code, found["PostgreSQL"], found["schema"], found["ArangoDB"]) == (0, "ok", "ok", "ok")
@@ -98,14 +102,14 @@ async def test_doctor(shell: Shell, origin: Origin, fleet: Fleet, tmp_path: Path
 
 
 @pytest.mark.parametrize("odd", [b"<html>", ["a list"]])
-async def test_what_is_not_arangodb(shell: Shell, origin: Origin, odd: Any) -> None:
+async def test_a_server_that_is_not_arangodb_is_reported(shell: Shell, origin: Origin, odd: Any) -> None:
     origin.odd = odd
     told = await shell("doctor")
     assert (told.code, "set CROSSFADE_ORIGIN" in told.out) == (1, True)
     assert (await shell("mirror", "orders")).code == 0  # unreachable: reported, and continued
 
 
-async def test_repair_of_a_document_that_arangodb_does_not_return(
+async def test_a_repair_without_arangodb_fails_and_keeps_the_mismatch_open(
     shell: Shell, database: Database, origin: Origin
 ) -> None:
     await shell("mirror", "orders")
@@ -148,7 +152,7 @@ async def test_doctor_reports_a_silent_instance(shell: Shell, fleet: Fleet) -> N
     assert "crossfade instances evict one --confirmed-stopped" in told.out
 
 
-async def test_postgresql_that_is_not_there_or_not_migrated(shell: Shell, empty_dsn: str) -> None:
+async def test_an_unmigrated_or_unreachable_postgresql_exits_2(shell: Shell, empty_dsn: str) -> None:
     shell.environment["CROSSFADE_DSN"] = empty_dsn
     for arguments in (["status"], ["mirror", "orders"], ["gates"], ["instances", "--json"], ["doctor"]):
         told = await shell(*arguments)
@@ -170,7 +174,7 @@ async def test_postgresql_that_is_not_there_or_not_migrated(shell: Shell, empty_
     assert (await shell("proxy", "run")).code == 2
 
 
-async def test_help_teaches_by_example(shell: Shell) -> None:
+async def test_help_contains_examples(shell: Shell) -> None:
     app, _ = proxy.cli.build()
     own = {"migrate", "doctor", "mirror", "shadow", "flip", "rollback", "stage", "status", "gates", "audit"}
     assert own <= proxy.cli.names(app)

@@ -36,7 +36,7 @@ async def docs(database: Database) -> Database:
     return database
 
 
-async def test_a_query_that_compiles(docs: Database) -> None:
+async def test_a_compiled_query_is_explained(docs: Database) -> None:
     found = await examine(docs, "db", LIST, {"u": "u7"})
 
     assert found.shape == "FOR d IN docs FILTER d . user == ? SORT d . created DESC LIMIT ? RETURN d"
@@ -93,7 +93,7 @@ async def test_equality_alone_is_looked_up_in_the_index_on_documents(docs: Datab
     assert any("Bitmap Index Scan" in line for line in found.plan)
 
 
-async def test_an_index_in_the_order_of_the_sort(docs: Database) -> None:
+async def test_the_suggested_index_for_a_sort_avoids_sorting(docs: Database) -> None:
     text = "FOR d IN docs SORT d.created DESC LIMIT 10 RETURN d.size"
     (advice,) = (await examine(docs, "db", text, {})).indexes
     await docs.execute(advice.statement.replace("CONCURRENTLY", ""))
@@ -106,7 +106,7 @@ async def test_an_index_in_the_order_of_the_sort(docs: Database) -> None:
     assert found.kept == ("RETURN",)
 
 
-async def test_an_index_for_two_ways_at_once(docs: Database) -> None:
+async def test_the_suggested_index_for_a_filter_and_mixed_directions_avoids_sorting(docs: Database) -> None:
     text = "FOR d IN docs FILTER d.user == 'u7' SORT d.created DESC, d.size LIMIT 3 RETURN d"
     (advice,) = (await examine(docs, "db", text, {})).indexes
     assert "_crossfade.order_key(doc, 'created') DESC, _crossfade.order_key(doc, 'size'))" in advice.statement
@@ -131,7 +131,7 @@ async def test_an_index_of_an_interrupted_build_is_rebuilt(docs: Database) -> No
     assert (await examine(docs, "db", LIST, {"u": "u7"})).indexes == ()
 
 
-async def test_a_query_that_is_evaluated(docs: Database) -> None:
+async def test_an_evaluated_query_is_explained_with_the_reason(docs: Database) -> None:
     text = "FOR d IN docs FILTER d.user == 'u1' AND RAND() > 0.5 LIMIT 3 RETURN d"
     found = await examine(docs, "db", text, {})
 
@@ -143,7 +143,7 @@ async def test_a_query_that_is_evaluated(docs: Database) -> None:
     assert "Limit" in found.plan[0]
 
 
-async def test_what_never_runs_on_postgresql(docs: Database) -> None:
+async def test_modifications_and_unsupported_queries_have_no_statement(docs: Database) -> None:
     changing = await examine(docs, "db", "FOR d IN docs UPDATE d WITH {a: 1} IN docs", {})
     searching = await examine(docs, "db", "FOR d IN docs SEARCH d.a == 1 RETURN d", {})
     constant = await examine(docs, "db", "RETURN 1 + 1", {})
@@ -155,7 +155,7 @@ async def test_what_never_runs_on_postgresql(docs: Database) -> None:
     assert not constant.indexes
 
 
-async def test_errors_are_the_querys_own(docs: Database) -> None:
+async def test_errors_have_the_number_of_the_querys_error(docs: Database) -> None:
     for text, number in (("FOR d IN", 1501), ("RETURN @x", 1551), ("FOR d IN nowhere RETURN d", 1203)):
         with pytest.raises(ArangoError) as refused:
             await examine(docs, "db", text, {})
@@ -165,7 +165,9 @@ async def test_errors_are_the_querys_own(docs: Database) -> None:
             binds_of(text)
 
 
-async def test_the_command(docs: Database, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_explain_command_prints_text_and_json(
+    docs: Database, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CROSSFADE_DSN", dsn)
     app, _ = proxy.cli.build()
 

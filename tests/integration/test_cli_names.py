@@ -185,7 +185,7 @@ async def test_a_rollback_of_everything_aborts_open_epochs(shell: Shell, fleet: 
         await waiting
 
 
-async def test_without_postgresql_a_rollback_says_who_answers_reads(shell: Shell) -> None:
+async def test_without_postgresql_a_rollback_states_who_serves_reads(shell: Shell) -> None:
     """Nobody needs it then: proxies answer from ArangoDB, and a file forces each of them to."""
     shell.environment["CROSSFADE_DSN"] = "postgresql://127.0.0.1:1/none"
     told = await shell("rollback", "--all")

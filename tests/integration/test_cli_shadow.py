@@ -82,7 +82,7 @@ async def _shell(stack: Running, *arguments: str, code: int = 0) -> str:
     return done.stdout
 
 
-async def test_a_mismatch_names_the_api_route_and_goes_to_another_machine(stack: Running, tmp_path: Path) -> None:
+async def test_a_mismatch_names_its_api_route_and_can_be_exported(stack: Running, tmp_path: Path) -> None:
     await _plant(stack, "a", n=2)
     answer = await stack.client.get("/shelf/4711/a", headers={"traceparent": TRACE})
     assert answer.json()["n"] == 1
@@ -164,7 +164,7 @@ async def test_batches_of_a_cursor_through_a_proxy_are_compared_as_one(stack: Ru
     assert (found["paths"], found["keys"]) == (["[].n"], ["b"])
 
 
-async def test_help_teaches_by_example(stack: Running) -> None:
+async def test_help_contains_examples(stack: Running) -> None:
     for name in ("list", "add", "remove", "reset"):
         assert "Example" in await _shell(stack, "tolerance", name, "--help")
     for name in ("export", "reproduce"):

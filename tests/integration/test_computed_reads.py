@@ -78,7 +78,7 @@ async def test_a_computed_read_follows_the_stage_of_all_its_collections(stack: R
     assert await _ask(stack, name) == (rows, "postgresql")
 
 
-async def test_a_collection_that_is_not_flipped_keeps_them_at_arangodb(stack: Running) -> None:
+async def test_a_collection_that_is_not_flipped_keeps_computed_reads_at_arangodb(stack: Running) -> None:
     """Nobody knows what the query will meet: only the text with WITH tells, and the id in a bind variable."""
     await stack.move(SHADOW, *ALL)
     await stack.move(FLIPPED, *(name for name in ALL if name != "_system/pages"))
@@ -87,7 +87,7 @@ async def test_a_collection_that_is_not_flipped_keeps_them_at_arangodb(stack: Ru
     assert found == {name: "postgresql" if name in told else "arangodb" for name in QUERIES}
 
 
-async def test_a_collection_that_was_dropped_keeps_nothing_at_arangodb(stack: Running) -> None:
+async def test_a_dropped_collection_keeps_no_read_at_arangodb(stack: Running) -> None:
     """It lies in the way of no query, also while the generation stays what it is; once it is back it counts again."""
     await stack.move(SHADOW, *ALL)
     await stack.move(FLIPPED, *(name for name in ALL if name != "_system/pages"))
@@ -130,7 +130,7 @@ async def test_a_difference_in_a_collection_that_the_text_does_not_name_is_found
     assert (row.collection, row.mismatched) == ("_system/_graphs", 1)
 
 
-async def test_read_your_writes_hold_through_a_graph_that_is_flipped(stack: Running) -> None:
+async def test_reads_through_a_flipped_graph_see_own_writes(stack: Running) -> None:
     await stack.move(SHADOW, *ALL)
     await stack.move(FLIPPED, *ALL)
     for number in range(5):

@@ -21,7 +21,7 @@ async def _write(database: Database, number: int) -> None:
         )
 
 
-async def test_a_chain_that_many_write_at_once_holds(database: Database) -> None:
+async def test_concurrent_writers_keep_the_chain_valid(database: Database) -> None:
     assert await audit.verify(database) == audit.ChainVerdict(0, audit.ORIGIN)
     await asyncio.gather(*(_write(database, number) for number in range(12)))
     found = await audit.verify(database)

@@ -45,7 +45,7 @@ async def _looks_again(instance: Instance) -> None:
     await until(lambda: instance.lease.looked_at > looked + 3 * HEARTBEAT)
 
 
-async def test_all_the_way_and_back_with_two_instances(fleet: Fleet, database: Database) -> None:
+async def test_two_instances_follow_every_stage_and_back(fleet: Fleet, database: Database) -> None:
     one, two = await fleet.start("one"), await fleet.start("two")
     steps: list[Step] = []
     await fleet.to(Stage.MIRROR, JOBS, RESUMES)
@@ -69,7 +69,7 @@ async def test_all_the_way_and_back_with_two_instances(fleet: Fleet, database: D
     assert (await audit.verify(database)).broken is None
 
 
-async def test_a_dry_run_shows_and_changes_nothing(fleet: Fleet, database: Database) -> None:
+async def test_a_dry_run_shows_the_change_and_makes_none(fleet: Fleet, database: Database) -> None:
     await fleet.start("one")
     shown = await fleet.to(Stage.MIRROR, JOBS, dry_run=True)
     assert [m.collection for m in shown.transitions] == [JOBS]
@@ -175,7 +175,7 @@ async def test_a_flip_needs_gates_and_an_instance(fleet: Fleet, database: Databa
     assert entry.detail["gates"][JOBS]["backfilled"].startswith("fail")
 
 
-async def test_rollback_goes_past_a_frozen_instance(fleet: Fleet, database: Database) -> None:
+async def test_rollback_succeeds_despite_a_frozen_instance(fleet: Fleet, database: Database) -> None:
     await fleet.start("one")
     frozen = await fleet.start("frozen")
     await fleet.flipped(JOBS)
@@ -224,7 +224,7 @@ async def _in_the_last_moment(
     await fleet.to(Stage.FLIPPED, JOBS, progress=acknowledged, patient=False)
 
 
-async def test_an_instance_that_falls_out_in_the_last_moment_stops_the_commit(
+async def test_an_instance_that_becomes_silent_before_the_commit_aborts_it(
     fleet: Fleet, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I7: an earlier acknowledgement does not make a silent instance safe."""
@@ -244,7 +244,7 @@ async def test_an_instance_that_falls_out_in_the_last_moment_stops_the_commit(
     frozen.line.up.set()
 
 
-async def test_a_rollback_in_the_last_moment_wins_over_the_commit(
+async def test_a_rollback_before_the_commit_aborts_it(
     fleet: Fleet, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Compare-and-set: the acknowledged generation is not the current one any more."""
@@ -273,7 +273,7 @@ async def test_a_rejoining_instance_checks_the_generation_it_decided_on(fleet: F
     assert await _stage(database, JOBS) == ("flipped", 100)
 
 
-async def test_two_controllers_at_once(fleet: Fleet, database: Database) -> None:
+async def test_one_of_two_concurrent_controllers_wins(fleet: Fleet, database: Database) -> None:
     """Compare-and-set: one of them wins, the other gets an error with the winner, and nothing is half done."""
     one = await fleet.start("one", Application(uncaptured=1))
     first = asyncio.create_task(fleet.to(Stage.MIRROR, JOBS))
@@ -331,7 +331,7 @@ async def test_off_makes_the_copy_stale(fleet: Fleet, database: Database) -> Non
     assert {row[0] for row in await database.fetch("SELECT state FROM _crossfade.run")} == {"cancelled"}
 
 
-async def test_forbidden_stage_transitions(fleet: Fleet, database: Database) -> None:
+async def test_forbidden_stage_transitions_are_refused(fleet: Fleet, database: Database) -> None:
     with pytest.raises(PreconditionFailed, match="shop/jobs: a collection at stage off goes to mirror first"):
         await fleet.to(Stage.SHADOW, JOBS)
     with pytest.raises(PreconditionFailed, match="is no collection"):

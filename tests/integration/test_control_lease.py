@@ -35,7 +35,7 @@ async def _stage(database: Database) -> str:
     return str(await database.fetchval("SELECT stage FROM _crossfade.collection WHERE collection = $1", JOBS))
 
 
-async def test_an_instance_joins_beats_and_leaves(fleet: Fleet, database: Database) -> None:
+async def test_an_instance_registers_sends_heartbeats_and_deregisters(fleet: Fleet, database: Database) -> None:
     one = await fleet.start("one", Application(backlog=3, lag=1.5))
     await until(lambda: one.lease.may_read_target)
     assert one.lease.era == 1
@@ -69,7 +69,7 @@ async def _heartbeat(member: Instance) -> None:
     await until(lambda: member.lease.looked_at > seen)
 
 
-async def test_an_instance_that_acknowledged_alone_drains_and_rolls_back_before_it_holds_a_lease(
+async def test_an_instance_with_origin_only_acknowledgements_rolls_back_before_it_holds_a_lease(
     fleet: Fleet, database: Database
 ) -> None:
     one, cut = await fleet.start("one"), await fleet.start("cut")
@@ -98,7 +98,7 @@ async def test_an_instance_that_acknowledged_alone_drains_and_rolls_back_before_
     await until(lambda: one.lease.may_read_target and cut.lease.may_read_target)
 
 
-async def test_alone_is_remembered_across_a_crash(fleet: Fleet, database: Database) -> None:
+async def test_origin_only_acknowledgements_are_remembered_across_a_crash(fleet: Fleet, database: Database) -> None:
     await fleet.start("one")
     cut = await fleet.start("cut")
     await fleet.flipped(JOBS)
@@ -132,9 +132,7 @@ async def test_a_kill_and_a_restart_keep_the_flip_once_the_journal_is_drained(fl
     assert (await _row(database, "two"))["joined_at"] == joined  # it was never out: the verification still holds
 
 
-async def test_a_restart_that_drains_and_loses_postgresql_answers_alone_at_last(
-    fleet: Fleet, database: Database
-) -> None:
+async def test_a_restart_that_loses_postgresql_acknowledges_origin_only(fleet: Fleet, database: Database) -> None:
     await fleet.start("one")
     two = await fleet.start("two")
     await fleet.flipped(JOBS)
@@ -148,7 +146,7 @@ async def test_a_restart_that_drains_and_loses_postgresql_answers_alone_at_last(
     await until(lambda: again.lease.snapshot.state(JOBS).stage is Stage.SHADOW)
 
 
-async def test_origin_only_is_diverged_at_once_and_comes_back_by_rollback(fleet: Fleet, database: Database) -> None:
+async def test_origin_only_is_diverged_immediately_and_rejoins_by_rollback(fleet: Fleet, database: Database) -> None:
     one, broken = await fleet.start("one"), await fleet.start("broken")
     await fleet.flipped(JOBS)
     await until(lambda: one.lease.may_read_target and broken.lease.may_read_target)
@@ -172,7 +170,7 @@ async def test_origin_only_needs_no_postgresql(fleet: Fleet) -> None:
     await until(lambda: not one.lease.may_read_target)
 
 
-async def test_a_diverged_instance_blocks_changes_and_is_named(fleet: Fleet, database: Database) -> None:
+async def test_a_diverged_instance_blocks_changes_and_is_reported(fleet: Fleet, database: Database) -> None:
     one = await fleet.start("one")
     file = one.settings.state_dir / "origin-only"
     file.touch()
@@ -195,7 +193,7 @@ async def test_an_evicted_process_that_is_alive_joins_again(fleet: Fleet, databa
     assert (await _row(database, "one"))["joined_at"] > before  # an earlier verification no longer counts
 
 
-async def test_a_beat_that_lands_late_extends_nothing(database: Database) -> None:
+async def test_a_late_heartbeat_does_not_extend_the_lease(database: Database) -> None:
     registry = InstanceRegistry(database, "late", lease=1.0, host=None, admin_url=None)
     joined = await registry.register()
     look = await registry.beat(Heartbeat(0, 0, False, 0, 0.0, joined.now), 0)
@@ -214,7 +212,7 @@ async def test_a_beat_that_lands_late_extends_nothing(database: Database) -> Non
     assert await database.fetchval("SELECT acknowledged FROM _crossfade.instance") == 0
 
 
-async def test_one_id_on_two_hosts(fleet: Fleet, tmp_path: Path, database: Database) -> None:
+async def test_a_second_process_with_the_same_id_is_refused(fleet: Fleet, tmp_path: Path, database: Database) -> None:
     await fleet.start("one", lease=30.0)
     copied = Lease(
         database, settings_for(tmp_path / "copy", lease=0.1), "one", Application().conditions(), host="elsewhere"

@@ -45,7 +45,7 @@ async def _holds_a_lease(instance: Instance) -> None:
     await until(lambda: instance.lease.may_read_target)
 
 
-async def test_a_restart_in_every_phase_leaves_nothing_open_and_nothing_half(
+async def test_a_restart_of_postgresql_in_any_phase_leaves_no_open_epoch(
     server: EmbeddedPostgres, tmp_path: Path
 ) -> None:
     database = await Database.open(await _create(server, "migrated"), size=8)
@@ -103,7 +103,7 @@ class Forgetful(Database):
             raise DatabaseUnavailable("the connection was lost")
 
 
-async def test_a_commit_whose_answer_is_lost_is_asked_for(database: Database, tmp_path: Path) -> None:
+async def test_the_outcome_of_a_commit_whose_answer_is_lost_is_read(database: Database, tmp_path: Path) -> None:
     """The operator gets the outcome: a flip that was committed is not a failure."""
     fleet = Fleet(database, tmp_path)
     forgetful = Forgetful(database._pool, database._timeout)

@@ -16,7 +16,7 @@ from tests.ad_hoc import Database
 CORPUS = Path(__file__).with_name("corpus.jsonl")
 
 
-async def test_documents_are_made_for_the_filters_of_each_query() -> None:
+async def test_generated_documents_match_the_filters_of_each_query() -> None:
     found = {verdict.identifier: verdict for verdict in await verdicts(lines(CORPUS), None)}
 
     for name in ("list", "join", "group", "arrays", "graph", "document"):
@@ -29,14 +29,14 @@ async def test_documents_are_made_for_the_filters_of_each_query() -> None:
     assert summary(list(found.values()))[0] == "tier 1: parsed 2/3, evaluated 2/3, compiled 0/3"
 
 
-async def test_what_compiles_gives_what_the_evaluator_gives(database: Database) -> None:
+async def test_compiled_queries_agree_with_the_evaluator(database: Database) -> None:
     found = await verdicts(lines(CORPUS), await Target.open(database))
 
     wrong = {v.identifier: v.notes["compiled"] for v in found if v.notes.get("compiled", "").startswith("WRONG")}
     assert wrong == {}
 
 
-async def test_recorded_answers_are_asked_again_with_stored_literals(database: Database) -> None:
+async def test_recorded_answers_hold_with_stored_literals(database: Database) -> None:
     records: list[dict[str, Any]] = [
         {"name": "sum", "query": "RETURN SUM([1, 2, 3])", "result": [6]},
         {
@@ -55,7 +55,7 @@ async def test_recorded_answers_are_asked_again_with_stored_literals(database: D
     assert example_summary(found)[0].startswith("recorded answers: evaluated 3/4; with stored literals: evaluated 3/4")
 
 
-def test_the_command_names_the_file_of_failures_and_says_where_no_corpus_is(tmp_path: Path) -> None:
+def test_the_command_prints_the_file_of_failures_and_reports_a_missing_corpus(tmp_path: Path) -> None:
     report = tmp_path / "failed" / "report.jsonl"
     command = [sys.executable, "-m", "bench.corpus", "--no-compile"]
 

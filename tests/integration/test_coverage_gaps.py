@@ -9,7 +9,7 @@ from proxy.replication.coverage_gaps import Gaps, Uncovered
 from tests.ad_hoc import Database
 
 
-async def test_gaps_over_the_limit_share_one_named_row(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_gaps_over_the_limit_share_one_row(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coverage_gaps, "_ROWS", 5)
     counted = Gaps(database)
     for _ in range(2):
@@ -29,7 +29,7 @@ async def test_gaps_over_the_limit_share_one_named_row(database: Database, monke
     ]
 
 
-async def test_memory_is_bounded_between_two_flushes_and_forgets_no_database(
+async def test_gaps_between_two_flushes_are_bounded_and_omit_no_database(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(coverage_gaps, "_LIMIT", 2)

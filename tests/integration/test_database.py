@@ -24,7 +24,7 @@ async def test_an_unreachable_server_is_unavailable() -> None:
     await database.close()
 
 
-async def test_a_database_without_the_schema_says_what_to_run(empty_dsn: str) -> None:
+async def test_a_database_without_the_schema_states_what_to_run(empty_dsn: str) -> None:
     database = await Database.open(empty_dsn)
     with pytest.raises(SchemaOutdated, match="crossfade migrate"):
         await database.fetchval("SELECT era FROM _crossfade.era")
@@ -46,7 +46,7 @@ async def test_a_statement_that_takes_too_long_is_unavailable(dsn: str) -> None:
     await database.close()
 
 
-async def test_a_transaction_is_undone_by_an_error(database: Database) -> None:
+async def test_an_error_rolls_the_transaction_back(database: Database) -> None:
     async def failing() -> None:
         async with database.transaction() as session:
             await session.execute("UPDATE _crossfade.era SET era = 99")
@@ -92,7 +92,7 @@ async def test_ensure_collection_is_safe_from_many_connections_at_once(database:
 
 
 @pytest.mark.parametrize("name", ["public", "pg_shop", "crossfade", "db_x", "x" * 300])
-async def test_names_that_postgresql_uses_or_cannot_hold_get_one_of_their_own(database: Database, name: str) -> None:
+async def test_reserved_and_unrepresentable_names_get_another_name(database: Database, name: str) -> None:
     row = await database.fetchrow("SELECT * FROM _crossfade.ensure_collection($1, $1)", name)
     assert row is not None
     await database.execute(f"SELECT * FROM {row['relation']}")
@@ -158,7 +158,7 @@ async def test_tables_of_applications_are_never_adopted(database: Database, stat
 
 
 @pytest.mark.parametrize("first", ["orders", "orders_pkey", "_orders"])
-async def test_names_that_postgresql_makes_by_itself_meet_no_collection(database: Database, first: str) -> None:
+async def test_names_that_postgresql_generates_are_not_used_for_collections(database: Database, first: str) -> None:
     """A primary key's index and an array type have names as well: `orders_pkey` is a collection's name, too."""
     names = {first, "orders", "orders_pkey", "_orders", "doc_" + hashlib.md5(b"shop/orders").hexdigest()}
     for name in (first, *sorted(names - {first})):
@@ -233,7 +233,7 @@ async def test_a_caller_on_a_dead_connection_can_be_cancelled(
         await database.close()
 
 
-async def test_a_transaction_whose_connection_is_gone_fails_as_one_that_is_unavailable(
+async def test_a_transaction_on_a_lost_connection_fails_as_unavailable(
     postgres_server: EmbeddedPostgres, dsn: str
 ) -> None:
     """Its rollback fails as well, and so does cutting what is cut: the error is that of the statement."""

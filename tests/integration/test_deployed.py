@@ -111,7 +111,7 @@ async def sidecar(
         await asyncio.to_thread(process.wait, 60)
 
 
-async def test_the_sidecar_runs_with_a_root_that_cannot_be_written(
+async def test_the_sidecar_runs_with_a_read_only_root(
     folders: tuple[Path, Path], origin: Origin, dsn: str, tmp_path: Path, database: Database
 ) -> None:
     """Large bodies of unknown length go through, captured or not, and operators reach it by its pod's address."""
@@ -159,7 +159,7 @@ async def test_the_auxiliary_commands_run_under_their_constraints(
     assert container("worker")["args"][-1] == "--daemon"
 
 
-async def test_a_state_directory_that_cannot_be_written_stops_the_start(
+async def test_a_read_only_state_directory_prevents_the_start(
     folders: tuple[Path, Path], origin: Origin, dsn: str
 ) -> None:
     declared = container("crossfade")

@@ -27,7 +27,7 @@ async def stage(stack: Running, name: str) -> str | None:
     return found
 
 
-async def test_a_new_collection_is_served_from_postgresql_before_its_answer_leaves(stack: Running) -> None:
+async def test_a_new_collection_is_served_from_postgresql_from_its_first_read(stack: Running) -> None:
     await stack.client.post("/_api/collection", json={"name": "books"})
     assert await stage(stack, "books") == "flipped"
     made = (await stack.client.post("/_api/document/books", json={"_key": "a", "n": 1})).json()
@@ -45,7 +45,7 @@ async def test_a_truncated_collection_is_flipped_again(stack: Running) -> None:
     assert (await stack.client.get("/_api/document/books/a")).status_code == 404
 
 
-async def test_a_collection_that_was_filled_around_the_proxy_stays_with_arangodb(stack: Running) -> None:
+async def test_a_collection_written_out_of_band_stays_with_arangodb(stack: Running) -> None:
     """Gates are waived, but an incomplete copy is still never read."""
     await stack.direct.post("/_api/collection", json={"name": "old"})
     await stack.direct.post("/_api/document/old", json={"_key": "a"})
@@ -89,7 +89,7 @@ async def test_a_dropped_collection_is_not_checked_again_until_it_is_recreated(s
     assert await stage(stack, "books") == "flipped"
 
 
-def test_it_is_refused_where_arangodb_is_on_another_machine() -> None:
+def test_automatic_flips_are_refused_if_arangodb_is_on_another_machine() -> None:
     with pytest.raises(ConfigurationError, match="only for a local stack"):
         load(origin="http://db.example.org:8529", dev_auto_flip=True)
     assert load(origin="http://localhost:8529", dev_auto_flip=True).dev_auto_flip

@@ -77,7 +77,7 @@ async def test_the_dev_stack_serves_an_unmodified_client() -> None:
     assert not any(map(port_taken, ports))
 
 
-def test_only_arangodb() -> None:
+def test_a_stack_of_arangodb_alone_has_no_postgresql_and_no_proxy() -> None:
     with Stack(Options.free(only="arangodb")) as stack:
         with contextlib.closing(ArangoClient(hosts=stack.arango_url)) as client:
             assert client.db("_system", username="root", password="").version()
@@ -114,15 +114,13 @@ def test_a_given_server_is_used_unchanged(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(("only", "given"), [("postgres", "POSTGRES_DSN"), ("arangodb", "ARANGO_URL")])
-def test_one_server_alone_is_not_replaced_by_a_given_one(
-    monkeypatch: pytest.MonkeyPatch, only: Part, given: str
-) -> None:
+def test_a_stack_of_one_server_refuses_a_given_server(monkeypatch: pytest.MonkeyPatch, only: Part, given: str) -> None:
     monkeypatch.setenv(given, "scheme://elsewhere")
     with pytest.raises(ConfigurationError, match=f"{given} names scheme://elsewhere: unset it"):
         Stack(Options.free(only=only)).start()
 
 
-def test_a_taken_port_is_named_with_its_option() -> None:
+def test_a_taken_port_is_reported_with_its_option() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -212,7 +210,7 @@ def test_dev_refuses_a_stage_that_collections_cannot_begin_with(dev: Callable[..
     assert process.returncode == 2
 
 
-def test_dev_exits_2_where_a_port_is_taken(dev: Callable[..., subprocess.Popen[str]]) -> None:
+def test_dev_exits_2_if_a_port_is_taken(dev: Callable[..., subprocess.Popen[str]]) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

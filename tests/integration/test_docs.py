@@ -85,7 +85,7 @@ def until(stack: Stack, command: str) -> None:
 
 
 @pytest.mark.long
-def test_the_quickstart_and_the_walkthrough_run_as_they_are_written() -> None:
+def test_the_quickstart_and_the_walkthrough_run_as_written() -> None:
     rows = steps()
     assert [step for step, _ in rows] == [*"12345678", "back"]
     before = quickstart()

@@ -51,7 +51,7 @@ async def seen(stack: Running) -> set[str]:
     return shown
 
 
-async def test_a_collection_dropped_through_the_proxy_leaves_until_it_is_made_again(stack: Running) -> None:
+async def test_a_collection_dropped_through_the_proxy_is_hidden_until_it_is_recreated(stack: Running) -> None:
     assert await seen(stack) == {ORDERS, KNOWS}
     assert (await stack.client.delete("/_db/shop/_api/collection/orders")).status_code == 200
     await stack.drained()
@@ -68,7 +68,7 @@ async def test_a_collection_dropped_through_the_proxy_leaves_until_it_is_made_ag
     assert await stack.differences(ORDERS) == []
 
 
-async def test_a_database_dropped_through_the_proxy_leaves_with_its_collections(stack: Running) -> None:
+async def test_a_database_dropped_through_the_proxy_is_hidden_with_its_collections(stack: Running) -> None:
     assert (await stack.client.delete("/_db/_system/_api/database/shop")).status_code == 200
     await stack.drained()
     assert await seen(stack) == set()

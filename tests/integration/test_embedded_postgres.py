@@ -58,7 +58,7 @@ async def test_a_server_answers_and_leaves_nothing_behind(found: Callable[[], Pa
     assert not port_taken(server.port)
 
 
-async def test_a_folder_that_was_given_keeps_its_data_through_stop_and_crash(folder: Path) -> None:
+async def test_a_given_folder_keeps_its_data_across_stop_and_crash(folder: Path) -> None:
     with EmbeddedPostgres(folder=folder, options=QUICK) as server:
         await ask(server.dsn, "CREATE TABLE kept AS SELECT 42 AS answer")
     again = EmbeddedPostgres(folder=folder, port=server.port, options=QUICK)
@@ -86,7 +86,7 @@ def test_a_server_that_cannot_start_shows_its_output(folder: Path) -> None:
         EmbeddedPostgres(folder=folder, options={"no_such_setting": "1"}).start()
 
 
-def test_a_folder_that_holds_something_else_is_refused_in_words_of_initdb(folder: Path) -> None:
+def test_a_folder_with_other_files_is_refused_with_initdbs_message(folder: Path) -> None:
     (folder / "data").mkdir()
     (folder / "data" / "thesis.txt").write_text("do not lose this")
     with pytest.raises(ConfigurationError, match="initdb failed"):
@@ -99,7 +99,7 @@ def test_nothing_is_running_before_start() -> None:
         _ = EmbeddedPostgres().server
 
 
-def test_a_folder_that_the_servers_user_cannot_reach_is_named(folder: Path) -> None:
+def test_a_folder_that_the_servers_user_cannot_reach_is_reported(folder: Path) -> None:
     """As root the server runs as somebody else, who must be able to get there."""
     closed = folder / "closed"
     closed.mkdir(mode=0o700)
@@ -164,13 +164,13 @@ def assert_gone(line: str, parent: subprocess.Popen[str]) -> None:
     until(lambda: not Path(data).parent.exists())
 
 
-def test_the_server_and_its_temporary_folder_go_when_the_parent_is_killed() -> None:
+def test_the_server_and_its_temporary_folder_are_removed_when_the_parent_is_killed() -> None:
     with holder() as parent:
         assert parent.stdout is not None
         assert_gone(parent.stdout.readline(), parent)
 
 
-def test_as_an_ordinary_user_it_works_as_well() -> None:
+def test_the_server_runs_as_an_ordinary_user() -> None:
     with holder(pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None) as parent:
         assert parent.stdout is not None
         assert_gone(parent.stdout.readline(), parent)

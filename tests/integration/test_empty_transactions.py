@@ -83,7 +83,7 @@ async def nothing(client: httpx.AsyncClient, trx: dict[str, str], what: str) -> 
 @pytest.mark.parametrize("flipped", [False, True], ids=["mirror", "flipped"])
 @pytest.mark.parametrize("method", ["PUT", "DELETE"], ids=["commit", "abort"])
 @pytest.mark.parametrize("what", ["", "reads", "an update that matches nothing", "a removal that finds nothing"])
-async def test_a_transaction_that_writes_nothing_leaves_nothing(
+async def test_a_transaction_without_writes_leaves_no_mark(
     stack: Running, what: str, method: str, *, flipped: bool
 ) -> None:
     if flipped:
@@ -126,7 +126,7 @@ async def test_another_proxy_commits_an_empty_transaction_and_refuses_one_with_w
         await eventually(same, "each proxy applies what it holds")
 
 
-async def test_after_a_restart_an_empty_transaction_commits_and_a_written_one_marks(
+async def test_after_a_restart_only_the_commit_of_a_transaction_with_writes_leaves_a_mark(
     stack: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The writes of the second are in no process's memory; its journal was read again before the commit."""
@@ -153,7 +153,7 @@ async def test_after_a_restart_an_empty_transaction_commits_and_a_written_one_ma
         await eventually(marked, "the mark is in PostgreSQL")
 
 
-async def test_a_write_from_before_the_mirror_marks_its_collection_with_the_commit(stack: Running) -> None:
+async def test_a_commit_marks_collections_written_before_the_mirror_began(stack: Running) -> None:
     """Forwarded while nobody captured it, committed when the backfill may have passed it by."""
     await stack.client.post("/_api/collection", json={"name": "later"})
     begun = await stack.client.post("/_api/transaction/begin", json={"collections": {"write": ["books", "later"]}})

@@ -43,7 +43,7 @@ async def stages(database: Database) -> dict[str, str]:
     return {row["collection"]: row["stage"] for row in rows}
 
 
-async def test_a_dry_run_asks_every_instance_itself(shell: Shell, fleet: Fleet, database: Database) -> None:
+async def test_a_dry_run_checks_every_instance_directly(shell: Shell, fleet: Fleet, database: Database) -> None:
     one, two = await fleet.start("one", admin=True), await fleet.start("two", admin=True)
     await in_the_shadow(fleet, ORDERS)
     well = await shell("flip", "orders", "--dry-run")
@@ -68,7 +68,7 @@ async def test_a_dry_run_asks_every_instance_itself(shell: Shell, fleet: Fleet, 
     assert "mute: it registered no admin address" in (await shell("flip", "orders", "--dry-run")).out
 
 
-async def test_several_collections_go_together_or_not_at_all(shell: Shell, fleet: Fleet, database: Database) -> None:
+async def test_several_collections_flip_together_or_not_at_all(shell: Shell, fleet: Fleet, database: Database) -> None:
     await fleet.start("one")
     await in_the_shadow(fleet, ORDERS)
     await in_the_shadow(fleet, KNOWS, ready=False)
@@ -84,7 +84,7 @@ async def test_several_collections_go_together_or_not_at_all(shell: Shell, fleet
     assert back.json["seconds"] > 0
 
 
-async def test_flip_waits_for_its_gates_and_says_which_are_open(
+async def test_flip_waits_for_its_gates_and_states_which_are_open(
     shell: Shell, fleet: Fleet, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("proxy.cli.flip._POLL", 0.05)

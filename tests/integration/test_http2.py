@@ -66,12 +66,12 @@ async def relayed() -> None:
 
 
 @pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)
-def test_under_both_event_loops(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+def test_bodies_of_each_kind_are_relayed_under_both_event_loops(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(asyncio.wait_for(relayed(), 60))
 
 
-async def test_through_the_proxy_as_to_arangodb_itself(dsn: str, tmp_path: Path) -> None:
+async def test_concurrent_http2_requests_through_the_proxy_are_answered_and_mirrored(dsn: str, tmp_path: Path) -> None:
     """The Java driver's default, HTTP/2 alone: many at a time, no answer a neighbour's, every write mirrored."""
     async with running(dsn, tmp_path) as crossfade, client(str(crossfade.client.base_url)) as http:
         assert (await http.post("/_api/collection", json={"name": "c"})).status_code == 200
@@ -96,7 +96,7 @@ async def test_through_the_proxy_as_to_arangodb_itself(dsn: str, tmp_path: Path)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-async def test_curl_with_prior_knowledge() -> None:
+async def test_curl_with_prior_knowledge_reads_and_writes() -> None:
     async with DevelopmentServer() as server:
 
         def curl(*arguments: str) -> list[str]:
@@ -129,7 +129,7 @@ async def test_curl_with_prior_knowledge() -> None:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-async def test_draining_answers_what_is_under_way() -> None:
+async def test_draining_answers_requests_in_progress() -> None:
     begun, go = asyncio.Event(), asyncio.Event()
 
     async def slow(request: Request) -> Response:

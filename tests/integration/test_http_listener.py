@@ -170,7 +170,7 @@ async def cut_short() -> None:
 
 @pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)
 @pytest.mark.parametrize("scenario", [relayed, upgraded, secured, refused, drained, cut_short])
-def test_under_both_event_loops(
+def test_each_scenario_passes_under_both_event_loops(
     scenario: Callable[[], Awaitable[None]], loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     async def bounded() -> None:
@@ -241,7 +241,7 @@ async def test_a_write_completes_after_its_client_disconnects() -> None:
         await upstream.close()
 
 
-async def test_a_server_that_is_not_there_is_503_in_arangodbs_shape() -> None:
+async def test_an_unreachable_server_gives_503_in_arangodbs_shape() -> None:
     async with Server([OK]) as server:
         url = server.url
     upstream = Upstream(url)
@@ -255,7 +255,7 @@ async def test_a_server_that_is_not_there_is_503_in_arangodbs_shape() -> None:
     await upstream.close()
 
 
-async def test_a_custom_upgrade_handler() -> None:
+async def test_a_custom_upgrade_handler_receives_the_tunnel() -> None:
     async def shout(tunnel: Tunnel) -> None:
         while data := await tunnel.receive():
             await tunnel.send(data.upper())

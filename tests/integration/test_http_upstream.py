@@ -50,7 +50,7 @@ async def test_a_path_in_the_url_comes_first_and_the_host_can_be_the_clients() -
 
 
 @pytest.mark.parametrize("url", ["ftp://a", "nonsense", "http://"])
-def test_an_invalid_url(url: str) -> None:
+def test_an_invalid_url_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError):
         Upstream(url)
 
@@ -91,7 +91,7 @@ async def test_a_cancelled_waiter_passes_its_connection_on() -> None:
         await pool.close()
 
 
-async def test_a_waiter_that_leaves_as_it_is_served_passes_that_on(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_waiter_cancelled_as_it_is_served_passes_its_connection_on(monkeypatch: pytest.MonkeyPatch) -> None:
     go = asyncio.Event()
 
     async def gated(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -128,7 +128,7 @@ async def test_a_failed_connection_lets_the_next_waiter_try() -> None:
     await pool.close()
 
 
-async def test_closing_while_a_connection_is_made() -> None:
+async def test_closing_while_a_connection_is_made_fails_the_request() -> None:
     async with Server([OK]) as server:
         pool = Upstream(server.url)
         task = asyncio.ensure_future(pool.request(GET))
@@ -138,7 +138,7 @@ async def test_closing_while_a_connection_is_made() -> None:
             await task
 
 
-async def test_cancelling_while_a_connection_is_made() -> None:
+async def test_cancelling_while_a_connection_is_made_leaves_no_connection() -> None:
     async with Server(never) as server:
         pool = Upstream(server.url.replace("http:", "https:"), connections=1)
         task = asyncio.ensure_future(pool.request(GET))
@@ -177,7 +177,7 @@ async def test_the_connection_of_a_cancelled_stream_is_not_reused(monkeypatch: p
         await pool.close()
 
 
-async def test_no_server_means_that_nothing_happened() -> None:
+async def test_a_request_without_a_server_is_reported_as_not_sent() -> None:
     pool = Upstream(f"http://127.0.0.1:{free_port()}")
     with pytest.raises(UpstreamUnavailable):
         await pool.request(POST)
@@ -187,7 +187,7 @@ async def test_no_server_means_that_nothing_happened() -> None:
         await pool.request(POST)
 
 
-async def test_no_connection_in_time_means_that_nothing_happened() -> None:
+async def test_a_connection_time_out_is_reported_as_not_sent() -> None:
     async with Server(never) as server:  # never speaks TLS
         pool = Upstream(server.url.replace("http:", "https:"), connect_timeout=0.1)
         with pytest.raises(UpstreamUnavailable, match="within"):
@@ -219,7 +219,7 @@ async def test_a_new_connection_that_is_cut_is_never_retried(cut: bytes | None, 
 
 
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
-async def test_a_used_connection_that_is_cut_is_lost(cut: bytes | None) -> None:
+async def test_a_reused_connection_that_is_cut_has_an_unknown_outcome(cut: bytes | None) -> None:
     async with Server([OK, cut], [OK]) as server:
         pool = Upstream(server.url)
         await pool.request(POST)
@@ -230,7 +230,7 @@ async def test_a_used_connection_that_is_cut_is_lost(cut: bytes | None) -> None:
 
 
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
-async def test_only_silence_on_a_used_connection_is_retried_and_only_where_that_is_safe(cut: bytes | None) -> None:
+async def test_only_safe_requests_are_retried_after_silence_on_a_reused_connection(cut: bytes | None) -> None:
     async with Server([OK, cut], [OK]) as server:
         pool = Upstream(server.url)
         await pool.request(GET)
@@ -254,7 +254,7 @@ async def test_an_idle_connection_that_the_server_closes_leaves_the_pool() -> No
         await pool.close()
 
 
-async def test_an_idle_connection_ages() -> None:
+async def test_an_idle_connection_expires() -> None:
     async with Server([OK] * 2) as server:
         pool = Upstream(server.url, idle_timeout=0.05)
         await pool.request(POST)
@@ -287,7 +287,7 @@ async def test_an_answer_and_a_second_one_close_the_connection() -> None:
         await pool.close()
 
 
-async def test_no_answer_in_time_is_lost() -> None:
+async def test_an_answer_time_out_has_an_unknown_outcome() -> None:
     async with Server([never]) as server:
         pool = Upstream(server.url, request_timeout=0.1)
         with pytest.raises(UpstreamOutcomeUnknown, match="within"):
@@ -296,7 +296,7 @@ async def test_no_answer_in_time_is_lost() -> None:
         await pool.close()
 
 
-async def test_a_cancelled_request_takes_its_connection_with_it() -> None:
+async def test_a_cancelled_request_closes_its_connection() -> None:
     late = asyncio.Event()
 
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

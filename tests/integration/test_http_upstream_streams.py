@@ -30,7 +30,7 @@ def big(size: int = BIG) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
 
 
-async def test_a_large_answer_streams_and_its_connection_is_used_again() -> None:
+async def test_a_large_answer_is_streamed_and_its_connection_is_reused() -> None:
     async with Server([big(), OK]) as server:
         pool = Upstream(server.url, buffer_body=1000)
         response = await pool.request(GET)
@@ -41,7 +41,7 @@ async def test_a_large_answer_streams_and_its_connection_is_used_again() -> None
         await pool.close()
 
 
-async def test_a_slow_reader_stops_the_server() -> None:
+async def test_a_slow_reader_pauses_the_server() -> None:
     written = 0
 
     async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -68,7 +68,7 @@ async def test_a_slow_reader_stops_the_server() -> None:
         await pool.close()
 
 
-async def test_a_large_answer_that_is_cut_fails_its_reader() -> None:
+async def test_the_reader_of_an_answer_that_is_cut_gets_an_error() -> None:
     async with Server([big()[: BIG // 2]]) as server:
         pool = Upstream(server.url, buffer_body=1000)
         response = await pool.request(GET)
@@ -77,7 +77,7 @@ async def test_a_large_answer_that_is_cut_fails_its_reader() -> None:
         await pool.close()
 
 
-async def test_a_streamed_answer_that_stalls_is_lost() -> None:
+async def test_a_streamed_answer_that_stalls_times_out() -> None:
     async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\nx")
         await reader.read()
@@ -115,7 +115,7 @@ async def test_a_body_of_unknown_length_is_stored_and_sent_with_its_length(buffe
         await pool.close()
 
 
-async def test_a_server_that_takes_chunks_gets_them() -> None:
+async def test_chunks_are_sent_to_a_server_that_accepts_them() -> None:
     got: list[bytes] = []
 
     async def chunked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -140,7 +140,7 @@ async def test_a_body_that_breaks_its_length_is_not_finished(parts: tuple[bytes,
         await pool.close()
 
 
-async def test_a_client_that_breaks_off_its_body_breaks_the_request_off() -> None:
+async def test_a_client_that_aborts_its_body_aborts_the_request() -> None:
     async def broken() -> AsyncIterator[bytes]:
         yield b"abc"
         raise FramingError("the client is gone")
@@ -173,7 +173,7 @@ async def test_an_early_answer_ends_the_sending() -> None:
         await pool.close()
 
 
-async def test_closing_ends_what_is_under_way() -> None:
+async def test_closing_ends_requests_in_progress() -> None:
     async with Server([never]) as server:
         pool = Upstream(server.url, connections=1)
         running, waiting = asyncio.ensure_future(pool.request(GET)), asyncio.ensure_future(pool.request(GET))

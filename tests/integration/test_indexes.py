@@ -60,7 +60,7 @@ async def indexes_of(database: Database) -> dict[str, bool]:
     return {row["relname"]: row["indisvalid"] for row in rows}
 
 
-async def test_indexes_that_the_query_shapes_need_are_shown_and_created(shell: Shell, docs: Database) -> None:
+async def test_indexes_needed_by_query_shapes_are_shown_and_created(shell: Shell, docs: Database) -> None:
     shown = await shell("indexes", "orders", "--json")
     assert shown.code == 0, shown.err
     by_reason = {one["statement"].partition(" ON ")[2][:40]: one for one in shown.json["indexes"]}
@@ -114,7 +114,7 @@ async def test_an_invalid_index_of_an_interrupted_build_is_rebuilt(shell: Shell,
     assert await indexes_of(docs) == dict.fromkeys(names, True)
 
 
-async def test_a_value_that_is_too_large_leaves_no_half_index(shell: Shell, docs: Database) -> None:
+async def test_a_value_that_is_too_large_leaves_no_invalid_index(shell: Shell, docs: Database) -> None:
     """An invalid index refuses documents as a valid one does."""
     await docs.execute(
         "UPDATE shop.orders SET doc = doc || jsonb_build_object('created', $1::text) WHERE key = 'k1'", LONG

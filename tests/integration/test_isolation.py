@@ -126,7 +126,7 @@ async def test_other_requests_are_answered_during_an_expensive_query(stack: Runn
     assert (len(result), by) == (5, "postgresql")
 
 
-async def test_a_comparison_over_its_limit_is_skipped_by_name_and_the_next_is_made(
+async def test_a_comparison_over_its_limit_is_skipped_with_a_reason_and_the_next_one_runs(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I2, I10: the origin answered; PostgreSQL's answer takes longer than anybody waits."""
@@ -146,7 +146,7 @@ async def test_a_comparison_over_its_limit_is_skipped_by_name_and_the_next_is_ma
     await shadowed.close()
 
 
-async def test_large_answers_are_compared_and_settled_in_workers(
+async def test_large_answers_are_compared_and_rechecked_in_workers(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A storm of differing queries: verdicts as ever, and nothing of it is worked out where clients wait."""
@@ -185,7 +185,7 @@ async def test_a_large_query_is_parsed_in_a_worker(stack: Running, monkeypatch: 
     assert len(shapes) == 1
 
 
-async def test_an_array_and_an_import_that_are_large_are_captured(stack: Running) -> None:
+async def test_large_arrays_and_imports_are_captured(stack: Running) -> None:
     documents = [{"_key": f"a{number}", "text": "x" * 100} for number in range(3000)]
     answer = await stack.client.post(DOCUMENT, json=documents)
     assert (answer.status_code, len(answer.json())) == (202, 3000)

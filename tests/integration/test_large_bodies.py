@@ -35,7 +35,7 @@ async def unverified(stack: Running) -> bool:
     return marked in (BOOKS, "_system/*")
 
 
-async def test_what_drivers_compress_is_mirrored_like_anything_else(stack: Running) -> None:
+async def test_compressed_bodies_are_mirrored(stack: Running) -> None:
     packers: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "deflate": zlib.compress}
     for number, (encoding, pack) in enumerate(packers.items()):
         headers = {"content-encoding": encoding}
@@ -51,7 +51,7 @@ async def test_what_drivers_compress_is_mirrored_like_anything_else(stack: Runni
     assert await stack.differences(BOOKS) == []
 
 
-async def test_a_write_that_streams_is_put_together_and_mirrored(stack: Running) -> None:
+async def test_a_streamed_write_is_buffered_and_mirrored(stack: Running) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         yield b'{"_key":"long","text":"'
         yield b"x" * 4000
@@ -66,7 +66,7 @@ async def test_a_write_that_streams_is_put_together_and_mirrored(stack: Running)
 
 
 @pytest.mark.parametrize("query", [False, True])
-async def test_a_write_that_is_too_large_to_look_into_marks_what_it_may_touch(stack: Running, query: bool) -> None:
+async def test_a_write_too_large_to_parse_marks_the_collections_it_may_change(stack: Running, query: bool) -> None:
     if query:
         body = {"query": "INSERT @d IN books", "bindVars": {"d": {"_key": "huge", "text": "x" * 6000}}}
         answer = await stack.client.post("/_api/cursor", json=body)
@@ -79,7 +79,7 @@ async def test_a_write_that_is_too_large_to_look_into_marks_what_it_may_touch(st
 
 
 @pytest.mark.parametrize("size", [10, 2000, 8000], ids=["whole", "put together", "streamed"])
-async def test_nothing_is_sent_to_arangodb_in_chunks(stack: Running, size: int) -> None:
+async def test_no_request_is_sent_to_arangodb_in_chunks(stack: Running, size: int) -> None:
     """ArangoDB refuses chunked requests (501), and so does the development server: the proxy declares each length."""
 
     def pieces(body: Any) -> AsyncIterator[bytes]:
@@ -109,7 +109,7 @@ async def test_nothing_is_sent_to_arangodb_in_chunks(stack: Running, size: int) 
         assert answer.status_code < 300, (method, path, answer.text)
 
 
-async def test_the_development_server_decodes_them_itself() -> None:
+async def test_the_development_server_decodes_compressed_bodies() -> None:
     async with DevelopmentServer() as server, httpx.AsyncClient(base_url=server.url) as client:
         created = await client.post(
             "/_api/collection", content=gzip.compress(b'{"name":"c"}'), headers={"content-encoding": "gzip"}

@@ -91,7 +91,7 @@ def inserted(number: int, text: str = "x") -> tuple[bytes, list[bytes]]:
     return ("[" + ",".join(answers) + "]").encode(), documents
 
 
-async def test_an_answer_of_many_documents_is_read_in_many_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_large_answer_is_parsed_in_many_turns_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     turns = Turns()
     turns.spy(monkeypatch, capture, "_read", lambda _: 1)
     body, documents = inserted(MANY)
@@ -105,7 +105,7 @@ async def test_an_answer_of_many_documents_is_read_in_many_turns(monkeypatch: py
     assert (turns.all("_read"), turns.most("_read") <= 100) == (MANY, True)
 
 
-async def test_a_write_of_many_documents_is_handed_on_in_many_turns_and_is_open_meanwhile(
+async def test_a_write_of_many_documents_is_queued_in_many_turns_and_stays_open_until_the_end(
     tmp_path: Path, database: Database, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     origin, turns = Origin(), Turns()
@@ -133,7 +133,7 @@ async def test_a_write_of_many_documents_is_handed_on_in_many_turns_and_is_open_
         assert (turns.all(name), turns.most(name) <= MOST) == (MANY, True), name
 
 
-async def test_a_write_that_does_not_fit_in_memory_takes_no_room_and_is_read_again_in_parts(
+async def test_a_write_over_the_memory_limit_is_not_queued_and_is_read_again_in_parts(
     tmp_path: Path, database: Database, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     origin, turns = Origin(), Turns()
@@ -183,7 +183,7 @@ class Watched:
         return await self._lane.run(function, raw, seconds=seconds)
 
 
-async def test_a_large_document_that_must_be_escaped_is_escaped_by_a_worker(database: Database) -> None:
+async def test_a_large_document_is_escaped_by_a_worker(database: Database) -> None:
     isolation, clock = Isolation(["proxy.model.documents"]), Clock()
     lane = Watched(isolation.lane("reading", workers=1, waiting=4, nice=0))
     mirror = TargetWriter(database)
@@ -208,7 +208,7 @@ def _document(number: int, text: str) -> bytes:
     return f'{{"_key":"k{number}","_id":"products/k{number}","_rev":"_a","text":"{text}"}}'.encode()
 
 
-async def test_the_keys_of_a_request_are_noted_in_many_turns_and_all_or_none(
+async def test_the_keys_of_a_request_are_journaled_in_many_turns_and_atomically(
     tmp_path: Path, database: Database, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns = Turns()

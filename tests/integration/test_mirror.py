@@ -27,7 +27,7 @@ async def test_a_captured_write_reaches_postgresql(tmp_path: Path, database: Dat
         assert origin.reads == 0
 
 
-async def test_inserts_updates_and_removals_in_one_batch_leave_the_last_state(
+async def test_inserts_updates_and_removals_in_one_batch_result_in_the_last_state(
     tmp_path: Path, database: Database, dsn: str
 ) -> None:
     origin = Origin()
@@ -67,7 +67,7 @@ async def test_a_write_that_the_origin_refused_never_appears(tmp_path: Path, dat
         assert await stored(database) == {}
 
 
-async def test_a_lost_answer_is_read_again_after_the_bound(tmp_path: Path, database: Database, dsn: str) -> None:
+async def test_a_lost_answer_is_read_again_after_the_time_limit(tmp_path: Path, database: Database, dsn: str) -> None:
     origin = Origin()
     async with running(tmp_path, database, dsn, origin, lost_request_timeout=0.6) as mirror:
         written, refused = mirror.intend(COLLECTION, ("a",)), mirror.intend(COLLECTION, ("b",))
@@ -111,7 +111,9 @@ async def test_a_lost_delete_while_an_older_upsert_is_queued_leaves_no_ghost(
         assert await stored(database) == {}
 
 
-async def test_an_incomplete_answer_is_read_again_at_once(tmp_path: Path, database: Database, dsn: str) -> None:
+async def test_the_keys_of_an_incomplete_answer_are_read_again_immediately(
+    tmp_path: Path, database: Database, dsn: str
+) -> None:
     origin = Origin()
     async with running(tmp_path, database, dsn, origin, lost_request_timeout=60) as mirror:
         intent = mirror.intend(COLLECTION, ())
@@ -155,7 +157,7 @@ async def test_an_opaque_write_marks_the_collections_it_may_have_changed(
         assert (await marks(database))[2:] == [("shop/orders", "import")]
 
 
-async def test_an_opaque_write_that_was_lost_marks_after_the_bound(
+async def test_a_lost_opaque_write_marks_collections_after_the_time_limit(
     tmp_path: Path, database: Database, dsn: str
 ) -> None:
     async with running(tmp_path, database, dsn, Origin(), lost_request_timeout=0.3) as mirror:
@@ -169,7 +171,7 @@ async def test_an_opaque_write_that_was_lost_marks_after_the_bound(
         assert sorted(await marks(database)) == [("shop/*", "transaction"), ("shop/a", "query"), ("shop/b", "query")]
 
 
-async def test_no_backlog_counts_as_empty_before_the_journal_is_read(
+async def test_the_backlog_is_not_empty_before_the_journal_is_read(
     tmp_path: Path, database: Database, dsn: str
 ) -> None:
     mirror = Mirror(settings(tmp_path, dsn), database, Origin(), "proxy-1", lambda: 1)
@@ -179,7 +181,7 @@ async def test_no_backlog_counts_as_empty_before_the_journal_is_read(
     await mirror.close()
 
 
-async def test_a_collection_that_is_gone_is_not_a_document_that_is_gone(
+async def test_a_missing_collection_is_not_taken_for_a_missing_document(
     tmp_path: Path, database: Database, dsn: str
 ) -> None:
     origin = Origin()
@@ -197,7 +199,7 @@ async def test_a_collection_that_is_gone_is_not_a_document_that_is_gone(
         assert set(await stored(database)) == {"a"}
 
 
-async def test_the_origin_away_only_delays_a_repair(tmp_path: Path, database: Database, dsn: str) -> None:
+async def test_an_unreachable_origin_only_delays_a_repair(tmp_path: Path, database: Database, dsn: str) -> None:
     origin = Origin()
     async with running(tmp_path, database, dsn, origin) as mirror:
         origin.down = True

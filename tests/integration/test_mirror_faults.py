@@ -60,7 +60,7 @@ async def test_a_kill_before_the_key_is_known_makes_the_collection_unverified(
         assert await marks(database) == [(COLLECTION, "a write whose key is not known had an unknown outcome")]
 
 
-async def test_postgresql_crashes_and_comes_back(tmp_path: Path) -> None:
+async def test_a_crash_of_postgresql_loses_no_write(tmp_path: Path) -> None:
     """I2 and I3: no call of the client's path raises or waits, the backlog grows, and drains by itself."""
     server = EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "16MB"})
     server.start()
@@ -97,7 +97,9 @@ async def test_postgresql_crashes_and_comes_back(tmp_path: Path) -> None:
         await asyncio.to_thread(server.stop)
 
 
-async def test_postgresql_away_at_the_start_and_at_the_end(tmp_path: Path, database: Database, dsn: str) -> None:
+async def test_a_backlog_survives_postgresql_being_away_at_start_and_stop(
+    tmp_path: Path, database: Database, dsn: str
+) -> None:
     """What could not be drained stays in the journal, and the next process drains it."""
     away = await Database.open("postgresql://crossfade@127.0.0.1:1/none", connect_timeout=0.5)
     origin = Origin()
@@ -132,7 +134,7 @@ async def test_the_proxy_waits_for_an_unmigrated_database(tmp_path: Path, empty_
     await database.close()
 
 
-async def test_a_journal_that_cannot_be_written_stops_no_write(
+async def test_a_journal_that_cannot_be_written_does_not_stop_writes(
     tmp_path: Path, database: Database, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     origin = Origin()

@@ -205,7 +205,7 @@ async def test_an_origin_that_lost_what_it_acknowledged_is_not_ready_for_a_rollb
         await stack.origin.start()
 
 
-async def test_what_backfill_and_verification_copied_is_judged_by_who_wrote_it(dsn: str, tmp_path: Path) -> None:
+async def test_documents_copied_by_a_backfill_are_judged_by_how_they_were_written(dsn: str, tmp_path: Path) -> None:
     """A row in PostgreSQL proves nothing: neither that a write came through a proxy, nor that it went around."""
     async with mirrored(dsn, tmp_path) as stack:
         source = Source(stack.origin.url, "root", "")

@@ -89,7 +89,7 @@ async def test_a_permission_revoked_through_the_proxy_ends_immediately(stack: Ru
     assert (await ask(stack, "writer", "GET", "/_api/document/people/a")).status_code == 401
 
 
-async def test_tokens(stack: Running) -> None:
+async def test_a_token_grants_its_users_permissions(stack: Running) -> None:
     """A token grants its user's permissions until it expires; an invalid signature grants nothing."""
     opened = await stack.client.post("/_open/auth", json={"username": "reader", "password": "secret"})
     token = opened.json()["jwt"]

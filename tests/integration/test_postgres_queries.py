@@ -27,7 +27,7 @@ async def rows(store: PostgresStore, text: str, **options: Any) -> list[Any]:
     return found
 
 
-async def test_a_collection_is_counted_where_it_is_too_large_to_be_read(database: Database) -> None:
+async def test_a_collection_too_large_to_read_is_counted(database: Database) -> None:
     await create(database, "db/docs")
     await put(database, "db/docs", *(raw_of("db/docs", f"k{n}") for n in range(50)))
     store = PostgresStore(database, limits=QueryLimits(rows=10))
@@ -46,7 +46,7 @@ async def test_a_collection_is_counted_where_it_is_too_large_to_be_read(database
         ("FOR d IN docs FILTER DOCUMENT('foo/k0') == null RETURN d.x", [0]),
     ],
 )
-async def test_a_collection_that_document_alone_names_need_not_be_there(
+async def test_a_collection_named_only_by_document_may_be_missing(
     database: Database, text: str, found: list[Any]
 ) -> None:
     await create(database, "db/docs")
@@ -83,7 +83,7 @@ async def test_a_traversal_follows_edges_in_batches(database: Database) -> None:
     assert sorted(await rows(store, "WITH v FOR x IN 1..2 ANY 'v/0-a-x' e RETURN x.n")) == ["0", "0-a", "0-a-y"]
 
 
-async def test_a_query_that_outlives_a_lease_is_answered_from_the_snapshot_of_which_the_fence_held(
+async def test_a_query_that_outlives_a_lease_is_answered_from_its_fenced_snapshot(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I7: the fence is tested with the first fetch; the others read the same snapshot, however long they take."""
@@ -124,7 +124,7 @@ async def test_a_query_that_outlives_a_lease_is_answered_from_the_snapshot_of_wh
 @pytest.mark.parametrize(
     ("limit", "number"), [({"memoryLimit": 10_000}, 32), ({"options": {"maxRuntime": 0.01}}, 1500)]
 )
-async def test_the_clients_own_limits_are_errors_and_ours_are_not(
+async def test_exceeding_the_clients_own_limits_is_an_error(
     database: Database, limit: dict[str, Any], number: int
 ) -> None:
     await create(database, "db/docs")

@@ -56,7 +56,7 @@ async def failure(store: PostgresStore, operation: Operation) -> tuple[int, int]
 # ---- documents
 
 
-async def test_a_document_comes_back_as_it_was_printed(store: PostgresStore, database: Database) -> None:
+async def test_a_document_is_returned_as_arangodb_printed_it(store: PostgresStore, database: Database) -> None:
     raw = raw_of(C, "a", '{"z":1.50e3,"a":-0,"n":18446744073709551615,"u":"\\u0000","t":"ü \\ud800"}'.encode())
     await put(database, C, raw)
     rev = raw.split(b'"_rev":')[1].split(b",")[0]
@@ -69,7 +69,7 @@ async def test_a_document_comes_back_as_it_was_printed(store: PostgresStore, dat
     assert store.name == "postgresql"
 
 
-async def test_conditions(store: PostgresStore, database: Database) -> None:
+async def test_if_match_and_if_none_match_are_honoured(store: PostgresStore, database: Database) -> None:
     rev = new_rev()
     await put(database, C, raw_of(C, "a", rev=rev))
 
@@ -92,7 +92,7 @@ async def test_conditions(store: PostgresStore, database: Database) -> None:
         }
 
 
-async def test_what_is_not_there(store: PostgresStore, database: Database) -> None:
+async def test_missing_documents_and_collections_are_404(store: PostgresStore, database: Database) -> None:
     await put(database, C, raw_of(C, "gone"))
     await database.execute("UPDATE db.docs SET raw = NULL, doc = NULL WHERE key = 'gone'")
     body = b'{"code":404,"error":true,"errorMessage":"document not found","errorNum":1202}'
@@ -104,7 +104,7 @@ async def test_what_is_not_there(store: PostgresStore, database: Database) -> No
     assert await failure(store, read(collection="\udcff")) == (404, 1203)
 
 
-async def test_many_documents_with_errors_in_their_places(store: PostgresStore, database: Database) -> None:
+async def test_reads_of_many_documents_have_errors_in_their_places(store: PostgresStore, database: Database) -> None:
     a, b = raw_of(C, "a", b'{"x":1.0}'), raw_of(C, "b")
     await put(database, C, a, b)
     absent = b'{"error":true,"errorNum":1202,"errorMessage":"document not found"}'
@@ -118,7 +118,7 @@ async def test_many_documents_with_errors_in_their_places(store: PostgresStore, 
     assert (await store.execute(many([]))).body == b"[]"
 
 
-async def test_many_documents_by_revision(store: PostgresStore, database: Database) -> None:
+async def test_reads_of_many_documents_check_revisions(store: PostgresStore, database: Database) -> None:
     await put(database, C, raw_of(C, "a"))
     wanted = [{"_key": "a", "_rev": new_rev()}, {"other": 1}, 7]
 
@@ -142,12 +142,12 @@ async def test_counts_leave_tombstones_out(store: PostgresStore, database: Datab
     assert await store.fenced(operation, 1) is None
 
 
-async def test_what_it_does_not_do_is_named(store: PostgresStore) -> None:
+async def test_an_unsupported_operation_is_refused_by_its_endpoint(store: PostgresStore) -> None:
     with pytest.raises(Unsupported, match=r"document\.insert"):
         await store.execute(Operation(named("document.insert"), "POST", "db", "docs"))
 
 
-async def test_a_table_that_moved_is_looked_up_again(store: PostgresStore, database: Database) -> None:
+async def test_a_table_that_was_renamed_is_looked_up_again(store: PostgresStore, database: Database) -> None:
     await put(database, C, raw_of(C, "a"))
     await store.execute(read())
     await database.execute("ALTER TABLE db.docs RENAME TO elsewhere")
@@ -221,7 +221,7 @@ def result(outcome: Outcome) -> list[Any]:
     return found
 
 
-async def test_queries_over_stored_documents(store: PostgresStore, database: Database) -> None:
+async def test_queries_return_rows_groups_and_single_documents(store: PostgresStore, database: Database) -> None:
     await put(database, C, *(raw_of(C, f"k{n}", b'{"n":%d,"u":{"id":"u%d"}}' % (n, n % 2)) for n in range(6)))
 
     rows = await store.execute(
@@ -236,9 +236,7 @@ async def test_queries_over_stored_documents(store: PostgresStore, database: Dat
     assert set(orjson.loads(rows.body)["extra"]) == {"warnings", "stats"}
 
 
-async def test_documents_come_back_from_queries_as_arangodb_prints_them(
-    store: PostgresStore, database: Database
-) -> None:
+async def test_queries_return_documents_as_arangodb_prints_them(store: PostgresStore, database: Database) -> None:
     raw = raw_of(C, "a", b'{"z":[1,2.5,-0,1e+30,18446744073709551615],"u":"a\\u0000b","m":{"b":1,"a":2}}')
     await put(database, C, raw)
 
@@ -247,7 +245,7 @@ async def test_documents_come_back_from_queries_as_arangodb_prints_them(
     assert outcome.body.startswith(b'{"result":[' + raw + b"],")
 
 
-async def test_results_in_batches(store: PostgresStore, database: Database) -> None:
+async def test_a_result_in_batches_is_read_with_its_cursor(store: PostgresStore, database: Database) -> None:
     await put(database, C, *(raw_of(C, f"k{n}") for n in range(3)))
     first = orjson.loads((await store.execute(query("FOR d IN docs SORT d._key RETURN d._key", batchSize=2))).body)
     following = cursor("cursor.next", first["id"])
@@ -258,7 +256,7 @@ async def test_results_in_batches(store: PostgresStore, database: Database) -> N
     assert await failure(store, cursor("cursor.delete", first["id"])) == (404, 1600)
 
 
-async def test_errors_of_queries_are_arangodbs(store: PostgresStore, database: Database) -> None:
+async def test_query_errors_equal_those_of_arangodb(store: PostgresStore, database: Database) -> None:
     assert await failure(store, query("FOR d IN nowhere RETURN d")) == (404, 1203)
     assert await failure(store, query("FOR d IN docs RETURN")) == (400, 1501)
     assert await failure(store, query("RETURN @a")) == (400, 1551)

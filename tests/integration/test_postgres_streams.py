@@ -60,7 +60,7 @@ async def connections(database: Database) -> int:
     return number
 
 
-async def test_batches_come_in_order_and_the_last_gives_the_connection_back(
+async def test_batches_arrive_in_order_and_the_last_releases_the_connection(
     database: Database, cursors: Cursors
 ) -> None:
     stream = await Streams(database).open(NUMBERS, [2500], None, encode, total=True)
@@ -84,7 +84,7 @@ async def test_a_result_of_one_batch_leaves_nothing_open(database: Database, cur
     assert await connections(database) == 0
 
 
-async def test_rows_are_of_the_moment_when_the_cursor_was_opened(database: Database, cursors: Cursors) -> None:
+async def test_rows_are_those_of_the_time_the_cursor_was_opened(database: Database, cursors: Cursors) -> None:
     await database.execute("CREATE TABLE numbers AS SELECT n FROM generate_series(1, 2000) n")
     sql = "SELECT true AS found, n FROM numbers ORDER BY n"
     body = await opened(cursors, await Streams(database).open(sql, [], None, encode), batchSize=1000)
@@ -95,7 +95,7 @@ async def test_rows_are_of_the_moment_when_the_cursor_was_opened(database: Datab
     assert parsed(await cursors.next(following(body["id"])))["result"] == list(range(1001, 2001))
 
 
-async def test_deleting_and_closing_give_connections_back(database: Database, cursors: Cursors) -> None:
+async def test_deleting_and_closing_release_connections(database: Database, cursors: Cursors) -> None:
     streams = Streams(database)
     first = await opened(cursors, await streams.open(NUMBERS, [5000], None, encode), batchSize=10)
     await opened(cursors, await streams.open(NUMBERS, [5000], None, encode), batchSize=10)
@@ -128,7 +128,7 @@ async def test_an_unread_cursor_is_closed_at_its_ttl(database: Database, monkeyp
     await cursors.close()
 
 
-async def test_a_batch_may_be_asked_for_again(database: Database, cursors: Cursors) -> None:
+async def test_a_batch_may_be_requested_again(database: Database, cursors: Cursors) -> None:
     stream = await Streams(database).open(NUMBERS, [30], None, encode)
     body = await opened(cursors, stream, batchSize=10, options={"allowRetry": True})
 
@@ -148,7 +148,7 @@ async def test_the_fence_is_tested_before_any_row(database: Database) -> None:
     assert (await (await streams.open(NUMBERS, [5], None, encode)).take(9)) == [b"5", b"4", b"3", b"2", b"1"]
 
 
-async def test_streams_are_bounded(database: Database) -> None:
+async def test_the_number_of_streams_is_bounded(database: Database) -> None:
     streams = Streams(database, most=1)
     first = await streams.open(NUMBERS, [5000], None, encode)
     with pytest.raises(Unsupported, match="too many"):
@@ -158,7 +158,7 @@ async def test_streams_are_bounded(database: Database) -> None:
     await (await streams.open(NUMBERS, [1], None, encode)).close()
 
 
-async def test_a_failure_on_the_way_ends_the_cursor(database: Database, cursors: Cursors) -> None:
+async def test_a_failure_between_batches_ends_the_cursor(database: Database, cursors: Cursors) -> None:
     failing = "SELECT true AS found, 10 / (1500 - n) AS n FROM generate_series(1, 5000) n"
     body = await opened(cursors, await Streams(database).open(failing, [], None, encode), batchSize=1000)
 
@@ -201,7 +201,7 @@ async def large(database: Database) -> AsyncIterator[PostgresStore]:
     await store.close()
 
 
-async def test_a_result_larger_than_what_is_held_is_streamed(database: Database, large: PostgresStore) -> None:
+async def test_a_result_larger_than_the_buffer_is_streamed(database: Database, large: PostgresStore) -> None:
     body = parsed(await large.execute(query("FOR d IN docs RETURN d", batchSize=1500, count=True)))
     assert (body["count"], body["hasMore"], len(body["result"])) == (10_000, True, 1500)
     assert await connections(database) == 1
@@ -223,7 +223,7 @@ async def test_a_buffered_result_releases_its_connection_immediately(database: D
     assert parsed(await large.execute(following(body["id"])))["result"] == list(range(101, 201))
 
 
-async def test_a_query_that_takes_too_long_is_ended(database: Database, large: PostgresStore) -> None:
+async def test_a_query_over_its_time_limit_is_cancelled(database: Database, large: PostgresStore) -> None:
     text = "FOR a IN docs FOR b IN docs FILTER a.n + b.n == -1 RETURN 1"
     with pytest.raises(ArangoError) as over:
         await large.execute(query(text, options={"maxRuntime": 0.2}))
@@ -240,7 +240,7 @@ async def test_a_query_that_takes_too_long_is_ended(database: Database, large: P
         ("FOR d IN docs COLLECT g = d.n % 3 LIMIT 1 RETURN g", [0], 3),
     ],
 )
-async def test_full_count_is_asked_of_postgresql(
+async def test_full_count_is_computed_by_postgresql(
     database: Database, large: PostgresStore, text: str, rows: list[int], full: int
 ) -> None:
     """The collection is larger than what would be evaluated."""
@@ -255,7 +255,7 @@ async def test_full_count_is_asked_of_postgresql(
     assert await connections(database) == 0
 
 
-async def test_count_and_full_count_of_a_large_result(database: Database, large: PostgresStore) -> None:
+async def test_count_and_full_count_of_a_large_result_are_exact(database: Database, large: PostgresStore) -> None:
     options = {"fullCount": True}
     body = parsed(await large.execute(query("FOR d IN docs LIMIT 9000 RETURN d", count=True, options=options)))
     assert (body["count"], body["extra"]["stats"]["fullCount"], body["hasMore"]) == (9000, 10_000, True)

@@ -39,7 +39,7 @@ def compared(verdict: str) -> float:
     return REGISTRY.get_sample_value("crossfade_shadow_comparisons_total", labels) or 0.0
 
 
-async def test_reads_are_the_origins_bytes(stack: Running) -> None:
+async def test_reads_return_the_origins_bytes(stack: Running) -> None:
     """I6: status, headers and body as the origin gave them."""
     await stack.client.post(DOCUMENT, json={"_key": "a", "n": 1.0, "t": "\u0000é", "nested": {"b": [1, None]}})
     for path in (DOCUMENT + "/a", DOCUMENT + "/nowhere", "/_api/version", "/_api/collection/none"):
@@ -55,7 +55,7 @@ async def test_writes_at_stage_off_leave_no_trace(stack: Running) -> None:
     assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.collection") == 0
 
 
-async def test_every_document_write_is_mirrored_and_the_answer_is_what_was_asked_for(stack: Running) -> None:
+async def test_every_document_write_is_mirrored_and_answered_as_requested(stack: Running) -> None:
     """I1, I3, I4, I6."""
     await stack.move(MIRROR, BOOKS)
     made = await stack.client.post(DOCUMENT, json={"_key": "a", "title": "A"})
@@ -98,7 +98,7 @@ async def test_reads_are_compared_in_the_shadow(stack: Running) -> None:
     await eventually(lambda: compared("match") - before >= 22, "22 matches")
 
 
-async def test_a_planted_difference_is_found_and_named(stack: Running) -> None:
+async def test_a_seeded_difference_is_found_and_reported(stack: Running) -> None:
     """I8: the same revision with other content counts at once."""
     await stack.move(MIRROR, BOOKS)
     await stack.client.post(DOCUMENT, json={"_key": "a", "deep": {"value": 1}})
@@ -169,7 +169,7 @@ async def test_credentials_that_arangodb_refuses_read_nothing_from_postgresql(st
         ("POST", "/_api/index?collection=books", {"type": "ttl", "fields": ["at"], "expireAfter": 9000}, BOOKS),
     ],
 )
-async def test_a_write_that_is_not_captured_marks_what_it_may_touch(
+async def test_an_uncaptured_write_marks_the_collections_it_may_change(
     stack: Running, method: str, path: str, body: Any, marked: str
 ) -> None:
     """I10: and such a mark blocks the flip."""
@@ -185,7 +185,7 @@ async def test_a_write_that_is_not_captured_marks_what_it_may_touch(
     await stack.drained()
 
 
-async def test_a_failing_query_and_a_reading_one_mark_nothing(stack: Running) -> None:
+async def test_failing_queries_and_reads_leave_no_mark(stack: Running) -> None:
     await stack.move(MIRROR, BOOKS)
     wrong = await stack.client.post("/_api/cursor", json={"query": "FOR b IN books INSERT RETURN"})
     assert (wrong.status_code, wrong.json()["errorNum"]) == (400, 1501)
@@ -194,7 +194,7 @@ async def test_a_failing_query_and_a_reading_one_mark_nothing(stack: Running) ->
     assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.unverified") == 0
 
 
-async def test_arangodb_down_is_a_503_in_its_own_shape_and_nothing_is_mirrored(stack: Running) -> None:
+async def test_an_unreachable_arangodb_gives_503_and_nothing_is_mirrored(stack: Running) -> None:
     """I1: a write that ArangoDB did not accept never appears in PostgreSQL."""
     await stack.move(MIRROR, BOOKS)
     await stack.origin.stop()
@@ -207,7 +207,7 @@ async def test_arangodb_down_is_a_503_in_its_own_shape_and_nothing_is_mirrored(s
     assert (await stack.client.post(DOCUMENT, json={"_key": "a"})).status_code == 202
 
 
-async def test_an_opaque_write_takes_a_flipped_collection_back_first(stack: Running) -> None:
+async def test_an_opaque_write_rolls_a_flipped_collection_back_before_the_answer(stack: Running) -> None:
     """PostgreSQL would miss it: nobody may read there until it has been verified (mirror-protocol, answer 6)."""
     await stack.move(MIRROR, BOOKS)
     await stack.move(SHADOW, BOOKS)

@@ -61,14 +61,16 @@ async def test_a_write_blocked_by_a_postgresql_lock_waits_once_and_causes_a_roll
 @pytest.mark.parametrize(
     "headers", [{"accept": "application/x-velocypack"}, {"accept-encoding": "gzip"}, {"x-arango-trx-id": "1"}]
 )
-async def test_an_answer_that_cannot_be_read_is_no_error(stack: Running, headers: dict[str, str]) -> None:
+async def test_answers_in_forms_that_cannot_be_parsed_cause_no_rollback(
+    stack: Running, headers: dict[str, str]
+) -> None:
     await flip(stack, 1)
     answer = await stack.client.get(DOCUMENT + "/a", headers=headers)
     assert answer.status_code in (200, 404)
     assert await stage(stack) == "flipped"
 
 
-async def test_what_a_read_of_many_shows_is_in_postgresql_before_the_client_sees_it(stack: Running) -> None:
+async def test_documents_shown_by_a_read_of_many_are_in_postgresql_before_the_answer(stack: Running) -> None:
     """mirror-protocol, "Flip", 2; somebody wrote around the proxy, as another proxy's write would be."""
     await flip(stack, 1)
     await stack.direct.patch(DOCUMENT + "/a", json={"n": 7})

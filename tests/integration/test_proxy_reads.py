@@ -70,7 +70,7 @@ async def verdicts(stack: Running) -> dict[str, int]:
     return {name: int(value or 0) for name, value in row.items()}
 
 
-async def test_each_is_compared_in_the_shadow(shadowed: Running) -> None:
+async def test_each_kind_of_read_is_compared_in_the_shadow(shadowed: Running) -> None:
     for method, target, body in _READS:
         answer = await shadowed.client.request(method, target, json=body)
         assert answer.status_code in (200, 201, 404), (target, answer.text)
@@ -81,7 +81,7 @@ async def test_each_is_compared_in_the_shadow(shadowed: Running) -> None:
     assert not gaps
 
 
-async def test_a_difference_is_a_mismatch_of_the_documents_concerned(shadowed: Running) -> None:
+async def test_a_difference_is_reported_for_the_documents_that_differ(shadowed: Running) -> None:
     """A planted fault shows by every way of reading it."""
     await shadowed.database.execute(
         "UPDATE _system.knows SET raw = replace(raw::text, 'people/b', 'people/c')::json, "
@@ -100,7 +100,7 @@ async def test_a_difference_is_a_mismatch_of_the_documents_concerned(shadowed: R
     await eventually(found, "both are told")
 
 
-async def test_each_is_served_from_postgresql_when_flipped(flipped: Running) -> None:
+async def test_each_kind_of_read_is_served_from_postgresql_when_flipped(flipped: Running) -> None:
     """With the same answer as ArangoDB's, but for statistics and order."""
     for method, target, body in _READS:
         ours = await flipped.direct.request(method, target, json=body)
@@ -141,7 +141,7 @@ async def test_a_vertex_collection_added_to_a_graph_is_visible_immediately(flipp
     assert after.headers["x-crossfade-served-by"] == "postgresql"
 
 
-async def test_what_postgresql_has_no_counterpart_for_goes_to_arangodb(flipped: Running) -> None:
+async def test_reads_without_a_counterpart_in_postgresql_go_to_arangodb(flipped: Running) -> None:
     body = {"collection": "people", "attribute": "n", "query": "x"}
     answer = await flipped.client.put("/_api/simple/fulltext", json=body, headers=EXPLAIN)
     assert answer.status_code >= 400  # the development server has none either: what is refused is not counted
@@ -157,7 +157,7 @@ async def test_a_cursor_of_a_simple_read_stays_with_its_store(flipped: Running) 
     assert keys == {"a", "b"}
 
 
-async def test_a_collection_by_its_number_is_the_collection(flipped: Running) -> None:
+async def test_a_collection_can_be_addressed_by_its_numeric_id(flipped: Running) -> None:
     """Old clients name collections so (protocol page, section 6): their reads and writes are those of its name."""
     number = (await flipped.client.get("/_api/collection/people")).json()["id"]
     written = await flipped.client.post(f"/_api/document/{number}", json={"_key": number, "n": 3})

@@ -65,7 +65,7 @@ async def test_reads_of_a_transaction_that_has_written_nothing_are_compared(stac
     assert (await stack.client.put(f"/_api/transaction/{number}")).status_code == 200
 
 
-async def test_concurrent_writes_during_a_transaction_are_no_mismatch(stack: Running) -> None:
+async def test_concurrent_writes_during_a_transaction_are_not_a_mismatch(stack: Running) -> None:
     """Its snapshot is older than what PostgreSQL has: the second look reads both sides outside of it."""
     headers = await _begin(stack)
     await stack.client.get("/_api/document/books/k0", headers=headers)
@@ -75,7 +75,7 @@ async def test_concurrent_writes_during_a_transaction_are_no_mismatch(stack: Run
     assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.mismatch") == 0
 
 
-async def test_reads_behind_its_own_writes_are_not_compared_and_see_them(stack: Running) -> None:
+async def test_reads_after_own_writes_see_them_and_are_not_compared(stack: Running) -> None:
     headers = await _begin(stack, write=["books"])
     await stack.client.post("/_api/document/books", json={"_key": "own"}, headers=headers)
     rows = await _read_all(stack, headers)

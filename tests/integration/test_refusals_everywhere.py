@@ -63,7 +63,7 @@ async def test_a_page_that_has_the_document_does_not_end_the_dead_letter_of_its_
     assert await _letters(database) == ["0001"]
 
 
-async def test_an_index_of_crossfade_gives_way_to_a_document_that_a_backfill_copies(
+async def test_a_backfill_drops_crossfades_index_for_a_document_too_large_for_it(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     relation = await register(database)
@@ -76,7 +76,7 @@ async def test_an_index_of_crossfade_gives_way_to_a_document_that_a_backfill_cop
     assert await database.fetchval("SELECT count(*) FROM pg_class WHERE relname LIKE 'list\\_%'") == 0
 
 
-async def test_a_row_that_a_trigger_passes_over_is_a_dead_letter_of_backfill_repair_and_archive(
+async def test_a_row_that_a_trigger_skips_becomes_a_dead_letter_in_backfill_repair_and_archive(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
     """No error is raised, so nothing but its absence shows that PostgreSQL lacks it."""
@@ -108,7 +108,7 @@ class _Reader:
         return {key: self._documents.get(key) for key in keys}
 
 
-async def test_a_repair_settles_an_equal_revision_only_if_its_content_was_compared(database: Database) -> None:
+async def test_a_repair_accepts_an_equal_revision_only_if_its_content_was_compared(database: Database) -> None:
     """A purge or a truncation between the look and the write refuses the stamp: the statement compared nothing."""
     relation = await register(database)
     right, wrong = b'{"_key":"a","_rev":"_kNo8DHm---","n":1}', b'{"_key":"a","_rev":"_kNo8DHm---","n":2}'
@@ -122,7 +122,7 @@ async def test_a_repair_settles_an_equal_revision_only_if_its_content_was_compar
     assert (await repairer.keys(NAME, ["a"])).unchanged == {"a"}
 
 
-async def test_a_repair_by_a_process_that_knows_no_dead_letters_ends_one_about_which_both_sides_agree(
+async def test_a_repair_by_a_new_process_ends_a_dead_letter_on_which_both_sides_agree(
     database: Database,
 ) -> None:
     """A command begins without knowing which collections have dead letters, and must not take that for none."""

@@ -257,7 +257,7 @@ async def test_requests_that_may_have_run_count_as_executed(
         "",
     ],
 )
-async def test_a_query_that_arangodb_does_not_understand_takes_no_flip_back(stack: Running, text: str) -> None:
+async def test_a_query_that_arangodb_cannot_parse_causes_no_rollback(stack: Running, text: str) -> None:
     """Words in a text, in a string or a comment decide nothing."""
     await stack.move(CollectionState(Stage.SHADOW), BOOKS)
     await stack.move(CollectionState(Stage.FLIPPED, 100), BOOKS)
@@ -272,7 +272,7 @@ async def test_a_query_that_arangodb_does_not_understand_takes_no_flip_back(stac
     assert {row[1] for row in after["uncovered"]} <= {"explain", "query.parse"}
 
 
-async def test_a_query_that_only_arangodb_understands_counts_by_the_writes_that_it_executed(
+async def test_a_query_that_only_arangodb_can_parse_is_judged_by_the_writes_it_executed(
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await stack.move(CollectionState(Stage.SHADOW), BOOKS)

@@ -22,7 +22,7 @@ async def _replayed(stack: Running, *arguments: str) -> tuple[int, Any]:
     return code, json.loads(printed)
 
 
-async def test_a_shape_that_was_sent_once_is_replayed_until_the_gates_have_enough(dsn: str, tmp_path: Path) -> None:
+async def test_a_rare_shape_is_replayed_until_the_gates_have_enough_samples(dsn: str, tmp_path: Path) -> None:
     async with running(dsn, tmp_path) as stack:
         await shell(stack, "gates", "limits", "set", "shape_comparisons", "12", "--reason", "a short test")
         await _mirrored(stack, Stage.SHADOW)
@@ -43,7 +43,7 @@ async def test_a_shape_that_was_sent_once_is_replayed_until_the_gates_have_enoug
         assert set(told["answers"]) <= {"200", "201"}
 
 
-async def test_values_are_not_kept_where_samples_are_redacted(dsn: str, tmp_path: Path) -> None:
+async def test_values_are_not_stored_if_samples_are_redacted(dsn: str, tmp_path: Path) -> None:
     async with running(dsn, tmp_path, redact=True) as stack:
         await _mirrored(stack, Stage.SHADOW)
         assert await _ask(stack, "FOR b IN books FILTER b.year == 1999 SORT b._key RETURN b") == 201
@@ -67,7 +67,7 @@ async def test_a_missing_proxy_and_a_missing_permission_are_reported(dsn: str, t
         assert "give the address of its traffic listener with --proxy" in printed
 
 
-async def test_examples_are_few_and_the_newest_stay(dsn: str, tmp_path: Path) -> None:
+async def test_only_the_newest_examples_are_kept(dsn: str, tmp_path: Path) -> None:
     async with running(dsn, tmp_path, examples=3) as stack:
         await _mirrored(stack, Stage.SHADOW)
         for number in range(10):
@@ -94,5 +94,5 @@ async def test_examples_are_few_and_the_newest_stay(dsn: str, tmp_path: Path) ->
         ({"method": "GET", "target": "http://elsewhere/"}, False),
     ],
 )
-def test_nothing_that_may_write_is_ever_sent(request_: dict[str, Any], sent: bool) -> None:
+def test_requests_that_may_write_are_never_sent(request_: dict[str, Any], sent: bool) -> None:
     assert (sendable(Example(request_)) is not None) is sent

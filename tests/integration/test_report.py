@@ -79,7 +79,7 @@ def history(both: Both) -> None:
     run(note())
 
 
-def test_every_fact_of_a_migration_is_told(both: Both) -> None:
+def test_the_report_contains_every_fact_of_a_migration(both: Both) -> None:
     fill(both)
     history(both)
     told = both.told("report")
@@ -118,7 +118,7 @@ def test_every_fact_of_a_migration_is_told(both: Both) -> None:
     assert told["versions"]["ArangoDB"].startswith("3.")
 
 
-def test_a_changed_document_and_a_changed_audit_show(both: Both) -> None:
+def test_the_report_shows_a_changed_document_and_a_changed_audit(both: Both) -> None:
     fill(both)
     history(both)
     both.sql(f"UPDATE {both.relation(NAME)} SET raw = replace(raw::text, '1e+300', '1e+301')::json WHERE key = 'huge'")
@@ -131,14 +131,14 @@ def test_a_changed_document_and_a_changed_audit_show(both: Both) -> None:
     assert "/&lt;b&gt;&amp;|" in out, "paths are text, never markup"
 
 
-def test_without_checksums_the_verification_speaks(both: Both) -> None:
+def test_without_checksums_the_verdict_is_that_of_the_verification(both: Both) -> None:
     fill(both)
     history(both)
     one = collection(both.told("report", "--no-checksums"))
     assert (one["origin"]["checksum"], one["verdict"]["word"]) == (None, "unverified")
 
 
-def test_an_arangodb_that_is_away_is_a_fact(both: Both) -> None:
+def test_the_report_states_that_arangodb_is_unreachable(both: Both) -> None:
     fill(both)
     both.environment["CROSSFADE_ORIGIN"] = "http://127.0.0.1:9"
     told = both.told("report")
@@ -146,7 +146,7 @@ def test_an_arangodb_that_is_away_is_a_fact(both: Both) -> None:
     assert (collection(told)["verdict"]["word"], told["versions"]["ArangoDB"]) == ("unknown", "not reached")
 
 
-def test_the_file_s_name_says_the_format_and_secrets_stay(both: Both, tmp_path: Path) -> None:
+def test_the_file_extension_selects_the_format_and_secrets_are_masked(both: Both, tmp_path: Path) -> None:
     fill(both)
     both.environment["CROSSFADE_ORIGIN_PASSWORD"] = "hunter2"
     both.environment["CROSSFADE_SERVICES"] = '{"/x": "http://me:hunter3@127.0.0.1:1/"}'
@@ -159,7 +159,7 @@ def test_the_file_s_name_says_the_format_and_secrets_stay(both: Both, tmp_path: 
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_what_is_refused(both: Both, tmp_path: Path) -> None:
+def test_unknown_collections_and_unwritable_files_are_refused(both: Both, tmp_path: Path) -> None:
     code, _, err = both.crossfade("report", "shop/none")
     assert (code, "shop/none is not known" in err) == (1, True)
     code, _, err = both.crossfade("report", "--to", str(tmp_path / "no" / "r.html"))

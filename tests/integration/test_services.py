@@ -157,7 +157,7 @@ async def test_a_long_poll_may_take_longer_than_the_proxys_own_time_limit(env: E
     assert (await poll).json() == {"number": 7}
 
 
-async def test_a_client_that_leaves_an_event_stream_is_missed_by_the_service(env: Environment) -> None:
+async def test_the_service_is_notified_when_a_client_leaves_an_event_stream(env: Environment) -> None:
     async with env.client.stream("GET", "/chat/events") as answer:
         env.service.allow.put_nowait(1)
         assert await anext(answer.aiter_bytes()) == TOKEN % 1
@@ -165,7 +165,7 @@ async def test_a_client_that_leaves_an_event_stream_is_missed_by_the_service(env
     await asyncio.wait_for(env.service.left.wait(), 30)
 
 
-async def test_a_client_that_leaves_a_long_poll_is_missed_by_the_service(env: Environment) -> None:
+async def test_the_service_is_notified_when_a_client_leaves_a_long_poll(env: Environment) -> None:
     poll = asyncio.create_task(env.client.get("/chat/poll"))
     await env.service.asked.wait()
     poll.cancel()
@@ -178,7 +178,7 @@ async def test_a_client_that_leaves_a_long_poll_is_missed_by_the_service(env: En
     )
 
 
-async def test_an_upload_passes_as_it_comes_and_so_does_its_answer(env: Environment) -> None:
+async def test_an_upload_and_its_answer_are_streamed_concurrently(env: Environment) -> None:
     """The service answers a piece before the client has sent the next one."""
     sent: asyncio.Queue[bytes] = asyncio.Queue()
 
@@ -201,7 +201,7 @@ async def test_an_upload_passes_as_it_comes_and_so_does_its_answer(env: Environm
     assert await talking == b"".join(said)
 
 
-async def test_a_client_that_leaves_in_the_middle_of_an_upload_is_missed_by_the_service(env: Environment) -> None:
+async def test_the_service_is_notified_when_a_client_aborts_an_upload(env: Environment) -> None:
     begun = asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:
@@ -219,7 +219,7 @@ async def test_a_client_that_leaves_in_the_middle_of_an_upload_is_missed_by_the_
 
 
 @pytest.mark.parametrize("chunked", [True, False])
-async def test_a_large_upload_arrives_whole(env: Environment, chunked: bool) -> None:
+async def test_a_large_upload_arrives_completely(env: Environment, chunked: bool) -> None:
     content = bytes(range(256)) * (48 << 10)  # 12 MiB: more than the proxy ever holds
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -230,7 +230,7 @@ async def test_a_large_upload_arrives_whole(env: Environment, chunked: bool) -> 
     assert answer.json() == {"sha256": hashlib.sha256(content).hexdigest(), "size": str(len(content))}
 
 
-async def test_the_service_sees_who_asked_and_by_which_name(env: Environment) -> None:
+async def test_the_service_receives_forwarded_headers(env: Environment) -> None:
     plain = (await env.client.get("/chat/headers", headers={"host": "api.example"})).json()
     assert (plain["x-forwarded-for"], plain["x-forwarded-proto"]) == ("127.0.0.1", "http")
     assert plain["host"] == plain["x-forwarded-host"]
@@ -239,7 +239,7 @@ async def test_the_service_sees_who_asked_and_by_which_name(env: Environment) ->
     assert {name: behind[name] for name in before} == {**before, "x-forwarded-for": "203.0.113.9, 127.0.0.1"}
 
 
-async def test_the_prefix_stays_in_the_path_and_a_path_in_the_url_comes_before_it(env: Environment) -> None:
+async def test_the_prefix_stays_in_the_path_after_the_path_of_the_url(env: Environment) -> None:
     assert (await env.client.get("/chat/where?a=%2F&b")).json() == "/chat/where?a=%2F&b"
     assert (await env.client.get("/chatter/where")).status_code == 404
     assert (await env.client.get("/old/chat/where")).status_code == 404  # /v1/old/chat/where: not stripped
@@ -261,7 +261,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
         (HEAD + b"\r\nuntil it closes", 200),
     ],
 )
-async def test_a_service_that_dies_is_never_taken_for_one_that_has_finished(
+async def test_an_incomplete_answer_of_a_service_is_not_passed_on_as_complete(
     dsn: str, tmp_path: Path, said: bytes | None, status: int | None
 ) -> None:
     """status: what the client gets; None: the head, and then a cut connection."""
@@ -288,7 +288,7 @@ async def test_a_read_on_a_connection_that_was_closed_while_idle_is_sent_again(d
         assert answers == [200, 200]
 
 
-async def test_an_answer_without_a_length_passes_as_it_comes_on_database_paths_too() -> None:
+async def test_an_answer_without_a_length_is_streamed_on_database_paths() -> None:
     """Where nothing of the answer is read by the proxy; one with a length is handed over whole, as before."""
     allow: asyncio.Queue[bytes] = asyncio.Queue()
 

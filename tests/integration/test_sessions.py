@@ -80,7 +80,7 @@ async def test_a_waiting_backlog_states_its_reason(dsn: str, tmp_path: Path) -> 
         assert await stack.differences(BOOKS) == []
 
 
-async def test_a_read_is_answered_though_its_session_had_outlived_its_cause(dsn: str, database: Database) -> None:
+async def test_a_read_on_a_stale_session_is_retried_on_a_new_one(dsn: str, database: Database) -> None:
     """One try on a new session, and not the other database's turn."""
     await create(database, "db/books")
     reads = await Database.open(dsn, size=1, reset=False)
@@ -92,7 +92,7 @@ async def test_a_read_is_answered_though_its_session_had_outlived_its_cause(dsn:
     await reads.close()
 
 
-async def test_what_a_read_only_database_refuses_says_so(dsn: str) -> None:
+async def test_a_refusal_of_a_read_only_database_states_the_reason(dsn: str) -> None:
     database = await Database.open(dsn, size=1, reset=False)
     await read_only(dsn, on=True)
     with pytest.raises(DatabaseUnavailable, match="default_transaction_read_only") as caught:
@@ -138,7 +138,7 @@ async def test_a_session_that_lost_its_prepared_statements_is_replaced(dsn: str)
     await database.close()
 
 
-async def test_a_session_that_is_newer_than_the_one_that_was_cut_is_used(dsn: str) -> None:
+async def test_a_session_newer_than_the_one_that_was_cut_is_used(dsn: str) -> None:
     """A cut session makes the pool replace every older one, and none that begins afterwards."""
     database = await Database.open(dsn, size=2, reset=False)
     try:
@@ -206,7 +206,7 @@ async def test_callers_wait_for_existing_connections_if_postgresql_gives_no_more
         await admin.execute("DROP ROLE narrow")
 
 
-async def test_a_pool_that_is_in_use_is_busy_and_not_away(dsn: str) -> None:
+async def test_an_exhausted_pool_is_reported_as_busy_and_not_as_unreachable(dsn: str) -> None:
     database = await Database.open(dsn, size=1, wait=0.05)
     async with database.session():
         with pytest.raises(DatabaseBusy):

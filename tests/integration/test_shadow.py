@@ -45,7 +45,7 @@ async def test_equal_reads_match(stack: Stack) -> None:
     assert stack.origin.asked == 0
 
 
-async def test_reads_that_queue_up_are_compared_together(stack: Stack) -> None:
+async def test_queued_reads_are_compared_in_one_batch(stack: Stack) -> None:
     for key in "abc":
         await stack.both(key, x=1)
     await stack.plant("b", lambda raw: raw.replace(b'"x":1', b'"x":2'))
@@ -63,7 +63,7 @@ async def test_reads_that_queue_up_are_compared_together(stack: Stack) -> None:
     assert await stack.counted() == {"compared": 9, "matched": 5, "mismatched": 4}
 
 
-async def test_closing_counts_what_was_read_together(database: Database) -> None:
+async def test_closing_counts_the_reads_of_an_unfinished_batch(database: Database) -> None:
     stack = await stack_on(database)
     await stack.shadow.start()
     async with database.transaction() as session:
@@ -88,7 +88,7 @@ async def test_harmless_differences_match(stack: Stack) -> None:
     assert await stack.counted() == {"compared": 2, "matched": 2}
 
 
-async def test_lag_is_no_mismatch(stack: Stack) -> None:
+async def test_lag_is_not_a_mismatch(stack: Stack) -> None:
     """I8: the mirror had not applied the write yet."""
     await stack.both("a", x=1)
     stack.catching_up.append(stack.insert("a", x=2))
@@ -117,7 +117,7 @@ async def test_a_constantly_changing_document_is_unsettled(database: Database) -
     await stack.close()
 
 
-async def test_a_mirror_that_does_not_catch_up_leaves_it_unsettled(stack: Stack) -> None:
+async def test_a_difference_stays_unsettled_while_the_mirror_does_not_catch_up(stack: Stack) -> None:
     await stack.both("a", x=1)
     stack.insert("a", x=2)
     stack.mirrored = False
@@ -147,7 +147,7 @@ async def test_a_recheck_stays_unresolved_while_the_origin_is_away(database: Dat
 # ---- every class
 
 
-async def test_missing_and_extra(stack: Stack) -> None:
+async def test_missing_and_extra_documents_are_mismatches(stack: Stack) -> None:
     await stack.both("a", x=1)
     await stack.both("b", x=1)
     await remove(stack.database, C, ["a"])
@@ -163,7 +163,7 @@ async def test_missing_and_extra(stack: Stack) -> None:
     assert stack.shadow.figures(C)["mismatch_rate"] == 1
 
 
-async def test_stale(stack: Stack) -> None:
+async def test_an_older_version_is_a_stale_mismatch(stack: Stack) -> None:
     await stack.both("a", x=1)
     stack.insert("a", x=2)
 
@@ -196,7 +196,7 @@ async def test_different_content_of_one_revision_counts_immediately(
     assert (stack.waited, stack.origin.asked) == (0, 0)
 
 
-async def test_one_side_refuses(stack: Stack) -> None:
+async def test_an_error_of_one_side_is_a_mismatch(stack: Stack) -> None:
     await stack.both("a", x=1)
     await stack.database.execute("ALTER TABLE db.docs DROP COLUMN raw CASCADE")
 

@@ -49,7 +49,7 @@ async def read_all(stack: Stack, *keys: str) -> Counter[str]:
     return counted
 
 
-async def test_each_ends_in_its_own_verdict(stack: Stack) -> None:
+async def test_each_read_of_a_batch_gets_its_own_verdict(stack: Stack) -> None:
     """I8: what only lags is no mismatch, though the statement finds it among many that are."""
     for key in ("same", "value", "type", "lags", "gone"):
         await stack.both(key, x=1)
@@ -91,7 +91,7 @@ async def test_many_mismatches_are_all_counted_with_a_few_samples(stack: Stack) 
     assert await stack.counted() == {"compared": MANY, "mismatched": MANY}
 
 
-async def test_tolerated_differences_in_a_batch_are_no_mismatch(stack: Stack) -> None:
+async def test_tolerated_differences_in_a_batch_are_not_a_mismatch(stack: Stack) -> None:
     for key in ("noisy", "wrong"):
         await stack.both(key, x=1, at=1)
     await stack.plant("noisy", lambda raw: raw.replace(b'"at":1', b'"at":2'))

@@ -90,7 +90,7 @@ async def test_an_abandoned_cursor_is_compared_as_far_as_it_was_read(stack: Stac
         (b'"n":"1"', ("type", ("[].n",), ("b",))),
     ],
 )
-async def test_rows_that_differ(
+async def test_rows_that_differ_are_a_mismatch(
     stack: Stack, plant: bytes, found: tuple[str, tuple[str, ...], tuple[str, ...]]
 ) -> None:
     for key in "abc":
@@ -107,7 +107,7 @@ async def test_rows_that_differ(
     assert shown.samples[0]["request"]["query"] == "FOR d IN docs SORT d._key RETURN d"
 
 
-async def test_rows_that_one_side_lacks(stack: Stack) -> None:
+async def test_rows_that_one_side_lacks_are_a_mismatch(stack: Stack) -> None:
     for key in "abc":
         await stack.both(key, n=1)
     await remove(stack.database, C, ["a"])
@@ -121,7 +121,7 @@ async def test_rows_that_one_side_lacks(stack: Stack) -> None:
     assert await stack.found() == [("extra", (), ("b",)), ("missing", (), ("a",)), ("stale", (), ("c",))]
 
 
-async def test_a_wrong_order_of_rows(stack: Stack) -> None:
+async def test_a_wrong_order_of_rows_is_a_mismatch(stack: Stack) -> None:
     for number, key in enumerate("abc"):
         await stack.both(key, n=number)
     for key, number in (("a", 2), ("c", 0)):
@@ -136,7 +136,7 @@ def _numbered(number: int) -> Callable[[bytes], bytes]:
     return lambda raw: re.sub(rb'"n":.', b'"n":%d' % number, raw)
 
 
-async def test_what_the_target_cannot_run_is_unsupported(stack: Stack, database: Database) -> None:
+async def test_a_query_that_the_target_cannot_run_is_unsupported(stack: Stack, database: Database) -> None:
     for key in "abc":
         await stack.both(key)
     stack.store = PostgresStore(database, limits=QueryLimits(rows=2))

@@ -87,7 +87,7 @@ async def test_a_difference_that_lag_cannot_explain_is_a_mismatch_despite_a_sile
 # ---- races of values
 
 
-async def test_an_alternating_counter_is_no_mismatch(database: Database) -> None:
+async def test_an_alternating_counter_is_not_a_mismatch(database: Database) -> None:
     """I8: the origin shows 1 at every look, and the target, which is behind, the 2 that was there in between."""
     stack = await stack_on(database)
     stack.shadow = ruled(stack)

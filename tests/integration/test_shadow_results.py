@@ -79,7 +79,7 @@ async def test_redacted_samples_hold_no_values(database: Database) -> None:
     await stack.close()
 
 
-async def test_repaired_and_ignored(stack: Stack) -> None:
+async def test_repaired_and_ignored_mismatches_are_not_counted(stack: Stack) -> None:
     await stack.both("a", x=1, y=1)
     await stack.plant("a", lambda raw: raw.replace(b'"x":1', b'"x":2'))
     await stack.read()
@@ -138,7 +138,7 @@ async def test_reads_that_find_the_queue_full_are_counted(database: Database) ->
 INSIDE = "FOR k IN (FOR d IN docs FILTER d.of == 'ties' SORT d.n DESC LIMIT 1 RETURN d._key) RETURN k"
 
 
-async def test_equal_sort_keys_inside_a_query_are_no_mismatch(database: Database) -> None:
+async def test_equal_sort_keys_inside_a_query_are_not_a_mismatch(database: Database) -> None:
     """I8: which of them the LIMIT lets through, each side decides for itself."""
     stack = await stack_on(database)
     await stack.shadow.start()
@@ -194,7 +194,7 @@ async def test_an_unexpected_exception_skips_one_comparison(database: Database) 
     await store.close()
 
 
-async def test_a_target_that_is_away_is_no_mismatch(database: Database) -> None:
+async def test_an_unreachable_target_is_not_a_mismatch(database: Database) -> None:
     stack = await stack_on(database)
     nowhere = await Database.open(f"postgresql://127.0.0.1:{free_port()}/none", connect_timeout=0.5)
     stack.shadow = Shadow(stack.settings, PostgresStore(nowhere), stack.origin, stack.caught_up, stack.ledger)

@@ -292,7 +292,7 @@ def test_an_invalid_bundle_is_refused() -> None:
         bundles.read(redacted)
 
 
-async def test_a_ledger_that_cannot_redact_does_not_start(database: Database) -> None:
+async def test_an_unsupported_redaction_path_prevents_the_start(database: Database) -> None:
     from proxy.base.config import Settings
     from proxy.base.errors import ConfigurationError
 

@@ -95,7 +95,7 @@ async def test_without_sampling_reads_are_seen_and_never_compared(dsn: str, tmp_
         assert (advice.state, "CROSSFADE_SAMPLE_PERCENT" in advice.do) == (State.NEVER, True)
 
 
-async def test_the_operators_way_from_an_unseen_shape_to_a_gate_that_passes(dsn: str, tmp_path: Path) -> None:
+async def test_exempting_a_query_and_lowering_a_limit_makes_the_gates_pass(dsn: str, tmp_path: Path) -> None:
     async with running(dsn, tmp_path) as stack:
         await _mirrored(stack, Stage.SHADOW)
         for _ in range(6):
@@ -158,7 +158,7 @@ async def test_the_operators_way_from_an_unseen_shape_to_a_gate_that_passes(dsn:
         assert (row.compared, row.fact.recent, row.fact.timed) == (7, 1, 1)
 
 
-async def test_what_postgresql_cannot_run_blocks_until_it_is_exempt(database: Database) -> None:
+async def test_a_shape_that_postgresql_cannot_run_blocks_until_it_is_exempt(database: Database) -> None:
     await database.execute("SELECT _crossfade.ensure_collection('shop', 'orders')")
     await database.execute("UPDATE _crossfade.collection SET stage = 'shadow'")
     coverage, shape = Coverage(database), Shape("7f3a", "FOR d IN orders RETURN PREGEL(d)")
@@ -203,7 +203,7 @@ class _Failing:
         return getattr(self._database, name)
 
 
-async def test_what_was_seen_outlives_an_outage_and_memory_is_bounded(database: Database) -> None:
+async def test_seen_shapes_survive_an_outage_in_bounded_memory(database: Database) -> None:
     await database.execute("SELECT _crossfade.ensure_collection('shop', 'orders')")
     await database.execute("UPDATE _crossfade.collection SET stage = 'mirror'")
     line = _Failing(database)

@@ -72,7 +72,7 @@ async def test_an_older_copy_of_the_state_directory_causes_a_rollback(
     assert await stage(database) == "shadow"
 
 
-async def test_the_same_directory_is_no_older_copy(fleet: Fleet, database: Database) -> None:
+async def test_a_restart_on_the_same_directory_is_accepted(fleet: Fleet, database: Database) -> None:
     one = await fleet.start("one")
     await fleet.flipped(JOBS)
     for _ in range(2):
@@ -95,7 +95,7 @@ async def test_an_older_copy_from_after_a_clean_stop_is_accepted(
     assert await marks(database) == []
 
 
-async def test_a_stop_of_the_machine_may_lose_the_newest_heartbeats_and_no_more(
+async def test_a_machine_stop_that_lost_the_newest_heartbeats_is_accepted(
     fleet: Fleet, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The count is synced every few seconds: what is compared behind another boot is what was synced."""
@@ -199,7 +199,7 @@ async def test_a_proxy_whose_first_heartbeat_fails_does_not_stay_registered(
     assert counted == [stack.application.instance]
 
 
-async def test_one_that_crashed_before_and_fails_at_its_start_is_still_counted(
+async def test_an_instance_that_crashed_and_fails_at_its_restart_is_still_counted(
     fleet: Fleet, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its journal may hold what PostgreSQL lacks: others still wait for it."""

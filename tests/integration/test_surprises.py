@@ -37,7 +37,7 @@ async def same(stack: Running, *collections: str) -> None:
     assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.unverified") == 0
 
 
-async def test_1_2_3_4_6_7_8_10_one_document_and_many(stack: Running) -> None:
+async def test_1_2_3_4_6_7_8_10_writes_of_one_document_and_of_many_are_mirrored(stack: Running) -> None:
     await send(stack, "POST", DOCUMENT, [{"_key": key, "v": 1, "a": {"b": 1}} for key in "abcdef"] + [{"_key": "a"}])
     await send(stack, "PATCH", f"{DOCUMENT}/a?keepNull=false", {"a": {"b": None}, "n": {"x": None, "y": {"z": None}}})
     await send(stack, "PATCH", f"{DOCUMENT}/b", {})
@@ -51,7 +51,7 @@ async def test_1_2_3_4_6_7_8_10_one_document_and_many(stack: Running) -> None:
     assert await stack.database.fetchval("SELECT count(*) FROM _system.books WHERE doc IS NOT NULL") == 6
 
 
-async def test_5_9_what_answers_hide_is_mirrored(stack: Running) -> None:
+async def test_5_9_writes_that_answers_do_not_show_are_mirrored(stack: Running) -> None:
     """I3: silent writes, imports, queries, by keys and by example, cascades of a graph, truncation, jobs."""
     await send(stack, "POST", f"{DOCUMENT}?silent=true", [{"_key": key} for key in "abc"])
     await send(stack, "POST", "/_api/import?collection=books&type=list", [{"_key": "d"}, {"n": 1}])
@@ -73,7 +73,7 @@ async def test_5_9_what_answers_hide_is_mirrored(stack: Running) -> None:
     await same(stack, BOOKS, LINKS)
 
 
-async def test_5_what_cannot_be_captured_marks_the_collection(stack: Running) -> None:
+async def test_5_writes_that_cannot_be_captured_mark_the_collection(stack: Running) -> None:
     """I10: documents that expire. A write by example is found by its revisions."""
     await send(stack, "POST", DOCUMENT, {"_key": "a", "n": 1})
     example = {"collection": "books", "example": {"n": 1}, "newValue": {"m": 1}}
@@ -88,7 +88,7 @@ async def test_5_what_cannot_be_captured_marks_the_collection(stack: Running) ->
     await eventually(marked, "the collection is unverified")
 
 
-async def test_9_a_rename_takes_the_documents_along(stack: Running) -> None:
+async def test_9_a_rename_moves_the_documents(stack: Running) -> None:
     await send(stack, "POST", "/_api/collection", {"name": "old"})
     await send(stack, "POST", "/_api/document/old", {"_key": "a"})
     await send(stack, "PUT", "/_api/collection/old/rename", {"name": "new"})
@@ -117,7 +117,7 @@ async def test_11_postgresql_serves_the_bytes_that_arangodb_printed(stack: Runni
     assert ours.headers["etag"] == theirs.headers["etag"]
 
 
-async def test_12_a_query_that_failed_is_repaired_whatever_it_had_written(stack: Running) -> None:
+async def test_12_documents_that_a_failed_query_may_have_written_are_read_again(stack: Running) -> None:
     """I5: a failed query's answer proves nothing; what it may have changed is read again."""
     await send(stack, "POST", DOCUMENT, {"_key": "5", "n": 1})
     query = "FOR i IN 1..9 INSERT {_key: TO_STRING(i)} INTO books"
@@ -170,7 +170,7 @@ async def test_lone_surrogates_are_refused_by_arangodb_itself_and_leave_no_mark(
 
 
 @pytest.mark.parametrize("by", ["FOR d IN books INSERT {_key: CONCAT(d._key, 'x')} INTO `%s`", "INSERT {} INTO @@c"])
-async def test_a_query_that_names_a_collection_by_its_number_is_no_silent_gap(stack: Running, by: str) -> None:
+async def test_a_query_that_names_a_collection_by_its_numeric_id_leaves_a_mark(stack: Running, by: str) -> None:
     """I10: protocol page, section 6, "Collections may be addressed by numeric id"."""
     await send(stack, "POST", DOCUMENT, {"_key": "a"})
     number = (await stack.direct.get("/_api/collection/books")).json()["id"]

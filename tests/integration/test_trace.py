@@ -100,7 +100,7 @@ async def _invoke(stack: Running, *arguments: str) -> tuple[int, str]:
     return result.exit_code, result.stdout
 
 
-async def test_the_verb_prints_json_and_says_which_instance_was_not_heard(dsn: str, tmp_path: Path) -> None:
+async def test_the_command_prints_json_and_names_the_instances_that_did_not_answer(dsn: str, tmp_path: Path) -> None:
     async with running(dsn, tmp_path) as stack:
         await stack.client.post("/_api/collection", json={"name": "books"})
         await stack.move(CollectionState(Stage.MIRROR), BOOKS)
@@ -126,7 +126,7 @@ async def test_the_verb_prints_json_and_says_which_instance_was_not_heard(dsn: s
         await stack.database.execute("DELETE FROM _crossfade.instance WHERE version = '0'")
 
 
-def test_a_document_is_named_with_or_without_its_database() -> None:
+def test_a_document_can_be_named_with_or_without_its_database() -> None:
     assert trace.parse("books/a", "shop") == ("shop/books", "a")
     assert trace.parse("x/books/a", "shop") == ("x/books", "a")
     with pytest.raises(typer.BadParameter):
@@ -156,5 +156,7 @@ def test_a_document_is_named_with_or_without_its_database() -> None:
         (Side("absent"), Side("tombstone", "4"), (), False, "equal"),
     ],
 )
-def test_the_verdict(origin: Side, target: Side, views: tuple[InstanceView, ...], dead: bool, said: str) -> None:
+def test_the_verdict_explains_the_difference(
+    origin: Side, target: Side, views: tuple[InstanceView, ...], dead: bool, said: str
+) -> None:
     assert said in trace.verdict(origin, target, views, dead=dead)

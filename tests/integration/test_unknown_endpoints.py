@@ -35,7 +35,7 @@ async def test_unknown_endpoints_are_forwarded_and_counted(dsn: str, tmp_path: P
         assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.unverified") == 0
 
 
-async def test_postgresql_refuses_what_it_cannot_answer_by_its_name(database: Database) -> None:
+async def test_requests_that_postgresql_cannot_answer_are_refused_by_name(database: Database) -> None:
     """501 in ArangoDB's error shape with a sentence, or the answer, or ArangoDB's own error: never a fault."""
     store = PostgresStore(database)
     handler = StoreHandler(store)

@@ -41,7 +41,7 @@ async def unverified(stack: Running) -> int:
     return found
 
 
-async def test_writes_and_queries_are_captured_as_json_is(stack: Running) -> None:
+async def test_velocypack_writes_and_queries_are_captured_like_json(stack: Running) -> None:
     """I3, I10: nothing of it is a gap."""
     await send(stack, "POST", DOCUMENT, {"_key": "a", "n": 2**64 - 1, "x": [1.5, {"y": None}], "t": "é\x00"})
     await send(stack, "POST", DOCUMENT, [{"_key": "b"}, {"_key": "c"}])
@@ -56,7 +56,7 @@ async def test_writes_and_queries_are_captured_as_json_is(stack: Running) -> Non
     assert await unverified(stack) == 0
 
 
-async def test_a_large_body_is_captured_as_well(stack: Running) -> None:
+async def test_a_large_velocypack_body_is_captured(stack: Running) -> None:
     await send(stack, "POST", DOCUMENT, {"_key": "large", "text": "x" * 70000})
     await stack.drained()
     assert await stack.differences(BOOKS) == []
@@ -67,7 +67,9 @@ DATED = b"\x14\x12" + encode("_key") + encode("d") + encode("t") + b"\x1c" + str
 DATED = DATED[:1] + bytes([len(DATED) + 1]) + DATED[2:] + b"\x02"
 
 
-async def test_a_document_that_json_cannot_say_goes_on_as_it_came_and_is_captured_by_its_answer(stack: Running) -> None:
+async def test_a_document_that_json_cannot_represent_is_forwarded_unchanged_and_captured_by_its_answer(
+    stack: Running,
+) -> None:
     """I3: a date is no number to ArangoDB. A query with one is opaque, by name."""
     for method, path in (("POST", DOCUMENT), ("PUT", DOCUMENT + "/d")):
         answer = await stack.client.request(method, path, content=DATED, headers=PACKED)
@@ -78,7 +80,7 @@ async def test_a_document_that_json_cannot_say_goes_on_as_it_came_and_is_capture
     assert await unverified(stack) == 0
 
 
-async def test_a_broken_body_is_arangodbs_error(stack: Running) -> None:
+async def test_an_invalid_velocypack_body_gets_arangodbs_error(stack: Running) -> None:
     answer = await stack.client.post(DOCUMENT, content=b"\x0b\xff", headers=PACKED)
     assert (answer.status_code, answer.json()["errorNum"]) == (400, 600)
     assert answer.json()["errorMessage"].startswith("VPackError error: ")
@@ -148,7 +150,7 @@ def shape(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("flipped", [False, True], ids=["mirror", "flipped"])
-async def test_no_form_of_request_or_answer_makes_a_write_opaque(stack: Running, flipped: bool) -> None:
+async def test_writes_are_captured_in_every_form_of_request_and_answer(stack: Running, flipped: bool) -> None:
     """I3, I6, I7, I10: every way of a write in every form is captured, and answered as in JSON; errors too."""
     definition = {"collection": "links", "from": ["books"], "to": ["books"]}
     await stack.direct.post("/_api/gharial", json={"name": "g", "edgeDefinitions": [definition]})
@@ -190,7 +192,7 @@ async def test_no_form_of_request_or_answer_makes_a_write_opaque(stack: Running,
     assert await unverified(stack) == 0
 
 
-async def test_reads_in_velocypack_are_served_and_compared_as_in_json(stack: Running) -> None:
+async def test_velocypack_reads_are_served_and_compared_like_json(stack: Running) -> None:
     """I9: no gap by the form of an answer."""
     await stack.client.post(DOCUMENT, json=[{"_key": "a", "n": 1}, {"_key": "large", "t": "x" * 3_000}])
     await stack.drained()
@@ -208,7 +210,7 @@ async def test_reads_in_velocypack_are_served_and_compared_as_in_json(stack: Run
     assert (missing.status_code, decode(missing.content)["errorNum"]) == (404, 1202)
 
 
-async def test_a_read_that_is_too_large_streams_in_the_form_that_was_asked_for(dsn: str, tmp_path: Path) -> None:
+async def test_a_large_read_is_streamed_in_the_requested_format(dsn: str, tmp_path: Path) -> None:
     async with running(dsn, tmp_path, max_buffered_body=2_000) as stack:
         await stack.client.post("/_api/collection", json={"name": "books"})
         await stack.move(CollectionState(Stage.MIRROR), BOOKS)

@@ -75,7 +75,9 @@ class Listed:
     page=st.integers(1, 5),
     first=st.integers(1, 1 << 60),
 )
-def test_round_trip(values: dict[str, Any], part_bytes: int, page: int, first: int) -> None:
+def test_an_archive_returns_the_documents_that_were_written(
+    values: dict[str, Any], part_bytes: int, page: int, first: int
+) -> None:
     raws = [
         f'{{"_key":{json.dumps(key)},"_rev":"{encode_rev(first + number)}","v":{value}}}'.encode()
         for number, (key, value) in enumerate(sorted(values.items()))

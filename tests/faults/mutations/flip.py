@@ -10,7 +10,7 @@ _SERVING = "tests/unit/gateway/test_target_reads.py"
 _BUDGETS = "tests/unit/control/test_rollback_budgets.py"
 _CONDITIONS = f"{_CONTROLLER}::test_the_flip_waits_for_each_condition"
 _KILLED = f"{_LEASE}::test_a_kill_and_a_restart_keep_the_flip_once_the_journal_is_drained"
-_ALONE = f"{_LEASE}::test_an_instance_that_acknowledged_alone_drains_and_rolls_back_before_it_holds_a_lease"
+_ALONE = f"{_LEASE}::test_an_instance_with_origin_only_acknowledgements_rolls_back_before_it_holds_a_lease"
 
 MUTANTS = (
     Mutant(
@@ -111,7 +111,7 @@ MUTANTS = (
         "proxy/control/epoch.py",
         "        if late:\n",
         "        if False:\n",
-        f"{_CONTROLLER}::test_an_instance_that_falls_out_in_the_last_moment_stops_the_commit",
+        f"{_CONTROLLER}::test_an_instance_that_becomes_silent_before_the_commit_aborts_it",
     ),
     Mutant(
         "the controller waits for no instance",
@@ -125,7 +125,7 @@ MUTANTS = (
         "proxy/control/epoch.py",
         "        if control.generation != self.generation:\n",
         "        if False:\n",
-        f"{_CONTROLLER}::test_a_rollback_in_the_last_moment_wins_over_the_commit",
+        f"{_CONTROLLER}::test_a_rollback_before_the_commit_aborts_it",
     ),
     Mutant(
         "compare-and-set of the rejoin skipped",
@@ -153,7 +153,7 @@ MUTANTS = (
         "proxy/control/instance/rejoin.py",
         "        self._noted = self._files.alone\n",
         "        self._noted = False\n",
-        f"{_LEASE}::test_alone_is_remembered_across_a_crash",
+        f"{_LEASE}::test_origin_only_acknowledgements_are_remembered_across_a_crash",
     ),
     Mutant(
         "unclean journal forgotten",
@@ -174,7 +174,7 @@ MUTANTS = (
         "proxy/control/instance/lease.py",
         "drains = drains and self._clock() < self._looked_at + 3 * self._settings.lease",
         "drains = bool(drains)",
-        f"{_LEASE}::test_a_restart_that_drains_and_loses_postgresql_answers_alone_at_last",
+        f"{_LEASE}::test_a_restart_that_loses_postgresql_acknowledges_origin_only",
     ),
     Mutant(
         "end of the own lease ignored by reads",
@@ -195,21 +195,21 @@ MUTANTS = (
         "sql/queries/control.sql",
         "ELSE least($8::timestamptz, clock_timestamp() + make_interval(secs => $9)) END",
         "ELSE clock_timestamp() + make_interval(secs => $9) END",
-        f"{_LEASE}::test_a_beat_that_lands_late_extends_nothing",
+        f"{_LEASE}::test_a_late_heartbeat_does_not_extend_the_lease",
     ),
     Mutant(
         "a mere look extends the lease",
         "sql/queries/control.sql",
         "CASE WHEN $8::timestamptz IS NULL THEN lease_until",
         "CASE WHEN false THEN lease_until",
-        f"{_LEASE}::test_a_beat_that_lands_late_extends_nothing",
+        f"{_LEASE}::test_a_late_heartbeat_does_not_extend_the_lease",
     ),
     Mutant(
         "an evicted process goes on",
         "sql/queries/control.sql",
         "    WHERE instance = $1 AND incarnation = $2 AND stopped_at IS NULL AND beats < $11\n",
         "    WHERE instance = $1 AND $2::text IS NOT NULL AND beats < $11\n",
-        f"{_LEASE}::test_a_beat_that_lands_late_extends_nothing",
+        f"{_LEASE}::test_a_late_heartbeat_does_not_extend_the_lease",
     ),
     Mutant(
         "a number of a heartbeat is taken twice",
@@ -252,7 +252,7 @@ MUTANTS = (
         "                tested = None  # later fetches read the same snapshot, for which the fence held\n",
         "",
         "tests/integration/test_postgres_queries.py::"
-        "test_a_query_that_outlives_a_lease_is_answered_from_the_snapshot_of_which_the_fence_held",
+        "test_a_query_that_outlives_a_lease_is_answered_from_its_fenced_snapshot",
     ),
     Mutant(
         "fence never tested by evaluated queries",
@@ -260,7 +260,7 @@ MUTANTS = (
         "        budget, tested = _Budget(self._limits), generation\n",
         "        budget, tested = _Budget(self._limits), None\n",
         "tests/integration/test_postgres_queries.py::"
-        "test_a_query_that_outlives_a_lease_is_answered_from_the_snapshot_of_which_the_fence_held",
+        "test_a_query_that_outlives_a_lease_is_answered_from_its_fenced_snapshot",
     ),
     Mutant(
         "intents of other collections hide a backlog",

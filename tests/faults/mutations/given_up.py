@@ -6,7 +6,7 @@ _GIVEN_UP = "tests/integration/test_refused_rows.py"
 _GRAPHS = "tests/integration/test_capture_graphs.py"
 _INSIDE = (
     "tests/integration/test_capture_transactions.py"
-    "::test_every_write_in_a_transaction_is_captured_by_what_is_known_of_it"
+    "::test_every_kind_of_write_in_a_transaction_is_captured_without_a_mark"
 )
 
 MUTANTS = (
@@ -30,7 +30,7 @@ MUTANTS = (
         "proxy/routing/scope.py",
         "endpoint.capture is Capture.GRAPH_DOCUMENT and endpoint.verb is not Verb.REMOVE",
         "endpoint.verb is not Verb.REMOVE",
-        f"{_GRAPHS}::test_every_change_of_a_graph_has_its_definition_in_postgresql_before_the_answer[_graphs alone]",
+        f"{_GRAPHS}::test_a_changed_graph_definition_is_in_postgresql_before_the_answer[_graphs alone]",
     ),
     Mutant(
         "a persistent transient error is retried forever",

@@ -65,7 +65,7 @@ MUTANTS = (
         "        intent.remaining = len(changes)\n",
         "        intent.remaining = 1\n",
         "tests/integration/test_loop_pauses.py"
-        "::test_a_write_of_many_documents_is_handed_on_in_many_turns_and_is_open_meanwhile",
+        "::test_a_write_of_many_documents_is_queued_in_many_turns_and_stays_open_until_the_end",
     ),
     Mutant(
         "a repair that finds nothing writes nothing",

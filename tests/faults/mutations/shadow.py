@@ -63,14 +63,14 @@ MUTANTS = (
         "proxy/shadow/diff/compare_answers.py",
         "        return _errors(operation, ours, theirs, origin, target)\n",
         "        return None\n",
-        f"{_SHADOW}::test_missing_and_extra",
+        f"{_SHADOW}::test_missing_and_extra_documents_are_mismatches",
     ),
     Mutant(
         "missing is classified as extra",
         "proxy/shadow/diff/compare_answers.py",
         "        return Difference(Kind.MISSING, (), keys)\n    if single",
         "        return Difference(Kind.EXTRA, (), keys)\n    if single",
-        f"{_SHADOW}::test_missing_and_extra",
+        f"{_SHADOW}::test_missing_and_extra_documents_are_mismatches",
     ),
     Mutant(
         "fullCount is not compared",
@@ -91,7 +91,7 @@ MUTANTS = (
         "proxy/shadow/first_comparison.py",
         "        elif difference.certain and job.operation.effect is Effect.READ:\n",
         "        elif job.operation.effect is Effect.READ:\n",
-        f"{_SHADOW}::test_lag_is_no_mismatch",
+        f"{_SHADOW}::test_lag_is_not_a_mismatch",
     ),
     Mutant(
         "a changing origin is trusted",
@@ -105,7 +105,7 @@ MUTANTS = (
         "proxy/shadow/recheck.py",
         "attempt > _QUICK and not await self._mirrored(_read_by(job), schedule.left(time.monotonic()))",
         "attempt > _QUICK and self._fleet is None",
-        f"{_SHADOW}::test_a_mirror_that_does_not_catch_up_leaves_it_unsettled",
+        f"{_SHADOW}::test_a_difference_stays_unsettled_while_the_mirror_does_not_catch_up",
     ),
     Mutant(
         "evaluated on the event loop",
@@ -133,7 +133,7 @@ MUTANTS = (
         "proxy/shadow/recheck.py",
         "LOOKS_OF_VALUES: Final = 4\n",
         "LOOKS_OF_VALUES: Final = 2\n",
-        f"{_SETTLE}::test_an_alternating_counter_is_no_mismatch",
+        f"{_SETTLE}::test_an_alternating_counter_is_not_a_mismatch",
     ),
     Mutant(
         "any older state counts as lag",
@@ -161,7 +161,7 @@ MUTANTS = (
         "proxy/shadow/fast_path.py",
         "    return difference if difference is not None and difference.certain else None\n",
         "    return difference\n",
-        f"{_TOGETHER}::test_each_ends_in_its_own_verdict",
+        f"{_TOGETHER}::test_each_read_of_a_batch_gets_its_own_verdict",
     ),
     Mutant(
         "every read of a batch counts as equal",
@@ -182,7 +182,7 @@ MUTANTS = (
         "proxy/shadow/batch_compare.py",
         "return bool(self._rules.tolerances(job.collections) or self._rules.own(job.collections, job.shape.name))\n",
         "return False\n",
-        f"{_TOGETHER}::test_tolerated_differences_in_a_batch_are_no_mismatch",
+        f"{_TOGETHER}::test_tolerated_differences_in_a_batch_are_not_a_mismatch",
     ),
     Mutant(
         "queued reads are not counted at shutdown",

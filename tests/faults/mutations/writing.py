@@ -29,7 +29,7 @@ MUTANTS = (
         "proxy/gateway/dispatcher.py",
         "            must_read_body(operation, snapshot)\n",
         "            False\n",
-        "tests/integration/test_velocypack.py::test_no_form_of_request_or_answer_makes_a_write_opaque[mirror]",
+        "tests/integration/test_velocypack.py::test_writes_are_captured_in_every_form_of_request_and_answer[mirror]",
     ),
     Mutant(
         "a refused commit forgets the transaction",
@@ -50,7 +50,7 @@ MUTANTS = (
         "proxy/capture/transaction_plan.py",
         "        self.whole.append(intent)\n",
         "        self.again.append(intent)\n        return\n",
-        "tests/integration/test_capture_transactions.py::test_a_transaction_becomes_visible_as_a_whole",
+        "tests/integration/test_capture_transactions.py::test_a_transaction_becomes_visible_atomically",
     ),
     Mutant(
         "a removal by example is searched by revisions",
