@@ -74,17 +74,17 @@ def understanding(corpus: Path) -> dict[str, float]:
         names |= {f"@{node.name}": "c" for node in ast.walk(query) if isinstance(node, ast.Parameter) and node.source}
         names = {name: value for name, value in names.items() if f"@{name}" in text}
         try:
-            began = time.perf_counter()
+            started = time.perf_counter()
             analysis = analyse(parse(text), names)
-            first.append(time.perf_counter() - began)
+            first.append(time.perf_counter() - started)
         except ArangoError:  # an unknown function
             continue
         again.append(_repeated(partial(_understood, text, names)))
         tables = Tables({name: Table(f"bench.{number}") for number, name in enumerate(sorted(analysis.reads))})
-        began = time.perf_counter()
-        made = compile_query(query, names, tables)
-        took = time.perf_counter() - began
-        if isinstance(made, Compiled):
+        started = time.perf_counter()
+        statement = compile_query(query, names, tables)
+        took = time.perf_counter() - started
+        if isinstance(statement, Compiled):
             compiled.append(took)
             kept.append(_repeated(partial(compile_query, query, names, tables)))
     return {
@@ -106,9 +106,9 @@ def _repeated(action: Callable[[], Any]) -> float:
     action()
     rounds = []
     for _ in range(10):
-        began = time.perf_counter()
+        started = time.perf_counter()
         action()
-        rounds.append(time.perf_counter() - began)
+        rounds.append(time.perf_counter() - started)
     return statistics.median(rounds)
 
 
@@ -139,10 +139,10 @@ async def alternately(rounds: int, *actions: Callable[[int], Awaitable[Any]]) ->
     """Return the median of each action, in microseconds."""
     times: list[list[float]] = [[] for _ in actions]
     for number in range(rounds + 20):
-        for mine, action in zip(times, actions, strict=True):
-            began = time.perf_counter()
+        for samples, action in zip(times, actions, strict=True):
+            started = time.perf_counter()
             await action(number)
-            mine.append(time.perf_counter() - began)
+            samples.append(time.perf_counter() - started)
     return [statistics.median(mine[20:]) * 1e6 for mine in times]
 
 
@@ -190,7 +190,7 @@ async def scan(dsn: str, name: str, number: int) -> dict[str, Any]:
 
         await ask("POST", "", orjson.dumps({"query": f"FOR d IN {name} LIMIT 1000 RETURN d"}))
         before = largest = resident(pid)
-        began = time.perf_counter()
+        started = time.perf_counter()
         page = await ask("POST", "", orjson.dumps({"query": text, "batchSize": 1000}))
         rows, size = 0, 0
         while True:
@@ -200,7 +200,7 @@ async def scan(dsn: str, name: str, number: int) -> dict[str, Any]:
             if not page["hasMore"]:
                 break
             page = await ask("POST", f"/{page['id']}", b"")
-        took = time.perf_counter() - began
+        took = time.perf_counter() - started
     return {"rows": rows, "seconds": took, "before_mib": before, "grown_mib": largest - before}
 
 
@@ -214,9 +214,9 @@ async def ask(
     client: Upstream, method: str, path: str, body: object = None, *, allowed: int = 201, explain: bool = True
 ) -> tuple[bytes, str]:
     """A request's body, and who answered. Raises RuntimeError for a status that is greater than what is allowed."""
-    given = b"" if body is None else orjson.dumps(body)
+    body_bytes = b"" if body is None else orjson.dumps(body)
     headers = [(b"x-crossfade-explain", b"1")] if explain else []
-    answer = await client.request(Request(method, path.encode(), headers, given))
+    answer = await client.request(Request(method, path.encode(), headers, body_bytes))
     assert isinstance(answer.body, bytes)
     if answer.status > allowed:
         raise RuntimeError(f"{method} {path}: {answer.status} {answer.body.decode()}")
@@ -241,9 +241,9 @@ async def list_query(
 ) -> dict[str, Any]:
     """Measure the list query on a table of that size. proxy: the whole one, with the collection flipped."""
     await flip(proxy, name)
-    began = time.perf_counter()
+    started = time.perf_counter()
     table = await fill(database, name, number)
-    loaded = time.perf_counter() - began
+    loaded = time.perf_counter() - started
     users = max(1, number // _A_USER)
     text = _LIST.format(name)
     query, tables = parse(text), Tables({name: table})
@@ -256,9 +256,9 @@ async def list_query(
         return f"u{n * 7 % min(users, 50)}"
 
     def parameters(n: int) -> tuple[object, ...]:
-        made = compile_query(query, {"user": user(n)}, tables)
-        assert isinstance(made, Compiled)
-        return made.parameters
+        compiled = compile_query(query, {"user": user(n)}, tables)
+        assert isinstance(compiled, Compiled)
+        return compiled.parameters
 
     def quoted(n: int) -> tuple[object, ...]:
         return (orjson.dumps(user(n)).decode(),)

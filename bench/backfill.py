@@ -79,10 +79,10 @@ def read_origin(port: int, number: int) -> float:
             connection.getresponse().read()
         connection.close()
 
-    began = time.perf_counter()
+    started = time.perf_counter()
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         list(pool.map(half, (0, number // 2), (number // 2, number)))
-    return number / (time.perf_counter() - began)
+    return number / (time.perf_counter() - started)
 
 
 async def copy_rows(dsn: str, folder: Path, table: str) -> float:
@@ -94,9 +94,9 @@ async def copy_rows(dsn: str, folder: Path, table: str) -> float:
         await connection.execute(_FILLED.format(table=table))
         number = int(await connection.fetchval(f"SELECT count(*) FROM {table}"))
         command = [str(binaries() / "psql"), "-q", "-d", dsn, "-c", _COPY.format(file=file)]
-        began = time.perf_counter()
+        started = time.perf_counter()
         await asyncio.to_thread(subprocess.run, command, check=True)
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - started
         await connection.execute("DROP TABLE copied")
     finally:
         await connection.close()
@@ -114,13 +114,13 @@ async def timed(dsn: str, environment: dict[str, str], name: str, kind: str, *ar
     with tempfile.TemporaryDirectory() as folder:
         process = Process(crossfade(*arguments), core=0, env=environment, log=Path(folder) / "log")
         os.sched_setaffinity(process._popen.pid, os.sched_getaffinity(0))
-        seconds = memory = began = 0.0
+        seconds = memory = started = 0.0
         try:
             while process.alive:
                 row = await connection.fetchrow(_SPAN, name, kind)
                 if row is not None and (before is None or row["id"] != before["id"]) and not seconds:
-                    began = began or (row["at"] if row["begun"] else 0.0)
-                    seconds = row["at"] - began if row["left"] == 0 else 0.0
+                    started = started or (row["at"] if row["begun"] else 0.0)
+                    seconds = row["at"] - started if row["left"] == 0 else 0.0
                 memory = max(memory, greatest(process))
                 await asyncio.sleep(0.01)
             if process._popen.returncode:
@@ -208,9 +208,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("documents", nargs="?", type=int, default=200_000)
     parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
-    figures = asyncio.run(measure(given.documents))
-    if given.json:
+    options = parser.parse_args()
+    figures = asyncio.run(measure(options.documents))
+    if options.json:
         print(json.dumps(figures))
 
 

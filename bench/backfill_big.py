@@ -161,7 +161,7 @@ async def backfill(stack: Stack, seconds: float) -> tuple[float, int]:
     victims = sorted(chance.uniform(0.1, 0.8) * planned["planned"] for _ in range(2))
     workers = [_worker(stack, n, run) for n in range(3)]
     killed = 0
-    began = time.monotonic()
+    started = time.monotonic()
     try:
         async with Target.open(stack.dsn) as target:
             while True:
@@ -171,14 +171,14 @@ async def backfill(stack: Stack, seconds: float) -> tuple[float, int]:
                 if state != "open":
                     if state != "done":
                         raise RuntimeError(f"the backfill {state}: {stack.run('backfill', 'status', NAME)}")
-                    return time.monotonic() - began, killed
+                    return time.monotonic() - started, killed
                 if killed < 2 and documents >= victims[killed]:
                     one = chance.randrange(3)
                     workers[one].kill()
                     killed += 1
                     print(f"  killed worker {one} after {documents:,} documents; started again", flush=True)
                     workers[one] = _worker(stack, one, run)
-                if time.monotonic() - began > seconds:
+                if time.monotonic() - started > seconds:
                     raise RuntimeError(f"the backfill was not done within {seconds:.0f} s")
                 await asyncio.sleep(0.05)
     finally:
@@ -255,23 +255,23 @@ def run(number: int) -> bool:
     """Run all steps; return True if all is equal."""
     limit = 120 + number / 500
     with Stack(Options.free(postgres={"fsync": "off", "max_wal_size": "4GB"})) as stack:
-        began = time.monotonic()
+        started = time.monotonic()
         count = load(stack.arango_url, number)
-        _say(f"loaded {count:,} documents into ArangoDB in {time.monotonic() - began:.1f} s")
+        _say(f"loaded {count:,} documents into ArangoDB in {time.monotonic() - started:.1f} s")
         stack.run("mirror", NAME)
         with Writer(stack.url, number) as writer:
             seconds, killed = asyncio.run(backfill(stack, limit))
             _say(f"backfilled in {seconds:.1f} s, {count / seconds:,.0f} documents/s, {killed} workers killed")
         _say(f"{writer.written:,} live writes meanwhile, {len(writer.failed)} failed {writer.failed[:3]}")
         drained(stack)
-        began = time.monotonic()
+        started = time.monotonic()
         report = _verify(stack)
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - started
         rate = report["checked"] / seconds
         _say(f"verify --full: {report['checked']:,} checked, {report['differences']} differ, {rate:,.0f} documents/s")
-        began = time.monotonic()
+        started = time.monotonic()
         compared, identical, different = asyncio.run(directly(stack))
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - started
         _say(f"read directly: {compared:,} documents, {identical:,} the same to the byte, in {seconds:.1f} s")
         good = report["differences"] == 0 and report["checked"] == compared and not different and not writer.failed
         _say("equal" if good else f"NOT EQUAL: {different[:20]}")

@@ -89,11 +89,11 @@ def read(port: int) -> None:
 
     threading.Thread(target=lines, daemon=True).start()
     while True:
-        began = time.perf_counter()
+        started = time.perf_counter()
         connection.request("GET", CALM)
         answer = connection.getresponse()
         answer.read()
-        latencies.append(1000 * (time.perf_counter() - began))
+        latencies.append(1000 * (time.perf_counter() - started))
         assert answer.status == 200, answer.status
         if asked.is_set():
             asked.clear()
@@ -234,13 +234,13 @@ def measure(stage: Stage, port: int, front: int, dsn: str, only: str) -> list[Ro
         for request in (None, *(one for one in REQUESTS if only in one.name)):
             for one in (through, straight, beats):
                 one.worst()
-            began = time.perf_counter()
+            started = time.perf_counter()
             if request is None:
                 time.sleep(3.0)
                 status = ""
             else:
                 status = send(port, request)
-            seconds = time.perf_counter() - began
+            seconds = time.perf_counter() - started
             time.sleep(1.0)  # work that continues after the answer
             name = "nothing" if request is None else request.name
             row = Row(name, status, seconds, through.worst(), straight.worst(), beats.worst())

@@ -177,13 +177,13 @@ async def load(
     clients = []
     every = connections / rate if rate else 0.0
     for number in range(connections):
-        made = partial(Client, following, tally, turns, every, every * number / connections)
-        _, client = await loop.create_connection(made, "127.0.0.1", port)
+        create_client = partial(Client, following, tally, turns, every, every * number / connections)
+        _, client = await loop.create_connection(create_client, "127.0.0.1", port)
         clients.append(client)
     await asyncio.sleep(seconds / 10)
-    tally.counting, begun = True, time.perf_counter()
+    tally.counting, started = True, time.perf_counter()
     await asyncio.sleep(seconds)
-    tally.counting, tally.stopping, took = False, True, time.perf_counter() - begun
+    tally.counting, tally.stopping, took = False, True, time.perf_counter() - started
     await asyncio.wait([client.done for client in clients], timeout=30)
     turns.close()
     elapsed = time.perf_counter() - first

@@ -67,9 +67,9 @@ def steady(variant: Variant, rate: float, seconds: float, connections: int) -> S
         lags.append(1000 * _status(variant)["lag_seconds"])
         time.sleep(0.1)
     out, _ = process.communicate()
-    said = json.loads(out)
-    failed = said["refused"] + said["broken"]
-    return Steady(said["requests"] / said["seconds"], said["p50"], said["p99"], tuple(lags), failed)
+    report = json.loads(out)
+    failed = report["refused"] + report["broken"]
+    return Steady(report["requests"] / report["seconds"], report["p50"], report["p99"], tuple(lags), failed)
 
 
 async def _database(dsn: str, name: str) -> None:
@@ -144,29 +144,30 @@ def run(options: argparse.Namespace) -> bool:
 def outage(variant: Variant, server: EmbeddedPostgres, options: argparse.Namespace) -> list[bool]:
     """Stop PostgreSQL under a steady rate, then restart it while the rate continues."""
     server.stop("immediate")
-    away = steady(variant, options.rate, options.outage, options.connections)
+    steady_load = steady(variant, options.rate, options.outage, options.connections)
     backlog = variant.backlog()
     server.start()
-    begun = time.monotonic()
+    started = time.monotonic()
     command = [sys.executable, "-m", "bench.load", str(variant.port), "--seconds", "3600", "--connections", "8"]
     command += ["--method", WRITE[0], "--path", WRITE[1], "--rate", str(options.rate)]
-    going = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    background = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         samples = [backlog]
-        while samples[-1] > options.rate / 4 and time.monotonic() < begun + 60 + options.outage:
+        while samples[-1] > options.rate / 4 and time.monotonic() < started + 60 + options.outage:
             time.sleep(0.2)
             samples.append(variant.backlog())
-        took = time.monotonic() - begun
+        took = time.monotonic() - started
     finally:
-        going.terminate()
-        going.wait()
+        background.terminate()
+        background.wait()
     drained = (backlog - samples[-1]) / took + options.rate
     print(
-        f"PostgreSQL away for {options.outage:g} s at {away.rate:,.0f} writes/s: {away.failed:.0f} failed, "
-        f"p99 {away.p99:.1f} ms, backlog {backlog:,}; drained in {took:.1f} s beside {options.rate:,.0f}/s"
+        f"PostgreSQL away for {options.outage:g} s at {steady_load.rate:,.0f} writes/s: "
+        f"{steady_load.failed:.0f} failed, p99 {steady_load.p99:.1f} ms, backlog {backlog:,}; "
+        f"drained in {took:.1f} s beside {options.rate:,.0f}/s"
     )
     return [
-        say("failed requests", away.failed, 0),
+        say("failed requests", steady_load.failed, 0),
         say("resident memory of the proxy at most, MiB", variant.process.memory(), MEMORY),
         say("writes applied a second while it drains", drained, DRAIN, at_most=False),
     ]

@@ -55,10 +55,10 @@ def measured(name: str, call: Callable[[], object], number: int = 20_000, *, uni
     """Return the best of five, in µs."""
     best = 1e9
     for _ in range(5):
-        began = time.perf_counter()
+        started = time.perf_counter()
         for _ in range(number // 5):
             call()
-        best = min(best, (time.perf_counter() - began) / (number // 5) * 1e6)
+        best = min(best, (time.perf_counter() - started) / (number // 5) * 1e6)
     ratio = "" if unit is None else f"   {best / unit:5.2f} × one parse"
     print(f"{name:34}{best:8.2f} µs{ratio}")
     return best
@@ -80,12 +80,12 @@ def calls(folder: Path) -> None:
     operation = Operation(named("document.insert"), "POST", "shop", "products", None, (), {}, {}, raw)
     headers: Headers = [(b"Etag", b'"x"'), (b"Content-Type", b"application/json"), (b"Server", b"ArangoDB")]
     request = Request("POST", b"/_db/shop/_api/document/products?silent=0", headers, raw)
-    made = plan(operation)
-    assert isinstance(made, DocumentPlan)
+    write_plan = plan(operation)
+    assert isinstance(write_plan, DocumentPlan)
     unit = measured("orjson.loads of the document", lambda: orjson.loads(raw))
     measured("plan", lambda: plan(operation), unit=unit)
-    measured("rewritten", lambda: made.rewritten(request), unit=unit)
-    measured("parse the answer", lambda: _finish(parse_answer_in_turns(made, 202, headers, body)), unit=unit)
+    measured("rewritten", lambda: write_plan.rewritten(request), unit=unit)
+    measured("parse the answer", lambda: _finish(parse_answer_in_turns(write_plan, 202, headers, body)), unit=unit)
     journal = Journal(folder / "journal")
     journal.open()
     measured(
@@ -107,13 +107,13 @@ async def whole(folder: Path, dsn: str, number: int) -> None:
     mirror = Mirror(settings, database, Origin(), "bench", lambda: 1)
     await mirror.start()
     documents = [Change(C, f"k{n}", BASE + n, printed(f"k{n}", encode_rev(BASE + n))) for n in range(10_000)]
-    began, cpu = time.perf_counter(), time.process_time()
+    started, cpu = time.perf_counter(), time.process_time()
     for change in documents:
         mirror.captured(mirror.intend(C, (change.key,)), (change,))
-    elapsed = time.perf_counter() - began
+    elapsed = time.perf_counter() - started
     while mirror.backlog:
         await asyncio.sleep(0.001)
-    spent = time.perf_counter() - began
+    spent = time.perf_counter() - started
     print(f"mirror: intend + captured         {elapsed / len(documents) * 1e6:8.2f} µs")
     print(f"mirror: whole way, CPU            {(time.process_time() - cpu) / len(documents) * 1e6:8.2f} µs")
     print(f"applied                           {len(documents) / spent:8.0f} documents/s")
@@ -125,8 +125,8 @@ async def whole(folder: Path, dsn: str, number: int) -> None:
 
 async def backlog(folder: Path, dsn: str, number: int) -> None:
     settings = Settings.model_validate({"state_dir": folder / "state2", "dsn": dsn, "lost_request_timeout": 0.0})
-    away = await Database.open("postgresql://crossfade@127.0.0.1:1/none", connect_timeout=0.2)
-    mirror = Mirror(settings, away, Origin(), "bench", lambda: 1)
+    unreachable = await Database.open("postgresql://crossfade@127.0.0.1:1/none", connect_timeout=0.2)
+    mirror = Mirror(settings, unreachable, Origin(), "bench", lambda: 1)
     await mirror.start()
     before = resident()
     for n in range(number):
@@ -137,16 +137,16 @@ async def backlog(folder: Path, dsn: str, number: int) -> None:
     gc.collect()
     print(f"backlog of {mirror.backlog}: resident {resident():.0f} MiB (before: {before:.0f}), queued {mirror.queued}")
     await mirror.close()
-    await away.close()
+    await unreachable.close()
     database = await Database.open(dsn)
     mirror = Mirror(settings, database, Origin(), "bench", lambda: 1)
-    began = time.perf_counter()
+    started = time.perf_counter()
     await mirror.start()
-    print(f"recovered in {time.perf_counter() - began:.1f} s")
-    began = time.perf_counter()
+    print(f"recovered in {time.perf_counter() - started:.1f} s")
+    started = time.perf_counter()
     while mirror.backlog:
         await asyncio.sleep(0.05)
-    spent = time.perf_counter() - began
+    spent = time.perf_counter() - started
     print(f"drained {number / spent:.0f} intents/s; resident at most {peak():.0f} MiB")
     await mirror.close()
     await database.close()

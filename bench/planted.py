@@ -161,10 +161,10 @@ async def run(number: int, dsn: str, *, workers: int = 2) -> Outcome:
         await database.execute("UPDATE _crossfade.collection SET stage = 'mirror' WHERE collection = $1", NAME)
 
         async def work(chosen: Sequence[int], what: str) -> dict[str, Any]:
-            began = time.monotonic()
+            started = time.monotonic()
             options = Options(workers=workers, poll=0.05)
             await Workers(database, database, source, options, asyncio.Event()).work(chosen)
-            outcome.seconds[what] = time.monotonic() - began
+            outcome.seconds[what] = time.monotonic() - started
             [status] = await run_store.statuses(database, chosen)
             return dict(status.result)
 

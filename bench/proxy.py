@@ -64,24 +64,24 @@ def load(variant: Variant, kind: tuple[str, str], seconds: float, connections: i
     command = [sys.executable, "-m", "bench.load", str(variant.port), "--seconds", str(seconds)]
     command += ["--method", kind[0], "--path", kind[1], "--connections", str(connections)]
     done = subprocess.run(command, capture_output=True, check=True, timeout=seconds * 5 + 60)
-    said: dict[str, float] = json.loads(done.stdout)
-    return said
+    report: dict[str, float] = json.loads(done.stdout)
+    return report
 
 
 def sample(variant: Variant, kind: tuple[str, str], seconds: float, connections: int) -> Sample:
     """Run one load, and drain the backlog after it."""
     before = variant.process.cpu()
-    said = load(variant, kind, seconds, connections)
+    report = load(variant, kind, seconds, connections)
     drained = variant.drain() if kind is WRITE else 0.0
     return Sample(
-        said["total"],
-        said["elapsed"],
+        report["total"],
+        report["elapsed"],
         drained,
-        said["requests"] / said["seconds"],
-        said["p50"],
-        said["p99"],
+        report["requests"] / report["seconds"],
+        report["p50"],
+        report["p99"],
         variant.process.cpu() - before,
-        said["refused"] + said["broken"],
+        report["refused"] + report["broken"],
     )
 
 
@@ -114,13 +114,13 @@ def measure(
 def outage(variant: Variant, server: EmbeddedPostgres, seconds: float, connections: int) -> dict[str, object]:
     """Write while PostgreSQL is down, and time the catch-up after it: clients must notice nothing (I2)."""
     server.stop("immediate")
-    said = load(variant, WRITE, seconds, connections)
+    report = load(variant, WRITE, seconds, connections)
     backlog = variant.backlog()
     server.start()
     return {
-        "requests": said["total"],
-        "failed": said["refused"] + said["broken"],
-        "p99": said["p99"],
+        "requests": report["total"],
+        "failed": report["refused"] + report["broken"],
+        "p99": report["p99"],
         "backlog": backlog,
         "drained_seconds": variant.drain(),
         "memory_mib": variant.process.memory(),
@@ -137,8 +137,8 @@ def ratios(reads: dict[str, Row], writes: dict[str, Row], memory: float) -> list
         found.append({"name": name, "value": round(value, 2), "limit": f"{sign} {limit:g}", "reached": reached})
 
     if "nginx" in reads:
-        ours = reads["crossfade"].cpu_us / reads["nginx"].cpu_us
-        add("reads: CPU a request, of nginx's", ours, CPU_LIMIT, at_most=True)
+        cpu_ratio = reads["crossfade"].cpu_us / reads["nginx"].cpu_us
+        add("reads: CPU a request, of nginx's", cpu_ratio, CPU_LIMIT, at_most=True)
     mirrored = writes["crossfade"].sustained / writes["naive"].sustained
     add("mirrored writes, backlog drained: rate, of the naive proxy's", mirrored, RATE_LIMIT, at_most=False)
     add("resident memory of the proxy, MiB", memory, MEMORY_LIMIT, at_most=True)

@@ -113,22 +113,24 @@ def load(variant: Variant, seconds: float, connections: int, rate: float = 0.0, 
     command += ["--keys", str(DOCUMENTS), "--connections", str(connections), "--rate", str(rate)]
     command += ["--rows", str(rows)]
     done = subprocess.run(command, capture_output=True, check=True, timeout=seconds * 5 + 60)
-    said = json.loads(done.stdout)
-    cpu = 1e6 * (variant.process.cpu() - before) / max(1.0, said["total"])
-    failed = said["refused"] + said["broken"]
-    return Load(said["requests"] / said["seconds"], said["p50"], said["p99"], cpu, failed)
+    report = json.loads(done.stdout)
+    cpu = 1e6 * (variant.process.cpu() - before) / max(1.0, report["total"])
+    failed = report["refused"] + report["broken"]
+    return Load(report["requests"] / report["seconds"], report["p50"], report["p99"], cpu, failed)
 
 
 def compared(stack: Stack, seconds: float, connections: int, rate: float = 0.0, rows: int = 0) -> Load:
     """Do the same on the proxy in the shadow, with the CPU until all is compared, and the share with a verdict."""
     before, cpu = stack.rested(), stack.variant.process.cpu()
-    said = load(stack.variant, seconds, connections, rate, rows)
+    report = load(stack.variant, seconds, connections, rate, rows)
     after = stack.rested()
     grown = {name: number - before.get(name, 0) for name, number in after.items()}
     total = sum(grown.values())
     sampled = total - grown.get("sampled out", 0)
     spent = 1e6 * (stack.variant.process.cpu() - cpu) / max(1, total)
-    return Load(said.rate, said.p50, said.p99, spent, said.failed, grown["verdict"] / sampled if sampled else 0.0)
+    return Load(
+        report.rate, report.p50, report.p99, spent, report.failed, grown["verdict"] / sampled if sampled else 0.0
+    )
 
 
 def most(stack: Stack, seconds: float, connections: int, without: float) -> Load:
@@ -150,12 +152,12 @@ async def query_price(dsn: str, seconds: float) -> float:
     keys = [[str(1 + (first + n) % DOCUMENTS) for n in range(_TOGETHER)] for first in range(0, DOCUMENTS, _TOGETHER)]
     try:
         await store.documents(NAME, keys[0])
-        number, begun, until = 0, time.process_time(), time.perf_counter() + seconds
+        number, started_cpu, until = 0, time.process_time(), time.perf_counter() + seconds
         while time.perf_counter() < until:
             found = await store.documents(NAME, keys[number % len(keys)])
             assert len(found) == _TOGETHER
             number += 1
-        return 1e6 * (time.process_time() - begun) / (number * _TOGETHER)
+        return 1e6 * (time.process_time() - started_cpu) / (number * _TOGETHER)
     finally:
         await store.close()
         await database.close()

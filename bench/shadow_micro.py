@@ -25,10 +25,10 @@ def microseconds(work: Callable[[], object], seconds: float = 0.3) -> float:
     samples = []
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
-        began = time.perf_counter()
+        started = time.perf_counter()
         for _ in range(20):
             work()
-        samples.append((time.perf_counter() - began) / 20 * 1e6)
+        samples.append((time.perf_counter() - started) / 20 * 1e6)
     return sorted(samples)[len(samples) // 2]
 
 

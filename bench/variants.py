@@ -57,12 +57,12 @@ class Variant:
 
     def drain(self, seconds: float = 120) -> float:
         """Wait until the backlog is empty; return the seconds taken. Raise RuntimeError if it does not drain."""
-        begun = time.perf_counter()
+        started = time.perf_counter()
         while self.backlog():
-            if time.perf_counter() - begun > seconds:
+            if time.perf_counter() - started > seconds:
                 raise RuntimeError(f"{self.name}: the backlog was not drained within {seconds:g} s")
             time.sleep(0.02)
-        return time.perf_counter() - begun if self.admin is not None else 0.0
+        return time.perf_counter() - started if self.admin is not None else 0.0
 
 
 def nginx(origin: int, folder: Path) -> Variant | None:
@@ -125,8 +125,8 @@ def _started(
         wait_for_port(port, process)
     except RuntimeError as error:
         process.stop()
-        said = log.read_text(errors="replace")[-2000:] if log is not None else ""
-        raise RuntimeError(f"{name} did not start: {error}\n{said}") from error
+        output = log.read_text(errors="replace")[-2000:] if log is not None else ""
+        raise RuntimeError(f"{name} did not start: {error}\n{output}") from error
     return Variant(name, process, port, admin)
 
 

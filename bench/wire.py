@@ -125,10 +125,10 @@ def _rate(arguments: list[str], seconds: float, connections: int, *, fill: bool)
         command += ["--connections", str(connections), "--path", f"{PATH}/canned"]
         before = process.cpu()
         done = subprocess.run(command, capture_output=True, check=True, timeout=seconds * 5 + 60)
-        said = json.loads(done.stdout)
-        if said["refused"] or said["broken"]:
-            raise RuntimeError(f"requests failed: {said}")
-        return said["total"] / (process.cpu() - before), said["requests"] / said["seconds"]
+        report = json.loads(done.stdout)
+        if report["refused"] or report["broken"]:
+            raise RuntimeError(f"requests failed: {report}")
+        return report["total"] / (process.cpu() - before), report["requests"] / report["seconds"]
     finally:
         process.stop()
 

@@ -32,28 +32,28 @@ _PIECES = [
 ]  # fmt: skip
 
 
-def mutant(chance: random.Random, texts: Sequence[str]) -> str:
+def mutant(rng: random.Random, texts: Sequence[str]) -> str:
     """Return one text that is cut, doubled, joined with another, or has something inserted."""
-    text = chance.choice(texts)
-    for _ in range(chance.choice([1, 1, 1, 2, 4])):
-        at, to = sorted((chance.randint(0, len(text)), chance.randint(0, len(text))))
-        to = min(to, at + chance.choice([0, 1, 1, 2, 5, 40]))
-        kind = chance.randint(0, 5)
+    text = rng.choice(texts)
+    for _ in range(rng.choice([1, 1, 1, 2, 4])):
+        at, to = sorted((rng.randint(0, len(text)), rng.randint(0, len(text))))
+        to = min(to, at + rng.choice([0, 1, 1, 2, 5, 40]))
+        kind = rng.randint(0, 5)
         if kind == 0:
             text = text[:at] + text[to:]
         elif kind == 1:
             text = text[:to] + text[at:]
         elif kind == 2:
-            other = chance.choice(texts)
-            text = text[:at] + other[chance.randint(0, len(other)) :][:200] + text[to:]
+            other = rng.choice(texts)
+            text = text[:at] + other[rng.randint(0, len(other)) :][:200] + text[to:]
         elif kind == 3:
-            text = text[:at] + text[at:to] * chance.choice([2, 50]) + text[to:]
+            text = text[:at] + text[at:to] * rng.choice([2, 50]) + text[to:]
         else:
-            text = text[:at] + chance.choice(_PIECES) + text[to if kind == 4 else at :]
+            text = text[:at] + rng.choice(_PIECES) + text[to if kind == 4 else at :]
     return text
 
 
-def tried(text: str, chance: random.Random) -> str:
+def tried(text: str, rng: random.Random) -> str:
     """Return how far a text got: "refused", "evaluated" or, if only its run failed, "failed". Raise on a defect."""
     try:
         query = parse(text)
@@ -67,7 +67,7 @@ def tried(text: str, chance: random.Random) -> str:
     tables = Tables({name: Table(f"t.c{number}", edge=number % 2 == 0) for number, name in enumerate(found.reads)})
     try:
         compile_query(query, binds, tables)
-        return _evaluated(query, names, chance)
+        return _evaluated(query, names, rng)
     except ArangoError:
         return "failed"
 
@@ -76,25 +76,25 @@ def _bind(node: ast.Parameter) -> str:
     return f"@{node.name}" if node.source and not node.name.startswith("@") else node.name
 
 
-def _evaluated(query: Query, names: list[str], chance: random.Random) -> str:
-    world = Filler(Inference(query, names), Way(chance=chance)).world()
+def _evaluated(query: Query, names: list[str], rng: random.Random) -> str:
+    world = Filler(Inference(query, names), Way(chance=rng)).world()
     evaluated(query, world, _OPTIONS)
     return "evaluated"
 
 
 def wrong(texts: Sequence[str], number: int, seed: int, counts: dict[str, int]) -> Iterator[tuple[str, str]]:
     """Return the mutants that crash or take too long, and how. counts: of the others, by how far they got."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     for _ in range(number):
-        text = mutant(chance, texts)
-        began = time.monotonic()
+        text = mutant(rng, texts)
+        started = time.monotonic()
         try:
-            outcome = tried(text, chance)
+            outcome = tried(text, rng)
         except Exception as error:  # noqa: BLE001 - any exception is a finding
             yield text, f"{type(error).__name__}: {error}"
             continue
-        if time.monotonic() - began > _LONG:
-            yield text, f"took {time.monotonic() - began:.1f} s"
+        if time.monotonic() - started > _LONG:
+            yield text, f"took {time.monotonic() - started:.1f} s"
             continue
         counts[outcome] = counts.get(outcome, 0) + 1
 

@@ -93,7 +93,7 @@ def _evaluate(query: Query, names: list[str], verdict: Verdict, *, calm: bool = 
     return best
 
 
-async def compiled(query: Query, world: World, wanted: Result, target: Target) -> tuple[bool, str]:
+async def compiled(query: Query, world: World, expected: Result, target: Target) -> tuple[bool, str]:
     """Return whether a compiled statement agrees with the evaluator, and why not."""
     try:
         statement, rows = await target.answer(query, world.binds, await target.fill(world))
@@ -101,12 +101,14 @@ async def compiled(query: Query, world: World, wanted: Result, target: Target) -
         return False, str(refusal)
     analysis = analyse(query, world.binds)
     if analysis.choices:  # nothing determines the rows: only their number can be compared
-        return len(rows) == len(wanted.rows), f"another number of rows, which nothing determines: {analysis.choices[0]}"
-    cut = wanted.cut or (None, None)
-    groups = wanted.groups if statement.order else None
-    if wanted.groups is not None and not statement.order and len(wanted.rows) > 1:
+        return len(rows) == len(
+            expected.rows
+        ), f"another number of rows, which nothing determines: {analysis.choices[0]}"
+    cut = expected.cut or (None, None)
+    groups = expected.groups if statement.order else None
+    if expected.groups is not None and not statement.order and len(expected.rows) > 1:
         return False, "WRONG: its order is determined, the statement's is not"
-    difference = compare_rows(rows, Rows(wanted.rows, groups, cut[0], cut[1], analysis.unordered))
+    difference = compare_rows(rows, Rows(expected.rows, groups, cut[0], cut[1], analysis.unordered))
     return difference is None, "" if difference is None else f"WRONG: {difference.kind} at {difference.paths[:4]}"
 
 
@@ -137,10 +139,10 @@ async def example(record: dict[str, Any], target: Target | None) -> Example:
             verdict.notes["plain"] = f"got {str(rows)[:200]}"
         changed, literals = moved(query)
         world = World({NAME: [system(NAME, {"_key": "1", **literals})]}, {})
-        wanted = evaluated(changed, world)
-        verdict.stored = close([record["result"]], wanted.rows, loose=loose)
+        expected = evaluated(changed, world)
+        verdict.stored = close([record["result"]], expected.rows, loose=loose)
         if not verdict.stored:
-            verdict.notes["stored"] = f"got {str(wanted.rows)[:200]}"
+            verdict.notes["stored"] = f"got {str(expected.rows)[:200]}"
     except ArangoError as error:
         verdict.notes["evaluated"] = str(error)
         return verdict

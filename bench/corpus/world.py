@@ -104,9 +104,9 @@ class Filler:
         if depth > _DEEP:
             return None
         self.values[known] = None  # while it is being made: a hole may lie within itself
-        made = self.made(root, depth)
-        self.values[known] = made
-        return made
+        value = self.made(root, depth)
+        self.values[known] = value
+        return value
 
     def made(self, root: Hole, depth: int) -> Any:
         fixed = self.fitting(root)
@@ -257,8 +257,8 @@ class Filler:
                     there = self.next_vertex(vertex, here, step)
                     name, _, key = there.partition("/")
                     self.put(collections, name, {**vertex, "_key": key})
-                    made = self.value(edge.edge)
-                    document = dict(made) if isinstance(made, dict) else {}
+                    value = self.value(edge.edge)
+                    document = dict(value) if isinstance(value, dict) else {}
                     sides = (there, here) if direction == "INBOUND" else (here, there)
                     self.keys += 1
                     self.put(
@@ -284,7 +284,7 @@ class Filler:
         """Add copies, and documents whose attributes differ or are missing."""
         if self.way.single:
             return []
-        made: list[Document] = []
+        value: list[Document] = []
         chance = self.way.chance
         for number, row in enumerate(rows[:6]):
             same = 1 + self.found.rows
@@ -297,9 +297,9 @@ class Filler:
                             del other[attribute]
                         elif drawn < 0.5:
                             other[attribute] = chance.choice(_SCALARS if self.way.calm else _OTHERS)
-                made.append(other)
+                value.append(other)
         taken = {row["_key"] for row in rows}
-        return [row for row in made if row["_key"] not in taken and (not edge or "_from" in row)]
+        return [row for row in value if row["_key"] not in taken and (not edge or "_from" in row)]
 
 
 def system(collection: str, row: Document) -> Document:

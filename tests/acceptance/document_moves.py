@@ -165,10 +165,10 @@ async def load(client: Client) -> None:
     if known is not None:
         items.append({"_key": known, "ignored": True})
     answer = await client.send("POST", f"/_api/import?collection={DOCS}&type=list&onDuplicate=ignore", items)
-    wanted = (len(keys), int(known is not None))
+    expected = (len(keys), int(known is not None))
     if client.check(answer.status_code == 201, "import", answer):
         body = answer.json()
-        client.check((body["created"], body["ignored"]) == wanted, "counts of an import", answer)
+        client.check((body["created"], body["ignored"]) == expected, "counts of an import", answer)
         shown = await client.send("PUT", f"{DOCUMENT}/{DOCS}?onlyget=true", keys)
         for item, read in zip(items, shown.json(), strict=False):
             if client.check(plain(read) == plain(item), "what was imported", shown):

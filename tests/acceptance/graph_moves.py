@@ -47,14 +47,14 @@ async def edges(client: Client) -> None:
         return
     handle, direction = f"{VERTICES}/{key}", client.random.choice(["any", "in", "out"])
     answer = await client.send("GET", f"/_api/edges/{EDGES}?vertex={handle}&direction={direction}")
-    wanted = {
+    expected = {
         name
         for name, edge in client.knows.content.items()
         if (direction != "in" and edge["_from"] == handle) or (direction != "out" and edge["_to"] == handle)
     }
     if client.check(answer.status_code == 200, "edges", answer):
         found = answer.json()["edges"]
-        client.check({edge["_key"] for edge in found} == wanted, "edges of a vertex", answer)
+        client.check({edge["_key"] for edge in found} == expected, "edges of a vertex", answer)
         client.check(all(client.knows.shows(edge) for edge in found), "edges as they are", answer)
 
 
@@ -69,8 +69,8 @@ async def simple(client: Client) -> None:
         body = {"collection": VERTICES, "example": {"owner": client.name, "n": 2}}
         answer = await client.send("PUT", "/_api/simple/by-example", body)
         rows = answer.json().get("result", [])
-        wanted = {key for key, content in client.people.content.items() if content.get("n") == 2}
-        client.check({row["_key"] for row in rows} == wanted, "by example", answer)
+        expected = {key for key, content in client.people.content.items() if content.get("n") == 2}
+        client.check({row["_key"] for row in rows} == expected, "by example", answer)
         client.check(all(client.people.shows(row) for row in rows), "rows by example", answer)
         return
     client.check(all(client.docs.shows(row) for row in rows), "rows by key", answer)

@@ -6,7 +6,7 @@ from tests.acceptance.client import DOCS, DOCUMENT, Client
 
 
 async def query(client: Client) -> None:
-    text, wanted = client.random.choice(
+    text, expected = client.random.choice(
         [
             ("FOR d IN @@c FILTER d.owner == @o SORT d._key RETURN d._key", None),
             ("FOR d IN @@c FILTER d.owner == @o COLLECT WITH COUNT INTO n RETURN n", "count"),
@@ -18,9 +18,9 @@ async def query(client: Client) -> None:
     if not client.check(answer.status_code == 201, "query", answer):
         return
     rows, mine = answer.json()["result"], client.docs.content
-    if wanted is None:
+    if expected is None:
         client.check(set(rows) == {k for k, d in mine.items() if d.get("owner") == client.name}, "keys", answer)
-    elif wanted == "count":
+    elif expected == "count":
         client.check(rows == [sum(d.get("owner") == client.name for d in mine.values())], "count", answer)
     else:
         keys = {k for k, d in mine.items() if d.get("n") == 1 and d.get("owner") == client.name}
@@ -49,8 +49,8 @@ async def cursor(client: Client) -> None:
         if not client.check(answer.status_code == 200, "next batch", answer):
             return
         if batch and retry and client.random.random() < 0.3:
-            again = await client.send("POST", f"/_api/cursor/{identifier}{batch}")
-            client.check(again.json()["result"] == answer.json()["result"], "the same batch again", again)
+            retried = await client.send("POST", f"/_api/cursor/{identifier}{batch}")
+            client.check(retried.json()["result"] == answer.json()["result"], "the same batch again", retried)
         found = answer.json()
         rows += found["result"]
     if retry and identifier is not None:  # a complete result leaves no cursor
@@ -85,10 +85,10 @@ async def modify(client: Client) -> None:
 
 
 async def transaction(client: Client) -> None:
-    begun = await client.send("POST", "/_api/transaction/begin", {"collections": {"write": [DOCS]}})
-    if not client.check(begun.status_code == 201, "begin", begun):
+    started = await client.send("POST", "/_api/transaction/begin", {"collections": {"write": [DOCS]}})
+    if not client.check(started.status_code == 201, "begin", started):
         return
-    number = begun.json()["result"]["id"]
+    number = started.json()["result"]["id"]
     inside = {"x_arango_trx_id": number}
     after, known = client.docs.copy(), client.some(client.docs)
     new, content = client.new_key(), client.content()

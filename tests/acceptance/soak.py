@@ -72,7 +72,7 @@ async def soak(
     url: str, *, seconds: float = 0.0, steps: int = 0, clients: int = CLIENTS, seed: int = 1, stage: str = ""
 ) -> tuple[Report, list[Client]]:
     """Run the clients for `seconds`, or for `steps` each. The report has every difference."""
-    began = time.monotonic()
+    started = time.monotonic()
     headers = {"accept-encoding": "identity"}
     limits = httpx.Limits(max_connections=clients * 2)
     async with httpx.AsyncClient(base_url=url, auth=("root", ""), timeout=60, headers=headers, limits=limits) as http:
@@ -80,7 +80,7 @@ async def soak(
 
         async def work(client: Client) -> None:
             while len(client.wrong) < 20:
-                over = sum(client.done.values()) >= steps if steps else time.monotonic() - began >= seconds
+                over = sum(client.done.values()) >= steps if steps else time.monotonic() - started >= seconds
                 if over:
                     return
                 await client.step()
@@ -89,7 +89,7 @@ async def soak(
     done: Counter[str] = Counter()
     for client in workers:
         done.update(client.done)
-    report = Report(stage, time.monotonic() - began, done)
+    report = Report(stage, time.monotonic() - started, done)
     report.wrong = [sentence for client in workers for sentence in client.wrong]
     return report, workers
 
@@ -113,9 +113,9 @@ async def compare(report: Report, workers: Sequence[Client], origin: str, dsn: s
                     report.wrong.append(f"ArangoDB has {document} for {name}/{key}, not {shelf.content[key]}")
             if name == SHARED:
                 for key in SHARED_KEYS:
-                    wanted = sum(worker.added[key] for worker in workers)
-                    if plain(found.pop(key)) != {"n": wanted}:
-                        report.wrong.append(f"{name}/{key}: {wanted} updates were acknowledged")
+                    expected = sum(worker.added[key] for worker in workers)
+                    if plain(found.pop(key)) != {"n": expected}:
+                        report.wrong.append(f"{name}/{key}: {expected} updates were acknowledged")
             report.wrong += [f"ArangoDB has {name}/{key}, which no client wrote" for key in found]
     for name in COLLECTIONS:
         report.wrong += [f"PostgreSQL, {name}: {what}" for what in await differences(origin, dsn, f"_system/{name}")]
@@ -137,8 +137,8 @@ async def drained(dsn: str) -> None:
         limit, empty = time.monotonic() + 60, 0
         while empty < 2 and time.monotonic() < limit:
             await asyncio.sleep(0.6)
-            left = await connection.fetchval("SELECT sum(backlog) FROM _crossfade.instance WHERE stopped_at IS NULL")
-            empty = empty + 1 if left == 0 else 0
+            backlog = await connection.fetchval("SELECT sum(backlog) FROM _crossfade.instance WHERE stopped_at IS NULL")
+            empty = empty + 1 if backlog == 0 else 0
     finally:
         await connection.close()
 
@@ -168,11 +168,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--stage", choices=["shadow", "flipped"], action="append", help="default: both")
     parser.add_argument("--clients", type=int, default=CLIENTS)
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    given = parser.parse_args(arguments)
-    sys.stdout.write(f"seed {given.seed}\n")
+    options = parser.parse_args(arguments)
+    sys.stdout.write(f"seed {options.seed}\n")
     good = True
-    for stage in given.stage or ["shadow", "flipped"]:
-        report = play(stage, given.minutes * 60, given.seed, given.clients)
+    for stage in options.stage or ["shadow", "flipped"]:
+        report = play(stage, options.minutes * 60, options.seed, options.clients)
         sys.stdout.write("\n".join(report.lines()) + "\n")
         sys.stdout.flush()
         good = good and not report.wrong

@@ -66,22 +66,22 @@ def test_a_database_accepts_a_token(client: Any, database: Any) -> None:
 
 def test_single_documents_are_written_and_read(database: Any) -> None:
     people = database.create_collection("people")
-    made = people.insert({"_key": "ann", "age": 30.0, "tags": [1e5]}, return_new=True)
-    assert made["new"]["age"] == 30
-    assert people.get("ann")["_rev"] == made["_rev"]
+    inserted = people.insert({"_key": "ann", "age": 30.0, "tags": [1e5]}, return_new=True)
+    assert inserted["new"]["age"] == 30
+    assert people.get("ann")["_rev"] == inserted["_rev"]
     assert people.has("ann")
     assert "ann" in people
     assert people.get("none") is None
-    assert people.update({"_key": "ann", "age": None}, keep_none=False)["_old_rev"] == made["_rev"]
+    assert people.update({"_key": "ann", "age": None}, keep_none=False)["_old_rev"] == inserted["_rev"]
     assert "age" not in people["ann"]
     replaced = people.replace({"_key": "ann", "name": "Ann"}, return_old=True)
     assert replaced["old"]["tags"] == [100000]
     with pytest.raises(DocumentRevisionError):
-        people.replace({"_key": "ann", "_rev": made["_rev"]})
+        people.replace({"_key": "ann", "_rev": inserted["_rev"]})
     with pytest.raises(DocumentUpdateError):
         people.update({"_key": "none"})
     with pytest.raises(DocumentRevisionError):
-        people.get({"_key": "ann", "_rev": made["_rev"]})
+        people.get({"_key": "ann", "_rev": inserted["_rev"]})
     assert people.insert({"_key": "ann", "v": 2}, overwrite=True, return_old=True)["old"]["name"] == "Ann"
     assert people.insert({"_key": "ann", "w": 3}, overwrite_mode="update", silent=True) is True
     assert people.delete("ann", return_old=True)["old"]["w"] == 3
@@ -120,19 +120,19 @@ def test_an_import_reports_what_it_created_and_refused(database: Any) -> None:
 
 
 def test_collections_are_created_changed_renamed_and_dropped(database: Any) -> None:
-    made = database.create_collection("c", sync=True, schema={"rule": {"required": ["n"]}, "level": "strict"})
+    collection = database.create_collection("c", sync=True, schema={"rule": {"required": ["n"]}, "level": "strict"})
     with pytest.raises(CollectionCreateError):
         database.create_collection("c")
     with pytest.raises(DocumentInsertError):
-        made.insert({})
-    assert made.properties()["sync"] is True
-    assert made.configure(sync=False)["sync"] is False
-    assert made.statistics()["indexes"]["count"] == 1
-    assert made.revision()
-    before = made.checksum(with_rev=True, with_data=True)
-    made.insert({"n": 1})
-    assert made.checksum(with_rev=True, with_data=True) != before
-    assert made.rename("d")
+        collection.insert({})
+    assert collection.properties()["sync"] is True
+    assert collection.configure(sync=False)["sync"] is False
+    assert collection.statistics()["indexes"]["count"] == 1
+    assert collection.revision()
+    before = collection.checksum(with_rev=True, with_data=True)
+    collection.insert({"n": 1})
+    assert collection.checksum(with_rev=True, with_data=True) != before
+    assert collection.rename("d")
     assert database.has_collection("d")
     assert {item["name"] for item in database.collections() if not item["system"]} == {"d"}
     assert database.delete_collection("d")
@@ -140,22 +140,22 @@ def test_collections_are_created_changed_renamed_and_dropped(database: Any) -> N
 
 
 def test_a_unique_index_refuses_duplicates_until_it_is_dropped(database: Any) -> None:
-    made = database.create_collection("c")
-    index = made.add_index({"type": "persistent", "fields": ["a.b"], "unique": True, "sparse": True})
+    collection = database.create_collection("c")
+    index = collection.add_index({"type": "persistent", "fields": ["a.b"], "unique": True, "sparse": True})
     assert index["isNewlyCreated"] is True
-    made.insert_many([{"a": {"b": 1}}, {"x": 1}, {"x": 2}])
+    collection.insert_many([{"a": {"b": 1}}, {"x": 1}, {"x": 2}])
     with pytest.raises(DocumentInsertError) as refused:
-        made.insert({"a": {"b": 1.0}})
+        collection.insert({"a": {"b": 1.0}})
     assert refused.value.error_code == 1210
-    assert {item["type"] for item in made.indexes()} == {"primary", "persistent"}
-    assert made.add_index({"type": "ttl", "fields": ["t"], "expireAfter": 60})["expireAfter"] == 60
-    assert made.delete_index(index["id"])
-    made.insert({"a": {"b": 1}})
+    assert {item["type"] for item in collection.indexes()} == {"primary", "persistent"}
+    assert collection.add_index({"type": "ttl", "fields": ["t"], "expireAfter": 60})["expireAfter"] == 60
+    assert collection.delete_index(index["id"])
+    collection.insert({"a": {"b": 1}})
 
 
 def test_queries_and_cursors(database: Any) -> None:
-    made = database.create_collection("c")
-    made.insert_many([{"_key": str(number), "n": number, "even": number % 2 == 0} for number in range(25)])
+    collection = database.create_collection("c")
+    collection.insert_many([{"_key": str(number), "n": number, "even": number % 2 == 0} for number in range(25)])
     cursor = database.aql.execute(
         "FOR d IN @@c FILTER d.n >= @low SORT d.n LIMIT 2, 10 RETURN d.n",
         bind_vars={"@c": "c", "low": 5},
@@ -187,7 +187,7 @@ def test_a_cursor_with_allow_retry_repeats_a_batch(database: Any) -> None:
 
 
 def test_modifying_queries(database: Any) -> None:
-    made = database.create_collection("c")
+    collection = database.create_collection("c")
     list(database.aql.execute("FOR i IN 1..3 INSERT {_key: TO_STRING(i), n: i} INTO c"))
     cursor = database.aql.execute("FOR d IN c FILTER d.n > 1 UPDATE d WITH {n: d.n * 10} IN c SORT OLD.n RETURN NEW.n")
     assert list(cursor) == [20, 30]
@@ -195,32 +195,32 @@ def test_modifying_queries(database: Any) -> None:
     # a query that fails leaves no change
     with pytest.raises(AQLQueryExecuteError):
         database.aql.execute("FOR i IN 3..6 INSERT {_key: TO_STRING(9 - i)} INTO c")
-    assert made.count() == 3
+    assert collection.count() == 3
     list(database.aql.execute("FOR d IN c REMOVE d IN c"))
-    assert made.count() == 0
+    assert collection.count() == 0
 
 
 def test_stream_transactions(database: Any) -> None:
-    made = database.create_collection("c")
-    made.insert({"_key": "a", "n": 1})
+    collection = database.create_collection("c")
+    collection.insert({"_key": "a", "n": 1})
     transaction = database.begin_transaction(read="c", write="c")
     inside = transaction.collection("c")
     inside.insert({"_key": "b"})
     inside.update({"_key": "a", "n": 2})
     assert inside.count() == 2
-    assert made.count() == 1
-    assert made.get("a")["n"] == 1
+    assert collection.count() == 1
+    assert collection.get("a")["n"] == 1
     with pytest.raises(DocumentUpdateError) as refused:
-        made.update({"_key": "a", "n": 3})
+        collection.update({"_key": "a", "n": 3})
     assert refused.value.error_code == 1200
     assert list(transaction.aql.execute("FOR d IN c SORT d._key RETURN d.n")) == [2, None]
     assert transaction.transaction_status() == "running"
     assert transaction.commit_transaction()
-    assert made.get("a")["n"] == 2
+    assert collection.get("a")["n"] == 2
     aborted = database.begin_transaction(write="c")
     aborted.collection("c").delete("a")
     assert aborted.abort_transaction()
-    assert made.has("a")
+    assert collection.has("a")
     with pytest.raises(DocumentGetError):
         aborted.collection("c").get("a")
     with pytest.raises(TransactionFetchError):
@@ -256,7 +256,7 @@ def test_graphs(database: Any) -> None:
 
 
 def test_async_jobs(database: Any) -> None:
-    made = database.create_collection("c")
+    collection = database.create_collection("c")
     later = database.begin_async_execution(return_result=True)
     job = later.collection("c").insert({"_key": "a"})
     limit = time.monotonic() + 30
@@ -266,16 +266,16 @@ def test_async_jobs(database: Any) -> None:
     assert database.async_jobs("done") == []
     forgotten = database.begin_async_execution(return_result=False)
     assert forgotten.collection("c").insert({"_key": "b"}) is None
-    while not made.has("b"):
+    while not collection.has("b"):
         assert time.monotonic() < limit
 
 
 def test_the_write_ahead_log(client: Any, database: Any) -> None:
-    made = database.create_collection("c")
+    collection = database.create_collection("c")
     system = client.db("_system", username="root", password="")
     start = system.wal.last_tick()["tick"]
-    made.insert({"_key": "a", "n": 1})
-    made.delete("a")
+    collection.insert({"_key": "a", "n": 1})
+    collection.delete("a")
     tail = system.wal.tail(lower=start, all_databases=True, deserialize=True)
     assert [marker["type"] for marker in tail["content"]] == [2300, 2302]
     assert tail["content"][0]["data"]["n"] == 1

@@ -40,10 +40,10 @@ async def database(server: ServerUnderTest) -> AsyncIterator[Any]:
 
 async def test_single_documents_are_written_and_read(database: Any) -> None:
     people = await database.create_collection("people")
-    made = await people.insert({"_key": "ann", "age": 30.0, "tags": [1e5]}, return_new=True)
-    assert made["new"]["age"] == 30
+    inserted = await people.insert({"_key": "ann", "age": 30.0, "tags": [1e5]}, return_new=True)
+    assert inserted["new"]["age"] == 30
     read = await people.get("ann")
-    assert (read["_rev"], read["tags"]) == (made["_rev"], [100000])
+    assert (read["_rev"], read["tags"]) == (inserted["_rev"], [100000])
     assert await people.has("ann")
     assert await people.get("none") is None
     changed = await people.update({"_key": "ann", "age": None}, keep_null=False, return_old=True)
@@ -52,9 +52,9 @@ async def test_single_documents_are_written_and_read(database: Any) -> None:
     replaced = await people.replace({"_key": "ann", "name": "Ann"})
     assert replaced["_oldRev"] == changed["_rev"]
     with pytest.raises(DocumentRevisionError):
-        await people.replace({"_key": "ann"}, if_match=made["_rev"])
+        await people.replace({"_key": "ann"}, if_match=inserted["_rev"])
     with pytest.raises((DocumentRevisionError, DocumentGetError)):
-        await people.get("ann", if_match=made["_rev"])
+        await people.get("ann", if_match=inserted["_rev"])
     with pytest.raises(DocumentInsertError) as refused:
         await people.insert({"_key": "ann"})
     assert refused.value.error_code == 1210
@@ -67,8 +67,8 @@ async def test_single_documents_are_written_and_read(database: Any) -> None:
 
 async def test_arrays_of_documents_are_written_and_read(database: Any) -> None:
     people = await database.create_collection("people")
-    made = await people.insert_many([{"_key": "a"}, {"_key": "b"}, {"_key": "a"}])
-    assert [one.get("errorNum", 0) for one in made] == [0, 0, 1210]
+    inserted = await people.insert_many([{"_key": "a"}, {"_key": "b"}, {"_key": "a"}])
+    assert [one.get("errorNum", 0) for one in inserted] == [0, 0, 1210]
     read = await people.get_many(["b", "none", "a"])
     assert [one["_key"] for one in read] == ["b", "a"]  # the driver leaves out what is not found
     await people.update_many([{"_key": "a", "n": 1}, {"_key": "b", "n": 2}])
@@ -94,13 +94,13 @@ async def test_cursors(database: Any) -> None:
         assert cursor.count == 10
         assert cursor.statistics.full_count == 20
         assert [row async for row in cursor] == list(range(7, 17))
-    again = await database.aql.execute("FOR i IN 1..5 RETURN i", batch_size=2, options={"allowRetry": True})
-    assert [row async for row in again] == [1, 2, 3, 4, 5]
-    assert await again.close()
-    left = await database.aql.execute("FOR d IN people RETURN d", batch_size=3)
-    assert await left.close()
+    retriable = await database.aql.execute("FOR i IN 1..5 RETURN i", batch_size=2, options={"allowRetry": True})
+    assert [row async for row in retriable] == [1, 2, 3, 4, 5]
+    assert await retriable.close()
+    unread = await database.aql.execute("FOR d IN people RETURN d", batch_size=3)
+    assert await unread.close()
     with pytest.raises(CursorNextError):
-        await left.fetch()
+        await unread.fetch()
     with pytest.raises(AQLQueryExecuteError) as refused:
         await database.aql.execute("FOR d IN nowhere RETURN d")
     assert refused.value.error_code == 1203

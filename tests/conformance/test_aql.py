@@ -46,12 +46,12 @@ def close(a: Any, b: Any, *, unordered: bool) -> bool:
 def test_every_recorded_query_gives_the_recorded_answer() -> None:
     wrong = []
     for record in records("aql.jsonl"):
-        query, wanted = record["query"], record["result"]
+        query, expected = record["query"], record["result"]
         # an example with backslashes was recorded as its page is written; the page's tool runs it within a template
         # literal of ArangoDB's shell, which takes one level of them away before the server sees the text
         texts = [query, query.replace("\\\\", "\\")] if "\\\\" in query else [query]
         unordered = bool(UNORDERED.search(record["name"]))
-        if not any(close(wanted, Store().rows(text), unordered=unordered) for text in texts):
+        if not any(close(expected, Store().rows(text), unordered=unordered) for text in texts):
             wrong.append(record["name"])
     assert wrong == []
 

@@ -68,8 +68,8 @@ async def test_1_revisions_as_text_do_not_sort_by_time_and_a_removal_has_none_of
     earlier, later = (encode_rev(1_750_000_000_000 << 20 | digit << 6) for digit in (26, 54))
     assert decode_rev(earlier) < decode_rev(later)
     assert earlier > later
-    made = await server.get("POST", DOCUMENT, {"_key": "k"})
-    assert (await server.get("DELETE", f"{DOCUMENT}/k"))["_rev"] == made["_rev"]
+    created = await server.get("POST", DOCUMENT, {"_key": "k"})
+    assert (await server.get("DELETE", f"{DOCUMENT}/k"))["_rev"] == created["_rev"]
 
 
 @pytest.mark.parametrize(
@@ -91,11 +91,11 @@ async def test_2_keep_null_false_strips_one_level_of_what_is_new(
 
 
 async def test_2_an_empty_patch_keeps_the_revision_and_any_other_does_not(server: Server) -> None:
-    made = await server.get("POST", DOCUMENT, {"_key": "k", "a": 1})
+    created = await server.get("POST", DOCUMENT, {"_key": "k", "a": 1})
     for nothing in ({}, {"_key": "k"}):
         same = await server.get("PATCH", f"{DOCUMENT}/k", nothing)
-        assert same["_rev"] == same["_oldRev"] == made["_rev"]
-    assert (await server.get("PATCH", f"{DOCUMENT}/k", {"a": 1}))["_rev"] != made["_rev"]
+        assert same["_rev"] == same["_oldRev"] == created["_rev"]
+    assert (await server.get("PATCH", f"{DOCUMENT}/k", {"a": 1}))["_rev"] != created["_rev"]
 
 
 async def test_3_keep_null_is_true_for_patch_and_false_for_overwrite_mode_update(server: Server) -> None:
@@ -107,12 +107,12 @@ async def test_3_keep_null_is_true_for_patch_and_false_for_overwrite_mode_update
 
 
 async def test_4_what_changed_nothing_answers_success(server: Server) -> None:
-    made = await server.get("POST", DOCUMENT, {"_key": "k", "v": 5})
+    created = await server.get("POST", DOCUMENT, {"_key": "k", "v": 5})
     ignored = await server.send("POST", f"{DOCUMENT}?overwriteMode=ignore&returnNew=true", {"_key": "k", "v": 6})
     assert ignored.status == 202
-    assert parsed(ignored) == {"_id": "c/k", "_key": "k", "_rev": made["_rev"]}
+    assert parsed(ignored) == {"_id": "c/k", "_key": "k", "_rev": created["_rev"]}
     older = await server.get("PUT", f"{DOCUMENT}/k?versionAttribute=v", {"v": 5, "x": 1})
-    assert older["_rev"] == older["_oldRev"] == made["_rev"]
+    assert older["_rev"] == older["_oldRev"] == created["_rev"]
 
 
 async def test_5_some_answers_do_not_show_what_changed(server: Server) -> None:
@@ -173,20 +173,20 @@ async def test_8_a_handle_of_another_collection_removes_from_this_one(server: Se
 
 
 async def test_9_an_import_can_truncate_and_a_rename_changes_every_id(server: Server) -> None:
-    made = await server.get("POST", DOCUMENT, {"_key": "old"})
+    created = await server.get("POST", DOCUMENT, {"_key": "old"})
     await server.get("POST", "/_api/import?collection=c&type=list&overwrite=true", [{"_key": "new"}])
     assert (await server.send("GET", f"{DOCUMENT}/old")).status == 404
     before = await server.get("GET", f"{DOCUMENT}/new")
     await server.get("PUT", "/_api/collection/c/rename", {"name": "d"})
     after = await server.get("GET", "/_api/document/d/new")
     assert (after["_id"], after["_rev"]) == ("d/new", before["_rev"])
-    assert after["_rev"] != made["_rev"]
+    assert after["_rev"] != created["_rev"]
 
 
 async def test_10_edges_may_lose_their_vertices(server: Server) -> None:
     body = {"_key": "k", "_from": "x/1", "_to": "x/2", "_other": 1, "deep": {"_from": "x/1", "_key": "k"}}
-    made = await server.get("POST", f"{DOCUMENT}?returnNew=true", body)
-    assert content(made["new"]) == {"_other": 1, "deep": {"_from": "x/1", "_key": "k"}}
+    created = await server.get("POST", f"{DOCUMENT}?returnNew=true", body)
+    assert content(created["new"]) == {"_other": 1, "deep": {"_from": "x/1", "_key": "k"}}
 
 
 async def test_11_nul_numbers_and_the_order_of_attributes(server: Server) -> None:
@@ -215,8 +215,8 @@ async def test_12_a_query_that_fails_leaves_what_it_had_committed(
     """Through the proxy: tests/faults/ends.py, "in parts". None of it inside of a stream transaction."""
     await server.get("POST", DOCUMENT, {"_key": "5"})
     body = {"query": "FOR i IN 1..9 INSERT {_key: TO_STRING(i)} INTO c", "options": limit}
-    begun = await server.get("POST", "/_api/transaction/begin", {"collections": {"write": ["c"]}})
-    number = begun["result"]["id"]
+    transaction = await server.get("POST", "/_api/transaction/begin", {"collections": {"write": ["c"]}})
+    number = transaction["result"]["id"]
     assert (await server.send("POST", "/_api/cursor", body, x_arango_trx_id=number)).status == 409
     await server.get("PUT", f"/_api/transaction/{number}")
     assert await server.count() == 1
@@ -227,13 +227,13 @@ async def test_12_a_query_that_fails_leaves_what_it_had_committed(
 
 
 async def test_13_412_is_a_conflict_or_a_queue_and_the_number_says_which(server: Server) -> None:
-    made = await server.get("POST", DOCUMENT, {"_key": "k"})
+    created = await server.get("POST", DOCUMENT, {"_key": "k"})
     refused = await server.send("PUT", f"{DOCUMENT}/k", {}, if_match="_other")
     assert (refused.status, parsed(refused)["errorNum"]) == (412, 1200)
     assert STATUS[21004] == 412
     waited = await server.send("GET", f"{DOCUMENT}/k", x_arango_queue_time_seconds="5")
     assert (waited.status, waited.header(b"x-arango-queue-time-seconds")) == (200, b"0.000000")
-    assert waited.header(b"etag") == f'"{made["_rev"]}"'.encode()
+    assert waited.header(b"etag") == f'"{created["_rev"]}"'.encode()
 
 
 async def test_14_http_2_with_prior_knowledge_and_simple_queries(server: Server) -> None:
@@ -256,13 +256,13 @@ async def test_14_http_2_with_prior_knowledge_and_simple_queries(server: Server)
 
 
 async def test_15_if_match_star_fails_and_one_number_has_two_statuses(server: Server) -> None:
-    made = await server.get("POST", DOCUMENT, {"_key": "k"})
-    for nothing in ("*", f'"{made["_rev"]}", "x"', f'W/"{made["_rev"]}"'):
+    created = await server.get("POST", DOCUMENT, {"_key": "k"})
+    for nothing in ("*", f'"{created["_rev"]}", "x"', f'W/"{created["_rev"]}"'):
         assert (await server.send("GET", f"{DOCUMENT}/k", if_match=nothing)).status == 412
         assert (await server.send("GET", f"{DOCUMENT}/k", if_none_match=nothing)).status == 200
-    assert (await server.send("GET", f"{DOCUMENT}/k", if_none_match=f"'{made['_rev']}'")).status == 304
-    begun = await server.get("POST", "/_api/transaction/begin", {"collections": {"write": "c"}})
-    await server.get("PATCH", f"{DOCUMENT}/k", {"a": 1}, x_arango_trx_id=begun["result"]["id"])
+    assert (await server.send("GET", f"{DOCUMENT}/k", if_none_match=f"'{created['_rev']}'")).status == 304
+    transaction = await server.get("POST", "/_api/transaction/begin", {"collections": {"write": "c"}})
+    await server.get("PATCH", f"{DOCUMENT}/k", {"a": 1}, x_arango_trx_id=transaction["result"]["id"])
     locked = await server.send("PATCH", f"{DOCUMENT}/k", {"a": 2})
     assert (locked.status, parsed(locked)["errorNum"]) == (409, 1200)
 

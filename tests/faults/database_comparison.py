@@ -30,11 +30,13 @@ async def everything(origin: str, dsn: str, database: str = "_system") -> list[D
     of_origin = await _origin(origin, database, of_target)
     found = []
     for name in sorted(of_origin.keys() | of_target.keys()):
-        there, here = of_origin.get(name, {}), of_target.get(name, {})
-        found += [Difference(name, key, "missing") for key in sorted(there.keys() - here.keys())]
-        found += [Difference(name, key, "extra") for key in sorted(here.keys() - there.keys())]
+        expected, actual = of_origin.get(name, {}), of_target.get(name, {})
+        found += [Difference(name, key, "missing") for key in sorted(expected.keys() - actual.keys())]
+        found += [Difference(name, key, "extra") for key in sorted(actual.keys() - expected.keys())]
         found += [
-            Difference(name, key, "different") for key in sorted(there.keys() & here.keys()) if there[key] != here[key]
+            Difference(name, key, "different")
+            for key in sorted(expected.keys() & actual.keys())
+            if expected[key] != actual[key]
         ]
     return found
 

@@ -145,29 +145,29 @@ async def _with_origin(
     origin = stack.application.origin
     real = origin.request
 
-    async def request(asked: Request, *, idempotent: bool = False) -> Response:
-        return await behave(asked, lambda: real(asked, idempotent=idempotent))
+    async def request(request: Request, *, idempotent: bool = False) -> Response:
+        return await behave(request, lambda: real(request, idempotent=idempotent))
 
-    origin.request = request  # type: ignore[method-assign, assignment]
+    origin.request = request  # type: ignore[method-assign]
     try:
         yield
     finally:
         origin.request = real  # type: ignore[method-assign]
 
 
-def _decides(asked: Request, step: Step) -> bool:
+def _decides(request: Request, step: Step) -> bool:
     """Return True if a request to ArangoDB carries out (a part of) this step, and is not a read of the proxy itself."""
-    if asked.method == "GET" or (asked.method == "POST" and b"/_api/cursor/" in asked.target):
+    if request.method == "GET" or (request.method == "POST" and b"/_api/cursor/" in request.target):
         return False
-    return asked.method == step.method or b"/_api/import" in step.path.encode()
+    return request.method == step.method or b"/_api/import" in step.path.encode()
 
 
 async def lost(stack: Running, steps: Sequence[Step]) -> None:
     """Executed, and ArangoDB's answer is lost."""
 
-    async def behave(asked: Request, real: Callable[[], Awaitable[Response]]) -> Response:
+    async def behave(request: Request, real: Callable[[], Awaitable[Response]]) -> Response:
         response = await real()
-        if _decides(asked, steps[-1]):
+        if _decides(request, steps[-1]):
             raise UpstreamOutcomeUnknown("cut off in the middle of an answer")
         return response
 
@@ -177,8 +177,8 @@ async def lost(stack: Running, steps: Sequence[Step]) -> None:
 async def unsent(stack: Running, steps: Sequence[Step]) -> None:
     """ArangoDB cannot be reached."""
 
-    async def behave(asked: Request, real: Callable[[], Awaitable[Response]]) -> Response:
-        if _decides(asked, steps[-1]):
+    async def behave(request: Request, real: Callable[[], Awaitable[Response]]) -> Response:
+        if _decides(request, steps[-1]):
             raise UpstreamUnavailable("connection refused")
         return await real()
 
@@ -204,25 +204,25 @@ async def dies(stack: Running, steps: Sequence[Step]) -> None:
         store.execute = execute  # type: ignore[method-assign]
         await stack.origin.start()
 
-    async def behave(asked: Request, real: Callable[[], Awaitable[Response]]) -> Response:
-        if _decides(asked, steps[-1]) and not died.is_set():
+    async def behave(request: Request, real: Callable[[], Awaitable[Response]]) -> Response:
+        if _decides(request, steps[-1]) and not died.is_set():
             store.execute = fatal  # type: ignore[method-assign]
         return await real()
 
-    again = asyncio.create_task(restart())
+    restarting = asyncio.create_task(restart())
     try:
         await _last_under(stack, steps, behave)
     finally:
         died.set()
-        await again
+        await restarting
         store.execute = execute  # type: ignore[method-assign]
 
 
 async def dies_between(stack: Running, steps: Sequence[Step]) -> None:
     """ArangoDB dies between two batches of the cursor that the proxy reads: the rest is lost."""
 
-    async def behave(asked: Request, real: Callable[[], Awaitable[Response]]) -> Response:
-        if asked.method == "POST" and b"/_api/cursor/" in asked.target:
+    async def behave(request: Request, real: Callable[[], Awaitable[Response]]) -> Response:
+        if request.method == "POST" and b"/_api/cursor/" in request.target:
             await stack.origin.stop()
             await stack.origin.start()
             stack.origin.store.server.cursors.clear()
@@ -251,9 +251,9 @@ async def client_gone(stack: Running, steps: Sequence[Step]) -> None:
     """The client closes its connection while ArangoDB executes the write."""
     held, go = asyncio.Event(), asyncio.Event()
 
-    async def behave(asked: Request, real: Callable[[], Awaitable[Response]]) -> Response:
+    async def behave(request: Request, real: Callable[[], Awaitable[Response]]) -> Response:
         response = await real()
-        if _decides(asked, steps[-1]):
+        if _decides(request, steps[-1]):
             held.set()
             await go.wait()
         return response

@@ -89,14 +89,14 @@ class Proxy:
         Retry if another process took its port, the first time on another.
         """
         first = not self._log.exists()
-        for left in reversed(range(_STARTS)):
+        for attempts_left in reversed(range(_STARTS)):
             await self._launch(fault)
             try:
                 if wait:
                     await eventually(self._ready, "the proxy is ready", _POLL)
                 return
             except AssertionError:
-                if self.running or not left or _TAKEN not in self.log_text()[-2000:]:
+                if self.running or not attempts_left or _TAKEN not in self.log_text()[-2000:]:
                     raise
             if first:
                 self._ports()
@@ -143,9 +143,9 @@ class Proxy:
             return ""
         with self._log.open("rb") as log:
             log.seek(self._heard)
-            said = log.read()
+            text = log.read()
             self._heard = log.tell()
-        return said.decode(errors="replace")
+        return text.decode(errors="replace")
 
     async def _ready(self) -> bool:
         assert self.running, self.log_text()[-2000:]
@@ -238,8 +238,8 @@ class Environment:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )
-        _, said = await done.communicate()
-        assert done.returncode in (0, 1), said.decode(errors="replace")[-1000:]
+        _, output = await done.communicate()
+        assert done.returncode in (0, 1), output.decode(errors="replace")[-1000:]
 
     async def unverified(self) -> list[str]:
         """Return the collections with a mark that no finished verification covers."""

@@ -90,61 +90,61 @@ class Flips:
 
     async def run(self, scenario: str, rounds: int, seed: int, clients: int = CLIENTS, pace: float = 0.01) -> Result:
         """Run `rounds` rounds of one scenario. Raise AssertionError if the environment does not recover."""
-        dice, result, begun = random.Random(seed), Result(scenario), time.monotonic()
-        name = scenario.replace(" ", "-") + str(int(begun * 1000))
+        rng, result, started = random.Random(seed), Result(scenario), time.monotonic()
+        name = scenario.replace(" ", "-") + str(int(started * 1000))
         ports, mixed = [proxy.port for proxy in self._proxies], scenario == "pestered"
         crowd = Crowd(name, ports, clients, seed, self._was_frozen, pace, mixed=mixed)
         pests = NuisanceClients([proxy.port for proxy in self._proxies], seed)
         async with crowd:
             for turn in range(rounds):
-                await asyncio.sleep(dice.uniform(0.0, 0.2))
+                await asyncio.sleep(rng.uniform(0.0, 0.2))
                 if scenario == "pestered":
-                    await self._pestered(pests, dice, result)
+                    await self._pestered(pests, rng, result)
                 elif scenario == "frozen":
-                    await self._freeze(dice, result, _MOMENTS[turn % len(_MOMENTS)])
+                    await self._freeze(rng, result, _MOMENTS[turn % len(_MOMENTS)])
                 else:
-                    await self._once(scenario, dice, result, long=turn % 5 == 4)
+                    await self._once(scenario, rng, result, long=turn % 5 == 4)
                 await self._recover(result)
         tally = crowd.tally
         result.writes, result.reads, result.from_target = tally.writes, tally.reads, tally.from_target
-        result.pause, result.seconds = tally.pause, time.monotonic() - begun
+        result.pause, result.seconds = tally.pause, time.monotonic() - started
         result.violations, result.failed = tally.violations, tally.failed
         return result
 
     # ---- rounds
 
-    async def _once(self, scenario: str, dice: random.Random, result: Result, *, long: bool) -> None:
-        if not await self._flip(result, dice.choice((100, 100, 100, 50, 10))):
+    async def _once(self, scenario: str, rng: random.Random, result: Result, *, long: bool) -> None:
+        if not await self._flip(result, rng.choice((100, 100, 100, 50, 10))):
             return
-        await asyncio.sleep(dice.uniform(0.0, 0.4))
+        await asyncio.sleep(rng.uniform(0.0, 0.4))
         if scenario == "calm":
             return
-        lines = self._lines if scenario == "cut all" else [dice.choice(self._lines)]
-        mode = dice.choice(_LINES)
+        lines = self._lines if scenario == "cut all" else [rng.choice(self._lines)]
+        mode = rng.choice(_LINES)
         for line in lines:
             line.misbehave(mode)
         # a long one ends only after every proxy acknowledged alone
-        await asyncio.sleep(6 * _LEASE if long else dice.uniform(0.2, 2.5 * _LEASE))
+        await asyncio.sleep(6 * _LEASE if long else rng.uniform(0.2, 2.5 * _LEASE))
         for line in lines:
             line.heal()
 
-    async def _pestered(self, pests: NuisanceClients, dice: random.Random, result: Result) -> None:
+    async def _pestered(self, pests: NuisanceClients, rng: random.Random, result: Result) -> None:
         """Run the nuisance clients while reads are flipped. They check what they read back themselves."""
         if not await self._flip(result, 100):
             return
         async with pests.going():
-            await asyncio.sleep(dice.uniform(2.0, 3.0))
+            await asyncio.sleep(rng.uniform(2.0, 3.0))
         if await self._stage() is not Stage.FLIPPED:
-            why = await self._database.fetchval(_WHY)
+            reason = await self._database.fetchval(_WHY)
             # on a busy machine a lease can expire, and the rejoining proxy rolls the flip back: no request caused that
-            if not why.startswith(_REJOINED):
-                result.wrong.append(f"a request that wrote nothing, or was captured, caused a rollback: {why}")
+            if not reason.startswith(_REJOINED):
+                result.wrong.append(f"a request that wrote nothing, or was captured, caused a rollback: {reason}")
         marks = await self._env.marks()
         result.wrong += [f"marked: {mark}" for mark in marks] + pests.wrong
         pests.wrong.clear()
 
-    async def _freeze(self, dice: random.Random, result: Result, when: str) -> None:
-        number = dice.randrange(PROXIES)
+    async def _freeze(self, rng: random.Random, result: Result, when: str) -> None:
+        number = rng.randrange(PROXIES)
         if when == "before":
             self._stop(number)
             try:
@@ -153,18 +153,18 @@ class Flips:
                 if await self._stage() is not Stage.SHADOW:
                     result.wrong.append("the aborted flip left another stage")
             finally:
-                await asyncio.sleep(dice.uniform(0.0, _LEASE))
+                await asyncio.sleep(rng.uniform(0.0, _LEASE))
                 self._go_on(number)
             return
         if when == "during":
             flip = asyncio.create_task(self._flip(result, 100, timeout=1.5 * _LEASE))
-            await asyncio.sleep(dice.uniform(0.0, 0.1))
+            await asyncio.sleep(rng.uniform(0.0, 0.1))
             self._stop(number)
             await flip
         elif await self._flip(result, 100):
-            await asyncio.sleep(dice.uniform(0.0, 0.3))
+            await asyncio.sleep(rng.uniform(0.0, 0.3))
             self._stop(number)
-        await asyncio.sleep(dice.uniform(0.2, 2.5 * _LEASE))
+        await asyncio.sleep(rng.uniform(0.2, 2.5 * _LEASE))
         self._go_on(number)
 
     # ---- the operator
@@ -268,11 +268,11 @@ async def flips(folder: Path, server: EmbeddedPostgres, dsn: str) -> AsyncIterat
             await controller.change(
                 database, [DesiredState(BOOKS, Stage.SHADOW)], settings=settings, actor="flips", timeout=20
             )
-            made = Flips(env, lines, proxies, database, settings)
+            environment = Flips(env, lines, proxies, database, settings)
             try:
-                yield made
+                yield environment
             finally:
-                await made.thaw()
+                await environment.thaw()
         finally:
             for proxy in proxies:
                 if proxy.running:
@@ -303,11 +303,11 @@ async def _main(scenarios: list[str], rounds: int, seed: int) -> list[Result]:
     ):
         await migrated_template(server.dsn)
         dsn = await _create(server, "migrated")
-        async with flips(Path(folder), server, dsn) as made:
+        async with flips(Path(folder), server, dsn) as environment:
             for scenario in scenarios:
                 # a fault lasts seconds; a flip and its rollback less than one
                 number = rounds if scenario == "calm" else max(1, rounds // 4)
-                results.append(await made.run(scenario, number, seed))
+                results.append(await environment.run(scenario, number, seed))
                 print(table(results[-1:]) if len(results) == 1 else table(results[-1:]).partition("\n")[2], flush=True)
     return results
 

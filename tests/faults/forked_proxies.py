@@ -45,11 +45,11 @@ class Forked:
 
 
 def _context() -> ForkServerContext:
-    made = get_context("forkserver")
-    made.set_forkserver_preload(
+    context = get_context("forkserver")
+    context.set_forkserver_preload(
         ["tests.faults.fork_template", "tests.faults.environment", "tests.faults.oracle", "tests.conftest"]
     )
-    return made
+    return context
 
 
 def _run(wall: Path, environment: dict[str, str], log: Path) -> None:

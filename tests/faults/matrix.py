@@ -42,11 +42,11 @@ async def _column(fault: str, stage: Stage, places: Sequence[Place], runs: int, 
     cells: list[Cell] = []
     while len(cells) < len(places):
         with tempfile.TemporaryDirectory(prefix="crossfade-faults-") as folder:
-            async with matrix(Path(folder), stage) as made:
+            async with matrix(Path(folder), stage) as environment:
                 for place in places[len(cells) :]:
-                    cells.append(await made.cell(place, fault, runs))
+                    cells.append(await environment.cell(place, fault, runs))
                     print(line(cells[-1]), flush=True)
-                    log = made.new_log_text()
+                    log = environment.new_log_text()
                     if keep is not None and not cells[-1].good:
                         name = re.sub(r"\W+", "-", f"{stage.value} {fault} {place.name}")
                         (keep / f"{name}.log").write_text(
@@ -92,7 +92,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.keep is not None:
         options.keep.mkdir(parents=True, exist_ok=True)
-    begun = time.monotonic()
+    started = time.monotonic()
     places = [p for p in PLACES if p.point in (options.point or POINTS) and p.kind in (options.kind or [p.kind])]
     faults = options.fault or FAULTS
     stages = [stage for stage in STAGES if not options.stage or stage.value in options.stage]
@@ -104,7 +104,7 @@ def main() -> int:
     wrong = [cell for cell in found if not cell.good]
     for cell in wrong:
         print(line(cell))
-    print(f"\n{len(found)} cells in {time.monotonic() - begun:.0f} s at the stages {ran}: {len(wrong)} wrong")
+    print(f"\n{len(found)} cells in {time.monotonic() - started:.0f} s at the stages {ran}: {len(wrong)} wrong")
     print(LEGEND)
     return 1 if wrong else 0
 

@@ -114,7 +114,7 @@ class Matrix:
     async def cell(self, place: Place, fault: str, runs: int = 1) -> Cell:
         """Run the cell `runs` times. Every problem is in the cell's notes."""
         tally, found = Tally(), _Found()
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             for _ in range(runs):
                 await self._once(place, fault, tally, found)
@@ -140,7 +140,7 @@ class Matrix:
             found.kept,
             (*tally.others, *found.notes),
             tuple(tally.failed),
-            time.monotonic() - begun,
+            time.monotonic() - started,
             self._whole,
         )
 
@@ -155,7 +155,7 @@ class Matrix:
         await self._staged(fault)
         self._cells += 1
         going = True
-        mine = [(number, traffic.KINDS.get(place.kind, traffic.opaque)) for number in range(_CLIENTS)]
+        writers = [(number, traffic.KINDS.get(place.kind, traffic.opaque)) for number in range(_CLIENTS)]
         crowd = Crowd(f"judged{self._cells}", [proxy.port], _CLIENTS, self._cells, lambda *_: False, _PACE)
         async with asyncio.TaskGroup() as group:
 
@@ -166,7 +166,7 @@ class Matrix:
                 assert proxy.process is not None
                 arm = proxy.process.pid
                 await self._points.armed(f"{place.point}:{place.nth}", lambda: os.kill(arm, signal.SIGUSR2))
-                for number, kind in mine:
+                for number, kind in writers:
                     begin(number, kind)
                 before = tally.errors
                 await self._approach(place.point)
@@ -179,10 +179,10 @@ class Matrix:
                 for number in range(_CLIENTS, 2 * _CLIENTS):
                     begin(number, traffic.documents)
                 async with crowd:
-                    heal = await self._begin(fault, proxy)
+                    end_fault = await self._begin(fault, proxy)
                     await Points.go(reached)
                     await asyncio.sleep(_LASTS)
-                    await heal()
+                    await end_fault()
                     await asyncio.sleep(0.1)
                     going = False
                     await proxy.drained()
@@ -193,11 +193,11 @@ class Matrix:
 
     async def _running_proxy(self, fault: str) -> Proxy:
         """Return a running proxy with the setting that the fault needs, after the other one has ended."""
-        wanted = "refuse" if fault == REFUSE else "forward"
+        on_error = "refuse" if fault == REFUSE else "forward"
         for setting, proxy in self._proxies.items():
-            if setting != wanted:
+            if setting != on_error:
                 await _ended(proxy)
-        proxy = self._proxies[wanted]
+        proxy = self._proxies[on_error]
         if not proxy.running:
             await proxy.start(f"@{self._points.path}")
             await self._env.mirrored(everything=True)
@@ -291,8 +291,10 @@ class Matrix:
             # a removal of what neither side has: nothing differs, so there is nothing that a verification repairs
             for row in await self._database.fetch("SELECT collection, key FROM _crossfade.dead_letter WHERE removed"):
                 await self._env.repaired(row["collection"], row["key"])
-            left = await self._database.fetch("SELECT collection, key, reason FROM _crossfade.dead_letter")
-            found.notes += [f"{row['collection']}/{row['key']} is a dead letter still: {row['reason']}" for row in left]
+            dead_letters = await self._database.fetch("SELECT collection, key, reason FROM _crossfade.dead_letter")
+            found.notes += [
+                f"{row['collection']}/{row['key']} is a dead letter still: {row['reason']}" for row in dead_letters
+            ]
         if marks:
             await self._env.unmarked()
         found.lost += sum(1 for one in differences if one.what != "extra")
@@ -324,9 +326,9 @@ async def matrix(folder: Path, stage: Stage = Stage.MIRROR) -> AsyncIterator[Mat
         dsn = await _create(server, "migrated")
         async with fault_environment(server, dsn, folder) as env, Points(folder) as points:
             database = await Database.open(dsn, size=2)
-            made = Matrix(env, points, database, stage)
+            environment = Matrix(env, points, database, stage)
             try:
-                yield made
+                yield environment
             finally:
-                await made.close()
+                await environment.close()
                 await database.close()

@@ -75,7 +75,7 @@ class Tree:
             return Verdict(
                 mutant.name, mutant.test, caught=False, seconds=0.0, why=f"found {found} times in {mutant.file}"
             )
-        begun = time.perf_counter()
+        started = time.perf_counter()
         file.write_text(text.replace(mutant.old, mutant.new), "utf-8")
         try:
             passed = self.run([mutant.test])
@@ -83,14 +83,14 @@ class Tree:
             return Verdict(mutant.name, mutant.test, caught=False, seconds=error.timeout, why="no verdict in time")
         finally:
             file.write_text(text, "utf-8")
-        return Verdict(mutant.name, mutant.test, not passed, time.perf_counter() - begun)
+        return Verdict(mutant.name, mutant.test, not passed, time.perf_counter() - started)
 
 
 def of_the_model(name: str) -> Verdict:
     """Disable one rule of the model, and check that its property is violated."""
-    rules, bounds, said = NEEDED[name]
+    rules, bounds, expected = NEEDED[name]
     found = explore(name, bounds, rules)
-    return Verdict(f"model: {name}", f"property {said}", found.wrong.startswith(said), found.seconds)
+    return Verdict(f"model: {name}", f"property {expected}", found.wrong.startswith(expected), found.seconds)
 
 
 def of_the_code(mutants: Sequence[Mutant]) -> list[Verdict]:
@@ -99,9 +99,9 @@ def of_the_code(mutants: Sequence[Mutant]) -> list[Verdict]:
         tree = Tree(Path(name))
         tests = list(dict.fromkeys(mutant.test for mutant in mutants))
         broken = set() if tree.run(tests) else {test for test in tests if not tree.run([test])}
-        why = "its test does not pass on the tree as it is"
+        problem = "its test does not pass on the tree as it is"
         return [
-            Verdict(mutant.name, mutant.test, caught=False, seconds=0.0, why=why)
+            Verdict(mutant.name, mutant.test, caught=False, seconds=0.0, why=problem)
             if mutant.test in broken
             else tree.mutated(mutant)
             for mutant in mutants
@@ -121,8 +121,8 @@ def verdicts(chosen: Sequence[Mutant], rules: Sequence[str], jobs: int) -> Itera
 
 def line(verdict: Verdict) -> str:
     """Format one mutant as text."""
-    said = "caught" if verdict.caught else f"SURVIVED {verdict.why}"
-    return f"{verdict.name:58} {said:10}{verdict.seconds:6.1f} s  {verdict.test.rpartition('::')[2]}"
+    outcome = "caught" if verdict.caught else f"SURVIVED {verdict.why}"
+    return f"{verdict.name:58} {outcome:10}{verdict.seconds:6.1f} s  {verdict.test.rpartition('::')[2]}"
 
 
 def main() -> int:
@@ -134,21 +134,21 @@ def main() -> int:
     )
     parser.add_argument("--jobs", type=int, default=2, help="at a time")
     options = parser.parse_args()
-    wanted = options.subject or (*known, _MODEL)
-    mutants = [mutant for name in known if name in wanted for mutant in known[name]]
+    selected = options.subject or (*known, _MODEL)
+    mutants = [mutant for name in known if name in selected for mutant in known[name]]
     chosen = [m for m in mutants if not options.only or any(part in m.name for part in options.only)]
     rules = [
         name
         for name in NEEDED
-        if _MODEL in wanted and (not options.only or any(part in f"model: {name}" for part in options.only))
+        if _MODEL in selected and (not options.only or any(part in f"model: {name}" for part in options.only))
     ]
     found = []
-    begun = time.monotonic()
+    started = time.monotonic()
     for verdict in verdicts(chosen, rules, options.jobs):
         found.append(verdict)
         print(line(verdict), flush=True)
     alive = [verdict for verdict in found if not verdict.caught]
-    seconds = time.monotonic() - begun
+    seconds = time.monotonic() - started
     print(f"{len(found)} mutants in {seconds:.0f} s, {len(found) - len(alive)} caught, {len(alive)} alive")
     return 1 if alive else 0
 

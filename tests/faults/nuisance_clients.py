@@ -86,12 +86,12 @@ class NuisanceClients:
                     stop.set()
 
     async def _again(
-        self, kind: Any, clients: list[httpx.AsyncClient], dice: random.Random, stop: asyncio.Event
+        self, kind: Any, clients: list[httpx.AsyncClient], rng: random.Random, stop: asyncio.Event
     ) -> None:
         name = getattr(kind, "__name__", "")
         while not stop.is_set():
             try:
-                await kind(clients, dice)
+                await kind(clients, rng)
             except httpx.HTTPError as error:
                 self.wrong.append(f"{name}: {error!r}")
             self.rounds[name] = self.rounds.get(name, 0) + 1
@@ -99,41 +99,43 @@ class NuisanceClients:
 
     def _expect(self, answer: httpx.Response, *expected: int) -> None:
         if answer.status_code not in expected:
-            asked = f"{answer.request.method} {answer.request.url.raw_path.decode()}"
-            self.wrong.append(f"{asked}: {answer.status_code} {answer.text[:120]}")
+            request = f"{answer.request.method} {answer.request.url.raw_path.decode()}"
+            self.wrong.append(f"{request}: {answer.status_code} {answer.text[:120]}")
 
-    async def _cursors(self, clients: list[httpx.AsyncClient], dice: random.Random) -> None:
+    async def _cursors(self, clients: list[httpx.AsyncClient], rng: random.Random) -> None:
         base = f"pest{next(self._names)}x"
         query = "FOR i IN 1..4 INSERT {_key: CONCAT(@base, i), pest: 1} INTO books RETURN NEW._key"
         body = {"query": query, "bindVars": {"base": base}, "batchSize": 1}
-        self._expect(await dice.choice(clients).post("/_api/cursor", json=body), 201)
-        self._expect(await dice.choice(clients).get(f"{_BOOKS}/{base}4"), 200)
+        self._expect(await rng.choice(clients).post("/_api/cursor", json=body), 201)
+        self._expect(await rng.choice(clients).get(f"{_BOOKS}/{base}4"), 200)
         query = "FOR i IN 1..4 REMOVE CONCAT(@base, i) IN books RETURN OLD._key"
-        self._expect(await dice.choice(clients).post("/_api/cursor", json={**body, "query": query}), 201)
-        self._expect(await dice.choice(clients).get(f"{_BOOKS}/{base}4"), 404)
+        self._expect(await rng.choice(clients).post("/_api/cursor", json={**body, "query": query}), 201)
+        self._expect(await rng.choice(clients).get(f"{_BOOKS}/{base}4"), 404)
 
-    async def _empty(self, clients: list[httpx.AsyncClient], dice: random.Random) -> None:
-        begun = await dice.choice(clients).post("/_api/transaction/begin", json={"collections": {"write": ["books"]}})
-        self._expect(begun, 201)
-        if begun.status_code != 201:
+    async def _empty(self, clients: list[httpx.AsyncClient], rng: random.Random) -> None:
+        transaction = await rng.choice(clients).post(
+            "/_api/transaction/begin", json={"collections": {"write": ["books"]}}
+        )
+        self._expect(transaction, 201)
+        if transaction.status_code != 201:
             return
-        number = begun.json()["result"]["id"]
+        number = transaction.json()["result"]["id"]
         trx = {"x-arango-trx-id": number}
-        if dice.random() < 0.5:
-            self._expect(await dice.choice(clients).get(f"{_BOOKS}/nobody", headers=trx), 404)
-        method = "PUT" if dice.random() < 0.8 else "DELETE"
-        for _ in range(dice.choice((1, 2))):
-            self._expect(await dice.choice(clients).request(method, f"/_api/transaction/{number}"), 200)
+        if rng.random() < 0.5:
+            self._expect(await rng.choice(clients).get(f"{_BOOKS}/nobody", headers=trx), 404)
+        method = "PUT" if rng.random() < 0.8 else "DELETE"
+        for _ in range(rng.choice((1, 2))):
+            self._expect(await rng.choice(clients).request(method, f"/_api/transaction/{number}"), 200)
 
-    async def _refused(self, clients: list[httpx.AsyncClient], dice: random.Random) -> None:
-        method, target, body = dice.choice(_REFUSED)
-        answer = await dice.choice(clients).request(method, target, json=body)
+    async def _refused(self, clients: list[httpx.AsyncClient], rng: random.Random) -> None:
+        method, target, body = rng.choice(_REFUSED)
+        answer = await rng.choice(clients).request(method, target, json=body)
         self._expect(answer, *range(400, 500), 501)
 
-    async def _powerless(self, clients: list[httpx.AsyncClient], dice: random.Random) -> None:
-        method, target, body = dice.choice(_FORBIDDEN)
-        who = dice.choice((_POWERLESS, _NOBODY))
-        answer = await dice.choice(clients).request(method, target, json=body, auth=who)
+    async def _powerless(self, clients: list[httpx.AsyncClient], rng: random.Random) -> None:
+        method, target, body = rng.choice(_FORBIDDEN)
+        who = rng.choice((_POWERLESS, _NOBODY))
+        answer = await rng.choice(clients).request(method, target, json=body, auth=who)
         self._expect(answer, *range(400, 500), 501)
 
 

@@ -155,23 +155,23 @@ class Crowd:
         await asyncio.gather(*self._tasks)
 
     async def _client(self, number: int) -> None:
-        dice, own = self._random[number], self._keys[number]
+        rng, own = self._random[number], self._keys[number]
         everything = [key for keys in self._keys for key in keys]
         wires = [Wire(port) for port in self._ports]
         try:
             while self._going:
-                key = dice.choice(own)
-                if dice.random() < 0.5:
-                    await self._write(dice, wires, key)
-                for read in (key, dice.choice(everything)):
-                    await self._read(dice, wires, read)
-                await asyncio.sleep(dice.uniform(0, self._pace))
+                key = rng.choice(own)
+                if rng.random() < 0.5:
+                    await self._write(rng, wires, key)
+                for read in (key, rng.choice(everything)):
+                    await self._read(rng, wires, read)
+                await asyncio.sleep(rng.uniform(0, self._pace))
         finally:
             for wire in wires:
                 wire.close()
 
     async def _by_query(
-        self, dice: random.Random, wires: list[Wire], proxy: int, key: str, version: int, *, removes: bool
+        self, rng: random.Random, wires: list[Wire], proxy: int, key: str, version: int, *, removes: bool
     ) -> tuple[int, Any, str] | None:
         """Write by AQL with a cursor that is not read to its end; the key is in its second batch.
 
@@ -179,12 +179,14 @@ class Crowd:
         """
         binds = {"key": key} if removes else {"key": key, "n": version}
         body = {"query": _REMOVE if removes else _PUT, "bindVars": binds, "batchSize": 1, "ttl": 600}
-        if dice.random() < 0.6:
+        if rng.random() < 0.6:
             return await self._ask(wires, proxy, "POST", "/_api/cursor", body)
-        began = await self._ask(wires, proxy, "POST", "/_api/transaction/begin", {"collections": {"write": COLLECTION}})
-        if began is None or began[0] != 201:
+        transaction = await self._ask(
+            wires, proxy, "POST", "/_api/transaction/begin", {"collections": {"write": COLLECTION}}
+        )
+        if transaction is None or transaction[0] != 201:
             return None
-        number = began[1]["result"]["id"]
+        number = transaction[1]["result"]["id"]
         await self._ask(wires, proxy, "POST", "/_api/cursor", body, transaction=number)
         return await self._ask(wires, proxy, "PUT", f"/_api/transaction/{number}")
 
@@ -198,37 +200,37 @@ class Crowd:
         transaction: str = "",
     ) -> tuple[int, Any, str] | None:
         """Return the answer, or None for a failed request: no answer, or 5xx."""
-        began = time.monotonic()
+        started = time.monotonic()
         try:
             status, value, by = await wires[proxy].ask(method, path, body, transaction)
         except (OSError, EOFError, TimeoutError) as error:
             self.tally.failed.append(f"{method} {path} at {proxy}: {type(error).__name__} {error}")
             await asyncio.sleep(_AWAY)
             return None
-        if not self._frozen(proxy, began):
-            self.tally.pause = max(self.tally.pause, time.monotonic() - began)
+        if not self._frozen(proxy, started):
+            self.tally.pause = max(self.tally.pause, time.monotonic() - started)
         if status >= 500:
             self.tally.failed.append(f"{method} {path} at {proxy}: {status} {value}")
             return None
         return status, value, by
 
-    async def _write(self, dice: random.Random, wires: list[Wire], key: Key) -> None:
+    async def _write(self, rng: random.Random, wires: list[Wire], key: Key) -> None:
         """Write or remove the key. It has no other writer, so any unexpected answer is an error."""
         key.issued += 1
-        version, proxy = key.issued, dice.randrange(len(wires))
+        version, proxy = key.issued, rng.randrange(len(wires))
         path, body = f"{_DOCUMENT}/{key.name}", {"n": version}
-        if key.exists and dice.random() < 0.15:
+        if key.exists and rng.random() < 0.15:
             key.removals.append(version)
-            if self._mixed and dice.random() < 0.5:
-                answer = await self._by_query(dice, wires, proxy, key.name, version, removes=True)
+            if self._mixed and rng.random() < 0.5:
+                answer = await self._by_query(rng, wires, proxy, key.name, version, removes=True)
             else:
                 answer = await self._ask(wires, proxy, "DELETE", path)
             exists = False
-        elif self._mixed and dice.random() < 0.3:
-            answer = await self._by_query(dice, wires, proxy, key.name, version, removes=False)
+        elif self._mixed and rng.random() < 0.3:
+            answer = await self._by_query(rng, wires, proxy, key.name, version, removes=False)
             exists = True
-        elif key.exists and dice.random() < 0.7:
-            answer = await self._ask(wires, proxy, dice.choice(("PATCH", "PUT")), path, body)
+        elif key.exists and rng.random() < 0.7:
+            answer = await self._ask(wires, proxy, rng.choice(("PATCH", "PUT")), path, body)
             exists = True
         else:
             options = "?overwriteMode=replace"  # after a failed request the stored version is unknown
@@ -244,9 +246,9 @@ class Crowd:
             key.exists = exists
             key.learn(version, 0, f"the write at {proxy}")
 
-    async def _read(self, dice: random.Random, wires: list[Wire], key: Key) -> None:
-        floor, proxy, way = key.floor, dice.randrange(len(wires)), dice.random()
-        began = time.monotonic()
+    async def _read(self, rng: random.Random, wires: list[Wire], key: Key) -> None:
+        floor, proxy, way = key.floor, rng.randrange(len(wires)), rng.random()
+        started = time.monotonic()
         if way < 0.6:
             kind, answer = "document", await self._ask(wires, proxy, "GET", f"{_DOCUMENT}/{key.name}")
             found = answer and (answer[1].get("n") if answer[0] == 200 else None)
@@ -266,7 +268,7 @@ class Crowd:
         self.tally.from_target += answer[2] == "postgresql"
         wrong = key.shown(found, floor)
         if wrong:
-            moment = f"from {began:.3f} to {time.monotonic():.3f}"
+            moment = f"from {started:.3f} to {time.monotonic():.3f}"
             self.tally.violations.append(f"{kind} {key.name} at {proxy} by {answer[2]} {moment}: {wrong}")
         elif kind != "query":
-            key.learn(found, floor, f"a {kind} read at {proxy} by {answer[2]} begun at {began:.3f}")
+            key.learn(found, floor, f"a {kind} read at {proxy} by {answer[2]} begun at {started:.3f}")

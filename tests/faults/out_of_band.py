@@ -153,11 +153,11 @@ class OutOfBandRun:
         turn = number
         while self._tally.writes < self._wanted:
             name = "documents" if turn % 2 else self._random.choice(kinds)
-            mine = number // 2 if name == "documents" else number
+            keys_of = number // 2 if name == "documents" else number
             ends = time.monotonic() + 1.0
             url = self._proxies[turn % PROXIES].url
             going = lambda _, ends=ends: time.monotonic() < ends and self._tally.writes < self._wanted  # noqa: E731
-            await traffic.client(url, mine, self._tally, going, traffic.KINDS[name], pause=0.002)
+            await traffic.client(url, keys_of, self._tally, going, traffic.KINDS[name], pause=0.002)
             turn += 1
 
     async def _breaking(self) -> None:
@@ -196,7 +196,7 @@ class OutOfBandRun:
 
     async def _go_around(self, direct: httpx.AsyncClient) -> None:
         """Insert, update and remove out of band, on keys without other writers."""
-        begun: dict[str, float] = {}
+        started: dict[str, float] = {}
         for number in range(OUT_OF_BAND):
             key, kind = f"a{number}", number % 3
             path = f"{DOCUMENT}/h{number}" if kind else DOCUMENT
@@ -206,12 +206,14 @@ class OutOfBandRun:
                 await direct.patch(path, json={"out_of_band": number})
             else:
                 await direct.delete(path)
-            begun[f"{BOOKS}/{key if kind == 0 else f'h{number}'}"] = time.monotonic()
+            started[f"{BOOKS}/{key if kind == 0 else f'h{number}'}"] = time.monotonic()
         limit = time.monotonic() + 20.0
-        while begun.keys() - self._named.keys() and time.monotonic() < limit:
+        while started.keys() - self._named.keys() and time.monotonic() < limit:
             await asyncio.sleep(0.05)
-        self.result.missed = sorted(begun.keys() - self._named.keys())
-        self.result.slowest = max((self._named[key] - at for key, at in begun.items() if key in self._named), default=0)
+        self.result.missed = sorted(started.keys() - self._named.keys())
+        self.result.slowest = max(
+            (self._named[key] - at for key, at in started.items() if key in self._named), default=0
+        )
 
 
 async def run(folder: Path, writes: int, faults: int, seed: int) -> Result:

@@ -27,8 +27,8 @@ class Points:
         self._server.close()
 
     async def _hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        said = await reader.readline()
-        if said == b"plan\n":
+        line = await reader.readline()
+        if line == b"plan\n":
             await self.go(writer, self.plan)
             self._asked.set()
         else:

@@ -47,13 +47,13 @@ class Plant:
 
 def plants(number: int) -> list[Plant]:
     """Return divergences of all classes and reads in turn."""
-    made = []
+    result = []
     for n in range(number):
         kind = CLASSES[n % len(CLASSES)]
         read = "query" if kind == "error" else READS[(n // len(CLASSES)) % len(READS)]
         path = {"value": f"v{n % 5}.deep", "type": f"t{n % 5}", "order": f"o{n % 5}[]"}.get(kind, "")
-        made.append(Plant(n, kind, read, path))
-    return made
+        result.append(Plant(n, kind, read, path))
+    return result
 
 
 def _content(plant: Plant, version: int) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class Soak:
 
     async def run(self, seconds: float) -> Result:
         """Run the soak. Raise AssertionError if a proxy does not recover."""
-        begun = time.monotonic()
+        started = time.monotonic()
         async with httpx.AsyncClient(base_url=self._env.origin.url) as direct:
             await traffic.prepare(self._env.origin.url)
             history = [{"_key": f"h{n}", "n": n} for n in range(HISTORY)]
@@ -106,7 +106,7 @@ class Soak:
             for proxy in self._proxies:
                 if proxy.running:
                     await asyncio.to_thread(proxy.kill, signal.SIGTERM)
-        self.result.seconds = time.monotonic() - begun
+        self.result.seconds = time.monotonic() - started
         return self.result
 
     async def _writer(self, number: int, ends: float) -> None:
@@ -123,8 +123,8 @@ class Soak:
             self.result.rounds[name] = self.result.rounds.get(name, 0) + 1
             until = min(ends, time.monotonic() + (0.0 if name == "opaque" else 1.0))
             kind = traffic.KINDS.get(name, traffic.opaque)
-            mine = number // 2 if name == "documents" else number
-            await traffic.client(url, mine, self.result.tally, _until(until), kind, pause=_PAUSE)
+            keys_of = number // 2 if name == "documents" else number
+            await traffic.client(url, keys_of, self.result.tally, _until(until), kind, pause=_PAUSE)
             turn += 1
 
     async def _faults(self, ends: float) -> None:
@@ -142,11 +142,11 @@ class Soak:
         names = [f"_system/{name}" for name in traffic.COLLECTIONS]
         for attempt in range(1, 30):
             process = await self._command("backfill", *names)
-            _out, said = await process.communicate()
+            _out, errors = await process.communicate()
             if process.returncode == 0:
                 self.result.backfilled = f"done at attempt {attempt}"
                 return
-            self.result.backfilled = f"failed: {said.decode(errors='replace')[-200:]}"
+            self.result.backfilled = f"failed: {errors.decode(errors='replace')[-200:]}"
             await asyncio.sleep(0.5)
 
     async def _settle(self) -> None:
@@ -165,14 +165,14 @@ class Soak:
 
     async def _verified(self) -> None:
         """Let the worker verify what was backfilled and became unverified; verify the rest by a command."""
-        mine = [f"_system/{name}" for name in traffic.COLLECTIONS]
+        traffic_collections = [f"_system/{name}" for name in traffic.COLLECTIONS]
 
         until = time.monotonic() + _PATIENCE
-        while set(left := await self._env.unverified()) & set(mine) and time.monotonic() < until:
+        while set(unverified := await self._env.unverified()) & set(traffic_collections) and time.monotonic() < until:
             await asyncio.sleep(0.2)
-        self.result.commanded = len(left)
-        if left:
-            await self._env.verified([name.partition("/")[2] for name in left])
+        self.result.commanded = len(unverified)
+        if unverified:
+            await self._env.verified([name.partition("/")[2] for name in unverified])
 
     async def _command(self, *words: str) -> asyncio.subprocess.Process:
         """Run `crossfade` directly against the databases."""

@@ -49,12 +49,16 @@ class Environment:
         found = []
         for name in names:
             documents = answer.json()["result"][0][name]
-            there = {document["_key"]: document for document in documents}
+            expected = {document["_key"]: document for document in documents}
             rows = await self.direct.fetch(f"SELECT key, raw::text FROM _system.{name} WHERE doc IS NOT NULL")
-            here = {row["key"]: json.loads(row["raw"]) for row in rows}
-            found += [f"{name}/{key}: missing" for key in sorted(there.keys() - here.keys())]
-            found += [f"{name}/{key}: a ghost" for key in sorted(here.keys() - there.keys())]
-            found += [f"{name}/{key}: older" for key in sorted(there.keys() & here.keys()) if there[key] != here[key]]
+            actual = {row["key"]: json.loads(row["raw"]) for row in rows}
+            found += [f"{name}/{key}: missing" for key in sorted(expected.keys() - actual.keys())]
+            found += [f"{name}/{key}: a ghost" for key in sorted(actual.keys() - expected.keys())]
+            found += [
+                f"{name}/{key}: older"
+                for key in sorted(expected.keys() & actual.keys())
+                if expected[key] != actual[key]
+            ]
         return found
 
     async def stages(self) -> dict[str, str]:

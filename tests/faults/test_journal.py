@@ -25,8 +25,8 @@ from tests.harness import eventually
 
 @pytest.fixture
 async def env(postgres_server: EmbeddedPostgres, dsn: str, tmp_path: Path) -> AsyncIterator[Environment]:
-    async with fault_environment(postgres_server, dsn, tmp_path) as made:
-        yield made
+    async with fault_environment(postgres_server, dsn, tmp_path) as environment:
+        yield environment
 
 
 @contextlib.asynccontextmanager

@@ -37,8 +37,8 @@ FLIPPED = (
 @pytest.mark.long
 async def test_a_sample_of_the_fault_matrix_loses_no_write(tmp_path: Path) -> None:
     """I2, I3: zero lost, zero ghosts, client errors only where ArangoDB itself was away."""
-    async with matrix(tmp_path) as made:
-        cells = [await made.cell(place, fault) for place, fault in SHORT]
+    async with matrix(tmp_path) as environment:
+        cells = [await environment.cell(place, fault) for place, fault in SHORT]
     assert [cell for cell in cells if not cell.good] == [], table(cells)
     assert all(cell.writes for cell in cells)
     full = cells[1]
@@ -48,8 +48,8 @@ async def test_a_sample_of_the_fault_matrix_loses_no_write(tmp_path: Path) -> No
 @pytest.mark.long
 async def test_a_sample_of_the_fault_matrix_shows_no_stale_read_while_flipped(tmp_path: Path) -> None:
     """I7: whatever the fault, no read shows an older version than any client has seen before."""
-    async with matrix(tmp_path, Stage.FLIPPED) as made:
-        cells = [await made.cell(place, fault) for place, fault in FLIPPED]
+    async with matrix(tmp_path, Stage.FLIPPED) as environment:
+        cells = [await environment.cell(place, fault) for place, fault in FLIPPED]
     assert [cell for cell in cells if not cell.good] == [], table(cells)
     assert all(cell.reads for cell in cells)
     assert cells[0].letters, "documents that PostgreSQL refused are dead letters"

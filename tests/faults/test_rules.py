@@ -129,19 +129,19 @@ async def test_the_stamp_is_the_era_from_before_the_write_was_sent(
 
 async def test_an_intent_is_open_until_postgresql_has_the_write(tmp_path: Path, dsn: str) -> None:
     """I3: a change in memory alone is an open intent."""
-    away = await Database.open("postgresql://crossfade@127.0.0.1:1/none", connect_timeout=0.2)
+    unreachable = await Database.open("postgresql://crossfade@127.0.0.1:1/none", connect_timeout=0.2)
     origin = Origin()
-    async with running(tmp_path, away, dsn, origin) as mirror:
+    async with running(tmp_path, unreachable, dsn, origin) as mirror:
         intent = mirror.intend(COLLECTION, ("a",))
         mirror.captured(intent, (origin.put("a", 1),))
         assert mirror.is_open(intent)
         assert mirror.backlog == 1
-    await away.close()
-    here = await Database.open(dsn, size=2)
-    async with running(tmp_path, here, dsn, origin) as mirror:
+    await unreachable.close()
+    reachable = await Database.open(dsn, size=2)
+    async with running(tmp_path, reachable, dsn, origin) as mirror:
         await drained(mirror)
-        assert await stored(here) == origin.documents[COLLECTION]
-    await here.close()
+        assert await stored(reachable) == origin.documents[COLLECTION]
+    await reachable.close()
 
 
 async def test_the_journal_has_the_intent_before_the_origin_has_the_request(dsn: str, tmp_path: Path) -> None:

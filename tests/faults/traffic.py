@@ -125,10 +125,10 @@ async def options(client: Client, n: int) -> None:
 
 async def transactions(client: Client, n: int) -> None:
     """Writes of two collections, ended by a commit; every fourth is aborted."""
-    begun = await client.send("POST", "/_api/transaction/begin", {"collections": {"write": ["books", "papers"]}})
-    if begun is None or begun.status_code != 201:
+    transaction = await client.send("POST", "/_api/transaction/begin", {"collections": {"write": ["books", "papers"]}})
+    if transaction is None or transaction.status_code != 201:
         return
-    number = begun.json()["result"]["id"]
+    number = transaction.json()["result"]["id"]
     trx = {"x-arango-trx-id": number}
     key = f"t{next(_rounds)}"
     steps: list[tuple[str, str, object]] = [
@@ -176,13 +176,13 @@ async def imports(client: Client, n: int) -> None:
 
 async def modifications(client: Client, n: int) -> None:
     """AQL that inserts, updates, removes; with rows for the client in several batches."""
-    mine = f"q{client.number}k"
+    prefix = f"q{client.number}k"
     upsert = (
         "FOR i IN 0..5 LET k = CONCAT(@p, i) UPSERT {_key: k} INSERT {_key: k, n: @n} UPDATE {n: @n} INTO books "
         "RETURN NEW._key"
     )
     first = await client.send(
-        "POST", "/_api/cursor", {"query": upsert, "bindVars": {"p": mine, "n": n}, "batchSize": 2}
+        "POST", "/_api/cursor", {"query": upsert, "bindVars": {"p": prefix, "n": n}, "batchSize": 2}
     )
     more = first.json() if first is not None and first.status_code == 201 else {}
     while more.get("hasMore"):
@@ -193,13 +193,13 @@ async def modifications(client: Client, n: int) -> None:
     await client.send("POST", "/_api/cursor", {"query": "INSERT {n: @n} INTO papers", "bindVars": {"n": n}})
     if n % 3 == 2:
         remove = "FOR d IN books FILTER STARTS_WITH(d._key, @p) AND d.n == @n REMOVE d IN books"
-        await client.send("POST", "/_api/cursor", {"query": remove, "bindVars": {"p": mine, "n": n}})
+        await client.send("POST", "/_api/cursor", {"query": remove, "bindVars": {"p": prefix, "n": n}})
 
 
 async def cursors(client: Client, n: int) -> None:
     """AQL that inserts, updates, removes, alone and in a transaction, whose cursors are never read to their end."""
-    mine = f"u{client.number}k"
-    binds = {"p": mine, "n": n}
+    prefix = f"u{client.number}k"
+    binds = {"p": prefix, "n": n}
     put = (
         "FOR i IN 0..5 LET k = CONCAT(@p, i) UPSERT {_key: k} INSERT {_key: k, n: @n} UPDATE {n: @n} INTO books "
         "RETURN NEW"
@@ -209,10 +209,10 @@ async def cursors(client: Client, n: int) -> None:
     await client.send("POST", "/_api/cursor", {"query": put, "bindVars": binds, **streams})
     if n % 2:
         await client.send("POST", "/_api/cursor", {"query": remove, "bindVars": binds, **streams})
-    begun = await client.send("POST", "/_api/transaction/begin", {"collections": {"write": ["papers"]}})
-    if begun is None or begun.status_code != 201:
+    transaction = await client.send("POST", "/_api/transaction/begin", {"collections": {"write": ["papers"]}})
+    if transaction is None or transaction.status_code != 201:
         return
-    number = begun.json()["result"]["id"]
+    number = transaction.json()["result"]["id"]
     insert = {"query": "FOR i IN 1..3 INSERT {n: @n} INTO papers RETURN 1", "bindVars": {"n": n}, **streams}
     await client.send("POST", "/_api/cursor", insert, {"x-arango-trx-id": number})
     await client.until_answered("PUT", f"/_api/transaction/{number}")
@@ -270,13 +270,13 @@ async def jobs(client: Client, n: int) -> None:
 
 async def simple(client: Client, n: int) -> None:
     """By keys, and by example."""
-    mine = f"s{client.number}"
+    prefix = f"s{client.number}"
     await client.send(
-        "POST", DOCUMENT + "?overwrite=true", [{"_key": f"{mine}k{k}", "mine": mine, "k": k} for k in range(5)]
+        "POST", DOCUMENT + "?overwrite=true", [{"_key": f"{prefix}k{k}", "mine": prefix, "k": k} for k in range(5)]
     )
-    body = {"collection": "books", "example": {"mine": mine, "k": 1}}
+    body = {"collection": "books", "example": {"mine": prefix, "k": 1}}
     await client.send("PUT", "/_api/simple/update-by-example", {**body, "newValue": {"n": n}})
-    await client.send("PUT", "/_api/simple/remove-by-keys", {"collection": "books", "keys": [f"{mine}k2", "nobody"]})
+    await client.send("PUT", "/_api/simple/remove-by-keys", {"collection": "books", "keys": [f"{prefix}k2", "nobody"]})
     if n % 2:
         await client.send("PUT", "/_api/simple/remove-by-example", {**body, "options": {"limit": 1}})
 
@@ -339,9 +339,9 @@ async def client(
 ) -> None:
     """Run rounds of these kinds in turn while `going(round)` is true, with a pause of `pause` seconds."""
     async with httpx.AsyncClient(base_url=url, auth=("root", ""), timeout=_PATIENCE, verify=False) as http:
-        made = Client(http, number, tally)
+        writer = Client(http, number, tally)
         n = 0
         while going(n):
-            await kinds[n % len(kinds)](made, n // len(kinds))
+            await kinds[n % len(kinds)](writer, n // len(kinds))
             n += 1
             await asyncio.sleep(pause)

@@ -190,8 +190,8 @@ KINDS: Final[tuple[Kind, ...]] = (
 
 def _filled(value: Any, values: dict[str, object]) -> Any:
     if isinstance(value, str):
-        for name, given in values.items():
-            value = value.replace("{" + name + "}", str(given))
+        for name, replacement in values.items():
+            value = value.replace("{" + name + "}", str(replacement))
         return value
     if isinstance(value, dict):
         return {name: _filled(item, values) for name, item in value.items()}

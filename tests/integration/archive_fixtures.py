@@ -81,8 +81,8 @@ class Both:
 
     def insert(self, collection: str, *documents: bytes) -> None:
         database, _, name = collection.partition("/")
-        told = self.ask("POST", f"/_db/{database}/_api/document/{name}", b"[" + b",".join(documents) + b"]")
-        assert not [one for one in told if one.get("error")]
+        results = self.ask("POST", f"/_db/{database}/_api/document/{name}", b"[" + b",".join(documents) + b"]")
+        assert not [one for one in results if one.get("error")]
 
     def documents(self, collection: str) -> dict[str, bytes]:
         """ArangoDB's documents as it prints them, read by a cursor."""

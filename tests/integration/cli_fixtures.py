@@ -53,12 +53,12 @@ class Origin:
 
 @pytest.fixture
 def origin() -> Iterator[Origin]:
-    made = Origin()
+    scripted = Origin()
 
     class Handler(BaseHTTPRequestHandler):
         def _serve(self) -> None:
             length = int(self.headers.get("content-length", 0))
-            status, value = made.answer(self.path.partition("?")[0], self.rfile.read(length))
+            status, value = scripted.answer(self.path.partition("?")[0], self.rfile.read(length))
             text = value if isinstance(value, bytes) else json.dumps(value).encode()
             self.send_response(status)
             self.send_header("content-type", "application/json")
@@ -74,8 +74,8 @@ def origin() -> Iterator[Origin]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
-    made.url = f"http://127.0.0.1:{server.server_address[1]}"
-    yield made
+    scripted.url = f"http://127.0.0.1:{server.server_address[1]}"
+    yield scripted
     server.shutdown()
     thread.join()
     server.server_close()
@@ -117,9 +117,9 @@ class Shell:
 
 @pytest.fixture
 async def fleet(database: Database, tmp_path: Path) -> AsyncIterator[Fleet]:
-    made = Fleet(database, tmp_path)
-    yield made
-    await made.close()
+    instances = Fleet(database, tmp_path)
+    yield instances
+    await instances.close()
 
 
 @pytest.fixture

@@ -98,8 +98,14 @@ async def marks(database: Database) -> list[tuple[str, str]]:
 
 def settings(folder: Path, dsn: str, **overrides: object) -> Settings:
     """Settings whose bounds suit a test."""
-    given: dict[str, object] = {"state_dir": folder, "dsn": dsn, "lost_request_timeout": 0.15, "batch": 20, **overrides}
-    return Settings.model_validate(given)
+    values: dict[str, object] = {
+        "state_dir": folder,
+        "dsn": dsn,
+        "lost_request_timeout": 0.15,
+        "batch": 20,
+        **overrides,
+    }
+    return Settings.model_validate(values)
 
 
 @contextlib.asynccontextmanager

@@ -13,8 +13,8 @@ from tests.integration.shadow_fixtures import Stack, ruled, stack_on
 @pytest.fixture
 async def stack(database: Database) -> AsyncIterator[Stack]:
     """As in test_shadow, with rules from PostgreSQL, and the verdicts noted."""
-    made = await stack_on(database)
-    made.shadow = ruled(made)
-    await made.shadow.start()
-    yield made
-    await made.close()
+    created = await stack_on(database)
+    created.shadow = ruled(created)
+    await created.shadow.start()
+    yield created
+    await created.close()

@@ -71,8 +71,8 @@ async def refuse(stack: Running, state: str = "P0001", *, removals: bool = False
 
 
 async def stream(client: httpx.AsyncClient) -> httpx.Response:
-    begun = await client.post("/_api/transaction/begin", json={"collections": {"write": ["books"]}})
-    number = begun.json()["result"]["id"]
+    transaction = await client.post("/_api/transaction/begin", json={"collections": {"write": ["books"]}})
+    number = transaction.json()["result"]["id"]
     await client.patch(DOCUMENT + "/a", json={"n": 666}, headers={"x-arango-trx-id": number})
     return await client.put(f"/_api/transaction/{number}")
 

@@ -188,15 +188,15 @@ def _render(kind: str, found: StubCollection, bind: Mapping[str, Any]) -> bytes:
         return json.dumps({"result": keys[first : first + 1], "hasMore": False}).encode()
     if kind == "revisions_of":
         return _pairs(found, [key for key in bind["keys"] if key in found.raw])
-    wanted = (kind, bind["after"], bind.get("upper"), bind["n"], bind.get("shard"))
-    page = found.pages.get(wanted)
+    expected = (kind, bind["after"], bind.get("upper"), bind["n"], bind.get("shard"))
+    page = found.pages.get(expected)
     if page is None:
         keys = found.range(bind)
         if kind == "page":
             page = b'{"result":[' + b",".join(found.raw[key] for key in keys) + b'],"hasMore":false}'
         else:
             page = _pairs(found, keys)
-        found.pages[wanted] = page
+        found.pages[expected] = page
     return page
 
 

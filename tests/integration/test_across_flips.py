@@ -77,9 +77,9 @@ async def test_an_arangodb_cursor_stays_with_arangodb_after_a_flip(stack: Runnin
     rest, givers = await read_rest(stack, cursor)
     assert first + rest == list(range(NUMBER))
     assert set(givers) == {"arangodb"}
-    again, _, opened_by = await begin(stack)  # a new one is of the other store
+    new_cursor, _, opened_by = await begin(stack)  # a new one is of the other store
     assert opened_by == "postgresql"
-    assert (await stack.client.delete(f"/_api/cursor/{again}")).status_code == 202
+    assert (await stack.client.delete(f"/_api/cursor/{new_cursor}")).status_code == 202
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,8 @@ async def test_a_transaction_stays_at_the_origin_across_a_change(stack: Running,
     """What it reads is its own, at ArangoDB; what it commits is in both, whichever stage it ends in (I7)."""
     if first == "flipped":
         await flip(stack)
-    began = await stack.client.post("/_api/transaction/begin", json={"collections": {"write": ["books"]}})
-    inside = {"x-arango-trx-id": began.json()["result"]["id"], **ASKED}
+    transaction = await stack.client.post("/_api/transaction/begin", json={"collections": {"write": ["books"]}})
+    inside = {"x-arango-trx-id": transaction.json()["result"]["id"], **ASKED}
     await stack.client.patch(DOCUMENT + "/k1", json={"n": 1000}, headers=inside)
     await (roll_back(stack) if first == "flipped" else flip(stack))
     read = await stack.client.get(DOCUMENT + "/k1", headers=inside)
@@ -126,11 +126,11 @@ async def test_the_answering_store_is_reported_only_on_request(stack: Running) -
     for path in (DOCUMENT + "/k0", DOCUMENT + "/none", "/_api/version"):
         plain = await stack.client.get(path)
         silent = await stack.client.get(path, headers={"X-Crossfade-Explain": "0"})
-        asked = await stack.client.get(path, headers=ASKED)
+        explained = await stack.client.get(path, headers=ASKED)
         for answer in (plain, silent):
             assert not [name for name in answer.headers if "crossfade" in name.lower()]
-        assert asked.headers["x-crossfade-epoch"] == str(stack.application.lease.snapshot.epoch)
-        assert asked.content == plain.content
+        assert explained.headers["x-crossfade-epoch"] == str(stack.application.lease.snapshot.epoch)
+        assert explained.content == plain.content
     assert by(await stack.client.get("/_api/version", headers=ASKED)) == "arangodb"
     written = await stack.client.patch(DOCUMENT + "/k0", json={"n": 5}, headers=ASKED)
     assert by(written) == "arangodb"

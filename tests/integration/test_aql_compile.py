@@ -29,10 +29,10 @@ DEEP: list[dict[str, Any]] = [
 
 @pytest.fixture
 async def both(database: Database) -> Both:
-    made = Both(database)
-    await made.fill("c", MIXED)
-    await made.fill("e", DEEP)
-    return made
+    databases = Both(database)
+    await databases.fill("c", MIXED)
+    await databases.fill("e", DEEP)
+    return databases
 
 
 async def agree(both: Both, text: str, binds: dict[str, Any] | None = None) -> list[Any]:
@@ -40,11 +40,11 @@ async def agree(both: Both, text: str, binds: dict[str, Any] | None = None) -> l
     answer = await both.answered(text, binds)
     assert not isinstance(answer, str), (text, answer)
     plan, rows = answer
-    wanted = both.evaluated(text, binds).rows
+    expected = both.evaluated(text, binds).rows
     if not plan.order:
-        wanted, rows = sorted(wanted, key=repr), sorted(rows, key=repr)
-    assert rows == wanted, text
-    assert list(map(repr, rows)) == list(map(repr, wanted)), text  # 1 is not 1.0, true is not 1
+        expected, rows = sorted(expected, key=repr), sorted(rows, key=repr)
+    assert rows == expected, text
+    assert list(map(repr, rows)) == list(map(repr, expected)), text  # 1 is not 1.0, true is not 1
     return rows
 
 
@@ -174,11 +174,11 @@ async def test_query_shapes_of_applications_give_the_same_result_compiled_and_ev
     await both.fill("f", rows)
     edges = [{"_from": "f/1", "_to": "f/2"}, {"_from": "f/1", "_to": "f/3"}, {"_from": "f/2", "_to": "c/1"}]
     await both.fill("edges", edges, edge=True)
-    given = {"p": "i", "q": "i", "role": {"abc": 1}, "yes": True, "way": "desc", "id": "f/2", "from": 1, "most": 2}
+    binds = {"p": "i", "q": "i", "role": {"abc": 1}, "yes": True, "way": "desc", "id": "f/2", "from": 1, "most": 2}
     wrong = []
     for text in SHAPES:
         try:
-            await agree(both, text, {name: value for name, value in given.items() if f"@{name}" in text})
+            await agree(both, text, {name: value for name, value in binds.items() if f"@{name}" in text})
         except AssertionError as error:
             wrong.append((text, str(error)))
     assert wrong == []
@@ -332,9 +332,9 @@ STAYS = (
 
 
 async def test_functions_that_depend_on_the_request_are_not_computed_ahead(both: Both) -> None:
-    made = both.compiled("FOR d IN c FILTER d.x == CURRENT_DATABASE() RETURN d")
-    assert isinstance(made, NotCompiled)
-    assert "CURRENT_DATABASE" in made.reason
+    compiled = both.compiled("FOR d IN c FILTER d.x == CURRENT_DATABASE() RETURN d")
+    assert isinstance(compiled, NotCompiled)
+    assert "CURRENT_DATABASE" in compiled.reason
 
 
 async def test_a_query_that_is_not_compiled_has_a_reason(both: Both) -> None:
@@ -387,5 +387,5 @@ async def test_a_limit_bounds_and_orders_no_rows_after_a_later_loop_or_sort(data
         plan = both.compiled(text)
         assert isinstance(plan, Compiled), text
         assert plan.most == most, text
-        compared, wanted = ((await statements.unfinished(plan, {}, Options())).result()).rows, await agree(both, text)
-        assert (compared if plan.order else sorted(compared, key=repr)) == wanted, text
+        compared, expected = ((await statements.unfinished(plan, {}, Options())).result()).rows, await agree(both, text)
+        assert (compared if plan.order else sorted(compared, key=repr)) == expected, text

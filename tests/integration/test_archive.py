@@ -64,8 +64,8 @@ def test_edges_indexes_and_schema_are_restored(both: Both, tmp_path: Path) -> No
     folder = exported(both, tmp_path / "archive", "shop/*")
 
     wipe(both, "arangodb")
-    told = both.told("archive", "import", folder, "--into", "arangodb")
-    assert told["collections"][0]["notes"] == []
+    summary = both.told("archive", "import", folder, "--into", "arangodb")
+    assert summary["collections"][0]["notes"] == []
     assert both.documents("shop/knows") == before
     properties = both.ask("GET", "/_db/shop/_api/collection/knows/properties")
     assert (properties["type"], properties["schema"]["level"]) == (3, "new")
@@ -104,8 +104,8 @@ def test_unusual_documents_survive_an_import_into_postgresql(both: Both, tmp_pat
     folder = handmade(tmp_path / "first", *documents)
     assert both.crossfade("archive", "import", folder, "--into", "postgresql")[0] == 0
     assert list(both.rows(NAME).values()) == [raw for _, _, raw in documents]
-    again = exported(both, tmp_path / "second", side="postgresql")
-    first, second = (manifests.read(Path(one)).collections[0] for one in (folder, again))
+    second_export = exported(both, tmp_path / "second", side="postgresql")
+    first, second = (manifests.read(Path(one)).collections[0] for one in (folder, second_export))
     assert (first.digest, first.parts[0].sha256) == (second.digest, second.parts[0].sha256)
 
 
@@ -179,8 +179,8 @@ def test_a_repeated_import_writes_only_what_the_target_lacks(both: Both, tmp_pat
         )
     else:
         both.sql(f"DELETE FROM {both.relation(NAME)} WHERE key BETWEEN 'k00100' AND 'k99999'")
-    [told] = both.told("archive", "import", folder, "--into", side, "--dry-run")["collections"]
-    assert (told["written"], told["same"]) == (200, COUNT - 200)
-    [told] = both.told("archive", "import", folder, "--into", side)["collections"]
-    assert (told["complete"], told["written"], told["same"]) == (True, 200, COUNT - 200)
+    [summary] = both.told("archive", "import", folder, "--into", side, "--dry-run")["collections"]
+    assert (summary["written"], summary["same"]) == (200, COUNT - 200)
+    [summary] = both.told("archive", "import", folder, "--into", side)["collections"]
+    assert (summary["complete"], summary["written"], summary["same"]) == (True, 200, COUNT - 200)
     assert (both.documents(NAME) if side == "arangodb" else both.rows(NAME)) == before

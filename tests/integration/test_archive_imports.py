@@ -28,22 +28,22 @@ def test_newer_versions_stay_in_arangodb_and_older_ones_are_replaced(both: Both,
     newer = both.documents(NAME)
     second = exported(both, tmp_path / "second")
 
-    [told] = both.told("archive", "import", first, "--into", "arangodb")["collections"]
-    assert (told["complete"], told["newer_kept"], told["written"]) == (True, 1, 0)
+    [summary] = both.told("archive", "import", first, "--into", "arangodb")["collections"]
+    assert (summary["complete"], summary["newer_kept"], summary["written"]) == (True, 1, 0)
     assert both.documents(NAME) == newer
 
     code, _, err = both.crossfade("archive", "import", first, "--into", "arangodb", "--overwrite-newer")
     assert (code, "it needs --reason" in err) == (1, True)
-    [told] = both.told(
+    [summary] = both.told(
         "archive", "import", first, "--into", "arangodb", "--overwrite-newer", "--reason", "ticket 1", "--actor", "ann"
     )["collections"]
-    assert (told["newer_overwritten"], told["revisions_kept"]) == (1, True)
+    assert (summary["newer_overwritten"], summary["revisions_kept"]) == (1, True)
     assert json.loads(both.documents(NAME)["k00001"])["n"] == 1
     [row] = both.sql("SELECT actor, reason FROM _crossfade.audit WHERE reason IS NOT NULL")
     assert tuple(row) == ("ann", "ticket 1")
 
-    [told] = both.told("archive", "import", second, "--into", "arangodb")["collections"]
-    assert (told["written"], told["same"]) == (1, COUNT - 298)
+    [summary] = both.told("archive", "import", second, "--into", "arangodb")["collections"]
+    assert (summary["written"], summary["same"]) == (1, COUNT - 298)
     assert both.documents(NAME) == newer
 
 
@@ -67,8 +67,8 @@ def test_newer_versions_and_deletions_stay_in_postgresql(both: Both, tmp_path: P
     both.sql(f"UPDATE {relation} SET rev = rev + 1, raw = '{{\"n\":9}}', doc = '{{\"n\":9}}' WHERE key = 'k00000'")
     both.sql(f"UPDATE {relation} SET rev = rev + 1, raw = NULL, doc = NULL, mark = 1 WHERE key = 'k00001'")
     both.sql(f"UPDATE {relation} SET raw = '{{\"n\":8}}', doc = '{{\"n\":8}}' WHERE key = 'k00002'")
-    [told] = both.told("archive", "import", folder, "--into", "postgresql")["collections"]
-    assert (told["newer_kept"], told["written"]) == (2, 0)
+    [summary] = both.told("archive", "import", folder, "--into", "postgresql")["collections"]
+    assert (summary["newer_kept"], summary["written"]) == (2, 0)
     assert both.rows(NAME)["k00000"] == b'{"n":9}'
     assert "k00001" not in both.rows(NAME)
     # marking before and after the import gives one mark: no verification started in between
@@ -76,8 +76,8 @@ def test_newer_versions_and_deletions_stay_in_postgresql(both: Both, tmp_path: P
     assert (row["collection"], "was imported into postgresql" in row["reason"]) == (NAME, True)
 
     arguments = ("--into", "postgresql", "--overwrite-newer", "--reason", "because")
-    [told] = both.told("archive", "import", folder, *arguments)["collections"]
-    assert (told["newer_overwritten"], told["complete"]) == (2, True)
+    [summary] = both.told("archive", "import", folder, *arguments)["collections"]
+    assert (summary["newer_overwritten"], summary["complete"]) == (2, True)
     assert both.rows(NAME) == before
 
 
@@ -134,10 +134,10 @@ def test_damage_is_reported_by_file_line_and_key_and_never_imported(both: Both, 
     data[len(data) // 2] ^= 0xFF
     part(folder, 2).write_bytes(data)
 
-    told = both.told("archive", "verify", folder)
-    damage = told["collections"][0]["damages"][0]
+    summary = both.told("archive", "verify", folder)
+    damage = summary["collections"][0]["damages"][0]
     second = entry.parts[1]
-    assert (told["right"], damage["file"]) == (False, second.file)
+    assert (summary["right"], damage["file"]) == (False, second.file)
     assert 1 < damage["line"] <= second.documents
     assert second.first < damage["key"] <= second.last
     assert damage["key"] == f"k{int(second.first[1:]) + damage['line'] - 1:05}"
@@ -160,8 +160,8 @@ def test_differences_from_a_database_are_reported_by_key(both: Both, tmp_path: P
     code, out, _ = both.crossfade("archive", "verify", folder, "--against", "postgresql")
     assert (code, "missing in the database 1, extra 1, different 1" in out) == (1, True)
     assert [line.strip() for line in out.splitlines()[1:]] == ["missing: k00000", "different: k00001", "extra: zz"]
-    [told] = both.told("archive", "verify", folder, "--against", "postgresql")["collections"]
-    assert (told["missing"], told["keys"][0]) == (1, {"key": "k00000", "class": "missing"})
+    [summary] = both.told("archive", "verify", folder, "--against", "postgresql")["collections"]
+    assert (summary["missing"], summary["keys"][0]) == (1, {"key": "k00000", "class": "missing"})
 
 
 # ---- refusals
@@ -194,10 +194,10 @@ def test_dry_runs_and_repetitions_change_nothing(both: Both, tmp_path: Path) -> 
     assert not Path(folder).exists()
     exported(both, Path(folder))
     before = part(folder).stat().st_mtime_ns
-    [told] = both.told("archive", "export", NAME, "--to", folder, "--dry-run")
-    assert (told["state"], told["archived"]) == ("complete", 10)
-    told = both.told("archive", "export", NAME, "--to", folder)
-    assert (told["complete"], part(folder).stat().st_mtime_ns) == (True, before)
+    [summary] = both.told("archive", "export", NAME, "--to", folder, "--dry-run")
+    assert (summary["state"], summary["archived"]) == ("complete", 10)
+    summary = both.told("archive", "export", NAME, "--to", folder)
+    assert (summary["complete"], part(folder).stat().st_mtime_ns) == (True, before)
     out = both.crossfade("archive", "import", folder, "--into", "postgresql", "--dry-run")[1]
     assert "10 documents: 10 would be written" in out
     assert both.sql("SELECT 1 FROM _crossfade.collection") == []

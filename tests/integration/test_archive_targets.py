@@ -83,11 +83,13 @@ async def test_a_refused_replacement_leaves_the_older_version(target: IntoArango
 
 async def test_a_document_locked_by_a_transaction_is_retried_later(target: IntoArango, url: str) -> None:
     base = f"{url}/_db/shop/_api"
-    begun = httpx.post(f"{base}/transaction/begin", json={"collections": {"write": ["carts"]}}).json()["result"]["id"]
-    httpx.post(f"{base}/document/carts", json={"_key": "a"}, headers={"x-arango-trx-id": begun})
+    transaction = httpx.post(f"{base}/transaction/begin", json={"collections": {"write": ["carts"]}}).json()["result"][
+        "id"
+    ]
+    httpx.post(f"{base}/document/carts", json={"_key": "a"}, headers={"x-arango-trx-id": transaction})
     with pytest.raises(UpstreamOutcomeUnknown, match="busy with shop/carts/a"):
         await target.write(NAME, [document("a", OLD, "1")], [])
-    httpx.delete(f"{base}/transaction/{begun}")
+    httpx.delete(f"{base}/transaction/{transaction}")
     assert (await target.write(NAME, [document("a", OLD, "1")], [])).written == 1
 
 
@@ -163,6 +165,6 @@ def test_patterns_select_collections_across_databases(dsn: str, url: str, side: 
         both.create(name)
         both.insert(name, b'{"_key":"a"}')
         both.copy(name)
-    told = both.told("archive", "export", "*/carts", "shop/*", "--to", "/nowhere", "--from", side, "--dry-run")
-    found = sorted(row["collection"] for row in told)
-    assert (found, json.dumps(told).count('"to do"')) == (["other/carts", "shop/carts", "shop/orders"], 3)
+    summary = both.told("archive", "export", "*/carts", "shop/*", "--to", "/nowhere", "--from", side, "--dry-run")
+    found = sorted(row["collection"] for row in summary)
+    assert (found, json.dumps(summary).count('"to do"')) == (["other/carts", "shop/carts", "shop/orders"], 3)

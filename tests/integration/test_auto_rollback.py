@@ -53,7 +53,7 @@ async def stages(stack: Running) -> list[str]:
     return [row["stage"] for row in rows]
 
 
-async def rolled_back(stack: Running, why: str) -> None:
+async def rolled_back(stack: Running, reason: str) -> None:
     """Read until both collections have been rolled back, and check that the reason is shown."""
 
     async def done() -> bool:
@@ -64,12 +64,12 @@ async def rolled_back(stack: Running, why: str) -> None:
     entry = (await audit.entries(stack.database, limit=1))[0]
     assert entry.action == "rollback"
     assert entry.actor == f"auto-rollback of instance {stack.application.instance}"
-    assert why in str(entry.reason)
+    assert reason in str(entry.reason)
     assert entry.detail["auto_rollback"]["armed_by"] == "anna"
     found = {one.collection: one for one in await rollback_budgets.read(stack.database)}
     assert not found[BOOKS].armed
-    assert why in str(found[BOOKS].why)
-    assert why in str(found[AUTHORS].why)  # flipped together, back together
+    assert reason in str(found[BOOKS].why)
+    assert reason in str(found[AUTHORS].why)  # flipped together, back together
 
 
 async def test_confirmed_mismatches_roll_reads_back(stack: Running) -> None:
@@ -123,12 +123,12 @@ async def test_an_outage_is_remembered_until_it_can_be_acted_on(
 ) -> None:
     await flip(stack, RollbackBudget(), BOOKS, AUTHORS)
     await eventually(lambda: bool(stack.application.auto_rollback.figures()), "the budgets are read")
-    asked, away = rollback_budgets.read, True
+    original_read, away = rollback_budgets.read, True
 
     async def unreachable(database: Database) -> tuple[rollback_budgets.CollectionBudget, ...]:
         if away:
             raise DatabaseUnavailable("away")
-        return await asked(database)
+        return await original_read(database)
 
     async def fails(self: PostgresStore, operation: Operation, generation: int) -> Outcome | None:
         raise DatabaseUnavailable("away")

@@ -27,9 +27,9 @@ JOBS = "shop/jobs"
 
 @pytest.fixture
 async def fleet(database: Database, tmp_path: Path) -> AsyncIterator[Fleet]:
-    made = Fleet(database, tmp_path)
-    yield made
-    await made.close()
+    instances = Fleet(database, tmp_path)
+    yield instances
+    await instances.close()
 
 
 async def flipped(fleet: Fleet, *collections: str) -> None:
@@ -74,9 +74,9 @@ async def test_an_automatic_rollback_is_shown_until_it_is_acknowledged(
     )
     assert await alerts(database) == [{"collection": ORDERS, "by": "auto_rollback"}]
     assert counted("auto_rollback") == 1
-    told = (await shell("status")).out
-    assert "reads of shop/orders were rolled back to ArangoDB" in told
-    assert "by auto-rollback of instance one: shop/orders: 9 of 10 reads failed" in told
+    output = (await shell("status")).out
+    assert "reads of shop/orders were rolled back to ArangoDB" in output
+    assert "by auto-rollback of instance one: shop/orders: 9 of 10 reads failed" in output
     (named,) = (await shell("status", "--json")).json["automatic_rollbacks"]
     assert (named["by"], named["collections"]) == ("auto_rollback", [ORDERS])
     noticed = await shell("acknowledge", "--reason", "it was the load test")

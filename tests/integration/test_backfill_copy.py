@@ -214,9 +214,9 @@ async def test_mirror_lag_pauses_the_copy(database: Database, origin: StubOrigin
             governor=Governor(database, source, ThrottleLimits(max_lag=5)),
         )
     )
-    while (why := await database.fetchval("SELECT waiting FROM _crossfade.chunk")) is None:
+    while (reason := await database.fetchval("SELECT waiting FROM _crossfade.chunk")) is None:
         await asyncio.sleep(0.01)
-    assert why == "the mirror is 60.0 s behind, more than 5 s"
+    assert reason == "the mirror is 60.0 s behind, more than 5 s"
     assert await database.fetchval("SELECT documents FROM _crossfade.chunk") == 0
     await database.execute("UPDATE _crossfade.instance SET backlog = 0")
     assert (await copying).documents == 30
@@ -313,8 +313,8 @@ async def test_a_run_fails_if_a_database_stays_unreachable(database: Database, o
     finally:
         await impatient.close()
     assert await database.fetchval("SELECT state FROM _crossfade.chunk") == "open"  # released
-    away = await Database.open(f"postgresql://crossfade@127.0.0.1:{free_port()}/x", connect_timeout=1)
-    workers = Workers(away, away, impatient, Options(workers=1, outage=-1), asyncio.Event())
+    unreachable = await Database.open(f"postgresql://crossfade@127.0.0.1:{free_port()}/x", connect_timeout=1)
+    workers = Workers(unreachable, unreachable, impatient, Options(workers=1, outage=-1), asyncio.Event())
     with pytest.raises(DatabaseUnavailable):
         await workers.work([run])
-    await away.close()
+    await unreachable.close()

@@ -33,10 +33,10 @@ async def test_a_stopping_worker_finishes_its_page_and_releases_the_chunk(
     copied = await copy_chunk(database, source, claim, stop=stop, first_page=10)
     assert (copied.done, copied.documents) == (False, 10)
     await run_store.leave(database, claim, "open")
-    again = await run_store.claim(database, "other", [claim.run])
-    assert again is not None
-    assert again.position == "009"
-    assert (await copy_chunk(database, source, again, stop=asyncio.Event())).documents == 90
+    reclaimed = await run_store.claim(database, "other", [claim.run])
+    assert reclaimed is not None
+    assert reclaimed.position == "009"
+    assert (await copy_chunk(database, source, reclaimed, stop=asyncio.Event())).documents == 90
     assert await stored(database, relation) == origin.collections[NAME].raw
 
 

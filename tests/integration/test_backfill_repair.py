@@ -185,8 +185,8 @@ async def test_a_dead_letter_ends_if_both_sides_agree_on_the_document(
         )
     await database.execute(f"UPDATE {relation} SET rev = rev - 1 WHERE key = '0003'")  # this one differs
     await verified(database, source, full=full, repair=repair)
-    left = await database.fetch("SELECT key FROM _crossfade.dead_letter")
-    assert [row["key"] for row in left] == ([] if repair else ["0003"])
+    remaining = await database.fetch("SELECT key FROM _crossfade.dead_letter")
+    assert [row["key"] for row in remaining] == ([] if repair else ["0003"])
 
 
 async def test_a_missing_collection_does_not_remove_its_documents(

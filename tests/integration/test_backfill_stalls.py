@@ -47,9 +47,9 @@ async def origin() -> AsyncIterator[StubOrigin]:
 
 @pytest.fixture
 async def source(origin: StubOrigin) -> AsyncIterator[Source]:
-    made = Source(origin.url, "root", "")
-    yield made
-    await made.close()
+    client = Source(origin.url, "root", "")
+    yield client
+    await client.close()
 
 
 async def test_a_time_limit_preset_for_the_role_does_not_stop_a_backfill(

@@ -42,9 +42,9 @@ async def verb(dsn: str, *arguments: str) -> tuple[int, str]:
 
 
 async def waiting(database: Database) -> str:
-    while (why := await database.fetchval("SELECT waiting FROM _crossfade.chunk")) is None:
+    while (reason := await database.fetchval("SELECT waiting FROM _crossfade.chunk")) is None:
         await asyncio.sleep(0.01)
-    return str(why)
+    return str(reason)
 
 
 async def set_to(database: Database, limits: ThrottleLimits) -> None:

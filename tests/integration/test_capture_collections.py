@@ -123,8 +123,8 @@ async def test_a_renamed_collection_moves_to_its_new_name_and_back(stack: Runnin
 async def test_a_rename_reaches_the_graphs_that_use_the_collection(stack: Running) -> None:
     """ArangoDB renames a collection in the definitions of graphs too, which no request names."""
     edges = [{"collection": "written", "from": ["books"], "to": ["people"]}]
-    made = await stack.client.post("/_api/gharial", json={"name": "library", "edgeDefinitions": edges})
-    assert made.status_code == 202
+    answer = await stack.client.post("/_api/gharial", json={"name": "library", "edgeDefinitions": edges})
+    assert answer.status_code == 202
     await stack.move(MIRROR, "_system/_graphs")
     await stack.client.put("/_api/collection/books/rename", json={"name": "tomes"})
     graph = (await stack.client.get("/_api/gharial/library")).json()["graph"]
@@ -200,9 +200,9 @@ async def test_an_unfinished_truncation_is_applied_by_the_next_process(stack: Ru
     first.intend_change(CollectionChange("truncate", (BOOKS,)))
     await first.close()
     await stack.direct.put("/_api/collection/books/truncate")
-    again = Mirror(settings, stack.database, reader, "other", lambda: 1)
-    await again.start()
-    await eventually(lambda: again.backlog == 0, "the sweep is done")
-    await again.close()
+    restarted = Mirror(settings, stack.database, reader, "other", lambda: 1)
+    await restarted.start()
+    await eventually(lambda: restarted.backlog == 0, "the sweep is done")
+    await restarted.close()
     await same(stack, BOOKS)
     assert await alive(stack, "_system.books") == 0

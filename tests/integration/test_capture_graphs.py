@@ -19,8 +19,8 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
     async with running(dsn, tmp_path) as started:
         await started.move(CollectionState(Stage.MIRROR), "_system/*")
         definition = {"collection": "knows", "from": ["people"], "to": ["people"]}
-        made = await started.client.post("/_api/gharial", json={"name": "social", "edgeDefinitions": [definition]})
-        assert made.status_code in (201, 202)
+        answer = await started.client.post("/_api/gharial", json={"name": "social", "edgeDefinitions": [definition]})
+        assert answer.status_code in (201, 202)
         for key in "abc":
             await started.client.post(f"{GRAPH}/vertex/people", json={"_key": key})
         yield started
@@ -45,9 +45,9 @@ async def edge(stack: Running, start: str, end: str, **more: str) -> str:
 
 async def test_vertices_and_edges_are_mirrored(stack: Running) -> None:
     """I3, I6."""
-    made = await stack.client.post(f"{GRAPH}/vertex/people", json={"name": "d"})
-    key = made.json()["vertex"]["_key"]
-    assert sorted(made.json()["vertex"]) == ["_id", "_key", "_rev"]
+    answer = await stack.client.post(f"{GRAPH}/vertex/people", json={"name": "d"})
+    key = answer.json()["vertex"]["_key"]
+    assert sorted(answer.json()["vertex"]) == ["_id", "_key", "_rev"]
     await stack.client.patch(f"{GRAPH}/vertex/people/{key}", json={"age": 3})
     await stack.client.put(f"{GRAPH}/vertex/people/a", json={"name": "A"})
     link = await edge(stack, "a", "b")

@@ -72,8 +72,8 @@ async def test_only_the_owner_of_a_job_can_fetch_or_delete_its_result(stack: Run
         numbers.append(accepted.headers["x-arango-async-id"])
         await done(stack, numbers[-1])
     for method, path in (("GET", ""), ("PUT", ""), ("PUT", "/cancel"), ("DELETE", "")):
-        stranger = await stack.client.request(method, f"/_api/job/{numbers[0]}{path}", auth=("stranger", "x"))
-        assert stranger.status_code == 404
+        other_user = await stack.client.request(method, f"/_api/job/{numbers[0]}{path}", auth=("stranger", "x"))
+        assert other_user.status_code == 404
     await stack.client.delete("/_api/job/all", auth=("stranger", "x"))
     assert (await stack.client.get("/_api/job/done", auth=("stranger", "x"))).json() == []
     other = {"authorization": f"bearer {make_token('root', b'', time.time())}"}  # the same user, by a token

@@ -107,8 +107,8 @@ async def test_a_lost_answer_in_a_transaction_is_resolved_at_its_end(
 ) -> None:
     """mirror-protocol, answer 7."""
     monkeypatch.setattr(open_transactions, "_LOOK", 0.02)
-    begun = await stack.client.post("/_api/transaction/begin", json={"collections": {"write": ["books"]}})
-    number = begun.json()["result"]["id"]
+    transaction = await stack.client.post("/_api/transaction/begin", json={"collections": {"write": ["books"]}})
+    number = transaction.json()["result"]["id"]
     trx = {"x-arango-trx-id": number}
     if step == "write":
         lose(stack, monkeypatch)

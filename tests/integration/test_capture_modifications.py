@@ -61,14 +61,14 @@ async def test_a_modification_is_captured_and_answers_as_arangodb(
     through = await stack.client.post(CURSOR, json={"query": query, "bindVars": {"@c": "books"}, **more})
     direct = await stack.direct.post(CURSOR, json={"query": query, "bindVars": {"@c": "plain"}, **more})
     assert through.status_code == direct.status_code
-    told, expected = through.json(), direct.json()
-    for answer in (told, expected):
+    actual, expected = through.json(), direct.json()
+    for answer in (actual, expected):
         answer.get("extra", {}).get("stats", {}).pop("executionTime", None)
     if "errorMessage" not in expected:
-        assert list(told) == list(expected)
-        assert told == expected
+        assert list(actual) == list(expected)
+        assert actual == expected
     else:
-        assert told["errorNum"] == expected["errorNum"]
+        assert actual["errorNum"] == expected["errorNum"]
     await same(stack)
 
 
@@ -95,8 +95,8 @@ async def batches(client: httpx.AsyncClient, collection: str, more: dict[str, An
     retries = (more.get("options") or {}).get("allowRetry")
     while answers[-1].get("hasMore"):
         name = answers[0]["id"]
-        asked = [f"{CURSOR}/{name}/{answers[-1]['nextBatchId']}"] * (2 if retries else 1)
-        answers += [(await client.post(path)).json() for path in asked]
+        paths = [f"{CURSOR}/{name}/{answers[-1]['nextBatchId']}"] * (2 if retries else 1)
+        answers += [(await client.post(path)).json() for path in paths]
     if "id" in answers[0]:
         answers.append((await client.post(f"{CURSOR}/{answers[0]['id']}/1")).json())
         path = f"{CURSOR}/{answers[0]['id']}"
@@ -108,15 +108,15 @@ async def batches(client: httpx.AsyncClient, collection: str, more: dict[str, An
 @pytest.mark.parametrize("more", CURSORS, ids=str)
 async def test_batches_of_a_modification_equal_those_of_arangodb(stack: Running, more: dict[str, Any]) -> None:
     """I6: ids, hasMore, nextBatchId, count, `extra` in the right batch, retries, the end; I3."""
-    told, expected = [
+    actual, expected = [
         await batches(client, name, more) for client, name in ((stack.client, "books"), (stack.direct, "plain"))
     ]
-    for answers in (told, expected):
+    for answers in (actual, expected):
         assert len({answer["id"] for answer in answers if "id" in answer}) < 2
         for answer in answers:
             answer.get("extra", {}).get("stats", {}).pop("executionTime", None)
             answer["id"] = "id" in answer
-    assert told == expected
+    assert actual == expected
     await same(stack)
 
 
@@ -205,11 +205,11 @@ async def test_writes_with_unknown_keys_are_found_by_their_revisions(stack: Runn
 async def test_a_write_with_unknown_keys_is_searched_for_when_its_transaction_ends(stack: Running) -> None:
     """I1."""
     declared = {"collections": {"write": ["books", "log"]}}
-    begun = (await stack.client.post("/_api/transaction/begin", json=declared)).json()["result"]["id"]
+    transaction = (await stack.client.post("/_api/transaction/begin", json=declared)).json()["result"]["id"]
     query = "FOR d IN books FILTER d.n < 9 REMOVE d IN books COLLECT WITH COUNT INTO n INSERT {n} INTO log RETURN n"
-    await stack.client.post(CURSOR, json={"query": query}, headers={"x-arango-trx-id": begun})
+    await stack.client.post(CURSOR, json={"query": query}, headers={"x-arango-trx-id": transaction})
     assert stack.application.mirror.backlog > 0
-    await stack.client.put(f"/_api/transaction/{begun}")
+    await stack.client.put(f"/_api/transaction/{transaction}")
     await same(stack)
 
 
@@ -241,8 +241,8 @@ async def test_a_write_with_unknown_keys_rolls_a_flipped_collection_back(
         return await forward(request, idempotent=idempotent)
 
     monkeypatch.setattr(stack.application.origin, "request", guarded)
-    stranger = await stack.client.request(method, path, json=body, auth=lambda request: request)
-    assert stranger.status_code == 401
+    unknown_user = await stack.client.request(method, path, json=body, auth=lambda request: request)
+    assert unknown_user.status_code == 401
     assert await stack.database.fetchval(stage_of, BOOKS) == "flipped"
     assert (await stack.client.request(method, path, json=body)).status_code in (200, 201)
     assert await stack.database.fetchval(stage_of, BOOKS) == "shadow"

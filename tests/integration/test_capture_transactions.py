@@ -52,8 +52,8 @@ async def same(stack: Running) -> None:
 async def write(stack: Running, trx: dict[str, str]) -> None:
     """One of each kind, in one transaction."""
     client = stack.client
-    made = await client.post(DOCUMENT, json={"_key": "c", "n": 3}, headers=trx)
-    assert sorted(made.json()) == ["_id", "_key", "_rev"]
+    inserted = await client.post(DOCUMENT, json={"_key": "c", "n": 3}, headers=trx)
+    assert sorted(inserted.json()) == ["_id", "_key", "_rev"]
     await client.post("/_api/document/log?silent=true", json=[{"_key": "l1"}, {"t": 1}], headers=trx)
     await client.patch(DOCUMENT + "/a", json={"n": 2}, headers=trx)
     await client.patch(DOCUMENT + "/a", json={"n": 3}, headers=trx)
@@ -150,8 +150,8 @@ async def test_an_unknown_transaction_status_is_resolved_by_reading(
 
 async def test_a_commit_of_another_proxys_transaction_is_opaque(stack: Running) -> None:
     """I10; on a flipped collection it is refused, since no proxy would apply the writes to PostgreSQL."""
-    begun = await stack.direct.post("/_api/transaction/begin", json={"collections": {"write": ["books"]}})
-    trx = {"x-arango-trx-id": begun.json()["result"]["id"]}
+    transaction = await stack.direct.post("/_api/transaction/begin", json={"collections": {"write": ["books"]}})
+    trx = {"x-arango-trx-id": transaction.json()["result"]["id"]}
     await stack.direct.post(DOCUMENT, json={"_key": "c"}, headers=trx)
     assert await end(stack, trx) == 200
 
@@ -173,8 +173,8 @@ async def test_a_transaction_is_in_flipped_collections_before_its_commit_is_answ
     assert await end(stack, trx) == 200
     assert await stack.database.fetchval("SELECT doc ->> 'n' FROM _system.books WHERE key = 'a'") == "9"
     assert (await stack.client.get(DOCUMENT + "/a")).json()["n"] == 9
-    stranger = await stack.direct.post("/_api/transaction/begin", json={"collections": {"write": ["books"]}})
-    assert await end(stack, {"x-arango-trx-id": stranger.json()["result"]["id"]}) == 404
+    begun_directly = await stack.direct.post("/_api/transaction/begin", json={"collections": {"write": ["books"]}})
+    assert await end(stack, {"x-arango-trx-id": begun_directly.json()["result"]["id"]}) == 404
     await same(stack)
 
 
@@ -195,7 +195,7 @@ async def test_requests_of_another_user_do_not_affect_a_transaction(
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I1, I3: ArangoDB refuses it, and the proxy keeps what it kept, flips included."""
-    stranger = ("stranger", "x")
+    unknown_user = ("stranger", "x")
     real = stack.application.origin.request
 
     async def guarded(request: Request, *, idempotent: bool = False) -> Response:
@@ -209,8 +209,8 @@ async def test_requests_of_another_user_do_not_affect_a_transaction(
     await stack.client.post(DOCUMENT, json={"_key": "c"}, headers=trx)
     flight = stack.application.dispatcher.flight
     for method in ("PUT", "DELETE"):
-        assert (await stack.client.request(method, path, auth=stranger)).status_code == 404
-    assert (await stack.client.post(DOCUMENT, json={"_key": "x"}, headers=trx, auth=stranger)).status_code == 404
+        assert (await stack.client.request(method, path, auth=unknown_user)).status_code == 404
+    assert (await stack.client.post(DOCUMENT, json={"_key": "x"}, headers=trx, auth=unknown_user)).status_code == 404
     assert len(flight.running) == 1, "it runs as before: no flip takes its intents for a backlog"
     assert flight.waiting(None) == 1
     await stack.client.delete(DOCUMENT + "/b", headers=trx)

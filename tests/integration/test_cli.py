@@ -42,16 +42,16 @@ async def test_the_operators_walkthrough(shell: Shell, fleet: Fleet, database: D
     flipped = await shell("flip", "orders", "--percent", "10", "--json")
     assert flipped.json["transitions"][0]["after"] == {"stage": "flipped", "weight": 10}
     assert {gate["verdict"] for gate in flipped.json["gates"][ORDERS]} == {"pass"}
-    told = (await shell("status")).out
-    assert "flipped 10 %" in told
-    assert "done (0 differ)" in told
+    output = (await shell("status")).out
+    assert "flipped 10 %" in output
+    assert "done (0 differ)" in output
     assert (await shell("flip", "shop/*")).code == 0
     back = await shell("rollback", "orders", "--reason", "enough")
     assert (back.code, "flipped 100 % -> shadow" in back.out) == (0, True)
     took = re.search(r"done in (\d+\.\d+) s; 1/1 proxy on epoch", back.out)
     assert took is not None
-    again = await shell("rollback", "orders")
-    assert (again.code, "Already at shadow, or before" in again.err) == (0, True)
+    repeated = await shell("rollback", "orders")
+    assert (repeated.code, "Already at shadow, or before" in repeated.err) == (0, True)
     assert (await shell("audit", "--verify")).code == 0
     walked = (await shell("audit")).out
     assert "enough" in walked
@@ -97,8 +97,8 @@ async def test_unknown_names_are_refused(shell: Shell) -> None:
 
 async def test_the_mirror_stage_needs_no_reachable_origin(shell: Shell, origin: Origin) -> None:
     origin.refuse = True
-    begun = await shell("mirror", "orders")
-    assert (begun.code, "are not known" in begun.err) == (0, True)
+    result = await shell("mirror", "orders")
+    assert (result.code, "are not known" in result.err) == (0, True)
 
 
 async def test_an_unacknowledging_instance_is_named_with_exit_code_3(shell: Shell, fleet: Fleet) -> None:
@@ -107,8 +107,8 @@ async def test_an_unacknowledging_instance_is_named_with_exit_code_3(shell: Shel
     assert late.code == 3
     assert "slow has not met the phase's conditions" in late.err
     assert "begin: waiting for slow" in late.err
-    told = await shell("mirror", "orders", "--timeout", "0.3", "--json")
-    assert told.json["error"]["code"] == 3
+    result = await shell("mirror", "orders", "--timeout", "0.3", "--json")
+    assert result.json["error"]["code"] == 3
 
 
 async def test_rollback_aborts_an_open_epoch(shell: Shell, fleet: Fleet) -> None:
@@ -141,7 +141,7 @@ async def test_instances_are_listed_and_evicted(shell: Shell, fleet: Fleet, data
     await fleet.start("other")
     await fleet.crash(fleet.instances[0])
     limit = asyncio.get_running_loop().time() + 30
-    while (told := await shell("instances", "evict", "other", "--confirmed-stopped", "--json")).code:
+    while (result := await shell("instances", "evict", "other", "--confirmed-stopped", "--json")).code:
         assert asyncio.get_running_loop().time() < limit
         await asyncio.sleep(0.05)
-    assert told.json == {"evicted": "other", "unverified": ["shop/orders"]}
+    assert result.json == {"evicted": "other", "unverified": ["shop/orders"]}

@@ -40,9 +40,9 @@ async def test_mismatches_are_listed_shown_ignored_and_repaired(
     assert "no open mismatch" in (await shell("mismatches", "list")).out
     first, second = await _mismatch(database, 1, ["a", "gone"]), await _mismatch(database, 2, [])
     assert "total" in (await shell("mismatches", "list", "orders")).out
-    told = (await shell("mismatches", "show", str(first))).out
-    assert "GET [x]" in told
-    assert '"total": 1' in told
+    output = (await shell("mismatches", "show", str(first))).out
+    assert "GET [x]" in output
+    assert '"total": 1' in output
     assert (await shell("mismatches", "show", str(first), "--json")).json["keys"] == ["a", "gone"]
     assert (await shell("mismatches", "show", "99")).code == 1
     assert (await shell("mismatches", "ignore", str(second))).code == 1  # no reason
@@ -84,19 +84,19 @@ async def test_doctor_reports_problems_of_databases_and_instances(
     origin.version = "3.11.2"
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "origin-only").touch()
-    told = await shell("doctor")
-    assert told.code == 1
+    result = await shell("doctor")
+    assert result.code == 1
     for words in ("instance one: diverged", "before 3.12", "origin-only is set"):
-        assert words in told.out
+        assert words in result.out
     await fleet.crash(one)
     origin.refuse = True
     assert "refuses root: not authorized" in (await shell("doctor")).out
     (tmp_path / "file").touch()
-    nowhere = str(tmp_path / "file" / "state")
-    shell.environment |= {"CROSSFADE_ORIGIN": "http://127.0.0.1:1", "CROSSFADE_STATE_DIR": nowhere}
-    told = await shell("doctor")
-    assert "does not answer" in told.out
-    assert f"{nowhere} cannot be written" in told.out
+    unreachable = str(tmp_path / "file" / "state")
+    shell.environment |= {"CROSSFADE_ORIGIN": "http://127.0.0.1:1", "CROSSFADE_STATE_DIR": unreachable}
+    result = await shell("doctor")
+    assert "does not answer" in result.out
+    assert f"{unreachable} cannot be written" in result.out
     shell.environment |= {"CROSSFADE_DSN": "postgresql://127.0.0.1:1/none"}
     assert (await shell("doctor")).code == 2
 
@@ -104,8 +104,8 @@ async def test_doctor_reports_problems_of_databases_and_instances(
 @pytest.mark.parametrize("odd", [b"<html>", ["a list"]])
 async def test_a_server_that_is_not_arangodb_is_reported(shell: Shell, origin: Origin, odd: Any) -> None:
     origin.odd = odd
-    told = await shell("doctor")
-    assert (told.code, "set CROSSFADE_ORIGIN" in told.out) == (1, True)
+    result = await shell("doctor")
+    assert (result.code, "set CROSSFADE_ORIGIN" in result.out) == (1, True)
     assert (await shell("mirror", "orders")).code == 0  # unreachable: reported, and continued
 
 
@@ -118,9 +118,9 @@ async def test_a_repair_without_arangodb_fails_and_keeps_the_mismatch_open(
     refused = await shell("mismatches", "repair", str(number))
     assert (refused.code, "ArangoDB refused" in refused.err) == (1, True)
     shell.environment["CROSSFADE_ORIGIN"] = "http://127.0.0.1:1"
-    away = await shell("mismatches", "repair", str(number), "--json")
-    assert (away.code, away.json["error"]["code"]) == (1, 1)
-    assert "Set CROSSFADE_ORIGIN" in away.err
+    unreachable = await shell("mismatches", "repair", str(number), "--json")
+    assert (unreachable.code, unreachable.json["error"]["code"]) == (1, 1)
+    assert "Set CROSSFADE_ORIGIN" in unreachable.err
     assert len((await shell("mismatches", "list", "--json")).json) == 1  # still open
     assert (await shell("mismatches", "ignore", str(number), "--reason", "x", "--json")).json["ignored"] == [number]
 
@@ -128,10 +128,10 @@ async def test_a_repair_without_arangodb_fails_and_keeps_the_mismatch_open(
 async def test_doctor_prints_human_readable_text(shell: Shell, fleet: Fleet) -> None:
     one = await fleet.start("one")
     await until(lambda: one.lease.may_read_target)
-    told = await shell("doctor")
-    assert told.code == 0, told.out
-    assert "ok    instance one: backlog 0, lag 0.0 s" in told.out
-    assert "ok    ArangoDB: arango 3.12.4" in told.out
+    result = await shell("doctor")
+    assert result.code == 0, result.out
+    assert "ok    instance one: backlog 0, lag 0.0 s" in result.out
+    assert "ok    ArangoDB: arango 3.12.4" in result.out
     shell.environment["CROSSFADE_HEARTBEAT"] = "soon"
     assert (await shell("doctor")).code == 2
 
@@ -147,16 +147,16 @@ async def test_audit_and_gates_print_json(shell: Shell) -> None:
 async def test_doctor_reports_a_silent_instance(shell: Shell, fleet: Fleet) -> None:
     one = await fleet.start("one", lease=0.2)
     await fleet.crash(one)
-    while "instance one: silent" not in (told := await shell("doctor")).out:
+    while "instance one: silent" not in (result := await shell("doctor")).out:
         await asyncio.sleep(0.05)
-    assert "crossfade instances evict one --confirmed-stopped" in told.out
+    assert "crossfade instances evict one --confirmed-stopped" in result.out
 
 
 async def test_an_unmigrated_or_unreachable_postgresql_exits_2(shell: Shell, empty_dsn: str) -> None:
     shell.environment["CROSSFADE_DSN"] = empty_dsn
     for arguments in (["status"], ["mirror", "orders"], ["gates"], ["instances", "--json"], ["doctor"]):
-        told = await shell(*arguments)
-        assert (told.code, "crossfade migrate" in told.err + told.out) == (2, True)
+        result = await shell(*arguments)
+        assert (result.code, "crossfade migrate" in result.err + result.out) == (2, True)
     planned = await shell("migrate", "--dry-run")
     assert (planned.code, "would apply 0001_pre_control" in planned.out) == (0, True)
     assert "applied 0001_pre_control" in (await shell("migrate")).out
@@ -165,11 +165,11 @@ async def test_an_unmigrated_or_unreachable_postgresql_exits_2(shell: Shell, emp
     assert (await shell("migrate", "--phase", "never")).code == 2
     assert (await shell("status")).code == 0
     shell.environment["CROSSFADE_DSN"] = "postgresql://127.0.0.1:1/none"
-    told = await shell("status")
-    assert (told.code, "Set CROSSFADE_DSN" in told.err) == (2, True)
+    result = await shell("status")
+    assert (result.code, "Set CROSSFADE_DSN" in result.err) == (2, True)
     shell.environment["CROSSFADE_HEARTBEAT"] = "soon"
-    told = await shell("status", "--json")
-    assert (told.code, "CROSSFADE_HEARTBEAT" in told.json["error"]["message"]) == (2, True)
+    result = await shell("status", "--json")
+    assert (result.code, "CROSSFADE_HEARTBEAT" in result.json["error"]["message"]) == (2, True)
     assert (await shell("doctor")).code == 2
     assert (await shell("proxy", "run")).code == 2
 
@@ -221,9 +221,9 @@ def test_a_broken_package_does_not_break_the_others(
     assert "the commands of 'gone' (no.such.package:register) are missing: ModuleNotFoundError" in broken[0]
     assert CliRunner().invoke(app, ["another"]).stdout == "here\n"
     monkeypatch.setattr("sys.argv", ["crossfade", "another"])
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as exit_info:
         proxy.cli.main()
-    assert left.value.code == 0
+    assert exit_info.value.code == 0
     assert "no.such.package" in capsys.readouterr().err
 
 

@@ -123,11 +123,11 @@ async def test_an_index_of_an_interrupted_build_is_rebuilt(docs: Database) -> No
     await docs.execute(advice.statement)
     await docs.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid::regclass::text LIKE 'db.list_%'")
 
-    drop, again = (await examine(docs, "db", LIST, {"u": "u7"})).indexes
+    drop, recreate = (await examine(docs, "db", LIST, {"u": "u7"})).indexes
 
-    assert (drop.statement.startswith("DROP INDEX CONCURRENTLY IF EXISTS db.list_"), again) == (True, advice)
+    assert (drop.statement.startswith("DROP INDEX CONCURRENTLY IF EXISTS db.list_"), recreate) == (True, advice)
     await docs.execute(drop.statement)
-    await docs.execute(again.statement)
+    await docs.execute(recreate.statement)
     assert (await examine(docs, "db", LIST, {"u": "u7"})).indexes == ()
 
 
@@ -175,7 +175,7 @@ async def test_the_explain_command_prints_text_and_json(
         return await asyncio.to_thread(CliRunner().invoke, app, ["explain", *arguments, "--database", "db"])
 
     shown = await run(LIST, "--bind", '{"u": "u7"}')
-    made = await run(LIST, "--bind", '{"u": "u7"}', "--create")
+    created = await run(LIST, "--bind", '{"u": "u7"}', "--create")
     machine = await run(LIST, "--bind", '{"u": "u7"}', "--json")
     evaluated = await run("FOR d IN docs INSERT d INTO other LET x = (FOR y IN docs RETURN y) RETURN x")
     broken = await run("RETURN", "--json")
@@ -183,7 +183,7 @@ async def test_the_explain_command_prints_text_and_json(
     assert shown.exit_code == 0, shown.output
     assert "to one statement" in shown.output
     assert "CREATE INDEX CONCURRENTLY" in shown.output
-    assert "none is missing" in made.output, made.output
+    assert "none is missing" in created.output, created.output
     assert json.loads(machine.stdout)["compiled"] is True
     assert "no: a modification" in evaluated.output
     assert "arrays inside rows" in evaluated.output

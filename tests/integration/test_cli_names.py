@@ -59,9 +59,9 @@ OF_AN_ARCHIVE: Final = {"archive import", "archive verify"}
 
 @pytest.fixture
 async def fleet(database: Database, tmp_path: Path) -> AsyncIterator[Fleet]:
-    made = Fleet(database, tmp_path)
-    yield made
-    await made.close()
+    instances = Fleet(database, tmp_path)
+    yield instances
+    await instances.close()
 
 
 def commands() -> Iterator[tuple[str, Any]]:
@@ -89,13 +89,13 @@ def calls() -> Iterator[tuple[str, ...]]:
         unheard = [kind for kind in kinds if kind not in WRONG and kind not in NO_NAMES]
         assert not unheard, f"{words} takes {unheard}: say in this test what a wrong one is, or that it is no name"
         options = {name for one in command.params if one.param_type_name == "option" for name in one.opts}
-        besides = BESIDES.get(words, ())
+        additional = BESIDES.get(words, ())
         for kind in kinds:
             if kind in WRONG:
-                yield (*words.split(), WRONG[kind], *besides)
+                yield (*words.split(), WRONG[kind], *additional)
             if kind in COLLECTIONS and "--database" in options:
                 other = "orders/1" if kind == "COLLECTION/KEY" else "orders"
-                yield (*words.split(), other, *besides, "--database", "shopp")
+                yield (*words.split(), other, *additional, "--database", "shopp")
         unheard = [name for name in options & NAMING if (words, name) not in OPTIONS]
         assert not unheard, f"{words} has {unheard}: say in this test how a wrong one is given"
     for (words, _), arguments in OPTIONS.items():
@@ -112,13 +112,13 @@ async def test_every_command_refuses_a_name_that_it_does_not_know(
     await fleet.to(Stage.MIRROR, ORDERS)
     tried = set()
     for call in calls():
-        told = await shell(*call)
-        assert told.code == 1, f"{call} ended with {told.code}: {told.out} {told.err}"
-        assert told.err.startswith("crossfade: "), call
+        result = await shell(*call)
+        assert result.code == 1, f"{call} ended with {result.code}: {result.out} {result.err}"
+        assert result.err.startswith("crossfade: "), call
         if "shop/ordres" in call:
-            assert "ordres" in told.err, call
+            assert "ordres" in result.err, call
         if "shop/ordres" in call and call[0] != "archive":  # ArangoDB itself is asked by that
-            assert "shop/orders" in told.err, (call, told.err)
+            assert "shop/orders" in result.err, (call, result.err)
         tried.add(call[0])
     assert {"rollback", "auto-rollback", "trace", "stage", "sampling", "tolerance", "mismatches", "queries"} <= tried
     assert {"repair", "verify", "backfill", "gates", "explain", "instances", "report"} <= tried
@@ -126,9 +126,9 @@ async def test_every_command_refuses_a_name_that_it_does_not_know(
 
 async def test_unknown_names_are_reported_as_json(shell: Shell, fleet: Fleet) -> None:
     await fleet.to(Stage.MIRROR, ORDERS)
-    told = await shell("rollback", "shop/ordres", "--json")
-    assert (told.code, told.json["error"]["code"]) == (1, 1)
-    assert "did you mean shop/orders" in told.json["error"]["message"]
+    result = await shell("rollback", "shop/ordres", "--json")
+    assert (result.code, result.json["error"]["code"]) == (1, 1)
+    assert "did you mean shop/orders" in result.json["error"]["message"]
 
 
 async def flipped(fleet: Fleet, *collections: str) -> None:
@@ -170,8 +170,8 @@ async def test_one_command_rolls_everything_back(shell: Shell, fleet: Fleet, dat
     back = await shell("rollback", "--all", "--json")
     assert (back.code, {move["collection"] for move in back.json["transitions"]}) == (0, {ORDERS, "blog/posts"})
     assert set((await stages(database)).values()) == {"shadow"}
-    again = await shell("rollback", "--all")
-    assert (again.code, "Already at shadow, or before" in again.err) == (0, True)
+    repeated = await shell("rollback", "--all")
+    assert (repeated.code, "Already at shadow, or before" in repeated.err) == (0, True)
     assert (await shell("rollback", "--all", "--to", "off")).code == 0
     assert set((await stages(database)).values()) == {"off"}
 
@@ -188,9 +188,9 @@ async def test_a_rollback_of_everything_aborts_open_epochs(shell: Shell, fleet: 
 async def test_without_postgresql_a_rollback_states_who_serves_reads(shell: Shell) -> None:
     """Nobody needs it then: proxies answer from ArangoDB, and a file forces each of them to."""
     shell.environment["CROSSFADE_DSN"] = "postgresql://127.0.0.1:1/none"
-    told = await shell("rollback", "--all")
-    assert told.code == 2
-    assert "reads from ArangoDB by itself" in told.out
-    assert f"touch {shell.environment['CROSSFADE_STATE_DIR']}/origin-only" in told.out
+    result = await shell("rollback", "--all")
+    assert result.code == 2
+    assert "reads from ArangoDB by itself" in result.out
+    assert f"touch {shell.environment['CROSSFADE_STATE_DIR']}/origin-only" in result.out
     machine = await shell("rollback", "orders", "--json")
     assert any("origin-only" in line for line in machine.json["error"]["meanwhile"])

@@ -47,15 +47,15 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
     listener = Listener(service.handle, host="127.0.0.1", port=0, limits=HttpLimits())
     await listener.start()
     try:
-        async with running(dsn, tmp_path, services={"/shelf": f"http://127.0.0.1:{listener.port}"}) as made:
-            service.database = f"http://127.0.0.1:{made.application.port}"
-            assert (await made.client.post("/_api/collection", json={"name": "books"})).status_code == 200
-            await made.move(CollectionState(Stage.MIRROR), BOOKS)
+        async with running(dsn, tmp_path, services={"/shelf": f"http://127.0.0.1:{listener.port}"}) as running_stack:
+            service.database = f"http://127.0.0.1:{running_stack.application.port}"
+            assert (await running_stack.client.post("/_api/collection", json={"name": "books"})).status_code == 200
+            await running_stack.move(CollectionState(Stage.MIRROR), BOOKS)
             for key in "ab":
-                await made.client.post("/_api/document/books", json={"_key": key, "n": 1, "price": 1})
-            await made.drained()
-            await made.move(CollectionState(Stage.SHADOW), BOOKS)
-            yield made
+                await running_stack.client.post("/_api/document/books", json={"_key": key, "n": 1, "price": 1})
+            await running_stack.drained()
+            await running_stack.move(CollectionState(Stage.SHADOW), BOOKS)
+            yield running_stack
     finally:
         await listener.close(0.1)
 
@@ -119,7 +119,7 @@ async def test_a_tolerance_from_the_command_line_reaches_a_running_proxy(stack: 
     await _shell(stack, *rule, code=1)  # no reason
     await _shell(stack, *rule, "--as-set", "--reason", "old", code=1)  # two rules
     await _shell(stack, *rule[:-1], "--reason", "old", code=1)  # none
-    made = json.loads(await _shell(stack, *rule, "--reason", "old", "--json"))
+    added = json.loads(await _shell(stack, *rule, "--reason", "old", "--json"))
     await eventually(lambda: bool(stack.application.shadow._rules.tolerances([BOOKS])), "the proxy knows the rule")
 
     await stack.client.get("/_api/document/books/a")
@@ -127,8 +127,8 @@ async def test_a_tolerance_from_the_command_line_reaches_a_running_proxy(stack: 
 
     assert stack.application.shadow.figures(BOOKS)["ignored"] == 1
     assert "ignore" in await _shell(stack, "tolerance", "list", "books")
-    await _shell(stack, "tolerance", "remove", str(made["id"]))
-    await _shell(stack, "tolerance", "remove", str(made["id"]), code=1)
+    await _shell(stack, "tolerance", "remove", str(added["id"]))
+    await _shell(stack, "tolerance", "remove", str(added["id"]), code=1)
     assert "0 findings" in await _shell(stack, "tolerance", "reset", "books")
 
 

@@ -36,20 +36,20 @@ QUERIES = {
 @pytest.fixture
 async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
     """A chain a -> b -> c of people in a named graph, and a page that no graph knows."""
-    async with running(dsn, tmp_path) as made:
+    async with running(dsn, tmp_path) as running_stack:
         for name, kind in (("people", 2), ("pages", 2), ("knows", 3)):
-            await made.direct.post("/_api/collection", json={"name": name, "type": kind})
+            await running_stack.direct.post("/_api/collection", json={"name": name, "type": kind})
         for name in ALL:
-            await made.move(MIRROR, name)
+            await running_stack.move(MIRROR, name)
         definition = {"collection": "knows", "from": ["people"], "to": ["people"]}
-        await made.client.post("/_api/gharial", json={"name": "social", "edgeDefinitions": [definition]})
+        await running_stack.client.post("/_api/gharial", json={"name": "social", "edgeDefinitions": [definition]})
         people = [{"_key": "a", "next": "b"}, {"_key": "b", "next": "c"}, {"_key": "c"}]
-        await made.client.post("/_api/document/people", json=people)
-        await made.client.post("/_api/document/pages", json=[{"_key": "p"}])
+        await running_stack.client.post("/_api/document/people", json=people)
+        await running_stack.client.post("/_api/document/pages", json=[{"_key": "p"}])
         edges = [{"_from": "people/a", "_to": "people/b"}, {"_from": "people/b", "_to": "people/c"}]
-        await made.client.post("/_api/document/knows", json=edges)
-        await made.drained()
-        yield made
+        await running_stack.client.post("/_api/document/knows", json=edges)
+        await running_stack.drained()
+        yield running_stack
 
 
 async def _ask(stack: Running, name: str) -> tuple[list[object], str]:
@@ -83,8 +83,8 @@ async def test_a_collection_that_is_not_flipped_keeps_computed_reads_at_arangodb
     await stack.move(SHADOW, *ALL)
     await stack.move(FLIPPED, *(name for name in ALL if name != "_system/pages"))
     found = {name: (await _ask(stack, name))[1] for name in QUERIES}
-    told = ("WITH", "id in a variable")
-    assert found == {name: "postgresql" if name in told else "arangodb" for name in QUERIES}
+    named = ("WITH", "id in a variable")
+    assert found == {name: "postgresql" if name in named else "arangodb" for name in QUERIES}
 
 
 async def test_a_dropped_collection_keeps_no_read_at_arangodb(stack: Running) -> None:

@@ -24,9 +24,9 @@ JOBS, RESUMES = "shop/jobs", "shop/resumes"
 
 @pytest.fixture
 async def fleet(database: Database, tmp_path: Path) -> AsyncIterator[Fleet]:
-    made = Fleet(database, tmp_path)
-    yield made
-    await made.close()
+    instances = Fleet(database, tmp_path)
+    yield instances
+    await instances.close()
 
 
 async def _stage(database: Database, collection: str) -> tuple[str, int]:
@@ -201,7 +201,7 @@ async def test_rollback_aborts_an_epoch_that_waits(fleet: Fleet, database: Datab
 
 
 async def _in_the_last_moment(
-    fleet: Fleet, database: Database, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], Awaitable[object]]
+    fleet: Fleet, database: Database, monkeypatch: pytest.MonkeyPatch, action: Callable[[], Awaitable[object]]
 ) -> None:
     """Flip, and do something between the last check of the instances and the lock of the commit."""
     await fleet.to(Stage.MIRROR, JOBS)
@@ -213,7 +213,7 @@ async def _in_the_last_moment(
     async def locked(session: Session) -> control_row.Control:
         if last:
             last.clear()
-            await happens()
+            await action()
         return await lock(session)
 
     def acknowledged(step: Step) -> None:
@@ -309,13 +309,13 @@ async def test_an_abandoned_epoch_is_closed_by_the_next_controller(fleet: Fleet,
 async def test_default_stages_change_by_an_epoch_too(fleet: Fleet, database: Database) -> None:
     """A collection that comes into being while its database's default is changing is not missed."""
     one = await fleet.start("one", Application(uncaptured=1))
-    going = asyncio.create_task(fleet.to(Stage.MIRROR, "shop/*"))
+    changing = asyncio.create_task(fleet.to(Stage.MIRROR, "shop/*"))
     await until(lambda: one.lease.snapshot.phase is Phase.BEGIN)
     assert one.lease.snapshot.policy("shop/new").capture
     await database.execute("SELECT _crossfade.ensure_collection('shop', 'between')")
     assert await _stage(database, "shop/between") == ("off", 0)
     one.application.uncaptured = 0
-    await going
+    await changing
     assert await _stage(database, "shop/between") == ("mirror", 0)
     assert one.lease.snapshot.state("shop/later").stage is Stage.MIRROR
     await fleet.to(Stage.OFF, "shop/*")

@@ -22,9 +22,9 @@ JOBS = "shop/jobs"
 
 @pytest.fixture
 async def fleet(database: Database, tmp_path: Path) -> AsyncIterator[Fleet]:
-    made = Fleet(database, tmp_path)
-    yield made
-    await made.close()
+    instances = Fleet(database, tmp_path)
+    yield instances
+    await instances.close()
 
 
 async def _row(database: Database, instance: str) -> Any:
@@ -43,10 +43,10 @@ async def test_an_instance_registers_sends_heartbeats_and_deregisters(fleet: Fle
     assert (row["backlog"], row["lag_seconds"], row["diverged"], row["stopped_at"]) == (3, 1.5, False, None)
     assert not await one.lease.close()  # a backlog: other instances must still count it
     assert (await _row(database, "one"))["stopped_at"] is None
-    again = await fleet.start("one")
-    assert await again.lease.close()
+    restarted = await fleet.start("one")
+    assert await restarted.lease.close()
     assert (await _row(database, "one"))["stopped_at"] is not None
-    assert not (again.settings.state_dir / "control.json").exists()
+    assert not (restarted.settings.state_dir / "control.json").exists()
 
 
 async def test_a_silent_instance_stops_the_reads_of_all(fleet: Fleet, database: Database) -> None:
@@ -106,9 +106,9 @@ async def test_origin_only_acknowledgements_are_remembered_across_a_crash(fleet:
     await until(lambda: cut.lease.own_lease_over)
     cut.lease.record_origin_only_ack()
     await fleet.crash(cut)
-    again = await fleet.start("cut")
-    await until(lambda: again.lease.snapshot.state(JOBS).stage is Stage.SHADOW)
-    await until(lambda: not again.lease.diverged)
+    restarted = await fleet.start("cut")
+    await until(lambda: restarted.lease.snapshot.state(JOBS).stage is Stage.SHADOW)
+    await until(lambda: not restarted.lease.diverged)
     assert await _stage(database) == "shadow"
 
 
@@ -118,16 +118,16 @@ async def test_a_kill_and_a_restart_keep_the_flip_once_the_journal_is_drained(fl
     await fleet.flipped(JOBS)
     joined = (await _row(database, "two"))["joined_at"]
     await fleet.crash(two)
-    again = await fleet.start("two", Application(clean=False, backlog=3))
+    restarted = await fleet.start("two", Application(clean=False, backlog=3))
     for _ in range(4):
-        await _heartbeat(again)
+        await _heartbeat(restarted)
     await until(lambda: not one.lease.may_read_target)
-    assert not again.lease.may_read_target
-    assert not again.lease.diverged
-    await until(lambda: again.lease._clock() >= again.lease._lease_end)
-    assert not again.lease.own_lease_over, "its answers wait for both stores, although it holds no lease"
-    again.application.backlog = 0
-    await until(lambda: one.lease.may_read_target and again.lease.may_read_target)
+    assert not restarted.lease.may_read_target
+    assert not restarted.lease.diverged
+    await until(lambda: restarted.lease._clock() >= restarted.lease._lease_end)
+    assert not restarted.lease.own_lease_over, "its answers wait for both stores, although it holds no lease"
+    restarted.application.backlog = 0
+    await until(lambda: one.lease.may_read_target and restarted.lease.may_read_target)
     assert await _stage(database) == "flipped"
     assert (await _row(database, "two"))["joined_at"] == joined  # it was never out: the verification still holds
 
@@ -137,13 +137,13 @@ async def test_a_restart_that_loses_postgresql_acknowledges_origin_only(fleet: F
     two = await fleet.start("two")
     await fleet.flipped(JOBS)
     await fleet.crash(two)
-    again = await fleet.start("two", Application(clean=False, backlog=3))
-    again.line.up.clear()
-    await until(lambda: again.lease.own_lease_over)
-    again.lease.record_origin_only_ack()
-    again.line.up.set()
-    again.application.backlog = 0
-    await until(lambda: again.lease.snapshot.state(JOBS).stage is Stage.SHADOW)
+    restarted = await fleet.start("two", Application(clean=False, backlog=3))
+    restarted.line.up.clear()
+    await until(lambda: restarted.lease.own_lease_over)
+    restarted.lease.record_origin_only_ack()
+    restarted.line.up.set()
+    restarted.application.backlog = 0
+    await until(lambda: restarted.lease.snapshot.state(JOBS).stage is Stage.SHADOW)
 
 
 async def test_origin_only_is_diverged_immediately_and_rejoins_by_rollback(fleet: Fleet, database: Database) -> None:
@@ -200,8 +200,8 @@ async def test_a_late_heartbeat_does_not_extend_the_lease(database: Database) ->
     assert look.registered
     until_ = await database.fetchval("SELECT lease_until FROM _crossfade.instance")
     assert until_ == joined.now  # absolute: not now() + 1 s
-    mere = await registry.beat(Heartbeat(0, 0, False, 0, 0.0, None, number=2), 0)
-    assert mere.registered
+    recorded = await registry.beat(Heartbeat(0, 0, False, 0, 0.0, None, number=2), 0)
+    assert recorded.registered
     assert (
         await database.fetchval("SELECT lease_until FROM _crossfade.instance") == joined.now
     )  # a look extends nothing
@@ -246,20 +246,20 @@ async def test_without_postgresql_only_a_registered_process_continues(fleet: Fle
     await fleet.to(Stage.MIRROR, JOBS)
     assert one.lease.snapshot.state(JOBS).stage is Stage.MIRROR
     await fleet.crash(one)
-    nowhere = await Database.open("postgresql://127.0.0.1:1/none", connect_timeout=1)
+    unreachable = await Database.open("postgresql://127.0.0.1:1/none", connect_timeout=1)
     try:
         settings = settings_for(tmp_path / "one", lease=0.3)
-        again = Lease(nowhere, settings, "one", Application().conditions())
-        await again.start()
-        assert again.snapshot.state(JOBS).stage is Stage.MIRROR
-        assert not again.may_read_target
-        assert not again.own_lease_over  # a lease of the life before may still run
-        await until(lambda: again.own_lease_over)
-        await again.close()
+        restarted = Lease(unreachable, settings, "one", Application().conditions())
+        await restarted.start()
+        assert restarted.snapshot.state(JOBS).stage is Stage.MIRROR
+        assert not restarted.may_read_target
+        assert not restarted.own_lease_over  # a lease of the life before may still run
+        await until(lambda: restarted.own_lease_over)
+        await restarted.close()
         strict = settings_for(tmp_path / "strict", start_without_postgresql="refuse")
         with pytest.raises(DatabaseUnavailable):
-            await Lease(nowhere, strict, "strict", Application().conditions()).start()
-        fresh = Lease(nowhere, settings_for(tmp_path / "fresh"), "fresh", Application().conditions())
+            await Lease(unreachable, strict, "strict", Application().conditions()).start()
+        fresh = Lease(unreachable, settings_for(tmp_path / "fresh"), "fresh", Application().conditions())
         await fresh.start()  # it knows no stage: every write is captured, and none acknowledged to be in both
         policy = fresh.snapshot.policy(JOBS)
         assert (policy.capture, policy.synchronous, fresh.may_read_target) == (True, False, False)
@@ -267,7 +267,7 @@ async def test_without_postgresql_only_a_registered_process_continues(fleet: Fle
         await fresh.close()
         assert (tmp_path / "fresh" / "alone").exists(), "the next life must know of it, too"
     finally:
-        await nowhere.close()
+        await unreachable.close()
 
 
 async def test_statements_that_hang_do_not_pile_up(fleet: Fleet) -> None:

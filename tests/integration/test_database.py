@@ -64,10 +64,10 @@ async def test_an_error_rolls_the_transaction_back(database: Database) -> None:
 
 
 async def test_notifications_arrive(database: Database) -> None:
-    heard: asyncio.Queue[str] = asyncio.Queue()
-    async with database.listening("crossfade", heard.put_nowait) as alive:
+    notifications: asyncio.Queue[str] = asyncio.Queue()
+    async with database.listening("crossfade", notifications.put_nowait) as alive:
         await database.execute("SELECT pg_notify('crossfade', '7')")
-        assert await asyncio.wait_for(heard.get(), 10) == "7"
+        assert await asyncio.wait_for(notifications.get(), 10) == "7"
         assert alive()
 
 
@@ -153,8 +153,8 @@ async def test_tables_of_applications_are_never_adopted(database: Database, stat
     assert row is not None
     assert row["relation"] != "shop.orders"
     await database.execute(f"INSERT INTO {row['relation']} (key, rev, raw, doc) VALUES ('1', 1, '{{}}', '{{}}')")
-    again = await database.fetchrow("SELECT * FROM _crossfade.ensure_collection('shop', 'orders')")
-    assert again == row
+    second_row = await database.fetchrow("SELECT * FROM _crossfade.ensure_collection('shop', 'orders')")
+    assert second_row == row
 
 
 @pytest.mark.parametrize("first", ["orders", "orders_pkey", "_orders"])
@@ -272,8 +272,8 @@ async def test_a_waiting_caller_gets_the_released_connection(dsn: str) -> None:
     """Also where it went from hand to hand before: the pool knows of none that is free."""
     database = await Database.open(dsn, size=1, reset=False)
     first = await _pid(database)
-    asked = [asyncio.create_task(database.fetchval("SELECT pg_backend_pid() FROM pg_sleep(0.01)")) for _ in range(20)]
-    assert await asyncio.gather(*asked) == [first] * 20
+    callers = [asyncio.create_task(database.fetchval("SELECT pg_backend_pid() FROM pg_sleep(0.01)")) for _ in range(20)]
+    assert await asyncio.gather(*callers) == [first] * 20
     async with database.session() as session:
         waiting = asyncio.create_task(_pid(database))
         await session.fetchval("SELECT pg_sleep(0.05)")

@@ -43,17 +43,17 @@ def container(name: str) -> dict[str, Any]:
 def settings_of(declared: dict[str, Any], origin: str, dsn: str, **more: str) -> dict[str, str]:
     """The environment that it declares, with the servers and ports of the test, and the pod's address."""
     assert declared["envFrom"] == [{"secretRef": {"name": "crossfade"}}]
-    given = {one["name"]: one.get("value", "127.0.0.1") for one in declared.get("env", ())}
+    declared_values = {one["name"]: one.get("value", "127.0.0.1") for one in declared.get("env", ())}
     servers = {"CROSSFADE_ORIGIN": origin, "CROSSFADE_DSN": dsn, "CROSSFADE_ORIGIN_USER": "root"}
-    return environment({**SECRET, **given, **servers, "CROSSFADE_ORIGIN_PASSWORD": "", **more})
+    return environment({**SECRET, **declared_values, **servers, "CROSSFADE_ORIGIN_PASSWORD": "", **more})
 
 
 @pytest.fixture
 async def origin() -> AsyncIterator[Origin]:
-    made = Origin(MemoryStore())
-    await made.start()
-    yield made
-    await made.stop()
+    server = Origin(MemoryStore())
+    await server.start()
+    yield server
+    await server.stop()
 
 
 @pytest.fixture
@@ -62,9 +62,9 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     root, state = tmp_path / "root", tmp_path / "state"
     root.mkdir()
     state.mkdir()
-    why = possible(root)
-    if why:
-        pytest.skip(why)
+    reason = possible(root)
+    if reason:
+        pytest.skip(reason)
     return root, state
 
 
@@ -131,10 +131,10 @@ async def test_the_sidecar_runs_with_a_read_only_root(
         row = await database.fetchrow("SELECT host, admin_url FROM _crossfade.instance")
         assert tuple(row) == ("resume-service-0", f"http://127.0.0.1:{admin}")  # type: ignore[arg-type]
         cli = settings_of(container("cli"), origin.url, dsn, CROSSFADE_STATE_DIR=STATE)
-        code, told = await ended(crossfade(*folders, "mirror", ORDERS, "--dry-run"), cli)
-        assert (code, f"ready at http://127.0.0.1:{admin}" in told) == (0, True), told
-        code, told = await ended(crossfade(*folders, "mirror", ORDERS), cli)
-        assert code == 0, told
+        code, output = await ended(crossfade(*folders, "mirror", ORDERS, "--dry-run"), cli)
+        assert (code, f"ready at http://127.0.0.1:{admin}" in output) == (0, True), output
+        code, output = await ended(crossfade(*folders, "mirror", ORDERS), cli)
+        assert code == 0, output
         for size in (6 << 20, 9 << 20):  # captured; above CROSSFADE_MAX_CAPTURED_BODY
             written = await client.post(url + "?overwrite=true&silent=true", content=body(size))
             assert written.status_code in (201, 202), written.text
@@ -154,8 +154,8 @@ async def test_the_auxiliary_commands_run_under_their_constraints(
     for name, more in (("migrate", ()), ("migrate", ()), ("worker", ("--no-watch",))):
         declared = container(name)
         arguments = [one for one in declared["args"] if one != "--daemon" or not more]
-        code, told = await ended(crossfade(*folders, *arguments), settings_of(declared, origin.url, empty_dsn))
-        assert code == 0, (name, told)
+        code, output = await ended(crossfade(*folders, *arguments), settings_of(declared, origin.url, empty_dsn))
+        assert code == 0, (name, output)
     assert container("worker")["args"][-1] == "--daemon"
 
 
@@ -163,9 +163,9 @@ async def test_a_read_only_state_directory_prevents_the_start(
     folders: tuple[Path, Path], origin: Origin, dsn: str
 ) -> None:
     declared = container("crossfade")
-    nowhere = settings_of(declared, origin.url, dsn, CROSSFADE_STATE_DIR="/opt/state")
-    code, told = await ended(crossfade(*folders, *declared["args"]), nowhere)
-    assert (code, "set CROSSFADE_STATE_DIR" in told) == (2, True), told
+    unreachable = settings_of(declared, origin.url, dsn, CROSSFADE_STATE_DIR="/opt/state")
+    code, output = await ended(crossfade(*folders, *declared["args"]), unreachable)
+    assert (code, "set CROSSFADE_STATE_DIR" in output) == (2, True), output
 
 
 async def test_a_new_pod_during_an_outage_of_postgresql_serves_and_joins_later(tmp_path: Path) -> None:

@@ -30,10 +30,10 @@ async def stage(stack: Running, name: str) -> str | None:
 async def test_a_new_collection_is_served_from_postgresql_from_its_first_read(stack: Running) -> None:
     await stack.client.post("/_api/collection", json={"name": "books"})
     assert await stage(stack, "books") == "flipped"
-    made = (await stack.client.post("/_api/document/books", json={"_key": "a", "n": 1})).json()
+    created = (await stack.client.post("/_api/document/books", json={"_key": "a", "n": 1})).json()
     # written around the proxy: what PostgreSQL serves shows that it is PostgreSQL
     await stack.direct.patch("/_api/document/books/a", json={"n": 2})
-    assert (await stack.client.get("/_api/document/books/a")).json()["_rev"] == made["_rev"]
+    assert (await stack.client.get("/_api/document/books/a")).json()["_rev"] == created["_rev"]
 
 
 async def test_a_truncated_collection_is_flipped_again(stack: Running) -> None:
@@ -83,8 +83,8 @@ async def test_a_dropped_collection_is_not_checked_again_until_it_is_recreated(s
     await stack.drained()
     before = len(stack.origin.store.server.calls)
     await stack.client.post("/_api/collection", json={"name": "others"})
-    asked = [call.path for call in list(stack.origin.store.server.calls)[before:]]
-    assert not [path for path in asked if "books" in path or "tomes" in path]
+    requests = [call.path for call in list(stack.origin.store.server.calls)[before:]]
+    assert not [path for path in requests if "books" in path or "tomes" in path]
     await stack.client.post("/_api/collection", json={"name": "books"})
     assert await stage(stack, "books") == "flipped"
 

@@ -161,42 +161,42 @@ def dev() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 def urls(process: subprocess.Popen[str], last: str = "logs") -> dict[str, str]:
     """What it prints once all is up: `name  value` lines up to the last."""
     assert process.stdout is not None
-    told: dict[str, str] = {}
+    printed: dict[str, str] = {}
     for line in process.stdout:
         found = re.match(r"(proxy|admin|ArangoDB|PostgreSQL|logs) +(\S+)", line)
         if found:
-            told[found[1]] = found[2]
+            printed[found[1]] = found[2]
             if found[1] == last:
-                return told
-    raise AssertionError(f"it ended: {told}")
+                return printed
+    raise AssertionError(f"it ended: {printed}")
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda s: s.name)
 def test_dev_ends_and_leaves_nothing_behind(dev: Callable[..., subprocess.Popen[str]], how: signal.Signals) -> None:
     process = dev("--only", "arangodb", "--arango-port", "0")
-    told = urls(process)
-    port = int(told["ArangoDB"].rpartition(":")[2])
+    printed = urls(process)
+    port = int(printed["ArangoDB"].rpartition(":")[2])
     assert port_taken(port)
     process.send_signal(how)
     process.wait(30)
     until(lambda: not port_taken(port))
-    until(lambda: not Path(told["logs"]).exists())
+    until(lambda: not Path(printed["logs"]).exists())
     if how is not signal.SIGKILL:
         assert process.returncode == 0
 
 
 def test_dev_ends_when_its_parent_ends(dev: Callable[..., subprocess.Popen[str]]) -> None:
     process = dev("--only", "arangodb", "--arango-port", "0", through=("sh", "-c", '"$@"; exit 0', "sh"))
-    told = urls(process)
-    port = int(told["ArangoDB"].rpartition(":")[2])
+    printed = urls(process)
+    port = int(printed["ArangoDB"].rpartition(":")[2])
     process.kill()
     until(lambda: not port_taken(port))
 
 
 def test_dev_reports_a_server_that_ends(dev: Callable[..., subprocess.Popen[str]]) -> None:
     process = dev("--only", "postgres", "--pg-port", "0")
-    told = urls(process)
-    pid = int((Path(told["logs"]) / "postgres" / "data" / "postmaster.pid").read_text().splitlines()[0])
+    printed = urls(process)
+    pid = int((Path(printed["logs"]) / "postgres" / "data" / "postmaster.pid").read_text().splitlines()[0])
     os.kill(pid, signal.SIGINT)
     out, _ = process.communicate(timeout=30)
     assert "PostgreSQL has ended" in out

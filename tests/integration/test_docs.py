@@ -90,7 +90,7 @@ def test_the_quickstart_and_the_walkthrough_run_as_written() -> None:
     assert [step for step, _ in rows] == [*"12345678", "back"]
     before = quickstart()
     opening, _, insert = before.partition("orders.insert")
-    again = opening.replace('system.create_database("shop")\n', "").replace(
+    repeatable = opening.replace('system.create_database("shop")\n', "").replace(
         'shop.create_collection("orders")', 'shop.collection("orders")'
     )
     with Stack(Options.free(settings=SETTINGS)) as stack:
@@ -108,7 +108,7 @@ def test_the_quickstart_and_the_walkthrough_run_as_written() -> None:
                 else:
                     run(stack, command)
             if step == "4":
-                python(stack, again + READS)
+                python(stack, repeatable + READS)
             if step == "8":
                 run(stack, commands[0].partition(" --percent")[0])
                 assert "flipped 100 %" in run(stack, "status")

@@ -21,16 +21,16 @@ ORDERS, KNOWS = "shop/orders", "shop/knows"
 
 @pytest.fixture
 async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
-    async with running(dsn, tmp_path) as made:
-        await made.client.post("/_db/_system/_api/database", json={"name": "shop"})
+    async with running(dsn, tmp_path) as running_stack:
+        await running_stack.client.post("/_db/_system/_api/database", json={"name": "shop"})
         for name in ("orders", "knows"):
-            await made.client.post("/_db/shop/_api/collection", json={"name": name})
-            await made.client.post(f"/_db/shop/_api/document/{name}", json={"_key": "1"})
-        await made.move(CollectionState(Stage.MIRROR), ORDERS, KNOWS)
+            await running_stack.client.post("/_db/shop/_api/collection", json={"name": name})
+            await running_stack.client.post(f"/_db/shop/_api/document/{name}", json={"_key": "1"})
+        await running_stack.move(CollectionState(Stage.MIRROR), ORDERS, KNOWS)
         for name in ("orders", "knows"):
-            await made.client.post(f"/_db/shop/_api/document/{name}", json={"_key": "2"})
-        await made.drained()
-        yield made
+            await running_stack.client.post(f"/_db/shop/_api/document/{name}", json={"_key": "2"})
+        await running_stack.drained()
+        yield running_stack
 
 
 async def crossfade(stack: Running, *arguments: str) -> tuple[int, str]:
@@ -56,10 +56,12 @@ async def test_a_collection_dropped_through_the_proxy_is_hidden_until_it_is_recr
     assert (await stack.client.delete("/_db/shop/_api/collection/orders")).status_code == 200
     await stack.drained()
     assert await seen(stack) == {KNOWS}
-    code, told = await crossfade(stack, "gates", ORDERS)
-    assert (code, "shop/orders is not known" in told) == (1, True)
-    code, told = await crossfade(stack, "verify", "--full", "shop/*")
-    assert (code, "shop/knows" in told, "shop/orders" in told) == (1, True, False), told  # one document is not copied
+    code, output = await crossfade(stack, "gates", ORDERS)
+    assert (code, "shop/orders is not known" in output) == (1, True)
+    code, output = await crossfade(stack, "verify", "--full", "shop/*")
+    assert (code, "shop/knows" in output, "shop/orders" in output) == (1, True, False), (
+        output
+    )  # one document is not copied
     await stack.client.post("/_db/shop/_api/collection", json={"name": "orders"})
     await stack.drained()
     assert await seen(stack) == {ORDERS, KNOWS}
@@ -78,16 +80,16 @@ async def test_a_collection_dropped_at_the_origin_blocks_no_other_verification(s
     assert (await crossfade(stack, "backfill", "shop/*"))[0] == 0
     assert (await stack.direct.delete("/_db/shop/_api/collection/orders")).status_code == 200
     for verb in (("verify", "--full", "shop/*"), ("backfill", "shop/*"), ("verify", "--sample", "50", "shop/*")):
-        code, told = await crossfade(stack, *verb)
-        assert code == 1, told
-        assert "skipped: shop/orders: ArangoDB has no collection shop/orders any more" in told
-        assert "shop/knows: run" in told, "the others are done"
-    code, told = await crossfade(stack, "gates")
-    assert "shop/knows" in told
-    code, told = await crossfade(stack, "verify", ORDERS)
-    assert (code, "`crossfade repair shop/orders` removes its remains" in told) == (1, True)
-    code, told = await crossfade(stack, "repair", ORDERS)
-    assert code == 0, told
+        code, output = await crossfade(stack, *verb)
+        assert code == 1, output
+        assert "skipped: shop/orders: ArangoDB has no collection shop/orders any more" in output
+        assert "shop/knows: run" in output, "the others are done"
+    code, output = await crossfade(stack, "gates")
+    assert "shop/knows" in output
+    code, output = await crossfade(stack, "verify", ORDERS)
+    assert (code, "`crossfade repair shop/orders` removes its remains" in output) == (1, True)
+    code, output = await crossfade(stack, "repair", ORDERS)
+    assert code == 0, output
     assert await seen(stack) == {KNOWS}
     relation = await stack.database.fetchval("SELECT relation FROM _crossfade.collection WHERE collection = $1", ORDERS)
     assert await stack.database.fetchval(f"SELECT count(*) FROM {relation} WHERE doc IS NOT NULL") == 0

@@ -61,15 +61,15 @@ async def test_a_server_answers_and_leaves_nothing_behind(found: Callable[[], Pa
 async def test_a_given_folder_keeps_its_data_across_stop_and_crash(folder: Path) -> None:
     with EmbeddedPostgres(folder=folder, options=QUICK) as server:
         await ask(server.dsn, "CREATE TABLE kept AS SELECT 42 AS answer")
-    again = EmbeddedPostgres(folder=folder, port=server.port, options=QUICK)
-    with again:
-        assert await ask(again.dsn, "SELECT answer FROM kept") == 42
-        again.stop("immediate")
-        again.start()
-        assert await ask(again.dsn, "SELECT answer FROM kept") == 42
-        again.server.kill()
-        again.start()
-        assert await ask(again.dsn, "SELECT answer FROM kept") == 42
+    restarted = EmbeddedPostgres(folder=folder, port=server.port, options=QUICK)
+    with restarted:
+        assert await ask(restarted.dsn, "SELECT answer FROM kept") == 42
+        restarted.stop("immediate")
+        restarted.start()
+        assert await ask(restarted.dsn, "SELECT answer FROM kept") == 42
+        restarted.server.kill()
+        restarted.start()
+        assert await ask(restarted.dsn, "SELECT answer FROM kept") == 42
 
 
 def test_a_taken_port_is_reported(folder: Path) -> None:

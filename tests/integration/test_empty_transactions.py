@@ -156,8 +156,10 @@ async def test_after_a_restart_only_the_commit_of_a_transaction_with_writes_leav
 async def test_a_commit_marks_collections_written_before_the_mirror_began(stack: Running) -> None:
     """Forwarded while nobody captured it, committed when the backfill may have passed it by."""
     await stack.client.post("/_api/collection", json={"name": "later"})
-    begun = await stack.client.post("/_api/transaction/begin", json={"collections": {"write": ["books", "later"]}})
-    trx = {"x-arango-trx-id": begun.json()["result"]["id"]}
+    transaction = await stack.client.post(
+        "/_api/transaction/begin", json={"collections": {"write": ["books", "later"]}}
+    )
+    trx = {"x-arango-trx-id": transaction.json()["result"]["id"]}
     await stack.client.post("/_api/document/later", json={"_key": "l"}, headers=trx)
     await stack.client.post(DOCUMENT, json={"_key": "b"}, headers=trx)
     await stack.move(CollectionState(Stage.MIRROR), "_system/later")

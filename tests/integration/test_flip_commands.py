@@ -25,9 +25,9 @@ KNOWS = "shop/knows"
 
 @pytest.fixture
 async def fleet(database: Database, tmp_path: Path) -> AsyncIterator[Fleet]:
-    made = Fleet(database, tmp_path)
-    yield made
-    await made.close()
+    instances = Fleet(database, tmp_path)
+    yield instances
+    await instances.close()
 
 
 async def in_the_shadow(fleet: Fleet, *collections: str, ready: bool = True) -> None:
@@ -113,8 +113,8 @@ async def test_ctrl_c_leaves_nothing_open(shell: Shell, fleet: Fleet, database: 
     )
     await until(lambda: one.lease.snapshot.phase is Phase.BEGIN)
     flip.send_signal(signal.SIGINT)
-    _, said = await flip.communicate()
-    assert (flip.returncode, b"interrupted: an unfinished change is aborted" in said) == (130, True), said
+    _, errors = await flip.communicate()
+    assert (flip.returncode, b"interrupted: an unfinished change is aborted" in errors) == (130, True), errors
     assert await database.fetchval("SELECT phase FROM _crossfade.control") == "settled"
     assert (await stages(database))[ORDERS] == "shadow"
 
@@ -143,8 +143,8 @@ async def test_an_automatic_rollback_is_armed_with_the_flip_shown_and_disabled(
     assert (
         await rollback_budgets.trip(database, found, "it was slow", actor="auto-rollback of instance one") is not None
     )
-    told = await shell("auto-rollback")
-    assert (told.code, "rolled back by auto-rollback of instance one: it was slow" in told.out) == (1, True)
+    result = await shell("auto-rollback")
+    assert (result.code, "rolled back by auto-rollback of instance one: it was slow" in result.out) == (1, True)
     assert "it was slow" in (await shell("status")).out
     assert await rollback_budgets.trip(database, found, "again", actor="auto-rollback of instance two") is None
     assert (await shell("auto-rollback", "--json")).json[0]["why"] == "it was slow"

@@ -14,13 +14,13 @@ from tests.harness import running
 async def test_an_instance_reports_its_health(dsn: str, tmp_path: Path) -> None:
     async with running(dsn, tmp_path) as stack:
         application = stack.application
-        said = await ask_instance(f"http://127.0.0.1:{application.admin_port}", "/check", {}, timeout=20)
-        assert said["instance"] == application.instance
-        assert (said["postgresql"], said["arangodb"], said["backlog"], said["diverged"]) == ("", "", 0, False)
-        assert said["generation"] == application.lease.generation
+        health = await ask_instance(f"http://127.0.0.1:{application.admin_port}", "/check", {}, timeout=20)
+        assert health["instance"] == application.instance
+        assert (health["postgresql"], health["arangodb"], health["backlog"], health["diverged"]) == ("", "", 0, False)
+        assert health["generation"] == application.lease.generation
         await stack.origin.stop()
-        nowhere = await Database.open(f"postgresql://nobody@127.0.0.1:{free_port()}/x")
-        found = await probe(nowhere, application.origin)
-        await nowhere.close()
+        unreachable = await Database.open(f"postgresql://nobody@127.0.0.1:{free_port()}/x")
+        found = await probe(unreachable, application.origin)
+        await unreachable.close()
         assert found["postgresql"]
         assert found["arangodb"]

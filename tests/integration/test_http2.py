@@ -38,9 +38,9 @@ async def relayed() -> None:
         whole = body if isinstance(body, bytes) else b"".join([piece async for piece in body])
         return Response(200, [(b"X-Target", request.target)], whole)
 
-    behind = Listener(origin)
-    await behind.start()
-    upstream = Upstream(f"http://127.0.0.1:{behind.port}", buffer_body=1 << 16)
+    server = Listener(origin)
+    await server.start()
+    upstream = Upstream(f"http://127.0.0.1:{server.port}", buffer_body=1 << 16)
     front = Listener(upstream.request, limits=HttpLimits(buffer_body=1 << 16))
     await front.start()
     try:
@@ -62,7 +62,7 @@ async def relayed() -> None:
     finally:
         await front.close(1)
         await upstream.close()
-        await behind.close(1)
+        await server.close(1)
 
 
 @pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)
@@ -130,10 +130,10 @@ async def test_curl_with_prior_knowledge_reads_and_writes() -> None:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 async def test_draining_answers_requests_in_progress() -> None:
-    begun, go = asyncio.Event(), asyncio.Event()
+    started, go = asyncio.Event(), asyncio.Event()
 
     async def slow(request: Request) -> Response:
-        begun.set()
+        started.set()
         await go.wait()
         return Response(200, [], b"done")
 
@@ -143,7 +143,7 @@ async def test_draining_answers_requests_in_progress() -> None:
     process = await asyncio.create_subprocess_exec(
         "curl", "-sS", "--http2-prior-knowledge", "--max-time", "20", url, stdout=asyncio.subprocess.PIPE
     )
-    await begun.wait()
+    await started.wait()
     closing = asyncio.create_task(listener.close(20))
     await asyncio.sleep(0)
     go.set()

@@ -126,17 +126,17 @@ async def refused() -> None:
 
 async def drained() -> None:
     """Closing lets the request under way end and takes no further connection."""
-    begun, go = asyncio.Event(), asyncio.Event()
+    started, go = asyncio.Event(), asyncio.Event()
 
     async def slow(request: Request) -> Response:
-        begun.set()
+        started.set()
         await go.wait()
         return Response(200, [], b"done")
 
     listener = await listening(slow)
     async with Client(listener.port) as busy, Client(listener.port) as idle:
         busy.writer.write(GET)
-        await begun.wait()
+        await started.wait()
         closing = asyncio.ensure_future(listener.close(30))
         assert await idle.reader.read() == b""
         with pytest.raises(ConnectionRefusedError):
@@ -151,17 +151,17 @@ async def drained() -> None:
 
 async def cut_short() -> None:
     """What does not end within the grace is cut."""
-    begun = asyncio.Event()
+    started = asyncio.Event()
 
     async def endless(request: Request) -> Response:
-        begun.set()
+        started.set()
         await asyncio.Event().wait()
         raise AssertionError
 
     listener = await listening(endless)
     async with Client(listener.port) as client:
         client.writer.write(GET)
-        await begun.wait()
+        await started.wait()
         await listener.close(0.01)
         assert listener.connections == 0
         with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):

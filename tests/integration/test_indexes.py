@@ -74,10 +74,10 @@ async def test_indexes_needed_by_query_shapes_are_shown_and_created(shell: Shell
     assert "seen 30 times: FOR d IN orders FILTER d . user == ? SORT d . created DESC LIMIT ? RETURN d" in people.out
     assert "`crossfade indexes shop/orders --create` creates them" in people.out
 
-    made = await shell("indexes", "--create", "--reason", "the walk")
-    assert made.code == 0, made.err
+    created = await shell("indexes", "--create", "--reason", "the walk")
+    assert created.code == 0, created.err
     assert list((await indexes_of(docs)).values()) == [True, True]
-    assert "`crossfade queries reset shop/orders` resets the counts" in made.out
+    assert "`crossfade queries reset shop/orders` resets the counts" in created.out
     assert (await shell("audit", "--json")).json[0]["action"] == "make indexes"
     assert "no index is missing for 3 query shapes" in (await shell("indexes")).out
 
@@ -119,9 +119,9 @@ async def test_a_value_that_is_too_large_leaves_no_invalid_index(shell: Shell, d
     await docs.execute(
         "UPDATE shop.orders SET doc = doc || jsonb_build_object('created', $1::text) WHERE key = 'k1'", LONG
     )
-    told = await shell("indexes", "--create")
-    assert told.code == 1
-    assert "a value is too large for an index" in told.out
+    result = await shell("indexes", "--create")
+    assert result.code == 1
+    assert "a value is too large for an index" in result.out
     assert not any(name.startswith("list_") for name in await indexes_of(docs))
     assert any(name.startswith("doc") for name in await indexes_of(docs)), "the other one is made"
     statement = "CREATE INDEX CONCURRENTLY list_x ON shop.orders ((doc -> 'created'))"

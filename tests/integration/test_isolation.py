@@ -58,7 +58,7 @@ async def test_queries_are_evaluated_in_a_worker_process(stack: Running, monkeyp
 
     monkeypatch.setattr(Evaluation, "run", never)
     many = [f"pub-{number}" for number in range(20_000)]
-    for text, binds, wanted in (
+    for text, binds, expected in (
         ("FOR d IN books SORT d.n RETURN REGEX_TEST(d.v, '[0-3]$')", {}, [True] * 4 + [False]),
         ("FOR d IN books SORT d.n RETURN [d.n, LENGTH(1..d.n)]", {}, [[n, n + 1 if n < 1 else n] for n in range(5)]),
         ("FOR d IN books FILTER REGEX_TEST(d.v, '[0-3]$') SORT d.n RETURN d.n", {}, [0, 1, 2, 3]),  # by no statement
@@ -67,9 +67,9 @@ async def test_queries_are_evaluated_in_a_worker_process(stack: Running, monkeyp
     ):
         result, by = await asked(stack, text, bindVars=binds)
         assert by == "postgresql", text
-        assert len(result) == len(wanted)
+        assert len(result) == len(expected)
         if "1..d.n" not in text:
-            assert result == wanted
+            assert result == expected
 
 
 async def test_a_result_of_a_worker_is_read_in_batches(stack: Running) -> None:
@@ -141,8 +141,8 @@ async def test_a_comparison_over_its_limit_is_skipped_with_a_reason_and_the_next
         hand_over(shadowed.shadow, operation, Outcome(201, b'{"result":[],"hasMore":false,"error":false,"code":201}'))
         await shadowed.shadow.idle()
     await shadowed.query("FOR d IN docs RETURN [d.n, LENGTH(1..3)]")
-    told = [(verdict.kind, verdict.reason) for verdict in shadowed.verdicts]
-    assert told == [("skipped", "over the limit of time"), ("match", "")]
+    verdicts = [(verdict.kind, verdict.reason) for verdict in shadowed.verdicts]
+    assert verdicts == [("skipped", "over the limit of time"), ("match", "")]
     await shadowed.close()
 
 

@@ -224,12 +224,12 @@ async def test_the_keys_of_a_request_are_journaled_in_many_turns_and_atomically(
         assert mirror.backlog == len(attempt.intents)
         await attempt.conclude(NOTHING_WRITTEN)
 
-        noted, left = Journal.intend, iter(range(3))
+        original, attempts = Journal.intend, iter(range(3))
 
         def full(*arguments: Any, **named: Any) -> int:
-            if next(left, None) is None:
+            if next(attempts, None) is None:
                 raise JournalError("the disk is full")
-            return noted(*arguments, **named)
+            return original(*arguments, **named)
 
         monkeypatch.setattr(Journal, "intend", full)
         with pytest.raises(ArangoError):

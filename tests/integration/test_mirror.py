@@ -76,9 +76,9 @@ async def test_a_lost_answer_is_read_again_after_the_time_limit(tmp_path: Path, 
         mirror.lost(refused)
         assert mirror.pending(COLLECTION, ["c"])  # the journal alone knows its keys: in doubt, yes
         assert not await mirror.caught_up(COLLECTION, 0.05)
-        began = time.monotonic()
+        started = time.monotonic()
         await until(lambda: origin.reads > 0)
-        assert time.monotonic() >= began + 0.4  # before, the request may still run
+        assert time.monotonic() >= started + 0.4  # before, the request may still run
         await drained(mirror)
         assert await stored(database) == origin.documents[COLLECTION]
 
@@ -161,13 +161,13 @@ async def test_a_lost_opaque_write_marks_collections_after_the_time_limit(
     tmp_path: Path, database: Database, dsn: str
 ) -> None:
     async with running(tmp_path, database, dsn, Origin(), lost_request_timeout=0.3) as mirror:
-        began = time.monotonic()
+        started = time.monotonic()
         mirror.lost(mirror.intend_change(OpaqueWrite("transaction", ("shop/*",))))
         intent = mirror.intend_change(OpaqueWrite("query", ("shop/a", "shop/b")))
         assert mirror.pending("shop/b", ["x"])
         mirror.lost(intent)
         await drained(mirror)
-        assert time.monotonic() >= began + 0.3  # before, the request may still run
+        assert time.monotonic() >= started + 0.3  # before, the request may still run
         assert sorted(await marks(database)) == [("shop/*", "transaction"), ("shop/a", "query"), ("shop/b", "query")]
 
 

@@ -101,14 +101,14 @@ async def test_a_backlog_survives_postgresql_being_away_at_start_and_stop(
     tmp_path: Path, database: Database, dsn: str
 ) -> None:
     """What could not be drained stays in the journal, and the next process drains it."""
-    away = await Database.open("postgresql://crossfade@127.0.0.1:1/none", connect_timeout=0.5)
+    unreachable = await Database.open("postgresql://crossfade@127.0.0.1:1/none", connect_timeout=0.5)
     origin = Origin()
-    async with running(tmp_path, away, dsn, origin, drain=0.1) as mirror:
+    async with running(tmp_path, unreachable, dsn, origin, drain=0.1) as mirror:
         for number in range(30):
             mirror.captured(mirror.intend(COLLECTION, (f"k{number}",)), (origin.put(f"k{number}", number),))
         mirror.mark(mirror.intend_change(OpaqueWrite("import", ("shop/*",))))
         await asyncio.sleep(0.05)
-    await away.close()
+    await unreachable.close()
     async with running(tmp_path, database, dsn, origin) as mirror:
         assert mirror.backlog == 31
         assert mirror.backlog_of(COLLECTION) == 31

@@ -165,14 +165,14 @@ async def test_purged_tombstones_raise_the_stamp_floor_and_older_rows_are_read_a
 
 
 async def test_the_purge_waits_for_postgresql() -> None:
-    away = await Database.open("postgresql://crossfade@127.0.0.1:1/none", connect_timeout=0.5)
-    purger = Purger(away, TargetWriter(away), 0.04)
+    unreachable = await Database.open("postgresql://crossfade@127.0.0.1:1/none", connect_timeout=0.5)
+    purger = Purger(unreachable, TargetWriter(unreachable), 0.04)
     task = asyncio.create_task(purger.run())
     await asyncio.sleep(0.1)
     assert not task.done()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    await away.close()
+    await unreachable.close()
 
 
 async def test_the_journal_is_synced_and_a_failed_task_restarts(

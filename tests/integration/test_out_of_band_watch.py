@@ -149,8 +149,8 @@ async def _every_kind_of_write(client: httpx.AsyncClient) -> None:
     await client.post("/_api/cursor", json={"query": "FOR n IN 1..3 INSERT {_key: CONCAT('q', n)} INTO books"})
     await client.post("/_api/cursor", json={"query": "REMOVE 'k4' IN books RETURN OLD"})
     await client.post("/_api/import?collection=books&type=list", json=[{"_key": "i1"}, {"_key": "i2"}])
-    begun = await client.post("/_api/transaction/begin", json={"collections": {"write": ["books"]}})
-    headers = {"x-arango-trx-id": begun.json()["result"]["id"]}
+    transaction = await client.post("/_api/transaction/begin", json={"collections": {"write": ["books"]}})
+    headers = {"x-arango-trx-id": transaction.json()["result"]["id"]}
     await client.post(PATH, json={"_key": "t1"}, headers=headers)
     await client.patch(f"{PATH}/t1", json={"twice": True}, headers=headers)
     await client.delete(f"{PATH}/k5", headers=headers)
@@ -240,10 +240,10 @@ async def test_the_out_of_band_gate_passes_once_a_watch_runs(dsn: str, tmp_path:
             status = (await shell(stack, "status"))[1]
             assert "out-of-band writes" in status
             assert "around" in status
-            code, told = await shell(stack, "repair", BOOKS, "--dry-run")
-            assert (code, "would repair 1 document" in told) == (0, True)
-            code, told = await shell(stack, "repair", "books", "--json", "--reason", "a nightly job")
-            assert (code, json.loads(told)["repaired"]) == (0, ["around"])
+            code, output = await shell(stack, "repair", BOOKS, "--dry-run")
+            assert (code, "would repair 1 document" in output) == (0, True)
+            code, output = await shell(stack, "repair", "books", "--json", "--reason", "a nightly job")
+            assert (code, json.loads(output)["repaired"]) == (0, ["around"])
             assert "nothing to repair" in (await shell(stack, "repair", "books"))[1]
             assert (await shell(stack, "repair", "nobody"))[0] == 1
             assert (await shell(stack, "repair", "books", "old1", "around"))[0] == 0
@@ -271,10 +271,10 @@ async def test_uncaptured_writes_through_a_proxy_are_unverified_and_not_out_of_b
 
 async def test_a_silent_instance_delays_the_judgement_of_out_of_band_writes(dsn: str, tmp_path: Path) -> None:
     async with mirrored(dsn, tmp_path) as stack, watched(stack) as watcher:
-        told = stack.application.mirror.reports
-        assert told._task is not None
-        told._task.cancel()  # it accepts writes, and reports nothing
-        await asyncio.gather(told._task, return_exceptions=True)
+        reports = stack.application.mirror.reports
+        assert reports._task is not None
+        reports._task.cancel()  # it accepts writes, and reports nothing
+        await asyncio.gather(reports._task, return_exceptions=True)
         await stack.client.post(PATH, json={"_key": "through"})
         await stack.direct.post(PATH, json={"_key": "around"})
 
@@ -284,7 +284,7 @@ async def test_a_silent_instance_delays_the_judgement_of_out_of_band_writes(dsn:
 
         await eventually(waits, "both wait")
         assert watcher.found == []
-        await told.start()
+        await reports.start()
         await watcher.named("around")
         await watcher.judged()
         assert watcher.found == [("around", False)]

@@ -50,8 +50,8 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
         await client.post("/_api/document/knows", json={"_key": "aa", "_from": "people/a", "_to": "people/a"})
         started.origin.store.server.accounts.enforce("")
         for user, (database, collections) in _USERS.items():
-            made = await client.post("/_api/user", json={"user": user, "passwd": "secret"})
-            assert made.status_code == 201
+            answer = await client.post("/_api/user", json={"user": user, "passwd": "secret"})
+            assert answer.status_code == 201
             await client.put(f"/_api/user/{user}/database/_system", json={"grant": database})
             for name in ("people", "knows") if collections else ():
                 await client.put(f"/_api/user/{user}/database/_system/{name}", json={"grant": collections})
@@ -94,8 +94,8 @@ async def test_a_token_grants_its_users_permissions(stack: Running) -> None:
     opened = await stack.client.post("/_open/auth", json={"username": "reader", "password": "secret"})
     token = opened.json()["jwt"]
 
-    async def read(given: str) -> httpx.Response:
-        headers = EXPLAIN | {"authorization": f"bearer {given}"}
+    async def read(token_text: str) -> httpx.Response:
+        headers = EXPLAIN | {"authorization": f"bearer {token_text}"}
         return await stack.client.get("/_api/document/people/a", headers=headers, auth=lambda request: request)
 
     answer = await read(token)

@@ -66,9 +66,9 @@ class Both:
         """Of both, to the same request: the development server's first."""
         method, _, target = send.partition(" ")
         data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        given = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+        header_pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
         return [
-            await handler(Request(method, target.encode(), list(given), data))
+            await handler(Request(method, target.encode(), list(header_pairs), data))
             for handler in (self.memory, self.postgres)
         ]
 
@@ -80,9 +80,9 @@ def body_of(response: Response) -> bytes:
 
 @pytest.fixture
 async def both(database: Database) -> Both:
-    made = Both(database)
-    await made.fill()
-    return made
+    databases = Both(database)
+    await databases.fill()
+    return databases
 
 
 _ANSWERS: list[tuple[str, Any]] = [
@@ -124,10 +124,10 @@ _ANSWERS: list[tuple[str, Any]] = [
 
 async def test_answers_equal_those_of_the_development_server_byte_for_byte(both: Both) -> None:
     for send, body in _ANSWERS:
-        ours, theirs = await both.answers(send, body)
-        assert theirs.status == ours.status, send
-        assert theirs.body == ours.body, send
-        assert sorted(theirs.headers) == sorted(ours.headers), send
+        expected, actual = await both.answers(send, body)
+        assert actual.status == expected.status, send
+        assert actual.body == expected.body, send
+        assert sorted(actual.headers) == sorted(expected.headers), send
 
 
 _ROWS_OF: list[tuple[str, Any, str]] = [
@@ -149,13 +149,13 @@ _ROWS_OF: list[tuple[str, Any, str]] = [
 
 async def test_unordered_reads_return_the_same_rows(both: Both) -> None:
     for send, body, rows in _ROWS_OF:
-        ours, theirs = [json.loads(body_of(response)) for response in await both.answers(send, body)]
-        assert list(theirs) == list(ours), send
-        assert sorted(map(json.dumps, theirs.pop(rows))) == sorted(map(json.dumps, ours.pop(rows))), send
-        for answer in (ours, theirs):
+        expected, actual = [json.loads(body_of(response)) for response in await both.answers(send, body)]
+        assert list(actual) == list(expected), send
+        assert sorted(map(json.dumps, actual.pop(rows))) == sorted(map(json.dumps, expected.pop(rows))), send
+        for answer in (expected, actual):
             stats = answer.pop("stats", None) or answer["extra"].pop("stats")
             assert stats["writesExecuted"] == 0
-        assert theirs == ours, send
+        assert actual == expected, send
 
 
 async def test_if_match_and_if_none_match_have_the_same_effect(both: Both) -> None:
@@ -165,13 +165,13 @@ async def test_if_match_and_if_none_match_have_the_same_effect(both: Both) -> No
     for target in ("GET /_api/document/people/a", "HEAD /_api/document/people/a"):
         for value in (rev, f'"{rev}"', f"'{rev}'", "*", '"_aaaaaaaaaa"', f"{rev}, {rev}", f'W/"{rev}"'):
             for name in ("if_match", "if_none_match"):
-                ours, theirs = await both.answers(target, **{name: value})
-                assert (theirs.status, theirs.body) == (ours.status, ours.body), (target, name, value)
-                assert sorted(theirs.headers) == sorted(ours.headers), (target, name, value)
+                expected, actual = await both.answers(target, **{name: value})
+                assert (actual.status, actual.body) == (expected.status, expected.body), (target, name, value)
+                assert sorted(actual.headers) == sorted(expected.headers), (target, name, value)
     for value in (f'"{rev}"', '"_aaaaaaaaaa"', "*"):
         for name in ("if_match", "if_none_match"):
-            ours, theirs = await both.answers("GET /_api/gharial/g/vertex/people/a", **{name: value})
-            assert (theirs.status, theirs.body) == (ours.status, ours.body), (name, value)
+            expected, actual = await both.answers("GET /_api/gharial/g/vertex/people/a", **{name: value})
+            assert (actual.status, actual.body) == (expected.status, expected.body), (name, value)
 
 
 async def test_simple_reads_honour_limits_and_batches(both: Both) -> None:

@@ -73,9 +73,9 @@ async def test_if_match_and_if_none_match_are_honoured(store: PostgresStore, dat
     rev = new_rev()
     await put(database, C, raw_of(C, "a", rev=rev))
 
-    for ours in (rev, f'"{rev}"', f" '{rev}' "):
-        assert (await store.execute(read(if_match=ours))).status == 200
-        not_modified = await store.execute(read(if_none_match=ours))
+    for matching in (rev, f'"{rev}"', f" '{rev}' "):
+        assert (await store.execute(read(if_match=matching))).status == 200
+        not_modified = await store.execute(read(if_none_match=matching))
         assert (not_modified.status, not_modified.body, not_modified.content_type) == (304, b"", b"text/plain")
     for other in ("*", new_rev(), f"W/{rev}"):
         assert (await store.execute(read(if_none_match=other))).status == 200
@@ -120,10 +120,10 @@ async def test_reads_of_many_documents_have_errors_in_their_places(store: Postgr
 
 async def test_reads_of_many_documents_check_revisions(store: PostgresStore, database: Database) -> None:
     await put(database, C, raw_of(C, "a"))
-    wanted = [{"_key": "a", "_rev": new_rev()}, {"other": 1}, 7]
+    expected = [{"_key": "a", "_rev": new_rev()}, {"other": 1}, 7]
 
-    lax = await store.execute(many(wanted))
-    strict = await store.execute(many(wanted, {"ignoreRevs": "false"}))
+    lax = await store.execute(many(expected))
+    strict = await store.execute(many(expected, {"ignoreRevs": "false"}))
 
     assert [part.get("errorNum") for part in orjson.loads(lax.body)] == [None, 1205, 1205]
     assert [part.get("errorNum") for part in orjson.loads(strict.body)] == [1200, 1205, 1205]
@@ -302,9 +302,9 @@ async def test_a_query_whose_collections_are_unknown_is_not_served(store: Postgr
 
 async def test_a_query_that_fetches_nothing_is_served_while_the_fence_holds(store: PostgresStore) -> None:
     for text in ("WITH docs FOR i IN 1..2 RETURN i", "RETURN DOCUMENT(docs, 'other/1')"):
-        asked = query(text)
-        assert await store.fenced(asked, 1) is not None, text
-        assert await store.fenced(asked, 2) is None, text
+        operation = query(text)
+        assert await store.fenced(operation, 1) is not None, text
+        assert await store.fenced(operation, 2) is None, text
     assert await store.fenced(query("RETURN 1"), 1) is None, "nobody can tell what it must have seen"
 
 

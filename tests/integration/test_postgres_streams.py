@@ -133,9 +133,9 @@ async def test_a_batch_may_be_requested_again(database: Database, cursors: Curso
     body = await opened(cursors, stream, batchSize=10, options={"allowRetry": True})
 
     second = parsed(await cursors.next(following(body["id"], "2")))
-    again = parsed(await cursors.next(following(body["id"], "2")))
+    repeated = parsed(await cursors.next(following(body["id"], "2")))
 
-    assert second == again
+    assert second == repeated
     assert second["result"] == list(range(20, 10, -1))
 
 

@@ -58,9 +58,9 @@ async def test_writes_at_stage_off_leave_no_trace(stack: Running) -> None:
 async def test_every_document_write_is_mirrored_and_answered_as_requested(stack: Running) -> None:
     """I1, I3, I4, I6."""
     await stack.move(MIRROR, BOOKS)
-    made = await stack.client.post(DOCUMENT, json={"_key": "a", "title": "A"})
-    assert (made.status_code, sorted(made.json())) == (202, ["_id", "_key", "_rev"])
-    assert "etag" in made.headers
+    created = await stack.client.post(DOCUMENT, json={"_key": "a", "title": "A"})
+    assert (created.status_code, sorted(created.json())) == (202, ["_id", "_key", "_rev"])
+    assert "etag" in created.headers
     silent = await stack.client.post(DOCUMENT + "?silent=true", json={"_key": "b"})
     assert (silent.content, "etag" in silent.headers) == (b"{}", False)
     several = await stack.client.post(DOCUMENT + "?returnNew=true", json=[{"_key": "c"}, {"_key": "a"}, {"x": 1}])
@@ -158,8 +158,8 @@ async def test_credentials_that_arangodb_refuses_read_nothing_from_postgresql(st
     assert (await stack.client.get(DOCUMENT + "/a")).status_code == 200
     await stack.origin.stop()
     assert (await stack.client.get(DOCUMENT + "/a")).status_code == 200, "known credentials are kept"
-    stranger = await stack.client.get(DOCUMENT + "/a", auth=("stranger", "x"))
-    assert stranger.status_code == 503, "unknown ones are the origin's to judge"
+    unknown_user = await stack.client.get(DOCUMENT + "/a", auth=("stranger", "x"))
+    assert unknown_user.status_code == 503, "unknown ones are the origin's to judge"
 
 
 @pytest.mark.parametrize(

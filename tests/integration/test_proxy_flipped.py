@@ -111,8 +111,8 @@ async def test_requests_that_arangodb_refuses_cause_no_rollback(
 
     monkeypatch.setattr(origin, "request", guarded)
     written, restored = DOCUMENT + "?isRestore=true", {"_key": "r", "_rev": "_l6zhVTW--A"}
-    stranger = await stack.client.post(written, json=restored, auth=lambda request: request)
-    assert stranger.status_code == 401
+    unknown_user = await stack.client.post(written, json=restored, auth=lambda request: request)
+    assert unknown_user.status_code == 401
     assert await stage(stack) == "flipped"
     assert (await stack.client.post(written, json=restored)).status_code == 202
     assert await stage(stack) == "shadow"
@@ -136,8 +136,8 @@ async def test_a_cursor_that_fails_mid_stream_returns_an_arangodb_error(
 async def test_an_unparsable_query_is_counted_for_the_database(stack: Running) -> None:
     """I10: it blocks the flip of every collection that it may read."""
     number = (await stack.client.get("/_api/collection/books")).json()["id"]  # which collection it is, ArangoDB knows
-    asked = {"query": "FOR b IN @@c RETURN b", "bindVars": {"@c": number}}
-    assert (await stack.client.post("/_api/cursor", json=asked)).status_code == 201
+    body = {"query": "FOR b IN @@c RETURN b", "bindVars": {"@c": number}}
+    assert (await stack.client.post("/_api/cursor", json=body)).status_code == 201
 
     async def counted() -> bool:
         found = await stack.database.fetchval("SELECT reason FROM _crossfade.uncovered WHERE collection = '_system/*'")
@@ -148,8 +148,8 @@ async def test_an_unparsable_query_is_counted_for_the_database(stack: Running) -
 
 async def served_by(stack: Running, number: int) -> list[tuple[int, str | None]]:
     """Send that many reads concurrently; return status and answering store."""
-    asked = [stack.client.get(f"{DOCUMENT}/a", headers={"x-crossfade-explain": "1"}) for _ in range(number)]
-    answers = await asyncio.gather(*asked)
+    reads = [stack.client.get(f"{DOCUMENT}/a", headers={"x-crossfade-explain": "1"}) for _ in range(number)]
+    answers = await asyncio.gather(*reads)
     return [(answer.status_code, answer.headers.get("x-crossfade-served-by")) for answer in answers]
 
 
@@ -194,11 +194,13 @@ async def test_a_read_that_times_out_at_postgresql_causes_no_rollback(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(Mirror, "bring_up", never)
-    behind = asyncio.create_task(stack.client.get(f"{DOCUMENT}/a", headers={"accept": "application/x-velocypack"}))
+    waiting_read = asyncio.create_task(
+        stack.client.get(f"{DOCUMENT}/a", headers={"accept": "application/x-velocypack"})
+    )
     in_transaction = asyncio.create_task(stack.client.get(f"{DOCUMENT}/a", headers={"x-arango-trx-id": "1"}))
-    while not (behind.done() and in_transaction.done()):
+    while not (waiting_read.done() and in_transaction.done()):
         assert await served_by(stack, 1) == [(200, "postgresql")]
-    assert {(await behind).status_code, (await in_transaction).status_code} <= {200, 404, 503}
+    assert {(await waiting_read).status_code, (await in_transaction).status_code} <= {200, 404, 503}
     assert await stage(stack) == "flipped"
 
 

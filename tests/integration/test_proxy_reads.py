@@ -103,12 +103,12 @@ async def test_a_difference_is_reported_for_the_documents_that_differ(shadowed: 
 async def test_each_kind_of_read_is_served_from_postgresql_when_flipped(flipped: Running) -> None:
     """With the same answer as ArangoDB's, but for statistics and order."""
     for method, target, body in _READS:
-        ours = await flipped.direct.request(method, target, json=body)
-        theirs = await flipped.client.request(method, target, json=body, headers=EXPLAIN)
-        assert theirs.headers["x-crossfade-served-by"] == "postgresql", target
-        assert theirs.status_code == ours.status_code, target
-        assert theirs.headers.get("etag") == ours.headers.get("etag"), target
-        left, right = ours.json(), theirs.json()
+        direct = await flipped.direct.request(method, target, json=body)
+        served = await flipped.client.request(method, target, json=body, headers=EXPLAIN)
+        assert served.headers["x-crossfade-served-by"] == "postgresql", target
+        assert served.status_code == direct.status_code, target
+        assert served.headers.get("etag") == direct.headers.get("etag"), target
+        left, right = direct.json(), served.json()
         assert list(left) == list(right), target
         for name in ("edges", "result", "document"):
             if name in left and not target.endswith("first-example"):

@@ -19,14 +19,14 @@ QUERY = {"query": "FOR b IN books SORT b._key RETURN b"}
 
 @pytest.fixture(params=[CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100)], ids=["shadow", "flipped"])
 async def stack(request: pytest.FixtureRequest, dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
-    async with running(dsn, tmp_path) as made:
-        await made.direct.post("/_api/collection", json={"name": "books"})
-        await made.move(CollectionState(Stage.MIRROR), BOOKS)
-        await made.client.post("/_api/document/books", json=[{"_key": f"k{n}", "n": n} for n in range(3)])
-        await made.drained()
+    async with running(dsn, tmp_path) as running_stack:
+        await running_stack.direct.post("/_api/collection", json={"name": "books"})
+        await running_stack.move(CollectionState(Stage.MIRROR), BOOKS)
+        await running_stack.client.post("/_api/document/books", json=[{"_key": f"k{n}", "n": n} for n in range(3)])
+        await running_stack.drained()
         for state in (CollectionState(Stage.SHADOW), request.param):
-            await made.move(state, BOOKS)
-        yield made
+            await running_stack.move(state, BOOKS)
+        yield running_stack
 
 
 async def _begin(stack: Running, **collections: list[str]) -> dict[str, str]:

@@ -102,17 +102,17 @@ _IN_PARTS = ("/_api/cursor", "/_api/simple/", "/_admin/execute", "/_api/foxx", "
 _WHOLE = ("/_api/document", "/_api/collection", "/_api/index", "/_api/gharial", "/_api/database", "/_api/view")
 
 
-def excludes_all_writes(asked: Asked, status: int, number: int) -> bool:
+def excludes_all_writes(request: Asked, status: int, number: int) -> bool:
     """Return True if the error states that nothing was written, whatever the request was."""
-    partly = asked.target.startswith(_IN_PARTS + _SERVICES)
+    partly = request.target.startswith(_IN_PARTS + _SERVICES)
     if number == 601:
-        return asked.target.startswith(_WHOLE)
+        return request.target.startswith(_WHOLE)
     if partly and number in (1200, 1210):
         return False
-    service = asked.target.startswith(_SERVICES)
+    service = request.target.startswith(_SERVICES)
     if service and (status, number) in ((403, 11), (404, 1203)):
         return False  # a service says so, too
-    return not (number == 1203 and asked.target.startswith(("/_api/whatever", "/_admin/execute")))
+    return not (number == 1203 and request.target.startswith(("/_api/whatever", "/_admin/execute")))
 
 
 class ScriptedAnswers:
@@ -163,9 +163,9 @@ async def left_behind(stack: Running) -> dict[str, list[tuple[Any, ...]]]:
     return found
 
 
-async def ask(stack: Running, asked: Asked) -> httpx.Response:
-    content = None if asked.body is None else json.dumps(asked.body)
-    return await stack.client.request(asked.method, asked.target, content=content, headers=_JSON | asked.headers)
+async def ask(stack: Running, request: Asked) -> httpx.Response:
+    content = None if request.body is None else json.dumps(request.body)
+    return await stack.client.request(request.method, request.target, content=content, headers=_JSON | request.headers)
 
 
 @pytest.mark.parametrize(
@@ -178,31 +178,31 @@ async def test_refused_requests_change_nothing(
         if state.stage.at_least(stage):
             await stack.move(CollectionState(stage, state.weight), BOOKS)
     before = await left_behind(stack)
-    mouth = ScriptedAnswers(stack, monkeypatch)
-    for asked in (*_of_table(), *OPAQUE):
+    answers = ScriptedAnswers(stack, monkeypatch)
+    for case in (*_of_table(), *OPAQUE):
         for status, number, message in REFUSALS:
-            if excludes_all_writes(asked, status, number):
-                mouth.refuse(status, number, message)
-                answer = await ask(stack, asked)
+            if excludes_all_writes(case, status, number):
+                answers.refuse(status, number, message)
+                answer = await ask(stack, case)
                 assert answer.status_code == status or (answer.status_code, answer.json()["errorNum"]) == (404, 1655)
-        mouth.says = None
-        assert await left_behind(stack) == before, str(asked)
+        answers.says = None
+        assert await left_behind(stack) == before, str(case)
 
 
-@pytest.mark.parametrize("asked", OPAQUE, ids=str)
+@pytest.mark.parametrize("case", OPAQUE, ids=str)
 async def test_executed_requests_cause_a_rollback_before_the_answer_and_leave_a_mark(
-    stack: Running, asked: Asked, monkeypatch: pytest.MonkeyPatch
+    stack: Running, case: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await stack.move(CollectionState(Stage.SHADOW), BOOKS)
     await stack.move(CollectionState(Stage.FLIPPED, 100), BOOKS)
     before = await left_behind(stack)
-    mouth = ScriptedAnswers(stack, monkeypatch)
-    mouth.says = lambda _: Response(200, [(b"content-type", b"application/json")], b"{}")
-    assert (await ask(stack, asked)).status_code == 200
+    answers = ScriptedAnswers(stack, monkeypatch)
+    answers.says = lambda _: Response(200, [(b"content-type", b"application/json")], b"{}")
+    assert (await ask(stack, case)).status_code == 200
     assert await stack.database.fetchval("SELECT stage FROM _crossfade.collection WHERE collection = $1", BOOKS) == (
         "shadow"
     )
-    mouth.says = None
+    answers.says = None
     after = await left_behind(stack)
     assert (
         after["unverified"] != before["unverified"]
@@ -218,30 +218,30 @@ async def test_executed_requests_cause_a_rollback_before_the_answer_and_leave_a_
 
 
 @pytest.mark.parametrize(
-    "said", [(500, 4, "internal error"), (503, 0, "no server here"), None], ids=["500", "503", "lost"]
+    "message", [(500, 4, "internal error"), (503, 0, "no server here"), None], ids=["500", "503", "lost"]
 )
-@pytest.mark.parametrize("asked", [OPAQUE[0], OPAQUE[8], OPAQUE[10], OPAQUE[16], OPAQUE[19]], ids=str)
+@pytest.mark.parametrize("case", [OPAQUE[0], OPAQUE[8], OPAQUE[10], OPAQUE[16], OPAQUE[19]], ids=str)
 async def test_requests_that_may_have_run_count_as_executed(
-    stack: Running, asked: Asked, said: tuple[int, int, str] | None, monkeypatch: pytest.MonkeyPatch
+    stack: Running, case: Asked, message: tuple[int, int, str] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An answer that is lost, and a 5xx that does not say that nothing ran: the flip is taken back before the client
     hears of it."""
     await stack.move(CollectionState(Stage.SHADOW), BOOKS)
     await stack.move(CollectionState(Stage.FLIPPED, 100), BOOKS)
-    mouth = ScriptedAnswers(stack, monkeypatch)
+    answers = ScriptedAnswers(stack, monkeypatch)
 
     def lost(_: Request) -> Response:
         raise UpstreamOutcomeUnknown("cut")
 
-    if said is None:
-        mouth.says = lost
+    if message is None:
+        answers.says = lost
     else:
-        mouth.refuse(*said)
-    assert (await ask(stack, asked)).status_code >= 500
+        answers.refuse(*message)
+    assert (await ask(stack, case)).status_code >= 500
     assert await stack.database.fetchval("SELECT stage FROM _crossfade.collection WHERE collection = $1", BOOKS) == (
         "shadow"
     )
-    mouth.says = None
+    answers.says = None
     await stack.drained()
 
 
@@ -277,21 +277,21 @@ async def test_a_query_that_only_arangodb_can_parse_is_judged_by_the_writes_it_e
 ) -> None:
     await stack.move(CollectionState(Stage.SHADOW), BOOKS)
     await stack.move(CollectionState(Stage.FLIPPED, 100), BOOKS)
-    mouth = ScriptedAnswers(stack, monkeypatch)
+    answers = ScriptedAnswers(stack, monkeypatch)
 
     def executed(number: int) -> Callable[[Request], Response]:
         body = {"result": [], "hasMore": False, "extra": {"stats": {"writesExecuted": number}}, "code": 201}
         return lambda _: Response(201, [(b"content-type", b"application/json")], json.dumps(body).encode())
 
     stage = "SELECT stage FROM _crossfade.collection WHERE collection = $1"
-    mouth.says = executed(0)
+    answers.says = executed(0)
     await ask(stack, _query("FOR d IN books A_LATER_WORD d UPDATE RETURN d"))
     assert await stack.database.fetchval(stage, BOOKS) == "flipped"
     assert (await left_behind(stack))["unverified"] == []
-    mouth.says = executed(1)
+    answers.says = executed(1)
     await ask(stack, _query("FOR d IN books A_LATER_WORD d UPDATE RETURN d"))
     assert await stack.database.fetchval(stage, BOOKS) == "shadow"
-    mouth.says = None
+    answers.says = None
     assert {row[0] for row in (await left_behind(stack))["unverified"]} == {"_system/*"}
 
 
@@ -310,10 +310,10 @@ async def test_requests_without_write_permission_cause_no_rollback(stack: Runnin
     reads = [_query(f"FOR d IN books FILTER d.a{n} == 1 RETURN d") for n in range(20)]
     near = Asked("PUT", "/_api/simple/near", {"collection": "books"})
     for auth in (httpx.BasicAuth("reader", "secret"), httpx.BasicAuth("nobody", "x")):
-        for asked in (*OPAQUE, *reads, near, Asked("POST", "/_admin/execute", "1"), Asked("GET", "/_api/version")):
-            content = None if asked.body is None else json.dumps(asked.body)
-            answer = await stack.client.request(asked.method, asked.target, content=content, headers=_JSON, auth=auth)
-            assert answer.status_code >= 400 or asked.target == "/_api/version", str(asked)
+        for case in (*OPAQUE, *reads, near, Asked("POST", "/_admin/execute", "1"), Asked("GET", "/_api/version")):
+            content = None if case.body is None else json.dumps(case.body)
+            answer = await stack.client.request(case.method, case.target, content=content, headers=_JSON, auth=auth)
+            assert answer.status_code >= 400 or case.target == "/_api/version", str(case)
     after = await left_behind(stack)
     assert after | {"uncovered": []} == before | {"uncovered": []}
     assert {row[1] for row in after["uncovered"]} <= {"version"}

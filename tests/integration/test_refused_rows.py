@@ -165,8 +165,8 @@ async def test_a_value_too_large_for_an_index_causes_a_rollback_and_is_repaired_
 ) -> None:
     await flip(stack)
     await stack.database.execute("CREATE INDEX small ON _system.books ((doc ->> 't'))")
-    dice = random.Random(1)
-    text = "".join(chr(dice.randrange(33, 0x2000)) for _ in range(9000))
+    rng = random.Random(1)
+    text = "".join(chr(rng.randrange(33, 0x2000)) for _ in range(9000))
     assert (await stack.client.patch(DOCUMENT + "/a", json={"t": text})).status_code < 300
     assert (await stack.client.get(DOCUMENT + "/a")).json()["t"] == text
     assert (await stage(stack), await letters(stack)) == ("shadow", ["a"])

@@ -37,10 +37,10 @@ async def test_a_rare_shape_is_replayed_until_the_gates_have_enough_samples(dsn:
         code, planned = await _replayed(stack, "--dry-run")
         assert (code, {one["missing"] for one in planned}) == (0, {11})
         assert {one["text"] for one in planned} >= {"document.read", "document.read_many"}
-        code, told = await _replayed(stack, "--rate", "200", "--seconds", "60")
-        assert (code, told["missing"]) == (0, [])
-        assert told["sent"] >= 33
-        assert set(told["answers"]) <= {"200", "201"}
+        code, output = await _replayed(stack, "--rate", "200", "--seconds", "60")
+        assert (code, output["missing"]) == (0, [])
+        assert output["sent"] >= 33
+        assert set(output["answers"]) <= {"200", "201"}
 
 
 async def test_values_are_not_stored_if_samples_are_redacted(dsn: str, tmp_path: Path) -> None:
@@ -52,8 +52,8 @@ async def test_values_are_not_stored_if_samples_are_redacted(dsn: str, tmp_path:
         assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.example") == 0
         code, planned = await _replayed(stack, "--dry-run")
         assert (code, planned[0]["text"], planned[0]["examples"]) == (0, SHAPE, 0)
-        code, told = await _replayed(stack, "--seconds", "5")
-        assert (code, told["sent"]) == (1, 0)  # it says so at once, and does not wait for nothing
+        code, output = await _replayed(stack, "--seconds", "5")
+        assert (code, output["sent"]) == (1, 0)  # it says so at once, and does not wait for nothing
 
 
 async def test_a_missing_proxy_and_a_missing_permission_are_reported(dsn: str, tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ def both(dsn: str) -> Iterator[Both]:
         yield Both(dsn, url)
 
 
-def collection(told: Any, name: str = NAME) -> Any:
-    return next(one for one in told["collections"] if one["collection"] == name)
+def collection(report: Any, name: str = NAME) -> Any:
+    return next(one for one in report["collections"] if one["collection"] == name)
 
 
 def fill(both: Both) -> None:
@@ -82,8 +82,8 @@ def history(both: Both) -> None:
 def test_the_report_contains_every_fact_of_a_migration(both: Both) -> None:
     fill(both)
     history(both)
-    told = both.told("report")
-    one = collection(told)
+    report = both.told("report")
+    one = collection(report)
     expected = checksum.of_documents(both.documents(NAME).values())
     size = sum(map(len, both.documents(NAME).values()))
     assert (one["origin"]["documents"], one["origin"]["bytes"], one["origin"]["checksum"]) == (12, size, expected)
@@ -102,9 +102,9 @@ def test_the_report_contains_every_fact_of_a_migration(both: Both) -> None:
         ("gap", "import", 3),
     ]
     assert one["orphans"] == {"table": '"user"', "with_user": 5, "documents": 2, "users": 2, "ids": ["3", "4"]}
-    assert (told["audit"]["rows"], told["audit"]["broken"]) == (2, None)
-    assert told["epochs"][0]["moves"] == ["shop/carts: off -> shadow"]
-    assert told["total"] == {
+    assert (report["audit"]["rows"], report["audit"]["broken"]) == (2, None)
+    assert report["epochs"][0]["moves"] == ["shop/carts: off -> shadow"]
+    assert report["total"] == {
         "collections": 1,
         "good": 1,
         "origin": 12,
@@ -114,8 +114,8 @@ def test_the_report_contains_every_fact_of_a_migration(both: Both) -> None:
         "dead_letters": 1,
         "orphans": 2,
     }
-    assert told["versions"]["PostgreSQL"].split(".")[0].isdigit()
-    assert told["versions"]["ArangoDB"].startswith("3.")
+    assert report["versions"]["PostgreSQL"].split(".")[0].isdigit()
+    assert report["versions"]["ArangoDB"].startswith("3.")
 
 
 def test_the_report_shows_a_changed_document_and_a_changed_audit(both: Both) -> None:
@@ -123,9 +123,9 @@ def test_the_report_shows_a_changed_document_and_a_changed_audit(both: Both) -> 
     history(both)
     both.sql(f"UPDATE {both.relation(NAME)} SET raw = replace(raw::text, '1e+300', '1e+301')::json WHERE key = 'huge'")
     both.sql("UPDATE _crossfade.audit SET actor = 'eve' WHERE id = 1")
-    told = both.told("report", NAME)
-    assert collection(told)["verdict"]["word"] == "different"
-    assert told["audit"]["broken"] == 1
+    report = both.told("report", NAME)
+    assert collection(report)["verdict"]["word"] == "different"
+    assert report["audit"]["broken"] == 1
     out = both.crossfade("report", "shop/*", "--format", "html")[1]
     assert "checksums differ" in out
     assert "/&lt;b&gt;&amp;|" in out, "paths are text, never markup"
@@ -141,9 +141,9 @@ def test_without_checksums_the_verdict_is_that_of_the_verification(both: Both) -
 def test_the_report_states_that_arangodb_is_unreachable(both: Both) -> None:
     fill(both)
     both.environment["CROSSFADE_ORIGIN"] = "http://127.0.0.1:9"
-    told = both.told("report")
-    assert "did not answer" in collection(told)["origin"]["error"]
-    assert (collection(told)["verdict"]["word"], told["versions"]["ArangoDB"]) == ("unknown", "not reached")
+    report = both.told("report")
+    assert "did not answer" in collection(report)["origin"]["error"]
+    assert (collection(report)["verdict"]["word"], report["versions"]["ArangoDB"]) == ("unknown", "not reached")
 
 
 def test_the_file_extension_selects_the_format_and_secrets_are_masked(both: Both, tmp_path: Path) -> None:

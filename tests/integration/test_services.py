@@ -189,31 +189,31 @@ async def test_an_upload_and_its_answer_are_streamed_concurrently(env: Environme
     async def talk() -> bytes:
         return (await env.client.post("/chat/echo/", content=body())).content
 
-    talking = asyncio.create_task(talk())
-    said = [b"one", b"two" * 1000, b"three"]
-    for piece in said:
+    exchange = asyncio.create_task(talk())
+    pieces = [b"one", b"two" * 1000, b"three"]
+    for piece in pieces:
         sent.put_nowait(piece)
-        heard = b""
-        while len(heard) < len(piece):
-            heard += await asyncio.wait_for(env.service.heard.get(), 30)
-        assert heard == piece
+        received = b""
+        while len(received) < len(piece):
+            received += await asyncio.wait_for(env.service.heard.get(), 30)
+        assert received == piece
     sent.put_nowait(b"")
-    assert await talking == b"".join(said)
+    assert await exchange == b"".join(pieces)
 
 
 async def test_the_service_is_notified_when_a_client_aborts_an_upload(env: Environment) -> None:
-    begun = asyncio.Event()
+    started = asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:
         yield b"one"
-        begun.set()
+        started.set()
         await asyncio.Event().wait()
 
-    talking = asyncio.create_task(env.client.post("/chat/echo/", content=body()))
-    await begun.wait()
+    exchange = asyncio.create_task(env.client.post("/chat/echo/", content=body()))
+    await started.wait()
     assert await asyncio.wait_for(env.service.heard.get(), 30) == b"one"
-    talking.cancel()
-    await asyncio.wait({talking})
+    exchange.cancel()
+    await asyncio.wait({exchange})
     await env.client.aclose()
     await asyncio.wait_for(env.service.left.wait(), 30)
 
@@ -235,8 +235,8 @@ async def test_the_service_receives_forwarded_headers(env: Environment) -> None:
     assert (plain["x-forwarded-for"], plain["x-forwarded-proto"]) == ("127.0.0.1", "http")
     assert plain["host"] == plain["x-forwarded-host"]
     before = {"x-forwarded-for": "203.0.113.9", "x-forwarded-proto": "https", "x-forwarded-host": "shop.example"}
-    behind = (await env.client.get("/chat/headers", headers=before)).json()
-    assert {name: behind[name] for name in before} == {**before, "x-forwarded-for": "203.0.113.9, 127.0.0.1"}
+    forwarded = (await env.client.get("/chat/headers", headers=before)).json()
+    assert {name: forwarded[name] for name in before} == {**before, "x-forwarded-for": "203.0.113.9, 127.0.0.1"}
 
 
 async def test_the_prefix_stays_in_the_path_after_the_path_of_the_url(env: Environment) -> None:
@@ -251,7 +251,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 
 
 @pytest.mark.parametrize(
-    ("said", "status"),
+    ("sent", "status"),
     [
         (None, 502),  # closed without a word
         (b"HTTP/1.1 200 OK\r\nConte", 502),
@@ -262,11 +262,11 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
     ],
 )
 async def test_an_incomplete_answer_of_a_service_is_not_passed_on_as_complete(
-    dsn: str, tmp_path: Path, said: bytes | None, status: int | None
+    dsn: str, tmp_path: Path, sent: bytes | None, status: int | None
 ) -> None:
     """status: what the client gets; None: the head, and then a cut connection."""
     async with (
-        Server([said]) as server,
+        Server([sent]) as server,
         running(dsn, tmp_path, services={"/chat": server.url}) as stack,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{stack.application.port}") as client,
     ):

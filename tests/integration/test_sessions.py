@@ -66,14 +66,14 @@ async def test_a_waiting_backlog_states_its_reason(dsn: str, tmp_path: Path) -> 
             "CREATE TRIGGER cancel BEFORE INSERT ON _system.books EXECUTE FUNCTION public.cancel()"
         )
         await stack.client.post(DOCUMENT, json={"_key": "a"})
-        why = "DatabaseUnavailable 57014: the statement was cancelled, by a time limit or by hand"
+        reason = "DatabaseUnavailable 57014: the statement was cancelled, by a time limit or by hand"
 
         async def told() -> bool:
             [check] = await _instances(stack.database)
-            return why in check.found and check.verdict == "fail"
+            return reason in check.found and check.verdict == "fail"
 
         await eventually(told, "the instance says why")
-        assert stack.application.status()["waits_for"] == (why,)
+        assert stack.application.status()["waits_for"] == (reason,)
         await stack.database.execute("DROP TRIGGER cancel ON _system.books")
         await stack.drained()
         assert stack.application.status()["waits_for"] == ()

@@ -19,10 +19,10 @@ from tests.integration.target_fixtures import remove
 
 @pytest.fixture
 async def stack(database: Database) -> AsyncIterator[Stack]:
-    made = await stack_on(database)
-    await made.shadow.start()
-    yield made
-    await made.close()
+    created = await stack_on(database)
+    await created.shadow.start()
+    yield created
+    await created.close()
 
 
 # ---- no mismatch

@@ -23,11 +23,11 @@ MANY = 40  # more than one statement reads
 
 @pytest.fixture
 async def stack(database: Database) -> AsyncIterator[Stack]:
-    made = await stack_on(database)
-    made.shadow = ruled(made)
-    await made.shadow.start()
-    yield made
-    await made.close()
+    created = await stack_on(database)
+    created.shadow = ruled(created)
+    await created.shadow.start()
+    yield created
+    await created.close()
 
 
 def changed(raw: bytes) -> bytes:

@@ -18,10 +18,10 @@ from tests.integration.target_fixtures import remove
 
 @pytest.fixture
 async def stack(database: Database) -> AsyncIterator[Stack]:
-    made = await stack_on(database)
-    await made.shadow.start()
-    yield made
-    await made.close()
+    created = await stack_on(database)
+    await created.shadow.start()
+    yield created
+    await created.close()
 
 
 # ---- queries
@@ -63,12 +63,12 @@ async def test_every_batch_of_a_cursor_is_compared(stack: Stack) -> None:
     for key in "abcdef":
         await stack.both(key, n=1)
     await remove(stack.database, C, ["f"])
-    asked: list[str] = []
-    stack.origin.before = lambda operation: asked.append(operation.endpoint.name)
+    requests: list[str] = []
+    stack.origin.before = lambda operation: requests.append(operation.endpoint.name)
 
     await stack.query("FOR d IN docs SORT d._key RETURN d", batchSize=2)
 
-    assert asked.count("cursor.create") * 2 == asked.count("cursor.next") > 0
+    assert requests.count("cursor.create") * 2 == requests.count("cursor.next") > 0
     assert await stack.found() == [("missing", (), ("f",))]
     assert await stack.counted() == {"compared": 1, "mismatched": 1}
 

@@ -24,10 +24,10 @@ from tests.integration.target_fixtures import put
 
 @pytest.fixture
 async def stack(database: Database) -> AsyncIterator[Stack]:
-    made = await stack_on(database)
-    await made.shadow.start()
-    yield made
-    await made.close()
+    created = await stack_on(database)
+    await created.shadow.start()
+    yield created
+    await created.close()
 
 
 # ---- what is kept
@@ -90,8 +90,8 @@ async def test_repaired_and_ignored_mismatches_are_not_counted(stack: Stack) -> 
     assert await list_mismatches(stack.database) == []
 
     await stack.read()
-    (again,) = await list_mismatches(stack.database)
-    assert (again.id, again.state, again.seen) == (row.id, "open", 2)
+    (reopened,) = await list_mismatches(stack.database)
+    assert (reopened.id, reopened.state, reopened.seen) == (row.id, "open", 2)
     assert await stack.counted() == {"compared": 1, "mismatched": 1}
 
     assert await mark_ignored(stack.database, collection=C) == [C]
@@ -106,9 +106,9 @@ async def test_repaired_and_ignored_mismatches_are_not_counted(stack: Stack) -> 
 
 async def test_reads_that_are_not_sampled_are_counted(database: Database) -> None:
     stack = await stack_on(database, sample_percent=25)
-    chances = iter([0.1, 0.3, 0.9, 0.2])
+    random_values = iter([0.1, 0.3, 0.9, 0.2])
     stack.shadow = Shadow(
-        stack.settings, stack.store, stack.origin, stack.caught_up, stack.ledger, chance=lambda: next(chances)
+        stack.settings, stack.store, stack.origin, stack.caught_up, stack.ledger, chance=lambda: next(random_values)
     )
     await stack.shadow.start()
     for _ in range(4):
@@ -196,8 +196,8 @@ async def test_an_unexpected_exception_skips_one_comparison(database: Database) 
 
 async def test_an_unreachable_target_is_not_a_mismatch(database: Database) -> None:
     stack = await stack_on(database)
-    nowhere = await Database.open(f"postgresql://127.0.0.1:{free_port()}/none", connect_timeout=0.5)
-    stack.shadow = Shadow(stack.settings, PostgresStore(nowhere), stack.origin, stack.caught_up, stack.ledger)
+    unreachable = await Database.open(f"postgresql://127.0.0.1:{free_port()}/none", connect_timeout=0.5)
+    stack.shadow = Shadow(stack.settings, PostgresStore(unreachable), stack.origin, stack.caught_up, stack.ledger)
     await stack.shadow.start()
 
     await stack.read()
@@ -205,7 +205,7 @@ async def test_an_unreachable_target_is_not_a_mismatch(database: Database) -> No
     assert await stack.counted() == {}
     assert await stack.skipped() == 1
     await stack.close()
-    await nowhere.close()
+    await unreachable.close()
 
 
 async def test_unparsable_answers_are_skipped(stack: Stack) -> None:
@@ -225,17 +225,17 @@ async def test_closing_counts_comparisons_in_progress(database: Database) -> Non
     await stack.shadow.start()
     await stack.both("a", x=1)
     stack.insert("a", x=2)
-    begun = asyncio.Event()
+    started = asyncio.Event()
 
     async def for_ever(_collection: str, _timeout: float) -> bool:
-        begun.set()
+        started.set()
         await asyncio.Event().wait()
         return True
 
     stack.shadow._rechecker._caught_up = for_ever
     operation, outcome = stack.ask("GET", "/_api/document/docs/a")
     hand_over(stack.shadow, operation, outcome)
-    await begun.wait()
+    await started.wait()
     await stack.close()
 
     assert await stack.skipped() == 1

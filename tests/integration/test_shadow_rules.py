@@ -56,7 +56,7 @@ async def test_tolerated_differences_are_counted(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "rule", "argument", "why"),
+    ("path", "rule", "argument", "reason"),
     [
         ("x", "forget", None, "is not a rule"),
         ("x", "round", None, "needs a number"),
@@ -66,8 +66,8 @@ async def test_tolerated_differences_are_counted(stack: Stack) -> None:
         ("_rev", "ignore", None, "name a document"),
     ],
 )
-def test_an_invalid_rule_is_refused(path: str, rule: str, argument: float | None, why: str) -> None:
-    with pytest.raises(PreconditionFailed, match=why):
+def test_an_invalid_rule_is_refused(path: str, rule: str, argument: float | None, reason: str) -> None:
+    with pytest.raises(PreconditionFailed, match=reason):
         rules_admin.checked(C, path, rule, argument)
 
 
@@ -207,8 +207,8 @@ async def test_old_samples_are_deleted_and_open_mismatches_kept(stack: Stack) ->
     await stack.database.execute("UPDATE _crossfade.mismatch SET state = 'repaired' WHERE 'a' = ANY (keys)")
 
     assert await stack.ledger.purge() == 2
-    (left,) = await list_mismatches(stack.database, state=None)
-    shown = await show_mismatch(stack.database, left.id)
+    (remaining,) = await list_mismatches(stack.database, state=None)
+    shown = await show_mismatch(stack.database, remaining.id)
     assert shown is not None
     assert (shown.keys, shown.state, shown.samples) == (("b",), "open", ())
     with pytest.raises(PreconditionFailed, match="no sample any more"):
@@ -274,18 +274,18 @@ async def test_a_mismatch_is_exported_and_reproduced(stack: Stack) -> None:
         found = await show_mismatch(stack.database, row.id)
         assert found is not None
         assert await find_mismatch(stack.database, row.fingerprint[:12]) == row.id
-        made = await bundles.build(stack.database, Reader(stack.origin), found, whole=False)  # type: ignore[arg-type]
-        bundle = bundles.read(orjson.dumps(made))
-        again = await reproduce(stack.database, bundle)
-        assert again is not None
-        assert (again.kind.value, again.paths) == (row.kind, row.paths)
+        bundle_bytes = await bundles.build(stack.database, Reader(stack.origin), found, whole=False)  # type: ignore[arg-type]
+        bundle = bundles.read(orjson.dumps(bundle_bytes))
+        reproduced = await reproduce(stack.database, bundle)
+        assert reproduced is not None
+        assert (reproduced.kind.value, reproduced.paths) == (row.kind, row.paths)
     assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.collection") == 1  # nothing is left behind
     assert await find_mismatch(stack.database, "none") is None
 
 
 def test_an_invalid_bundle_is_refused() -> None:
-    for text, why in ((b"no", "no bundle"), (b"{}", "of this version")):
-        with pytest.raises(PreconditionFailed, match=why):
+    for text, reason in ((b"no", "no bundle"), (b"{}", "of this version")):
+        with pytest.raises(PreconditionFailed, match=reason):
             bundles.read(text)
     redacted = orjson.dumps({"format": bundles.FORMAT, "reproducible": False})
     with pytest.raises(PreconditionFailed, match="redacted"):

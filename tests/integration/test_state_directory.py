@@ -27,9 +27,9 @@ JOBS = "shop/jobs"
 
 @pytest.fixture
 async def fleet(database: Database, tmp_path: Path) -> AsyncIterator[Fleet]:
-    made = Fleet(database, tmp_path)
-    yield made
-    await made.close()
+    instances = Fleet(database, tmp_path)
+    yield instances
+    await instances.close()
 
 
 async def marks(database: Database) -> list[str]:
@@ -151,10 +151,10 @@ async def test_an_origin_only_acknowledgement_is_recorded_in_two_files(fleet: Fl
     one.lease.record_origin_only_ack()
     await fleet.crash(one)
     (tmp_path / "one" / "alone").unlink()
-    again = Lease(fleet.database, settings_for(tmp_path / "one"), "one", Told(backlog=1).conditions(), host="here")
-    await again.start()
-    assert again.diverged
-    await again.close(deregister=False)
+    restarted = Lease(fleet.database, settings_for(tmp_path / "one"), "one", Told(backlog=1).conditions(), host="here")
+    await restarted.start()
+    assert restarted.diverged
+    await restarted.close(deregister=False)
 
 
 # ---- a start that fails
@@ -205,9 +205,9 @@ async def test_an_instance_that_crashed_and_fails_at_its_restart_is_still_counte
     """Its journal may hold what PostgreSQL lacks: others still wait for it."""
     one = await fleet.start("one")
     await fleet.crash(one)
-    again = Lease(database, settings_for(fleet.folder / "one"), "one", Told().conditions(), host="here")
-    await again.start()
-    assert not await again.close(failed=True)
+    restarted = Lease(database, settings_for(fleet.folder / "one"), "one", Told().conditions(), host="here")
+    await restarted.start()
+    assert not await restarted.close(failed=True)
     assert await instances(database) == [("one", True)]
 
 

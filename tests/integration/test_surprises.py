@@ -112,9 +112,9 @@ async def test_11_postgresql_serves_the_bytes_that_arangodb_printed(stack: Runni
         return answer.headers["x-crossfade-served-by"] == "postgresql"
 
     await eventually(served_by_postgresql, "PostgreSQL serves the document")
-    ours, theirs = await stack.client.get(f"{DOCUMENT}/k"), await stack.direct.get(f"{DOCUMENT}/k")
-    assert ours.content == theirs.content
-    assert ours.headers["etag"] == theirs.headers["etag"]
+    through_proxy, direct = await stack.client.get(f"{DOCUMENT}/k"), await stack.direct.get(f"{DOCUMENT}/k")
+    assert through_proxy.content == direct.content
+    assert through_proxy.headers["etag"] == direct.headers["etag"]
 
 
 async def test_12_documents_that_a_failed_query_may_have_written_are_read_again(stack: Running) -> None:

@@ -28,7 +28,7 @@ async def test_a_document_is_traced_from_its_write_to_its_tombstone(
     async with running(dsn, tmp_path) as stack:
         await stack.client.post("/_api/collection", json={"name": "books"})
         await stack.move(CollectionState(Stage.MIRROR), BOOKS)
-        made = await stack.client.post(DOCUMENT, json={"_key": "a", "n": 1}, headers={"traceparent": TRACEPARENT})
+        created = await stack.client.post(DOCUMENT, json={"_key": "a", "n": 1}, headers={"traceparent": TRACEPARENT})
         await stack.drained()
         found = await trace.read(stack.settings, stack.database, BOOKS, "a")
         assert (found.stage, found.verdict) == ("mirror", "equal")
@@ -40,7 +40,7 @@ async def test_a_document_is_traced_from_its_write_to_its_tombstone(
         assert applied["trace"] == TRACEPARENT
         assert (applied["revision"], applied["how"]) == (found.target.revision, "captured")
         assert applied["taken"] <= applied["applied"]
-        assert made.json()["_rev"]
+        assert created.json()["_rev"]
 
         await stack.client.delete(DOCUMENT + "/a")
         await stack.drained()
@@ -49,9 +49,9 @@ async def test_a_document_is_traced_from_its_write_to_its_tombstone(
         assert found.target.mark
         assert [item["removed"] for item in found.instances[0].known["applied"]] == [False, True]
         trace.show(found)
-        said = capsys.readouterr().out
-        assert "tombstone, revision" in said
-        assert "removal of" in said
+        output = capsys.readouterr().out
+        assert "tombstone, revision" in output
+        assert "removal of" in output
         with pytest.raises(PreconditionFailed, match="crossfade status"):
             await trace.read(stack.settings, stack.database, "_system/unknown", "a")
 
@@ -86,9 +86,9 @@ async def test_open_intents_dead_letters_and_marks_are_shown(
         assert (known["open"], known["vague"]) == (1, 1)
         assert [item["key_known"] for item in known["intents"]] == [True, False]
         trace.show(found)
-        said = capsys.readouterr().out
+        output = capsys.readouterr().out
         for part in ("dead letter since", "open mismatch", "unverified since", "key not known yet"):
-            assert part in said
+            assert part in output
         mirror.close_intent(held)
         mirror.close_intent(unnamed)
 
@@ -113,16 +113,16 @@ async def test_the_command_prints_json_and_names_the_instances_that_did_not_answ
                 "VALUES ($1, 'h', 1, '0', $2)",
                 *(name, url),
             )
-        code, said = await _invoke(stack, "books/a", "--json")
+        code, output = await _invoke(stack, "books/a", "--json")
         assert code == 0
-        heard = {view["instance"]: view["unheard"] for view in json.loads(said)["instances"]}
-        assert heard.pop(stack.application.instance) is None
-        assert "does not answer" in heard["silent"]
-        assert "no admin address" in heard["nowhere"]
-        assert "another instance" in heard["other"]
-        code, said = await _invoke(stack, "books/a")
+        unheard = {view["instance"]: view["unheard"] for view in json.loads(output)["instances"]}
+        assert unheard.pop(stack.application.instance) is None
+        assert "does not answer" in unheard["silent"]
+        assert "no admin address" in unheard["nowhere"]
+        assert "another instance" in unheard["other"]
+        code, output = await _invoke(stack, "books/a")
         assert code == 0
-        assert "no answer" in said
+        assert "no answer" in output
         await stack.database.execute("DELETE FROM _crossfade.instance WHERE version = '0'")
 
 
@@ -134,7 +134,7 @@ def test_a_document_can_be_named_with_or_without_its_database() -> None:
 
 
 @pytest.mark.parametrize(
-    ("origin", "target", "views", "dead", "said"),
+    ("origin", "target", "views", "dead", "expected"),
     [
         (Side("not read: down"), Side("absent"), (), False, "unknown"),
         (Side("document", "5"), Side("absent"), (), True, "cannot hold"),
@@ -157,6 +157,6 @@ def test_a_document_can_be_named_with_or_without_its_database() -> None:
     ],
 )
 def test_the_verdict_explains_the_difference(
-    origin: Side, target: Side, views: tuple[InstanceView, ...], dead: bool, said: str
+    origin: Side, target: Side, views: tuple[InstanceView, ...], dead: bool, expected: str
 ) -> None:
-    assert said in trace.verdict(origin, target, views, dead=dead)
+    assert expected in trace.verdict(origin, target, views, dead=dead)

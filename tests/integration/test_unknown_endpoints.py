@@ -19,9 +19,9 @@ async def test_unknown_endpoints_are_forwarded_and_counted(dsn: str, tmp_path: P
         await stack.client.post("/_api/collection", json={"name": "books"})
         await stack.move(CollectionState(Stage.MIRROR), "_system/books")
         for method, target in (("GET", "/_api/nothing"), ("POST", "/_api/nothing/at/all"), ("GET", "/_admin/license")):
-            ours = await stack.client.request(method, target)
-            theirs = await stack.direct.request(method, target)
-            assert (ours.status_code, ours.content) == (theirs.status_code, theirs.content)
+            through_proxy = await stack.client.request(method, target)
+            direct = await stack.direct.request(method, target)
+            assert (through_proxy.status_code, through_proxy.content) == (direct.status_code, direct.content)
         await stack.client.get("/_api/engine")
 
         async def counted() -> bool:

@@ -136,8 +136,8 @@ async def asked(
     packs = "content-type" in headers
     content = b"" if body is None else encode(body) if packs else json.dumps(body).encode()
     answer = await client.request(method, path, content=content, headers=headers)
-    wanted = "application/x-velocypack" if "accept" in headers else "application/json"
-    assert answer.headers["content-type"].startswith(wanted) or not answer.content, (path, answer.headers)
+    expected = "application/x-velocypack" if "accept" in headers else "application/json"
+    assert answer.headers["content-type"].startswith(expected) or not answer.content, (path, answer.headers)
     return answer.status_code, decode(answer.content) if "accept" in headers and answer.content else answer.json()
 
 
@@ -162,13 +162,13 @@ async def test_writes_are_captured_in_every_form_of_request_and_answer(stack: Ru
         answers = []
         for method, path, body in WRITES:
             answers.append(await asked(stack.client, method, filled(path, number), filled(body, number), headers))
-        _, begun = await asked(stack.client, "POST", "/_api/transaction/begin", transaction, headers)
-        inside = {**headers, "x-arango-trx-id": begun["result"]["id"]}
+        _, answer = await asked(stack.client, "POST", "/_api/transaction/begin", transaction, headers)
+        inside = {**headers, "x-arango-trx-id": answer["result"]["id"]}
         answers.append(await asked(stack.client, "POST", DOCUMENT, {"_key": f"t{number}"}, inside))
-        path = f"/_api/transaction/{begun['result']['id']}"
+        path = f"/_api/transaction/{answer['result']['id']}"
         answers.append(await asked(stack.client, "PUT", path, None, headers))
-        _, begun = await asked(stack.client, "POST", "/_api/transaction/begin", transaction, headers)
-        path = f"/_api/transaction/{begun['result']['id']}"
+        _, answer = await asked(stack.client, "POST", "/_api/transaction/begin", transaction, headers)
+        path = f"/_api/transaction/{answer['result']['id']}"
         answers.append(await asked(stack.client, "DELETE", path, None, headers))
         cursor = next(value["id"] for _, value in answers if "id" in value)
         answers.append(await asked(stack.client, "POST", f"/_api/cursor/{cursor}", None, headers))

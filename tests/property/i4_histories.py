@@ -28,14 +28,14 @@ class History:
     def rows(self, stamp: int = 1) -> list[Version]:
         """Return one message per event: upserts with new revisions, removals with the removed one."""
         alive: dict[str, int] = {}
-        made = []
+        result = []
         for number, (key, removed) in enumerate(self.events):
             if not removed:
                 alive[key] = BASE + number
-                made.append(Version(key, alive[key], document(key, alive[key]), stamp))
+                result.append(Version(key, alive[key], document(key, alive[key]), stamp))
             elif key in alive:
-                made.append(Version(key, alive.pop(key), None, stamp))
-        return made
+                result.append(Version(key, alive.pop(key), None, stamp))
+        return result
 
     def final(self) -> dict[str, int]:
         """Return the revisions of the documents that exist in the end."""

@@ -68,9 +68,9 @@ async def test_a_worker_process_gives_the_same_answers_and_verdicts(database: Da
         text += f" /*{'x' * 40_000}*/" if number % 3 == 0 else ""
         body = orjson.dumps({"query": text, "bindVars": maker.binds, "batchSize": 5, "count": True})
         operation = Operation(named("cursor.create"), "POST", "db", path=("_api", "cursor"), body=body)
-        wanted = await answer(here, operation)
-        assert await answer(apart, operation) == wanted, text
-        answered += isinstance(wanted, dict)
+        expected = await answer(here, operation)
+        assert await answer(apart, operation) == expected, text
+        answered += isinstance(expected, dict)
         shown = Outcome(201, b'{"result":[1,{"a":2}],"hasMore":false,"error":false,"code":201}')
         verdicts: list[object] = []
         for one in (pairs, others):

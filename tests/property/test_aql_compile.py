@@ -45,9 +45,9 @@ async def test_the_compiled_statement_agrees_with_the_evaluator(database: Databa
         if not isinstance(plan, Compiled):
             continue
         try:
-            wanted = both.evaluated(text, binds)
+            expected = both.evaluated(text, binds)
         except ArangoError:
-            wanted = None
+            expected = None
         try:
             found = (await statements.unfinished(plan, binds, Options(database="db"))).result()
         except StatementError as error:
@@ -56,22 +56,22 @@ async def test_the_compiled_statement_agrees_with_the_evaluator(database: Databa
             refused += 1
             continue
         except ArangoError:
-            assert wanted is None, (text, binds)
+            assert expected is None, (text, binds)
             failed += 1
             continue
-        assert wanted is not None, (text, binds)
+        assert expected is not None, (text, binds)
         facts = analyse(query, binds)
         cut = found.cut or (None, None)
         rows = Rows(found.rows, found.groups, cut[0], cut[1], facts.unordered or not facts.deterministic)
-        difference = compare_rows(wanted.rows, rows)
+        difference = compare_rows(expected.rows, rows)
         if difference is not None and "DISTINCT" in text:  # which of the equal {} and {k: null} is given is undefined
-            assert Counter(map(hash_key, wanted.rows)) == Counter(map(hash_key, found.rows)), (text, binds)
+            assert Counter(map(hash_key, expected.rows)) == Counter(map(hash_key, found.rows)), (text, binds)
             continue
-        assert difference is None, (text, binds, wanted.rows, found.rows, difference, plan.sql)
-        assert len(wanted.rows) == len(found.rows), (text, binds)
-        if wanted.groups is not None and plan.order:
-            assert wanted.groups == found.groups, (text, binds, wanted.rows, found.rows)
-        assert [w.code for w in wanted.warnings] == [w.code for w in found.warnings], (text, binds)
+        assert difference is None, (text, binds, expected.rows, found.rows, difference, plan.sql)
+        assert len(expected.rows) == len(found.rows), (text, binds)
+        if expected.groups is not None and plan.order:
+            assert expected.groups == found.groups, (text, binds, expected.rows, found.rows)
+        assert [w.code for w in expected.warnings] == [w.code for w in found.warnings], (text, binds)
         answered += 1
     assert answered > (answered + refused + failed) * 0.6, (answered, refused, failed)
     assert answered > CASES // ROUNDS * 0.4, (answered, refused, failed)
@@ -89,14 +89,14 @@ async def test_rows_are_in_the_order_of_the_loops_without_a_sort(database: Datab
             await both.fill("f", documents(rng, 8))
         text = maker.ordered()
         try:
-            wanted = both.evaluated(text, maker.binds).rows
+            expected = both.evaluated(text, maker.binds).rows
         except ArangoError:
             continue
         found = await both.answered(text, maker.binds)
         if isinstance(found, str):
             continue
         plan, rows = found
-        assert list(map(hash_key, rows)) == list(map(hash_key, wanted)), (text, maker.binds, wanted, rows, plan.sql)
+        assert list(map(hash_key, rows)) == list(map(hash_key, expected)), (text, maker.binds, expected, rows, plan.sql)
         answered += 1
     assert answered > CASES // ROUNDS // 4 * 0.5, answered
 

@@ -111,9 +111,9 @@ def test_a_bind_value_is_never_a_part_of_the_statement(text: str, value: str) ->
 def test_a_cached_statement_takes_later_values_as_parameters(text: str, first: str, later: str) -> None:
     """The same tree, so that the second call may find the cached statement."""
     query = parse(text)
-    made = [compile_query(query, {"x": value}, TABLES) for value in (first, later)]
+    compiled = [compile_query(query, {"x": value}, TABLES) for value in (first, later)]
     fresh = compile_query(parse(text), {"x": later}, TABLES)
-    assert repr(made[1]) == repr(fresh)
+    assert repr(compiled[1]) == repr(fresh)
 
 
 class Inexact(Exception):

@@ -62,15 +62,15 @@ async def join(stream: AsyncIterator[bytes]) -> bytes:
 @settings(max_examples=150, deadline=None)
 @given(st.lists(messages(), min_size=1, max_size=4), st.lists(st.integers(0, 2000), max_size=12))
 def test_request_parsing_does_not_depend_on_how_bytes_are_split(
-    said: list[tuple[bytes, tuple[str, bytes, list[tuple[bytes, bytes]], bytes]]], cuts: list[int]
+    sent: list[tuple[bytes, tuple[str, bytes, list[tuple[bytes, bytes]], bytes]]], cuts: list[int]
 ) -> None:
     found: list[Incoming] = []
     parser = RequestParser(LIMITS, found.append, resume=nothing, abandon=nothing)
-    for piece in split(b"".join(raw for raw, _ in said), cuts):
+    for piece in split(b"".join(raw for raw, _ in sent), cuts):
         parser.feed(piece)
     requests = [item.request for item in found]
-    heard = [(request.method, request.target, request.headers, drain(request.body)) for request in requests]
-    assert heard == [meaning for _, meaning in said]
+    parsed = [(request.method, request.target, request.headers, drain(request.body)) for request in requests]
+    assert parsed == [meaning for _, meaning in sent]
 
 
 @settings(max_examples=150, deadline=None)

@@ -28,11 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Return 0 if every suite that ran reached its goal, 1 if one did not, 2 if none could be run."""
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # the table is what is printed
     known = find()
-    given = _parser(list(known)).parse_args(arguments)
-    chosen = [known[name] for name in given.suite or known]
+    options = _parser(list(known)).parse_args(arguments)
+    chosen = [known[name] for name in options.suite or known]
     ready = []
     for suite in chosen:
-        missing = suite.missing(given.folder)
+        missing = suite.missing(options.folder)
         if missing is None:
             ready.append(suite)
         else:
@@ -41,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     runs: list[table.Run] = []
     with tempfile.TemporaryDirectory() as temporary, contextlib.ExitStack() as stack:
-        folder = given.results or Path(temporary)
-        kinds = [Kind(target) for target in given.target or list(Kind)]
+        folder = options.results or Path(temporary)
+        kinds = [Kind(target) for target in options.target or list(Kind)]
         server = None
         if set(kinds) != {Kind.DEVELOPMENT}:
             server = stack.enter_context(EmbeddedPostgres(options={"fsync": "off"}))
@@ -50,9 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for suite in ready:
             for kind in kinds:
                 dsn = "" if server is None else asyncio.run(fresh(server))
-                runs.append(_run(suite, kind, dsn, given.folder, folder))
+                runs.append(_run(suite, kind, dsn, options.folder, folder))
                 print("\n".join(table.lines(runs[-1:], names=False)), file=sys.stderr)
-    print(json.dumps(table.as_json(runs), indent=1) if given.json else "\n".join(table.lines(runs)))
+    print(json.dumps(table.as_json(runs), indent=1) if options.json else "\n".join(table.lines(runs)))
     return 0 if all(run.reached for run in runs) else 1
 
 

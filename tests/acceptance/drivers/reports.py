@@ -72,22 +72,22 @@ def golang(printed: str) -> list[Result]:
     A test that did not end, because the run crashed or its time was up, has failed. One that has others below it is
     a test of its own where it failed and none of those did.
     """
-    said: dict[str, list[str]] = {}
+    output: dict[str, list[str]] = {}
     ended: dict[str, Outcome] = {}
     for line in printed.splitlines():
         event = _go_event(line)
         name = event.get("Test")
         if not name:
             continue
-        lines = said.setdefault(name, [])
+        lines = output.setdefault(name, [])
         if event.get("Action") == "output":
             lines.append(event.get("Output", ""))
         elif event.get("Action") in _GO_ENDS:
             ended[name] = _GO_ENDS[event["Action"]]
-    failed = {name for name in said if ended.get(name, Outcome.FAILED) is Outcome.FAILED}
+    failed = {name for name in output if ended.get(name, Outcome.FAILED) is Outcome.FAILED}
     found = []
-    for name, lines in said.items():
-        below = [other for other in said if other.startswith(f"{name}/")]
+    for name, lines in output.items():
+        below = [other for other in output if other.startswith(f"{name}/")]
         if not below or (name in failed and failed.isdisjoint(below)):
             text = "".join(lines) if name in ended else f"did not end\n{''.join(lines)}"
             found.append(Result(name, ended.get(name, Outcome.FAILED), text[:_MESSAGE] if name in failed else ""))
