@@ -26,7 +26,7 @@ from backfill.cli_runtime import (
     names_of,
     options,
     print_statuses,
-    say_left_out,
+    report_left_out,
     work_on,
 )
 from backfill.governor import setting
@@ -101,7 +101,7 @@ def plan(
                 extra = " and one for full-text search" if status.result.get("full_text") else ""
                 way = "one dump" if status.mode == "dump" else f"{status.chunks} key ranges"
                 typer.echo(f"  {way}; then the index for filters{extra}, created concurrently, and ANALYZE")
-        say_left_out(left)
+        report_left_out(left)
         return REFUSED if left else DONE
 
     execute(go, workers, as_json=as_json)

@@ -73,7 +73,7 @@ async def each(names: Sequence[str], plan: Callable[[str], Awaitable[int | None]
     return chosen, left
 
 
-def say_left_out(left: Mapping[str, str]) -> None:
+def report_left_out(left: Mapping[str, str]) -> None:
     """Print what a command over many collections did not do, and why."""
     for name, why in left.items():
         note(f"skipped: {name}: {why}")
@@ -100,7 +100,7 @@ async def work_on(
     )
     if as_json and not chosen and left:
         write_json([])
-    say_left_out(left)
+    report_left_out(left)
     return REFUSED if left else code
 
 

@@ -21,7 +21,7 @@ from backfill.cli_runtime import (
     names_of,
     options,
     print_statuses,
-    say_left_out,
+    report_left_out,
     work_on,
 )
 from backfill.run_planner import plan_changed, plan_sample, plan_verification
@@ -130,7 +130,7 @@ async def _rounds(
             names,
             lambda name: plan_verification(parts.database, parts.source, name, full=full, repair=repair, workers=1),
         )
-        say_left_out(refused)
+        report_left_out(refused)
         left += len(refused)
         for run in runs:
             await Workers(parts.database, parts.maintenance, parts.source, how, parts.stop).work([run])

@@ -69,7 +69,7 @@ class _Retry:
 
 
 @dataclass(slots=True)
-class _Setbacks:
+class _Failures:
     """The errors of the current page so far, which decide how it is retried."""
 
     refusals: int = 0
@@ -94,7 +94,7 @@ class _Setbacks:
         return _Retry(0.01 * self.refusals, alone=self.refusals == _APART, reread=1)
 
 
-class _Ahead:
+class _ReadAhead:
     """Reads pages, one ahead of the writer. Owns its task: `close()` ends it."""
 
     def __init__(self, read: Callable[[str, int], Awaitable[_Stamped]]) -> None:
@@ -150,10 +150,10 @@ async def copy_chunk(
     copied = Copied(done=False)
     position = claim.start
     limit = first_page
-    setbacks = _Setbacks()
+    setbacks = _Failures()
     aside: frozenset[str] = frozenset()  # dead letters of documents that are refused as if all were
     await governor.hold_back(claim, meter, 0, stop=stop, lease=lease)
-    async with _reading(_Ahead(read)) as ahead:
+    async with _reading(_ReadAhead(read)) as ahead:
         ahead.begin(position, limit)
         while True:
             stamped = await ahead.take()
@@ -177,7 +177,7 @@ async def copy_chunk(
                 ahead.begin(position, _half(page.limit) if written.halve else page.limit)
                 copied = replace(copied, reread=copied.reread + written.reread)
                 continue
-            setbacks = _Setbacks()
+            setbacks = _Failures()
             position, claim = last, noted
             copied = replace(
                 copied,
@@ -201,7 +201,7 @@ async def _tried(
     last: str,
     lease: float,
     aside: frozenset[str],
-    setbacks: _Setbacks,
+    setbacks: _Failures,
 ) -> int | _Retry:
     """Write a page. Return how many of its documents are dead letters, or how to try it again.
 
@@ -282,7 +282,7 @@ async def _write_page(
 
 
 @contextlib.asynccontextmanager
-async def _reading(ahead: _Ahead) -> AsyncIterator[_Ahead]:
+async def _reading(ahead: _ReadAhead) -> AsyncIterator[_ReadAhead]:
     try:
         yield ahead
     finally:

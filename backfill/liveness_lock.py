@@ -18,7 +18,7 @@ from proxy.base.database import Database, Session
 from proxy.base.errors import DatabaseError
 
 
-class Presence:
+class LivenessLock:
     """Holds the lock on its own connection from the pool. `close()` when done."""
 
     def __init__(self, database: Database) -> None:

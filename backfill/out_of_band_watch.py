@@ -25,7 +25,7 @@ from backfill.out_of_band_judge import Gap, OriginVersion, PendingVersions, Repo
 from backfill.wal_reader import Log, Reader, Requester, Scan, Version, collections_of
 from proxy.base.database import Database, Session
 from proxy.base.errors import ArangoError, DatabaseError, UpstreamError, error_label
-from proxy.base.repeated import Repeated
+from proxy.base.log_throttle import LogThrottle
 from proxy.control.gates.rules.out_of_band import VANISHED
 from proxy.replication.versions import Stored
 
@@ -100,7 +100,7 @@ class OutOfBandWatch:
         self._absent: dict[str, float] = {}  # missing collections, and since when, by PostgreSQL's clock
         self._settled: frozenset[str] = frozenset()  # missing ones for which all earlier writes are reported
         self._vanished: frozenset[str] = frozenset()  # of these, those that no proxy dropped
-        self._trouble = Repeated()
+        self._trouble = LogThrottle()
 
     async def run(self) -> None:
         """Watch; wait while another watch runs. Outages of either database may last for any time."""
@@ -113,7 +113,7 @@ class OutOfBandWatch:
                         await self._step(session)
                         await self._wait(self._pause or _PAUSE[self._reader.mode if self._reader else "log"])
             except DatabaseError as error:
-                if self._trouble.now(error_label(error)):
+                if self._trouble.should_log(error_label(error)):
                     log.info("watch_waits_for_target", error=str(error))
                 with contextlib.suppress(UpstreamError, ArangoError):
                     await self._read_on()  # the origin keeps its log for seconds only
@@ -132,10 +132,10 @@ class OutOfBandWatch:
             await self._find_missing_collections()
         except (UpstreamError, ArangoError) as error:
             self._note = f"ArangoDB's log cannot be read: {error}"
-            if self._trouble.now(error_label(error)):
+            if self._trouble.should_log(error_label(error)):
                 log.info("watch_waits_for_origin", error=str(error))
         else:
-            self._trouble.over()
+            self._trouble.ended()
         await self._judge(session)
         if self._reader is not None:
             await self._keep(session, self._reader.mode)

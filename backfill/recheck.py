@@ -29,7 +29,7 @@ from sql.statements.backfill import CaughtUpRow
 
 FAST_KEYS: Final = 500  # compared together: revisions only
 FULL_KEYS: Final = 20  # compared together: their documents are in memory, from both sides
-PATIENCE: Final = 30.0  # seconds until a key is unsettled
+TIMEOUT: Final = 30.0  # seconds until a key is unsettled
 _PAUSES: Final = (0.05, 2.0)  # seconds between two checks: the first pause, and the longest
 _SYSTEM: Final = ("_key", "_id", "_rev")
 
@@ -64,7 +64,7 @@ class KeyRechecker:
     """Rechecks keys of one collection. full: content too, not only revisions. patience: seconds for each batch."""
 
     def __init__(
-        self, database: Database, source: Source, table: Table, *, full: bool, patience: float = PATIENCE
+        self, database: Database, source: Source, table: Table, *, full: bool, patience: float = TIMEOUT
     ) -> None:
         self._database = database
         self._source = source

@@ -137,7 +137,10 @@ async def open_runs(database: Database) -> list[int]:
 async def claim(
     database: Database, worker: str, runs: Sequence[int] | None, lease: float = LEASE, holder: int | None = None
 ) -> Claim | None:
-    """Claim a free chunk of these runs (None: of any open one). Return None if there is none. holder: of `Presence`."""
+    """Claim a free chunk of these runs (None: of any open one). Return None if there is none.
+
+    holder: of `LivenessLock`.
+    """
     row = await database.fetchrow(sql.backfill.CLAIM, worker, lease, None if runs is None else list(runs), holder)
     if row is None:
         return None

@@ -4,7 +4,7 @@ Each page reads the target first, then the origin, and compares up to where both
 `full` compares what is printed (by digest), and that the queried column is what the printed document gives. Differences
 are only suspects here: they are stored with the position, and compared again in batches (backfill.recheck) before they
 count. `repair` repairs what was confirmed, and compares once more. A dead letter ends if both sides agree about its key
-(`proxy.state.lacking`).
+(`proxy.state.missing_writes`).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from backfill import run_store
 from backfill.governor import Governor
 from backfill.key_ranges import FIRST_PAGE, next_limit
 from backfill.key_repair import repair_keys
-from backfill.recheck import FULL_KEYS, PATIENCE, KeyRechecker, intact
+from backfill.recheck import FULL_KEYS, TIMEOUT, KeyRechecker, intact
 from backfill.run_store import Claim, RangeCut, Table
 from backfill.run_summary import Tally
 from backfill.source import Source
 from proxy.base.database import Database
-from proxy.state import lacking
+from proxy.state import missing_writes
 
 FAST_PAGE: Final = 5_000
 MOST_PENDING: Final = 500  # suspects, before they are rechecked
@@ -61,7 +61,7 @@ class Verifier:
         source: Source,
         *,
         governor: Governor | None = None,
-        patience: float = PATIENCE,
+        patience: float = TIMEOUT,
         lease: float = run_store.LEASE,
         page: int = FAST_PAGE,
     ) -> None:
@@ -137,7 +137,7 @@ class Verifier:
 
     async def _compare_fast(self, claim: Claim, after: str, limit: int) -> Compared:
         table, upper = claim.table, claim.range.upper
-        noted = await lacking.dead_letters(self._database, table.collection, after=after, upper=upper)
+        noted = await missing_writes.dead_letters(self._database, table.collection, after=after, upper=upper)
         statement = sql.backfill.TARGET_REVISIONS.on(table.relation)
         rows = await self._database.fetch(statement, after, upper, limit)
         page = await self._source.revisions(table.database, table.name, after, upper, limit)
@@ -159,7 +159,7 @@ class Verifier:
 
     async def _compare_full(self, rechecker: KeyRechecker, claim: Claim, after: str, limit: int) -> Compared:
         table, upper = claim.table, claim.range.upper
-        noted = await lacking.dead_letters(self._database, table.collection, after=after, upper=upper)
+        noted = await missing_writes.dead_letters(self._database, table.collection, after=after, upper=upper)
         statement = sql.backfill.TARGET_DIGESTS.on(table.relation)
         rows = await self._database.fetch(statement, after, upper, limit)
         page = await self._source.page(table.database, table.name, after, upper, limit)
@@ -197,7 +197,7 @@ class Verifier:
     ) -> None:
         """End the dead letters of keys that both sides were read for and agree about."""
         noted = {key: rev for key, rev in noted.items() if bound is None or key <= bound}
-        await lacking.end_dead_letters(self._database, table.collection, table.relation, noted, origin)
+        await missing_writes.end_dead_letters(self._database, table.collection, table.relation, noted, origin)
 
     async def _note(self, claim: Claim, position: str, tally: Tally) -> Claim:
         # the position is committed: a later cut lies after it

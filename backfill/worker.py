@@ -29,9 +29,9 @@ from backfill.chunk_split import SPLIT_DOCUMENTS, split_largest
 from backfill.copy import copy_chunk
 from backfill.dump import copy_dump
 from backfill.governor import Governor
-from backfill.liveness_lock import Presence
+from backfill.liveness_lock import LivenessLock
 from backfill.origin_pages import OriginDisorder
-from backfill.recheck import PATIENCE
+from backfill.recheck import TIMEOUT
 from backfill.run_planner import plan_due
 from backfill.run_store import Claim, LeaseLost
 from backfill.run_summary import Tally
@@ -70,7 +70,7 @@ class Options:
     split: int = SPLIT_DOCUMENTS
     poll: float = 0.2
     idle: float = 1.0
-    patience: float = PATIENCE
+    patience: float = TIMEOUT
     outage: float = 60.0
 
 
@@ -99,7 +99,7 @@ class Workers:
         self._source = source
         self._options = options
         self._stop = stop
-        self._presence = Presence(database)
+        self._liveness_lock = LivenessLock(database)
         self._governor = Governor(database, source, options.limits)
         self._split_at = 0.0
 
@@ -124,7 +124,7 @@ class Workers:
                 for _ in range(self._options.workers):
                     group.create_task(one())
         finally:
-            await self._presence.close()
+            await self._liveness_lock.close()
         if failed:
             raise failed[0]
 
@@ -159,7 +159,7 @@ class Workers:
 
     async def _step(self, name: str, verifier: Verifier, chosen: Sequence[int] | None, *, watch: bool) -> bool | None:
         """Return True if something was done, False if there is nothing to do now, None if the work has ended."""
-        holder = await self._presence.holder()
+        holder = await self._liveness_lock.holder()
         claim = await run_store.claim(self._database, name, chosen, self._options.lease, holder)
         if claim is not None:
             await self._carry_out(claim, verifier)
@@ -273,7 +273,7 @@ class Workers:
             "fingerprint": checksum.add(
                 json.loads(chunk.result).get("fingerprint", checksum.EMPTY) for chunk in chunks
             ),
-            "dead_letters": await self._database.fetchval(sql.lacking.COUNT_DEAD_LETTERS, row.collection),
+            "dead_letters": await self._database.fetchval(sql.missing_writes.COUNT_DEAD_LETTERS, row.collection),
             "documents_origin": await self._source.count(row.database, row.name),
         }
 

@@ -35,7 +35,7 @@ from proxy.base.config import Settings, load
 from proxy.base.database import Database
 from proxy.base.errors import CrossfadeError, DatabaseError, PreconditionFailed
 from proxy.base.supervise import stop_on_signals
-from proxy.cli.naming import near, qualified
+from proxy.cli.naming import near_matches, qualified
 from proxy.cli.registration import group
 from proxy.cli.runtime import (
     DONE,
@@ -52,7 +52,7 @@ from proxy.cli.runtime import (
     write_json,
 )
 from proxy.operator import migrate
-from proxy.state import audit, lacking
+from proxy.state import audit, missing_writes
 
 
 class Side(enum.StrEnum):
@@ -267,7 +267,7 @@ async def _names(store: Store, collections: Sequence[str], database: str) -> lis
         # system collections are not listed: ArangoDB itself reports a missing one
         matching = [name] if "/_" in name and "*" not in name else await store.collections(name)
         if not matching:
-            offered = near(name, await store.collections(name.partition("/")[0] + "/*"))
+            offered = near_matches(name, await store.collections(name.partition("/")[0] + "/*"))
             meant = f": did you mean {' or '.join(offered)}?" if offered else ""
             raise PreconditionFailed(f"there is no collection {name}{meant}")
         found |= dict.fromkeys(matching)
@@ -338,7 +338,7 @@ async def _mark(database: Database, entries: Sequence[Entry], manifest: Manifest
         row = await database.fetchrow(sql.collections.FIND, entry.collection)
         if row is not None and row.stage != "off":
             reason = f"archive {manifest.id} was imported into {into}"
-            await lacking.mark(database, [entry.collection], [reason], "crossfade archive")
+            await missing_writes.mark(database, [entry.collection], [reason], "crossfade archive")
 
 
 # ---- running

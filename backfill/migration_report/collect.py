@@ -203,7 +203,7 @@ def _mismatch(row: sql.report.MismatchRow) -> MismatchFacts:
 async def _left_out(database: Database, row: sql.report.CollectionRow) -> tuple[LeftOut, ...]:
     collection, base = row.collection, row.database
     found = []
-    letters = await database.fetchval(sql.lacking.COUNT_DEAD_LETTERS, collection)
+    letters = await database.fetchval(sql.missing_writes.COUNT_DEAD_LETTERS, collection)
     few = await database.fetch(sql.report.DEAD_LETTERS, collection, DEAD_LETTERS)
     found += [LeftOut("dead letter", one.key, 1, one.reason) for one in few]
     if letters > len(few):

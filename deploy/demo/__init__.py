@@ -3,9 +3,9 @@ commands, by SQL.
 
     cli             the two commands
     scenario        the steps of the demo, each asserted
-    play            how the demo runs; harness: the parts that the steps use, made once
+    demo_options    how the demo runs; harness: the parts that the steps use, made once
     operator_steps  what the operator does; cli_runner: commands, run and printed
-    measurements    figures of proxy and clients; patience: waiting, while servers and clients are watched
+    measurements    figures of proxy and clients; waiter: waiting, while servers and clients are watched
     databases       questions to both databases; db_checks: read and compared without any product code
     reporter        what the demo prints; result_table: what must be true at the end, and the table of it
     client          one client of live traffic; traffic: all of them; traffic_stats: what they count

@@ -14,13 +14,13 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from deploy.demo.play import Play
+from deploy.demo.demo_options import DemoOptions
 from deploy.demo.scenario import run
 from deploy.demo.stack import Options, Part, Stack
 from proxy.base.errors import ConfigurationError
 from proxy.model.stages import Stage
 
-_USUAL = Play()
+_USUAL = DemoOptions()
 _LOOK = 0.25  # seconds between two checks of children and parent
 _PARENT: Final = (
     os.getppid()
@@ -112,7 +112,7 @@ def demo(
     console = Console() if sys.stdout.isatty() else Console(width=120)
     stop = _stop_signals()
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # retries against a killed proxy are part of the play
-    play = Play(
+    options = DemoOptions(
         folder=directory,
         clients=clients,
         rate=rate,
@@ -126,7 +126,7 @@ def demo(
         _wait(console, stack, stop)
 
     try:
-        good = run(play, console, stay if keep else None)
+        good = run(options, console, stay if keep else None)
     except ConfigurationError as error:
         Console(stderr=True).print(f"crossfade demo: {error}", style="red", highlight=False, markup=False)
         raise typer.Exit(2) from error

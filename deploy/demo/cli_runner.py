@@ -29,7 +29,7 @@ class Done:
     seconds: float
 
 
-class Verbs:
+class CliRunner:
     """Runs `crossfade` commands against one stack."""
 
     def __init__(self, stack: Stack, console: Console) -> None:

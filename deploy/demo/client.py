@@ -13,13 +13,13 @@ from typing import TypeVar
 
 from arango.exceptions import ArangoError
 
-from deploy.demo.expected_state import Ledger, merged, plain
+from deploy.demo.expected_state import ExpectedState, merged, plain
 from deploy.demo.fake_data import DATABASE, SKILLS, Document, Generator
 from deploy.demo.service import JOBS, RESULTS, RESUMES, ResumeService
 from deploy.demo.traffic_stats import Conditions, Tally
 
 _T = TypeVar("_T")
-_PATIENCE = 60.0  # seconds for which a client looks up the outcome of a request that was cut off
+_LOOKUP_TIMEOUT = 60.0  # seconds for which a client looks up the outcome of a request that was cut off
 
 
 class Client:
@@ -33,7 +33,7 @@ class Client:
     ) -> None:
         self.users = list(users)
         self.conditions = conditions
-        self.ledger = Ledger()
+        self.expected = ExpectedState()
         self.tally = Tally()
         self.reserved: frozenset[str] = frozenset()
         self._pause = 1 / rate
@@ -64,7 +64,7 @@ class Client:
         """Add documents of its users that exist already."""
         for document in documents:
             if document["user_id"] in self.users:
-                self.ledger.put(collection, document)
+                self.expected.put(collection, document)
 
     def run(self) -> None:
         """Send requests until the conditions say stop."""
@@ -86,35 +86,37 @@ class Client:
 
     def _get(self) -> None:
         collection, key = self._any_key()
-        self._read(lambda: self.ledger.check(collection, key, self._service.get(collection, key)))
+        self._read(lambda: self.expected.check(collection, key, self._service.get(collection, key)))
 
     def _exists(self) -> None:
         collection, key = self._any_key()
-        known = self.ledger.get(collection, key) is not None
+        known = self.expected.get(collection, key) is not None
         self._read(lambda: None if self._service.exists(collection, key) is known else f"{collection}/{key}: exists")
 
     def _list_resumes(self) -> None:
         user, status = self._user(), self._random.choice((None, "parsed", "manual", "parsing"))
         wanted = {} if status is None else {"status": status}
         self._read(
-            lambda: self.ledger.check_list(RESUMES, user, self._service.entries(RESUMES, user, status=status), **wanted)
+            lambda: self.expected.check_list(
+                RESUMES, user, self._service.entries(RESUMES, user, status=status), **wanted
+            )
         )
 
     def _list_jobs(self) -> None:
         user = self._user()
-        self._read(lambda: self.ledger.check_list(JOBS, user, self._service.entries(JOBS, user)))
+        self._read(lambda: self.expected.check_list(JOBS, user, self._service.entries(JOBS, user)))
 
     def _search(self) -> None:
         user, term = self._user(), self._random.choice(SKILLS)
-        self._read(lambda: self.ledger.check_search(user, term, self._service.search(user, term)))
+        self._read(lambda: self.expected.check_search(user, term, self._service.search(user, term)))
 
     def _counts(self) -> None:
         user = self._user()
-        self._read(lambda: self.ledger.check_counts(user, self._service.counts(user)))
+        self._read(lambda: self.expected.check_counts(user, self._service.counts(user)))
 
     def _reports(self) -> None:
         user = self._user()
-        self._read(lambda: self.ledger.check_list(RESULTS, user, self._service.reports(user), type="research"))
+        self._read(lambda: self.expected.check_list(RESULTS, user, self._service.reports(user), type="research"))
 
     # writes
 
@@ -129,7 +131,7 @@ class Client:
 
     def _overwrite(self) -> None:
         user = self._user()
-        own = self._writable(self.ledger.of(RESUMES, user))
+        own = self._writable(self.expected.of(RESUMES, user))
         document = self._make.manual(user)
         if own:
             document["_key"] = self._random.choice(own)
@@ -137,26 +139,26 @@ class Client:
 
     def _parse(self) -> None:
         """Complete a placeholder, as the worker does."""
-        resumes = self.ledger.documents[RESUMES]
+        resumes = self.expected.documents[RESUMES]
         waiting = [key for key in self._writable(resumes) if resumes[key]["status"] == "parsing"]
         if waiting:
             self._update(RESUMES, self._random.choice(waiting), self._make.parsed())
 
     def _finish_job(self) -> None:
-        keys = self._writable(self.ledger.documents[JOBS])
+        keys = self._writable(self.expected.documents[JOBS])
         if keys:
             key = self._random.choice(keys)
             self._update(JOBS, key, {"status": "completed", "updated_at": self._make.timestamp()})
 
     def _replace(self) -> None:
-        own = self._writable(self.ledger.of(RESUMES, user := self._user()))
+        own = self._writable(self.expected.of(RESUMES, user := self._user()))
         if own:
             document = self._make.manual(user) | {"_key": self._random.choice(own)}
             self._write(RESUMES, document, lambda: self._service.replace(RESUMES, document))
 
     def _delete(self) -> None:
         collection = self._random.choice((RESUMES, JOBS, RESULTS))
-        keys = self._writable(self.ledger.documents[collection])
+        keys = self._writable(self.expected.documents[collection])
         if keys:
             key = self._random.choice(keys)
             self._write(collection, {"_key": key}, lambda: self._service.delete(collection, key), gone=True)
@@ -167,10 +169,10 @@ class Client:
         document = self._make.result(user, self._make.key(), self._make.key()) | {"task_id": self._make.key()}
         stored = self._ask(lambda: self._service.insert(RESULTS, document), write=True)
         if isinstance(stored, dict):
-            self.ledger.put(RESULTS, document | {"_key": stored["_key"]}, stored["_rev"])
+            self.expected.put(RESULTS, document | {"_key": stored["_key"]}, stored["_rev"])
             return
         for found in self._settle(lambda: self._service.by_task(document["task_id"])):
-            self.ledger.put(RESULTS, found, found["_rev"])
+            self.expected.put(RESULTS, found, found["_rev"])
             wrong = None if {**found, **document} == found else f"{found['_id']}: not what was sent"
             self._note(wrong)
 
@@ -179,7 +181,7 @@ class Client:
 
     def _update(self, collection: str, key: str, changes: Document) -> None:
         """Merge, as ArangoDB does: objects are merged, everything else is replaced."""
-        after = merged(self.ledger.get(collection, key) or {}, changes)
+        after = merged(self.expected.get(collection, key) or {}, changes)
         self._write(collection, after, lambda: self._service.update(collection, key, changes))
 
     def _write(self, collection: str, after: Document, call: Callable[[], object], *, gone: bool = False) -> None:
@@ -187,18 +189,18 @@ class Client:
         stored = self._ask(call, write=True)
         if stored is not None:
             if gone:
-                self.ledger.drop(collection, key)
+                self.expected.drop(collection, key)
             else:
                 assert isinstance(stored, dict)
-                self.ledger.put(collection, after, stored["_rev"])
+                self.expected.put(collection, after, stored["_rev"])
             return
         # cut off: the document is as it was before, or as it should be after
-        before = self.ledger.get(collection, key)
+        before = self.expected.get(collection, key)
         found = self._settle(lambda: self._service.get(collection, key))
         if found is not None:
-            self.ledger.put(collection, found, found["_rev"])
+            self.expected.put(collection, found, found["_rev"])
         else:
-            self.ledger.drop(collection, key)
+            self.expected.drop(collection, key)
         state = None if found is None else plain(found)
         if state not in (before, None if gone else after):
             self._note(f"{collection}/{key}: after the cut neither what was before nor what was sent")
@@ -234,7 +236,7 @@ class Client:
 
     def _settle(self, ask: Callable[[], _T]) -> _T:
         """Ask until the proxy answers again."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _LOOKUP_TIMEOUT
         while True:
             try:
                 return ask()
@@ -255,7 +257,7 @@ class Client:
 
     def _any_key(self) -> tuple[str, str]:
         collection = self._random.choice((RESUMES, JOBS, RESULTS))
-        keys = list(self.ledger.documents[collection])
+        keys = list(self.expected.documents[collection])
         return (collection, self._random.choice(keys)) if keys else (RESUMES, "none")
 
     def _connect(self) -> ResumeService:

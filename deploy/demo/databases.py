@@ -63,7 +63,7 @@ class Databases:
         text = self.origin.documents(DATABASE, RESUMES)[key]
         return row is not None and db_checks.compare("", {key: text}, {key: row}).equal
 
-    def profiles_led_home(self, profiles: Mapping[str, str]) -> int:
+    def profiles_joined_to_users(self, profiles: Mapping[str, str]) -> int:
         """Count the profiles whose résumé, read through the proxy, is of the same user."""
         service = self.service()
         found = ((user, service.get(RESUMES, key)) for user, key in profiles.items())

@@ -142,7 +142,7 @@ class Target:
         rows = await self.connection.fetch("SELECT user_id, resume_id FROM user_profiles WHERE resume_id IS NOT NULL")
         return {row["user_id"]: row["resume_id"] for row in rows}
 
-    async def profiles_led_home(self) -> int:
+    async def profiles_joined_to_users(self) -> int:
         """Count the profiles that lead to a résumé of the same user by a plain join: the purpose of the migration."""
         return int(
             await self.connection.fetchval(

@@ -22,7 +22,7 @@ def plain(document: Mapping[str, Any]) -> Document:
     return {name: value for name, value in document.items() if name not in SYSTEM}
 
 
-class Ledger:
+class ExpectedState:
     """The acknowledged state of one client's documents; `revisions` has the newest acknowledged `_rev`."""
 
     def __init__(self) -> None:

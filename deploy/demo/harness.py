@@ -7,15 +7,15 @@ from rich.console import Console
 from deploy.demo import fake_data
 from deploy.demo.cli_runner import DemoFailed
 from deploy.demo.databases import Databases
+from deploy.demo.demo_options import SERVICE, DemoOptions
 from deploy.demo.loader import Document, load_all
 from deploy.demo.measurements import Measurements
 from deploy.demo.operator_steps import Operator
-from deploy.demo.patience import Patience
-from deploy.demo.play import SERVICE, Play
 from deploy.demo.reporter import Reporter
 from deploy.demo.result_table import Outcome
 from deploy.demo.stack import Options, Stack
 from deploy.demo.traffic import Traffic
+from deploy.demo.waiter import Waiter
 
 _SIZES = {"users": 200, "resumes": 2000, "jobs": 1800, "results": 1200}
 
@@ -23,25 +23,25 @@ _SIZES = {"users": 200, "resumes": 2000, "jobs": 1800, "results": 1200}
 class Harness:
     """One run's parts. `start_history` makes the databases and the clients; `close` stops all."""
 
-    def __init__(self, play: Play, console: Console) -> None:
-        self.stack = Stack(Options.free(folder=play.folder, settings=play.settings()))
+    def __init__(self, options: DemoOptions, console: Console) -> None:
+        self.stack = Stack(Options.free(folder=options.folder, settings=options.settings()))
         self.outcome = Outcome()
         self.reporter = Reporter(console)
-        self.patience = Patience(self.reporter, self.healthy)
-        self.databases = Databases(self.stack, play.password)
-        self.measurements = Measurements(self.stack, self.outcome, self.reporter, self.patience)
+        self.waiter = Waiter(self.reporter, self.healthy)
+        self.databases = Databases(self.stack, options.password)
+        self.measurements = Measurements(self.stack, self.outcome, self.reporter, self.waiter)
         self.operator = Operator(
-            play,
+            options,
             self.stack,
             self.outcome,
             reporter=self.reporter,
-            patience=self.patience,
+            waiter=self.waiter,
             databases=self.databases,
             measurements=self.measurements,
         )
         self.loaded: dict[tuple[str, str], list[Document]] = {}
         self.profiles: dict[str, str] = {}  # the résumé that each user's profile names
-        self._play = play
+        self._options = options
         self._traffic: Traffic | None = None
 
     @property
@@ -52,20 +52,20 @@ class Harness:
 
     def start_history(self) -> None:
         """Start both databases, load what they hold before there is a proxy, and make the clients."""
-        play = self._play
+        options = self._options
         self.stack.start_postgres()
         self.stack.start_arangodb()
-        history = fake_data.history(**{name: int(size * play.share) for name, size in _SIZES.items()})
+        history = fake_data.history(**{name: int(size * options.share) for name, size in _SIZES.items()})
         self.loaded = load_all(
-            self.stack.arango_url, history, share=play.share, password=play.password, note=self._loaded_one
+            self.stack.arango_url, history, share=options.share, password=options.password, note=self._loaded_one
         )
         self.profiles = self.databases.load_users(history)
         self._traffic = Traffic(
             self.stack.arango_url,
             [user.id for user in history.users],
-            clients=play.clients,
-            rate=play.rate,
-            password=play.password,
+            clients=options.clients,
+            rate=options.rate,
+            password=options.password,
         )
         for database, name in SERVICE:
             self._traffic.own(name, self.loaded[database, name])

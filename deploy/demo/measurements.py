@@ -8,11 +8,11 @@ from collections.abc import Callable
 from deploy.demo import db_checks
 from deploy.demo.cli_runner import DemoFailed
 from deploy.demo.loader import Document
-from deploy.demo.patience import Patience
 from deploy.demo.reporter import Reporter
 from deploy.demo.result_table import Outcome, scrape
 from deploy.demo.stack import Stack
 from deploy.demo.traffic import Traffic
+from deploy.demo.waiter import Waiter
 
 _WINDOWS = 20
 
@@ -20,11 +20,11 @@ _WINDOWS = 20
 class Measurements:
     """Figures of one run."""
 
-    def __init__(self, stack: Stack, outcome: Outcome, reporter: Reporter, patience: Patience) -> None:
+    def __init__(self, stack: Stack, outcome: Outcome, reporter: Reporter, waiter: Waiter) -> None:
         self._stack = stack
         self._outcome = outcome
         self._reporter = reporter
-        self._patience = patience
+        self._waiter = waiter
 
     def status(self) -> Document:
         """Return `/status` of the proxy."""
@@ -51,7 +51,7 @@ class Measurements:
     def share_for(self, seconds: float) -> float:
         """Let the clients work; return the share of comparable reads that PostgreSQL served in that time."""
         before = self._served()
-        self._patience.run_for(seconds)
+        self._waiter.run_for(seconds)
         after = self._served()
         target, origin = (after.get(by, 0) - before.get(by, 0) for by in ("target", "origin"))
         share = target / max(target + origin, 1)

@@ -15,10 +15,10 @@ from deploy.demo.expected_state import plain
 from deploy.demo.traffic_stats import Tally
 
 Document = dict[str, Any]
-PHASE = "sweep"
+PHASE = "all documents"
 
 
-def sweep(
+def read_all(
     url: str,
     collections: Mapping[tuple[str, str], Sequence[Document]],
     *,
@@ -28,7 +28,7 @@ def sweep(
 ) -> Tally:
     """Read each collection `reads` times; collections: (database, name) -> documents that are not written meanwhile."""
     tally = Tally()
-    with futures.ThreadPoolExecutor(threads, thread_name_prefix="sweep") as pool:
+    with futures.ThreadPoolExecutor(threads, thread_name_prefix="read_all") as pool:
         parts = [
             pool.submit(_read, url, place, documents[number::threads], reads // threads + 1, password)
             for place, documents in collections.items()

@@ -13,9 +13,9 @@ from rich.console import Console
 
 from deploy.demo import db_checks
 from deploy.demo.cli_runner import DemoFailed
+from deploy.demo.demo_options import NAMES, REFERENCE, SERVICE, DemoOptions
 from deploy.demo.fake_data import DATABASE, RESUMES
 from deploy.demo.harness import Harness
-from deploy.demo.play import NAMES, REFERENCE, SERVICE, Play
 from deploy.demo.result_table import Outcome, report
 from deploy.demo.stack import Stack
 
@@ -26,17 +26,17 @@ _NAME = ("resume_data", "contact_info", "full_name")  # the value that is falsif
 class Scenario:
     """One run over a harness. `play` returns the outcome; the stack stays up until the harness is closed."""
 
-    def __init__(self, play: Play, harness: Harness) -> None:
-        self._play = play
+    def __init__(self, options: DemoOptions, harness: Harness) -> None:
+        self._options = options
         self._harness = harness
         self._stack = harness.stack
         self._outcome = harness.outcome
         self._reporter = harness.reporter
-        self._patience = harness.patience
+        self._waiter = harness.waiter
         self._databases = harness.databases
         self._measurements = harness.measurements
         self._operator = harness.operator
-        self._verbs = harness.operator.verbs
+        self._cli = harness.operator.cli
 
     def play(self) -> Outcome:
         """Carry out all steps. Raises DemoFailed, ConfigurationError, or what a client failed with."""
@@ -61,7 +61,7 @@ class Scenario:
 
     def _direct(self) -> None:
         self._harness.traffic.start()
-        self._patience.run_for(self._play.steady)
+        self._waiter.run_for(self._options.steady)
         self._measurements.latency(self._harness.traffic, "direct")
 
     def _in_front(self) -> None:
@@ -73,7 +73,7 @@ class Scenario:
         )
         self._harness.traffic.to(self._stack.url, "off")
         profiles = self._harness.profiles
-        home = self._databases.profiles_led_home(profiles)
+        home = self._databases.profiles_joined_to_users(profiles)
         self._outcome.profiles = (len(profiles), home, 0)
         self._reporter.check(
             condition=home == len(profiles), what=f"{home} profiles lead to their résumé, through the proxy"
@@ -81,21 +81,21 @@ class Scenario:
         self._operator.refused("it is much too early for a flip", "flip", _RESUMES)
 
     def _set_gate_limits(self) -> None:
-        for name, value in self._play.gate_limits().items():
-            self._verbs.run("gates", "limits", "set", name, str(value), "--reason", "a demo is short", show=False)
+        for name, value in self._options.gate_limits().items():
+            self._cli.run("gates", "limits", "set", name, str(value), "--reason", "a demo is short", show=False)
 
     def _mirror(self) -> None:
         self._harness.traffic.phase("mirror")
-        self._verbs.run("mirror", *NAMES)
+        self._cli.run("mirror", *NAMES)
         self._stack.start_watch()
         self._reporter.good(
             "`crossfade out-of-band watch` runs from here on: it reports writes around the proxy and blocks the flip"
         )
-        self._verbs.watch("backfill", *NAMES)
-        self._verbs.watch("verify", "--full", *NAMES)
+        self._cli.watch("backfill", *NAMES)
+        self._cli.watch("verify", "--full", *NAMES)
 
     def _tamper(self) -> None:
-        self._verbs.run("shadow", *NAMES)
+        self._cli.run("shadow", *NAMES)
         traffic = self._harness.traffic
         traffic.phase("shadow")
         key = self._victim()
@@ -108,8 +108,8 @@ class Scenario:
             condition=answered is not None and answered["resume_data"] == expected["resume_data"],
             what="a client that reads it gets ArangoDB's answer",
         )
-        self._patience.until(self._databases.no_mismatch, "the shadow has caught it")
-        self._verbs.run("mismatches", "list")
+        self._waiter.until(self._databases.no_mismatch, "the shadow has caught it")
+        self._cli.run("mismatches", "list")
         self._operator.explain(path)
         self._operator.refused("a collection with a mismatch does not flip", "flip", _RESUMES)
         self._operator.repair(path)
@@ -123,27 +123,27 @@ class Scenario:
         return next(key for key in self._harness.profiles.values() if resumes[key]["status"] == "parsed")
 
     def _compare(self) -> None:
-        self._verbs.run("indexes", "--create", *NAMES, most=30)
+        self._cli.run("indexes", "--create", *NAMES, most=30)
         self._reporter.good("PostgreSQL has the indexes that the shapes of the clients' reads need")
         traffic = self._harness.traffic
         self._operator.enough(traffic, self._harness.loaded)
         traffic.phase("shadow")
-        self._patience.run_for(self._play.steady)
+        self._waiter.run_for(self._options.steady)
         self._measurements.latency(traffic, "shadow")
-        self._verbs.run("gates", _RESUMES, most=30)
+        self._cli.run("gates", _RESUMES, most=30)
 
     def _flip(self) -> None:
         traffic = self._harness.traffic
         traffic.phase("flipped 10 %")
-        self._verbs.run("flip", "--percent", "10", *NAMES)
+        self._cli.run("flip", "--percent", "10", *NAMES)
         self._measurements.share_for(2)
         traffic.phase("flipping")
-        self._verbs.run("flip", *NAMES)
+        self._cli.run("flip", *NAMES)
         traffic.phase("flipped")
-        self._measurements.share_until(lambda share: share > 0.9, "PostgreSQL serves the reads", self._play.steady)
+        self._measurements.share_until(lambda share: share > 0.9, "PostgreSQL serves the reads", self._options.steady)
         self._measurements.latency(traffic, "flipped")
         traffic.phase("rolled back")
-        self._verbs.run("rollback", *NAMES)
+        self._cli.run("rollback", *NAMES)
         self._measurements.share_until(lambda share: share == 0, "ArangoDB serves the reads again")
         self._flip_again()
 
@@ -151,16 +151,16 @@ class Scenario:
         traffic = self._harness.traffic
         traffic.phase("killed")
         self._measurements.add_counters()
-        traffic.cutting()
+        traffic.expect_cuts()
         self._stack.kill_proxy()
         self._reporter.good("the proxy is dead, in the middle of requests")
         self._stack.start_proxy()
-        traffic.mended()
+        traffic.end_cuts()
         self._reporter.good("it is there again, reads its journal, and looks up in ArangoDB what it cannot know")
-        self._patience.run_for(2)
-        self._verbs.run("status", most=30)
-        self._patience.until(self._operator.not_rejoined, "all of that is repaired")
-        self._verbs.watch("verify", *NAMES)
+        self._waiter.run_for(2)
+        self._cli.run("status", most=30)
+        self._waiter.until(self._operator.not_rejoined, "all of that is repaired")
+        self._cli.watch("verify", *NAMES)
         if self._operator.flipped():
             self._reporter.good("its journal proves that nothing is missing: the flip is kept")
             self._measurements.share_until(lambda share: share > 0.5, "PostgreSQL serves the reads again")
@@ -171,18 +171,22 @@ class Scenario:
     def _flip_again(self) -> None:
         self._operator.enough(self._harness.traffic, self._harness.loaded)
         self._harness.traffic.phase("flipped again")
-        self._verbs.run("flip", *NAMES)
+        self._cli.run("flip", *NAMES)
         self._measurements.share_until(lambda share: share > 0.5, "PostgreSQL serves the reads again")
 
     def _settle(self) -> None:
         traffic, outcome = self._harness.traffic, self._outcome
         traffic.stop()
-        self._patience.until(self._measurements.backlog, "the backlog is empty")
+        self._waiter.until(self._measurements.backlog, "the backlog is empty")
         self._measurements.add_counters()
         outcome.tally.add(traffic.tally())
-        joined = self._databases.ask(db_checks.Target.profiles_led_home)
+        joined = self._databases.ask(db_checks.Target.profiles_joined_to_users)
         profiles, before, _ = outcome.profiles
-        outcome.profiles = (profiles, before, min(joined, self._databases.profiles_led_home(self._harness.profiles)))
+        outcome.profiles = (
+            profiles,
+            before,
+            min(joined, self._databases.profiles_joined_to_users(self._harness.profiles)),
+        )
         outcome.comparisons = self._databases.compare_all((*SERVICE, *REFERENCE))
         for one in outcome.comparisons:
             verdict = "equal" if one.equal else "NOT EQUAL"
@@ -193,12 +197,12 @@ class Scenario:
         outcome.seeded = self._databases.seeded_faults()
 
 
-def run(play: Play, console: Console, keep: Callable[[Stack], None] | None = None) -> bool:
+def run(options: DemoOptions, console: Console, keep: Callable[[Stack], None] | None = None) -> bool:
     """Play the scenario and print the table; return True if all of it is true. `keep` gets the stack while it runs."""
-    harness = Harness(play, console)
+    harness = Harness(options, console)
     try:
         try:
-            outcome = Scenario(play, harness).play()
+            outcome = Scenario(options, harness).play()
         except DemoFailed as failed:
             console.print(f"\n[bold red]failed:[/bold red] {failed}", highlight=False)
             if harness.stack.proxy is not None:

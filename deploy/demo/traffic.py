@@ -60,12 +60,12 @@ class Traffic:
         self.conditions.phase = name
         self.conditions.hurry = hurry
 
-    def cutting(self) -> None:
+    def expect_cuts(self) -> None:
         """Call before the proxy is killed."""
         self.conditions.down = True
         self.conditions.cuts += 1
 
-    def mended(self) -> None:
+    def end_cuts(self) -> None:
         """Call when the proxy is there again."""
         self.conditions.cuts += 1
         self.conditions.down = False
@@ -80,6 +80,6 @@ class Traffic:
         """Return every acknowledged document of all clients, by collection and key."""
         everything: dict[str, dict[str, Document]] = {}
         for client in self.clients:
-            for collection, documents in client.ledger.documents.items():
+            for collection, documents in client.expected.documents.items():
                 everything.setdefault(collection, {}).update(documents)
         return everything

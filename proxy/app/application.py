@@ -163,7 +163,7 @@ class Application:
         await isolation.start()
         stack.push_async_callback(isolation.close)
         self._reading = isolation.lane("reading", workers=settings.workers, waiting=256, nice=2)
-        self.mirror.encode_by(self._reading)
+        self.mirror.use_encoding_workers(self._reading)
         serving = isolation.lane("serving", workers=settings.workers, waiting=settings.workers, nice=4)
         self.target = PostgresStore(pools.reads, lane=serving, seconds=worker_limit(settings))
         stack.push_async_callback(self.target.close)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from proxy.aql import ast
 from proxy.aql.check import Access, accesses, check, check_accesses, collection_name
 from proxy.aql.choices import LIMITED, level_choices, levels, ordered, takes_any
-from proxy.aql.named import collections_of, depends
+from proxy.aql.named import collections_of, depends_on_binds
 from proxy.aql.shape import shape_of
 from proxy.aql.signatures import FETCHING, RANDOM, UNSUPPORTED
 from proxy.aql.trees import is_collection
@@ -232,7 +232,7 @@ def _facts(query: ast.Query) -> _Facts:
     choices = [f"{name}()" for name in sorted(found.random)]
     for statements in levels(query):
         choices += level_choices(statements)
-    constant = [collections_of(call, {}) for call in found.documents if not depends(call)]
+    constant = [collections_of(call, {}) for call in found.documents if not depends_on_binds(call)]
     named = frozenset(name for names in constant for name in names or ())
     analysis = Analysis(
         reads=frozenset(found.reads | named),
@@ -240,7 +240,7 @@ def _facts(query: ast.Query) -> _Facts:
         writes=frozenset(found.writes),
         modifies=bool(found.writes),
         dynamic=found.dynamic or None in constant,
-        by_values=any(map(depends, found.documents)),
+        by_values=any(map(depends_on_binds, found.documents)),
         graphs=frozenset(found.graphs),
         shape=shape_of(query.text) if query.text else "",
         choices=tuple(dict.fromkeys(choices)),
@@ -253,7 +253,7 @@ def _facts(query: ast.Query) -> _Facts:
     return _Facts(
         analysis,
         bound=tuple(sorted(bound)),
-        documents=tuple(call for call in found.documents if depends(call)),
+        documents=tuple(call for call in found.documents if depends_on_binds(call)),
         accesses=accesses(query),
         listed=frozenset(
             node.name for node in query.with_collections if isinstance(node, ast.Parameter) and not node.source

@@ -102,7 +102,7 @@ def _bounds(frame: Frame, offset: Plain | None, count: Plain | None) -> tuple[in
     return skip, (to_integer(count(frame)) if count is not None else None)
 
 
-def enough(quantifier: str, matched: int, total: int, least: int) -> bool:
+def quantifier_holds(quantifier: str, matched: int, total: int, least: int) -> bool:
     """Return True if `matched` of `total` elements satisfy the quantifier."""
     if quantifier == "ALL":
         return matched == total
@@ -122,7 +122,7 @@ def array_test(
             if wanted.__class__ is list:
                 return bool(wanted) and min(wanted) <= matched <= max(wanted)
             return matched == to_integer(wanted)
-        return enough(quantifier or "ANY", matched, total, to_integer(wanted))
+        return quantifier_holds(quantifier or "ANY", matched, total, to_integer(wanted))
 
     if isinstance(condition, Stepwise):
         asking = condition.steps
@@ -167,6 +167,6 @@ def quantified(quantifier: str, amount: Plain | None, op: str, left: Plain, righ
             return False
         matched = sum(1 for item in array if compare(item, other))
         least = to_integer(amount(frame)) if amount is not None else 1
-        return enough(quantifier, matched, len(array), least)
+        return quantifier_holds(quantifier, matched, len(array), least)
 
     return test

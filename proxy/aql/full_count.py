@@ -7,7 +7,7 @@ from dataclasses import replace
 from proxy.aql import ast
 
 
-def unlimited(query: ast.Query) -> ast.Query | None:
+def without_limit(query: ast.Query) -> ast.Query | None:
     """Return the query without its last top-level LIMIT, if its number of rows is fullCount.
 
     None if it has no LIMIT, or if statements after the LIMIT drop or multiply rows. Kept with the query's tree.

@@ -13,7 +13,7 @@ from proxy.aql import ast
 from proxy.aql.trees import is_collection
 
 
-def depends(call: ast.Call) -> bool:
+def depends_on_binds(call: ast.Call) -> bool:
     """Return True if values of bind variables decide which collection is named."""
     return any(isinstance(node, ast.Parameter) and not node.source for node in ast.walk(call))
 

@@ -7,7 +7,7 @@ arango_client     ArangoDB by httpx, for what is not on a request's path
 metrics           every Prometheus metric; waits: what a request waits for, by reason
 sql_values        columns and text in the form that PostgreSQL takes
 supervise         tasks that are restarted, and awaited at the end; periodic: work that is repeated
-backoff           longer pauses from failure to failure; repeated: one log line a minute for trouble that lasts
+backoff           longer pauses from failure to failure; log_throttle: one log line a minute for trouble that lasts
 failpoints        named points where a test kills or stops the process
 state_directory   the instance's private directory and lasting id; machine: boot and file identities
 free_port         free ports on loopback

@@ -19,7 +19,7 @@ def boot_id() -> str:
     return ""
 
 
-def identity(path: Path) -> str:
+def file_id(path: Path) -> str:
     """Return an id of a file or directory that a copy of it does not have; empty if there is none."""
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -33,6 +33,6 @@ def identity(path: Path) -> str:
     return ""
 
 
-def place(folder: Path) -> str:
+def directory_id(folder: Path) -> str:
     """Return an id of this directory on this boot of this machine."""
-    return f"{boot_id()} {identity(folder)}"
+    return f"{boot_id()} {file_id(folder)}"

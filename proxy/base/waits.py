@@ -33,7 +33,7 @@ _COUNTED: Final = 0.001  # seconds: shorter waits are not counted
 _LONG: Final = 1.0
 
 
-def counted(
+def timed_wait(
     reason: Reason,
 ) -> Callable[[Callable[Given, Coroutine[Any, Any, Result]]], Callable[Given, Coroutine[Any, Any, Result]]]:
     """Return a decorator for the function that waits."""

@@ -25,7 +25,7 @@ from proxy.model.message import Headers, Request, header
 from proxy.model.operations import Change, Operation
 from proxy.model.parsed_answer import ParsedAnswer, version_of
 from proxy.model.revision import INVALID, decode_rev
-from proxy.routing.bypass import Obstacle, bypass
+from proxy.routing.header_obstacles import Obstacle, header_obstacle
 from proxy.wire.velocypack import to_json
 
 # a body in VelocyPack has its keys read from the answer
@@ -107,7 +107,7 @@ def plan(operation: Operation, *, transaction: bool = False) -> DocumentPlan | O
     if collection is None or operation.collection is None or operation.collection[:1].isdigit():
         return Opaque("the collection is not named", (whole,))
     params = operation.params
-    reason = bypass(operation, writes=True, allowed=_IN_TRANSACTION if transaction else _ALONE)
+    reason = header_obstacle(operation, writes=True, allowed=_IN_TRANSACTION if transaction else _ALONE)
     if reason:
         return Opaque(reason, (collection,))
     if flag(params.get("isRestore")):

@@ -35,7 +35,7 @@ from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
 from proxy.routing.route import Route
 
-_IN_PLACE = 256 << 10  # bytes of an answer that are parsed between two other requests; more by a worker
+_INLINE_ANSWER_LIMIT = 256 << 10  # bytes of an answer that are parsed between two other requests; more by a worker
 _REMOVAL = "removal by a query"
 _CALLED = frozenset({1540, 1541})  # of a function, by CALL in the middle of a run as well
 
@@ -73,9 +73,9 @@ class Modifications:
         """
         context, body = self._context, operation.body
         # if what is known of it already was too much to be found out in place (`query_facts`), rewriting it is as well
-        light = _IN_PLACE if operation.known is None else 0
+        inline_limit = _INLINE_ANSWER_LIMIT if operation.known is None else 0
         planned = await context.read(
-            aql_plan.plan, body, operation.database, size=len(body), odd="not read in time", light=light
+            aql_plan.plan, body, operation.database, size=len(body), odd="not read in time", inline_limit=inline_limit
         )
         if isinstance(planned, str):
             return await opaque.forward(context, request, operation, route.with_reason(f"AQL modification: {planned}"))
@@ -183,7 +183,9 @@ class Modifications:
 
     async def _parsed(self, planned: Modification | UnkeyedWrite, body: bytes) -> Batch:
         try:
-            batch = await self._context.read(aql_plan.read, planned, body, size=len(body), odd=None, light=_IN_PLACE)
+            batch = await self._context.read(
+                aql_plan.read, planned, body, size=len(body), odd=None, inline_limit=_INLINE_ANSWER_LIMIT
+            )
             # the keys of what was carried out must become known, whatever that takes
             return batch if batch is not None else await asyncio.to_thread(aql_plan.read, planned, body)
         except ValueError as error:

@@ -14,7 +14,7 @@ import structlog
 
 from proxy.base.config import Settings
 from proxy.base.errors import ArangoError, DatabaseError, IsolationError, UpstreamError
-from proxy.base.waits import counted
+from proxy.base.waits import timed_wait
 from proxy.capture.attempt import Attempt, Undo
 from proxy.capture.bodies import collect
 from proxy.capture.refusals import error
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 T = TypeVar("T")
 Odd = TypeVar("Odd")
-_LIGHT: Final = 256 << 10  # bytes of a write that is parsed in this process: milliseconds
+_INLINE_LIMIT: Final = 256 << 10  # bytes of a write that is parsed in this process: milliseconds
 _SECONDS = 20.0  # that a worker has to parse a larger one
 _NO_UNDO: Final = Undo()
 _AGAIN = 0.05  # seconds
@@ -64,13 +64,15 @@ class WriteContext:
     lane: Lane | None = None
 
     async def read(
-        self, function: Callable[..., T], *arguments: Any, size: int, odd: Odd, light: int = _LIGHT
+        self, function: Callable[..., T], *arguments: Any, size: int, odd: Odd, inline_limit: int = _INLINE_LIMIT
     ) -> T | Odd:
         """Return a pure function of `size` bytes, by a worker if they are many; `odd` if none could in time."""
         if self.lane is None:
             return function(*arguments)
         try:
-            return await self.lane.run_if_large(function, *arguments, size=size, seconds=_SECONDS, light=light)
+            return await self.lane.run_if_large(
+                function, *arguments, size=size, seconds=_SECONDS, inline_limit=inline_limit
+            )
         except IsolationError:
             return odd
 
@@ -157,14 +159,14 @@ class WriteContext:
         async def persistently() -> Ending:
             while True:
                 try:
-                    return await self.mirror.bring_up(collection, changes, absent, stamp=stamp)
+                    return await self.mirror.ensure_target_has(collection, changes, absent, stamp=stamp)
                 except (DatabaseError, UpstreamError):  # trouble that passes costs no flip
                     await asyncio.sleep(_AGAIN)
 
         if await self.wait_for_replica(persistently(), collection) is Ending.GIVEN_UP:
             await self.roll_back((collection,), "a document was given up")
 
-    @counted("both")
+    @timed_wait("both")
     async def wait_for_replica(self, waiting: Awaitable[Result], collection: str | None = None) -> Result | None:
         """Wait for PostgreSQL, or until no read goes to it because of this instance: then the origin answers alone.
 

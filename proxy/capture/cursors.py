@@ -63,7 +63,7 @@ class Cursors:
         self._open[shown] = _Cursor(database, owner, asked, rows, extra, self._timer(shown, asked))
         return body
 
-    async def go_on(self, request: Request, operation: Operation) -> Response:
+    async def continue_request(self, request: Request, operation: Operation) -> Response:
         """Answer a request for the next batch, or for the end. Raises ArangoError 1600, 1601, UpstreamError."""
         shown = operation.path[2]
         cursor = self._open.get(shown)

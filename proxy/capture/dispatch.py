@@ -69,11 +69,11 @@ class WriteDispatcher:
         """Return True if a request continues something that was begun here, whatever its route says."""
         return self._modifications.cursors.owns(operation) or self._jobs.owns(operation)
 
-    async def go_on(self, request: Request, operation: Operation) -> Response:
+    async def continue_request(self, request: Request, operation: Operation) -> Response:
         """Answer a request that `owns` claims."""
         if operation.endpoint.family is Family.JOB:
             return await self._jobs.answer(request, operation)
-        return await self._modifications.cursors.go_on(request, operation)
+        return await self._modifications.cursors.continue_request(request, operation)
 
     async def carry_out(self, request: Request, operation: Operation, route: Route) -> Response:
         """Carry out a write. Raises UpstreamError, and ArangoError for what the proxy itself refuses."""

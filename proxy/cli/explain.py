@@ -17,7 +17,7 @@ from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, PreconditionFailed
 from proxy.cli.index_building import drop_invalid, make
-from proxy.cli.naming import about, known
+from proxy.cli.naming import alternatives, known
 from proxy.cli.runtime import DONE, DatabaseOption, JsonOption, console, execute, write_json
 from proxy.replication import own_indexes
 from proxy.stores.postgres.catalog import Catalog
@@ -99,7 +99,9 @@ def explain(
     async def go(_settings: Settings, connected: Database) -> int:
         binds = binds_of(bind)
         if database not in (await known(connected)).databases | {_SYSTEM}:
-            raise PreconditionFailed(f"{database} is not known: {about(f'{database}/*', await known(connected))}")
+            raise PreconditionFailed(
+                f"{database} is not known: {alternatives(f'{database}/*', await known(connected))}"
+            )
         found = await examine(connected, database, query, binds, measure=measure)
         if create and found.indexes:
             for advice in found.indexes:

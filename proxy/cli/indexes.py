@@ -129,7 +129,7 @@ async def _advice(
 ) -> list[tuple[str, str, str]]:
     """Return (collection, statement, reason) of each missing index of a shape. Raise PreconditionFailed if unknown."""
     database, trouble = row.collection.partition("/")[0], "its text is kept in part only"
-    for text, binds in (*recorded, *made_up(row.text)):
+    for text, binds in (*recorded, *with_sample_values(row.text)):
         try:
             found = await examine(connected, database, text, binds)
         except (ArangoError, StatementError) as error:
@@ -139,7 +139,7 @@ async def _advice(
     raise PreconditionFailed(trouble)
 
 
-def made_up(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def with_sample_values(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """The query of a shape with values in place of its literals: whatever they are, the same index serves it. Pure."""
     numbers = count()
     pieces = text.split("?")

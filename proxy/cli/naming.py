@@ -70,7 +70,7 @@ async def expand(
             continue
         matching = [k for k, state in there.collections.items() if matches(k, name) and keep(state)]
         if not matching:
-            raise PreconditionFailed(f"no collection of {name} is {what}: {about(name, there)}")
+            raise PreconditionFailed(f"no collection of {name} is {what}: {alternatives(name, there)}")
         found |= dict.fromkeys(matching)
     return list(found)
 
@@ -90,7 +90,7 @@ def require(names: Sequence[str], there: Known) -> Sequence[str]:
     """Return the names if each is known or a pattern. Raise PreconditionFailed that names what exists instead."""
     wrong = unknown(names, there)
     if wrong:
-        raise PreconditionFailed("; ".join(f"{name} is not known: {about(name, there)}" for name in wrong))
+        raise PreconditionFailed("; ".join(f"{name} is not known: {alternatives(name, there)}" for name in wrong))
     return names
 
 
@@ -113,16 +113,18 @@ def matches(collection: str, pattern: str) -> bool:
     return fnmatch.fnmatchcase(collection, pattern)
 
 
-def about(name: str, there: Known) -> str:
+def alternatives(name: str, there: Known) -> str:
     """Return what exists in place of a name or pattern that matches nothing: near matches, else what is known."""
     database, _, rest = name.partition("/")
     if rest == "*" and database not in there.databases:
-        return _instead(near(database, there.databases), sorted(there.databases), f"`crossfade mirror '{name}'`")
-    others = near(name, [one for one in there.collections if one != name])
+        return _instead(
+            near_matches(database, there.databases), sorted(there.databases), f"`crossfade mirror '{name}'`"
+        )
+    others = near_matches(name, [one for one in there.collections if one != name])
     return _instead(others, sorted(there.collections), f"`crossfade mirror {name}`")
 
 
-def near(name: str, candidates: Collection[str]) -> list[str]:
+def near_matches(name: str, candidates: Collection[str]) -> list[str]:
     """Return the candidates that may be meant, the likeliest first: other case, another database, other letters."""
     rest = name.rpartition("/")[2]
     same = [one for one in sorted(candidates) if "/" in name and one.rpartition("/")[2].lower() == rest.lower()]

@@ -23,7 +23,7 @@ async def backlog(settings: Settings) -> tuple[str, ...]:
     )
 
 
-async def no_way_back_needed(settings: Settings) -> tuple[str, ...]:
+async def rollback_advice(settings: Settings) -> tuple[str, ...]:
     """Return who answers reads now, and how to force a proxy onto ArangoDB, for a rollback without PostgreSQL."""
     url, folder = _url(settings), settings.state_dir
     try:

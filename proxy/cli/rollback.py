@@ -18,7 +18,7 @@ from proxy.base.database import Database
 from proxy.base.errors import PreconditionFailed
 from proxy.cli import offline_status
 from proxy.cli.flip import WaitForInstances
-from proxy.cli.naming import Known, about, flipped, known, matches, qualified
+from proxy.cli.naming import Known, alternatives, flipped, known, matches, qualified
 from proxy.cli.registration import bundled
 from proxy.cli.runtime import REFUSED, ChangeOptions, DatabaseOption, execute, note
 from proxy.cli.stage_change import change
@@ -33,7 +33,7 @@ _EVERYTHING: Final = "*/*"
 
 
 @dataclass(frozen=True, slots=True)
-class Back:
+class RollbackPlan:
     """What the given names result in. names: of collections that are known; unknown: names that match nothing.
 
     aborts: the open epoch concerns one of them, and none of them is beyond the stage.
@@ -80,7 +80,7 @@ def rollback(
         there = await known(connected)
         opened = await status.open_epoch(connected)
         back = plan(None if every else qualified(collections or (), database), there, opened, stage)
-        wrong = [f"{name} is not known: {about(name, there)}" for name in back.unknown]
+        wrong = [f"{name} is not known: {alternatives(name, there)}" for name in back.unknown]
         if wrong and not back.names:
             raise PreconditionFailed("; ".join([*wrong, flipped(there)]))
         if not back.targets:
@@ -103,10 +103,10 @@ def rollback(
             note(flipped(await known(connected)))
         return REFUSED if wrong else code
 
-    execute(go, as_json=how.as_json, away=offline_status.no_way_back_needed)
+    execute(go, as_json=how.as_json, away=offline_status.rollback_advice)
 
 
-def plan(names: Sequence[str] | None, there: Known, opened: OpenEpoch | None, to: Stage) -> Back:
+def plan(names: Sequence[str] | None, there: Known, opened: OpenEpoch | None, to: Stage) -> RollbackPlan:
     """Return what is to be rolled back. names: `database/name` and patterns; None: everything. Pure."""
     moving = {transition.collection for transition in opened.transitions} if opened is not None else set()
     defaults = {f"{database}/*": stage for database, stage in there.defaults.items()}
@@ -121,4 +121,4 @@ def plan(names: Sequence[str] | None, there: Known, opened: OpenEpoch | None, to
     stages = {**{name: state.stage for name, state in there.collections.items()}, **defaults}
     beyond = [one for one in found if one in stages and stages[one].rank > to.rank]
     aborts = not beyond and any(one in moving for one in found)
-    return Back(tuple(DesiredState(one, to) for one in beyond), tuple(found), tuple(wrong), aborts)
+    return RollbackPlan(tuple(DesiredState(one, to) for one in beyond), tuple(found), tuple(wrong), aborts)

@@ -12,7 +12,7 @@ from proxy.base.arango_client import OriginClient, OriginCollection
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, PreconditionFailed, UpstreamError
-from proxy.cli.naming import expand, known, near, qualified
+from proxy.cli.naming import expand, known, near_matches, qualified
 from proxy.cli.registration import bundled, group
 from proxy.cli.replay import replay
 from proxy.cli.runtime import Collections, StageOptions, execute, note
@@ -146,7 +146,7 @@ async def _require_database(settings: Settings, name: str) -> None:
 
 
 def _no_database(name: str, listed: Sequence[str]) -> str:
-    offered = near(name, listed)
+    offered = near_matches(name, listed)
     meant = f"did you mean {' or '.join(offered)}?" if offered else f"it has {', '.join(sorted(listed))};"
     return (
         f"ArangoDB has no database {name}: {meant} for databases that do not exist yet, run `crossfade stage default "
@@ -188,7 +188,7 @@ def _mirrored(
     listed = there.get(database)
     if rest != "*":
         if name not in present and listed is not None and rest not in listed:
-            offered = near(name, [f"{database}/{one}" for one in listed])
+            offered = near_matches(name, [f"{database}/{one}" for one in listed])
             meant = f" did you mean {' or '.join(offered)}?" if offered else ""
             raise PreconditionFailed(
                 f"ArangoDB has no collection {name}:{meant} for collections that do not exist yet, run `crossfade "

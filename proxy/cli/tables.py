@@ -13,7 +13,7 @@ import sql
 from proxy.control.gates.gate_types import Gate, GateVerdict
 from proxy.model.stages import CollectionState, Stage, Transition
 from proxy.operator.mismatches import MismatchRow
-from proxy.operator.out_of_band import Bypassed
+from proxy.operator.out_of_band import OutOfBandCount
 from proxy.operator.status import CollectionStatus, RunStatus, Status
 from proxy.state.audit import Entry
 
@@ -92,7 +92,7 @@ def status(console: Console, found: Status) -> None:
         console.print("no collection is known yet: `crossfade mirror DATABASE/COLLECTION` starts one")
     instances(console, found.instances)
     gaps(console, found.gaps)
-    bypassed(console, found.bypassed)
+    out_of_band_writes(console, found.out_of_band_writes)
 
 
 def reads_lost(found: Status) -> str:
@@ -176,7 +176,7 @@ def gaps(console: Console, found: Sequence[sql.control.UncoveredRow]) -> None:
     console.print(shown)
 
 
-def bypassed(console: Console, found: Sequence[Bypassed]) -> None:
+def out_of_band_writes(console: Console, found: Sequence[OutOfBandCount]) -> None:
     if not found:
         return
     shown = table(

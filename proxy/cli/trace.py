@@ -94,7 +94,7 @@ def trace(
             write_json(asdict(found))
         else:
             show(found)
-        if not heard_of(found):
+        if not is_known(found):
             note(f"document {collection}/{key} is not known: neither database has it, and no proxy's journal names it")
             return REFUSED
         return DONE
@@ -102,7 +102,7 @@ def trace(
     execute(go, as_json=as_json)
 
 
-def heard_of(found: Trace) -> bool:
+def is_known(found: Trace) -> bool:
     """Return False if the key must be wrong: neither database nor any instance has, had or expects the document."""
     return (
         (found.origin.state, found.target.state) != ("absent", "absent")
@@ -170,7 +170,7 @@ def verdict(origin: Side, target: Side, views: Sequence[InstanceView], *, dead: 
         return "equal"
     if dead:
         return "different: PostgreSQL cannot hold this document"
-    if any(view.known.get("open") or view.known.get("vague") for view in views):
+    if any(view.known.get("open") or view.known.get("unkeyed") for view in views):
         return "different: a write to PostgreSQL is in progress"
     if any(view.unheard for view in views):
         return "different: possibly in progress, not every instance answered"
@@ -246,7 +246,7 @@ def show(found: Trace) -> None:
 def _lines(known: dict[str, Any]) -> list[str]:
     if not known:
         return []
-    lines = [f"open intents: {known['open']} of this key, {known['vague']} of the collection with keys on disk only"]
+    lines = [f"open intents: {known['open']} of this key, {known['unkeyed']} of the collection with keys on disk only"]
     if known["unnoted"]:
         lines.append(f"{known['unnoted']} more that the journal could not record")
     for item in known["intents"]:

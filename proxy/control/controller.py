@@ -16,14 +16,14 @@ from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import PreconditionFailed
 from proxy.control import gate_inputs
-from proxy.control.epoch import POLL, Progress, Run, Step, ensure_in, silent
+from proxy.control.epoch import POLL, Progress, Run, Step, ensure_in, ignore_progress
 from proxy.control.gates.gate_types import Gate
 from proxy.control.gates.gates import refusal
 from proxy.control.preflight import Reached, reach
 from proxy.control.rollback_budgets import RollbackBudget, arm, as_json
 from proxy.control.transitions_plan import DesiredState, phases_of, plan, to_target
 from proxy.model.stages import CollectionState, Phase, Stage, Transition
-from proxy.state import audit, control_row, lacking
+from proxy.state import audit, control_row, missing_writes
 from proxy.state.control_row import By
 
 
@@ -63,7 +63,7 @@ async def change(
     force: bool = False,
     wait: bool = True,
     timeout: float = 30.0,
-    progress: Progress = silent,
+    progress: Progress = ignore_progress,
     budget: RollbackBudget | None = None,
 ) -> Changed:
     """Change the stages of the collections, all of them or none.
@@ -82,7 +82,7 @@ async def change(
         control = await session.fetchval(sql.control.CONTROL)
     transitions = plan(targets, collections, defaults)
     steps = phases_of(transitions)
-    judged = await lacking.database_time(database) if to_target(transitions) and not dry_run else None
+    judged = await missing_writes.database_time(database) if to_target(transitions) and not dry_run else None
     gates = await gate_inputs.judge(
         database, settings, [transition.collection for transition in to_target(transitions)]
     )
@@ -116,9 +116,9 @@ async def change(
     )
     detail: dict[str, object] = {"gates": _gate_values(gates), "forced": force} if gates else {}
     if steps:
-        epoch, generation = await run.forward(steps, detail)
+        epoch, generation = await run.run_phases(steps, detail)
     else:
-        epoch, generation = await run.at_once()
+        epoch, generation = await run.change_immediately()
     progress(Step(Phase.IDLE, generation))
     behind = await _learned(database, generation, 3 * settings.lease + 1 if wait else 0.0)
     return replace(result, epoch=epoch, generation=generation, behind=behind, seconds=time.monotonic() - began)

@@ -23,7 +23,7 @@ from proxy.base.errors import DatabaseError, DatabaseUnavailable, PreconditionFa
 from proxy.control.rollback_budgets import RollbackBudget, arm, as_json
 from proxy.control.transitions_plan import DesiredState, plan, to_target
 from proxy.model.stages import Phase, Stage, Transition
-from proxy.state import control_row, lacking
+from proxy.state import control_row, missing_writes
 
 Result = TypeVar("Result")
 POLL: Final = 0.03  # seconds between checks of the instances
@@ -56,7 +56,7 @@ class Step:
 Progress = Callable[[Step], None]
 
 
-def silent(_: Step) -> None:
+def ignore_progress(_: Step) -> None:
     """Ignore progress, for callers that do not show it."""
 
 
@@ -76,7 +76,7 @@ class Run:
     judged: datetime | None = None  # PostgreSQL's clock before the gates were checked, if there were any
     generation: int = 0  # of the last step: the next one compares it
 
-    async def at_once(self) -> tuple[int, int]:
+    async def change_immediately(self) -> tuple[int, int]:
         """Change in one compare-and-set, if what the decision rests on still holds."""
         async with self.database.transaction() as session:
             control = await control_row.lock(session)
@@ -96,7 +96,7 @@ class Run:
             await self._arm(session, epoch)
             return epoch, generation
 
-    async def forward(self, steps: tuple[Phase, ...], detail: Mapping[str, object]) -> tuple[int, int]:
+    async def run_phases(self, steps: tuple[Phase, ...], detail: Mapping[str, object]) -> tuple[int, int]:
         """Begin, collect the acknowledgements of each phase, commit. Abort the epoch if anything fails."""
         async with self.database.session() as driver:
             if not await driver.fetchval(sql.server.TRY_LOCK, control_row.DRIVER):
@@ -237,7 +237,7 @@ class Run:
         ]:
             raise PreconditionFailed("no instance is registered: a flip needs a proxy")
         if self.judged is not None:
-            said = await lacking.recorded_since(
+            said = await missing_writes.recorded_since(
                 session, [transition.collection for transition in to_target(self.transitions)], self.judged
             )
             if said:

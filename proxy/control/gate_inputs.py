@@ -20,7 +20,6 @@ from proxy.base.database import Database
 from proxy.base.errors import ArangoError, UpstreamError
 from proxy.control import thresholds
 from proxy.control.gates.gate_types import (
-    BypassFact,
     Evidence,
     GapFact,
     Gate,
@@ -28,6 +27,7 @@ from proxy.control.gates.gate_types import (
     InstanceFact,
     MarkFact,
     OriginFact,
+    OutOfBandFact,
     RunFact,
     ShapeFact,
     WatchFact,
@@ -65,7 +65,7 @@ async def read(database: Database, collection: str) -> Evidence | None:
     instances = await database.fetch(sql.control.INSTANCES)
     shapes = await database.fetch(sql.coverage.SHAPES, [collection])
     watch = await database.fetchrow(sql.out_of_band.WATCH_OF, collection)
-    bypassed = await database.fetch(sql.out_of_band.OUT_OF_BAND_WRITES, collection)
+    out_of_band_writes = await database.fetch(sql.out_of_band.OUT_OF_BAND_WRITES, collection)
     facts = tuple(map(shape_fact, shapes))
     return Evidence(
         collection=collection,
@@ -85,8 +85,10 @@ async def read(database: Database, collection: str) -> Evidence | None:
         gaps=tuple(_gap(gap) for gap in orjson.loads(row.gaps)),
         shapes=facts,
         watch=None if watch is None else WatchFact(watch.mode, watch.since, watch.behind, watch.note),
-        bypassed=tuple(BypassFact(one.key, one.removed, one.found_at, one.repaired) for one in bypassed),
-        bypasses=bypassed[0].number if bypassed else 0,
+        out_of_band_writes=tuple(
+            OutOfBandFact(one.key, one.removed, one.found_at, one.repaired) for one in out_of_band_writes
+        ),
+        out_of_band_count=out_of_band_writes[0].number if out_of_band_writes else 0,
     )
 
 

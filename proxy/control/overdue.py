@@ -24,10 +24,10 @@ _BEATS: Final = 2  # heartbeats between two checks of its controller: each is a 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Why an epoch should be aborted; undriven: only if no controller drives it."""
+    """Why an epoch should be aborted; without_controller: only if no controller drives it."""
 
     why: str
-    undriven: bool
+    without_controller: bool
 
 
 class Overdue:
@@ -54,14 +54,14 @@ class Overdue:
         if self._open_since is None:
             return None
         if self._held_since is not None and now - self._held_since >= limit:
-            return Due(f"queries have waited for {limit:g} s", undriven=False)
+            return Due(f"queries have waited for {limit:g} s", without_controller=False)
         if now - max(self._open_since, self._looked) < _BEATS * self._settings.heartbeat:
             return None
         self._looked = now
-        return Due("its controller went away", undriven=True)
+        return Due("its controller went away", without_controller=True)
 
     async def abort(self, generation: int, due: Due) -> None:
         """Close the epoch if the generation is unchanged. Raises DatabaseError."""
         async with self._database.transaction() as session:
-            if not (due.undriven and await control_row.driven(session)):
+            if not (due.without_controller and await control_row.has_controller(session)):
                 await control_row.give_up(session, generation, actor=self._actor, reason=due.why)

@@ -97,7 +97,7 @@ class DevelopmentServer:
             self.store.server.accounts.enforce(root_password, secret)
         self._listener = Listener(StoreHandler(self.store), host=host, port=port, limits=HttpLimits(body=BODY))
         self._ttl_interval = ttl_interval
-        self._sweeper: asyncio.Task[None] | None = None
+        self._expiry_task: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
@@ -106,17 +106,17 @@ class DevelopmentServer:
     async def start(self) -> None:
         await self._listener.start()
         if self._ttl_interval > 0:
-            self._sweeper = asyncio.create_task(self._sweep(), name="ttl")
+            self._expiry_task = asyncio.create_task(self._remove_expired(), name="ttl")
 
     async def close(self, grace: float = 2.0) -> None:
         """Stop accepting, and let requests in progress end for `grace` seconds."""
-        if self._sweeper is not None:
-            await cancelled(self._sweeper)
-            self._sweeper = None
+        if self._expiry_task is not None:
+            await cancelled(self._expiry_task)
+            self._expiry_task = None
         await self._listener.close(grace)
         await self.store.close()
 
-    async def _sweep(self) -> None:
+    async def _remove_expired(self) -> None:
         while True:
             await asyncio.sleep(self._ttl_interval)
             self.store.expire()

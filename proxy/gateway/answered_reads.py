@@ -10,7 +10,7 @@ from proxy.model.endpoint import Effect
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation, Outcome
 from proxy.model.stages import Snapshot, Stage
-from proxy.routing.bypass import outside
+from proxy.routing.header_obstacles import outside
 from proxy.routing.route import Route
 from proxy.routing.scope import read_of
 from proxy.shadow.comparator import Shadow
@@ -99,7 +99,7 @@ class AnsweredReads:
     def continued(self, operation: Operation, response: Response) -> None:
         """Hand the answer to such a request to the shadow."""
         whole = isinstance(response.body, bytes) and not _unreadable(response)
-        self._shadow.went_on(operation, Outcome(response.status, _body(response)) if whole else None)
+        self._shadow.continued(operation, Outcome(response.status, _body(response)) if whole else None)
 
 
 def _unreadable(response: Response) -> str:

@@ -26,7 +26,7 @@ from typing import Final
 from urllib.parse import quote
 
 from proxy.base.errors import UpstreamError
-from proxy.base.waits import counted
+from proxy.base.waits import timed_wait
 from proxy.model.message import Request
 from proxy.stores.arango import Requester
 from proxy.wire.auth import expiry_of
@@ -108,7 +108,7 @@ class Credentials:
             return True
         return await self._renewed(key, authorization, path, old=age < self._grace)
 
-    @counted("rights")
+    @timed_wait("rights")
     async def _renewed(self, key: bytes, authorization: bytes | None, path: str, *, old: bool) -> bool:
         """Ask again. old: there is a yes that may still hold."""
         probe = self._probes.get(key)

@@ -31,7 +31,7 @@ from proxy.gateway.request_body import Bodies, must_read_body
 from proxy.gateway.router import Router, streamed_route
 from proxy.gateway.service_proxy import Services
 from proxy.gateway.target_reads import TargetReads
-from proxy.isolation import LIGHT, Lane
+from proxy.isolation import INLINE_LIMIT, Lane
 from proxy.model.endpoint import Capture, Effect, Endpoint, Family, Read
 from proxy.model.in_flight import InFlight
 from proxy.model.lease_view import LeaseView
@@ -172,7 +172,7 @@ class Dispatcher:
     async def _read_packed(self, request: Request) -> Request | None:
         """Return a request in VelocyPack in JSON; None if JSON cannot express it, or no worker could in time."""
         assert isinstance(request.body, bytes)
-        if self._lane is None or len(request.body) <= LIGHT:
+        if self._lane is None or len(request.body) <= INLINE_LIMIT:
             return in_json(request)
         try:
             return await self._lane.run(in_json, request, seconds=_SECONDS)
@@ -222,7 +222,7 @@ class Dispatcher:
                 return encode(await self._of_target(operation)), "target"
             return await self._origin.request(request), "origin"  # its own words state why not
         if self._writes.owns(operation):
-            return await self._writes.go_on(request, operation), "origin"
+            return await self._writes.continue_request(request, operation), "origin"
         snapshot = self._lease.snapshot
         if way.writes:
             self._writes.uncaptured(operation, way)

@@ -25,7 +25,7 @@ from proxy.model.operations import Change, Operation, Outcome
 from proxy.model.revision import decode_rev
 from proxy.model.stages import Snapshot
 from proxy.replication.coverage_gaps import Uncovered
-from proxy.routing.bypass import bypass
+from proxy.routing.header_obstacles import header_obstacle
 from proxy.routing.route import Route
 from proxy.stores.postgres.answers import wanted_items, wanted_keys
 from proxy.wire.encode import encode
@@ -100,7 +100,7 @@ class Reads:
             response = await self._kit.origin.request(read.request, idempotent=True)
         seconds = read.seconds
         if operation.endpoint.read.by_key and self._kit.flipped(collections[0]):
-            await self._bring_up(operation, response, collections[0], era)
+            await self._ensure_target_has(operation, response, collections[0], era)
         elif trouble and any(self._kit.flipped(name) for name in collections):
             await self._target.reached_again()
         if authorised(response.status, response.body):
@@ -115,7 +115,7 @@ class Reads:
             self._kit.gaps.add(operation.database, collection, operation.endpoint.name, Uncovered.READ, way.gap)
         self._answered.uncompared(operation, way, read.snapshot)
 
-    async def _bring_up(self, operation: Operation, response: Response, collection: str, era: int) -> None:
+    async def _ensure_target_has(self, operation: Operation, response: Response, collection: str, era: int) -> None:
         """Bring PostgreSQL up to date with what this answer shows, before the client sees it.
 
         What cannot be taken from the answer (many documents, a transaction, VelocyPack, compressed) is read again.
@@ -135,7 +135,7 @@ class Reads:
 
 def _shown(operation: Operation, response: Response, collection: str) -> Change | None:
     """Return the version of the document that an answer shows; None if it shows none, or not that of the collection."""
-    body, whole = response.body, not bypass(operation) and response.header(b"content-encoding") is None
+    body, whole = response.body, not header_obstacle(operation) and response.header(b"content-encoding") is None
     if operation.endpoint.read is not Read.DOCUMENT or response.status != 200 or not whole:
         return None
     with contextlib.suppress(msgspec.DecodeError, ValueError):

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from proxy.base.errors import ArangoError
-from proxy.base.waits import counted
+from proxy.base.waits import timed_wait
 from proxy.model.endpoint import Effect, Read
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
@@ -115,7 +115,7 @@ class ByteSemaphore:
         finally:
             self._give(size)
 
-    @counted("memory")
+    @timed_wait("memory")
     async def _take(self, size: int, seconds: float) -> None:
         if not self._waiters and size <= self._free:
             self._free -= size

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from proxy.base.waits import counted
+from proxy.base.waits import timed_wait
 from proxy.gateway.request_body import TOO_LARGE
 from proxy.model.endpoint import Effect, Read
 from proxy.model.lease_view import LeaseView
@@ -43,7 +43,7 @@ class Router:
         facts = self._facts.of_operation(operation, matters=matters)
         return route(operation, snapshot, facts, unwritten=unwritten)
 
-    @counted("flip")
+    @timed_wait("flip")
     async def decided(self, operation: Operation) -> tuple[Route, int]:
         """Route again, once a flip that is under way is decided, after at most `hold_timeout` seconds.
 

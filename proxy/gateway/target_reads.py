@@ -25,7 +25,7 @@ import structlog
 from proxy.base import metrics
 from proxy.base.config import Settings
 from proxy.base.errors import ArangoError, DatabaseBusy, DatabaseError, DatabaseTimedOut, OverLimit, Unsupported
-from proxy.base.waits import counted
+from proxy.base.waits import timed_wait
 from proxy.control.read_stats import Readings
 from proxy.gateway.authorization import Credentials
 from proxy.model.lease_view import LeaseView
@@ -207,7 +207,7 @@ class TargetReads:
         """Forget what was allowed: users or rights have changed through this proxy, or may have."""
         self._credentials.forget()
 
-    @counted("cut off")
+    @timed_wait("cut off")
     async def reached_again(self) -> None:
         """Hold the origin's answer after the target was out of reach; ends after a lease at most.
 

@@ -330,7 +330,7 @@ class Connection(asyncio.Protocol):
         tunnel = incoming.request.tunnel
         assert isinstance(tunnel, ConnectionTunnel)
         assert response.upgrade is not None
-        rest = self._parser.surrender()
+        rest = self._parser.take_rest()
         self._tunnel = tunnel
         if not self._flow.lost:
             self.transport.write(

@@ -58,12 +58,12 @@ def session(limits: HttpLimits) -> H2Connection:
     return made
 
 
-def farewell(last: int) -> bytes:
+def goaway_frame(last: int) -> bytes:
     """Return GOAWAY as bytes: no stream after `last` is accepted. h2 would send nothing after a GOAWAY of its own."""
     return GoAwayFrame(0, last_stream_id=last, error_code=ErrorCodes.NO_ERROR).serialize()
 
 
-def go_on(connection: H2Connection) -> None:
+def allow_answers_after_goaway(connection: H2Connection) -> None:
     """Let h2 send answers after the client's GOAWAY: it opens no further stream, but waits for its answers."""
     connection.state_machine.state = ConnectionState.SERVER_OPEN
 
@@ -82,7 +82,7 @@ __all__ = [
     "StreamReset",
     "TrailersReceived",
     "WindowUpdated",
-    "farewell",
-    "go_on",
+    "allow_answers_after_goaway",
+    "goaway_frame",
     "session",
 ]

@@ -17,7 +17,7 @@ from proxy.http.error_responses import failure
 from proxy.http.h2_adapter import CONNECTION_WINDOW, ErrorCodes, Event
 from proxy.http.http2_head import read_head
 from proxy.http.http2_sender import Answers
-from proxy.http.http2_stream import Exchange, Patience
+from proxy.http.http2_stream import AbuseBudget, Exchange
 from proxy.http.limits import READ
 from proxy.http.listener_state import ListenerState
 from proxy.http.stream import Flow
@@ -36,7 +36,7 @@ class Http2Connection(asyncio.Protocol):
         self._listener = listener
         self._flow = Flow()
         self._session = h2_adapter.session(listener.limits)
-        self._patience = Patience()
+        self._budget = AbuseBudget()
         self._exchanges: dict[int, Exchange] = {}
         self._begun: deque[Exchange] = deque()
         self._hungry: deque[Exchange] = deque()  # bodies that wait for a lease
@@ -59,7 +59,7 @@ class Http2Connection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]) if peer else ""
-        self._answers = Answers(self._session, self.transport, self._flow, self._listener, self._patience)
+        self._answers = Answers(self._session, self.transport, self._flow, self._listener, self._budget)
         self._answers.flush()
         self._listener.connections.add(self)
         self._loop = asyncio.get_running_loop()
@@ -81,7 +81,7 @@ class Http2Connection(asyncio.Protocol):
                 self._take(event)
         else:
             self._incomplete(len(data))
-        if self._patience.exhausted:
+        if self._budget.exhausted:
             self._session.close_connection(ErrorCodes.ENHANCE_YOUR_CALM, last_stream_id=self._last)
             self._die("the client asks too much of the connection")
             return
@@ -114,13 +114,13 @@ class Http2Connection(asyncio.Protocol):
 
     def drain(self) -> None:
         """Accept no further stream: the client gets GOAWAY, and streams under way are answered."""
-        self._farewell()
+        self._send_goaway()
         self._wake()
 
     def enforce_timeouts(self, ticks: int) -> None:
         """Enforce the time limits, at each tick of the listener."""
         limits = self._listener.limits
-        self._patience.earn(Patience.A_SECOND * limits.tick)
+        self._budget.earn(AbuseBudget.A_SECOND * limits.tick)
         if self._flow.paused:
             if (ticks - self._full_since) * limits.tick > limits.stall:
                 self.transport.abort()
@@ -146,17 +146,17 @@ class Http2Connection(asyncio.Protocol):
             case h2_adapter.StreamEnded():
                 self._body_ended(event.stream_id)
             case h2_adapter.StreamReset():
-                self._patience.spend(Patience.RESET)
+                self._budget.spend(AbuseBudget.RESET)
                 exchange = self._exchanges.get(event.stream_id)
                 if exchange is not None:
                     self._drop(exchange, _RESET)
             case h2_adapter.WindowUpdated(stream_id=number) if number:
-                self._patience.spend()
+                self._budget.spend()
                 exchange = self._exchanges.get(number)
                 if exchange is not None:
                     self._taken(exchange)
             case h2_adapter.WindowUpdated() | h2_adapter.RemoteSettingsChanged():
-                self._patience.spend()
+                self._budget.spend()
                 for exchange in self._exchanges.values():
                     self._taken(exchange)
             case h2_adapter.TrailersReceived():
@@ -165,7 +165,7 @@ class Http2Connection(asyncio.Protocol):
                 self._closing = True
                 self._wake()
             case _:
-                self._patience.spend()
+                self._budget.spend()
 
     def _body_ended(self, number: int) -> None:
         exchange = self._exchanges.get(number)
@@ -180,7 +180,7 @@ class Http2Connection(asyncio.Protocol):
             if exchange is not None:
                 exchange.leave(FramingError(_RESET))
         if any(isinstance(event, h2_adapter.ConnectionTerminated) for event in events):
-            h2_adapter.go_on(self._session)
+            h2_adapter.allow_answers_after_goaway(self._session)
 
     def _incomplete(self, size: int) -> None:
         """Bound in time and size what the framing layer holds of an unfinished frame."""
@@ -193,7 +193,7 @@ class Http2Connection(asyncio.Protocol):
     def _head(self, event: h2_adapter.RequestReceived) -> None:
         number, limits = event.stream_id, self._listener.limits
         self._stamp = self._listener.ticks
-        self._patience.earn(2)
+        self._budget.earn(2)
         if number in self._reset:  # reset before it began
             return
         if self._closing or len(self._exchanges) >= limits.streams:
@@ -223,9 +223,9 @@ class Http2Connection(asyncio.Protocol):
             self._session.increment_flow_control_window(self._uncredited)
             self._uncredited = 0
         if event.data:
-            self._patience.earn()
+            self._budget.earn()
         elif event.stream_ended is None:
-            self._patience.spend()
+            self._budget.spend()
         exchange = self._exchanges.get(event.stream_id)
         if exchange is None or exchange.gone:
             return
@@ -305,13 +305,13 @@ class Http2Connection(asyncio.Protocol):
         if self._closing:
             self._wake()
 
-    def _farewell(self) -> None:
+    def _send_goaway(self) -> None:
         """Send GOAWAY, so that the client sends its further requests elsewhere."""
         if not self._closing:
             self._closing = True
             self._answers.flush()
             if not self.transport.is_closing():
-                self.transport.write(h2_adapter.farewell(self._last))
+                self.transport.write(h2_adapter.goaway_frame(self._last))
 
     def _die(self, why: str) -> None:
         self._answers.flush()

@@ -10,7 +10,7 @@ from proxy.base.errors import FramingError
 from proxy.http.error_responses import error_response, failure
 from proxy.http.h2_adapter import ErrorCodes, H2Connection
 from proxy.http.http2_head import answer_fields
-from proxy.http.http2_stream import Exchange, Patience
+from proxy.http.http2_stream import AbuseBudget, Exchange
 from proxy.http.listener_state import ListenerState
 from proxy.http.response_writer import bare, declared
 from proxy.http.stream import Flow
@@ -28,13 +28,13 @@ class Answers:
         transport: asyncio.Transport,
         flow: Flow,
         listener: ListenerState,
-        patience: Patience,
+        budget: AbuseBudget,
     ) -> None:
         self._session = session
         self._transport = transport
         self._flow = flow
         self._listener = listener
-        self._patience = patience
+        self._budget = budget
 
     def flush(self) -> None:
         """Write everything that is to be sent to the transport."""
@@ -137,7 +137,7 @@ class Answers:
                 continue
             piece, view = view[:room], view[room:]
             session.send_data(number, piece, end_stream=end and not view)
-            self._patience.earn(2)
+            self._budget.earn(2)
             unsent += len(piece)
             if not view or unsent > _BATCH:
                 self.flush()

@@ -172,7 +172,7 @@ class Exchange:
             self.blocked = False
 
 
-class Patience:
+class AbuseBudget:
     """A budget for frames that cost the server work without being part of a request.
 
     Settings, pings, priorities, resets, empty frames, tiny window updates: each has a price. Requests, data in either

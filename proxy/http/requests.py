@@ -123,7 +123,7 @@ class RequestParser:
         if self._failure is not None:
             self.fail(self._failure)
 
-    def surrender(self) -> bytes:
+    def take_rest(self) -> bytes:
         """The upgrade is made: return the bytes that came after the request."""
         held, self.held = self.held, None
         self.finished = True

@@ -5,6 +5,6 @@ template    the process that workers are forked from
 frames      the messages between both
 """
 
-from proxy.isolation.pool import LIGHT, Isolation, Lane
+from proxy.isolation.pool import INLINE_LIMIT, Isolation, Lane
 
-__all__ = ["LIGHT", "Isolation", "Lane"]
+__all__ = ["INLINE_LIMIT", "Isolation", "Lane"]

@@ -29,7 +29,8 @@ from proxy.isolation.frames import BORN, COUNT, FORK, KILL, LENGTH, ORDER, PIECE
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-LIGHT: Final = 16 << 10  # bytes: work on fewer takes a millisecond or two, about as much as the transfer to a worker
+# bytes: work on fewer takes a millisecond or two, about as much as the transfer to a worker
+INLINE_LIMIT: Final = 16 << 10
 _NICE: Final = 5  # niceness of the template
 _WARM: Final = 1.0  # seconds after the start: a short-lived process needs no workers
 _START: Final = 30.0  # seconds that a worker may take to start
@@ -197,10 +198,10 @@ class Lane:
             self._room.release()
 
     async def run_if_large(
-        self, function: Callable[..., T], *arguments: Any, size: int, seconds: float, light: int = LIGHT
+        self, function: Callable[..., T], *arguments: Any, size: int, seconds: float, inline_limit: int = INLINE_LIMIT
     ) -> T:
         """As `run`, but in this process if `size`, the bytes that the effort grows with, is small."""
-        if size <= light:
+        if size <= inline_limit:
             return function(*arguments)
         return await self.run(function, *arguments, seconds=seconds)
 

@@ -1,7 +1,7 @@
 """The open intents of this process, by collection and key, and who waits for them. No I/O; memory stays bounded.
 
-An open intent is *held* under its keys while this process handles it, and *vague* if its keys are not known, or in the
-journal alone.
+An open intent is *held* under its keys while this process handles it, and *unkeyed* if its keys are not known, or in
+the journal alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class _Barrier:
         self.passed = passed
 
 
-_CROWD: Final = 500  # keys of one intent that are kept as one set: counting each would block the event loop
+_LARGE_INTENT: Final = 500  # keys of one intent that are kept as one set: counting each would block the event loop
 
 
 class IntentIndex:
@@ -37,9 +37,9 @@ class IntentIndex:
 
     def __init__(self) -> None:
         self._open: dict[str, int] = {}
-        self._vague: dict[str, int] = {}
+        self._unkeyed: dict[str, int] = {}
         self._held: dict[str, dict[str, int]] = {}
-        self._crowds: dict[str, dict[Sequence[str], list[frozenset[str]]]] = {}  # by an intent's keys
+        self._key_sets: dict[str, dict[Sequence[str], list[frozenset[str]]]] = {}  # by an intent's keys
         self._barriers: dict[str, list[_Barrier]] = {}
         self._waiters: dict[int, set[asyncio.Future[Ending]]] = {}
 
@@ -54,26 +54,26 @@ class IntentIndex:
         """Open what an earlier process left."""
         for collection, number in collections.items():
             self._open[collection] = self._open.get(collection, 0) + number
-            self._vague[collection] = self._vague.get(collection, 0) + number
+            self._unkeyed[collection] = self._unkeyed.get(collection, 0) + number
 
-    def named(self, collection: str, keys: Sequence[str]) -> None:
-        """Hold a vague intent under its keys, which became known."""
-        _less(self._vague, collection)
+    def add_keys(self, collection: str, keys: Sequence[str]) -> None:
+        """Hold an unkeyed intent under its keys, which became known."""
+        _less(self._unkeyed, collection)
         self._hold(collection, keys)
 
-    def loosen(self, collection: str, keys: Sequence[str]) -> None:
-        """Make an intent vague: from now on the journal alone has its keys."""
+    def release_keys(self, collection: str, keys: Sequence[str]) -> None:
+        """Make an intent unkeyed: from now on the journal alone has its keys."""
         if keys:
             self._release(collection, keys)
-            self._vague[collection] = self._vague.get(collection, 0) + 1
+            self._unkeyed[collection] = self._unkeyed.get(collection, 0) + 1
 
     def end(self, seq: int, collection: str, keys: Sequence[str], how: Ending = Ending.APPLIED) -> None:
-        """Close an intent. `keys`: those that it is held under; none if it is vague."""
+        """Close an intent. `keys`: those that it is held under; none if it is unkeyed."""
         _less(self._open, collection)
         if keys:
             self._release(collection, keys)
         else:
-            _less(self._vague, collection)
+            _less(self._unkeyed, collection)
         if self._waiters:
             for waiter in self._waiters.pop(seq, ()):
                 if not waiter.done():
@@ -89,27 +89,27 @@ class IntentIndex:
 
     def pending(self, collection: str, keys: Iterable[str]) -> bool:
         """Return True if an open intent may concern one of these keys; in doubt, True."""
-        if any(self._vague.get(name) for name in scopes_of(collection)):
+        if any(self._unkeyed.get(name) for name in scopes_of(collection)):
             return True
-        held, crowds = self._held.get(collection), self._crowds.get(collection)
-        if crowds is not None:
+        held, key_sets = self._held.get(collection), self._key_sets.get(collection)
+        if key_sets is not None:
             keys = tuple(keys)
-            if any(not crowd.isdisjoint(keys) for same in crowds.values() for crowd in same):
+            if any(not key_set.isdisjoint(keys) for same in key_sets.values() for key_set in same):
                 return True
         return held is not None and any(key in held for key in keys)
 
     def held(self, collection: str, key: str) -> int:
         """Count the intents that are held under this key."""
-        crowds = self._crowds.get(collection, {}).values()
-        number = sum(key in crowd for same in crowds for crowd in same)
+        key_sets = self._key_sets.get(collection, {}).values()
+        number = sum(key in key_set for same in key_sets for key_set in same)
         return self._held.get(collection, {}).get(key, 0) + number
 
-    def vague(self, collection: str) -> int:
+    def unkeyed(self, collection: str) -> int:
         """Count the open intents that may concern any key of the collection."""
-        return sum(self._vague.get(name, 0) for name in scopes_of(collection))
+        return sum(self._unkeyed.get(name, 0) for name in scopes_of(collection))
 
     @property
-    def hurried(self) -> bool:
+    def has_waiters(self) -> bool:
         """True if a request waits for an intent."""
         return bool(self._waiters or self._barriers)
 
@@ -153,10 +153,10 @@ class IntentIndex:
 
     def _hold(self, collection: str, keys: Sequence[str]) -> None:
         if not keys:
-            self._vague[collection] = self._vague.get(collection, 0) + 1
+            self._unkeyed[collection] = self._unkeyed.get(collection, 0) + 1
             return
-        if len(keys) > _CROWD:
-            self._crowds.setdefault(collection, {}).setdefault(tuple(keys), []).append(frozenset(keys))
+        if len(keys) > _LARGE_INTENT:
+            self._key_sets.setdefault(collection, {}).setdefault(tuple(keys), []).append(frozenset(keys))
             return
         held = self._held.get(collection)
         if held is None:
@@ -165,7 +165,7 @@ class IntentIndex:
             held[key] = held.get(key, 0) + 1
 
     def _release(self, collection: str, keys: Sequence[str]) -> None:
-        if len(keys) > _CROWD:
+        if len(keys) > _LARGE_INTENT:
             self._part(collection, tuple(keys))
             return
         held = self._held.get(collection, {})
@@ -175,12 +175,12 @@ class IntentIndex:
             self._held.pop(collection, None)
 
     def _part(self, collection: str, keys: tuple[str, ...]) -> None:
-        crowds = self._crowds[collection]
-        crowds[keys].pop()
-        if not crowds[keys]:
-            del crowds[keys]
-        if not crowds:
-            del self._crowds[collection]
+        key_sets = self._key_sets[collection]
+        key_sets[keys].pop()
+        if not key_sets[keys]:
+            del key_sets[keys]
+        if not key_sets:
+            del self._key_sets[collection]
 
     def _pass(self, collection: str, seq: int) -> None:
         for barrier in self._barriers.get(collection, ()):

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from proxy.base.errors import JournalError
-from proxy.base.machine import identity
+from proxy.base.machine import file_id
 
 
 class DirectoryLock:
@@ -33,7 +33,7 @@ class DirectoryLock:
                 f"the journal in {self._folder} is in use by process {owner or 'unknown'}: "
                 "every proxy needs its own state directory, set CROSSFADE_STATE_DIR"
             ) from error
-        self.identity = identity(path)
+        self.identity = file_id(path)
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 

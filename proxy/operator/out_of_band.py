@@ -11,7 +11,7 @@ from proxy.base.database import Database, Session
 
 
 @dataclass(frozen=True, slots=True)
-class Bypassed:
+class OutOfBandCount:
     """Out-of-band writes of one collection. number: documents; open: not repaired since; keys: the newest few."""
 
     collection: str
@@ -21,10 +21,10 @@ class Bypassed:
     keys: tuple[str, ...]
 
 
-async def counts(session: Session | Database) -> tuple[Bypassed, ...]:
+async def counts(session: Session | Database) -> tuple[OutOfBandCount, ...]:
     """Return the out-of-band writes by collection. Raise DatabaseError."""
     return tuple(
-        Bypassed(row.collection, row.number, row.open, row.last_found, tuple(row.keys))
+        OutOfBandCount(row.collection, row.number, row.open, row.last_found, tuple(row.keys))
         for row in await session.fetch(sql.out_of_band.COUNTS)
     )
 

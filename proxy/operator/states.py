@@ -24,7 +24,7 @@ import sql
 from proxy.base import metrics
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, error_label
-from proxy.base.repeated import Repeated
+from proxy.base.log_throttle import LogThrottle
 from proxy.base.supervise import supervise
 from proxy.control import thresholds
 from proxy.model.stages import Stage
@@ -110,7 +110,7 @@ class States:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._task: asyncio.Task[None] | None = None
-        self._trouble = Repeated()
+        self._trouble = LogThrottle()
 
     async def start(self) -> None:
         """Read the states immediately, so that the first scrape has every series, then periodically."""
@@ -141,7 +141,7 @@ class States:
     async def _try(self) -> None:
         try:
             await self.refresh()
-            self._trouble.over()
+            self._trouble.ended()
         except DatabaseError as error:
-            if self._trouble.now(error_label(error)):
+            if self._trouble.should_log(error_label(error)):
                 log.info("states_unreadable", error=error_label(error))

@@ -12,7 +12,7 @@ from proxy.base.database import Database
 from proxy.control.gates.rules.verified import differences
 from proxy.model.stages import CollectionState, Phase, Stage, Transition
 from proxy.operator import out_of_band
-from proxy.operator.out_of_band import Bypassed
+from proxy.operator.out_of_band import OutOfBandCount
 from proxy.state.codec import decode_transitions
 
 
@@ -72,7 +72,7 @@ class Status:
     collections: tuple[CollectionStatus, ...]
     instances: tuple[sql.control.InstanceRow, ...]
     gaps: tuple[sql.control.UncoveredRow, ...]
-    bypassed: tuple[Bypassed, ...] = ()
+    out_of_band_writes: tuple[OutOfBandCount, ...] = ()
 
 
 async def read(database: Database) -> Status:
@@ -83,7 +83,7 @@ async def read(database: Database) -> Status:
         collections = await session.fetch(sql.control.STATUS)
         gaps = await session.fetch(sql.control.UNCOVERED)
         instances = await session.fetch(sql.control.INSTANCES)
-        bypassed = await out_of_band.counts(session)
+        out_of_band_writes = await out_of_band.counts(session)
     return Status(
         control.generation,
         control.epoch,
@@ -92,7 +92,7 @@ async def read(database: Database) -> Status:
         tuple(_collection(row) for row in collections),
         tuple(instances),
         tuple(gaps),
-        bypassed,
+        out_of_band_writes,
     )
 
 

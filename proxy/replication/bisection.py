@@ -2,10 +2,10 @@
 
 `bisect` writes a batch, and halves of it if it is refused because of an item, until each refused item is alone.
 
-`apart` does so for rows that PostgreSQL keeps refusing with an error that is usually transient. Most SQLSTATEs are
-about the moment (a conflict, a full disk, a terminated session) or about the whole table (a privilege, a name), and the
-same rows are tried again. But a trigger may raise any of them, and a document may exhaust the memory of a session or
-crash its process: then the same row would be refused for ever, and everything queued after it would wait.
+`isolate_refused` does so for rows that PostgreSQL keeps refusing with an error that is usually transient. Most
+SQLSTATEs are about the moment (a conflict, a full disk, a terminated session) or about the whole table (a privilege, a
+name), and the same rows are tried again. But a trigger may raise any of them, and a document may exhaust the memory of
+a session or crash its process: then the same row would be refused for ever, and everything queued after it would wait.
 
 The rule: a batch that was refused ENOUGH times is written in halves. A row that is refused alone as often again is a
 dead letter with its reason, provided that PostgreSQL is healthy: at that moment it takes another row of the same table,
@@ -114,11 +114,11 @@ class Table(Protocol[Row_contra]):
     async def is_healthy(self) -> bool:
         """Return True if the table has another row to try. Raises if PostgreSQL refuses that, or a dead letter."""
 
-    async def bury(self, row: Row_contra, reason: str) -> None:
+    async def make_dead_letter(self, row: Row_contra, reason: str) -> None:
         """Make the row a dead letter."""
 
 
-async def apart(table: Table[Item], rows: Sequence[Item]) -> None:
+async def isolate_refused(table: Table[Item], rows: Sequence[Item]) -> None:
     """Apply each of the rows, or make it a dead letter. Raises DatabaseError if PostgreSQL is not healthy."""
 
     async def write(some: Sequence[Item]) -> None:
@@ -134,7 +134,7 @@ async def apart(table: Table[Item], rows: Sequence[Item]) -> None:
         alone = [again for one in alone for again in await bisect([one.item], write, _of_statement)]
     for one in alone:
         await _until_healthy(table.is_healthy)
-        await table.bury(one.item, one.reason)
+        await table.make_dead_letter(one.item, one.reason)
 
 
 def _of_statement(error: CrossfadeError) -> bool:

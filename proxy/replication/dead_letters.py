@@ -1,8 +1,8 @@
 """Dead letters of the target: versions that PostgreSQL refused, until it has them or both sides agree (I7).
 
-A dead letter ends when the table has that version or a newer one (`revive`, `after_write`), or when ArangoDB and
-PostgreSQL agree about its key in a read of ArangoDB that began after it was written (`of`, the read, `agreed`; see
-`state.lacking`).
+A dead letter ends when the table has that version or a newer one (`end_superseded`, `after_write`), or when ArangoDB
+and PostgreSQL agree about its key in a read of ArangoDB that began after it was written (`of_keys`, the read,
+`end_agreed`; see `state.missing_writes`).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 import sql
 from proxy.base.database import Database, Session
 from proxy.replication.tables import Tables
-from proxy.state import lacking
+from proxy.state import missing_writes
 
 
 class DeadLetters:
-    """Remembers which collections have dead letters, as of the last `revive`; before the first, any may have some."""
+    """Remembers which collections have dead letters, as of the last `end_superseded`; before it, any may have some."""
 
     def __init__(self, database: Database, tables: Tables) -> None:
         self._database = database
@@ -32,22 +32,22 @@ class DeadLetters:
             self._note(collection)
         return found
 
-    async def of(self, collection: str, keys: Sequence[str]) -> dict[str, int]:
+    async def of_keys(self, collection: str, keys: Sequence[str]) -> dict[str, int]:
         """Return the dead letters of these keys with their revisions, before ArangoDB is read."""
-        return await lacking.dead_letters(self._database, collection, keys) if self._may_have(collection) else {}
+        return await missing_writes.dead_letters(self._database, collection, keys) if self._may_have(collection) else {}
 
-    async def agreed(self, collection: str, noted: Mapping[str, int], origin: Mapping[str, int]) -> None:
-        """End those about which both sides agree. Parameters as `lacking.end_dead_letters`."""
-        await lacking.end_dead_letters(
+    async def end_agreed(self, collection: str, noted: Mapping[str, int], origin: Mapping[str, int]) -> None:
+        """End those about which both sides agree. Parameters as `missing_writes.end_dead_letters`."""
+        await missing_writes.end_dead_letters(
             self._database, collection, await self._tables.relation(collection), noted, origin
         )
 
-    async def revive(self) -> None:
+    async def end_superseded(self) -> None:
         """End those whose keys have that version or a newer one by now, whichever process applied it."""
         self._collections = set(await self._database.fetch(sql.mirror.DEAD_LETTER_COLLECTIONS))
         for collection in tuple(self._collections):
             relation = await self._tables.relation(collection)
-            await self._database.fetch(sql.mirror.REVIVED.on(relation), collection, None)
+            await self._database.fetch(sql.mirror.END_SUPERSEDED.on(relation), collection, None)
 
     async def after_write(
         self, session: Session, collection: str, relation: str, keys: Sequence[str], *, dead: bool
@@ -56,7 +56,7 @@ class DeadLetters:
         if dead:
             self._note(collection)
         if self._may_have(collection):
-            await session.fetch(sql.mirror.REVIVED.on(relation), collection, list(keys))
+            await session.fetch(sql.mirror.END_SUPERSEDED.on(relation), collection, list(keys))
 
     def _note(self, collection: str) -> None:
         if self._collections is not None:

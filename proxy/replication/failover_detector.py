@@ -17,7 +17,7 @@ import sql
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, StatementError, error_label
 from proxy.journal.dirty_collections import EVERYTHING
-from proxy.state import control_row, lacking
+from proxy.state import control_row, missing_writes
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +47,7 @@ class FailoverDetector:
             if not moved:
                 return False
             await session.fetch(sql.mirror.LEAP)
-            await lacking.mark_in(session, [EVERYTHING], [_REASON], self._instance)
+            await missing_writes.mark_in(session, [EVERYTHING], [_REASON], self._instance)
         log.error("databases_unverified", reason=_REASON)
         return True
 

@@ -112,7 +112,7 @@ class KeyRepairer:
 
     async def _once(self, database: str, name: str, keys: Sequence[str], *, last: bool) -> RepairResult:
         collection = f"{database}/{name}"
-        letters = await self._target.dead_letters.of(collection, keys)
+        letters = await self._target.dead_letters.of_keys(collection, keys)
         era = await self._target.raise_era()
         before = await self._target.revisions(collection, keys)
         try:
@@ -138,7 +138,7 @@ class KeyRepairer:
         if trouble is not None:
             raise trouble
         if letters:
-            await self._target.dead_letters.agreed(collection, letters, {row.key: row.rev for row in rows})
+            await self._target.dead_letters.end_agreed(collection, letters, {row.key: row.rev for row in rows})
         done = present + absent
         metrics.REPAIRED_KEYS.labels(collection).inc(len(keys) - len(done.reread) - len(done.dead))
         return RepairResult(

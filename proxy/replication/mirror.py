@@ -98,7 +98,7 @@ class Mirror:
             settings.batch,
             finished=closer.change_applied,
             refused=closer.reread,
-            urgent=lambda: self._intents.index.hurried,
+            urgent=lambda: self._intents.index.has_waiters,
             recent=self._recent,
         )
         self._origin_time = OriginTime(origin, self._clock)
@@ -158,9 +158,9 @@ class Mirror:
         self._tasks = []
         self._journal.close()
 
-    def encode_by(self, lane: Lane) -> None:
+    def use_encoding_workers(self, lane: Lane) -> None:
         """Encode large documents for PostgreSQL in these workers from now on."""
-        self._target.encode_by(lane)
+        self._target.use_encoding_workers(lane)
 
     # ---- what capture reports
 
@@ -336,13 +336,13 @@ class Mirror:
         self._applier.hurry()
         return await self._intents.caught_up(collection, timeout)
 
-    async def bring_up(
+    async def ensure_target_has(
         self, collection: str, changes: Sequence[Change], absent: Sequence[str] = (), *, stamp: int | None = None
     ) -> Ending:
         """Make PostgreSQL have at least these versions: see `TargetCatchUp.ensure`."""
         return await self._catch_up.ensure(collection, changes, absent, stamp)
 
-    async def retry_letters(self, seconds: float) -> None:
+    async def retry_dead_letters(self, seconds: float) -> None:
         """Retry dead letters: see `TargetCatchUp.retry_dead_letters`."""
         await self._catch_up.retry_dead_letters(seconds)
 

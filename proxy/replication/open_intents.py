@@ -98,7 +98,7 @@ class OpenIntents:
             # on an error it stays one without keys, which costs a verification after a crash
             with contextlib.suppress(JournalError):
                 self._journal.amend(intent.seq, intent.collection, write, intent.stamp, now=intent.taken, up=intent.up)
-        self.index.named(intent.collection, intent.keys)
+        self.index.add_keys(intent.collection, intent.keys)
 
     def forget(self, intent: Intent) -> bool:
         """Leave the intent to the journal. Return False if that was done before."""
@@ -106,7 +106,7 @@ class OpenIntents:
             return False
         intent.loose = True
         self._watched[intent.seq] = intent
-        self.index.loosen(intent.collection, intent.keys)
+        self.index.release_keys(intent.collection, intent.keys)
         return True
 
     def spill(self, seq: int) -> None:

@@ -22,7 +22,7 @@ from proxy.replication import own_indexes
 from proxy.replication.bisection import Refusal, bisect, is_of_a_document
 from proxy.replication.document_encoding import EncodedVersion, statement_parts
 from proxy.replication.versions import Stored, Version, is_superseded
-from proxy.state import lacking
+from proxy.state import missing_writes
 from sql.statement import Statement
 
 log = structlog.get_logger(__name__)
@@ -122,7 +122,7 @@ class SessionWriter:
         await self.remove()
         return frozenset(await self._to_reread(Rule.NEWER))
 
-    async def bury(self, row: Version, reason: str) -> ApplyResult:
+    async def make_dead_letter(self, row: Version, reason: str) -> ApplyResult:
         """Make a row a dead letter unless PostgreSQL has a newer version. Its collection is no longer flipped then."""
         await self._bury(row, reason)
         return self._result(set())
@@ -241,7 +241,7 @@ class SessionWriter:
     async def _bury(self, row: Version, reason: str) -> None:
         """Only the first line of the reason is kept: the others may quote the document."""
         line = storable(reason.partition("\n")[0])[:_REASON]
-        lacks, new = await lacking.add_dead_letter(
+        lacks, new = await missing_writes.add_dead_letter(
             self._session,
             self._collection,
             self._relation,

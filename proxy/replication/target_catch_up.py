@@ -76,6 +76,6 @@ class TargetCatchUp:
         """Retry dead letters until cancelled."""
         while True:
             with contextlib.suppress(DatabaseError):
-                await self._target.dead_letters.revive()
+                await self._target.dead_letters.end_superseded()
                 await self.retry_dead_letters(_AGAIN)
             await asyncio.sleep(_INTERVAL)

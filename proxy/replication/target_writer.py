@@ -17,7 +17,7 @@ from proxy.base import failpoints, metrics
 from proxy.base.database import Database, Session
 from proxy.base.errors import DatabaseError, StatementError, error_label
 from proxy.isolation import Lane
-from proxy.replication.bisection import RefusalCounts, apart
+from proxy.replication.bisection import RefusalCounts, isolate_refused
 from proxy.replication.dead_letters import DeadLetters
 from proxy.replication.document_encoding import DocumentEncoder
 from proxy.replication.session_writer import ApplyResult, Batch, Rule, Scope, SessionWriter, stored_revisions
@@ -38,7 +38,7 @@ class TargetWriter:
         self.tables = Tables(database)
         self.dead_letters = DeadLetters(database, self.tables)
 
-    def encode_by(self, lane: Lane) -> None:
+    def use_encoding_workers(self, lane: Lane) -> None:
         """Encode large documents in these workers from now on."""
         self._encoder.lane = lane
 
@@ -77,7 +77,7 @@ class TargetWriter:
             _count(batch, written)
             return written
 
-        return await (self._apart if alone else self._persistently)(collection, rows, once)
+        return await (self._isolate_refused if alone else self._persistently)(collection, rows, once)
 
     async def absent(self, collection: str, keys: Mapping[str, int], era: int, *, last: bool = False) -> ApplyResult:
         """Note that the origin has none of these keys; given with the revisions that PostgreSQL had before that read.
@@ -136,16 +136,16 @@ class TargetWriter:
             if not (error.of_statement and self._refusals.refused(collection, keys)):
                 raise
             log.warning("refused_rows_isolated", collection=collection, error=error_label(error))
-            written = await self._apart(collection, rows, once)
+            written = await self._isolate_refused(collection, rows, once)
         self._refusals.taken(collection, keys)
         return written
 
-    async def _apart(
+    async def _isolate_refused(
         self, collection: str, rows: Sequence[Version], once: Callable[[Sequence[Version]], Awaitable[ApplyResult]]
     ) -> ApplyResult:
-        table = _RowsApart(self, collection, frozenset(row.key for row in rows), once)
+        table = _IsolatedRows(self, collection, frozenset(row.key for row in rows), once)
         if rows:
-            await apart(table, rows)
+            await isolate_refused(table, rows)
         return table.result
 
     async def is_healthy(self, collection: str, keys: Collection[str]) -> bool:
@@ -168,11 +168,11 @@ class TargetWriter:
                     raise
         return others
 
-    async def bury(self, collection: str, row: Version, reason: str) -> ApplyResult:
+    async def make_dead_letter(self, collection: str, row: Version, reason: str) -> ApplyResult:
         """Make a version a dead letter; it is in none of the result's sets if PostgreSQL has a newer one."""
         batch = Batch(collection, await self.tables.relation(collection), [row])
         async with self._database.session() as session:
-            return await self._finish(session, batch, await self._writer(session, batch).bury(row, reason))
+            return await self._finish(session, batch, await self._writer(session, batch).make_dead_letter(row, reason))
 
     # ---- one session
 
@@ -198,7 +198,7 @@ class _RollbackError(Exception):
     """Rolls back a transaction that was only tried."""
 
 
-class _RowsApart:
+class _IsolatedRows:
     """Rows of one collection, for `bisection.apart`. result: what became of all of them."""
 
     def __init__(
@@ -220,8 +220,8 @@ class _RowsApart:
     async def is_healthy(self) -> bool:
         return await self._target.is_healthy(self._collection, self._keys)
 
-    async def bury(self, row: Version, reason: str) -> None:
-        self.result += await self._target.bury(self._collection, row, reason)
+    async def make_dead_letter(self, row: Version, reason: str) -> None:
+        self.result += await self._target.make_dead_letter(self._collection, row, reason)
 
 
 def _count(batch: Batch, written: ApplyResult) -> None:

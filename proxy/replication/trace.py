@@ -29,7 +29,7 @@ def known(
 ) -> dict[str, object]:
     """Return it as JSON. Times: seconds since the epoch. Revisions as text, since they need 64 bits.
 
-    open: intents that name the document. vague: open intents of its collection that may concern it, whose keys are in
+    open: intents that name the document. unkeyed: open intents of its collection that may concern it, whose keys are in
     the journal alone or unknown. intents: those of both kinds among the oldest few thousand, in full.
     """
     found = []
@@ -45,7 +45,7 @@ def known(
         "collection": collection,
         "key": key,
         "open": book.held(collection, key),
-        "vague": book.vague(collection),
+        "unkeyed": book.unkeyed(collection),
         "intents": found,
         "unnoted": sum(1 for intent in orphans if intent.collection == collection and key in intent.keys),
         "queued": [

@@ -2,8 +2,8 @@
 
 A mark is written after ArangoDB's answer to the write that causes it, so that a verification that began before does not
 cover it. The intents that cause marks stay open in the journal until the marks are in PostgreSQL, and every flip that
-they concern has ended with them (`state.lacking`): an intent that ends in a mark is given up, and no client reads less
-than its own writes.
+they concern has ended with them (`state.missing_writes`): an intent that ends in a mark is given up, and no client
+reads less than its own writes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from proxy.base.backoff import Backoff
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, error_label
 from proxy.base.sql_values import storable
-from proxy.state import lacking
+from proxy.state import missing_writes
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +73,7 @@ class VerificationMarks:
         waiters, self._waiters = self._waiters, []
         failpoints.reach("before-mark")
         try:
-            marked = await lacking.mark(
+            marked = await missing_writes.mark(
                 self._database,
                 [collection for collection, _ in waiting],
                 [reason for _, reason in waiting],

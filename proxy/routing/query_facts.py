@@ -1,8 +1,8 @@
 """What a query's text shows, cheaply enough for the path of a request: parsed once, and never if it is huge.
 
-Parsing takes a millisecond for every few hundred bytes: a text above `LIGHT` bytes is parsed in a worker process, and a
-large request is decoded there (`QueryFactsCache.known`). Of a text above `PARSED` bytes only the words are checked;
-what no worker could parse in time may be a modification.
+Parsing takes a millisecond for every few hundred bytes: a text above `INLINE_TEXT_LIMIT` bytes is parsed in a worker
+process, and a large request is decoded there (`QueryFactsCache.known`). Of a text above `PARSED` bytes only the words
+are checked; what no worker could parse in time may be a modification.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from proxy.routing.query_shapes import NOT_UNDERSTOOD, Known, shape_of_text
 from proxy.routing.route import QueryFacts
 from proxy.routing.scope import GRAPHS
 
-LIGHT = 3 << 10  # bytes of a text that is parsed on the event loop, which takes ten milliseconds
+INLINE_TEXT_LIMIT = 3 << 10  # bytes of a text that is parsed on the event loop, which takes ten milliseconds
 PARSED = 1 << 20  # bytes of a text that is parsed at all
 _DECODED = 64 << 10  # bytes of a request that is decoded on the event loop
 _SECONDS = 10.0  # time of a worker for one query
@@ -54,11 +54,11 @@ class QueryFactsCache:
     async def known(self, operation: Operation) -> Operation:
         """Return the query with its facts and shape if they cost too much to parse here; else the query itself."""
         body = operation.body
-        if len(body) <= LIGHT or self._lane is None or operation.effect is not Effect.QUERY:
+        if len(body) <= INLINE_TEXT_LIMIT or self._lane is None or operation.effect is not Effect.QUERY:
             return operation
         if len(body) <= _DECODED:
             try:
-                if len(_CURSOR.decode(body).query) <= LIGHT:
+                if len(_CURSOR.decode(body).query) <= INLINE_TEXT_LIMIT:
                     return operation
             except (msgspec.DecodeError, UnicodeDecodeError):
                 return operation

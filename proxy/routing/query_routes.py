@@ -11,7 +11,7 @@ from typing import Final
 
 from proxy.model.operations import Operation
 from proxy.model.stages import Policy, Snapshot, Stage
-from proxy.routing.bypass import bypass
+from proxy.routing.header_obstacles import header_obstacle
 from proxy.routing.route import FORWARD, Action, QueryFacts, Route
 from proxy.routing.scope import anywhere
 from proxy.routing.share import in_percentage
@@ -42,7 +42,7 @@ class _Reads:
 
 def query_route(operation: Operation, snapshot: Snapshot, query: QueryFacts | None) -> Route:
     """Return the route of a query; `query` is None if it may write and is not understood."""
-    reason = bypass(operation)
+    reason = header_obstacle(operation)
     if query is None or (query.modifies and not query.writes):
         return opaque(operation, snapshot, anywhere(operation), reason or _NOT_UNDERSTOOD)
     if query.modifies:

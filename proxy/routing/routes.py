@@ -11,7 +11,7 @@ import msgspec
 from proxy.model.endpoint import Capture, Effect, Read
 from proxy.model.operations import Operation
 from proxy.model.stages import Snapshot, Stage
-from proxy.routing.bypass import IN_TRANSACTION, bypass, outside
+from proxy.routing.header_obstacles import IN_TRANSACTION, header_obstacle, outside
 from proxy.routing.query_routes import query_route
 from proxy.routing.route import FORWARD, Action, QueryFacts, Route
 from proxy.routing.scope import GRAPHS, read_of
@@ -28,7 +28,7 @@ def route(
     and is compared with what PostgreSQL has outside of it: a difference that only the transaction's snapshot makes does
     not outlive the recheck, which reads both sides outside of it.
     """
-    if unwritten and bypass(operation) == IN_TRANSACTION:
+    if unwritten and header_obstacle(operation) == IN_TRANSACTION:
         way = route(outside(operation), snapshot, query)
         if way.action is Action.READ and way.compare:
             return msgspec.structs.replace(way, target=False)
@@ -55,7 +55,7 @@ def _read(operation: Operation, snapshot: Snapshot) -> Route:
     policy = snapshot.policy(collection)
     if not snapshot.state(collection).stage.at_least(Stage.SHADOW):
         return Route(Action.READ, (collection,)) if policy.synchronous else FORWARD
-    reason = bypass(operation)
+    reason = header_obstacle(operation)
     if reason:
         return Route(Action.READ, (collection,), gap=reason)
     return Route(
@@ -75,7 +75,7 @@ def _reworded_read(operation: Operation, snapshot: Snapshot) -> Route:
     hold = policy.hold_queries and endpoint.read is Read.QUERY_LIKE
     if not policy.compare:
         return Route(Action.READ, (collection,), hold=hold) if hold or policy.synchronous else FORWARD
-    reason = bypass(operation)
+    reason = header_obstacle(operation)
     if reason:
         return Route(Action.READ, (collection,), hold=hold, gap=reason)
     weight = 0 if endpoint.needs_index else policy.weight

@@ -12,7 +12,7 @@ from typing import Final
 from proxy.model.endpoint import Capture, InTransaction, Verb
 from proxy.model.operations import Operation
 from proxy.model.stages import Snapshot
-from proxy.routing.bypass import PACKED, Obstacle, bypass
+from proxy.routing.header_obstacles import PACKED, Obstacle, header_obstacle
 from proxy.routing.route import FORWARD, Action, Route
 from proxy.routing.scope import anywhere, captured_only, may_write, name_in_body
 
@@ -29,7 +29,7 @@ def captured(
     """Return the route of a write that is captured unless its headers forbid it. allowed: what does not forbid it."""
     if operation.endpoint.in_transaction is not InTransaction.NO:
         allowed |= {Obstacle.IN_TRANSACTION}
-    reason = bypass(operation, writes=True, allowed=allowed)
+    reason = header_obstacle(operation, writes=True, allowed=allowed)
     if reason:
         return opaque(operation, snapshot, collections, reason)
     kept = captured_only(snapshot, collections)
@@ -51,7 +51,7 @@ def document_write(operation: Operation, snapshot: Snapshot) -> Route:
         return opaque(operation, snapshot, anywhere(operation), "no collection")
     if not snapshot.policy(collection).capture:
         return Route(Action.FORWARD, writes=(collection,))
-    reason = bypass(operation, writes=True, allowed=_SHOWN_BY_ANSWERS)
+    reason = header_obstacle(operation, writes=True, allowed=_SHOWN_BY_ANSWERS)
     if reason:
         return Route(Action.OPAQUE, (collection,), gap=reason)
     return Route(Action.CAPTURE, (collection,))

@@ -24,48 +24,48 @@ FAILED: Final = "failed"  # why a read has no verdict: an error of this program,
 class VerdictSink:
     """Counts and reports verdicts. began: the moment (monotonic) of the check that a verdict is based on."""
 
-    def __init__(self, ledger: ResultStore, sinks: Sequence[Sink] = ()) -> None:
-        self.ledger = ledger
+    def __init__(self, results: ResultStore, sinks: Sequence[Sink] = ()) -> None:
+        self.results = results
         self._sinks = tuple(sinks)
 
-    def not_taken(self, collections: tuple[str, ...], shape: Shape, reason: str) -> None:
+    def skipped_before_queueing(self, collections: tuple[str, ...], shape: Shape, reason: str) -> None:
         """Count a read that became no job, with the reason."""
-        self.ledger.skipped(collections, shape, reason)
+        self.results.skipped(collections, shape, reason)
         for sink in self._sinks:
             sink(ReadVerdict(shape, collections, SKIPPED, reason))
 
     def skipped(self, job: Job, reason: str) -> None:
-        self.ledger.skipped(job.collections, job.shape, reason)
+        self.results.skipped(job.collections, job.shape, reason)
         self._report(job, SKIPPED, reason)
 
     def unsupported(self, job: Job) -> None:
-        self.ledger.unsupported(job.collections, job.shape, began=time.monotonic())
+        self.results.unsupported(job.collections, job.shape, began=time.monotonic())
         self._report(job, UNSUPPORTED)
 
-    def asked(self, collections: Sequence[str], seconds: float) -> None:
+    def observe_target_read(self, collections: Sequence[str], seconds: float) -> None:
         """Observe one statement, or one query, that the target has answered for the first comparison of these reads."""
         for collection in collections:
             metrics.TARGET_READ_DURATION.labels(metrics.collection_label(collection)).observe(seconds)
 
-    def timed(self, job: Job, *, origin: float, target: float) -> None:
+    def keep_timing(self, job: Job, *, origin: float, target: float) -> None:
         """Keep how long both sides took for the first comparison, in seconds."""
         job.timing = (origin, target)
 
     def matched(self, job: Job, *, began: float, lagged: bool = False) -> None:
-        self.ledger.matched(job.collections, job.shape, began=began, lagged=lagged)
+        self.results.matched(job.collections, job.shape, began=began, lagged=lagged)
         self._report(job, LAG if lagged else MATCH)
 
     def matched_together(self, jobs: Sequence[Job], *, began: float, seconds: float) -> None:
         """Count reads of one shape of one collection that one statement of `seconds` found equal."""
         first = jobs[0]
-        self.ledger.matched(first.collections, first.shape, began=began, number=len(jobs))
+        self.results.matched(first.collections, first.shape, began=began, number=len(jobs))
         self._report_together(jobs, MATCH, seconds)
 
     def agreed(self, job: Job, judged: ComparisonResult, *, began: float, lagged: bool = False) -> None:
         """Count equal answers: a match, or ignored if tolerances or ArangoDB's own differences had a part in it."""
         self.count_subtracted(job, judged)
         if judged.own or judged.rules:
-            self.ledger.ignored(job.collections, job.shape, began=began, rules=judged.rules)
+            self.results.ignored(job.collections, job.shape, began=began, rules=judged.rules)
             self._report(job, IGNORED, "ArangoDB differs from itself" if judged.own else "tolerance")
         else:
             self.matched(job, began=began, lagged=lagged)
@@ -73,14 +73,14 @@ class VerdictSink:
     def count_subtracted(self, job: Job, judged: ComparisonResult) -> None:
         """Count what was subtracted from a difference, as soon as it is known (never silently)."""
         if judged.own:
-            self.ledger.count_subtracted(job.collections, job.shape, judged.own)
+            self.results.count_subtracted(job.collections, job.shape, judged.own)
 
     def count_unsettled(self, job: Job, *, began: float) -> None:
-        self.ledger.count_unsettled(job.collections, job.shape, began=began)
+        self.results.count_unsettled(job.collections, job.shape, began=began)
         self._report(job, UNSETTLED)
 
     def mismatched(self, job: Job, difference: Difference, examples: Sequence[Evidence], *, began: float) -> None:
-        self.ledger.mismatched(job.collections, job.shape, difference, examples, began=began)
+        self.results.mismatched(job.collections, job.shape, difference, examples, began=began)
         self._report(job, difference.kind.value)
 
     def record_mismatches(
@@ -94,7 +94,7 @@ class VerdictSink:
     ) -> None:
         """Count reads of one shape of one collection that one statement of `seconds` found to differ alike."""
         first = jobs[0]
-        self.ledger.mismatched(first.collections, first.shape, difference, examples, began=began, number=len(jobs))
+        self.results.mismatched(first.collections, first.shape, difference, examples, began=began, number=len(jobs))
         self._report_together(jobs, difference.kind.value, seconds)
 
     def _report_together(self, jobs: Sequence[Job], kind: str, seconds: float) -> None:

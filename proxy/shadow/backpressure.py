@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 SHORT: Final = 0.0003  # seconds of a turn in which almost no client waited
-PATIENCE: Final = 0.1  # seconds after the moment at which the work was due
+MAX_WAIT: Final = 0.1  # seconds after the moment at which the work was due
 PIECE: Final = 0.0001  # seconds of work between two turns
 LONG_PIECE: Final = 0.001
 _HURRY: Final = 0.25  # share of the queue from which on work does not wait
@@ -23,9 +23,9 @@ _HURRY: Final = 0.25  # share of the queue from which on work does not wait
 class Backpressure:
     """Waits before each piece of work of one shadow; one waits at a time, so that pieces follow one another."""
 
-    def __init__(self, filled: Callable[[], float], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, fill_level: Callable[[], float], clock: Callable[[], float] = time.monotonic) -> None:
         """filled: returns the share of the queue that is taken."""
-        self._filled = filled
+        self._fill_level = fill_level
         self._clock = clock
         self._turn = asyncio.Lock()
 
@@ -39,7 +39,7 @@ class Backpressure:
             began = self._clock()
             while True:
                 await asyncio.sleep(0)
-                now, hurried = self._clock(), self._filled() >= _HURRY
-                if hurried or now - began < SHORT or now >= due + PATIENCE:
+                now, hurried = self._clock(), self._fill_level() >= _HURRY
+                if hurried or now - began < SHORT or now >= due + MAX_WAIT:
                     return now + (LONG_PIECE if hurried else PIECE)
                 began = now

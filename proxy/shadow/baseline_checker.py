@@ -42,10 +42,10 @@ class BaselineChecker:
     origin; no verdict waits for it.
     """
 
-    def __init__(self, sides: ReadBothSides, pairs: PairComparer, ledger: ResultStore) -> None:
+    def __init__(self, sides: ReadBothSides, pairs: PairComparer, results: ResultStore) -> None:
         self._sides = sides
         self._pairs = pairs
-        self._ledger = ledger
+        self._results = results
         self._waiting: asyncio.Queue[Job] = asyncio.Queue(_WAITING)
 
     @property
@@ -69,7 +69,7 @@ class BaselineChecker:
             except (UpstreamError, NotComparable, *ODD_ANSWER) as error:
                 log.debug("baseline_check_failed", error=type(error).__name__)
                 found = (UNDECIDED,)
-            self._ledger.baseline(job.collections, job.shape, found)
+            self._results.baseline(job.collections, job.shape, found)
 
     async def _check(self, job: Job) -> tuple[tuple[str, str], ...]:
         """Return (class, path) of what differs between two answers of the origin; UNDECIDED if writes came between

@@ -69,7 +69,7 @@ class BatchComparer:
             return None
         statement = Statement(found, began, time.monotonic() - began)
         same, jobs[:] = split_equal(jobs, found)
-        self._account.asked((same or jobs)[0].collections, statement.seconds)
+        self._account.observe_target_read((same or jobs)[0].collections, statement.seconds)
         if same:
             try:
                 self._account.matched_together(same, began=began, seconds=statement.seconds)

@@ -67,7 +67,7 @@ class SampledRead(NamedTuple):
 
 
 class Shadow:
-    """The shadow of one proxy. The request path uses only `sampled`, `submit`, `skip`, `follows` and `went_on`."""
+    """The shadow of one proxy. The request path uses only `sampled`, `submit`, `skip`, `follows` and `continued`."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Shadow:
         store: PostgresStore,
         origin: Store,
         caught_up: Callable[[str, float], Awaitable[bool]],
-        ledger: ResultStore,
+        results: ResultStore,
         *,
         rules: SamplingRules | None = None,
         fleet: PeerLag | None = None,
@@ -96,8 +96,8 @@ class Shadow:
         self._examples = examples
         self._bound = bound or Bound()
         self._sides = ReadBothSides(store, origin)
-        self._ledger = ledger
-        self._account = VerdictSink(ledger, sinks)
+        self._results = results
+        self._account = VerdictSink(results, sinks)
         self._rules = rules or SamplingRules(settings)
         self._fleet = fleet or PeerLag()
         self._chance = chance
@@ -108,11 +108,11 @@ class Shadow:
         explainer = Explainer(explaining, values=not settings.redact and not settings.redact_paths)
         self._confirmer = MismatchRecorder(self._account, pairs, explainer, self._load)
         self._comparer = ReadComparer(self._sides, pairs, self._rules, self._account, self._confirmer, self._rechecker)
-        self._backpressure = Backpressure(self._load.filled)
+        self._backpressure = Backpressure(self._load.fill_level)
         self._batches = BatchComparer(
             self._sides, self._rules, self._account, self._confirmer, self._backpressure, self._done
         )
-        self._baseline = BaselineChecker(self._sides, pairs, ledger)
+        self._baseline = BaselineChecker(self._sides, pairs, results)
         self._assembler = CursorAssembler(self._enqueue)
         self._batcher = Batcher()
         self._arrived = asyncio.Event()
@@ -135,9 +135,9 @@ class Shadow:
         shape = self._bound.of(names, shape_of_operation(operation))
         shares = self._rules.shares(names, shape.name)
         if shares.sampled < 1 and self._chance() >= shares.sampled:
-            self._ledger.sampled_out(names, shape)
+            self._results.sampled_out(names, shape)
             return None
-        self._ledger.seen(names, shape)
+        self._results.seen(names, shape)
         return SampledRead(names, shape, shares.baseline > 0 and self._chance() < shares.baseline, reversed)
 
     def submit(
@@ -160,7 +160,7 @@ class Shadow:
             self._examples.offer(shape, names, operation)
         job = Job(operation, outcome, names, origin_seconds, route, backwards, shape, trace, baseline)
         if not self._load.has_room(job):
-            self._account.not_taken(names, shape, OVERLOADED)
+            self._account.skipped_before_queueing(names, shape, OVERLOADED)
             return
         cursor = cursor_to_follow(operation, outcome) if not backwards else None
         if cursor is not None:
@@ -169,27 +169,27 @@ class Shadow:
             self._enqueue(job)
 
     def follows(self, operation: Operation) -> bool:
-        """Return True if a request continues a cursor whose batches are assembled for comparison: then `went_on`."""
+        """Return True if a request continues a cursor whose batches are assembled for comparison: then `continued`."""
         return self._assembler.follows(operation)
 
-    def went_on(self, operation: Operation, outcome: Outcome | None) -> None:
+    def continued(self, operation: Operation, outcome: Outcome | None) -> None:
         """Take over the answer to such a request; None if it was too large to keep."""
-        self._assembler.went_on(operation, outcome)
+        self._assembler.continued(operation, outcome)
 
     def skip(self, operation: Operation, collections: Iterable[str], reason: str) -> None:
         """Count a read that could be compared and is not."""
         names = tuple(sorted({*collections}))
         shape = self._bound.of(names, shape_of_operation(operation))
-        self._ledger.seen(names, shape)
-        self._account.not_taken(names, shape, reason)
+        self._results.seen(names, shape)
+        self._account.skipped_before_queueing(names, shape, reason)
 
     def figures(self, collection: str) -> dict[str, float]:
         """Return the gate's figures of one collection, as last written."""
-        return self._ledger.figures(collection)
+        return self._results.figures(collection)
 
     def skips(self, collection: str) -> dict[str, int]:
         """Return the number of reads that were not compared since this process began, by reason."""
-        return self._ledger.skips(collection)
+        return self._results.skips(collection)
 
     def _enqueue(self, job: Job) -> None:
         self._load.add(job)
@@ -204,7 +204,7 @@ class Shadow:
     async def start(self) -> None:
         """Read the rules, and start the workers."""
         await self._rules.start()
-        await self._ledger.start()
+        await self._results.start()
         works = [self._batch, self._expire, self._baseline.run, self._confirmer.run]
         works += [self._compare_batches] * self._concurrency
         works += [self._recheck] * (self._concurrency * _RECHECKERS)
@@ -228,12 +228,12 @@ class Shadow:
             self._skip(self._differing.get_nowait()[0], _SHUTDOWN)
         await self._fleet.close()
         await self._rules.close()
-        await self._ledger.close()
+        await self._results.close()
 
     async def idle(self) -> None:
         """Return when nothing waits, nothing is in progress, and what was counted is written."""
         await self._load.idle()
-        await self._ledger.flush()
+        await self._results.flush()
 
     # ---- workers
 
@@ -275,7 +275,7 @@ class Shadow:
             if time.monotonic() >= end:
                 end = await self._backpressure.wait_turn(jobs[0].due)
             job = jobs.pop()
-            self._account.timed(job, origin=job.seconds, target=statement.seconds)
+            self._account.keep_timing(job, origin=job.seconds, target=statement.seconds)
             await self._carry_out(job, self._comparer.compare_answered(job, statement))
 
     async def _recheck(self) -> None:

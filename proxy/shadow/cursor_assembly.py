@@ -108,7 +108,7 @@ class CursorAssembler:
         """Return True if a request continues, or ends, a cursor that is followed."""
         return bool(self._open) and _key(operation) in self._open
 
-    def went_on(self, operation: Operation, outcome: Outcome | None) -> None:
+    def continued(self, operation: Operation, outcome: Outcome | None) -> None:
         """Add the answer to a `cursor.next` or `cursor.delete` of a cursor that is followed.
 
         None: it was too large to keep. Then, and if it is not a batch, what came before is a partial result. An error

@@ -17,7 +17,7 @@ from proxy.shadow.diff.tolerances import Rule
 from proxy.shadow.diff.verdict import ComparisonResult, Own
 from proxy.shadow.jobs import Job, ReadPair
 from proxy.shadow.mismatch_recorder import MismatchRecorder
-from proxy.shadow.packed_answer import Packed
+from proxy.shadow.packed_answer import PackedAnswer
 from proxy.shadow.pair_comparison import PairComparer
 from proxy.shadow.readers import ReadBothSides
 from proxy.shadow.recheck import Rechecker
@@ -52,8 +52,8 @@ class ReadComparer:
         rules, own = self._allowed(job)
         if not job.reversed:
             result = await self._pairs.compare(operation, job.outcome, rules, own)
-            self._account.asked(job.collections, result.seconds)
-            self._account.timed(job, origin=job.seconds, target=result.seconds)
+            self._account.observe_target_read(job.collections, result.seconds)
+            self._account.keep_timing(job, origin=job.seconds, target=result.seconds)
             return await self._first(job, ReadPair(began, job.outcome, result.target), result.judged)
         answer = await self._sides.origin(operation)
         seconds = time.monotonic() - began
@@ -63,8 +63,8 @@ class ReadComparer:
         else:
             pair = ReadPair(began, answer, job.outcome)
             judged = await self._pairs.judge(operation, answer, job.outcome, rules, own)
-        self._account.asked(job.collections, job.seconds)
-        self._account.timed(job, origin=seconds, target=job.seconds)
+        self._account.observe_target_read(job.collections, job.seconds)
+        self._account.keep_timing(job, origin=seconds, target=job.seconds)
         return await self._first(job, pair, judged)
 
     async def compare_answered(self, job: Job, statement: Statement) -> ReadPair | None:
@@ -90,7 +90,7 @@ class ReadComparer:
         difference = judged.difference
         if rechecked is None and difference is not None:  # some of several differences may be certain
             difference = difference.definite() if job.operation.effect is Effect.READ else None
-        rows = isinstance(pair.target, QueryAnswer) or (isinstance(pair.target, Packed) and not pair.target.error)
+        rows = isinstance(pair.target, QueryAnswer) or (isinstance(pair.target, PackedAnswer) and not pair.target.error)
         differs = rows and difference is not None and difference.kind is not Kind.ERROR
         if differs and await self._pairs.order_undetermined(job.operation):
             raise NotComparable("equal sort keys inside")

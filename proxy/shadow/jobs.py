@@ -8,7 +8,7 @@ from typing import Final
 from proxy.model.operations import Operation, Outcome
 from proxy.routing.query_shapes import Shape
 from proxy.shadow.diff.compare_answers import TargetAnswer
-from proxy.shadow.packed_answer import Packed
+from proxy.shadow.packed_answer import PackedAnswer
 
 QUEUE_BYTES: Final = 24 << 20  # of bodies that may wait in one process
 
@@ -48,4 +48,4 @@ class ReadPair:
 
     began: float
     origin: Outcome
-    target: TargetAnswer | Packed
+    target: TargetAnswer | PackedAnswer

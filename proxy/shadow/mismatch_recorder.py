@@ -16,7 +16,7 @@ from proxy.shadow.accounting import VerdictSink
 from proxy.shadow.diff.documents import MAX_KEYS, Difference, NotComparable
 from proxy.shadow.explain import Explainer
 from proxy.shadow.jobs import Job, ReadPair
-from proxy.shadow.packed_answer import opened
+from proxy.shadow.packed_answer import unpack
 from proxy.shadow.pair_comparison import PairComparer
 from proxy.shadow.samples import Evidence, shown_answers
 from proxy.shadow.workload import Workload
@@ -37,7 +37,7 @@ class MismatchRecorder:
         """load: counts explanations, which continue after `confirm` has returned."""
         self._account = account
         self._pairs = pairs
-        self._ledger = account.ledger
+        self._results = account.results
         self._explainer = explainer
         self._load = load
         self._unexplained: asyncio.Queue[tuple[tuple[str, ...], Evidence]] = asyncio.Queue(_WAITING)
@@ -48,7 +48,7 @@ class MismatchRecorder:
             new, wanted = self._wanted(job, part)
             examples = [await self._evidence(job, pair, part)] if wanted else []
             if number:  # another part of a read that is already counted
-                self._ledger.found(job.collections, job.shape, part, examples, began=pair.began)
+                self._results.found(job.collections, job.shape, part, examples, began=pair.began)
             else:
                 self._account.mismatched(job, part, examples, began=pair.began)
             if new:
@@ -77,8 +77,8 @@ class MismatchRecorder:
 
     def _wanted(self, job: Job, difference: Difference) -> tuple[bool, int]:
         """Return whether it is new, and how many examples are wanted: at least one if it is new."""
-        new = self._ledger.is_new(job.collections, difference)
-        return new, max(int(new), self._ledger.wanted(job.collections, difference))
+        new = self._results.is_new(job.collections, difference)
+        return new, max(int(new), self._results.wanted(job.collections, difference))
 
     def _explain(self, job: Job, evidence: Evidence) -> None:
         if not self._unexplained.full():
@@ -99,12 +99,12 @@ class MismatchRecorder:
             try:
                 text = await self._explainer.explain(evidence.origin, evidence.target)
                 if text is not None:
-                    self._ledger.explained(collections, evidence, text)
+                    self._results.explained(collections, evidence, text)
             finally:
                 self._load.end()
 
 
 def _evidence(job: Job, pair: ReadPair, difference: Difference) -> Evidence:
     """Return the evidence for documents, which are in this process."""
-    origin, target = shown_answers(pair.origin, opened(pair.target), difference)
+    origin, target = shown_answers(pair.origin, unpack(pair.target), difference)
     return Evidence(job.operation, difference, origin, target, job.route, job.reversed, trace=job.trace)

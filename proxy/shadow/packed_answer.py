@@ -10,21 +10,21 @@ from proxy.shadow.diff.compare_answers import TargetAnswer
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
+class PackedAnswer:
     """An answer, pickled. error: True if it is an error of ArangoDB's."""
 
     data: bytes
     error: bool = False
 
 
-def packed(target: TargetAnswer) -> Packed:
+def pack(target: TargetAnswer) -> PackedAnswer:
     """Pack an answer for the parent process. Runs in a worker."""
-    return Packed(pickle.dumps(target, pickle.HIGHEST_PROTOCOL), isinstance(target, ArangoError))
+    return PackedAnswer(pickle.dumps(target, pickle.HIGHEST_PROTOCOL), isinstance(target, ArangoError))
 
 
-def opened(target: TargetAnswer | Packed) -> TargetAnswer:
+def unpack(target: TargetAnswer | PackedAnswer) -> TargetAnswer:
     """Return an answer, unpacked."""
-    if not isinstance(target, Packed):
+    if not isinstance(target, PackedAnswer):
         return target
     found: TargetAnswer = pickle.loads(target.data)  # noqa: S301 - a worker of this program pickled it
     return found

@@ -5,7 +5,7 @@ That time has no bound for answers of any size, so that beyond `SMALL` bytes it 
 priority than the proxy, within limits of time and memory. A read that exceeds these is not compared, with the reason
 "over the limit of time" or "over the limit of memory".
 
-A target's answer that a worker computed stays `Packed`: bytes that only workers open.
+A target's answer that a worker computed stays `PackedAnswer`: bytes that only workers open.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from proxy.shadow.diff.compare_answers import TargetAnswer
 from proxy.shadow.diff.documents import Difference, NotComparable
 from proxy.shadow.diff.tolerances import Rule
 from proxy.shadow.diff.verdict import ComparisonResult, Own, judge
-from proxy.shadow.packed_answer import Packed, opened, packed
+from proxy.shadow.packed_answer import PackedAnswer, pack, unpack
 from proxy.shadow.readers import Pending, ReadBothSides
 from proxy.shadow.samples import shown_answers
 from proxy.shadow.self_check import differs_from_itself
 from proxy.stores.postgres import PostgresStore
 from proxy.stores.postgres.compiled_queries import inexact
 from proxy.stores.postgres.evaluation import SECONDS
-from proxy.stores.postgres.queries import TEXT, Heavy
+from proxy.stores.postgres.queries import TEXT, NeedsWorker
 from proxy.stores.postgres.worker_queries import Address, worker_database
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ _OVER: Final = {
 }
 
 
-Answer = TargetAnswer | Packed
+Answer = TargetAnswer | PackedAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class PairComparer:
             began = time.monotonic()
             try:
                 found = await self._sides.pending(operation)
-            except Heavy:
+            except NeedsWorker:
                 pass
             else:
                 return await self._finished(operation, origin, found, time.monotonic() - began, rules, own)
@@ -124,12 +124,12 @@ class PairComparer:
                 if found.size <= SMALL:
                     return found.answer()
                 pending = found
-            except Heavy:
+            except NeedsWorker:
                 pass
             except StatementError as error:
                 if not inexact(error):
                     raise
-        answer: Packed = await self._run(_target, self._sides.store.address, operation, pending)
+        answer: PackedAnswer = await self._run(_target, self._sides.store.address, operation, pending)
         return answer
 
     async def judge(
@@ -162,19 +162,19 @@ class PairComparer:
 
     async def done(self, function: Callable[..., T], *arguments: Any, answers: tuple[Answer | None, ...]) -> T:
         """Call a pure function of answers: here if they are small. Raises as it does, and NotComparable."""
-        if self.here(answers):
+        if self.may_run_inline(answers):
             return function(*arguments)
         value: T = await self._run(function, *arguments)
         return value
 
-    def here(self, answers: tuple[Answer | None, ...]) -> bool:
+    def may_run_inline(self, answers: tuple[Answer | None, ...]) -> bool:
         """Return True if answers are small enough to be compared here."""
         if self._lane is None:
             return True
         sizes = [_size(one) for one in answers if one is not None]
         return None not in sizes and sum(size for size in sizes if size is not None) <= SMALL
 
-    async def apart(self, function: Callable[..., T], *arguments: Any) -> T:
+    async def run_in_worker(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call a pure function in a worker. Raises as it does, and NotComparable for the limits."""
         value: T = await self._run(function, *arguments)
         return value
@@ -216,20 +216,20 @@ def _size(answer: Answer) -> int | None:
     if isinstance(answer, ArangoError):
         return 0
     # rows that are in this process were found to be few
-    return None if isinstance(answer, Packed) else 0
+    return None if isinstance(answer, PackedAnswer) else 0
 
 
 def _judged(
     operation: Operation, origin: Outcome, target: Answer, rules: tuple[Rule, ...], own: Own
 ) -> ComparisonResult | NotComparable:
     try:
-        return judge(operation, origin, opened(target), rules, own)
+        return judge(operation, origin, unpack(target), rules, own)
     except NotComparable as reason:
         return reason
 
 
 def _shown(origin: Outcome, target: Answer, difference: Difference) -> tuple[bytes, bytes]:
-    return shown_answers(origin, opened(target), difference)
+    return shown_answers(origin, unpack(target), difference)
 
 
 async def _compared(
@@ -268,8 +268,8 @@ async def _compare(
     address: Address, operation: Operation, origin: Outcome, rules: tuple[Rule, ...], own: Own
 ) -> PairResult:
     found = await _compared(await _sides_of(address), operation, origin, rules, own)
-    assert not isinstance(found.target, Packed)
-    return PairResult(packed(found.target), found.seconds, found.judged)
+    assert not isinstance(found.target, PackedAnswer)
+    return PairResult(pack(found.target), found.seconds, found.judged)
 
 
 async def _finish(
@@ -287,17 +287,17 @@ async def _finish(
         if not inexact(error):
             raise
         return await _compare(address, operation, origin, rules, own)
-    return PairResult(packed(target), seconds, _judged(operation, origin, target, rules, own))
+    return PairResult(pack(target), seconds, _judged(operation, origin, target, rules, own))
 
 
-async def _target(address: Address, operation: Operation, pending: Pending | None) -> Packed:
+async def _target(address: Address, operation: Operation, pending: Pending | None) -> PackedAnswer:
     if pending is not None:
         try:
-            return packed(pending.answer())
+            return pack(pending.answer())
         except StatementError as error:
             if not inexact(error):
                 raise
-    return packed(await (await _sides_of(address)).target(operation))
+    return pack(await (await _sides_of(address)).target(operation))
 
 
 async def _order_undetermined(address: Address, operation: Operation) -> bool:

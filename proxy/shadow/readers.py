@@ -80,7 +80,10 @@ class ReadBothSides:
         return QueryAnswer(rows if chosen is None else chosen.rows(rows), result.full_count)
 
     async def pending(self, operation: Operation) -> Pending | ArangoError:
-        """Return the same for a light query, with its rows as PostgreSQL gave them. Raises as `target`, and Heavy."""
+        """Return the same for a light query, with its rows as PostgreSQL gave them.
+
+        Raises as `target`, and NeedsWorker.
+        """
         try:
             analysis = self.store.analysis(operation)
             chosen = choice(operation) if analysis.choices == (REASON,) else None

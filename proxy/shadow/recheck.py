@@ -35,7 +35,7 @@ from proxy.shadow.diff.tolerances import Rule, without_baseline
 from proxy.shadow.diff.verdict import ComparisonResult, Own, judge
 from proxy.shadow.jobs import Job, ReadPair
 from proxy.shadow.origin_history import OriginHistory
-from proxy.shadow.packed_answer import Packed, opened
+from proxy.shadow.packed_answer import PackedAnswer, unpack
 from proxy.shadow.pair_comparison import Answer, PairComparer
 from proxy.shadow.peer_lag import PeerLag
 from proxy.shadow.readers import ReadBothSides
@@ -160,7 +160,7 @@ class Rechecker:
         before = await self._sides.origin(operation)
         target = await self._pairs.target(operation)
         after = await self._sides.origin(operation)
-        size = len(before.body) + len(after.body) + (len(target.data) if isinstance(target, Packed) else 0)
+        size = len(before.body) + len(after.body) + (len(target.data) if isinstance(target, PackedAnswer) else 0)
         self._free = max(self._free, time.monotonic()) + size / _BYTES_A_SECOND
         pair = ReadPair(began, after, target)
         observed, known = await self._observed(read, known, before, target, after)
@@ -191,9 +191,9 @@ class Rechecker:
         answers: tuple[Answer | None, ...] = (before, target, after)
         if isinstance(known, ReadPair):
             answers += (known.origin, known.target)
-        if not isinstance(known, bytes) and self._pairs.here(answers):
+        if not isinstance(known, bytes) and self._pairs.may_run_inline(answers):
             return observe(read, known, before, target, after)
-        return await self._pairs.apart(_observe, read, known, before, target, after)
+        return await self._pairs.run_in_worker(_observe, read, known, before, target, after)
 
     async def _mirrored(self, collections: Iterable[str], left: float) -> bool:
         """Return True once every mirror, this proxy's and the others', has applied what it took before now."""
@@ -205,11 +205,11 @@ def observe(
     read: _Read, known: ReadPair | Known | bytes, before: Outcome, packed: Answer, after: Outcome
 ) -> tuple[Observed, Known]:
     """Return what one check shows, and what is known after it. Pure. Raises NotComparable."""
-    operation, target = read.operation, opened(packed)
+    operation, target = read.operation, unpack(packed)
     if isinstance(known, bytes):
         known = pickle.loads(known)  # noqa: S301 - a worker of this program pickled it
     if isinstance(known, ReadPair):
-        known = Known(OriginHistory(operation, known.origin, opened(known.target), read.rules))
+        known = Known(OriginHistory(operation, known.origin, unpack(known.target), read.rules))
     assert isinstance(known, Known)
     known.history.add(before)
     known.history.add(after)

@@ -25,7 +25,7 @@ class Workload:
         """True if more reads wait than may: cursors that end at the same time have passed `has_room` before."""
         return self._pending > self._limit
 
-    def filled(self) -> float:
+    def fill_level(self) -> float:
         """Return the share of the queue that is taken, from 0 to 1."""
         return max(self._pending / self._limit, self._bytes / QUEUE_BYTES)
 

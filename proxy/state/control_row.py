@@ -198,7 +198,7 @@ async def give_up(session: Session, expected: int, *, actor: str, reason: str) -
     return True
 
 
-async def driven(session: Session) -> bool:
+async def has_controller(session: Session) -> bool:
     """Return True if a controller drives the open epoch: its connection to PostgreSQL is open."""
     return not await session.fetchval(sql.control.NO_DRIVER, DRIVER)
 

@@ -8,7 +8,7 @@ SELECT _crossfade.raise_era();
 -- Collections that have dead letters.
 SELECT DISTINCT collection FROM _crossfade.dead_letter;
 
--- name: revived
+-- name: end_superseded
 -- Dead letters whose key has that revision or a newer one by now; of a removal, one that is removed. $1 collection, $2
 -- keys (NULL: all).
 DELETE FROM _crossfade.dead_letter l USING {relation} d

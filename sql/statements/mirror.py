@@ -25,7 +25,7 @@ class IndexRow(NamedTuple):
 
 RAISE_ERA = Single("mirror", "raise_era", int)
 DEAD_LETTER_COLLECTIONS = Statement("mirror", "dead_letter_collections", str)
-REVIVED = Statement("mirror", "revived", str)
+END_SUPERSEDED = Statement("mirror", "end_superseded", str)
 RETRIED = Statement("mirror", "retried", DeadLetterRow)
 PROBE = Single("mirror", "probe", bool)
 OLD_TOMBSTONES = Statement("mirror", "old_tombstones", str)

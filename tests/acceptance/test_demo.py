@@ -8,14 +8,14 @@ import pytest
 from rich.console import Console
 
 from deploy.demo.cli_runner import DemoFailed
+from deploy.demo.demo_options import DemoOptions
 from deploy.demo.fake_data import DATABASE, RESUMES
 from deploy.demo.harness import Harness
-from deploy.demo.play import Play
 from deploy.demo.result_table import report
 from deploy.demo.scenario import Scenario, run
 from deploy.demo.stack import Stack
 
-SMALL = Play(share=0.05, clients=3, rate=60, steady=1.0, comparisons=50, lost_request_timeout=0.5)
+SMALL = DemoOptions(share=0.05, clients=3, rate=60, steady=1.0, comparisons=50, lost_request_timeout=0.5)
 
 
 @pytest.fixture(autouse=True)

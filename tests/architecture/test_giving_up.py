@@ -1,7 +1,7 @@
 """Who gives a write up: every place that ends in a mark or a dead letter, and the test that holds it to the rule.
 
-The rule (proxy/state/lacking.py): what PostgreSQL lacks, or may lack, is said together with the end of the flips that
-it concerns. A new place fails here until it is named with a test of its own.
+The rule (proxy/state/missing_writes.py): what PostgreSQL lacks, or may lack, is said together with the end of the flips
+that it concerns. A new place fails here until it is named with a test of its own.
 """
 
 from __future__ import annotations
@@ -48,18 +48,18 @@ PLACES = {
 }
 # statements that write to the two tables: only these, each with the end of the flips in its transaction
 STATEMENTS = {
-    "lacking.sql:mark",
-    "lacking.sql:add_dead_letter",
+    "missing_writes.sql:mark",
+    "missing_writes.sql:add_dead_letter",
     "mirror.sql:probe",  # which is rolled back
     "control.sql:mark_served",  # of an eviction, which rolls all flips back
 }
 _CALLS = {
     ("marks", "add"),
     ("marks", "add_and_wait"),
-    ("lacking", "mark"),
-    ("lacking", "mark_in"),
-    ("lacking", "add_dead_letter"),
-    ("lacking", "end_flips"),
+    ("missing_writes", "mark"),
+    ("missing_writes", "mark_in"),
+    ("missing_writes", "add_dead_letter"),
+    ("missing_writes", "end_flips"),
 }
 
 
@@ -67,7 +67,7 @@ def _callers() -> Iterator[str]:
     for folder in ("proxy", "backfill"):
         for file in sorted((ROOT / folder).rglob("*.py")):
             name = str(file.relative_to(ROOT))
-            if name == "proxy/state/lacking.py":
+            if name == "proxy/state/missing_writes.py":
                 continue
             yield from _in(ast.parse(file.read_text("utf-8")), name, "")
 

@@ -145,7 +145,7 @@ class Stack:
         while batch["hasMore"]:
             operation, outcome = self.ask("DELETE" if leave else "POST", f"/_api/cursor/{batch['id']}")
             assert self.shadow.follows(operation)
-            self.shadow.went_on(operation, outcome)
+            self.shadow.continued(operation, outcome)
             assert outcome.status == (202 if leave else 200)
             if leave:
                 return

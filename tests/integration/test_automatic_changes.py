@@ -13,7 +13,7 @@ from proxy.control import controller, rollback_budgets
 from proxy.control.rollback_budgets import RollbackBudget
 from proxy.model.stages import Stage
 from proxy.operator.states import States, automatic_rollbacks
-from proxy.state import control_row, lacking
+from proxy.state import control_row, missing_writes
 from tests.ad_hoc import Database
 from tests.integration.cli_fixtures import ORDERS, Shell, origin, quiet_instances, shell
 from tests.integration.control_fixtures import Fleet, pass_gates
@@ -107,7 +107,7 @@ async def test_a_rollback_after_a_refused_document_counts_as_automatic(fleet: Fl
     """A mark or a dead letter on a flipped collection rolls reads back without an operator."""
     await fleet.start("one")
     await flipped(fleet, ORDERS)
-    await lacking.mark(database, [ORDERS], ["a write passed unseen"], "one")
+    await missing_writes.mark(database, [ORDERS], ["a write passed unseen"], "one")
     assert await alerts(database) == [{"collection": ORDERS, "by": "instance"}]
     (named,) = await automatic_rollbacks(database)
     assert "a write passed unseen" in (named.reason or "")

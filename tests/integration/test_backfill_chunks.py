@@ -13,7 +13,7 @@ import sql
 from backfill import run_store
 from backfill.chunk_split import split_largest
 from backfill.governor import Governor
-from backfill.liveness_lock import Presence
+from backfill.liveness_lock import LivenessLock
 from backfill.run_planner import plan_backfill, plan_verification
 from backfill.run_store import Claim, LeaseLost, RangeCut
 from backfill.source import Source
@@ -115,9 +115,9 @@ async def test_a_chunk_is_free_immediately_when_its_workers_connection_ends(
     await filled(database, origin, 10)
     run = await plan_backfill(database, source, NAME)
     other = await Database.open(dsn, size=2)
-    presence = Presence(other)
-    holder = await presence.holder()
-    assert await presence.holder() == holder
+    lock = LivenessLock(other)
+    holder = await lock.holder()
+    assert await lock.holder() == holder
     await claim(database, run, "first", holder)
     assert await run_store.claim(database, "second", [run], holder=1) is None  # alive, and its lease has not run out
     pid = await database.fetchval("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = $1::oid", holder)
@@ -125,8 +125,8 @@ async def test_a_chunk_is_free_immediately_when_its_workers_connection_ends(
     while (taken := await run_store.claim(database, "second", [run])) is None:
         await asyncio.sleep(0.01)
     assert taken.worker == "second"
-    assert await presence.holder() != holder  # the cut connection is replaced
-    await presence.close()
+    assert await lock.holder() != holder  # the cut connection is replaced
+    await lock.close()
     await other.close()
 
 

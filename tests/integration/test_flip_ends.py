@@ -14,7 +14,7 @@ from proxy.journal.journal import Journal
 from proxy.journal.records import CollectionChange, OpaqueWrite
 from proxy.model.stages import CollectionState, Stage
 from proxy.replication.failover_detector import FailoverDetector
-from proxy.state import lacking
+from proxy.state import missing_writes
 from tests.harness import Running, eventually
 from tests.integration.refused_rows_fixtures import (
     BOOKS,
@@ -92,7 +92,7 @@ async def test_a_mark_between_the_gates_and_the_begin_of_a_flip_forbids_it(
 
     async def judged(*arguments: Any) -> Any:
         found = await judge(*arguments)
-        await lacking.mark(stack.database, [BOOKS], ["in between"], "test")
+        await missing_writes.mark(stack.database, [BOOKS], ["in between"], "test")
         return found
 
     monkeypatch.setattr(gate_inputs, "judge", judged)
@@ -117,7 +117,7 @@ async def test_a_mark_aborts_an_epoch_that_would_flip_its_collection(stack: Runn
         )
     )
     await eventually(lambda: stack.application.lease.snapshot.policy(BOOKS).synchronous, "the epoch has begun")
-    await lacking.mark(stack.database, ["_system/*"], ["a stranger"], "test")
+    await missing_writes.mark(stack.database, ["_system/*"], ["a stranger"], "test")
     with pytest.raises(PreconditionFailed):
         await flipping
     stack.application.mirror.close_intent(intent)

@@ -12,7 +12,7 @@ import pytest
 
 from proxy.base.errors import PreconditionFailed
 from proxy.cli.index_building import make
-from proxy.cli.indexes import made_up, needed
+from proxy.cli.indexes import needed, with_sample_values
 from proxy.model.revision import Clock
 from proxy.replication.target_writer import TargetWriter
 from proxy.replication.versions import Version
@@ -84,7 +84,7 @@ async def test_indexes_needed_by_query_shapes_are_shown_and_created(shell: Shell
 
 async def test_a_recorded_read_gives_more_detail_than_a_shape(docs: Database) -> None:
     """The values of a recorded read decide what compiles; without one, values are made up."""
-    (query, binds), *_ = made_up("FOR d IN orders FILTER d . size == ? LIMIT ? RETURN d")
+    (query, binds), *_ = with_sample_values("FOR d IN orders FILTER d . size == ? LIMIT ? RETURN d")
     assert query == "FOR d IN orders FILTER d . size == @literal0 LIMIT @literal1 RETURN d"
     assert binds == {"literal0": 1, "literal1": 1}
     shape = shape_of_text("FOR d IN orders FILTER d.user IN @users SORT d.size LIMIT 3 RETURN d")

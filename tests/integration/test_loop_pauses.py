@@ -187,7 +187,7 @@ async def test_a_large_document_is_escaped_by_a_worker(database: Database) -> No
     isolation, clock = Isolation(["proxy.model.documents"]), Clock()
     lane = Watched(isolation.lane("reading", workers=1, waiting=4, nice=0))
     mirror = TargetWriter(database)
-    mirror.encode_by(cast("Lane", lane))
+    mirror.use_encoding_workers(cast("Lane", lane))
     large = _document(1, r"caf\u00e9 \u0000" * 50_000)
     try:
         rows = [Version("k1", clock.tick(), large, 0), Version("k2", clock.tick(), _document(2, r"\u0000"), 0)]

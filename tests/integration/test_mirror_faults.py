@@ -86,7 +86,7 @@ async def test_a_crash_of_postgresql_loses_no_write(tmp_path: Path) -> None:
             assert mirror.lag_seconds > 0
             assert not await mirror.caught_up(COLLECTION, 0.05)
             with pytest.raises(DatabaseError):
-                await mirror.bring_up(COLLECTION, (), ("k1",))
+                await mirror.ensure_target_has(COLLECTION, (), ("k1",))
             await asyncio.to_thread(server.start)
             await drained(mirror)
             assert await stored(database) == origin.documents[COLLECTION]

@@ -82,22 +82,22 @@ async def test_documents_shown_in_an_answer_are_replicated_first(tmp_path: Path,
     origin = Origin()
     async with running(tmp_path, database, dsn, origin) as mirror:
         seen = origin.put("a", 1)
-        await mirror.bring_up(COLLECTION, (seen,), stamp=1)
+        await mirror.ensure_target_has(COLLECTION, (seen,), stamp=1)
         assert await stored(database) == origin.documents[COLLECTION]
         assert origin.reads == 0
-        await mirror.bring_up(COLLECTION, (seen,))  # it is there already
+        await mirror.ensure_target_has(COLLECTION, (seen,))  # it is there already
         assert origin.reads == 0
         newer = origin.put("a", 2)
-        await mirror.bring_up(COLLECTION, (newer,))  # without a stamp it must be read again
+        await mirror.ensure_target_has(COLLECTION, (newer,))  # without a stamp it must be read again
         assert origin.reads == 1
         origin.delete(newer)
-        await mirror.bring_up(COLLECTION, (), ("a", "b", "no key of / anyone"))
+        await mirror.ensure_target_has(COLLECTION, (), ("a", "b", "no key of / anyone"))
         assert await stored(database) == {}
         mirror.captured(mirror.intend(COLLECTION, ("a",)), (newer,))  # late, as if it had been queued
         await drained(mirror)
         assert await stored(database) == {}
         origin.gone.add(COLLECTION)
-        await mirror.bring_up(COLLECTION, (), ("a",))
+        await mirror.ensure_target_has(COLLECTION, (), ("a",))
         await until(lambda: mirror.stats()["marks"] == 0)
         assert [collection for collection, _ in await marks(database)] == [COLLECTION]
 

@@ -83,14 +83,14 @@ async def test_a_transient_error_causes_no_rollback(stack: Running, monkeypatch:
     await flip(stack, 1)
     from proxy.base.errors import UpstreamOutcomeUnknown
 
-    real, failures = Mirror.bring_up, [UpstreamOutcomeUnknown("once"), UpstreamOutcomeUnknown("twice")]
+    real, failures = Mirror.ensure_target_has, [UpstreamOutcomeUnknown("once"), UpstreamOutcomeUnknown("twice")]
 
     async def sometimes(self: Mirror, *arguments: object, **named: object) -> None:
         if failures:
             raise failures.pop()
         await real(self, *arguments, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Mirror, "bring_up", sometimes)
+    monkeypatch.setattr(Mirror, "ensure_target_has", sometimes)
     assert (await stack.client.get(DOCUMENT + "/none")).status_code == 404
     assert not failures
     assert await stage(stack) == "flipped"
@@ -193,7 +193,7 @@ async def test_a_read_that_times_out_at_postgresql_causes_no_rollback(
     async def never(*_: object, **__: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(Mirror, "bring_up", never)
+    monkeypatch.setattr(Mirror, "ensure_target_has", never)
     waiting_read = asyncio.create_task(
         stack.client.get(f"{DOCUMENT}/a", headers={"accept": "application/x-velocypack"})
     )

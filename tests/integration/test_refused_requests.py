@@ -149,7 +149,7 @@ async def left_behind(stack: Running) -> dict[str, list[tuple[Any, ...]]]:
     await stack.drained()
     await stack.application.coverage.flush()
     await stack.application.dispatcher._gaps.flush()
-    await stack.application.shadow._ledger.flush()
+    await stack.application.shadow._results.flush()
     found = {}
     for table, columns in (
         ("collection", "collection, stage, weight"),

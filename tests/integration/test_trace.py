@@ -83,7 +83,7 @@ async def test_open_intents_dead_letters_and_marks_are_shown(
         assert [mark["reason"] for mark in found.unverified] == ["import"]
         assert [one["class"] for one in found.mismatches] == ["stale"]
         known = found.instances[0].known
-        assert (known["open"], known["vague"]) == (1, 1)
+        assert (known["open"], known["unkeyed"]) == (1, 1)
         assert [item["key_known"] for item in known["intents"]] == [True, False]
         trace.show(found)
         output = capsys.readouterr().out

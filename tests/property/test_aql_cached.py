@@ -8,7 +8,7 @@ from typing import Any
 
 from proxy.aql import ast, parse
 from proxy.aql.compile import Compiled, NotCompiled, Table, Tables, compile_query
-from proxy.aql.compile.cached import Kept
+from proxy.aql.compile.cached import CachedOutcome
 from tests.property.aql_queries import ODD, PLAIN, Maker
 
 TABLES = Tables({"c": Table("db.c"), "f": Table("db.f", indexed=frozenset({"s"})), "g": Table("db.g", True),
@@ -72,7 +72,7 @@ def test_a_cached_compilation_equals_a_fresh_one_for_bind_variables_everywhere()
             same(kept, compile_query(parse(text), binds, TABLES), (text, binds))
 
 
-def _kept(query: ast.Query) -> list[Kept]:
+def _kept(query: ast.Query) -> list[CachedOutcome]:
     known: Any = query.memo["plans"]
     return [kept for group in known.values() for kept in group]
 

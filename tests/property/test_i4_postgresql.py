@@ -72,7 +72,7 @@ def world(postgres_server: EmbeddedPostgres) -> Iterator[World]:
         async def make() -> tuple[Database, TargetWriter, str]:
             database = await Database.open(await _create(postgres_server, "migrated"), size=4)
             target = TargetWriter(database)
-            await target.dead_letters.revive()  # there are none: nothing is asked about them
+            await target.dead_letters.end_superseded()  # there are none: nothing is asked about them
             return database, target, await target.tables.relation(COLLECTION)
 
         database, target, relation = runner.run(make())

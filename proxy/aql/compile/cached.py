@@ -26,7 +26,7 @@ Outcome: TypeAlias = Template | NotCompiled
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class CachedOutcome:
     """An outcome, and the bind variables and values for which it holds."""
 
     names: tuple[str, ...]
@@ -34,7 +34,7 @@ class Kept:
     outcome: Outcome
 
 
-class _Known(dict[Hashable, list[Kept]]):
+class _CachedOutcomes(dict[Hashable, list[CachedOutcome]]):
     """Outcomes of one query, by tables and kinds of its bind variables."""
 
 
@@ -49,8 +49,8 @@ def compile_query(query: ast.Query, bind_vars: Mapping[str, Any] | None, catalog
         return NotCompiled(query.warnings[0][1])
     binds = bind_vars or {}
     known = query.memo.get("plans")
-    if not isinstance(known, _Known):
-        known = query.memo["plans"] = _Known()
+    if not isinstance(known, _CachedOutcomes):
+        known = query.memo["plans"] = _CachedOutcomes()
     identity = (
         catalog.icu,
         tuple(sorted(catalog.tables.items(), key=lambda item: item[0])),
@@ -58,17 +58,19 @@ def compile_query(query: ast.Query, bind_vars: Mapping[str, Any] | None, catalog
     )
     for kept in known.get(identity, ()):
         if kept.values == tuple(_hashable(binds[name]) for name in kept.names):
-            return _settled(kept.outcome, binds)
-    outcome, seen = _made(query, binds, catalog)
+            return _with_binds(kept.outcome, binds)
+    outcome, seen = _compiled(query, binds, catalog)
     if seen is not None:
         if sum(map(len, known.values())) >= _MAX_OUTCOMES:
             known.clear()
         names = tuple(sorted(seen))
-        known.setdefault(identity, []).append(Kept(names, tuple(_hashable(binds[name]) for name in names), outcome))
-    return _settled(outcome, binds)
+        known.setdefault(identity, []).append(
+            CachedOutcome(names, tuple(_hashable(binds[name]) for name in names), outcome)
+        )
+    return _with_binds(outcome, binds)
 
 
-def _made(query: ast.Query, binds: Mapping[str, Any], catalog: Tables) -> tuple[Outcome, set[str] | None]:
+def _compiled(query: ast.Query, binds: Mapping[str, Any], catalog: Tables) -> tuple[Outcome, set[str] | None]:
     """Return the outcome, and the bind variables whose values it depends on; None if it must not be kept."""
     compilation = Compilation(binds, catalog)
     outcome: Outcome
@@ -83,7 +85,7 @@ def _made(query: ast.Query, binds: Mapping[str, Any], catalog: Tables) -> tuple[
     return outcome, None if compilation.momentary else compilation.binds.seen
 
 
-def _settled(outcome: Outcome, binds: Mapping[str, Any]) -> Compiled | NotCompiled:
+def _with_binds(outcome: Outcome, binds: Mapping[str, Any]) -> Compiled | NotCompiled:
     """Return the outcome with the values of one run."""
     if isinstance(outcome, NotCompiled):
         return outcome

@@ -21,11 +21,11 @@ _PLAIN: Final = (
 _OPERATORS: Final = frozenset({"+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">="})
 
 
-def light(finish: Finish) -> bool:
+def is_proportional(finish: Finish) -> bool:
     """Return True if building the result takes time in proportion to the rows of the statement."""
     if not _bounded(finish.expression):
         return False
-    return all(column.rows is None or light(column.rows) for column in finish.columns)
+    return all(column.rows is None or is_proportional(column.rows) for column in finish.columns)
 
 
 def _bounded(expression: ast.Expr) -> bool:

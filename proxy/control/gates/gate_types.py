@@ -113,7 +113,7 @@ class WatchFact:
 
 
 @dataclass(frozen=True, slots=True)
-class BypassFact:
+class OutOfBandFact:
     """A document that was written or removed around the proxies."""
 
     key: str
@@ -139,7 +139,7 @@ class OriginFact:
 class Evidence:
     """Everything that the gates of one collection look at. Counts of comparisons are since the last reset.
 
-    bypassed: the newest few of `bypasses`. origin: None where nobody asked it.
+    out_of_band_writes: the newest few of `out_of_band_count`. origin: None where nobody asked it.
     """
 
     collection: str
@@ -159,8 +159,8 @@ class Evidence:
     gaps: tuple[GapFact, ...]
     shapes: tuple[ShapeFact, ...] = ()
     watch: WatchFact | None = None
-    bypassed: tuple[BypassFact, ...] = ()
-    bypasses: int = 0
+    out_of_band_writes: tuple[OutOfBandFact, ...] = ()
+    out_of_band_count: int = 0
     origin: OriginFact | None = None
 
 

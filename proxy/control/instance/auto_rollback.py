@@ -16,7 +16,7 @@ import structlog
 
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, error_label
-from proxy.base.repeated import Repeated
+from proxy.base.log_throttle import LogThrottle
 from proxy.control import rollback_budgets
 from proxy.control.instance.deadline import Deadline
 from proxy.control.read_stats import Readings
@@ -40,7 +40,7 @@ class AutoRollback:
         self._snapshot = snapshot
         self._actor = f"auto-rollback of instance {instance}"
         self._deadline = Deadline()
-        self._trouble = Repeated()
+        self._trouble = LogThrottle()
         self._armed: tuple[CollectionBudget, ...] = ()
         self._verdicts: dict[tuple[str, int], str] = {}  # (collection, epoch) -> reason, until it is carried out
         self._task: asyncio.Task[None] | None = None
@@ -74,9 +74,9 @@ class AutoRollback:
             await asyncio.sleep(_INTERVAL)
             try:
                 await self.check()
-                self._trouble.over()
+                self._trouble.ended()
             except DatabaseError as error:
-                if self._trouble.now(error_label(error)):
+                if self._trouble.should_log(error_label(error)):
                     log.info("auto_rollback_check_failed", error=str(error))
 
     async def check(self) -> None:

@@ -24,8 +24,8 @@ from proxy.base import metrics
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, DatabaseUnavailable, PreconditionFailed, error_label
-from proxy.base.machine import boot_id, place
-from proxy.base.repeated import Repeated
+from proxy.base.log_throttle import LogThrottle
+from proxy.base.machine import boot_id, directory_id
 from proxy.base.supervise import supervise
 from proxy.control.instance.ack_conditions import Conditions, ready
 from proxy.control.instance.local_state import Count, StateFiles
@@ -66,7 +66,12 @@ class Lease:
         self._clock = clock
         self._files = StateFiles(settings.state_dir, boot_id())
         self._registry = InstanceRegistry(
-            database, instance, lease=settings.lease, host=host, admin_url=admin_url, place=place(settings.state_dir)
+            database,
+            instance,
+            lease=settings.lease,
+            host=host,
+            admin_url=admin_url,
+            place=directory_id(settings.state_dir),
         )
         self._snapshot = Snapshot(generation=_UNKNOWN)
         self._era = 0
@@ -86,7 +91,7 @@ class Lease:
         self._tasks: list[asyncio.Task[None]] = []
         self._rejoin = Rejoin(database, instance, conditions, self._files, timeout=settings.connect_timeout)
         self._bounded = self._rejoin.bounded
-        self._trouble = Repeated()
+        self._trouble = LogThrottle()
 
     # ---- queries of the rest of the proxy
 
@@ -234,12 +239,12 @@ class Lease:
             self._wake.clear()
             try:
                 again = await self._tick()
-                if self._trouble.over():
+                if self._trouble.ended():
                     log.info("heartbeat_recovered")
             except (DatabaseError, PreconditionFailed) as error:
                 again = False
                 self._current = False
-                if self._trouble.now(error_label(error)):
+                if self._trouble.should_log(error_label(error)):
                     log.info("heartbeat_failed", error=str(error))
             if self._clock() - synced > _SYNC:
                 synced = self._clock()

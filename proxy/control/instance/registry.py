@@ -22,7 +22,7 @@ from proxy import __version__
 from proxy.base.database import Database
 from proxy.control.instance.local_state import Count
 from proxy.model.stages import CollectionState, Phase, Snapshot, Stage
-from proxy.state import control_row, lacking
+from proxy.state import control_row, missing_writes
 from proxy.state.codec import decode_transitions
 
 NONE: Final = Count(0, rebooted=False)
@@ -126,7 +126,7 @@ class InstanceRegistry:
             known = row.synced if count.rebooted else row.beats
             older = bool(row.registered and not row.fresh and count.sent < known)
             if older:
-                await lacking.mark_in(session, [lacking.EVERYTHING], [OLDER], self._instance)
+                await missing_writes.mark_in(session, [missing_writes.EVERYTHING], [OLDER], self._instance)
         return Joined(
             row.registered,
             row.diverged,

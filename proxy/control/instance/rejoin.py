@@ -15,10 +15,10 @@ clients saw, so it just renews its lease. It must drain and roll back first if
 acknowledged while flipped is in both databases, and whatever it had forwarded without an answer is in its journal. No
 instance reads from PostgreSQL while this one has no lease. It takes none before each of these intents was read again,
 once its request can no longer run in ArangoDB (`lost_request_timeout`), and PostgreSQL has what ArangoDB has. What
-cannot be read again ends in a mark or a dead letter, which ends the flip (`state.lacking`); so does what the journal
-does not know: a record that could not be written (`unjournaled_marker`), a file that is missing or damaged, a machine
-that stopped. While it drains, its own answers wait for both databases as before, so it does not answer alone. Meanwhile
-ArangoDB answers queries on every instance, as at a weight below 100: only reads of documents are monotonic
+cannot be read again ends in a mark or a dead letter, which ends the flip (`state.missing_writes`); so does what the
+journal does not know: a record that could not be written (`unjournaled_marker`), a file that is missing or damaged, a
+machine that stopped. While it drains, its own answers wait for both databases as before, so it does not answer alone.
+Meanwhile ArangoDB answers queries on every instance, as at a weight below 100: only reads of documents are monotonic
 (mirror-protocol, "Limits"). After an outage in which an instance answered alone it rolls back: its clients may have
 seen another instance's write, which is in no journal of its own.
 

@@ -1,4 +1,4 @@
-"""TTL indexes: remove documents that have expired. The owner of the server calls `sweep` regularly.
+"""TTL indexes: remove documents that have expired. The owner of the server calls `remove_expired` regularly.
 
 The attribute is a number of seconds since the epoch or a date as text; any other value never expires. A document
 expires `expireAfter` seconds later. No client is notified (protocol page, surprise 5).
@@ -13,17 +13,17 @@ from proxy.devserver.store.state.collection import Collection
 from proxy.devserver.store.state.server import Server
 
 
-def sweep(server: Server) -> int:
+def remove_expired(server: Server) -> int:
     """Remove every expired document, except those that a running transaction has written; return how many."""
     now, removed = server.now(), 0
     for _, collection in server.collections():
         for index in collection.indexes:
             if index.kind == "ttl" and collection.exclusive is None:
-                removed += _sweep(collection, index.fields[0], float(index.shown["expireAfter"]), now)
+                removed += _remove_expired(collection, index.fields[0], float(index.shown["expireAfter"]), now)
     return removed
 
 
-def _sweep(collection: Collection, path: str, after: float, now: float) -> int:
+def _remove_expired(collection: Collection, path: str, after: float, now: float) -> int:
     over = [
         document["_key"]
         for document in collection.scan()

@@ -75,7 +75,7 @@ class MemoryStore:
 
     def expire(self) -> int:
         """Remove the documents that TTL indexes have expired; return how many."""
-        return expiry.sweep(self.server)
+        return expiry.remove_expired(self.server)
 
     def run(self, operation: Operation, running: RunningQuery | None = None) -> Outcome:
         """Carry out an operation without an event loop: a lock is an error without waiting.

@@ -58,7 +58,7 @@ class Cursors:
         self._clock = clock
         self._open: dict[str, _Cursor] = {}
         self._bytes = 0
-        self._sweeper: asyncio.Task[None] | None = None
+        self._expiry_task: asyncio.Task[None] | None = None
 
     @staticmethod
     def owns(operation: Operation) -> bool:
@@ -116,8 +116,8 @@ class Cursors:
         cursor = _Cursor(
             database, request, rows, extra, size, expires, total, request.batch_size, source, batch=0, owner=owner
         )
-        if self._sweeper is None or self._sweeper.done():
-            self._sweeper = asyncio.create_task(self._sweep(), name="cursors: time to live")
+        if self._expiry_task is None or self._expiry_task.done():
+            self._expiry_task = asyncio.create_task(self._close_expired(), name="cursors: time to live")
         return self._advance(self._keep(cursor), cursor, code=201)
 
     async def next(self, operation: Operation) -> Outcome:
@@ -158,8 +158,8 @@ class Cursors:
 
     async def close(self) -> None:
         """Close every cursor and release their connections."""
-        if self._sweeper is not None:
-            await cancelled(self._sweeper)
+        if self._expiry_task is not None:
+            await cancelled(self._expiry_task)
         sources = [cursor.source for cursor in self._open.values() if cursor.source is not None]
         self._open.clear()
         self._bytes = 0
@@ -181,7 +181,7 @@ class Cursors:
             rows += await cursor.source.take(cursor.request.batch_size + 1 - len(rows))
         cursor.rows = rows
 
-    async def _sweep(self) -> None:
+    async def _close_expired(self) -> None:
         """Close expired streams, since they hold connections, until no stream is open."""
         while streams := [(name, cursor) for name, cursor in self._open.items() if cursor.source is not None]:
             now = self._clock()

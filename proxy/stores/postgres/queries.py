@@ -2,7 +2,7 @@
 
 A query may run on the event loop if it is *light*: its text is short, its statement gives few rows or gives them in
 pieces, and the result takes time in proportion to those rows (`compile.effort`). For any other query, methods that are
-limited to light ones raise `Heavy` before they return anything; the caller then runs it in a worker process
+limited to light ones raise `NeedsWorker` before they return anything; the caller then runs it in a worker process
 (`worker_queries`).
 """
 
@@ -17,8 +17,8 @@ from typing import Final
 from proxy.aql.analyse import Analysis, analyse
 from proxy.aql.ast import Parameter, Query, walk
 from proxy.aql.compile import Compiled, Run
-from proxy.aql.compile.effort import light as in_proportion
-from proxy.aql.full_count import unlimited
+from proxy.aql.compile.effort import is_proportional
+from proxy.aql.full_count import without_limit
 from proxy.aql.requests import Result, Stats
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, StatementError, Unsupported
@@ -35,7 +35,7 @@ TEXT: Final = 3 << 10  # characters of a light query: it takes ten milliseconds 
 COMPARED: Final = 512 << 10  # bytes of rows for a comparison that are fetched on the event loop
 
 
-class Heavy(Exception):
+class NeedsWorker(Exception):
     """A query that must not run on the event loop. compiled: False if no single statement answers it."""
 
     def __init__(self, *, compiled: bool) -> None:
@@ -81,19 +81,19 @@ class Queries:
     ) -> Answer:
         """Return rows and `extra`, printed: from one compiled statement if there is one. Raise as `Evaluation.run`.
 
-        light: raise Heavy if the query is not light. compiled: False if it is known that no statement answers it.
+        light: raise NeedsWorker if the query is not light. compiled: False if it is known that no statement answers it.
         """
         began = time.perf_counter()
         if light and len(request.query) > TEXT:
-            raise Heavy(compiled=True)
+            raise NeedsWorker(compiled=True)
         query = parsed(request.query)
         analysis = analyse(query, request.bind_vars)
         if compiled and not (analysis.modifies or analysis.unsupported):
             plan = await self._statements.plan(database, query, request.bind_vars, analysis)
             full_plan = await self._full_plan(database, query, request, analysis)
             if isinstance(plan, Compiled) and (full_plan is not None or not request.full_count):
-                if light and not in_proportion(plan.finish):
-                    raise Heavy(compiled=True)
+                if light and not is_proportional(plan.finish):
+                    raise NeedsWorker(compiled=True)
                 run = plan.finish.start(request.bind_vars, options_of(database, request))
                 try:
                     async with asyncio.timeout(request.max_runtime or None):
@@ -108,7 +108,7 @@ class Queries:
                     extra = {"warnings": warnings_of(run.context.warnings), "stats": stats}
                     return Answer(rows, json_values.dump(extra), stream)
         if light and not (analysis.modifies or analysis.unsupported):
-            raise Heavy(compiled=False)
+            raise NeedsWorker(compiled=False)
         result = await self.evaluation.run(database, request, generation)
         return Answer(*encoded(result, time.perf_counter() - began))
 
@@ -116,7 +116,7 @@ class Queries:
         self, database: str, query: Query, request: CursorRequest, analysis: Analysis
     ) -> Compiled | None:
         """Return the statement whose number of rows is fullCount; None if not requested, or if it does not compile."""
-        full = unlimited(query) if request.full_count else None
+        full = without_limit(query) if request.full_count else None
         if full is None:
             return None
         used = {node.name for node in walk(full) if isinstance(node, Parameter)}
@@ -164,13 +164,13 @@ class Queries:
     async def unfinished(self, database: str, request: CursorRequest) -> tuple[Unfinished, int | None]:
         """Return the rows of the statement and fullCount, from which `finished` makes the result for comparison.
 
-        Raise Heavy if the query is not light, or if the rows are many.
+        Raise NeedsWorker if the query is not light, or if the rows are many.
         """
         if len(request.query) > TEXT:
-            raise Heavy(compiled=True)
+            raise NeedsWorker(compiled=True)
         found = await self._unfinished(database, request, COMPARED)
         if found is None:
-            raise Heavy(compiled=False)
+            raise NeedsWorker(compiled=False)
         return found
 
     async def _unfinished(
@@ -187,8 +187,8 @@ class Queries:
             return None
         if plan.order == "sort" and plan.compared is None:
             return None
-        if most is not None and not in_proportion(plan.finish):
-            raise Heavy(compiled=True)
+        if most is not None and not is_proportional(plan.finish):
+            raise NeedsWorker(compiled=True)
         try:
             rows = await self._statements.unfinished(plan, request.bind_vars, options_of(database, request), most)
             if full_plan is None:
@@ -196,7 +196,7 @@ class Queries:
             count = fenced_count(full_plan.sql, len(full_plan.parameters))
             return rows, (await self._database.fetchval(count, *full_plan.parameters, None)).number
         except TooLarge:
-            raise Heavy(compiled=True) from None
+            raise NeedsWorker(compiled=True) from None
         except StatementError as error:
             if not inexact(error):
                 raise

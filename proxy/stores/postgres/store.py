@@ -23,7 +23,7 @@ from proxy.stores.postgres.catalog import Catalog, Relation
 from proxy.stores.postgres.compiled_queries import Unfinished
 from proxy.stores.postgres.cursors import Cursors
 from proxy.stores.postgres.evaluation import parsed
-from proxy.stores.postgres.queries import Answer, Heavy, Queries
+from proxy.stores.postgres.queries import Answer, NeedsWorker, Queries
 from proxy.stores.postgres.read_fence import QueryLimits, ReadFenceError
 from proxy.stores.postgres.worker_queries import BODY, Address, QueryWorkers
 from proxy.wire.auth import owner_of
@@ -124,7 +124,7 @@ class PostgresStore:
 
     async def unfinished(self, operation: Operation) -> tuple[Unfinished, int | None]:
         """Return the rows and fullCount from which that result is made (`Queries.unfinished`). Raise as `execute`, and
-        Heavy if the query is not light.
+        NeedsWorker if the query is not light.
         """
         request = request_of(_query_of(operation).body, operation.extent)
         try:
@@ -292,7 +292,7 @@ class PostgresStore:
             request = _without_profile(request_of(operation.body, operation.extent))
             try:
                 return request, await self._queries.answer(operation.database, request, generation, light=True)
-            except Heavy as heavy:
+            except NeedsWorker as heavy:
                 compiled, runtime = heavy.compiled, request.max_runtime
         request, found = await self.workers.answer(operation, generation, compiled=compiled, runtime=runtime)
         return _without_profile(request), found

@@ -51,7 +51,7 @@ MUTANTS = (
     ),
     Mutant(
         "a mark causes no rollback",
-        "proxy/state/lacking.py",
+        "proxy/state/missing_writes.py",
         "    if transitions or towards:\n",
         "    if False:\n",
         "tests/integration/test_refused_rows.py"
@@ -279,7 +279,7 @@ MUTANTS = (
     Mutant(
         "an epoch that nobody drives stays open",
         "proxy/control/overdue.py",
-        '        return Due("its controller went away", undriven=True)\n',
+        '        return Due("its controller went away", without_controller=True)\n',
         "        return None\n",
         f"{_RESTART}::test_an_abandoned_epoch_is_closed_by_the_instances",
     ),

@@ -124,8 +124,8 @@ MUTANTS = (
     Mutant(
         "a repaired out-of-band write no longer blocks",
         _rule("out_of_band"),
-        "if not one.repaired or run is None or one.found_at >= run.started_at]",
-        "if not one.repaired]",
+        "if not one.repaired or run is None or one.found_at >= run.started_at",
+        "if not one.repaired",
         _cases("out_of_band"),
     ),
     Mutant(

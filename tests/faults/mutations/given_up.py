@@ -48,7 +48,7 @@ MUTANTS = (
     ),
     Mutant(
         "a dead letter of a removal waits for a tombstone",
-        "sql/queries/lacking.sql",
+        "sql/queries/missing_writes.sql",
         "  AND i.origin IS NOT DISTINCT FROM (",
         "  AND i.origin = (",
         f"{_GIVEN_UP}::test_the_dead_letter_of_a_removal_ends_when_its_row_is_gone",

@@ -110,7 +110,7 @@ MUTANTS = (
     Mutant(
         "evaluated on the event loop",
         "proxy/stores/postgres/queries.py",
-        "            raise Heavy(compiled=False)\n        result",
+        "            raise NeedsWorker(compiled=False)\n        result",
         "            pass\n        result",
         "tests/integration/test_isolation.py::test_queries_are_evaluated_in_a_worker_process",
     ),

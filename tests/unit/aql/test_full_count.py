@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.aql import parse, print_query
-from proxy.aql.full_count import unlimited
+from proxy.aql.full_count import without_limit
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,6 @@ from proxy.aql.full_count import unlimited
     ],
 )
 def test_the_last_limit_is_taken_out_if_only_lets_follow_it(text: str, wanted: str | None) -> None:
-    found = unlimited(parse(text))
+    found = without_limit(parse(text))
     assert found == (None if wanted is None else parse(wanted))
     assert found is None or "LIMIT 1" not in print_query(found)

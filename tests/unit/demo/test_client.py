@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from deploy.demo.client import Client
-from deploy.demo.expected_state import Ledger, merged
+from deploy.demo.expected_state import ExpectedState, merged
 from deploy.demo.fake_data import DATABASE, Generator
 from deploy.demo.service import JOBS, RESULTS, RESUMES, ResumeService, matches
 from deploy.demo.traffic import Traffic
@@ -133,13 +133,13 @@ def test_a_thousand_right_answers(client: Scripted) -> None:
     assert 0 < tally.writes < tally.requests
     assert len(tally.seconds["direct"]) == tally.requests
     stored = {name: set(documents) for name, documents in client.memory.stored.items()}
-    assert stored == {name: set(documents) for name, documents in client.ledger.documents.items()}
+    assert stored == {name: set(documents) for name, documents in client.expected.documents.items()}
 
 
 def test_history_is_owned_by_whose_user_it_is(client: Scripted) -> None:
     make = Generator(1)
     client.own(JOBS, [make.job("ada"), make.job("somebody else")])
-    assert len(client.ledger.documents[JOBS]) == 1
+    assert len(client.expected.documents[JOBS]) == 1
 
 
 def test_reserved_documents_are_never_written(client: Scripted) -> None:
@@ -199,7 +199,7 @@ def test_a_write_that_was_cut_is_looked_up_and_either_outcome_is_right(client: S
     client._result()
     assert client.tally.cut == 5
     assert (client.tally.failed, client.tally.wrong) == ([], [])
-    assert (document["_key"] in client.ledger.documents[RESUMES]) is ran
+    assert (document["_key"] in client.expected.documents[RESUMES]) is ran
     assert client.send(300).wrong == []
 
 
@@ -228,7 +228,7 @@ def test_a_success_that_may_have_run_twice_is_looked_up_as_well(client: Scripted
     client.memory.after = lambda name: setattr(client.conditions, "cuts", client.conditions.cuts + 1)
     client._result()
     assert client.tally.cut == 0
-    assert len(client.ledger.documents[RESULTS]) == 1
+    assert len(client.expected.documents[RESULTS]) == 1
     assert "direct" not in client.tally.seconds
 
 
@@ -288,9 +288,9 @@ def test_traffic_shares_users_out_and_adds_everything_up() -> None:
     assert [len(client.users) for client in traffic.clients] == [4, 3, 3]
     assert traffic.expected()[JOBS].keys() == {document["_key"] for document in documents}
     assert traffic.clients[0].reserved == {"x"}
-    traffic.cutting()
+    traffic.expect_cuts()
     assert traffic.conditions.down
-    traffic.mended()
+    traffic.end_cuts()
     assert (traffic.conditions.cuts, traffic.conditions.down) == (2, False)
     traffic.to("http://127.0.0.1:2", "next")
     assert (traffic.conditions.url, traffic.conditions.phase) == ("http://127.0.0.1:2", "next")
@@ -300,7 +300,7 @@ def test_traffic_shares_users_out_and_adds_everything_up() -> None:
 
 def test_what_breaks_a_client_is_not_kept_quiet() -> None:
     traffic = Traffic("http://127.0.0.1:1", ["u"], clients=1)
-    traffic.clients[0].ledger = None  # type: ignore[assignment]
+    traffic.clients[0].expected = None  # type: ignore[assignment]
     traffic.start()
     with pytest.raises(AttributeError):
         traffic.stop()
@@ -308,4 +308,4 @@ def test_what_breaks_a_client_is_not_kept_quiet() -> None:
 
 def test_names_are_those_of_the_service() -> None:
     assert DATABASE == "atspro"
-    assert set(Ledger().documents) == {RESUMES, JOBS, RESULTS}
+    assert set(ExpectedState().documents) == {RESUMES, JOBS, RESULTS}

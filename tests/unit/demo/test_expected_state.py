@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from deploy.demo.expected_state import Ledger, merged
+from deploy.demo.expected_state import ExpectedState, merged
 from deploy.demo.service import JOBS, RESUMES, matches
 
 
 @pytest.fixture
-def ledger() -> Ledger:
-    kept = Ledger()
+def expected() -> ExpectedState:
+    kept = ExpectedState()
     kept.put(RESUMES, resume("old", created_at=None), None)
     kept.put(RESUMES, resume("new"), "_rev1")
     kept.put(JOBS, {"_key": "j", "user_id": "u", "status": "pending"}, "_rev2")
@@ -35,10 +35,10 @@ def stored(document: dict[str, Any], rev: str = "_rev1") -> dict[str, Any]:
     return {**document, "_id": f"resumes/{document['_key']}", "_rev": rev}
 
 
-def test_what_was_acknowledged_is_right(ledger: Ledger) -> None:
-    assert ledger.check(RESUMES, "new", stored(resume("new"))) is None
-    assert ledger.check(RESUMES, "old", stored(resume("old", created_at=None), "_any")) is None
-    assert ledger.check(RESUMES, "never", None) is None
+def test_what_was_acknowledged_is_right(expected: ExpectedState) -> None:
+    assert expected.check(RESUMES, "new", stored(resume("new"))) is None
+    assert expected.check(RESUMES, "old", stored(resume("old", created_at=None), "_any")) is None
+    assert expected.check(RESUMES, "never", None) is None
 
 
 @pytest.mark.parametrize(
@@ -50,41 +50,41 @@ def test_what_was_acknowledged_is_right(ledger: Ledger) -> None:
         ("new", stored(resume("new"), "_rev0"), "revision _rev0, acknowledged was _rev1"),
     ],
 )
-def test_what_was_not_is_told(ledger: Ledger, key: str, answer: dict[str, Any] | None, wrong: str) -> None:
-    assert wrong in str(ledger.check(RESUMES, key, answer))
+def test_what_was_not_is_told(expected: ExpectedState, key: str, answer: dict[str, Any] | None, wrong: str) -> None:
+    assert wrong in str(expected.check(RESUMES, key, answer))
 
 
-def test_a_deleted_document_is_gone(ledger: Ledger) -> None:
-    ledger.drop(RESUMES, "new")
-    ledger.drop(RESUMES, "new")
-    assert ledger.check(RESUMES, "new", None) is None
+def test_a_deleted_document_is_gone(expected: ExpectedState) -> None:
+    expected.drop(RESUMES, "new")
+    expected.drop(RESUMES, "new")
+    assert expected.check(RESUMES, "new", None) is None
 
 
-def test_a_later_change_to_the_callers_document_is_not_the_ledgers(ledger: Ledger) -> None:
+def test_a_later_change_to_the_callers_document_is_not_the_ledgers(expected: ExpectedState) -> None:
     document = resume("mine")
-    ledger.put(RESUMES, document, "_r")
+    expected.put(RESUMES, document, "_r")
     document["resume_data"]["skills"].append("Go")
-    assert ledger.check(RESUMES, "mine", stored(resume("mine"), "_r")) is None
+    assert expected.check(RESUMES, "mine", stored(resume("mine"), "_r")) is None
 
 
-def test_a_list_is_the_whole_of_it_newest_first(ledger: Ledger) -> None:
+def test_a_list_is_the_whole_of_it_newest_first(expected: ExpectedState) -> None:
     new, old = stored(resume("new")), stored(resume("old", created_at=None), "_any")
-    assert ledger.check_list(RESUMES, "u", [new, old]) is None
-    assert ledger.check_list(RESUMES, "u", [new, old], status="parsed") is None
-    assert "without a date" in str(ledger.check_list(RESUMES, "u", [old, new]))
-    assert "lost ['old']" in str(ledger.check_list(RESUMES, "u", [new]))
-    assert "3 rows" in str(ledger.check_list(RESUMES, "u", [new, old, old]))
-    assert "too many ['new', 'old']" in str(ledger.check_list(RESUMES, "u", [new, old], status="manual"))
-    assert "other content" in str(ledger.check_list(RESUMES, "u", [new | {"x": 1}, old]))
+    assert expected.check_list(RESUMES, "u", [new, old]) is None
+    assert expected.check_list(RESUMES, "u", [new, old], status="parsed") is None
+    assert "without a date" in str(expected.check_list(RESUMES, "u", [old, new]))
+    assert "lost ['old']" in str(expected.check_list(RESUMES, "u", [new]))
+    assert "3 rows" in str(expected.check_list(RESUMES, "u", [new, old, old]))
+    assert "too many ['new', 'old']" in str(expected.check_list(RESUMES, "u", [new, old], status="manual"))
+    assert "other content" in str(expected.check_list(RESUMES, "u", [new | {"x": 1}, old]))
 
 
-def test_a_search_and_the_counts(ledger: Ledger) -> None:
+def test_a_search_and_the_counts(expected: ExpectedState) -> None:
     both = [stored(resume("new")), stored(resume("old", created_at=None), "_any")]
-    assert ledger.check_search("u", "rust", both) is None
-    assert ledger.check_search("u", "cobol", []) is None
-    assert ledger.check_search("u", "rust", both[:1]) is not None
-    assert ledger.check_counts("u", {"parsed": 2}) is None
-    assert "should be {'parsed': 2}" in str(ledger.check_counts("u", {"parsed": 1}))
+    assert expected.check_search("u", "rust", both) is None
+    assert expected.check_search("u", "cobol", []) is None
+    assert expected.check_search("u", "rust", both[:1]) is not None
+    assert expected.check_counts("u", {"parsed": 2}) is None
+    assert "should be {'parsed': 2}" in str(expected.check_counts("u", {"parsed": 1}))
 
 
 def test_search_looks_where_the_service_looks() -> None:

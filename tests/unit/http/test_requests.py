@@ -228,7 +228,7 @@ def test_an_upgrade_request_holds_back_what_comes_behind_it() -> None:
     parser.feed(asking + b"raw")
     parser.feed(b" bytes")
     assert found[0].upgrade
-    assert parser.surrender() == b"raw bytes"
+    assert parser.take_rest() == b"raw bytes"
     parser.feed(get())
     assert len(found) == 1
 

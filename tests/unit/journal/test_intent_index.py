@@ -30,12 +30,12 @@ def test_keys_are_pending_while_they_are_held() -> None:
 def test_what_the_journal_alone_knows_may_concern_every_key() -> None:
     book = IntentIndex()
     book.begin("db/c", ("a",))
-    book.loosen("db/c", ("a",))
+    book.release_keys("db/c", ("a",))
     assert book.pending("db/c", ["x"])
     book.end(1, "db/c", ())
     assert not book.pending("db/c", ["x"])
     book.begin("db/*", ())
-    book.loosen("db/*", ())
+    book.release_keys("db/*", ())
     assert book.pending("db/c", ["x"])
     assert book.open_of("db/c") == 1
     assert not book.pending("other/c", ["x"])
@@ -49,7 +49,7 @@ def test_keys_that_become_known_are_held() -> None:
     book = IntentIndex()
     book.begin("db/c", ())
     assert book.pending("db/c", ["x"])
-    book.named("db/c", ("a",))
+    book.add_keys("db/c", ("a",))
     assert not book.pending("db/c", ["x"])
     assert book.pending("db/c", ["a"])
 
@@ -66,17 +66,17 @@ async def test_waiting_for_one_intent() -> None:
     book.begin("db/c", ("a",))
     waiting = [asyncio.create_task(book.ended(1)) for _ in range(3)]
     await asyncio.sleep(0)
-    assert book.hurried
+    assert book.has_waiters
     waiting[0].cancel()
     await asyncio.gather(waiting[0], return_exceptions=True)
     book.end(1, "db/c", ("a",))
     await asyncio.gather(*waiting[1:])
-    assert not book.hurried
+    assert not book.has_waiters
     alone = asyncio.create_task(book.ended(2))
     await asyncio.sleep(0)
     alone.cancel()
     await asyncio.gather(alone, return_exceptions=True)
-    assert not book.hurried
+    assert not book.has_waiters
 
 
 async def test_catching_up_waits_for_what_was_open_then() -> None:
@@ -99,7 +99,7 @@ async def test_catching_up_waits_for_what_was_open_then() -> None:
     assert not waiting.done()
     book.end(-1, "db/c", ("b",))
     await asyncio.gather(waiting, second)
-    assert not book.hurried
+    assert not book.has_waiters
     assert book.open_of("db/other") == 1
 
 
@@ -114,14 +114,14 @@ def test_many_keys_of_one_intent_are_held_like_few() -> None:
     assert (book.held("db/c", "k7"), book.held("db/c", "k8"), book.held("db/c", "x")) == (3, 2, 0)
     book.end(1, "db/c", many)
     assert book.held("db/c", "k7") == 2
-    book.loosen("db/c", many)
+    book.release_keys("db/c", many)
     assert book.held("db/c", "k8") == 0
     assert book.pending("db/c", ["x"])  # the journal alone knows which
     book.end(3, "db/c", ())
     assert book.pending("db/c", ["k7"])
     assert not book.pending("db/c", ["k8"])
     book.begin("db/c", ())
-    book.named("db/c", many)
+    book.add_keys("db/c", many)
     assert not book.pending("db/c", ["x"])
     book.end(4, "db/c", many)
     book.end(2, "db/c", ("k7", "other"))

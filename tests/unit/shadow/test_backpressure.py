@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from proxy.shadow.backpressure import LONG_PIECE, PATIENCE, PIECE, SHORT, Backpressure
+from proxy.shadow.backpressure import LONG_PIECE, MAX_WAIT, PIECE, SHORT, Backpressure
 
 
 class Clock:
@@ -28,9 +28,9 @@ class Clock:
 LONG, QUICK = SHORT * 10, SHORT / 2
 
 
-async def turns(lengths: list[float], filled: float = 0.0, due: float = 0.0) -> int:
+async def turns(lengths: list[float], fill_level: float = 0.0, due: float = 0.0) -> int:
     clock = Clock(lengths)
-    await Backpressure(lambda: filled, clock).wait_turn(due)
+    await Backpressure(lambda: fill_level, clock).wait_turn(due)
     return clock.asked
 
 
@@ -42,23 +42,23 @@ async def test_long_turns_are_waited_for() -> None:
     assert await turns([LONG, LONG, LONG, QUICK]) == 4
 
 
-@pytest.mark.parametrize("late", [0.0, PATIENCE / 2, PATIENCE, 10 * PATIENCE])
+@pytest.mark.parametrize("late", [0.0, MAX_WAIT / 2, MAX_WAIT, 10 * MAX_WAIT])
 async def test_patience_ends_with_the_age_of_the_work(late: float) -> None:
     """I8: what is compared late has changed meanwhile. However much waits before it, nothing waits longer than that."""
     waited = await turns([LONG] * 100, due=-late) * LONG
-    left = max(0.0, PATIENCE - late)
+    left = max(0.0, MAX_WAIT - late)
     assert left <= waited <= left + 2 * LONG
 
 
-@pytest.mark.parametrize("filled", [0.25, 0.9])
-async def test_nobody_waits_where_reads_would_be_skipped(filled: float) -> None:
+@pytest.mark.parametrize("fill_level", [0.25, 0.9])
+async def test_nobody_waits_where_reads_would_be_skipped(fill_level: float) -> None:
     """I2: the queue is bounded."""
-    assert await turns([LONG] * 100, filled) == 1
+    assert await turns([LONG] * 100, fill_level) == 1
 
 
-@pytest.mark.parametrize(("filled", "piece"), [(0.0, PIECE), (0.24, PIECE), (0.25, LONG_PIECE), (1.0, LONG_PIECE)])
-async def test_pieces_are_longer_where_reads_would_be_skipped(filled: float, piece: float) -> None:
-    assert await Backpressure(lambda: filled, lambda: 7.0).wait_turn(7.0) == 7.0 + piece
+@pytest.mark.parametrize(("fill_level", "piece"), [(0.0, PIECE), (0.24, PIECE), (0.25, LONG_PIECE), (1.0, LONG_PIECE)])
+async def test_pieces_are_longer_where_reads_would_be_skipped(fill_level: float, piece: float) -> None:
+    assert await Backpressure(lambda: fill_level, lambda: 7.0).wait_turn(7.0) == 7.0 + piece
 
 
 async def test_one_piece_of_work_follows_the_other() -> None:

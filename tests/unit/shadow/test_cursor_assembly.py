@@ -64,14 +64,14 @@ def test_a_cursor_is_ready_when_its_last_batch_has_gone_by() -> None:
     assert cursors.follows(going_on())
     assert not cursors.follows(going_on("8"))
 
-    cursors.went_on(going_on(number="2"), batch(2, status=200))
-    cursors.went_on(going_on(number="2"), batch(2, status=200))  # its answer had been lost
+    cursors.continued(going_on(number="2"), batch(2, status=200))
+    cursors.continued(going_on(number="2"), batch(2, status=200))  # its answer had been lost
     assert ready == []
-    cursors.went_on(going_on(number="3"), batch(3, more=False, status=200))
+    cursors.continued(going_on(number="3"), batch(3, more=False, status=200))
 
     assert orjson.loads(ready[0].outcome.body)["result"] == [1, 2, 3]
     assert len(cursors) == 0
-    cursors.went_on(going_on(), batch(4))  # nobody follows it any more
+    cursors.continued(going_on(), batch(4))  # nobody follows it any more
     assert len(ready) == 1
 
 
@@ -86,7 +86,7 @@ def test_a_cursor_is_ready_when_its_last_batch_has_gone_by() -> None:
 def test_a_cursor_that_ends_early_is_the_beginning_that_was_read(operation: Operation, outcome: Outcome | None) -> None:
     cursors, ready = following()
     cursors.begin("7", job(batch(1)))
-    cursors.went_on(operation, outcome)
+    cursors.continued(operation, outcome)
 
     assert orjson.loads(ready[0].outcome.body)["hasMore"] is True
 
@@ -110,7 +110,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         cursors.begin(str(number), job(batch(number)))
     assert [orjson.loads(one.outcome.body)["result"] for one in ready] == [[0], [1]]
     monkeypatch.setattr(module, "MAX_BYTES", 10)
-    cursors.went_on(going_on("3"), batch(9, status=200))
+    cursors.continued(going_on("3"), batch(9, status=200))
     assert len(ready) == 3
     cursors.begin("9", job(batch(9)))
     assert len(cursors) == 0
@@ -119,7 +119,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_batches_that_do_not_fit_together_stay_a_beginning() -> None:
     cursors, ready = following()
     cursors.begin("7", job(Outcome(201, b'{"id":"7","hasMore":true}')))
-    cursors.went_on(going_on(), batch(2, more=False, status=200))
+    cursors.continued(going_on(), batch(2, more=False, status=200))
     assert ready[0].outcome.body == b'{"id":"7","hasMore":true}'
 
 
@@ -127,8 +127,8 @@ def test_what_is_refused_says_nothing_of_a_cursor() -> None:
     """Another user may have asked, or deleted; its owner continues to read."""
     cursors, ready = following()
     cursors.begin("7", job(batch(1)))
-    cursors.went_on(going_on(), Outcome(404, b'{"error":true,"errorNum":1600}'))
-    cursors.went_on(going_on(), Outcome(401, b""))
+    cursors.continued(going_on(), Outcome(404, b'{"error":true,"errorNum":1600}'))
+    cursors.continued(going_on(), Outcome(401, b""))
     assert ready == []
-    cursors.went_on(going_on(), batch(2, more=False, status=200))
+    cursors.continued(going_on(), batch(2, more=False, status=200))
     assert orjson.loads(ready[0].outcome.body)["result"] == [1, 2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from proxy.control.gates.gate_types import BypassFact, Evidence, Gate, GateLimits, GateRule, GateVerdict
+from proxy.control.gates.gate_types import Evidence, Gate, GateLimits, GateRule, GateVerdict, OutOfBandFact
 
 NAME: Final = "no out-of-band writes"
 _SHOWN: Final = 5  # keys that a gate names
@@ -19,13 +19,15 @@ def _decide(evidence: Evidence, limits: GateLimits) -> Gate:
     )
     verify = f"`crossfade verify {evidence.collection}`"
     run, watch = evidence.verification, evidence.watch
-    found = [one for one in evidence.bypassed if not one.repaired or run is None or one.found_at >= run.started_at]
+    found = [
+        one for one in evidence.out_of_band_writes if not one.repaired or run is None or one.found_at >= run.started_at
+    ]
     if found:
         remedy = (
             "point that writer at a proxy (ArangoDB's log and its list of clients name it); then "
             f"`crossfade repair {evidence.collection}` and {verify}"
         )
-        return Gate(NAME, GateVerdict.FAILED, _documents(found, evidence.bypasses), threshold, remedy)
+        return Gate(NAME, GateVerdict.FAILED, _documents(found, evidence.out_of_band_count), threshold, remedy)
     if watch is None:
         remedy = f"run `crossfade out-of-band watch` or `crossfade backfill worker --daemon`; then {verify}"
         return Gate(NAME, GateVerdict.INCONCLUSIVE, "no process watches", threshold, remedy)
@@ -44,7 +46,7 @@ def _decide(evidence: Evidence, limits: GateLimits) -> Gate:
     return Gate(NAME, GateVerdict.PASSED, f"none, {seen}, judged up to {watch.behind:.1f} s ago", threshold)
 
 
-def _documents(found: list[BypassFact], total: int) -> str:
+def _documents(found: list[OutOfBandFact], total: int) -> str:
     keys = ", ".join(one.key + (" (removed)" if one.removed else "") for one in found[:_SHOWN])
     left = max(total, len(found)) - min(_SHOWN, len(found))
     return f"{max(total, len(found))} written out of band: {keys}" + (f" and {left} more" if left else "")

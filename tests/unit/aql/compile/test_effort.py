@@ -6,7 +6,7 @@ import pytest
 
 from proxy.aql import parse
 from proxy.aql.compile import Compiled, Table, Tables, compile_query
-from proxy.aql.compile.effort import light
+from proxy.aql.compile.effort import is_proportional
 
 TABLES = Tables({"c": Table("db.c"), "f": Table("db.f")})
 
@@ -29,6 +29,6 @@ TABLES = Tables({"c": Table("db.c"), "f": Table("db.f")})
 )
 def test_light_and_heavy_rows(text: str, wanted: bool) -> None:
     plan = compile_query(parse(f"FOR d IN c {text}"), {}, TABLES)
-    assert not isinstance(plan, Compiled) or light(plan.finish) is wanted
+    assert not isinstance(plan, Compiled) or is_proportional(plan.finish) is wanted
     if wanted:
         assert isinstance(plan, Compiled)

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from proxy.control.gates.gate_types import (
-    BypassFact,
     Evidence,
     GapFact,
     GateLimits,
@@ -15,6 +14,7 @@ from proxy.control.gates.gate_types import (
     InstanceFact,
     MarkFact,
     OriginFact,
+    OutOfBandFact,
     RunFact,
     ShapeFact,
     WatchFact,
@@ -54,8 +54,8 @@ def gap(effect: str, minutes: int) -> GapFact:
     return GapFact("import", effect, 4, NOON + timedelta(hours=1, minutes=minutes))
 
 
-def bypass(minutes: int, *, repaired: bool = True) -> BypassFact:
-    return BypassFact("a1", removed=True, found_at=NOON + timedelta(hours=1, minutes=minutes), repaired=repaired)
+def out_of_band(minutes: int, *, repaired: bool = True) -> OutOfBandFact:
+    return OutOfBandFact("a1", removed=True, found_at=NOON + timedelta(hours=1, minutes=minutes), repaired=repaired)
 
 
 def holds(gate: str, changed: dict[str, Any], verdict: GateVerdict, found: str) -> None:

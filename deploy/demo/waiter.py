@@ -8,11 +8,11 @@ from collections.abc import Callable
 from deploy.demo.cli_runner import DemoFailed
 from deploy.demo.reporter import Reporter
 
-_PATIENCE = 120.0  # seconds without any progress after which the demo gives up
+_NO_PROGRESS_LIMIT = 120.0  # seconds without any progress after which the demo gives up
 _ENDLESS = 900.0  # seconds after which it gives up even if there is progress
 
 
-class Patience:
+class Waiter:
     """Waits. healthy: called all the time; raises DemoFailed if a server or a client has failed."""
 
     def __init__(self, reporter: Reporter, healthy: Callable[[], None]) -> None:
@@ -38,7 +38,7 @@ class Patience:
             now = time.monotonic()
             if lacks != before:
                 before, moved = lacks, now
-            if now - moved > _PATIENCE or now - began > _ENDLESS:
+            if now - moved > _NO_PROGRESS_LIMIT or now - began > _ENDLESS:
                 raise DemoFailed("\n".join([f"after {now - began:.0f} s it is still not true: {what}", *lacks]))
             time.sleep(0.2)
         self._reporter.good(what)

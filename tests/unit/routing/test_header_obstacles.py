@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.model.operations import Operation
-from proxy.routing.bypass import PACKED, Obstacle, bypass, outside
+from proxy.routing.header_obstacles import PACKED, Obstacle, header_obstacle, outside
 from proxy.wire.endpoints import named
 
 
@@ -27,19 +27,19 @@ def operation(**headers: str) -> Operation:
     ],
 )
 def test_the_reason_is_the_same_for_reads_and_writes(headers: dict[str, str], reason: str) -> None:
-    assert bypass(operation(**headers)) == bypass(operation(**headers), writes=True) == reason
+    assert header_obstacle(operation(**headers)) == header_obstacle(operation(**headers), writes=True) == reason
 
 
 def test_dirty_reads_are_reads() -> None:
     dirty = operation(x_arango_allow_dirty_read="TRUE")
-    assert bypass(dirty) == "dirty read"
-    assert bypass(dirty, writes=True) == ""
+    assert header_obstacle(dirty) == "dirty read"
+    assert header_obstacle(dirty, writes=True) == ""
 
 
 def test_what_is_allowed_hides_no_other_obstacle() -> None:
     both = operation(content_type="application/x-velocypack", x_arango_trx_id="1")
-    assert bypass(both, allowed=PACKED) == "in a transaction"
-    assert bypass(both, allowed=PACKED | {Obstacle.IN_TRANSACTION}) == ""
+    assert header_obstacle(both, allowed=PACKED) == "in a transaction"
+    assert header_obstacle(both, allowed=PACKED | {Obstacle.IN_TRANSACTION}) == ""
 
 
 def test_the_same_request_outside_of_its_transaction() -> None:

@@ -39,7 +39,7 @@ _TRUE: Final = frozenset({"true", "1", "yes", "on", "y"})
 _TRANSACTION: Final = "x-arango-trx-id"
 
 
-def bypass(operation: Operation, *, writes: bool = False, allowed: Container[Obstacle] = ()) -> str:
+def header_obstacle(operation: Operation, *, writes: bool = False, allowed: Container[Obstacle] = ()) -> str:
     """Return why this request cannot be captured (`writes`) or compared; empty if it can.
 
     allowed: obstacles that the caller can deal with. ArangoDB ignores the header of dirty reads in writes.

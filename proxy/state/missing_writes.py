@@ -12,7 +12,7 @@ gates (`recorded_since`).
 A mark ends with a verification that began later. A dead letter ends when both sides agree about its key in a read of
 ArangoDB that began after it was recorded (`dead_letters`, then the read, then `end_dead_letters`): the same revision,
 or neither has such a document, with or without a tombstone. Repairs, retries and verifications check that, even if they
-find no difference. A later write ends it immediately, by its revision (`revived`).
+find no difference. A later write ends it immediately, by its revision (`mirror.sql`, `end_superseded`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ async def mark_in(
     named = dict(zip(collections, reasons, strict=True))
     reason = "; ".join(f"{name}: {why}" for name, why in named.items())
     await end_flips(session, tuple(named), actor=f"instance {instance}", reason=reason)
-    return tuple(await session.fetch(sql.lacking.MARK, list(collections), list(reasons), instance))
+    return tuple(await session.fetch(sql.missing_writes.MARK, list(collections), list(reasons), instance))
 
 
 async def add_dead_letter(
@@ -58,7 +58,9 @@ async def add_dead_letter(
     It is not lacking if the table has a newer version by now.
     """
     async with session.transaction():
-        row = await session.fetchval(sql.lacking.ADD_DEAD_LETTER.on(relation), collection, key, rev, removed, reason)
+        row = await session.fetchval(
+            sql.missing_writes.ADD_DEAD_LETTER.on(relation), collection, key, rev, removed, reason
+        )
         if row.superseded:
             return False, False
         # nothing of the document but its collection: reasons are shown and logged
@@ -72,7 +74,7 @@ async def dead_letters(
 ) -> dict[str, int]:
     """Return the revisions of a collection's dead letters by key: of these keys, or of a range. Raise DatabaseError."""
     rows = await database.fetch(
-        sql.lacking.DEAD_LETTERS, collection, None if keys is None else list(keys), after, upper
+        sql.missing_writes.DEAD_LETTERS, collection, None if keys is None else list(keys), after, upper
     )
     return {row.key: row.rev for row in rows}
 
@@ -89,7 +91,7 @@ async def end_dead_letters(
         keys = list(noted)
         revisions = [origin.get(key) for key in keys]
         await database.fetch(
-            sql.lacking.END_DEAD_LETTERS.on(relation), collection, keys, [noted[key] for key in keys], revisions
+            sql.missing_writes.END_DEAD_LETTERS.on(relation), collection, keys, [noted[key] for key in keys], revisions
         )
 
 
@@ -99,7 +101,7 @@ async def end_flips(session: Session, collections: Sequence[str], *, actor: str,
     In the caller's transaction. Return the collections that were flipped; the audit has the reason.
     """
     control = await control_row.lock(session)
-    rows = await session.fetch(sql.lacking.FLIPPED, list(collections))
+    rows = await session.fetch(sql.missing_writes.FLIPPED, list(collections))
     transitions = tuple(
         Transition(row.collection, CollectionState(Stage.FLIPPED, row.weight), CollectionState(Stage.SHADOW))
         for row in rows
@@ -124,7 +126,7 @@ async def database_time(database: Database) -> datetime:
     """Return PostgreSQL's time while no write is being given up: every later record has a later time."""
     async with database.transaction() as session:
         await control_row.lock(session)
-        return await session.fetchval(sql.lacking.NOW)
+        return await session.fetchval(sql.missing_writes.NOW)
 
 
 async def recorded_since(session: Session, collections: Sequence[str], since: datetime) -> str:
@@ -132,7 +134,7 @@ async def recorded_since(session: Session, collections: Sequence[str], since: da
 
     For a caller that evaluated their gates then and has locked the control row now.
     """
-    row = await session.fetchrow(sql.lacking.RECORDED_SINCE, list(collections), since)
+    row = await session.fetchrow(sql.missing_writes.RECORDED_SINCE, list(collections), since)
     return "" if row is None else f"{row.collection} became unverified meanwhile ({row.reason})"
 
 
