@@ -16,7 +16,7 @@ from backfill.out_of_band_watch import OutOfBandWatch
 from proxy.base.config import Settings, load
 from proxy.cli.registration import group
 from proxy.cli.runtime import DONE, JsonOption
-from proxy.http.upstream import Upstream
+from proxy.operator.origin_connection import origin_upstream
 
 
 def register(app: typer.Typer) -> None:
@@ -71,12 +71,6 @@ async def watching(
     parts: Parts, settings: Settings, *, interval: float | None = None, as_json: bool = False
 ) -> AsyncIterator[OutOfBandWatch]:
     """Yield a watch that prints what it finds, with dedicated connections to ArangoDB."""
-    upstream = Upstream(
-        settings.origin_url,
-        connections=2,
-        connect_timeout=settings.connect_timeout,
-        request_timeout=settings.request_timeout,
-    )
 
     def found(one: OriginVersion) -> None:
         if as_json:
@@ -85,11 +79,9 @@ async def watching(
         else:
             typer.echo(f"{one.collection}/{one.key} was {'removed' if one.removed else 'written'} out of band")
 
-    account = settings.origin_account
-    try:
+    async with origin_upstream(settings) as upstream:
+        account = settings.origin_account
         yield OutOfBandWatch(parts.database, upstream, *account, parts.stop, found=found, pause=interval)
-    finally:
-        await upstream.close()
 
 
 async def watch_during(parts: Parts, work: asyncio.Task[None]) -> None:

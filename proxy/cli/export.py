@@ -14,12 +14,11 @@ from proxy.base.database import Database
 from proxy.base.errors import PreconditionFailed
 from proxy.cli.runtime import DONE, REFUSED, JsonOption, console, counted, execute, note, write_json
 from proxy.devserver.repro_run import reproduce as reproduced
-from proxy.http.upstream import Upstream
 from proxy.operator import mismatches as ledger
 from proxy.operator import repro_bundle as bundles
 from proxy.operator.mismatches import MismatchRow
+from proxy.operator.origin_connection import origin_store
 from proxy.shadow.diff.documents import NotComparable
-from proxy.stores.arango import ArangoStore
 
 
 def export(
@@ -44,17 +43,8 @@ def export(
 
     async def go(settings: Settings, connected: Database) -> int:
         found = await _find(connected, which)
-        upstream = Upstream(
-            settings.origin_url,
-            connections=2,
-            connect_timeout=settings.connect_timeout,
-            request_timeout=settings.request_timeout,
-        )
-        try:
-            origin = ArangoStore(upstream, *settings.origin_account)
+        async with origin_store(settings) as origin:
             made = await bundles.build(connected, origin, found, whole=whole)
-        finally:
-            await upstream.close()
         text = orjson.dumps(made, option=orjson.OPT_INDENT_2) + b"\n"
         if output is None:
             sys.stdout.write(text.decode())

@@ -10,12 +10,11 @@ from proxy.base.arango_client import OriginClient
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, PreconditionFailed
-from proxy.http.upstream import Upstream
+from proxy.operator.origin_connection import origin_store
 from proxy.replication.collection_resync import CollectionResync
 from proxy.replication.dropped_collections import DroppedCollections
 from proxy.replication.key_repair import CannotRead, KeyRepairer
 from proxy.replication.target_writer import TargetWriter
-from proxy.stores.arango import ArangoStore
 
 _NO_DATABASE: Final = 1228
 
@@ -23,19 +22,10 @@ _NO_DATABASE: Final = 1228
 @contextlib.asynccontextmanager
 async def _parts(settings: Settings, database: Database) -> AsyncIterator[tuple[KeyRepairer, CollectionResync]]:
     """What repairs: only what is named here, and no proxy's intents."""
-    upstream = Upstream(
-        settings.origin_url,
-        connections=2,
-        connect_timeout=settings.connect_timeout,
-        request_timeout=settings.request_timeout,
-    )
-    try:
-        origin = ArangoStore(upstream, *settings.origin_account)
+    async with origin_store(settings) as origin:
         target = TargetWriter(database)
         repairer = KeyRepairer(target, origin)
         yield repairer, CollectionResync(database, target, origin, repairer, DroppedCollections())
-    finally:
-        await upstream.close()
 
 
 async def repair_documents(

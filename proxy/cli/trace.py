@@ -18,10 +18,9 @@ from proxy.base.database import Database
 from proxy.base.errors import ArangoError, CrossfadeError, PreconditionFailed, UpstreamError
 from proxy.cli.naming import require_known
 from proxy.cli.runtime import DONE, REFUSED, DatabaseOption, JsonOption, console, execute, note, write_json
-from proxy.http.upstream import Upstream
 from proxy.model.parsed_answer import revision_of
 from proxy.operator import status
-from proxy.stores.arango import ArangoStore
+from proxy.operator.origin_connection import origin_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,20 +177,12 @@ def verdict(origin: Side, target: Side, views: Sequence[InstanceView], *, dead: 
 
 
 async def _origin(settings: Settings, collection: str, key: str) -> Side:
-    upstream = Upstream(
-        settings.origin_url,
-        connections=1,
-        connect_timeout=settings.connect_timeout,
-        request_timeout=settings.request_timeout,
-    )
+    database, _, name = collection.partition("/")
     try:
-        reader = ArangoStore(upstream, *settings.origin_account)
-        database, _, name = collection.partition("/")
-        raw = (await reader.read(database, name, [key]))[key]
+        async with origin_store(settings) as reader:
+            raw = (await reader.read(database, name, [key]))[key]
     except (UpstreamError, ArangoError) as error:
         return Side(f"not read: {error}")
-    finally:
-        await upstream.close()
     return Side("absent") if raw is None else Side("document", *_revision(revision_of(raw)))
 
 

@@ -4,6 +4,7 @@ status, states   what `crossfade status` shows; what every instance exports for 
 shapes           coverage by shape, and exemptions
 mismatches       confirmed mismatches: listed, marked as repaired or ignored
 repro_bundle     one mismatch as a file; replay: recorded reads to send again
+origin_connection  connections of a command to ArangoDB
 out_of_band      documents of out-of-band writes
 rules_admin      tolerances and sampling, listed and changed
 migrate          applies `sql/migrations`

@@ -14,6 +14,7 @@ from proxy.model.stages import CollectionState, Phase, Stage, Transition
 from proxy.operator import out_of_band
 from proxy.operator.out_of_band import OutOfBandCount
 from proxy.state.codec import decode_transitions
+from proxy.state.control_row import stages_of, states_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ async def read(database: Database) -> Status:
         control.generation,
         control.epoch,
         _open(control),
-        {row.database: Stage(row.stage) for row in defaults},
+        stages_of(defaults),
         tuple(_collection(row) for row in collections),
         tuple(instances),
         tuple(gaps),
@@ -103,23 +104,17 @@ async def instances(database: Database) -> list[sql.control.InstanceRow]:
 
 async def collection_states(database: Database) -> dict[str, CollectionState]:
     """Return the state of every registered collection."""
-    return {
-        row.collection: CollectionState(Stage(row.stage), row.weight)
-        for row in await database.fetch(sql.control.COLLECTION_STAGES)
-    }
+    return states_of(await database.fetch(sql.control.COLLECTION_STAGES))
 
 
 async def present(database: Database) -> dict[str, CollectionState]:
     """Return the states without the collections that the origin no longer has."""
-    return {
-        row.collection: CollectionState(Stage(row.stage), row.weight)
-        for row in await database.fetch(sql.control.PRESENT)
-    }
+    return states_of(await database.fetch(sql.control.PRESENT))
 
 
 async def defaults(database: Database) -> dict[str, Stage]:
     """Return the stage that new collections begin with, by database; `*`: of every other."""
-    return {row.database: Stage(row.stage) for row in await database.fetch(sql.control.DEFAULTS)}
+    return stages_of(await database.fetch(sql.control.DEFAULTS))
 
 
 async def open_epoch(database: Database) -> OpenEpoch | None:

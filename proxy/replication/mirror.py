@@ -87,7 +87,7 @@ class Mirror:
         self.reports = WriteReporter(database, instance, self._intents.oldest_age)
         self._closer = closer = IntentCloser(self._intents, self._marks, self.reports, self._recent)
         repairer = KeyRepairer(self._target, origin)
-        self._catch_up = TargetCatchUp(self._target, repairer, self._marks)
+        self.catch_up = TargetCatchUp(self._target, repairer, self._marks)
         self._dropped = DroppedCollections()
         collections = CollectionResync(database, self._target, origin, repairer, self._dropped)
         resyncer = Resyncer(collections, self._dropped, self._marks, closer.repaired)
@@ -124,7 +124,7 @@ class Mirror:
             *[self._applier.run] * settings.apply_connections,
             self._watch,
             self._intents.run_sync,
-            self._catch_up.run,
+            self.catch_up.run,
             self._origin_time.run,
         ]
         self._tasks: list[asyncio.Task[None]] = []
@@ -310,18 +310,6 @@ class Mirror:
             recent=self._recent,
         )
 
-    def stats(self) -> dict[str, object]:
-        """Return figures for `/status`."""
-        return {
-            "backlog": self.backlog,
-            "queued": self.queued,
-            "queued_bytes": self._queue.size,
-            "lag_seconds": round(self.lag_seconds, 3),
-            "marks": self._marks.waiting,
-            "journaled": self._intents.journaled,
-            "target": self._applier.reachable,
-        }
-
     async def applied(self, intent: Intent) -> Ending:
         """Wait until this intent is closed, for ever if PostgreSQL stays away, and return how (I7).
 
@@ -340,11 +328,7 @@ class Mirror:
         self, collection: str, changes: Sequence[Change], absent: Sequence[str] = (), *, stamp: int | None = None
     ) -> Ending:
         """Make PostgreSQL have at least these versions: see `TargetCatchUp.ensure`."""
-        return await self._catch_up.ensure(collection, changes, absent, stamp)
-
-    async def retry_dead_letters(self, seconds: float) -> None:
-        """Retry dead letters: see `TargetCatchUp.retry_dead_letters`."""
-        await self._catch_up.retry_dead_letters(seconds)
+        return await self.catch_up.ensure(collection, changes, absent, stamp)
 
     async def _watch(self) -> None:
         while True:

@@ -8,7 +8,7 @@ the generation in its own statement sees either all of the change or nothing of 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -70,12 +70,18 @@ async def advance(session: Session, control: Control, epoch: int, phase: Phase) 
 
 async def collection_states(session: Session) -> tuple[dict[str, CollectionState], dict[str, Stage]]:
     """Return every registered collection's state, and the default stages by database."""
-    collections = {
-        row.collection: CollectionState(Stage(row.stage), row.weight)
-        for row in await session.fetch(sql.control.COLLECTION_STAGES)
-    }
-    defaults = {row.database: Stage(row.stage) for row in await session.fetch(sql.control.DEFAULTS)}
-    return collections, defaults
+    collections = await session.fetch(sql.control.COLLECTION_STAGES)
+    return states_of(collections), stages_of(await session.fetch(sql.control.DEFAULTS))
+
+
+def states_of(rows: Iterable[sql.control.CollectionStageRow]) -> dict[str, CollectionState]:
+    """Return rows of collections by collection."""
+    return {row.collection: CollectionState(Stage(row.stage), row.weight) for row in rows}
+
+
+def stages_of(rows: Iterable[sql.control.DefaultStageRow]) -> dict[str, Stage]:
+    """Return rows of default stages by database."""
+    return {row.database: Stage(row.stage) for row in rows}
 
 
 async def abort(session: Session, control: Control, *, actor: str, reason: str) -> None:

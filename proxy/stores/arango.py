@@ -6,7 +6,7 @@ Client traffic does not go through here: the dispatcher forwards it byte for byt
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 from urllib.parse import quote, urlencode
 
@@ -122,15 +122,7 @@ class ArangoStore:
         binds: dict[str, object] = {"@c": collection, "after": after, "n": limit}
         if upper is not None:
             binds["upper"] = upper
-        body = msgspec.json.encode({"query": query, "bindVars": binds, "batchSize": limit})
-        outcome = await self.execute(
-            Operation(named("cursor.create"), "POST", database, path=("_api", "cursor"), body=body)
-        )
-        _refused(outcome, 201)
-        answer = _REVISIONS.decode(outcome.body)
-        if answer.more:
-            raise UpstreamOutcomeUnknown("the origin returned only a part of the requested keys")
-        return [(key, decode_rev(rev)) for key, rev in answer.result]
+        return await self._read_revisions(database, query, binds, limit)
 
     async def read(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, bytes | None]:
         """Return the documents of these keys as printed by ArangoDB; None if there is none.
@@ -166,12 +158,8 @@ class ArangoStore:
 
     async def time_now(self, database: str) -> int:
         """Return the time of the origin's own clock in milliseconds. Raise ArangoError, UpstreamError."""
-        body = msgspec.json.encode({"query": "RETURN DATE_NOW()"})
-        outcome = await self.execute(
-            Operation(named("cursor.create"), "POST", database, path=("_api", "cursor"), body=body)
-        )
-        _refused(outcome, 201)
-        return int(_NUMBERS.decode(outcome.body).result[0])
+        answer = await self._query(database, {"query": "RETURN DATE_NOW()"})
+        return int(_NUMBERS.decode(answer).result[0])
 
     async def written_since(self, database: str, collection: str, since: int, limit: int) -> list[tuple[str, int]]:
         """Return (key, revision) of documents whose revision was given at that time or later, at most `limit`.
@@ -183,15 +171,25 @@ class ArangoStore:
             "LIMIT @limit RETURN [d._key, d._rev]"
         )
         binds = {"@collection": collection, "since": since, "limit": limit}
-        body = msgspec.json.encode({"query": query, "bindVars": binds, "batchSize": limit})
+        return await self._read_revisions(database, query, binds, limit)
+
+    async def _read_revisions(
+        self, database: str, query: str, binds: Mapping[str, object], limit: int
+    ) -> list[tuple[str, int]]:
+        """Return (key, revision) of a query of keys and revisions. Raise ArangoError, UpstreamError."""
+        answer = _REVISIONS.decode(await self._query(database, {"query": query, "bindVars": binds, "batchSize": limit}))
+        if answer.more:
+            raise UpstreamOutcomeUnknown("the origin returned only a part of the requested keys")
+        return [(key, decode_rev(rev)) for key, rev in answer.result]
+
+    async def _query(self, database: str, query: Mapping[str, object]) -> bytes:
+        """Return the body of the answer to an AQL query. Raise ArangoError, UpstreamError."""
+        body = msgspec.json.encode(query)
         outcome = await self.execute(
             Operation(named("cursor.create"), "POST", database, path=("_api", "cursor"), body=body)
         )
         _refused(outcome, 201)
-        answer = _REVISIONS.decode(outcome.body)
-        if answer.more:
-            raise UpstreamOutcomeUnknown("the origin returned only a part of the requested keys")
-        return [(key, decode_rev(rev)) for key, rev in answer.result]
+        return outcome.body
 
     @staticmethod
     async def _outcome(response: Response) -> Outcome:

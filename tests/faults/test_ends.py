@@ -79,7 +79,7 @@ class Environment:
         covered = await self.marks() or await self.direct.fetch("SELECT key FROM _crossfade.dead_letter")
         wrong = [] if covered else [f"lacking without a mark or dead letter: {one}" for one in await self.differences()]
         mirror = self.stack.application.mirror
-        await mirror.retry_dead_letters(0)
+        await mirror.catch_up.retry_dead_letters(0)
         for collection in COLLECTIONS:
             await repair_dropped(self.stack.settings, self.stack.database, collection)  # a resync, dropped or not
         return wrong + [f"not repaired: {one}" for one in await self.differences()]

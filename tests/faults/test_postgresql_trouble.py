@@ -205,7 +205,7 @@ async def test_documents_that_an_added_constraint_refuses_become_dead_letters(
         await stack.database.execute("ALTER TABLE _system.books DROP CONSTRAINT books_doc_check")
     else:
         await stack.database.execute("ALTER TABLE _system.books ALTER doc DROP NOT NULL")
-    await stack.application.mirror.retry_dead_letters(0)
+    await stack.application.mirror.catch_up.retry_dead_letters(0)
     assert await stack.differences(BOOKS) == []
     assert await stack.database.fetch("SELECT key FROM _crossfade.dead_letter") == []
 

@@ -80,7 +80,7 @@ async def test_a_crash_of_postgresql_loses_no_write(tmp_path: Path) -> None:
                 if number % 40 == 0:
                     await asyncio.sleep(0.01)
             mirror.mark(mirror.intend_change(OpaqueWrite("import", ("shop/*",))))
-            await until(lambda: mirror.stats()["target"] is False)
+            await until(lambda: mirror._applier.reachable is False)
             assert mirror.backlog == 201
             assert mirror.queued == 50
             assert mirror.lag_seconds > 0
@@ -91,7 +91,7 @@ async def test_a_crash_of_postgresql_loses_no_write(tmp_path: Path) -> None:
             await drained(mirror)
             assert await stored(database) == origin.documents[COLLECTION]
             assert await marks(database) == [("shop/*", "import")]
-            assert mirror.stats()["target"] is True
+            assert mirror._applier.reachable is True
         await database.close()
     finally:
         await asyncio.to_thread(server.stop)
@@ -124,7 +124,7 @@ async def test_the_proxy_waits_for_an_unmigrated_database(tmp_path: Path, empty_
     database = await Database.open(empty_dsn)
     async with running(tmp_path, database, empty_dsn, origin) as mirror:
         mirror.captured(mirror.intend(COLLECTION, ("a",)), (origin.put("a", 1),))
-        await until(lambda: mirror.stats()["target"] is False)
+        await until(lambda: mirror._applier.reachable is False)
         from sql.loader import migrations
 
         for migration in migrations():
@@ -152,7 +152,7 @@ async def test_a_journal_that_cannot_be_written_does_not_stop_writes(
             lost = mirror.intend(COLLECTION, ())
             assert captured.seq < 0
             assert mirror.backlog == 3
-            assert mirror.stats()["journaled"] is False
+            assert mirror._intents.journaled is False
             mirror.captured(captured, (origin.put("b", 1),))
             mirror.captured(spilled, tuple(origin.put(f"c{number}", 1) for number in range(4)))
             mirror.lost(lost)
@@ -162,5 +162,5 @@ async def test_a_journal_that_cannot_be_written_does_not_stop_writes(
         assert set(await marks(database)) == {(COLLECTION, "the journal could not be written")}
         intent = mirror.intend(COLLECTION, ("a",))
         assert intent.seq > 0
-        assert mirror.stats()["journaled"] is True
+        assert mirror._intents.journaled is True
         mirror.close_intent(intent)

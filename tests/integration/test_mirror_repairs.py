@@ -98,7 +98,7 @@ async def test_documents_shown_in_an_answer_are_replicated_first(tmp_path: Path,
         assert await stored(database) == {}
         origin.gone.add(COLLECTION)
         await mirror.ensure_target_has(COLLECTION, (), ("a",))
-        await until(lambda: mirror.stats()["marks"] == 0)
+        await until(lambda: mirror._marks.waiting == 0)
         assert [collection for collection, _ in await marks(database)] == [COLLECTION]
 
 

@@ -80,7 +80,7 @@ async def test_a_transient_error_that_persists_for_one_document_makes_a_dead_let
     reason = await stack.database.fetchval("SELECT reason FROM _crossfade.dead_letter WHERE key = 'k3'")
     assert reason.startswith(f"{state}: ")
     await accept_again(stack)
-    await stack.application.mirror.retry_dead_letters(0)
+    await stack.application.mirror.catch_up.retry_dead_letters(0)
     assert await stack.differences(BOOKS) == []
     assert await letters(stack) == []
 
@@ -107,11 +107,11 @@ async def test_the_dead_letter_of_a_removal_ends_when_its_row_is_gone(stack: Run
     await stack.client.delete(DOCUMENT + "/a")
     await stack.drained()
     assert await letters(stack) == ["a"]
-    await stack.application.mirror.retry_dead_letters(0)
+    await stack.application.mirror.catch_up.retry_dead_letters(0)
     assert await letters(stack) == ["a"]
     await accept_again(stack)
     await stack.database.execute("DELETE FROM _system.books WHERE key = 'a'")
-    await stack.application.mirror.retry_dead_letters(0)
+    await stack.application.mirror.catch_up.retry_dead_letters(0)
     assert await letters(stack) == []
     assert await stack.differences(BOOKS) == []
 
@@ -155,7 +155,7 @@ async def test_a_row_that_a_trigger_skips_silently_counts_as_refused(stack: Runn
     assert (await stage(stack), await letters(stack)) == ("shadow", ["a"])
     await stack.drained()  # a backlog for ever would keep every collection from its flip
     await accept_again(stack)
-    await stack.application.mirror.retry_dead_letters(0)
+    await stack.application.mirror.catch_up.retry_dead_letters(0)
     assert await letters(stack) == []
     assert await stack.differences(BOOKS) == []
 
@@ -171,7 +171,7 @@ async def test_a_value_too_large_for_an_index_causes_a_rollback_and_is_repaired_
     assert (await stack.client.get(DOCUMENT + "/a")).json()["t"] == text
     assert (await stage(stack), await letters(stack)) == ("shadow", ["a"])
     await stack.database.execute("DROP INDEX _system.small")
-    await stack.application.mirror.retry_dead_letters(0)
+    await stack.application.mirror.catch_up.retry_dead_letters(0)
     assert await letters(stack) == []
     assert await stack.differences(BOOKS) == []
 
@@ -182,10 +182,10 @@ async def test_a_removal_that_postgresql_refuses_causes_a_rollback(stack: Runnin
     assert (await stack.client.delete(DOCUMENT + "/a")).status_code < 300
     assert (await stack.client.get(DOCUMENT + "/a")).status_code == 404
     assert (await stage(stack), await letters(stack)) == ("shadow", ["a"])
-    await stack.application.mirror.retry_dead_letters(0)
+    await stack.application.mirror.catch_up.retry_dead_letters(0)
     assert await letters(stack) == ["a"], "it is refused still, and said once"
     await accept_again(stack)
-    await stack.application.mirror.retry_dead_letters(0)
+    await stack.application.mirror.catch_up.retry_dead_letters(0)
     assert await letters(stack) == []
     assert await stack.differences(BOOKS) == []
 
@@ -202,7 +202,7 @@ async def test_a_dead_letter_is_cleared_by_a_new_write_and_by_a_retry(stack: Run
     with pytest.raises(PreconditionFailed, match="no dead letter"):
         await flip(stack)  # no force goes past it
     await accept_again(stack)
-    await stack.application.mirror.retry_dead_letters(0)
+    await stack.application.mirror.catch_up.retry_dead_letters(0)
     assert await letters(stack) == []
     await flip(stack)
 
