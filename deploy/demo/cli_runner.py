@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import subprocess
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +25,6 @@ class Done:
 
     code: int
     output: str
-    seconds: float
 
 
 class CliRunner:
@@ -43,7 +41,6 @@ class CliRunner:
         """
         if show:
             self._announce(arguments)
-        began = time.monotonic()
         done = subprocess.run(
             crossfade(*arguments),
             env=self._environment(),
@@ -53,7 +50,7 @@ class CliRunner:
             text=True,
             check=False,
         )
-        ended = Done(done.returncode, done.stdout, time.monotonic() - began)
+        ended = Done(done.returncode, done.stdout)
         if show:
             self._print(ended, most)
         if expect is not None:
@@ -63,9 +60,8 @@ class CliRunner:
     def watch(self, *arguments: str, expect: int = 0) -> Done:
         """Run a command on the terminal itself, so that its progress bars move; nothing is captured."""
         self._announce(arguments)
-        began = time.monotonic()
         done = subprocess.run(crossfade(*arguments), env=self._environment(), stdin=subprocess.DEVNULL, check=False)
-        ended = Done(done.returncode, "", time.monotonic() - began)
+        ended = Done(done.returncode, "")
         self._judge(arguments, ended, expect)
         return ended
 
@@ -80,7 +76,7 @@ class CliRunner:
             check=False,
         )
         if expect is not None:
-            self._judge(arguments, Done(done.returncode, done.stderr or done.stdout, 0), expect)
+            self._judge(arguments, Done(done.returncode, done.stderr or done.stdout), expect)
         try:
             return json.loads(done.stdout)
         except json.JSONDecodeError as error:

@@ -84,7 +84,6 @@ class Unary(Node):
 
     op: str
     operand: Expr
-    at: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,6 @@ class Binary(Node):
     op: str
     left: Expr
     right: Expr
-    at: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +133,7 @@ class Ternary(Node):
 
 @dataclass(frozen=True, slots=True)
 class Call(Node):
-    """A function call; the name in upper case."""
+    """A function call; the name in upper case. at: its offset in the text."""
 
     name: str
     arguments: tuple[Expr, ...]
@@ -195,7 +193,6 @@ class For(Node):
     source: Expr
     search: Expr | None = None
     options: Object | None = None
-    at: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +216,6 @@ class Traversal(Node):
     prune_variable: str | None = None
     prune: Expr | None = None
     options: Object | None = None
-    at: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +231,6 @@ class Paths(Node):
     edges: tuple[Edges, ...]
     graph: Expr | None
     options: Object | None = None
-    at: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,6 @@ class Literal(Node):
     """null, a bool, a number or a string."""
 
     value: bool | int | float | str | None
-    at: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +24,6 @@ class Parameter(Node):
 
     name: str
     source: bool = False
-    at: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,6 @@ class Variable(Node):
     """A reference to a variable; OLD, NEW and CURRENT are in upper case."""
 
     name: str
-    at: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,6 @@ class Collection(Node):
     """A collection or view, by name."""
 
     name: str
-    at: int = field(default=0, compare=False)
 
 
 _FIELDS: dict[type, tuple[str, ...]] = {}

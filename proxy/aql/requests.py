@@ -46,8 +46,6 @@ class WriteOptions:
     overwrite_mode: str | None = None
     ignore_revs: bool = True
     ignore_errors: bool = False
-    wait_for_sync: bool | None = None
-    exclusive: bool = False
     version_attribute: str | None = None
 
 

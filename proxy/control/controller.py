@@ -119,7 +119,7 @@ async def change(
         epoch, generation = await run.run_phases(steps, detail)
     else:
         epoch, generation = await run.change_immediately()
-    progress(Step(Phase.IDLE, generation))
+    progress(Step(Phase.IDLE))
     behind = await _learned(database, generation, 3 * settings.lease + 1 if wait else 0.0)
     return replace(result, epoch=epoch, generation=generation, behind=behind, seconds=time.monotonic() - began)
 

@@ -49,7 +49,6 @@ class Step:
     """Progress of a change. phase: the current one, `settled` once committed; waiting: instances that it waits for."""
 
     phase: Phase
-    generation: int
     waiting: tuple[Waiting, ...] = ()
 
 
@@ -146,7 +145,7 @@ class Run:
                 Waiting(row.instance, _why(row, self.generation))
                 for row in await self.database.fetch(sql.control.WAITING_FOR, self.generation)
             )
-            self.progress(Step(phase, self.generation, waiting))
+            self.progress(Step(phase, waiting))
             if not waiting:
                 return
             await self._still_ours()

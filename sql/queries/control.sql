@@ -23,8 +23,7 @@ WITH old AS (
 SELECT EXISTS (SELECT FROM new) AS registered, old.host, old.pid,
     old.pid IS NULL OR old.stopped_at IS NOT NULL AS fresh, coalesce(old.beats, 0) AS beats,
     coalesce(old.synced, 0) AS synced,
-    coalesce(old.stopped_at IS NULL AND old.diverged, false) AS diverged,
-    clock_timestamp() AS now
+    coalesce(old.stopped_at IS NULL AND old.diverged, false) AS diverged
 FROM (VALUES (1)) AS one LEFT JOIN old ON true;
 
 -- name: beat

@@ -16,7 +16,6 @@ class RegisterRow(NamedTuple):
     beats: int
     synced: int
     diverged: bool
-    now: datetime
 
 
 class BeatRow(NamedTuple):

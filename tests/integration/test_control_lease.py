@@ -195,16 +195,15 @@ async def test_an_evicted_process_that_is_alive_joins_again(fleet: Fleet, databa
 
 async def test_a_late_heartbeat_does_not_extend_the_lease(database: Database) -> None:
     registry = InstanceRegistry(database, "late", lease=1.0, host=None, admin_url=None)
-    joined = await registry.register()
-    look = await registry.beat(Heartbeat(0, 0, False, 0, 0.0, joined.now), 0)
+    await registry.register()
+    now = await database.fetchval("SELECT clock_timestamp()")
+    look = await registry.beat(Heartbeat(0, 0, False, 0, 0.0, now), 0)
     assert look.registered
     until_ = await database.fetchval("SELECT lease_until FROM _crossfade.instance")
-    assert until_ == joined.now  # absolute: not now() + 1 s
+    assert until_ == now  # absolute: not now() + 1 s
     recorded = await registry.beat(Heartbeat(0, 0, False, 0, 0.0, None, number=2), 0)
     assert recorded.registered
-    assert (
-        await database.fetchval("SELECT lease_until FROM _crossfade.instance") == joined.now
-    )  # a look extends nothing
+    assert await database.fetchval("SELECT lease_until FROM _crossfade.instance") == now  # a look extends nothing
     other = InstanceRegistry(database, "late", lease=1.0, host=None, admin_url=None)
     assert (await other.register()).registered  # a new process of the same host
     stale = await registry.beat(Heartbeat(9, 9, False, 0, 0.0, None, number=3), 0)

@@ -100,7 +100,6 @@ def _with_binds(outcome: Outcome, binds: Mapping[str, Any]) -> Compiled | NotCom
         parameters=_values(made.parameters, binds),
         collections=made.collections,
         finish=made.finish,
-        dynamic=made.dynamic,
         order=made.order,
         compared=compared,
         most=with_binds(outcome.most, binds),

@@ -60,7 +60,6 @@ class Compilation(SqlForms):
         self.collections: set[str] = set()
         self.scans: dict[str, Scan] = {}
         self.mentioned: frozenset[str] = frozenset()
-        self.dynamic = False
         self.by_key = False
         self.currents = 0
         self._names = 0

@@ -93,7 +93,6 @@ def _in_collection(c: Compilation, collection: str, text: str, *, is_key: bool) 
 
 def _in_any_collection(c: Compilation, text: str) -> str:
     """Return the SELECT from the collection that an id names while the statement runs."""
-    c.dynamic = True
     names = sorted(c.catalog.tables)
     if not names or len(names) > _MAX_COLLECTIONS:
         raise NotCompilable("DOCUMENT of a computed id over too many collections")

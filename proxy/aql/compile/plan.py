@@ -71,11 +71,10 @@ class Compiled:
     """A whole query as one SELECT.
 
     parameters: the values of $1, $2, …. collections: names (without database) of the collections that it reads. Its
-    first column, `found`, is true; then come the columns of `finish`, which makes them a row of the result. dynamic:
-    which collections it reads is known only while it runs (DOCUMENT of a computed id). order: "sort" or "collect" if
-    that decides the order of the result, else "". most: the maximum number of rows; None if its text does not determine
-    it. pushed: what the statement does, finished: what is computed from its rows afterwards, in words. listings: the
-    scans whose order an index could give.
+    first column, `found`, is true; then come the columns of `finish`, which makes them a row of the result.
+    order: "sort" or "collect" if that decides the order of the result, else "". most: the maximum number of rows; None
+    if its text does not determine it. pushed: what the statement does, finished: what is computed from its rows
+    afterwards, in words. listings: the scans whose order an index could give.
 
     A statement that fails with an SQLSTATE of class 22 met data for which it is not exact: the evaluator then answers.
     """
@@ -84,7 +83,6 @@ class Compiled:
     parameters: tuple[object, ...]
     collections: frozenset[str]
     finish: Finish
-    dynamic: bool = False
     order: str = ""
     compared: Compared | None = None
     most: int | None = None

@@ -57,7 +57,6 @@ def compile_whole(c: Compilation, query: ast.Query) -> Template:
         parameters=parameters,
         collections=frozenset(c.collections),
         finish=finish,
-        dynamic=c.dynamic,
         order=order,
         pushed=_words(query),
         finished=("RETURN",) if not finish.plain else (),

@@ -31,7 +31,7 @@ def literal(_c: ProgramCompiler, node: ast.Literal) -> Compiled:
 def parameter(c: ProgramCompiler, node: ast.Parameter) -> Compiled:
     """Compile a bind variable, whose value is known."""
     if node.source:
-        return collection(c, ast.Collection(source_name(c.context.binds, node.name), node.at))
+        return collection(c, ast.Collection(source_name(c.context.binds, node.name)))
     return Constant(c.context.binds[node.name])
 
 

@@ -214,7 +214,6 @@ def _write_options(c: ProgramCompiler, node: ast.Object | None) -> WriteOptions:
     mode = given.get("overwriteMode")
     if mode not in _OVERWRITE_MODES:
         mode = "replace" if truthy(given.get("overwrite")) else None
-    wait = given.get("waitForSync")
     version = given.get("versionAttribute")
     return WriteOptions(
         keep_null=truthy(given.get("keepNull", True)),
@@ -222,8 +221,6 @@ def _write_options(c: ProgramCompiler, node: ast.Object | None) -> WriteOptions:
         overwrite_mode=mode,
         ignore_revs=truthy(given.get("ignoreRevs", True)),
         ignore_errors=truthy(given.get("ignoreErrors", False)),
-        wait_for_sync=None if wait is None else truthy(wait),
-        exclusive=truthy(given.get("exclusive", False)),
         version_attribute=version if isinstance(version, str) and version else None,
     )
 

@@ -23,7 +23,7 @@ def collection_name(p: Parser) -> ast.Collection | ast.Parameter:
     if p.kind in ("bind", "source"):
         return p.parameter()
     token = p.expect("id")
-    return ast.Collection(token.value, token.offset)
+    return ast.Collection(token.value)
 
 
 def assignments(p: Parser) -> tuple[ast.Assign, ...]:

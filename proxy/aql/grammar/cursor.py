@@ -120,7 +120,7 @@ class Parser:
     def parameter(self) -> ast.Parameter:
         """Parse @name or @@name."""
         token = self.advance()
-        return ast.Parameter(token.value, token.kind == "source", token.offset)
+        return ast.Parameter(token.value, token.kind == "source")
 
     # --- tokens
 

@@ -63,9 +63,9 @@ def _infix(p: Parser, left: ast.Expr, minimum: int) -> ast.Expr | None:
     if power is not None:
         if power < minimum or (kind == "IN" and p.into_mode and _target_follows(p)):
             return None
-        at = p.advance().offset
+        p.advance()
         right = expression(p, power + 1)
-        return ast.Range(left, right) if kind == ".." else ast.Binary(kind, left, right, at)
+        return ast.Range(left, right) if kind == ".." else ast.Binary(kind, left, right)
     if kind in ("AND", "OR"):
         power = _AND if kind == "AND" else _OR
         return None if power < minimum else _logical(p, left, kind, power)
@@ -95,15 +95,15 @@ def _negated(p: Parser, left: ast.Expr) -> ast.Expr | None:
     """Parse NOT IN, NOT LIKE, NOT =~ and NOT !~."""
     following = p.peek().kind
     if following == "IN":
-        at = p.advance().offset
         p.advance()
-        return ast.Binary("NOT IN", left, expression(p, _IN + 1), at)
+        p.advance()
+        return ast.Binary("NOT IN", left, expression(p, _IN + 1))
     if following not in ("LIKE", "=~", "!~"):
         return None
-    at = p.advance().offset
+    p.advance()
     p.advance()
     op = {"LIKE": "NOT LIKE", "=~": "!~", "!~": "=~"}[following]
-    return ast.Binary(op, left, expression(p, _EQUAL + 1), at)
+    return ast.Binary(op, left, expression(p, _EQUAL + 1))
 
 
 def _ternary(p: Parser, condition: ast.Expr) -> ast.Expr:
@@ -154,11 +154,11 @@ def _unary(p: Parser) -> ast.Expr:
     """Parse prefix operators and their operand."""
     kind = p.kind
     if kind in ("NOT", "-", "+"):
-        token = p.advance()
+        p.advance()
         p.deeper()
         operand = _unary(p)
         p.depth -= 1
-        return ast.Unary(kind, operand, token.offset)
+        return ast.Unary(kind, operand)
     parse = OPERANDS.get(p.kind)
     if parse is None:
         p.unexpected()

@@ -29,7 +29,7 @@ def for_statement(p: Parser) -> list[ast.Statement]:
     direction = p.advance().kind
     if p.kind in _PATHS:
         return [_paths(p, names, direction, steps, at)]
-    return [_traversal(p, names, direction, steps, at)]
+    return [_traversal(p, names, direction, steps)]
 
 
 def _value_loop(p: Parser, names: Targets, source: ast.Expr, at: int) -> ast.For:
@@ -46,16 +46,16 @@ def _value_loop(p: Parser, names: Targets, source: ast.Expr, at: int) -> ast.For
         p.error(f"unexpected qualifier '{p.token.value}', expecting 'SEARCH' or 'OPTIONS'")
     if search is not None and not isinstance(source, (ast.Collection, ast.Parameter)):
         p.error("SEARCH condition used on non-view")
-    return ast.For(names[0][0], source, search, options(p), at)
+    return ast.For(names[0][0], source, search, options(p))
 
 
-def _traversal(p: Parser, names: Targets, direction: str, steps: ast.Expr | None, at: int) -> ast.Traversal:
+def _traversal(p: Parser, names: Targets, direction: str, steps: ast.Expr | None) -> ast.Traversal:
     """Parse the rest of FOR v, e, p IN steps direction."""
     start = expression(p)
     edges, graph = _subject(p)
     variables = _graph_variables(p, names, 3, "Traversals only have one, two or three return variables")
     prune_variable, prune = _prune(p)
-    return ast.Traversal(variables, direction, steps, start, edges, graph, prune_variable, prune, options(p), at)
+    return ast.Traversal(variables, direction, steps, start, edges, graph, prune_variable, prune, options(p))
 
 
 def _prune(p: Parser) -> tuple[str | None, ast.Expr | None]:
@@ -94,7 +94,7 @@ def _paths(p: Parser, names: Targets, direction: str, steps: ast.Expr | None, at
         variables = _graph_variables(p, names, 2, "SHORTEST_PATH must have one or two return variables")
     else:
         variables = _graph_variables(p, names, 1, f"{kind} only has one return variable")
-    return ast.Paths(kind, variables, direction, steps, start, target, edges, graph, given, at)
+    return ast.Paths(kind, variables, direction, steps, start, target, edges, graph, given)
 
 
 def _graph_variables(p: Parser, names: Targets, most: int, message: str) -> tuple[str, ...]:
@@ -115,7 +115,7 @@ def _subject(p: Parser) -> tuple[tuple[ast.Edges, ...], ast.Expr | None]:
     if p.accept("GRAPH"):
         if p.kind in ("id", "str"):
             token = p.advance()
-            return (), ast.Literal(token.value, token.offset)
+            return (), ast.Literal(token.value)
         if p.kind in ("bind", "source"):
             return (), p.parameter()
         p.unexpected()

@@ -81,7 +81,7 @@ def _into(p: Parser) -> tuple[ast.Collection | ast.Parameter, ast.Object | None]
     target: ast.Collection | ast.Parameter
     if p.kind in ("id", "str"):
         token = p.advance()
-        target = ast.Collection(token.value, token.offset)
+        target = ast.Collection(token.value)
     elif p.kind == "source":
         target = p.parameter()
     else:

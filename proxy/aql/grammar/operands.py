@@ -18,22 +18,21 @@ _CONSTANTS: dict[str, bool | None] = {"NULL": None, "TRUE": True, "FALSE": False
 @operand_of("str", "num")
 def literal(p: Parser) -> ast.Literal:
     """Parse a string or number."""
-    token = p.advance()
-    return ast.Literal(token.value, token.offset)
+    return ast.Literal(p.advance().value)
 
 
 @operand_of("vast")
 def vast_number(p: Parser) -> ast.Literal:
     """Parse a number that no double holds: null, with a warning."""
     p.warnings.append((1504, ARANGO_ERRORS[1504].message))
-    return ast.Literal(None, p.advance().offset)
+    p.advance()
+    return ast.Literal(None)
 
 
 @operand_of(*_CONSTANTS)
 def constant(p: Parser) -> ast.Literal:
     """Parse null, true or false."""
-    token = p.advance()
-    return ast.Literal(_CONSTANTS[token.kind], token.offset)
+    return ast.Literal(_CONSTANTS[p.advance().kind])
 
 
 @operand_of("bind", "source")
@@ -62,8 +61,8 @@ def call_or_name(p: Parser) -> ast.Expr:
     p.advance()
     name = token.value
     if p.visible(name) or (name == "CURRENT" and p.current_depth):
-        return accesses(p, ast.Variable(name, token.offset))
-    return accesses(p, ast.Collection(name, token.offset))
+        return accesses(p, ast.Variable(name))
+    return accesses(p, ast.Collection(name))
 
 
 @operand_of("LIKE")
@@ -145,7 +144,7 @@ def _item(p: Parser) -> ast.Item:
         if kind == "id" and p.kind in (",", "}"):
             if not p.visible(token.value):
                 p.error(f"use of unknown variable '{token.value}' in object literal", token.offset, number=1512)
-            return ast.Item(token.value, None, ast.Variable(token.value, token.offset))
+            return ast.Item(token.value, None, ast.Variable(token.value))
         p.expect(":")
         return ast.Item(token.value, None, nested(p))
     computed: ast.Expr

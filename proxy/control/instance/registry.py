@@ -34,15 +34,13 @@ class Joined:
     """What registering found. registered: False if another living process has this id (host, pid).
 
     diverged: as the row of the last process had it. fresh: this instance was not registered before. beats: the greatest
-    number of a heartbeat that PostgreSQL has. older: the directory is an older copy, and everything was marked. now:
-    PostgreSQL's clock.
+    number of a heartbeat that PostgreSQL has. older: the directory is an older copy, and everything was marked.
     """
 
     registered: bool
     diverged: bool
     host: str | None
     pid: int | None
-    now: datetime
     fresh: bool = True
     beats: int = 0
     older: bool = False
@@ -76,7 +74,6 @@ class RegistryView:
     registered: bool
     now: datetime
     era: int
-    generation: int
     everyone: bool
     snapshot: Snapshot | None
     absent: frozenset[str] = frozenset()
@@ -132,7 +129,6 @@ class InstanceRegistry:
             row.diverged,
             row.host,
             row.pid,
-            row.now,
             row.fresh,
             row.beats,
             older,
@@ -159,7 +155,6 @@ class InstanceRegistry:
             row.registered,
             row.now,
             row.era,
-            row.generation,
             row.everyone,
             _snapshot(row),
             frozenset(row.absent),

