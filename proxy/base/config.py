@@ -65,80 +65,86 @@ class Settings(BaseSettings):
 
     origin: SecretUrl = Field(SecretUrl(HttpUrl("http://127.0.0.1:8529")), description="URL of ArangoDB")
     origin_user: str = Field(
-        "root", description="account that Crossfade itself reads ArangoDB with: comparisons, repair, backfill"
+        "root", description="account of Crossfade in ArangoDB: for comparisons, repair and backfill"
     )
-    origin_password: SecretStr = Field(SecretStr(""), description="its password")
+    origin_password: SecretStr = Field(SecretStr(""), description="password of that account")
     dsn: SecretStr = Field(
         SecretStr("postgresql://127.0.0.1:5432/crossfade"),
-        description="PostgreSQL, target and control plane: the primary, directly or by a pooler in session mode",
+        description="URL of PostgreSQL, target and control plane: the primary, directly or through a pooler in session "
+        "mode",
     )
     listen_host: str = Field("127.0.0.1", description="address of the traffic listener")
-    listen_port: int = Field(8530, ge=0, le=65535, description="its port")
+    listen_port: int = Field(8530, ge=0, le=65535, description="port of the traffic listener")
     admin_host: str = Field("127.0.0.1", description="address of the admin listener: metrics, health, status")
-    admin_port: int = Field(8531, ge=0, le=65535, description="its port")
+    admin_port: int = Field(8531, ge=0, le=65535, description="port of the admin listener")
     services: dict[str, SecretUrl] = Field(
         default_factory=dict,
-        description="path prefix to URL of a document service; the longest prefix wins. The prefix stays in the path, "
-        'and a path of the URL is put before it: `{"/api": "http://host/v1"}` sends `/api/x` to `/v1/api/x`',
+        description="from path prefix to URL of a document service; the longest matching prefix is used. The prefix "
+        "stays in the path, and the path of the URL is put before it: "
+        '`{"/api": "http://host/v1"}` sends `/api/x` to `/v1/api/x`',
         examples=['{"/resumes": "http://127.0.0.1:8000"}'],
     )
     state_dir: Path = Field(
         Path("var/crossfade"),
-        description="journal, instance id, large bodies in transit, the file `origin-only`; nothing is written outside "
-        "of it. Put it on a disk that outlives the process",
+        description="folder of the journal, the instance id, large bodies in transit and the file `origin-only`; the "
+        "proxy writes nowhere else. Put it on a disk that survives a restart",
     )
     sample_percent: float = Field(
         100.0,
         ge=0,
         le=100,
-        description="share of reads that is compared; `crossfade sampling` sets it for a collection or a query shape",
+        description="percentage of reads that are compared; `crossfade sampling` sets it for a collection or a shape",
     )
-    redact: bool = Field(default=False, description="store no values of documents in samples")
+    redact: bool = Field(default=False, description="do not store values of documents in samples")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="`debug`, `info`, `warning` or `error`"
+        "info", description="least level that is logged: `debug`, `info`, `warning` or `error`"
     )
 
     # ---- advanced: listeners and services
 
     admin_advertise: str = _advanced(
         "",
-        "host or IP address by which other machines reach the admin listener; if empty, `admin_host`, or the machine's "
-        "name if that is a wildcard address. In Kubernetes: `status.podIP`",
+        "host or IP address by which other machines reach the admin listener; by default `admin_host`, or the name of "
+        "the machine if that is a wildcard address. In Kubernetes: `status.podIP`",
     )
     admin_names: list[str] = _advanced(
-        description="names that clients reach the admin listener by. IP addresses, `localhost`, the machine's own name "
-        "and `*.svc` are always accepted; other names are refused",
+        description="host names that the admin listener accepts in requests. It always accepts IP addresses, "
+        "`localhost`, the name of the machine and `*.svc`, and refuses all other names",
         default_factory=list,
         examples=['["crossfade.example"]'],
     )
     service_forwarded: Literal["append", "replace", "off"] = _advanced(
         "append",
-        "`X-Forwarded-For`, `-Proto`, `-Host` for services: `append` keeps what a proxy in front has set, `replace` "
-        "discards it, `off` leaves the headers alone",
+        "`X-Forwarded-For`, `-Proto` and `-Host` for services: `append` to what another proxy has set, `replace` it, "
+        "or `off`: do not change these headers",
     )
 
     # ---- advanced: connections and bodies
 
-    origin_connections: int = _advanced(256, "connections to ArangoDB, at most", ge=1)
+    origin_connections: int = _advanced(256, "greatest number of connections to ArangoDB", ge=1)
     read_connections: int = _advanced(
         8,
-        "connections to PostgreSQL for reads of clients; further reads wait for one, at most 5 s, then get 503 as from "
-        "a full queue",
+        "connections to PostgreSQL for reads of clients. If all are in use, a read waits at most 5 s, then gets 503, "
+        "as from ArangoDB with a full queue",
         ge=1,
     )
     connect_timeout: float = _advanced(5.0, "seconds to connect to ArangoDB or a service", gt=0)
-    request_timeout: float = _advanced(120.0, "seconds until an answer of ArangoDB must begin", gt=0)
-    max_body: int = _advanced(1 << 30, "bytes of a request's body; ArangoDB's own limit is 1 GiB", ge=1)
-    max_buffered_body: int = _advanced(4 << 20, "bytes; a larger body is streamed and is not compared", ge=1)
+    request_timeout: float = _advanced(120.0, "seconds within which an answer of ArangoDB must begin", gt=0)
+    max_body: int = _advanced(1 << 30, "greatest size of a request body in bytes; ArangoDB's own limit is 1 GiB", ge=1)
+    max_buffered_body: int = _advanced(4 << 20, "bytes; a larger body is streamed and not compared", ge=1)
     max_captured_body: int = _advanced(
-        64 << 20, "bytes; a larger write or query is not captured, and what it may write becomes unverified", ge=1
+        64 << 20,
+        "bytes; a larger write or query is not captured, and the collections that it may change become unverified",
+        ge=1,
     )
     capture_memory: int = _advanced(
-        256 << 20, "bytes of bodies above `max_buffered_body` in memory at a time; further ones wait", ge=1
+        256 << 20,
+        "bytes of memory for all bodies above `max_buffered_body` that are being captured; further ones wait",
+        ge=1,
     )
     workers: int = _advanced(
         2,
-        "processes, each with one connection to PostgreSQL, for queries that may take long; as many again for "
+        "worker processes for expensive queries, each with one connection to PostgreSQL; the same number again for "
         "comparisons",
         ge=1,
     )
@@ -147,66 +153,64 @@ class Settings(BaseSettings):
 
     on_journal_error: Literal["forward", "refuse"] = _advanced(
         "forward",
-        "a write that the journal cannot record: `forward` it, and its collection becomes unverified, or `refuse` it "
+        "if the journal cannot record a write: `forward` it, and its collection becomes unverified, or `refuse` it "
         "with 503",
     )
     lost_request_timeout: float = _advanced(
         10.0, "seconds after which a request whose answer was lost can no longer run in ArangoDB", ge=0
     )
     queue_documents: int = _advanced(
-        20_000, "documents in memory on their way to PostgreSQL; beyond it they are in the journal only", ge=1
+        20_000, "documents in memory that wait for PostgreSQL; further ones are in the journal only", ge=1
     )
-    queue_bytes: int = _advanced(48 << 20, "the same in bytes", ge=1)
-    batch: int = _advanced(100, "documents in one statement", ge=1, le=1000)
-    apply_connections: int = _advanced(2, "connections that the mirror writes with", ge=1)
+    queue_bytes: int = _advanced(48 << 20, "bytes of documents in memory that wait for PostgreSQL", ge=1)
+    batch: int = _advanced(100, "greatest number of documents in one statement of the mirror", ge=1, le=1000)
+    apply_connections: int = _advanced(2, "connections to PostgreSQL for the mirror", ge=1)
     tombstone_seconds: float = _advanced(
-        3600, "how long PostgreSQL remembers a deletion; a longer time saves repeated reads", gt=0
+        3600, "seconds for which PostgreSQL keeps the tombstone of a deletion; a longer time saves repeated reads", gt=0
     )
 
     # ---- advanced: comparison of reads
 
     baseline_percent: float = _advanced(
         0.0,
-        "share of compared reads for which ArangoDB is read twice and compared with itself (baseline check)",
+        "percentage of compared reads for which ArangoDB is read twice and compared with itself (baseline check)",
         ge=0,
         le=100,
     )
-    shadow_concurrency: int = _advanced(8, "comparisons at a time", ge=1)
-    shadow_queue: int = _advanced(4000, "reads that wait for a comparison; further ones are skipped and counted", ge=1)
+    shadow_concurrency: int = _advanced(8, "concurrent comparisons", ge=1)
+    shadow_queue: int = _advanced(
+        4000, "greatest number of reads that wait for a comparison; further ones are skipped and counted", ge=1
+    )
     recheck_timeout: float = _advanced(
-        10.0, "seconds for which a difference is read again before it counts as *unsettled*", gt=0
+        10.0, "seconds for which a difference is read again; after that the comparison counts as *unsettled*", gt=0
     )
     examples: int = _advanced(
         20,
-        "reads (keys, bind variables) stored of each shape for `crossfade shadow replay`; none if 0 or redacted",
+        "reads (keys, bind variables) that are stored of each shape for `crossfade shadow replay`; none with `redact`",
         ge=0,
         le=1000,
     )
     redact_paths: list[str] = _advanced(
-        description="patterns of paths whose values no sample stores",
+        description="patterns of paths whose values are not stored in samples",
         default_factory=list,
         examples=['["*.email", "items[].name"]'],
     )
-    sample_days: float = _advanced(
-        30.0, "days after which samples, and mismatches that are resolved, are deleted", gt=0
-    )
+    sample_days: float = _advanced(30.0, "days after which samples and resolved mismatches are deleted", gt=0)
 
     # ---- advanced: control plane
 
     heartbeat: float = _advanced(0.25, "seconds between two heartbeats", gt=0)
-    lease: float = _advanced(
-        1.0, "seconds for which a proxy may read PostgreSQL after its last look at the control plane", gt=0
-    )
-    flip_hold_timeout: float = _advanced(10.0, "seconds that a query may wait during a flip", gt=0)
+    lease: float = _advanced(1.0, "seconds for which a proxy may read PostgreSQL after its last heartbeat", gt=0)
+    flip_hold_timeout: float = _advanced(10.0, "greatest number of seconds that a query waits during a flip", gt=0)
     start_without_postgresql: Literal["forward", "refuse"] = _advanced(
         "forward",
-        "a start without PostgreSQL and without remembered stages: `forward` and record every write until it can join, "
-        "or `refuse` to start",
+        "if PostgreSQL is down at the start and no stages are remembered: `forward` requests and record every write "
+        "until the proxy can join, or `refuse` to start",
     )
     dev_auto_flip: bool = _advanced(
         default=False,
-        description="for `crossfade dev --stage flipped` only: new collections are flipped immediately, past all "
-        "gates; refused unless ArangoDB is on this machine",
+        description="for `crossfade dev --stage flipped` only: flip new collections immediately, without gates; "
+        "refused unless ArangoDB is on this machine",
     )
 
     @property

@@ -171,7 +171,7 @@ _gauge("build_info", "1, labelled with the version that runs", "version").labels
 _REQUESTS = _describe(
     "requests",
     "counter",
-    "Requests answered, by endpoint, status class and the database that answered",
+    "Answered requests, by endpoint, status class and the database that answered",
     "endpoint",
     "status",
     "served_by",
@@ -184,7 +184,7 @@ REGISTRY.register(TRAFFIC)
 SERVICE_REQUESTS = _counter("service_requests_total", "Requests on service paths", "route", "status")
 SERVICE_DURATION = _histogram("service_request_duration_seconds", "Time to answer a request on a service path", "route")
 UPSTREAM_ERRORS = _counter(
-    "upstream_errors_total", "Requests that an upstream server did not answer, by kind of error", "upstream", "kind"
+    "upstream_errors_total", "Requests that ArangoDB or a service did not answer, by kind of error", "upstream", "kind"
 )
 UNCOVERED_REQUESTS = _counter(
     "uncovered_requests_total",
@@ -192,7 +192,7 @@ UNCOVERED_REQUESTS = _counter(
     "endpoint",
     "reason",
 )
-WAIT_DURATION = _histogram("request_wait_duration_seconds", "Time that requests waited, by reason", "reason")
+WAIT_DURATION = _histogram("request_wait_duration_seconds", "Time for which requests waited, by reason", "reason")
 # mirror
 CHANGES_APPLIED = _counter(
     "mirror_changes_applied_total", "Changes applied to PostgreSQL; op: upsert, remove", "collection", "op"
@@ -202,10 +202,14 @@ STALE_REJECTS = _counter(
     "Changes that PostgreSQL rejected as stale (stamp floor, newer era); their keys are read again",
     "collection",
 )
-REPAIRED_KEYS = _counter("mirror_repaired_keys_total", "Keys repaired by reading ArangoDB again", "collection")
+REPAIRED_KEYS = _counter(
+    "mirror_repaired_keys_total", "Keys that were repaired by a new read from ArangoDB", "collection"
+)
 DEAD_LETTERS = _counter("dead_letters_total", "Versions of documents that PostgreSQL refused", "collection")
 UNVERIFIED = _counter("unverified_marks_total", "Times that a collection was marked as unverified", "collection")
-OPEN_INTENTS = _gauge("journal_open_intents", "Intents in the journal that are not complete")
+OPEN_INTENTS = _gauge(
+    "journal_open_intents", "Intents in the journal that are not complete: writes that PostgreSQL may not have"
+)
 QUEUE_DOCUMENTS = _gauge("mirror_queue_documents", "Documents in memory that wait for PostgreSQL")
 LAG_SECONDS = _gauge("mirror_lag_seconds", "Age of the oldest open intent")
 BATCH_DURATION = _histogram("mirror_batch_duration_seconds", "Time to apply one batch to PostgreSQL")
@@ -217,10 +221,12 @@ _SKIPPED_READS = _describe(
 SHADOW = Comparisons()
 REGISTRY.register(SHADOW)
 TARGET_READ_DURATION = _histogram(
-    "shadow_target_read_duration_seconds", "Time of a comparison's read of PostgreSQL", "collection"
+    "shadow_target_read_duration_seconds", "Time to read PostgreSQL for a comparison", "collection"
 )
 MISMATCH_RATE = _gauge(
-    "mismatch_rate", "Confirmed mismatches / (matched + confirmed) since the last epoch or repair", "collection"
+    "mismatch_rate",
+    "Confirmed mismatches / (matched + confirmed), since the last change of stage or repair",
+    "collection",
 )
 # control plane
 _STATES_AGE = _describe("control_plane_age_seconds", "gauge", "Seconds since the states were read from PostgreSQL")
@@ -229,38 +235,43 @@ _STATES: Final = (
     _describe(
         "automatic_rollback",
         "gauge",
-        "1 if reads were rolled back without an operator, until acknowledged or flipped again",
+        "1 after reads were rolled back without an operator, until they are flipped again or acknowledged",
         "collection",
         "by",
     ),
-    _describe("unverified", "gauge", "Marks that no verification covers: a write may be missing", "collection"),
-    _describe("dead_letter_documents", "gauge", "Documents that PostgreSQL does not hold", "collection"),
+    _describe(
+        "unverified",
+        "gauge",
+        "Needs-verification marks since the last verification: a write may be missing",
+        "collection",
+    ),
+    _describe("dead_letter_documents", "gauge", "Documents that PostgreSQL refused and does not have", "collection"),
     _describe("open_mismatches", "gauge", "Distinct mismatches that are neither repaired nor ignored", "collection"),
-    _describe("out_of_band_writes", "gauge", "Documents written around the proxies and not repaired", "collection"),
+    _describe(
+        "out_of_band_writes", "gauge", "Documents that were written out of band and are not repaired", "collection"
+    ),
     _describe("auto_rollback_armed", "gauge", "1 while automatic rollback is armed", "collection"),
     _describe("stage", "gauge", "Stage: 0 off, 1 mirror, 2 shadow, 3 flipped, 4 promoted, 5 complete", "collection"),
-    _describe("flip_percent", "gauge", "Share of reads that is meant for PostgreSQL", "collection"),
+    _describe("flip_percent", "gauge", "Percentage of reads that PostgreSQL serves", "collection"),
     _describe("instances", "gauge", "Registered proxies; state: live, silent, diverged", "state"),
     _describe("out_of_band_watch_alive", "gauge", "1 while each mirrored collection is watched for out-of-band writes"),
-    _describe(
-        "out_of_band_watch_lag_seconds", "gauge", "Seconds since the moment up to which the watch has judged writes"
-    ),
+    _describe("out_of_band_watch_lag_seconds", "gauge", "Seconds by which the judgement of the out-of-band watch lags"),
     _STATES_AGE,
 )
 CONTROL_PLANE = ControlPlane()
 REGISTRY.register(CONTROL_PLANE)
-EPOCH = _gauge("epoch", "Epoch that this instance runs at")
-GENERATION = _gauge("generation", "Generation of the configuration that this instance runs at")
+EPOCH = _gauge("epoch", "Epoch at which this instance runs")
+GENERATION = _gauge("generation", "Generation of the control row at which this instance runs")
 READ_FALLBACKS = _counter(
     "read_fallbacks_total", "Reads of flipped collections that ArangoDB answered, by reason", "reason"
 )
 WORKER_LIMITS = _counter(
     "worker_limits_total",
-    "Tasks that worker processes did not finish: over a limit, or no worker free",
+    "Tasks that worker processes did not finish, because of a limit or because no worker was free",
     "lane",
     "reason",
 )
-READ_LEASE_HELD = _gauge("read_lease_held", "1 while this instance may read from PostgreSQL for clients")
+READ_LEASE_HELD = _gauge("read_lease_held", "1 while this instance may serve reads from PostgreSQL")
 DIVERGED = _gauge("diverged", "1 while this instance cannot reach PostgreSQL and reads from ArangoDB alone")
 
 

@@ -65,9 +65,9 @@ def register(app: typer.Typer) -> None:
 
 @bundled
 def mirror(chosen: Collections, how: StageOptions) -> None:
-    """Mirror every write of collections into PostgreSQL. Clients notice nothing.
+    """Mirror every write of collections into PostgreSQL. Answers to clients do not change.
 
-    A pattern takes all collections of a database, also those that are created later.
+    A pattern includes all collections of a database, also those that are created later.
 
     Examples:
       crossfade mirror shop/orders shop/customers
@@ -91,7 +91,7 @@ def mirror(chosen: Collections, how: StageOptions) -> None:
 def shadow(chosen: Collections, how: StageOptions) -> None:
     """Compare every read of mirrored collections with PostgreSQL, after the client has its answer.
 
-    A pattern takes all mirrored collections of a database, also those that are created later.
+    A pattern includes all mirrored collections of a database, also those that are created later.
 
     Examples:
       crossfade shadow shop/orders

@@ -80,7 +80,7 @@ def trace(
 
     Also shown: a tombstone, a dead letter, needs-verification marks and open mismatches. Journals are local, so every
     proxy is asked through its admin listener; one that does not answer is named. A proxy remembers the newest few
-    thousand versions that it applied. Exit code 1 if the document is known nowhere.
+    thousand versions that it applied. Exit code 1 if no database and no proxy knows the document.
 
     Example:
       crossfade trace shop/orders/4711

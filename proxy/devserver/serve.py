@@ -190,17 +190,19 @@ def options_of(arguments: list[str] | None) -> Options:
     parser = argparse.ArgumentParser(
         prog="python -m proxy.devserver.serve",
         description="A development ArangoDB server in memory: the HTTP API of a 3.12 single server, AQL included.",
-        epilog="What it refuses, with 501 and the name: JavaScript (transactions, Foxx, tasks, functions), views and "
-        "ArangoSearch, geo and fulltext queries, computed values. It ends with its parent process.",
+        epilog="Not supported (501, with the name of the feature): JavaScript (transactions, Foxx, tasks, functions), views "
+        "and ArangoSearch, geo and fulltext queries, computed values. The server ends with its parent process.",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: loopback)")
-    parser.add_argument("--port", type=int, default=8529, help="0 takes a free one; the URL is printed")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: loopback)")
+    parser.add_argument(
+        "--port", type=int, default=8529, help="0 selects a free port; the URL is printed (default: 8529)"
+    )
     parser.add_argument(
         "--snapshot",
         type=Path,
         default=None,
         metavar="DIR",
-        help="a folder to load from at the start and to save to at the end, and whenever SIGUSR1 comes",
+        help="folder from which data is loaded at the start, and to which it is saved at the end and on SIGUSR1",
     )
     parser.add_argument(
         "--auth",
@@ -208,14 +210,14 @@ def options_of(arguments: list[str] | None) -> Options:
         help="check passwords, tokens and users' rights (default: every request may do everything)",
     )
     parser.add_argument(
-        "--root-password", default=None, metavar="TEXT", help="of the user root, with --auth; empty unless given"
+        "--root-password", default=None, metavar="TEXT", help="password of the user root, with --auth (default: empty)"
     )
     parser.add_argument(
         "--ttl-interval",
         type=float,
         default=TTL_INTERVAL,
         metavar="SECONDS",
-        help=f"between two checks for documents that have expired by a TTL index (default {TTL_INTERVAL:g}; 0: never)",
+        help=f"seconds between two removals of expired documents (default {TTL_INTERVAL:g}; 0: never)",
     )
     given = parser.parse_args(arguments)
     if given.root_password is not None and not given.auth:

@@ -22,10 +22,10 @@ _SETTINGS: Final = """\
 
 {generated}
 
-Environment variables, or the same names in lower case without the prefix in a TOML file that `CROSSFADE_CONFIG` names;
-the environment wins. `POSTGRES_DSN` and `ARANGO_URL` stand in for `CROSSFADE_DSN` and `CROSSFADE_ORIGIN` if those are
-not set. A wrong setting, or an unknown one, stops the start with a sentence that says what to set. Limits of gates are
-not settings: `crossfade gates limits` shows and sets them for all proxies.
+Set environment variables, or a TOML file whose path is in `CROSSFADE_CONFIG`: there the names are in lower case and
+without the prefix. The environment has precedence. `POSTGRES_DSN` and `ARANGO_URL` are used if `CROSSFADE_DSN` and
+`CROSSFADE_ORIGIN` are not set. A wrong or unknown setting stops the start with a message that states what to set. The
+limits of gates are not settings: `crossfade gates limits` shows and sets them for all proxies.
 
 | variable | default | meaning |
 | --- | --- | --- |
@@ -33,7 +33,7 @@ not settings: `crossfade gates limits` shows and sets them for all proxies.
 
 ## Advanced
 
-Most installations need none of these. In the TOML file they stand below `[{advanced}]`:
+Most installations need none of these. In the TOML file they are under `[{advanced}]`:
 
 ```toml
 origin = "http://127.0.0.1:8529"
@@ -51,11 +51,12 @@ _GATES: Final = """\
 
 {generated}
 
-A flip needs *pass* on each gate of its collections: `crossfade gates` shows what each asks, what was found, and what to
-do. No data is *inconclusive*, which does not pass. `crossfade flip --force --reason TEXT` passes all but those that
-keep clients' own writes visible. `crossfade gates limits` shows and sets the limits.
+A collection can be flipped if each of its gates is *pass*. A gate without enough data is *inconclusive*, which is not
+*pass*. `crossfade gates` shows for each gate what was found and what to do. `crossfade gates limits` shows and sets the
+limits. `crossfade flip --force --reason TEXT` ignores all gates except those without which clients might not read their
+own writes.
 
-| gate | what it asks | `--force` passes it |
+| gate | it passes if | ignored by `--force` |
 | --- | --- | --- |
 {table}
 """
@@ -65,9 +66,9 @@ _METRICS: Final = """\
 {generated}
 
 `/metrics` of the admin listener, in the text format of Prometheus. A histogram has the series `_bucket`, `_sum` and
-`_count`. Beside these there are the client library's metrics of the process: `process_*` (memory, CPU, open files),
-`python_gc_*` and `python_info`. The dashboard in `deploy/grafana` shows each of ours, and
-`deploy/prometheus/alerts.yml` has the alerts, each with a heading of the [runbook](../deploy/runbook.md).
+`_count`. The client library adds metrics of the process: `process_*` (memory, CPU, open files), `python_gc_*` and
+`python_info`. The dashboard in `deploy/grafana` shows every metric of the table. Each alert in
+`deploy/prometheus/alerts.yml` links to a heading of the [runbook](../deploy/runbook.md).
 
 {table}
 """
@@ -109,7 +110,7 @@ def _setting(name: str, field: FieldInfo) -> tuple[str, str, str]:
     meaning = field.description or ""
     if shape:
         example = next(iter(field.examples or ()), "")
-        meaning = f"JSON {shape}: {meaning}" + ("" if example in meaning else f", as `{example}`")
+        meaning = f"JSON {shape}: {meaning}" + ("" if example in meaning else f"; example: `{example}`")
     return f"`{PREFIX}{name.upper()}`", f"`{default}`" if default else "", meaning
 
 

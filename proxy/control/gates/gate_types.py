@@ -186,7 +186,7 @@ class GateLimits:
 class GateRule:
     """One gate. describe: what it asks, for docs/gates.md.
 
-    protects_reads: why `--force` does not pass it, if it does not: without it a client might not read its own write
+    protects_reads: why `--force` does not ignore it, if it does not: without it a client might not read its own write
     (I7). Nothing else decides that.
     """
 

@@ -73,6 +73,6 @@ def refusal(gates: Mapping[str, Sequence[Gate]], *, force: bool) -> str:
 def _said(gate: Gate, stopped: Sequence[Gate], *, force: bool) -> str:
     text = f"{gate.name} is {gate.verdict} ({gate.figures})"
     if gate in stopped:
-        why = f"; --force does not pass it: {_PROTECTED[gate.name]}" if force else ""
+        why = f"; --force does not ignore it: {_PROTECTED[gate.name]}" if force else ""
         return f"{text}: {gate.remedy}{why}"
     return text if gate.verdict is GateVerdict.PASSED else f"{text}: --force passes it"

@@ -29,5 +29,5 @@ def test_every_metric_has_a_line() -> None:
 def test_every_setting_has_a_line_with_its_default_and_no_other_has() -> None:
     lines = re.findall(r"^\| `CROSSFADE_([A-Z_]+)` \|", PAGES["settings.md"](), re.MULTILINE)
     assert [line.lower() for line in lines] == sorted(Settings.model_fields, key=[x.lower() for x in lines].index)
-    assert "| `CROSSFADE_LISTEN_PORT` | `8530` | its port |" in PAGES["settings.md"]()
+    assert "| `CROSSFADE_LISTEN_PORT` | `8530` | port of the traffic listener |" in PAGES["settings.md"]()
     assert "| `CROSSFADE_REDACT` | `false` |" in PAGES["settings.md"]()

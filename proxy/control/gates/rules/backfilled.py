@@ -1,4 +1,4 @@
-"""Gate: A backfill that began after the mirror is complete."""
+"""Gate: A backfill is complete that began after mirroring."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ def _decide(evidence: Evidence, _: GateLimits) -> Gate:
 GATE: Final = GateRule(
     NAME,
     position=10,
-    describe="A backfill that began after the mirror is complete.",
+    describe="A backfill is complete that began after mirroring.",
     decide=_decide,
 )

@@ -1,4 +1,4 @@
-"""Gate: The mirror of each proxy lags little."""
+"""Gate: The mirror lag of each proxy is below the limit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _decide(evidence: Evidence, limits: GateLimits) -> Gate:
 GATE: Final = GateRule(
     NAME,
     position=50,
-    describe="The mirror of each proxy lags little.",
+    describe="The mirror lag of each proxy is below the limit.",
     decide=_decide,
-    protects_reads="a backlog is writes that were acknowledged and that PostgreSQL does not show yet",
+    protects_reads="PostgreSQL does not have acknowledged writes that are still in a backlog",
 )

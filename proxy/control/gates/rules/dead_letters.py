@@ -1,4 +1,4 @@
-"""Gate: PostgreSQL holds every document."""
+"""Gate: PostgreSQL has refused no document that it still lacks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _decide(evidence: Evidence, _: GateLimits) -> Gate:
 GATE: Final = GateRule(
     NAME,
     position=110,
-    describe="PostgreSQL holds every document.",
+    describe="PostgreSQL has refused no document that it still lacks.",
     decide=_decide,
-    protects_reads="PostgreSQL would answer with a version older than the one that it refused",
+    protects_reads="PostgreSQL would return an older version than the one that it refused",
 )

@@ -1,4 +1,4 @@
-"""Gate: Each registered proxy sends heartbeats, runs at this generation and is not diverged."""
+"""Gate: Each registered proxy sends heartbeats, runs at the current generation and is not diverged."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _decide(evidence: Evidence, _: GateLimits) -> Gate:
 GATE: Final = GateRule(
     NAME,
     position=130,
-    describe="Each registered proxy sends heartbeats, runs at this generation and is not diverged.",
+    describe="Each registered proxy sends heartbeats, runs at the current generation and is not diverged.",
     decide=_decide,
-    protects_reads="a proxy that does not run at the epoch acknowledges writes before PostgreSQL has them",
+    protects_reads="a proxy at another epoch acknowledges writes before PostgreSQL has them",
 )

@@ -1,4 +1,4 @@
-"""Gate: Nearly every difference could be told from lag."""
+"""Gate: Rechecks decided for nearly every difference whether it was lag or a mismatch."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ def _decide(evidence: Evidence, limits: GateLimits) -> Gate:
 GATE: Final = GateRule(
     NAME,
     position=70,
-    describe="Nearly every difference could be told from lag.",
+    describe="Rechecks decided for nearly every difference whether it was lag or a mismatch.",
     decide=_decide,
 )

@@ -1,4 +1,4 @@
-"""Gate: ArangoDB answers, takes writes, and has what PostgreSQL has from it."""
+"""Gate: ArangoDB responds, accepts writes, and still has the documents that were copied from it."""
 
 from __future__ import annotations
 
@@ -33,6 +33,6 @@ def _decide(evidence: Evidence, _: GateLimits) -> Gate:
 GATE: Final = GateRule(
     NAME,
     position=140,
-    describe="ArangoDB answers, takes writes, and has what PostgreSQL has from it.",
+    describe="ArangoDB responds, accepts writes, and still has the documents that were copied from it.",
     decide=_decide,
 )

@@ -1,4 +1,4 @@
-"""Gate: No mark is newer than the last verification."""
+"""Gate: No write is marked as possibly missing since the last verification began."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ def _decide(evidence: Evidence, _: GateLimits) -> Gate:
 GATE: Final = GateRule(
     NAME,
     position=30,
-    describe="No mark is newer than the last verification.",
+    describe="No write is marked as possibly missing since the last verification began.",
     decide=_decide,
 )

@@ -1,4 +1,4 @@
-"""Gate: No mismatch in enough comparisons of the collection."""
+"""Gate: Enough reads of the collection were compared, and no mismatch is open."""
 
 from __future__ import annotations
 
@@ -36,6 +36,6 @@ def _mismatches(evidence: Evidence, reads: int) -> str:
 GATE: Final = GateRule(
     NAME,
     position=60,
-    describe="No mismatch in enough comparisons of the collection.",
+    describe="Enough reads of the collection were compared, and no mismatch is open.",
     decide=_decide,
 )

@@ -67,7 +67,7 @@ def test_a_refusal_names_every_gate_those_that_forbid_it_first() -> None:
     assert lines[1].startswith("shop/orders: instances in sync is fail (one is diverged): ")
     assert "shop/orders: no dead letter is pass (0)" in lines[2:]
     forced = refusal(found, force=True)
-    assert "--force does not pass it: a proxy that does not run at the epoch" in forced
+    assert "--force does not ignore it: a proxy at another epoch" in forced
     assert "backfilled is fail (no backfill is done): --force passes it" in forced
     assert refusal({"shop/good": found["shop/good"]}, force=False) == ""
 
