@@ -180,8 +180,8 @@ MUTANTS = (
     Mutant(
         "force passes a backlog",
         _rule("caught_up"),
-        'protects_reads="a backlog',
-        'protects_reads="" and "a backlog',
+        'protects_reads="PostgreSQL does not',
+        'protects_reads="" and "PostgreSQL does not',
         f"{_GATES}::test_force_goes_past_all_but_those_that_keep_clients_own_writes_visible",
     ),
     Mutant(

@@ -11,7 +11,7 @@ _SHOWN: Final = 5  # keys that a gate names
 
 
 def _decide(evidence: Evidence, _: GateLimits) -> Gate:
-    threshold = "ArangoDB answers, takes writes, and has what PostgreSQL has from it"
+    threshold = "ArangoDB responds, accepts writes, and has the documents that were copied from it"
     origin = evidence.origin
     if origin is None:
         remedy = "set CROSSFADE_ORIGIN to where ArangoDB runs"
