@@ -62,7 +62,7 @@ ORDER BY (doc ->> 'created_at') COLLATE _crossfade.aql DESC LIMIT 20"""
 _TEXT_INDEX = "CREATE INDEX ON {relation} ((doc ->> 'user_id'), ((doc ->> 'created_at') COLLATE _crossfade.aql))"
 
 
-def understanding(corpus: Path) -> dict[str, float]:
+def time_parsing(corpus: Path) -> dict[str, float]:
     """Return microseconds of the median text, first and again, and of compiling those that compile."""
     texts = _OWN
     if corpus.is_file():
@@ -135,7 +135,7 @@ async def fill(database: Database, name: str, number: int) -> Table:
     return Table(relation, indexed=frozenset(indexed))
 
 
-async def alternately(rounds: int, *actions: Callable[[int], Awaitable[Any]]) -> list[float]:
+async def time_alternately(rounds: int, *actions: Callable[[int], Awaitable[Any]]) -> list[float]:
     """Return the median of each action, in microseconds."""
     times: list[list[float]] = [[] for _ in actions]
     for number in range(rounds + 20):
@@ -146,7 +146,9 @@ async def alternately(rounds: int, *actions: Callable[[int], Awaitable[Any]]) ->
     return [statistics.median(mine[20:]) * 1e6 for mine in times]
 
 
-async def executed(database: Database, rounds: int, *statements: tuple[str, Callable[[int], Any]]) -> list[float]:
+async def execution_times(
+    database: Database, rounds: int, *statements: tuple[str, Callable[[int], Any]]
+) -> list[float]:
     """Return PostgreSQL's execution time of each statement in microseconds: the median of rounds in changing order."""
     times: list[list[float]] = [[] for _ in statements]
     for number in range(rounds + 40):
@@ -160,7 +162,7 @@ async def executed(database: Database, rounds: int, *statements: tuple[str, Call
 
 
 @contextlib.asynccontextmanager
-async def served(dsn: str) -> AsyncIterator[tuple[Upstream, int]]:
+async def serve_from_postgres(dsn: str) -> AsyncIterator[tuple[Upstream, int]]:
     """Start a process that serves from PostgreSQL; return a client of it, and its process id."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.serving", dsn, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
@@ -179,7 +181,7 @@ async def served(dsn: str) -> AsyncIterator[tuple[Upstream, int]]:
 async def scan(dsn: str, name: str, number: int) -> dict[str, Any]:
     """Read that many documents through the listener in batches; return by how much the serving process grows."""
     text = f"FOR d IN {name} LIMIT {number} RETURN d"
-    async with served(dsn) as (client, pid):
+    async with serve_from_postgres(dsn) as (client, pid):
 
         async def ask(method: str, path: str, body: bytes) -> dict[str, Any]:
             answer = await client.request(Request(method, f"/_db/bench/_api/cursor{path}".encode(), [], body))
@@ -263,7 +265,7 @@ async def list_query(
     def quoted(n: int) -> tuple[object, ...]:
         return (orjson.dumps(user(n)).decode(),)
 
-    compiled_us, hand_us, text_us = await executed(
+    compiled_us, hand_us, text_us = await execution_times(
         database, rounds, (sample.sql, parameters), (by_hand, quoted), (as_text, lambda n: (user(n),))
     )
 
@@ -275,7 +277,7 @@ async def list_query(
 
     one, other = await compiled(3), await hand(3)
     same = [row[1] for row in one] == [row[0] for row in other]
-    async with served(dsn) as (client, _):
+    async with serve_from_postgres(dsn) as (client, _):
 
         async def through(n: int) -> bytes:
             body = orjson.dumps({"query": text, "bindVars": {"user": user(n)}})
@@ -292,7 +294,7 @@ async def list_query(
         flipped, by = await whole(3, explain=True)
         assert by == "postgresql"
         same = same and orjson.loads(await through(3))["result"] == expected == orjson.loads(flipped)["result"]
-        driver_us, through_us, whole_us, beside_us = await alternately(rounds, compiled, through, whole, hand)
+        driver_us, through_us, whole_us, beside_us = await time_alternately(rounds, compiled, through, whole, hand)
     return {
         "documents": number,
         "loaded_s": loaded,
@@ -312,7 +314,7 @@ async def list_query(
 
 
 async def measured(given: argparse.Namespace) -> dict[str, Any]:
-    report: dict[str, Any] = {"understanding": understanding(given.corpus), "lists": []}
+    report: dict[str, Any] = {"understanding": time_parsing(given.corpus), "lists": []}
     sizes = [given.documents, *(int(size) for size in given.sizes.split(",") if size)]
     with (
         EmbeddedPostgres(options={"fsync": "off", "shared_buffers": given.buffers, "max_wal_size": "4GB"}) as server,

@@ -121,7 +121,7 @@ async def timed(dsn: str, environment: dict[str, str], name: str, kind: str, *ar
                 if row is not None and (before is None or row["id"] != before["id"]) and not seconds:
                     started = started or (row["at"] if row["begun"] else 0.0)
                     seconds = row["at"] - started if row["left"] == 0 else 0.0
-                memory = max(memory, greatest(process))
+                memory = max(memory, peak_memory(process))
                 await asyncio.sleep(0.01)
             if process._popen.returncode:
                 raise RuntimeError((Path(folder) / "log").read_text())
@@ -131,7 +131,7 @@ async def timed(dsn: str, environment: dict[str, str], name: str, kind: str, *ar
     return seconds, memory
 
 
-def greatest(process: Process) -> float:
+def peak_memory(process: Process) -> float:
     """Return the greatest resident memory so far of one process of a command, in MiB."""
     most = 0.0
     for pid in process._pids():

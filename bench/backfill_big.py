@@ -205,7 +205,7 @@ def drained(stack: Stack, seconds: float = 120) -> None:
     raise RuntimeError(f"the mirror was not drained within {seconds:.0f} s")
 
 
-async def directly(stack: Stack, step: int = 5_000) -> tuple[int, int, list[str]]:
+async def compare_directly(stack: Stack, step: int = 5_000) -> tuple[int, int, list[str]]:
     """Read both databases in windows of keys, without the product; return documents, identical ones, differences."""
     origin = Http(stack.arango_url)
     after, count, identical, different = "", 0, 0, list[str]()
@@ -270,7 +270,7 @@ def run(number: int) -> bool:
         rate = report["checked"] / seconds
         _say(f"verify --full: {report['checked']:,} checked, {report['differences']} differ, {rate:,.0f} documents/s")
         started = time.monotonic()
-        compared, identical, different = asyncio.run(directly(stack))
+        compared, identical, different = asyncio.run(compare_directly(stack))
         seconds = time.monotonic() - started
         _say(f"read directly: {compared:,} documents, {identical:,} the same to the byte, in {seconds:.1f} s")
         good = report["differences"] == 0 and report["checked"] == compared and not different and not writer.failed

@@ -169,7 +169,7 @@ class Row:
 
 
 @contextlib.contextmanager
-def stack(folder: Path) -> Iterator[tuple[Variant, int, str]]:
+def start_proxy(folder: Path) -> Iterator[tuple[Variant, int, str]]:
     """Start the proxy; return it, the port of the calm origin, and the DSN."""
     with contextlib.ExitStack() as exits:
         server = exits.enter_context(EmbeddedPostgres())
@@ -259,7 +259,7 @@ def measure(stage: Stage, port: int, front: int, dsn: str, only: str) -> list[Ro
 def run(options: argparse.Namespace) -> bool:
     """Start everything, measure, print, stop everything; return True if the goal is reached."""
     good = True
-    with tempfile.TemporaryDirectory(prefix="crossfade-burn-") as name, stack(Path(name)) as (proxy, front, dsn):
+    with tempfile.TemporaryDirectory(prefix="crossfade-burn-") as name, start_proxy(Path(name)) as (proxy, front, dsn):
         port = proxy.port
         for collection in ("burn", "large"):
             ask(port, "POST", "/_db/_system/_api/collection", {"name": collection})

@@ -86,7 +86,7 @@ def _status(variant: Variant) -> dict[str, float]:
         return found
 
 
-def say(name: str, value: float, limit: float, *, at_most: bool = True) -> bool:
+def print_figure(name: str, value: float, limit: float, *, at_most: bool = True) -> bool:
     """Print a figure with its target; return True if it is reached."""
     reached = value <= limit if at_most else value >= limit
     print(f"{name:64}{value:10.2f}  ({'≤' if at_most else '≥'} {limit:g}: {'reached' if reached else 'missed'})")
@@ -115,9 +115,11 @@ def run(options: argparse.Namespace) -> bool:
         without, with_ = rows[plain.name], rows[mirrored.name]
         for row in (without, with_):
             print(f"{row.name:12}{row.rate:9,.0f}/s, sustained {row.sustained:8,.0f}/s, CPU {row.cpu_us:6.1f} µs")
-        good.append(say("CPU that the mirror adds to a write, µs", with_.cpu_us - without.cpu_us, ADDED_CPU))
+        good.append(print_figure("CPU that the mirror adds to a write, µs", with_.cpu_us - without.cpu_us, ADDED_CPU))
         share = with_.sustained / without.sustained
-        good.append(say("rate with the backlog drained, of the same without mirror", share, SUSTAINED, at_most=False))
+        good.append(
+            print_figure("rate with the backlog drained, of the same without mirror", share, SUSTAINED, at_most=False)
+        )
         half = with_.sustained / 2
         ahead(stub.pid)
         ahead()
@@ -132,9 +134,9 @@ def run(options: argparse.Namespace) -> bool:
             print(
                 f"at {half:,.0f}/s: p50 {calm.p50:.2f} and {busy.p50:.2f} ms, p99 {calm.p99:.2f} and {busy.p99:.2f} ms"
             )
-        good.append(say(f"mirror lag p99 at {half:,.0f} writes/s, ms", percentile(lags, 0.99), LAG_P99))
-        good.append(say("latency that the mirror adds, p50, ms", statistics.median(added50), ADDED_P50))
-        good.append(say("latency that the mirror adds, p99, ms", statistics.median(added99), ADDED_P99))
+        good.append(print_figure(f"mirror lag p99 at {half:,.0f} writes/s, ms", percentile(lags, 0.99), LAG_P99))
+        good.append(print_figure("latency that the mirror adds, p50, ms", statistics.median(added50), ADDED_P50))
+        good.append(print_figure("latency that the mirror adds, p99, ms", statistics.median(added99), ADDED_P99))
         if options.outage:
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))  # else PostgreSQL, restarted, had priority too
             good += outage(mirrored, server, options)
@@ -167,9 +169,9 @@ def outage(variant: Variant, server: EmbeddedPostgres, options: argparse.Namespa
         f"drained in {took:.1f} s beside {options.rate:,.0f}/s"
     )
     return [
-        say("failed requests", steady_load.failed, 0),
-        say("resident memory of the proxy at most, MiB", variant.process.memory(), MEMORY),
-        say("writes applied a second while it drains", drained, DRAIN, at_most=False),
+        print_figure("failed requests", steady_load.failed, 0),
+        print_figure("resident memory of the proxy at most, MiB", variant.process.memory(), MEMORY),
+        print_figure("writes applied a second while it drains", drained, DRAIN, at_most=False),
     ]
 
 

@@ -38,7 +38,7 @@ from pathlib import Path
 import asyncpg
 
 from bench import variants
-from bench.mirror import _database, say
+from bench.mirror import _database, print_figure
 from bench.process import OTHER_CORE, Process, ahead, pin, wait_for_port
 from bench.variants import COLLECTION, Variant
 from deploy.demo.postgres import EmbeddedPostgres
@@ -133,7 +133,7 @@ def compared(stack: Stack, seconds: float, connections: int, rate: float = 0.0, 
     )
 
 
-def most(stack: Stack, seconds: float, connections: int, without: float) -> Load:
+def highest_rate(stack: Stack, seconds: float, connections: int, without: float) -> Load:
     """Return the greatest rate at which nearly every sampled read gets a verdict, trying shares of `without` if
     needed.
     """
@@ -214,7 +214,7 @@ class Report:
 
     def figure(self, name: str, values: Sequence[float], limit: float, *, at_most: bool = True) -> None:
         """Print the median of the rounds beside its limit."""
-        self.good.append(say(name, statistics.median(values), limit, at_most=at_most))
+        self.good.append(print_figure(name, statistics.median(values), limit, at_most=at_most))
 
 
 def throughput(stack: Stack, plain: Variant, options: argparse.Namespace, report: Report) -> None:
@@ -226,7 +226,7 @@ def throughput(stack: Stack, plain: Variant, options: argparse.Namespace, report
         shares = []
         for _ in range(rounds):
             before = report.sample("without comparison", load(plain, seconds, connections))
-            found = report.sample(f"{percent} % compared", most(stack, seconds, connections, before.rate))
+            found = report.sample(f"{percent} % compared", highest_rate(stack, seconds, connections, before.rate))
             after = load(plain, seconds, connections)
             shares.append(2 * found.rate / (before.rate + after.rate))
         name = f"throughput at {percent} %, of that without comparison"
@@ -248,7 +248,7 @@ def steady(stack: Stack, plain: Variant, dsn: str, options: argparse.Namespace, 
     rounds = []
     for _ in range(options.rounds):
         without = load(plain, options.seconds, connections)
-        half = most(stack, options.seconds, connections, without.rate).rate / 2
+        half = highest_rate(stack, options.seconds, connections, without.rate).rate / 2
         calm = report.sample("half of that, without", load(plain, seconds, connections, half))
         busy = report.sample("half of that, all compared", compared(stack, seconds, connections, half))
         asyncio.run(plant(dsn, differ=True))

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
-from bench.corpus.measure import Example, Verdict, example, measured
+from bench.corpus.measure import Example, Verdict, example, measure_query
 from bench.corpus.postgres import Target
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.operator import migrate
@@ -23,7 +23,7 @@ _REPORT = Path("build/corpus-failures.jsonl")
 
 
 @contextlib.asynccontextmanager
-async def opened() -> AsyncIterator[Target]:
+async def open_postgres() -> AsyncIterator[Target]:
     """Start a migrated PostgreSQL."""
     with EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "32MB"}) as server:
         database = await Database.open(server.dsn, size=1)
@@ -40,7 +40,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 async def verdicts(records: Iterable[dict[str, Any]], target: Target | None) -> list[Verdict]:
-    return [await measured(record, target) for record in records]
+    return [await measure_query(record, target) for record in records]
 
 
 async def examples(records: Iterable[dict[str, Any]], target: Target | None) -> list[Example]:
@@ -85,7 +85,7 @@ async def main(path: Path, report: Path, *, compiling: bool) -> int:
     records, beside = lines(path), path.with_name("aql.jsonl")
     answers = lines(beside) if beside.is_file() else []
     async with contextlib.AsyncExitStack() as stack:
-        target = await stack.enter_async_context(opened()) if compiling else None
+        target = await stack.enter_async_context(open_postgres()) if compiling else None
         found = await verdicts(records, target)
         recorded = await examples(answers, target)
     report.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from proxy.base.errors import ArangoError
 _OPTIONS = Options(memory_limit=1 << 28, max_runtime=10.0, user="root")
 
 
-def evaluated(query: Query, world: World, options: Options = _OPTIONS) -> Result:
+def evaluate_in(query: Query, world: World, options: Options = _OPTIONS) -> Result:
     """Return the result. Raise ArangoError as the evaluator does; the world is unchanged."""
     store = _Store(world)
     running = run(query, world.binds, options)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.corpus.__main__ import DEFAULT, lines
-from bench.corpus.evaluated import evaluated
+from bench.corpus.evaluated import evaluate_in
 from bench.corpus.infer import Inference
 from bench.corpus.world import Filler, Way
 from proxy.aql import Options, Query, analyse, ast, parse, print_query
@@ -53,7 +53,7 @@ def mutant(rng: random.Random, texts: Sequence[str]) -> str:
     return text
 
 
-def tried(text: str, rng: random.Random) -> str:
+def try_mutant(text: str, rng: random.Random) -> str:
     """Return how far a text got: "refused", "evaluated" or, if only its run failed, "failed". Raise on a defect."""
     try:
         query = parse(text)
@@ -78,18 +78,18 @@ def _bind(node: ast.Parameter) -> str:
 
 def _evaluated(query: Query, names: list[str], rng: random.Random) -> str:
     world = Filler(Inference(query, names), Way(chance=rng)).world()
-    evaluated(query, world, _OPTIONS)
+    evaluate_in(query, world, _OPTIONS)
     return "evaluated"
 
 
-def wrong(texts: Sequence[str], number: int, seed: int, counts: dict[str, int]) -> Iterator[tuple[str, str]]:
+def failing_mutants(texts: Sequence[str], number: int, seed: int, counts: dict[str, int]) -> Iterator[tuple[str, str]]:
     """Return the mutants that crash or take too long, and how. counts: of the others, by how far they got."""
     rng = random.Random(seed)
     for _ in range(number):
         text = mutant(rng, texts)
         started = time.monotonic()
         try:
-            outcome = tried(text, rng)
+            outcome = try_mutant(text, rng)
         except Exception as error:  # noqa: BLE001 - any exception is a finding
             yield text, f"{type(error).__name__}: {error}"
             continue
@@ -103,7 +103,7 @@ def main(path: Path, number: int, seed: int) -> int:
     """Run that many mutants; print what went wrong, and how far the others got."""
     texts: list[str] = [record["query"] for record in lines(path)]
     counts: dict[str, int] = {}
-    found: list[Any] = list(wrong(texts, number, seed, counts))
+    found: list[Any] = list(failing_mutants(texts, number, seed, counts))
     for text, reason in found:
         print(f"{reason}\n    {text!r}")
     summary = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))

@@ -16,7 +16,7 @@ NAME = "stored"
 _CONSTANT = (ast.Limit, ast.Window)
 
 
-def moved(query: ast.Query) -> tuple[ast.Query, dict[str, Any]]:
+def with_stored_literals(query: ast.Query) -> tuple[ast.Query, dict[str, Any]]:
     """Return the query, whose only row is the array of the given query's rows, and the document's attributes."""
     values: dict[str, Any] = {}
     inner = _query(query, values)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.corpus.evaluated import evaluated
+from bench.corpus.evaluated import evaluate_in
 from bench.corpus.infer import Inference
-from bench.corpus.literals import NAME, moved
+from bench.corpus.literals import NAME, with_stored_literals
 from bench.corpus.postgres import OUTSIDE, Refused, Target
 from bench.corpus.world import Filler, World, system, ways
 from proxy.aql import Query, Result, analyse, ast, parse, print_query
@@ -39,7 +39,7 @@ class Verdict:
     notes: dict[str, str] = field(default_factory=dict)
 
 
-async def measured(record: dict[str, Any], target: Target | None) -> Verdict:
+async def measure_query(record: dict[str, Any], target: Target | None) -> Verdict:
     """Return the verdict on one query of a corpus. target: runs compiled statements; None compiles nothing."""
     verdict = Verdict(str(record["id"]), int(record["tier"]), str(record["kind"]))
     try:
@@ -56,12 +56,12 @@ async def measured(record: dict[str, Any], target: Target | None) -> Verdict:
     if verdict.kind != "read" or analyse(query, outcome[0].binds).modifies:
         verdict.notes["compiled"] = "a modification"
         return verdict
-    verdict.compiled, reason = await compiled(query, *outcome, target)
+    verdict.compiled, reason = await check_compiled(query, *outcome, target)
     if reason.startswith(OUTSIDE):  # arrays and objects in unexpected places: the evaluator answers; without them …
         verdict.notes["odd documents"] = reason
         calmer = _evaluate(query, list(record["bind_vars"]), verdict, calm=True)
         if calmer is not None:
-            verdict.compiled, reason = await compiled(query, *calmer, target)
+            verdict.compiled, reason = await check_compiled(query, *calmer, target)
     if not verdict.compiled:
         verdict.notes["compiled"] = reason
     return verdict
@@ -73,7 +73,7 @@ def _evaluate(query: Query, names: list[str], verdict: Verdict, *, calm: bool = 
     for way in ways(calm=calm):
         world = Filler(found, way).world()
         try:
-            result = evaluated(query, world)
+            result = evaluate_in(query, world)
         except ArangoError as error:
             failure = failure or error
             if error.number in _TEXT or error.number == _UNSUPPORTED:
@@ -93,7 +93,7 @@ def _evaluate(query: Query, names: list[str], verdict: Verdict, *, calm: bool = 
     return best
 
 
-async def compiled(query: Query, world: World, expected: Result, target: Target) -> tuple[bool, str]:
+async def check_compiled(query: Query, world: World, expected: Result, target: Target) -> tuple[bool, str]:
     """Return whether a compiled statement agrees with the evaluator, and why not."""
     try:
         statement, rows = await target.answer(query, world.binds, await target.fill(world))
@@ -133,13 +133,13 @@ async def example(record: dict[str, Any], target: Target | None) -> Example:
     loose = any(isinstance(node, ast.Call) and node.name in _DISORDERED for node in ast.walk(query))
     empty = World({}, {})
     try:
-        rows = evaluated(query, empty).rows
+        rows = evaluate_in(query, empty).rows
         verdict.plain = close(record["result"], rows, loose=loose)
         if not verdict.plain:
             verdict.notes["plain"] = f"got {str(rows)[:200]}"
-        changed, literals = moved(query)
+        changed, literals = with_stored_literals(query)
         world = World({NAME: [system(NAME, {"_key": "1", **literals})]}, {})
-        expected = evaluated(changed, world)
+        expected = evaluate_in(changed, world)
         verdict.stored = close([record["result"]], expected.rows, loose=loose)
         if not verdict.stored:
             verdict.notes["stored"] = f"got {str(expected.rows)[:200]}"

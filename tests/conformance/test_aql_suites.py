@@ -22,16 +22,16 @@ DIFFERENCES: dict[str, str] = json.loads(
 FILES = ("aql_newest.jsonl", "aql_plain.jsonl", "aql_with_collections.jsonl")
 
 
-def same(a: Any, b: Any) -> bool:
+def equal_values(a: Any, b: Any) -> bool:
     """Return True if both are equal, numbers up to their last digits."""
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
     if isinstance(a, int | float) and isinstance(b, int | float):
         return a == b or abs(a - b) <= 1e-12 * max(abs(a), abs(b))
     if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(map(same, a, b))
+        return len(a) == len(b) and all(map(equal_values, a, b))
     if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(same(a[name], b[name]) for name in a)
+        return a.keys() == b.keys() and all(equal_values(a[name], b[name]) for name in a)
     return bool(a == b)
 
 
@@ -86,7 +86,7 @@ class Bench:
             return False
         if "stats" in expect:
             return all(answer["extra"]["stats"][name] == value for name, value in expect["stats"].items())
-        return len(rows) == expect["count"] if "count" in expect else same(expect["rows"], rows)
+        return len(rows) == expect["count"] if "count" in expect else equal_values(expect["rows"], rows)
 
 
 @pytest.mark.skipif(not SUITES.is_dir(), reason="no cases of ArangoDB's suites beside the repository")

@@ -35,7 +35,7 @@ class Sender:
         return Response(answer.status_code, list(answer.headers.raw), answer.content)
 
 
-async def tried(server: ServerUnderTest, steps: list[dict[str, Any]]) -> str:
+async def run_case(server: ServerUnderTest, steps: list[dict[str, Any]]) -> str:
     """Return what went wrong, or an empty text."""
     headers = {"accept-encoding": "identity"}
     async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=30, verify=False) as client:
@@ -55,7 +55,7 @@ def test_every_case_passes_through_the_proxy(server: ServerUnderTest) -> None:
         if case.root_password is not None:  # the proxy's own account would not know it: see test_permissions
             continue
         steps = [step for step in case.steps if not _OF_SERVICES.match(step["send"])]
-        found = asyncio.run(tried(server, steps))
+        found = asyncio.run(run_case(server, steps))
         if found:
             wrong[case.name] = found
         server.clean()

@@ -26,7 +26,7 @@ _IMPOSSIBLE = re.compile(
 )
 
 
-def replayed(command: list[str]) -> list[str]:
+def replay_failures(command: list[str]) -> list[str]:
     """Run a tool; return the examples that failed, without those that no server can pass."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
     lines = done.stdout.splitlines()
@@ -40,12 +40,12 @@ def replayed(command: list[str]) -> list[str]:
 @pytest.mark.skipif(not _HTTP.is_file(), reason=f"recorded examples are not at {_HTTP}")
 @pytest.mark.skipif(shutil.which("node") is None or shutil.which("curl") is None, reason="the tool needs node and curl")
 def test_recorded_http_examples_get_the_recorded_answers(server: ServerUnderTest) -> None:
-    assert replayed(["node", str(_HTTP), "--url", server.url]) == []
+    assert replay_failures(["node", str(_HTTP), "--url", server.url]) == []
     assert server.findings().get("mismatched", 0) == 0
     assert (server.served() > 0) == (server.kind is Kind.FLIPPED)
 
 
 @pytest.mark.skipif(not _AQL.is_file(), reason=f"recorded examples are not at {_AQL}")
 def test_recorded_queries_get_the_recorded_answers(server: ServerUnderTest) -> None:
-    assert replayed([sys.executable, str(_AQL), "--url", server.url]) == []
+    assert replay_failures([sys.executable, str(_AQL), "--url", server.url]) == []
     assert server.findings().get("mismatched", 0) == 0

@@ -70,7 +70,7 @@ async def under_traffic(proxy: Proxy, until: Callable[[traffic.Tally], bool]) ->
         await asyncio.to_thread(proxy.kill)
 
 
-async def both(env: Environment) -> tuple[Proxy, Proxy]:
+async def start_two_flipped_proxies(env: Environment) -> tuple[Proxy, Proxy]:
     one, two = (env.proxy(name, CROSSFADE_LEASE="1.5", CROSSFADE_HEARTBEAT="0.1") for name in ("one", "two"))
     for proxy in (one, two):
         await proxy.start()
@@ -91,7 +91,7 @@ async def ended(*proxies: Proxy) -> None:
 @pytest.mark.long
 async def test_a_kill_in_the_middle_of_writes_and_a_restart_keep_the_flip(env: Environment) -> None:
     """The journal is complete: writes in progress are read again before any read from PostgreSQL."""
-    one, two = await both(env)
+    one, two = await start_two_flipped_proxies(env)
     try:
         await under_traffic(two, lambda tally: tally.writes > 60)
         await two.start()
@@ -114,7 +114,7 @@ async def test_a_kill_in_the_middle_of_writes_and_a_restart_keep_the_flip(env: E
 @pytest.mark.long
 async def test_removed_journal_files_cause_a_rollback(env: Environment) -> None:
     """The open intents in them are unknown: a mark states that, and ArangoDB serves reads."""
-    one, two = await both(env)
+    one, two = await start_two_flipped_proxies(env)
     try:
         await under_traffic(two, lambda tally: tally.writes > 50)
         for file in (two.state / "journal").glob("*.journal"):
@@ -130,7 +130,7 @@ async def test_removed_journal_files_cause_a_rollback(env: Environment) -> None:
 @pytest.mark.long
 async def test_an_older_copy_of_the_state_directory_is_detected(env: Environment) -> None:
     """PostgreSQL is away while it is written, and the earlier directory is restored after a kill."""
-    one, two = await both(env)
+    one, two = await start_two_flipped_proxies(env)
     try:
         shutil.copytree(two.state, two.state.with_name("copy"))
         env.to_target.misbehave("black-hole")

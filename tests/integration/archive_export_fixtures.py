@@ -11,30 +11,30 @@ from backfill.archive import manifest as manifests
 from backfill.archive.manifest import Entry, Origin
 from backfill.archive.writer import PartWriter
 from backfill.origin_pages import Document
-from tests.integration.archive_fixtures import ODD, Both, arangodb
+from tests.integration.archive_fixtures import ODD, BothDatabases, arangodb
 
 NAME = "shop/carts"
 COUNT = 300 + len(ODD)
 
 
 @pytest.fixture
-def both(dsn: str) -> Iterator[Both]:
+def both(dsn: str) -> Iterator[BothDatabases]:
     with arangodb() as url:
-        yield Both(dsn, url)
+        yield BothDatabases(dsn, url)
 
 
-def fill(both: Both, count: int = 300) -> None:
+def fill(both: BothDatabases, count: int = 300) -> None:
     both.create(NAME)
     both.insert(NAME, *ODD, *(b'{"_key":"k%05d","n":%d,"pad":"%s"}' % (n, n, b"x" * (n % 50)) for n in range(count)))
 
 
-def exported(both: Both, folder: Path, *names: str, side: str = "arangodb") -> str:
+def exported(both: BothDatabases, folder: Path, *names: str, side: str = "arangodb") -> str:
     code, out, err = both.crossfade("archive", "export", *(names or (NAME,)), "--to", str(folder), "--from", side)
     assert code == 0, out + err
     return str(folder)
 
 
-def wipe(both: Both, side: str) -> None:
+def wipe(both: BothDatabases, side: str) -> None:
     if side == "arangodb":
         both.ask("DELETE", "/_api/database/shop")
     else:

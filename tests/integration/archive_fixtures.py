@@ -41,7 +41,7 @@ ODD = [
 
 
 @dataclass
-class Both:
+class BothDatabases:
     """Both databases, and `crossfade` as an operator types it."""
 
     dsn: str
@@ -60,7 +60,7 @@ class Both:
             raise result.exception
         return result.exit_code, result.stdout, result.stderr
 
-    def told(self, *arguments: str) -> Any:
+    def crossfade_json(self, *arguments: str) -> Any:
         """What a command answers as JSON."""
         return json.loads(self.crossfade(*arguments, "--json")[1])
 

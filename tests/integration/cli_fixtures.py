@@ -31,11 +31,11 @@ class Origin:
     documents: dict[str, dict[str, Any]] = field(default_factory=dict)
     version: str = "3.12.4"
 
-    odd: Any = None  # the answer to everything, if set
+    any_answer: Any = None  # the answer to everything, if set
 
     def answer(self, path: str, body: bytes) -> tuple[int, Any]:
-        if self.odd is not None:
-            return 200, self.odd
+        if self.any_answer is not None:
+            return 200, self.any_answer
         if self.refuse:
             return 401, {"error": True, "code": 401, "errorNum": 11, "errorMessage": "not authorized"}
         if path == "/_api/version":

@@ -16,7 +16,7 @@ from tests.ad_hoc import Database
 Document = dict[str, Any]
 
 
-class Both:
+class BothDatabases:
     """Collections that are tables too."""
 
     def __init__(self, database: Database) -> None:

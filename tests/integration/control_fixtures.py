@@ -40,7 +40,7 @@ class _Version(BaseHTTPRequestHandler):
 
 
 @functools.cache
-def answering() -> str:
+def answering_origin() -> str:
     """The URL of an origin that lives, and has nothing: what a flip asks before it says that it can be rolled back."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Version)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -52,7 +52,7 @@ def settings_for(folder: Path, **more: Any) -> Settings:
         "state_dir": folder,
         "heartbeat": HEARTBEAT,
         "lease": LEASE,
-        "origin": answering(),
+        "origin": answering_origin(),
     }
     return Settings(**(values | more))
 
@@ -87,7 +87,7 @@ class Application:
         )
 
 
-class Line(Database):
+class CuttableDatabase(Database):
     """The same PostgreSQL by a line that can be cut: statements then wait, as those of a frozen process do."""
 
     def __init__(self, database: Database) -> None:
@@ -106,7 +106,7 @@ class Line(Database):
 class Instance:
     lease: Lease
     application: Application
-    line: Line
+    line: CuttableDatabase
     settings: Settings
     # what it answers to `/check` beside what its lease says, where it has an admin listener
     says: dict[str, object] = field(default_factory=lambda: {"postgresql": "", "arangodb": ""})
@@ -144,7 +144,7 @@ class Fleet:
     ) -> Instance:
         application = application or Application()
         settings = settings_for(self.folder / name, **more)
-        line = Line(self.database)
+        line = CuttableDatabase(self.database)
 
         async def check() -> dict[str, object]:
             """The listener and the lease need each other: the one is asked only when the other is there."""

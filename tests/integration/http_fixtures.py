@@ -39,7 +39,7 @@ class Server:
         self._tls = tls
         self._writers: list[asyncio.StreamWriter] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self.heard: list[bytes] = []
+        self.requests: list[bytes] = []
         self.accepted = 0
 
     async def __aenter__(self) -> Self:
@@ -78,7 +78,7 @@ class Server:
             request = await read_request(reader)
             if not request:
                 break
-            self.heard.append(request)
+            self.requests.append(request)
             if step is None:
                 break
             if isinstance(step, bytes):

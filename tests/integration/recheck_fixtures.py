@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.ad_hoc import Database
-from tests.integration.shadow_fixtures import Stack, ruled, stack_on
+from tests.integration.shadow_fixtures import Stack, shadow_with_rules, stack_on
 
 
 @pytest.fixture
 async def stack(database: Database) -> AsyncIterator[Stack]:
     """As in test_shadow, with rules from PostgreSQL, and the verdicts noted."""
     created = await stack_on(database)
-    created.shadow = ruled(created)
+    created.shadow = shadow_with_rules(created)
     await created.shadow.start()
     yield created
     await created.close()

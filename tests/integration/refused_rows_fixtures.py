@@ -54,14 +54,14 @@ async def stage(stack: Running) -> str:
     return found
 
 
-async def why(stack: Running) -> str:
+async def rollback_reason(stack: Running) -> str:
     """The reason of the newest change of stage."""
     entry = (await audit.entries(stack.database, limit=1))[0]
     assert entry.action == "rollback"
     return entry.reason or ""
 
 
-async def letters(stack: Running) -> list[str]:
+async def dead_letter_keys(stack: Running) -> list[str]:
     rows = await stack.database.fetch("SELECT key FROM _crossfade.dead_letter ORDER BY key")
     return [row["key"] for row in rows]
 
@@ -70,14 +70,14 @@ async def refuse(stack: Running, state: str = "P0001", *, removals: bool = False
     await stack.database.execute(TRIGGER.format(state=state, removals="true" if removals else "false"))
 
 
-async def stream(client: httpx.AsyncClient) -> httpx.Response:
+async def update_in_transaction(client: httpx.AsyncClient) -> httpx.Response:
     transaction = await client.post("/_api/transaction/begin", json={"collections": {"write": ["books"]}})
     number = transaction.json()["result"]["id"]
     await client.patch(DOCUMENT + "/a", json={"n": 666}, headers={"x-arango-trx-id": number})
     return await client.put(f"/_api/transaction/{number}")
 
 
-def lines(*documents: dict[str, object]) -> str:
+def json_lines(*documents: dict[str, object]) -> str:
     return "\n".join(map(json.dumps, documents))
 
 
@@ -90,7 +90,7 @@ WRITES: dict[str, Write] = {
     "query": lambda c: c.post("/_api/cursor", json={"query": "UPDATE 'a' WITH {n: 666} IN books"}),
     "import": lambda c: c.post(
         "/_api/import?collection=books&type=documents&onDuplicate=update",
-        content=lines({"_key": "a", "n": 666}, {"_key": "d", "n": 1}),
+        content=json_lines({"_key": "a", "n": 666}, {"_key": "d", "n": 1}),
     ),
-    "transaction": stream,
+    "transaction": update_in_transaction,
 }

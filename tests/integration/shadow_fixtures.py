@@ -37,10 +37,10 @@ class Origin:
     def __init__(self) -> None:
         self.memory = MemoryStore()
         self.before: Callable[[Operation], None] = lambda _operation: None
-        self.asked = 0
+        self.requests = 0
 
     async def execute(self, operation: Operation) -> Outcome:
-        self.asked += 1
+        self.requests += 1
         self.before(operation)
         return await self.memory.execute(operation)
 
@@ -69,7 +69,7 @@ class Stack:
     mirrored: bool = True  # what `caught_up` returns
     catching_up: list[bytes] = field(default_factory=list)  # what the mirror applies when it is waited for
     waited: int = 0
-    verdicts: list[ReadVerdict] = field(default_factory=list)  # of a `ruled` shadow
+    verdicts: list[ReadVerdict] = field(default_factory=list)  # of a `shadow_with_rules` shadow
     _applying: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
@@ -78,9 +78,9 @@ class Stack:
         self.explaining = self.isolation.lane("explaining", workers=1, waiting=4, nice=15)
         self.store = PostgresStore(self.database)
         self.ledger = ResultStore(self.database, self.settings, interval=3600)
-        self.shadow = self.made()
+        self.shadow = self.create_shadow()
 
-    def made(self) -> Shadow:
+    def create_shadow(self) -> Shadow:
         """A shadow with workers."""
         return Shadow(
             self.settings,
@@ -116,12 +116,12 @@ class Stack:
         assert self.ask("POST", "/_api/document/docs?overwrite=true", {"_key": key, **content})[1].status == 202
         return self.ask("GET", f"/_api/document/docs/{key}")[1].body
 
-    async def both(self, key: str, **content: object) -> bytes:
+    async def insert_both(self, key: str, **content: object) -> bytes:
         raw = self.insert(key, **content)
         await put(self.database, C, raw)
         return raw
 
-    async def plant(self, key: str, change: Callable[[bytes], bytes]) -> None:
+    async def change_target(self, key: str, change: Callable[[bytes], bytes]) -> None:
         """Change a document in PostgreSQL directly."""
         raw = change(self.ask("GET", f"/_api/document/docs/{key}")[1].body)
         await self.database.execute(
@@ -138,10 +138,10 @@ class Stack:
             outcome = await self.store.execute(operation)
         hand_over(self.shadow, operation, outcome, reverse=reverse)
         if operation.endpoint.name == "cursor.create" and outcome.status == 201 and not reverse:
-            self.go_on(orjson.loads(outcome.body), leave=leave)
+            self.read_remaining_batches(orjson.loads(outcome.body), leave=leave)
         await self.shadow.idle()
 
-    def go_on(self, batch: dict[str, Any], *, leave: bool) -> None:
+    def read_remaining_batches(self, batch: dict[str, Any], *, leave: bool) -> None:
         while batch["hasMore"]:
             operation, outcome = self.ask("DELETE" if leave else "POST", f"/_api/cursor/{batch['id']}")
             assert self.shadow.follows(operation)
@@ -160,13 +160,13 @@ class Stack:
         body = {"query": text, "bindVars": bind_vars or {}, **options}
         await self.compare("POST", "/_api/cursor", body, leave=leave)
 
-    async def counted(self) -> dict[str, int]:
+    async def counts(self) -> dict[str, int]:
         row = await self.database.fetchrow("SELECT * FROM _crossfade.comparison WHERE collection = $1", C)
         assert row is not None
         names = ("compared", "matched", "mismatched", "unsettled", "unsupported", "lagged")
         return {name: row[name] for name in names if row[name]}
 
-    async def found(self) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    async def mismatches(self) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
         """(class, paths, keys) of every mismatch."""
         return sorted((row.kind, row.paths, row.keys) for row in await list_mismatches(self.database, C))
 
@@ -182,7 +182,7 @@ async def stack_on(database: Database, **settings: Any) -> Stack:
     return stack
 
 
-def ruled(stack: Stack, fleet: PeerLag | None = None) -> Shadow:
+def shadow_with_rules(stack: Stack, fleet: PeerLag | None = None) -> Shadow:
     """A shadow with rules from PostgreSQL, whose verdicts the stack notes."""
     return Shadow(
         stack.settings,

@@ -67,7 +67,7 @@ class StubOrigin:
         self.collections: dict[str, StubCollection] = {}
         self.clock = Clock()
         self.hook: Hook | None = None
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.heeds_shards = True
         self.role = b""
         self.port = 0
@@ -143,7 +143,7 @@ class StubOrigin:
         kind = _kind(method, rest, parsed)
         if isinstance(parsed, dict) and parsed.get("options", {}).get("shardIds") and self.heeds_shards:
             bind["shard"] = parsed["options"]["shardIds"][0]
-        self.asked.append(kind)
+        self.requests.append(kind)
         if self.hook is not None:
             instead = await self.hook(kind, bind)
             if instead is not None:

@@ -31,7 +31,7 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
         yield started
 
 
-def by(answer: httpx.Response) -> str:
+def served_by(answer: httpx.Response) -> str:
     """Return the answering store, as the proxy reports it on request."""
     return str(answer.headers.get("x-crossfade-served-by", ""))
 
@@ -42,7 +42,7 @@ async def begin(stack: Running, query: str = "FOR b IN books SORT b.n RETURN b.n
     answer = await stack.client.post("/_api/cursor", json=body, headers=ASKED)
     value = answer.json()
     assert value["hasMore"], value
-    return value["id"], value["result"], by(answer)
+    return value["id"], value["result"], served_by(answer)
 
 
 async def read_rest(stack: Running, cursor: str) -> tuple[list[int], list[str]]:
@@ -54,19 +54,19 @@ async def read_rest(stack: Running, cursor: str) -> tuple[list[int], list[str]]:
         value: dict[str, Any] = answer.json()
         assert answer.status_code == 200, value
         found += value["result"]
-        givers.append(by(answer))
+        givers.append(served_by(answer))
         if not value["hasMore"]:
             return found, givers
 
 
 async def flip(stack: Running) -> None:
     await stack.move(CollectionState(Stage.FLIPPED, 100), BOOKS)
-    assert by(await stack.client.get(DOCUMENT + "/k0", headers=ASKED)) == "postgresql"
+    assert served_by(await stack.client.get(DOCUMENT + "/k0", headers=ASKED)) == "postgresql"
 
 
 async def roll_back(stack: Running) -> None:
     await stack.move(CollectionState(Stage.SHADOW), BOOKS)
-    assert by(await stack.client.get(DOCUMENT + "/k0", headers=ASKED)) == "arangodb"
+    assert served_by(await stack.client.get(DOCUMENT + "/k0", headers=ASKED)) == "arangodb"
 
 
 async def test_an_arangodb_cursor_stays_with_arangodb_after_a_flip(stack: Running) -> None:
@@ -108,7 +108,7 @@ async def test_a_transaction_stays_at_the_origin_across_a_change(stack: Running,
     await stack.client.patch(DOCUMENT + "/k1", json={"n": 1000}, headers=inside)
     await (roll_back(stack) if first == "flipped" else flip(stack))
     read = await stack.client.get(DOCUMENT + "/k1", headers=inside)
-    assert (read.json()["n"], by(read)) == (1000, "arangodb")
+    assert (read.json()["n"], served_by(read)) == (1000, "arangodb")
     outside = await stack.client.get(DOCUMENT + "/k1", headers=ASKED)
     assert outside.json()["n"] == 1
     assert (await stack.client.patch(DOCUMENT + "/k2", json={"n": 2000}, headers=inside)).status_code in (201, 202)
@@ -131,8 +131,8 @@ async def test_the_answering_store_is_reported_only_on_request(stack: Running) -
             assert not [name for name in answer.headers if "crossfade" in name.lower()]
         assert explained.headers["x-crossfade-epoch"] == str(stack.application.lease.snapshot.epoch)
         assert explained.content == plain.content
-    assert by(await stack.client.get("/_api/version", headers=ASKED)) == "arangodb"
+    assert served_by(await stack.client.get("/_api/version", headers=ASKED)) == "arangodb"
     written = await stack.client.patch(DOCUMENT + "/k0", json={"n": 5}, headers=ASKED)
-    assert by(written) == "arangodb"
+    assert served_by(written) == "arangodb"
     await stack.origin.stop()
-    assert by(await stack.client.get("/_api/version", headers=ASKED)) == "crossfade"
+    assert served_by(await stack.client.get("/_api/version", headers=ASKED)) == "crossfade"

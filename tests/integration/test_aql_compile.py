@@ -14,7 +14,7 @@ from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.compiled_queries import Statements
 from proxy.stores.postgres.read_fence import QueryLimits
 from tests.ad_hoc import Database
-from tests.integration.compile_fixtures import Both
+from tests.integration.compile_fixtures import BothDatabases
 from tests.unit.aql.test_resume_queries import LIST, REPORTS, SEARCH, STATISTICS, resume
 
 MIXED: list[dict[str, Any]] = [
@@ -28,14 +28,14 @@ DEEP: list[dict[str, Any]] = [
 
 
 @pytest.fixture
-async def both(database: Database) -> Both:
-    databases = Both(database)
+async def both(database: Database) -> BothDatabases:
+    databases = BothDatabases(database)
     await databases.fill("c", MIXED)
     await databases.fill("e", DEEP)
     return databases
 
 
-async def agree(both: Both, text: str, binds: dict[str, Any] | None = None) -> list[Any]:
+async def agree(both: BothDatabases, text: str, binds: dict[str, Any] | None = None) -> list[Any]:
     """Return the rows that both give, in order if the query decides it."""
     answer = await both.answered(text, binds)
     assert not isinstance(answer, str), (text, answer)
@@ -99,7 +99,7 @@ RULES = {
 }  # fmt: skip
 
 
-async def test_surprising_rules_give_the_same_result_compiled_and_evaluated(both: Both) -> None:
+async def test_surprising_rules_give_the_same_result_compiled_and_evaluated(both: BothDatabases) -> None:
     """One database for all rules; a failure names its rule."""
     broken = []
     for rule, text in RULES.items():
@@ -163,7 +163,7 @@ SHAPES = (
 )
 
 
-async def test_query_shapes_of_applications_give_the_same_result_compiled_and_evaluated(both: Both) -> None:
+async def test_query_shapes_of_applications_give_the_same_result_compiled_and_evaluated(both: BothDatabases) -> None:
     """Queries as applications write them, over one small collection and its edges."""
     rows: list[dict[str, Any]] = [
         {"s": "abc", "i": 3, "t": [1, 2], "r": "f/2"},
@@ -184,7 +184,7 @@ async def test_query_shapes_of_applications_give_the_same_result_compiled_and_ev
     assert wrong == []
 
 
-async def test_every_query_of_the_resume_service_compiles_and_gives_documents_as_stored(both: Both) -> None:
+async def test_every_query_of_the_resume_service_compiles_and_gives_documents_as_stored(both: BothDatabases) -> None:
     job = {"skills": ["Python", "SQL"], "company": "Ärzte GmbH", "position": "Dev", "description": None}
     rows = [
         resume("a", 3, "parsed", work_experience=[job]),
@@ -231,13 +231,13 @@ HOSTILE = [
 ]
 
 
-async def test_hostile_text_never_reaches_the_statement(both: Both) -> None:
+async def test_hostile_text_never_reaches_the_statement(both: BothDatabases) -> None:
     """In names, paths, values and patterns: the statement's text is that of a harmless word, its parameters differ."""
     for text in HOSTILE:
         await harmless(both, text)
 
 
-async def harmless(both: Both, text: str) -> None:
+async def harmless(both: BothDatabases, text: str) -> None:
     """Query with one hostile text in every place."""
     await both.fill("c", [{text: 1, "x": text, "y": {text: text}}, {"x": "other"}])
     query = (
@@ -263,7 +263,7 @@ def _shape(sql: str) -> str:
 
 
 async def test_values_that_sql_does_not_represent_exactly_are_refused_and_evaluated(
-    database: Database, both: Both
+    database: Database, both: BothDatabases
 ) -> None:
     await both.fill("c", [{"x": [2], "t": "a\0b"}, {"x": [1], "t": "b"}, {"x": None}])
     for text in (
@@ -282,7 +282,7 @@ async def test_values_that_sql_does_not_represent_exactly_are_refused_and_evalua
         (await statements.unfinished(plan, {}, Options())).result()
 
 
-async def test_without_icu_no_query_that_orders_strings_is_compiled(both: Both) -> None:
+async def test_without_icu_no_query_that_orders_strings_is_compiled(both: BothDatabases) -> None:
     for text in (
         "FOR d IN c SORT d.x RETURN d",
         "FOR d IN c FILTER d.x < 'a' RETURN d",
@@ -294,7 +294,7 @@ async def test_without_icu_no_query_that_orders_strings_is_compiled(both: Both) 
         assert isinstance(both.compiled(text, icu=False), Compiled), text
 
 
-async def test_an_index_on_an_expression_replaces_containment(both: Both) -> None:
+async def test_an_index_on_an_expression_replaces_containment(both: BothDatabases) -> None:
     before = both.compiled("FOR d IN c FILTER d.s == 1 FILTER d.u == 2 RETURN d")
     both.tables["c"] = type(both.tables["c"])(both.tables["c"].relation, False, frozenset({"u"}))
     after = both.compiled("FOR d IN c FILTER d.s == 1 FILTER d.u == 2 RETURN d")
@@ -331,13 +331,13 @@ STAYS = (
 )
 
 
-async def test_functions_that_depend_on_the_request_are_not_computed_ahead(both: Both) -> None:
+async def test_functions_that_depend_on_the_request_are_not_computed_ahead(both: BothDatabases) -> None:
     compiled = both.compiled("FOR d IN c FILTER d.x == CURRENT_DATABASE() RETURN d")
     assert isinstance(compiled, NotCompiled)
     assert "CURRENT_DATABASE" in compiled.reason
 
 
-async def test_a_query_that_is_not_compiled_has_a_reason(both: Both) -> None:
+async def test_a_query_that_is_not_compiled_has_a_reason(both: BothDatabases) -> None:
     for text, reason in STAYS:
         plan = both.compiled(text)
 
@@ -345,7 +345,7 @@ async def test_a_query_that_is_not_compiled_has_a_reason(both: Both) -> None:
         assert reason in plan.reason
 
 
-async def test_text_that_jsonb_escapes_is_sorted_correctly(both: Both) -> None:
+async def test_text_that_jsonb_escapes_is_sorted_correctly(both: BothDatabases) -> None:
     """A document must not be refused by an index on its sort key, nor be at another place than in ArangoDB."""
     await both.fill("c", [{"t": text} for text in ("a\0b", "ab", "aa", "\ufdd0", "\ufdd00", "\ud800", "z", "b\0", "a")])
     relation = both.tables["c"].relation
@@ -356,7 +356,7 @@ async def test_text_that_jsonb_escapes_is_sorted_correctly(both: Both) -> None:
         assert answer[1] == both.evaluated(text).rows
 
 
-async def test_keys_are_in_the_order_of_the_primary_index_if_it_gives_the_order(both: Both) -> None:
+async def test_keys_are_in_the_order_of_the_primary_index_if_it_gives_the_order(both: BothDatabases) -> None:
     """By bytes if ArangoDB scans the index, else by ICU; cursors and backfills page in this order."""
     await both.fill("c", [{"_key": key, "n": 1} for key in ("b", "A", "a", "B", "_x", "-y", "0", "Z10", "z9")])
     for text in (
@@ -372,7 +372,9 @@ async def test_keys_are_in_the_order_of_the_primary_index_if_it_gives_the_order(
         assert answer[1] == both.evaluated(text).rows, text
 
 
-async def test_a_limit_bounds_and_orders_no_rows_after_a_later_loop_or_sort(database: Database, both: Both) -> None:
+async def test_a_limit_bounds_and_orders_no_rows_after_a_later_loop_or_sort(
+    database: Database, both: BothDatabases
+) -> None:
     """Otherwise all rows of a join are fetched together, and correct results are compared in an earlier order."""
     await both.fill("c", [{"n": n, "m": n % 3} for n in range(6)])
     statements = Statements(database, Catalog(database), QueryLimits())

@@ -13,7 +13,7 @@ import pytest
 from backfill.archive import manifest as manifests
 from proxy.model.revision import decode_rev, encode_rev
 from tests.integration.archive_export_fixtures import COUNT, NAME, both, exported, fill, handmade, wipe
-from tests.integration.archive_fixtures import Both, arangodb
+from tests.integration.archive_fixtures import BothDatabases, arangodb
 
 __all__ = ["both"]  # fixtures
 OLD = decode_rev("_kNo8DHm---")
@@ -23,7 +23,7 @@ OLD = decode_rev("_kNo8DHm---")
 
 
 @pytest.mark.parametrize("side", ["arangodb", "postgresql"])
-def test_an_import_of_an_export_restores_a_wiped_database(both: Both, tmp_path: Path, side: str) -> None:
+def test_an_import_of_an_export_restores_a_wiped_database(both: BothDatabases, tmp_path: Path, side: str) -> None:
     """An emptied database gets every document back, byte for byte, with its revision."""
     fill(both)
     both.copy(NAME)
@@ -43,7 +43,7 @@ def test_an_import_of_an_export_restores_a_wiped_database(both: Both, tmp_path: 
     assert (code, "missing in the database 0, extra 0, different 0" in out) == (0, True), out
 
 
-def test_an_export_of_postgresql_is_imported_into_arangodb(both: Both, tmp_path: Path) -> None:
+def test_an_export_of_postgresql_is_imported_into_arangodb(both: BothDatabases, tmp_path: Path) -> None:
     fill(both)
     both.copy(NAME)
     folder = exported(both, tmp_path / "archive", side="postgresql")
@@ -52,7 +52,7 @@ def test_an_export_of_postgresql_is_imported_into_arangodb(both: Both, tmp_path:
     assert both.documents(NAME) == both.rows(NAME)
 
 
-def test_edges_indexes_and_schema_are_restored(both: Both, tmp_path: Path) -> None:
+def test_edges_indexes_and_schema_are_restored(both: BothDatabases, tmp_path: Path) -> None:
     both.create("shop/knows", edge=True)
     both.insert("shop/knows", b'{"_key":"1","_from":"a/1","_to":"a/2","since":3}')
     both.ask(
@@ -64,7 +64,7 @@ def test_edges_indexes_and_schema_are_restored(both: Both, tmp_path: Path) -> No
     folder = exported(both, tmp_path / "archive", "shop/*")
 
     wipe(both, "arangodb")
-    summary = both.told("archive", "import", folder, "--into", "arangodb")
+    summary = both.crossfade_json("archive", "import", folder, "--into", "arangodb")
     assert summary["collections"][0]["notes"] == []
     assert both.documents("shop/knows") == before
     properties = both.ask("GET", "/_db/shop/_api/collection/knows/properties")
@@ -78,12 +78,12 @@ def test_edges_indexes_and_schema_are_restored(both: Both, tmp_path: Path) -> No
     assert tuple(row) == ("a/1", "a/2")
 
 
-def test_an_import_reports_a_server_that_does_not_keep_revisions(both: Both, tmp_path: Path) -> None:
+def test_an_import_reports_a_server_that_does_not_keep_revisions(both: BothDatabases, tmp_path: Path) -> None:
     fill(both, 3)
     before = both.documents(NAME)
     folder = exported(both, tmp_path / "archive")
     with arangodb(restores=False) as url:
-        other = Both(both.dsn, url)
+        other = BothDatabases(both.dsn, url)
         code, out, _ = other.crossfade("archive", "import", folder, "--into", "arangodb")
         assert (code, "revisions are new: this server does not keep those of the archive" in out) == (0, True)
         after = {key: json.loads(raw) for key, raw in other.documents(NAME).items()}
@@ -93,7 +93,7 @@ def test_an_import_reports_a_server_that_does_not_keep_revisions(both: Both, tmp
     assert after == expected
 
 
-def test_unusual_documents_survive_an_import_into_postgresql(both: Both, tmp_path: Path) -> None:
+def test_unusual_documents_survive_an_import_into_postgresql(both: BothDatabases, tmp_path: Path) -> None:
     """Old data: lone surrogates, control characters, numbers that doubles cannot represent, unusual blanks."""
     values = [rb'"\ud800 \udfff\ud800"', rb'{"\ud800":[null]}', rb'"a\u0000b"', b"[-0,-0.0,0]", b"9223372036854775808",
               b"9007199254740993", b"1e300", b"1.0", b'{ "a" : 1 }', '"\ufdd0\u2028"'.encode()]  # fmt: skip
@@ -165,7 +165,7 @@ def test_a_killed_export_continues_at_the_unfinished_part(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("side", ["arangodb", "postgresql"])
-def test_a_repeated_import_writes_only_what_the_target_lacks(both: Both, tmp_path: Path, side: str) -> None:
+def test_a_repeated_import_writes_only_what_the_target_lacks(both: BothDatabases, tmp_path: Path, side: str) -> None:
     """An import keeps no state: a target that was emptied meanwhile gets every document again."""
     fill(both)
     both.copy(NAME)
@@ -179,8 +179,8 @@ def test_a_repeated_import_writes_only_what_the_target_lacks(both: Both, tmp_pat
         )
     else:
         both.sql(f"DELETE FROM {both.relation(NAME)} WHERE key BETWEEN 'k00100' AND 'k99999'")
-    [summary] = both.told("archive", "import", folder, "--into", side, "--dry-run")["collections"]
+    [summary] = both.crossfade_json("archive", "import", folder, "--into", side, "--dry-run")["collections"]
     assert (summary["written"], summary["same"]) == (200, COUNT - 200)
-    [summary] = both.told("archive", "import", folder, "--into", side)["collections"]
+    [summary] = both.crossfade_json("archive", "import", folder, "--into", side)["collections"]
     assert (summary["complete"], summary["written"], summary["same"]) == (True, 200, COUNT - 200)
     assert (both.documents(NAME) if side == "arangodb" else both.rows(NAME)) == before

@@ -9,7 +9,7 @@ from pathlib import Path
 from backfill.archive import manifest as manifests
 from proxy.model.revision import decode_rev
 from tests.integration.archive_export_fixtures import COUNT, NAME, both, exported, fill, handmade, wipe
-from tests.integration.archive_fixtures import Both
+from tests.integration.archive_fixtures import BothDatabases
 
 __all__ = ["both"]  # fixtures
 
@@ -21,20 +21,20 @@ def part(folder: str, number: int = 1) -> Path:
 # ---- newer versions
 
 
-def test_newer_versions_stay_in_arangodb_and_older_ones_are_replaced(both: Both, tmp_path: Path) -> None:
+def test_newer_versions_stay_in_arangodb_and_older_ones_are_replaced(both: BothDatabases, tmp_path: Path) -> None:
     fill(both, 3)
     first = exported(both, tmp_path / "first")
     both.ask("PATCH", "/_db/shop/_api/document/carts/k00001", b'{"n":"newer"}')
     newer = both.documents(NAME)
     second = exported(both, tmp_path / "second")
 
-    [summary] = both.told("archive", "import", first, "--into", "arangodb")["collections"]
+    [summary] = both.crossfade_json("archive", "import", first, "--into", "arangodb")["collections"]
     assert (summary["complete"], summary["newer_kept"], summary["written"]) == (True, 1, 0)
     assert both.documents(NAME) == newer
 
     code, _, err = both.crossfade("archive", "import", first, "--into", "arangodb", "--overwrite-newer")
     assert (code, "it needs --reason" in err) == (1, True)
-    [summary] = both.told(
+    [summary] = both.crossfade_json(
         "archive", "import", first, "--into", "arangodb", "--overwrite-newer", "--reason", "ticket 1", "--actor", "ann"
     )["collections"]
     assert (summary["newer_overwritten"], summary["revisions_kept"]) == (1, True)
@@ -42,12 +42,12 @@ def test_newer_versions_stay_in_arangodb_and_older_ones_are_replaced(both: Both,
     [row] = both.sql("SELECT actor, reason FROM _crossfade.audit WHERE reason IS NOT NULL")
     assert tuple(row) == ("ann", "ticket 1")
 
-    [summary] = both.told("archive", "import", second, "--into", "arangodb")["collections"]
+    [summary] = both.crossfade_json("archive", "import", second, "--into", "arangodb")["collections"]
     assert (summary["written"], summary["same"]) == (1, COUNT - 298)
     assert both.documents(NAME) == newer
 
 
-def test_an_import_rolls_back_flipped_collections_first(both: Both, tmp_path: Path) -> None:
+def test_an_import_rolls_back_flipped_collections_first(both: BothDatabases, tmp_path: Path) -> None:
     fill(both, 1)
     both.copy(NAME, stage="flipped")
     folder = exported(both, tmp_path / "archive")
@@ -57,7 +57,7 @@ def test_an_import_rolls_back_flipped_collections_first(both: Both, tmp_path: Pa
         assert both.crossfade("archive", "import", folder, "--into", side, "--dry-run")[0] == 0
 
 
-def test_newer_versions_and_deletions_stay_in_postgresql(both: Both, tmp_path: Path) -> None:
+def test_newer_versions_and_deletions_stay_in_postgresql(both: BothDatabases, tmp_path: Path) -> None:
     """I4: newer versions and deletions win, unless the operator overrides that; the mirror continues afterwards."""
     fill(both, 3)
     both.copy(NAME, stage="shadow")
@@ -67,7 +67,7 @@ def test_newer_versions_and_deletions_stay_in_postgresql(both: Both, tmp_path: P
     both.sql(f"UPDATE {relation} SET rev = rev + 1, raw = '{{\"n\":9}}', doc = '{{\"n\":9}}' WHERE key = 'k00000'")
     both.sql(f"UPDATE {relation} SET rev = rev + 1, raw = NULL, doc = NULL, mark = 1 WHERE key = 'k00001'")
     both.sql(f"UPDATE {relation} SET raw = '{{\"n\":8}}', doc = '{{\"n\":8}}' WHERE key = 'k00002'")
-    [summary] = both.told("archive", "import", folder, "--into", "postgresql")["collections"]
+    [summary] = both.crossfade_json("archive", "import", folder, "--into", "postgresql")["collections"]
     assert (summary["newer_kept"], summary["written"]) == (2, 0)
     assert both.rows(NAME)["k00000"] == b'{"n":9}'
     assert "k00001" not in both.rows(NAME)
@@ -76,7 +76,7 @@ def test_newer_versions_and_deletions_stay_in_postgresql(both: Both, tmp_path: P
     assert (row["collection"], "was imported into postgresql" in row["reason"]) == (NAME, True)
 
     arguments = ("--into", "postgresql", "--overwrite-newer", "--reason", "because")
-    [summary] = both.told("archive", "import", folder, *arguments)["collections"]
+    [summary] = both.crossfade_json("archive", "import", folder, *arguments)["collections"]
     assert (summary["newer_overwritten"], summary["complete"]) == (2, True)
     assert both.rows(NAME) == before
 
@@ -84,7 +84,7 @@ def test_newer_versions_and_deletions_stay_in_postgresql(both: Both, tmp_path: P
 # ---- documents that a database does not take
 
 
-def test_a_document_that_postgresql_refuses_becomes_a_dead_letter(both: Both, tmp_path: Path) -> None:
+def test_a_document_that_postgresql_refuses_becomes_a_dead_letter(both: BothDatabases, tmp_path: Path) -> None:
     raw = b'{"_key":"%s","_id":"carts/%s","_rev":"_kNo8DHm---","n":%s}'
     folder = handmade(
         tmp_path / "archive",
@@ -100,7 +100,7 @@ def test_a_document_that_postgresql_refuses_becomes_a_dead_letter(both: Both, tm
         assert [row["key"] for row in both.sql("SELECT key FROM _crossfade.dead_letter ORDER BY key")] == ["b", "c"]
 
 
-def test_a_document_that_arangodb_refuses_is_reported_and_skipped(both: Both, tmp_path: Path) -> None:
+def test_a_document_that_arangodb_refuses_is_reported_and_skipped(both: BothDatabases, tmp_path: Path) -> None:
     raw = b'{"_key":"%s","_id":"carts/%s","_rev":"_kNo8DHm---","n":%s}'
     unique = {"type": "persistent", "unique": True, "fields": ["n"], "name": "one_n"}
     folder = handmade(
@@ -123,7 +123,7 @@ def test_a_document_that_arangodb_refuses_is_reported_and_skipped(both: Both, tm
 # ---- damage
 
 
-def test_damage_is_reported_by_file_line_and_key_and_never_imported(both: Both, tmp_path: Path) -> None:
+def test_damage_is_reported_by_file_line_and_key_and_never_imported(both: BothDatabases, tmp_path: Path) -> None:
     both.create(NAME)
     both.insert(NAME, *(b'{"_key":"k%05d","pad":"%s"}' % (n, b"%x" % (n**40)) for n in range(30_000)))
     both.crossfade("archive", "export", NAME, "--to", str(tmp_path / "a"), "--part-size", "1")
@@ -134,7 +134,7 @@ def test_damage_is_reported_by_file_line_and_key_and_never_imported(both: Both, 
     data[len(data) // 2] ^= 0xFF
     part(folder, 2).write_bytes(data)
 
-    summary = both.told("archive", "verify", folder)
+    summary = both.crossfade_json("archive", "verify", folder)
     damage = summary["collections"][0]["damages"][0]
     second = entry.parts[1]
     assert (summary["right"], damage["file"]) == (False, second.file)
@@ -149,7 +149,7 @@ def test_damage_is_reported_by_file_line_and_key_and_never_imported(both: Both, 
     assert len(both.documents(NAME)) == entry.documents - second.documents
 
 
-def test_differences_from_a_database_are_reported_by_key(both: Both, tmp_path: Path) -> None:
+def test_differences_from_a_database_are_reported_by_key(both: BothDatabases, tmp_path: Path) -> None:
     fill(both, 3)
     both.copy(NAME)
     folder = exported(both, tmp_path / "archive")
@@ -160,14 +160,14 @@ def test_differences_from_a_database_are_reported_by_key(both: Both, tmp_path: P
     code, out, _ = both.crossfade("archive", "verify", folder, "--against", "postgresql")
     assert (code, "missing in the database 1, extra 1, different 1" in out) == (1, True)
     assert [line.strip() for line in out.splitlines()[1:]] == ["missing: k00000", "different: k00001", "extra: zz"]
-    [summary] = both.told("archive", "verify", folder, "--against", "postgresql")["collections"]
+    [summary] = both.crossfade_json("archive", "verify", folder, "--against", "postgresql")["collections"]
     assert (summary["missing"], summary["keys"][0]) == (1, {"key": "k00000", "class": "missing"})
 
 
 # ---- refusals
 
 
-def test_error_messages_state_what_to_do(both: Both, tmp_path: Path) -> None:
+def test_error_messages_state_what_to_do(both: BothDatabases, tmp_path: Path) -> None:
     fill(both, 1)
     both.copy(NAME)
     folder = exported(both, tmp_path / "archive")
@@ -186,7 +186,7 @@ def test_error_messages_state_what_to_do(both: Both, tmp_path: Path) -> None:
         assert (code, sentence in err) == (1, True), (arguments, err)
 
 
-def test_dry_runs_and_repetitions_change_nothing(both: Both, tmp_path: Path) -> None:
+def test_dry_runs_and_repetitions_change_nothing(both: BothDatabases, tmp_path: Path) -> None:
     fill(both, 3)
     folder = str(tmp_path / "archive")
     out = both.crossfade("archive", "export", "shop/*", "--to", folder, "--dry-run")[1]
@@ -194,16 +194,16 @@ def test_dry_runs_and_repetitions_change_nothing(both: Both, tmp_path: Path) -> 
     assert not Path(folder).exists()
     exported(both, Path(folder))
     before = part(folder).stat().st_mtime_ns
-    [summary] = both.told("archive", "export", NAME, "--to", folder, "--dry-run")
+    [summary] = both.crossfade_json("archive", "export", NAME, "--to", folder, "--dry-run")
     assert (summary["state"], summary["archived"]) == ("complete", 10)
-    summary = both.told("archive", "export", NAME, "--to", folder)
+    summary = both.crossfade_json("archive", "export", NAME, "--to", folder)
     assert (summary["complete"], part(folder).stat().st_mtime_ns) == (True, before)
     out = both.crossfade("archive", "import", folder, "--into", "postgresql", "--dry-run")[1]
     assert "10 documents: 10 would be written" in out
     assert both.sql("SELECT 1 FROM _crossfade.collection") == []
 
 
-def test_an_import_into_arangodb_needs_no_postgresql(both: Both, tmp_path: Path) -> None:
+def test_an_import_into_arangodb_needs_no_postgresql(both: BothDatabases, tmp_path: Path) -> None:
     fill(both, 3)
     before = both.documents(NAME)
     folder = exported(both, tmp_path / "archive")
@@ -217,7 +217,7 @@ def test_an_import_into_arangodb_needs_no_postgresql(both: Both, tmp_path: Path)
     assert "Cannot connect to ArangoDB" in both.crossfade("archive", "export", NAME, "--to", folder)[2]
 
 
-def test_a_second_export_into_one_folder_is_refused(both: Both, tmp_path: Path) -> None:
+def test_a_second_export_into_one_folder_is_refused(both: BothDatabases, tmp_path: Path) -> None:
     from backfill.archive.storage import locked
 
     fill(both, 1)

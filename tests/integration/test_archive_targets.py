@@ -18,7 +18,7 @@ from backfill.source import Source
 from proxy.base.errors import ConfigurationError, DatabaseUnavailable, UpstreamOutcomeUnknown
 from proxy.model.revision import decode_rev, encode_rev
 from tests.ad_hoc import Database
-from tests.integration.archive_fixtures import Both, arangodb
+from tests.integration.archive_fixtures import BothDatabases, arangodb
 
 NAME = "shop/carts"
 OLD = decode_rev("_kNo8DHm---")
@@ -160,11 +160,13 @@ async def test_tables_are_created_or_reused(database: Database) -> None:
 
 @pytest.mark.parametrize("side", ["arangodb", "postgresql"])
 def test_patterns_select_collections_across_databases(dsn: str, url: str, side: str) -> None:
-    both = Both(dsn, url)
+    both = BothDatabases(dsn, url)
     for name in ("shop/carts", "shop/orders", "other/carts"):
         both.create(name)
         both.insert(name, b'{"_key":"a"}')
         both.copy(name)
-    summary = both.told("archive", "export", "*/carts", "shop/*", "--to", "/nowhere", "--from", side, "--dry-run")
+    summary = both.crossfade_json(
+        "archive", "export", "*/carts", "shop/*", "--to", "/nowhere", "--from", side, "--dry-run"
+    )
     found = sorted(row["collection"] for row in summary)
     assert (found, json.dumps(summary).count('"to do"')) == (["other/carts", "shop/carts", "shop/orders"], 3)

@@ -156,11 +156,11 @@ async def test_a_killed_verification_resumes_where_it_stopped(
         await process.communicate()
         released.set()
     origin.hook = None
-    pages = origin.asked.count("page")
+    pages = origin.requests.count("page")
     code, out, _ = await crossfade(dsn, origin, "verify", NAME, "--full", "--workers", "1")
     assert (code, "900 keys checked: 1 missing" in out) == (1, True)
     # pages of 100, 200, 400 documents after 0299; a restart from the beginning would read one more page
-    assert origin.asked.count("page") - pages <= 4
+    assert origin.requests.count("page") - pages <= 4
     assert await database.fetchval("SELECT count(*) FROM _crossfade.run WHERE kind = 'verify'") == 1
 
 
@@ -174,7 +174,7 @@ async def test_a_table_that_cannot_hold_documents_stops_before_the_first_row(
     await database.execute(f"DROP TABLE {relation}")
     with pytest.raises(PreconditionFailed, match="key is missing"):
         await plan_backfill(database, source, NAME)
-    assert origin.asked == []
+    assert origin.requests == []
 
 
 async def test_the_governor_makes_no_requests_without_limits(
@@ -185,4 +185,4 @@ async def test_the_governor_makes_no_requests_without_limits(
     governor = Governor(database, source)
     await governor.hold_back(held, governor.meter(), 3, stop=asyncio.Event(), lease=1.0, key="0001")
     assert await database.fetchval(sql.backfill.ERA) >= 1
-    assert origin.asked == ["count"]
+    assert origin.requests == ["count"]

@@ -130,7 +130,7 @@ async def test_a_late_page_does_not_restore_a_deleted_document(
     origin.put(NAME, "here")
     mirror = LateMirror(database, origin, relation)
 
-    async def remove_behind(kind: str, bind: Mapping[str, Any]) -> bytes | None:
+    async def remove_after_page(kind: str, bind: Mapping[str, Any]) -> bytes | None:
         if kind != "page":
             return None
         origin.hook = None
@@ -138,7 +138,7 @@ async def test_a_late_page_does_not_restore_a_deleted_document(
         await mirror.remove("gone")
         return answer(200, b'{"result":[' + b",".join(old) + b'],"hasMore":false}')
 
-    origin.hook = remove_behind
+    origin.hook = remove_after_page
     await copy_chunk(database, source, await claimed(database, source), stop=asyncio.Event())
     assert list(await stored(database, relation)) == ["here"]
 
@@ -152,7 +152,7 @@ async def test_a_page_older_than_the_stamp_floor_is_read_again(
     origin.put(NAME, "here")
     mirror = LateMirror(database, origin, relation)
 
-    async def purge_behind(kind: str, bind: Mapping[str, Any]) -> bytes | None:
+    async def purge_after_page(kind: str, bind: Mapping[str, Any]) -> bytes | None:
         if kind != "page":
             return None
         origin.hook = None
@@ -163,7 +163,7 @@ async def test_a_page_older_than_the_stamp_floor_is_read_again(
         await database.execute(f"DELETE FROM {relation} WHERE doc IS NULL AND mark < $1", era)
         return answer(200, b'{"result":[' + b",".join(old) + b'],"hasMore":false}')
 
-    origin.hook = purge_behind
+    origin.hook = purge_after_page
     copied = await copy_chunk(database, source, await claimed(database, source), stop=asyncio.Event())
     assert (copied.done, copied.reread, copied.documents) == (True, 1, 1)
     assert list(await stored(database, relation)) == ["here"]
@@ -255,7 +255,7 @@ async def test_a_server_that_answers_in_smaller_batches_is_read_by_more_pages(
     for number in range(12):
         origin.put(NAME, f"{number:02}")
 
-    async def five(kind: str, bind: Mapping[str, Any]) -> bytes | None:
+    async def five_rows_per_answer(kind: str, bind: Mapping[str, Any]) -> bytes | None:
         if kind != "page" or bind["n"] <= 5:
             return None
         found = origin.collections[NAME]
@@ -265,10 +265,10 @@ async def test_a_server_that_answers_in_smaller_batches_is_read_by_more_pages(
             return answer(200, b'{"result":[' + documents + b'],"hasMore":false}')
         return answer(201, b'{"result":[' + documents + b'],"hasMore":true,"id":"77"}')
 
-    origin.hook = five
+    origin.hook = five_rows_per_answer
     await work(database, source, [await plan_backfill(database, source, NAME)])
     assert await stored(database, relation) == origin.collections[NAME].raw
-    assert origin.asked.count("forget") == 2
+    assert origin.requests.count("forget") == 2
 
 
 async def test_a_worker_survives_connections_that_postgresql_cuts(
@@ -303,10 +303,10 @@ async def test_a_run_fails_if_a_database_stays_unreachable(database: Database, o
     impatient = Source(origin.url, "root", "", patience=0.0)
     run = await plan_backfill(database, impatient, NAME)
 
-    async def busy(kind: str, bind: Mapping[str, Any]) -> bytes | None:
+    async def refuse_while_busy(kind: str, bind: Mapping[str, Any]) -> bytes | None:
         return answer(503, b"{}")
 
-    origin.hook = busy
+    origin.hook = refuse_while_busy
     try:
         with pytest.raises(UpstreamOutcomeUnknown):
             await work(database, impatient, [run])

@@ -88,7 +88,7 @@ async def test_a_killed_worker_process_loses_at_most_one_page(
         released.set()
 
     origin.hook = None
-    pages = origin.asked.count("page")
+    pages = origin.requests.count("page")
     # no wait for the lease: PostgreSQL knows that the worker's connection has ended
     run = await plan_backfill(database, source, NAME)
     until = await database.fetchval("SELECT lease_until FROM _crossfade.chunk")
@@ -98,7 +98,7 @@ async def test_a_killed_worker_process_loses_at_most_one_page(
     [status] = await run_store.statuses(database, [run])
     assert (status.state, status.documents) == ("done", 900)  # no document was counted twice
     assert status.result["fingerprint"] == of_documents(origin.collections[NAME].raw.values())
-    assert origin.asked.count("page") - pages <= 4  # it continued after 0299
+    assert origin.requests.count("page") - pages <= 4  # it continued after 0299
 
 
 async def test_a_run_on_a_dropped_collection_fails_with_a_clear_error(
@@ -160,7 +160,7 @@ async def test_transient_origin_errors_are_retried(database: Database, origin: S
     run = await plan_backfill(database, source, NAME)
     origin.hook = fail
     copying = asyncio.create_task(work(database, source, [run]))
-    while origin.asked.count("page") < 3:
+    while origin.requests.count("page") < 3:
         await asyncio.sleep(0.01)
     for writer in list(origin._writers):  # the third response is cut off
         writer.transport.abort()

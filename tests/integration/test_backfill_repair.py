@@ -28,7 +28,7 @@ async def test_a_page_that_omits_a_document_is_detected(database: Database, orig
     """A verifier that silently skipped documents would report such a collection as equal."""
     await backfilled(database, origin, source)
 
-    async def leave_out(kind: str, bind: Mapping[str, Any]) -> bytes | None:
+    async def omit_document(kind: str, bind: Mapping[str, Any]) -> bytes | None:
         if kind != "revisions":
             return None
         keys = [key for key in origin.collections[NAME].keys if key != "0004"]
@@ -38,7 +38,7 @@ async def test_a_page_that_omits_a_document_is_detected(database: Database, orig
         pairs = [[key, encode_rev(origin.collections[NAME].revs[key])] for key in keys]
         return answer(200, json.dumps({"result": pairs, "hasMore": False}).encode())
 
-    origin.hook = leave_out
+    origin.hook = omit_document
     status = await verified(database, source)
     assert status.state == "failed"
     assert "'0004'" in status.result["error"]
@@ -49,10 +49,10 @@ async def test_a_verification_that_read_too_few_documents_fails(
 ) -> None:
     await backfilled(database, origin, source)
 
-    async def count_more(kind: str, bind: Mapping[str, Any]) -> bytes | None:
+    async def report_higher_count(kind: str, bind: Mapping[str, Any]) -> bytes | None:
         return answer(200, b'{"count":1000}') if kind == "count" else None
 
-    origin.hook = count_more
+    origin.hook = report_higher_count
     status = await verified(database, source)
     assert status.state == "failed"
     assert "showed 30 documents, and ArangoDB counts 1000" in status.result["error"]
@@ -65,14 +65,14 @@ async def test_repair_never_overwrites_a_newer_version(database: Database, origi
     await database.execute(f"UPDATE {relation} SET rev = 1 WHERE key = '0001'")
     old = origin.document(NAME, "0001")
 
-    async def write_behind(kind: str, bind: Mapping[str, Any]) -> bytes | None:
+    async def write_after_read(kind: str, bind: Mapping[str, Any]) -> bytes | None:
         if kind != "read":
             return None
         origin.hook = None
         await mirror.put("0001", '"n":"newest"')
         return answer(200, b"[" + old + b"]")
 
-    origin.hook = write_behind
+    origin.hook = write_after_read
     assert (await repair_keys(database, source, NAME, ["0001"])).unchanged == {"0001"}
     assert await stored(database, relation) == origin.collections[NAME].raw
 
@@ -85,14 +85,14 @@ async def test_repair_does_not_remove_a_document_inserted_meanwhile(
     mirror = LateMirror(database, origin, relation)
     missing = b'[{"error":true,"errorNum":1202,"errorMessage":"document not found"}]'
 
-    async def insert_behind(kind: str, bind: Mapping[str, Any]) -> bytes | None:
+    async def insert_after_read(kind: str, bind: Mapping[str, Any]) -> bytes | None:
         if kind != "read":
             return None
         origin.hook = None
         await mirror.put("born", '"n":1')
         return answer(200, missing)
 
-    origin.hook = insert_behind
+    origin.hook = insert_after_read
     result = await repair_keys(database, source, NAME, ["born", "born"])
     assert (result.unchanged, result.removed) == (frozenset({"born"}), frozenset())
     assert await stored(database, relation) == origin.collections[NAME].raw
@@ -207,16 +207,16 @@ async def test_disorder_is_an_error_only_while_the_origin_has_every_write_first(
 ) -> None:
     await backfilled(database, origin, source, 3)
 
-    async def keep() -> None:
+    async def do_nothing() -> None:
         return
 
     suspects = {"0001": origin.collections[NAME].revs["0001"]}
     rechecker = KeyRechecker(database, source, await run_store.table(database, NAME), full=False)
     with pytest.raises(OriginDisorder):
-        await rechecker.recheck(suspects, keep)
+        await rechecker.recheck(suspects, do_nothing)
     await database.execute("UPDATE _crossfade.collection SET stage = 'promoted'")
     rechecker = KeyRechecker(database, source, await run_store.table(database, NAME), full=False)
-    assert (await rechecker.recheck(suspects, keep)).keys == []
+    assert (await rechecker.recheck(suspects, do_nothing)).keys == []
     assert await rechecker.look([]) == {}
 
 

@@ -34,7 +34,7 @@ async def filled(database: Database, origin: StubOrigin, number: int = 30) -> No
         origin.put(NAME, f"{n:04}", f'"n":{n}')
 
 
-async def verb(dsn: str, *arguments: str) -> tuple[int, str]:
+async def run_command(dsn: str, *arguments: str) -> tuple[int, str]:
     """Run a command in its own thread; return its exit code and output."""
     environment = {"CROSSFADE_DSN": dsn}
     result = await asyncio.to_thread(CliRunner().invoke, APP, list(arguments), env=environment)
@@ -55,9 +55,9 @@ async def test_throttle_pause_and_resume_take_effect_and_are_audited(
     database: Database, dsn: str, origin: StubOrigin, source: Source
 ) -> None:
     await filled(database, origin)
-    code, out = await verb(dsn, "backfill", "throttle", "--max-rate", "5", "--max-lag", "3", "--reason", "day")
+    code, out = await run_command(dsn, "backfill", "throttle", "--max-rate", "5", "--max-lag", "3", "--reason", "day")
     assert (code, out) == (0, "max-rate 5.0, max-lag 3.0; 0 workers, mirror lag 0.0 s\n")
-    assert (await verb(dsn, "backfill", "pause"))[0] == 0
+    assert (await run_command(dsn, "backfill", "pause"))[0] == 0
     run = await plan_backfill(database, source, NAME)
     working = asyncio.create_task(work(database, source, [run]))
     assert await waiting(database) == "paused: run `crossfade backfill resume` to continue"
@@ -66,10 +66,10 @@ async def test_throttle_pause_and_resume_take_effect_and_are_audited(
     _, out, _ = await crossfade(dsn, origin, "backfill", "status")
     assert "waits: paused" in out
     assert "throttle: max-rate 5.0, max-lag 3.0, paused True" in out
-    code, out = await verb(dsn, "backfill", "throttle", "--clear", "--json")
+    code, out = await run_command(dsn, "backfill", "throttle", "--clear", "--json")
     assert json.loads(out)["limits"] == {"paused": True}
     assert not working.done()
-    assert (await verb(dsn, "backfill", "resume"))[0] == 0
+    assert (await run_command(dsn, "backfill", "resume"))[0] == 0
     await working
     assert await database.fetchval("SELECT documents FROM _crossfade.chunk") == 30
     actions = [(entry.action, entry.reason) for entry in await audit.entries(database)]
@@ -136,7 +136,7 @@ async def _until_held(governor: Governor, claim: Any, meter: Any, stop: asyncio.
 async def test_a_limit_on_replica_lag_is_refused_if_the_lag_is_not_visible(database: Database, dsn: str) -> None:
     known = await setting(database)
     assert known.replica_lag == 0.0  # a superuser can read it: there is no replica
-    code, out = await verb(dsn, "backfill", "throttle", "--max-replica-lag", "5", "--json")
+    code, out = await run_command(dsn, "backfill", "throttle", "--max-replica-lag", "5", "--json")
     assert (code, json.loads(out)["limits"]) == (0, {"max-replica-lag": 5.0})
     name = dsn.rsplit("/", 1)[1]
     await database.execute(f"CREATE ROLE plain_{name} LOGIN")
@@ -144,7 +144,7 @@ async def test_a_limit_on_replica_lag_is_refused_if_the_lag_is_not_visible(datab
     await database.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA _crossfade TO plain_{name}")
     other = dsn.replace("//crossfade@", f"//plain_{name}@")
     assert other != dsn
-    code, out = await verb(other, "backfill", "throttle", "--max-replica-lag", "5")
+    code, out = await run_command(other, "backfill", "throttle", "--max-replica-lag", "5")
     assert (code, "GRANT pg_monitor" in out) == (1, True)
 
 

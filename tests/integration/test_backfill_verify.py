@@ -154,7 +154,7 @@ async def test_mirror_lag_is_not_a_difference(database: Database, origin: StubOr
     )
     await database.execute(instance)
     verifying = asyncio.create_task(verified(database, source, patience=60))
-    while origin.asked.count("revisions_of") < 3:  # it has been rechecked repeatedly
+    while origin.requests.count("revisions_of") < 3:  # it has been rechecked repeatedly
         await asyncio.sleep(0.01)
     raw = origin.document(NAME, "0001").decode()
     await database.execute(f"UPDATE {relation} SET rev = $1, raw = $2::text::json WHERE key = '0001'", rev, raw)
@@ -209,9 +209,9 @@ async def test_an_interrupted_verification_resumes_where_it_stopped(
     await database.execute("UPDATE _crossfade.chunk SET lease_until = now()")  # its worker was killed
 
     assert await plan_verification(database, source, NAME) == run
-    seen = len(origin.asked)
+    seen = len(origin.requests)
     await work(database, source, [run])
-    assert origin.asked[seen:].count("revisions") == 1
+    assert origin.requests[seen:].count("revisions") == 1
     [status] = await run_store.statuses(database, [run])
     assert (status.result["checked"], status.result["keys"]) == (100, {"missing": ["0010"]})
     assert status.documents == 100

@@ -26,7 +26,7 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
         yield started
 
 
-async def same(stack: Running, *collections: str) -> None:
+async def assert_same(stack: Running, *collections: str) -> None:
     """Both databases hold the same, and nothing became unverified."""
     await stack.drained()
     for collection in collections:
@@ -48,7 +48,7 @@ async def test_a_truncation_empties_the_collection_and_keeps_later_writes(stack:
     answer = await stack.client.put("/_api/collection/books/truncate")
     assert answer.status_code == 200
     await stack.client.post(DOCUMENT, json=[{"_key": "k0003", "again": True}, {"_key": "new"}])
-    await same(stack, BOOKS)
+    await assert_same(stack, BOOKS)
     assert await alive(stack, "_system.books") == 2
 
 
@@ -58,19 +58,19 @@ async def test_a_write_queued_during_a_truncation_does_not_become_a_ghost(stack:
         await session.execute("LOCK TABLE _crossfade.stamp_floor IN ACCESS EXCLUSIVE MODE")
         await stack.client.post(DOCUMENT, json={"_key": "ghost"})
         await stack.client.put("/_api/collection/books/truncate")
-    await same(stack, BOOKS)
+    await assert_same(stack, BOOKS)
     assert await alive(stack, "_system.books") == 0
 
 
 async def test_a_dropped_collection_is_empty_and_can_be_recreated_with_edges(stack: Running) -> None:
     await stack.client.post(DOCUMENT, json=[{"_key": "a"}, {"_key": "b"}])
     assert (await stack.client.delete("/_api/collection/books")).status_code == 200
-    await same(stack, BOOKS)
+    await assert_same(stack, BOOKS)
     assert await alive(stack, "_system.books") == 0
     await stack.client.post("/_api/collection", json={"name": "books", "type": 3})
     edge = {"_key": "a", "_from": "x/1", "_to": "x/2"}
     assert (await stack.client.post(DOCUMENT, json=edge)).status_code == 202
-    await same(stack, BOOKS)
+    await assert_same(stack, BOOKS)
     assert await stack.database.fetchval("SELECT edge FROM _crossfade.collection WHERE collection = $1", BOOKS)
     assert await stack.database.fetchval("SELECT from_id FROM _system.books WHERE key = 'a'") == "x/1"
 
@@ -82,7 +82,7 @@ async def test_a_write_queued_while_its_collection_is_dropped_leaves_no_mark(sta
         await stack.client.post(DOCUMENT, json={"_key": "ghost"})
         assert (await stack.client.delete("/_api/collection/books")).status_code == 200
         assert (await stack.client.delete("/_api/collection/books")).status_code == 404
-    await same(stack, BOOKS)
+    await assert_same(stack, BOOKS)
     assert await alive(stack, "_system.books") == 0
 
 
@@ -94,7 +94,7 @@ async def test_a_write_queued_while_its_database_is_dropped_leaves_no_mark(stack
         await session.execute("LOCK TABLE _crossfade.stamp_floor IN ACCESS EXCLUSIVE MODE")
         await stack.client.post("/_db/shop/_api/document/orders", json={"_key": "ghost"})
         assert (await stack.client.delete("/_api/database/shop")).status_code == 200
-    await same(stack)
+    await assert_same(stack)
     assert await alive(stack, "shop.orders") == 0
 
 
@@ -113,10 +113,10 @@ async def test_a_renamed_collection_moves_to_its_new_name_and_back(stack: Runnin
     renamed = await stack.client.put("/_api/collection/books/rename", json={"name": "tomes"})
     assert renamed.status_code == 200
     await stack.client.patch("/_api/document/tomes/k1", json={"new": True})
-    await same(stack, BOOKS, "_system/tomes")
+    await assert_same(stack, BOOKS, "_system/tomes")
     assert (await alive(stack, "_system.books"), await alive(stack, "_system.tomes")) == (0, 29)
     await stack.client.put("/_api/collection/tomes/rename", json={"name": "books"})
-    await same(stack, BOOKS, "_system/tomes")
+    await assert_same(stack, BOOKS, "_system/tomes")
     assert (await alive(stack, "_system.books"), await alive(stack, "_system.tomes")) == (29, 0)
 
 
@@ -129,7 +129,7 @@ async def test_a_rename_reaches_the_graphs_that_use_the_collection(stack: Runnin
     await stack.client.put("/_api/collection/books/rename", json={"name": "tomes"})
     graph = (await stack.client.get("/_api/gharial/library")).json()["graph"]
     assert graph["edgeDefinitions"] == [{"collection": "written", "from": ["tomes"], "to": ["people"]}]
-    await same(stack, "_system/_graphs")
+    await assert_same(stack, "_system/_graphs")
 
 
 async def test_two_collections_that_swap_names_swap_documents(stack: Running) -> None:
@@ -142,7 +142,7 @@ async def test_two_collections_that_swap_names_swap_documents(stack: Running) ->
         renamed = await stack.client.put(f"/_api/collection/{old}/rename", json={"name": new})
         assert renamed.status_code == 200
     await stack.client.patch("/_api/document/tomes/k1", json={"new": True})
-    await same(stack, BOOKS, "_system/tomes", "_system/aside")
+    await assert_same(stack, BOOKS, "_system/tomes", "_system/aside")
     assert (await alive(stack, "_system.books"), await alive(stack, "_system.tomes")) == (30, 30)
 
 
@@ -162,7 +162,7 @@ async def test_a_change_that_arangodb_refuses_changes_nothing(stack: Running) ->
     await stack.client.post(DOCUMENT, json={"_key": "a"})
     assert (await stack.client.put("/_api/collection/nowhere/truncate")).status_code == 404
     assert (await stack.client.post("/_api/collection", json={"name": "books"})).status_code == 409
-    await same(stack, BOOKS)
+    await assert_same(stack, BOOKS)
     assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.collection WHERE name = 'nowhere'") == 0
 
 
@@ -174,7 +174,7 @@ async def test_a_truncation_rolls_a_flipped_collection_back_first(stack: Running
     await stack.move(CollectionState(Stage.FLIPPED, 100), BOOKS)
     await stack.client.put("/_api/collection/books/truncate")
     assert (await stack.client.get(DOCUMENT + "/a")).status_code == 404
-    await same(stack, BOOKS)
+    await assert_same(stack, BOOKS)
     stage = await stack.database.fetchval("SELECT stage FROM _crossfade.collection WHERE collection = $1", BOOKS)
     assert stage == "shadow"
 
@@ -186,7 +186,7 @@ async def test_a_truncation_whose_answer_was_lost_is_applied(stack: Running) -> 
     await stack.direct.put("/_api/collection/books/truncate")
     stack.application.mirror.lost(intent)
     await eventually(lambda: not stack.application.mirror.is_open(intent), "the sweep is done")
-    await same(stack, BOOKS)
+    await assert_same(stack, BOOKS)
 
 
 async def test_an_unfinished_truncation_is_applied_by_the_next_process(stack: Running, tmp_path: Path) -> None:
@@ -204,5 +204,5 @@ async def test_an_unfinished_truncation_is_applied_by_the_next_process(stack: Ru
     await restarted.start()
     await eventually(lambda: restarted.backlog == 0, "the sweep is done")
     await restarted.close()
-    await same(stack, BOOKS)
+    await assert_same(stack, BOOKS)
     assert await alive(stack, "_system.books") == 0

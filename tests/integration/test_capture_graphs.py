@@ -26,7 +26,7 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
         yield started
 
 
-async def same(stack: Running) -> None:
+async def assert_same(stack: Running) -> None:
     """Both databases hold the same, and nothing became unverified."""
     await stack.drained()
     for collection in (PEOPLE, KNOWS):
@@ -54,7 +54,7 @@ async def test_vertices_and_edges_are_mirrored(stack: Running) -> None:
     await stack.client.patch(f"{GRAPH}/edge/knows/{link}", json={"since": 1})
     refused = await stack.client.post(f"{GRAPH}/vertex/people", json={"_key": "a"})
     assert refused.status_code == 409
-    await same(stack)
+    await assert_same(stack)
     assert await stack.database.fetchval("SELECT edge FROM _crossfade.collection WHERE collection = $1", KNOWS)
 
 
@@ -66,10 +66,10 @@ async def test_removing_a_vertex_removes_its_edges(stack: Running) -> None:
     await stack.drained()
     assert await stack.database.fetchval("SELECT count(*) FROM _system.knows WHERE doc IS NOT NULL") == 3
     await stack.client.delete(f"{GRAPH}/vertex/people/a")
-    await same(stack)
+    await assert_same(stack)
     assert await stack.database.fetchval("SELECT string_agg(key, ',') FROM _system.knows WHERE doc IS NOT NULL") == kept
     await stack.client.delete(f"{GRAPH}/edge/knows/{kept}")
-    await same(stack)
+    await assert_same(stack)
 
 
 async def test_an_edge_queued_while_its_vertex_is_removed_does_not_become_a_ghost(stack: Running) -> None:
@@ -78,13 +78,13 @@ async def test_an_edge_queued_while_its_vertex_is_removed_does_not_become_a_ghos
         await session.execute("LOCK TABLE _crossfade.stamp_floor IN ACCESS EXCLUSIVE MODE")
         await edge(stack, "a", "b", _key="ghost")
         await stack.client.delete(f"{GRAPH}/vertex/people/b")
-    await same(stack)
+    await assert_same(stack)
 
 
 async def test_a_dropped_graph_can_drop_its_collections(stack: Running) -> None:
     await edge(stack, "a", "b")
     await stack.client.delete(f"{GRAPH}?dropCollections=true")
-    await same(stack)
+    await assert_same(stack)
     assert await stack.database.fetchval("SELECT count(*) FROM _system.people WHERE doc IS NOT NULL") == 0
 
 
@@ -142,7 +142,7 @@ async def test_a_collection_that_leaves_a_graph_and_is_dropped_is_captured_as_a_
     assert answer.status_code < 300, answer.text
     rows = await stack.database.fetch("SELECT collection FROM _crossfade.collection WHERE stage = 'flipped'")
     assert [row["collection"] for row in rows] == [PEOPLE]
-    await same(stack)
+    await assert_same(stack)
     assert await stack.differences(f"_system/{name}") == []
     found = await stack.database.fetchval(
         "SELECT dropped_at IS NOT NULL FROM _crossfade.collection WHERE collection = $1", f"_system/{name}"
@@ -150,7 +150,7 @@ async def test_a_collection_that_leaves_a_graph_and_is_dropped_is_captured_as_a_
     assert found
     await stack.client.post("/_api/collection", json={"name": name, "type": 2 if kind == "edge" else 3})
     await stack.client.post(f"/_api/document/{name}", json={"_key": "again", **link})
-    await same(stack)
+    await assert_same(stack)
     assert await stack.differences(f"_system/{name}") == []
 
 

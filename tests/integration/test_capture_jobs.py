@@ -26,14 +26,14 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
         yield started
 
 
-async def done(stack: Running, number: str) -> None:
+async def wait_until_done(stack: Running, number: str) -> None:
     async def is_done() -> bool:
         return (await stack.client.get(f"/_api/job/{number}")).status_code == 200
 
     await eventually(is_done, "the job is done")
 
 
-async def same(stack: Running) -> None:
+async def assert_same(stack: Running) -> None:
     await stack.drained()
     assert await stack.differences(BOOKS) == []
     assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.unverified") == 0
@@ -44,14 +44,14 @@ async def test_a_stored_job_is_captured_and_its_result_fetched_once(stack: Runni
     accepted = await stack.client.post(DOCUMENT, json={"_key": "a"}, headers=STORE)
     assert (accepted.status_code, accepted.content) == (202, b"")
     number = accepted.headers["x-arango-async-id"]
-    await done(stack, number)
+    await wait_until_done(stack, number)
     assert number in (await stack.client.get("/_api/job/done")).json()
     assert number not in (await stack.client.get("/_api/job/pending")).json()
     result = await stack.client.put(f"/_api/job/{number}")
     assert (result.status_code, result.json()["_key"]) == (202, "a")
     assert result.headers["x-arango-async-id"] == number
     assert (await stack.client.put(f"/_api/job/{number}")).status_code == 404
-    await same(stack)
+    await assert_same(stack)
 
 
 async def test_a_job_whose_result_is_never_fetched_is_captured(stack: Running) -> None:
@@ -62,7 +62,7 @@ async def test_a_job_whose_result_is_never_fetched_is_captured(stack: Running) -
         return (await stack.direct.get(DOCUMENT + "/a")).status_code == 200
 
     await eventually(written, "it is carried out")
-    await same(stack)
+    await assert_same(stack)
 
 
 async def test_only_the_owner_of_a_job_can_fetch_or_delete_its_result(stack: Running) -> None:
@@ -70,7 +70,7 @@ async def test_only_the_owner_of_a_job_can_fetch_or_delete_its_result(stack: Run
     for key in "abc":
         accepted = await stack.client.post(DOCUMENT, json={"_key": key}, headers=STORE)
         numbers.append(accepted.headers["x-arango-async-id"])
-        await done(stack, numbers[-1])
+        await wait_until_done(stack, numbers[-1])
     for method, path in (("GET", ""), ("PUT", ""), ("PUT", "/cancel"), ("DELETE", "")):
         other_user = await stack.client.request(method, f"/_api/job/{numbers[0]}{path}", auth=("stranger", "x"))
         assert other_user.status_code == 404
@@ -101,7 +101,7 @@ async def test_too_many_jobs_are_refused_and_old_results_are_evicted(
 ) -> None:
     monkeypatch.setattr(async_jobs, "_MOST", 1)
     first = await stack.client.post(DOCUMENT, json={"_key": "a"}, headers=STORE)
-    await done(stack, first.headers["x-arango-async-id"])
+    await wait_until_done(stack, first.headers["x-arango-async-id"])
     second = await stack.client.post(DOCUMENT, json={"_key": "b"}, headers=STORE)
     assert second.status_code == 202
     assert (await stack.client.get(f"/_api/job/{first.headers['x-arango-async-id']}")).status_code == 404

@@ -30,7 +30,7 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
         yield started
 
 
-async def same(stack: Running) -> None:
+async def assert_same(stack: Running) -> None:
     await stack.drained()
     assert await stack.differences(BOOKS) == []
     assert await stack.differences(LOG) == []
@@ -69,7 +69,7 @@ async def test_a_modification_is_captured_and_answers_as_arangodb(
         assert actual == expected
     else:
         assert actual["errorNum"] == expected["errorNum"]
-    await same(stack)
+    await assert_same(stack)
 
 
 ROWS = "FOR d IN @@c SORT d.n UPDATE d WITH {seen: 1} IN @@c RETURN NEW.n"
@@ -117,7 +117,7 @@ async def test_batches_of_a_modification_equal_those_of_arangodb(stack: Running,
             answer.get("extra", {}).get("stats", {}).pop("executionTime", None)
             answer["id"] = "id" in answer
     assert actual == expected
-    await same(stack)
+    await assert_same(stack)
 
 
 @pytest.mark.parametrize("more", [{}, {"stream": True}, {"ttl": 1000}, {"options": {"allowRetry": True}}], ids=str)
@@ -137,7 +137,7 @@ async def test_writes_are_captured_whatever_the_client_does_with_its_cursor(
     """I3: no cursor that is never read on holds back what was written, nor the backlog, nor a flip."""
     answer = (await stack.client.post(CURSOR, json={"query": query, "batchSize": 2, **more})).json()
     assert answer["hasMore"]
-    await same(stack)
+    await assert_same(stack)
     assert stack.application.mirror.lag_seconds == 0
 
 
@@ -174,7 +174,7 @@ async def test_rows_over_the_memory_limit_spill_to_the_state_directory(
     assert found == list(range(20 if lost else 50))
     assert answer.get("errorNum") == (32 if lost else None)
     assert (room.taken, room.memory, room.files) == (0, 0, 0)
-    await same(stack)
+    await assert_same(stack)
 
 
 async def test_a_cursor_expires_at_its_time_to_live(stack: Running) -> None:
@@ -199,7 +199,7 @@ async def test_writes_with_unknown_keys_are_found_by_their_revisions(stack: Runn
     """I3: by the revisions that it gave; where it removes, by a comparison of the whole collection (I6)."""
     await stack.client.patch("/_api/document/books/k001", json={"x": 1})
     assert (await stack.client.post(CURSOR, json={"query": query})).status_code == 201
-    await same(stack)
+    await assert_same(stack)
 
 
 async def test_a_write_with_unknown_keys_is_searched_for_when_its_transaction_ends(stack: Running) -> None:
@@ -210,7 +210,7 @@ async def test_a_write_with_unknown_keys_is_searched_for_when_its_transaction_en
     await stack.client.post(CURSOR, json={"query": query}, headers={"x-arango-trx-id": transaction})
     assert stack.application.mirror.backlog > 0
     await stack.client.put(f"/_api/transaction/{transaction}")
-    await same(stack)
+    await assert_same(stack)
 
 
 EXAMPLE = {"collection": "books", "example": {"n": 7}}
@@ -246,7 +246,7 @@ async def test_a_write_with_unknown_keys_rolls_a_flipped_collection_back(
     assert await stack.database.fetchval(stage_of, BOOKS) == "flipped"
     assert (await stack.client.request(method, path, json=body)).status_code in (200, 201)
     assert await stack.database.fetchval(stage_of, BOOKS) == "shadow"
-    await same(stack)
+    await assert_same(stack)
 
 
 async def test_a_modification_with_large_bind_variables_is_captured(stack: Running) -> None:
@@ -254,14 +254,14 @@ async def test_a_modification_with_large_bind_variables_is_captured(stack: Runni
     rows = [{"_key": f"b{n}", "t": "x" * 1500} for n in range(3000)]
     query = {"query": "FOR d IN @rows INSERT d INTO books", "bindVars": {"rows": rows}}
     assert (await stack.client.post(CURSOR, json=query)).status_code == 201
-    await same(stack)
+    await assert_same(stack)
 
 
 async def test_a_removal_by_keys_is_captured(stack: Running) -> None:
     removal = {"collection": "books", "keys": ["k001", "books/k002", "nowhere"]}
     answer = await stack.client.put("/_api/simple/remove-by-keys", json=removal)
     assert answer.json()["removed"] >= 1
-    await same(stack)
+    await assert_same(stack)
 
 
 @pytest.mark.parametrize("verb", ["update", "replace", "remove"])
@@ -275,7 +275,7 @@ async def test_a_write_by_example_is_captured(stack: Running, verb: str) -> None
         example["newValue"] = {"of": {"deep": verb}}
     answer = await stack.client.put(f"/_api/simple/{verb}-by-example", json=example)
     assert answer.status_code == 200
-    await same(stack)
+    await assert_same(stack)
     found = await stack.database.fetchval("SELECT doc #>> '{of,deep}' FROM _system.books WHERE key = 'k007'")
     assert found == (None if verb == "remove" else verb)
 
@@ -283,7 +283,7 @@ async def test_a_write_by_example_is_captured(stack: Running, verb: str) -> None
 async def test_a_modification_of_two_collections_mirrors_both(stack: Running) -> None:
     query = "FOR d IN books FILTER d.n < 3 UPDATE d WITH {m: 1} IN books INSERT {of: NEW._key} INTO log"
     await stack.client.post(CURSOR, json={"query": query})
-    await same(stack)
+    await assert_same(stack)
     assert await stack.database.fetchval("SELECT count(*) FROM _system.log") == 3
 
 

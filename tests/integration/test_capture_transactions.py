@@ -41,7 +41,7 @@ async def end(stack: Running, trx: dict[str, str], method: str = "PUT") -> int:
     return (await stack.client.request(method, f"/_api/transaction/{trx['x-arango-trx-id']}")).status_code
 
 
-async def same(stack: Running) -> None:
+async def assert_same(stack: Running) -> None:
     await stack.drained()
     assert await stack.differences(BOOKS) == []
     assert await stack.differences(LOG) == []
@@ -82,7 +82,7 @@ async def test_writes_are_applied_at_the_commit_and_not_before(stack: Running) -
     assert (await stack.client.get(DOCUMENT + "/a", headers=trx)).json()["n"] == 3
     assert (await stack.client.get(DOCUMENT + "/a")).json()["n"] == 1
     assert await end(stack, trx) == 200
-    await same(stack)
+    await assert_same(stack)
     assert await stack.database.fetchval("SELECT doc ->> 'n' FROM _system.books WHERE key = 'a'") == "3"
     assert await end(stack, trx) == 200, "a second commit is no error"
 
@@ -100,7 +100,7 @@ async def test_a_transaction_becomes_visible_atomically(stack: Running) -> None:
     )
     assert marks is not None
     assert marks["one"] == marks["other"]
-    await same(stack)
+    await assert_same(stack)
 
 
 async def test_an_abort_leaves_nothing(stack: Running) -> None:
@@ -108,7 +108,7 @@ async def test_an_abort_leaves_nothing(stack: Running) -> None:
     trx = await begin(stack)
     await write(stack, trx)
     assert await end(stack, trx, "DELETE") == 200
-    await same(stack)
+    await assert_same(stack)
     assert await rows(stack) == 2
 
 
@@ -118,7 +118,7 @@ async def test_a_truncation_in_a_transaction_waits_for_its_commit(stack: Running
     await stack.client.post(DOCUMENT, json={"_key": "new"}, headers=trx)
     assert await rows(stack) == 2
     await end(stack, trx)
-    await same(stack)
+    await assert_same(stack)
     assert await rows(stack) == 1
 
 
@@ -132,7 +132,7 @@ async def test_a_transaction_ended_elsewhere_is_detected_by_its_status(
     trx = await begin(stack)
     await stack.client.post(DOCUMENT, json={"_key": "c"}, headers=trx)
     await stack.direct.request(method, f"/_api/transaction/{trx['x-arango-trx-id']}")
-    await same(stack)
+    await assert_same(stack)
     assert await rows(stack) == (3 if method == "PUT" else 2)
 
 
@@ -144,7 +144,7 @@ async def test_an_unknown_transaction_status_is_resolved_by_reading(
     await stack.direct.put(f"/_api/transaction/{trx['x-arango-trx-id']}")
     stack.origin.store.server.transactions.clear()
     assert await end(stack, trx) == 404
-    await same(stack)
+    await assert_same(stack)
     assert await rows(stack) == 3
 
 
@@ -175,7 +175,7 @@ async def test_a_transaction_is_in_flipped_collections_before_its_commit_is_answ
     assert (await stack.client.get(DOCUMENT + "/a")).json()["n"] == 9
     begun_directly = await stack.direct.post("/_api/transaction/begin", json={"collections": {"write": ["books"]}})
     assert await end(stack, {"x-arango-trx-id": begun_directly.json()["result"]["id"]}) == 404
-    await same(stack)
+    await assert_same(stack)
 
 
 async def test_a_document_that_postgresql_cannot_hold_does_not_stop_the_others(stack: Running) -> None:
@@ -216,7 +216,7 @@ async def test_requests_of_another_user_do_not_affect_a_transaction(
     await stack.client.delete(DOCUMENT + "/b", headers=trx)
     assert await end(stack, trx) == 200
     assert not flight.running
-    await same(stack)
+    await assert_same(stack)
     assert await stack.database.fetchval("SELECT count(*) FROM _system.books WHERE doc IS NOT NULL") == 2
 
 
@@ -230,7 +230,7 @@ async def test_an_unknown_transaction_id_leaves_no_state(stack: Running) -> None
             query = {"query": "FOR d IN books UPDATE d WITH {m: 1} IN books"}
             assert (await stack.client.post("/_api/cursor", json=query, headers=trx)).status_code == 404
     assert not known
-    await same(stack)
+    await assert_same(stack)
 
 
 async def test_a_transaction_with_expired_credentials_ends_in_the_proxy(
@@ -252,7 +252,7 @@ async def test_a_transaction_with_expired_credentials_ends_in_the_proxy(
     trx = await begin(stack)
     await stack.client.post(DOCUMENT, json={"_key": "c"}, headers=trx)
     await stack.direct.delete(f"/_api/transaction/{trx['x-arango-trx-id']}")
-    await same(stack)
+    await assert_same(stack)
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"], ids=["commit", "abort"])
@@ -335,7 +335,7 @@ async def test_every_kind_of_write_in_a_transaction_is_captured_without_a_mark(
     assert stage == "shadow" or await stack.differences(BOOKS) == []
     if how in ("vertex", "vertex, key of the server", "vertex, remove", "dirty", "by keys", "import"):
         assert stage == "flipped"  # its keys are known
-    await same(stack)
+    await assert_same(stack)
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"], ids=["commit", "abort"])
@@ -346,12 +346,12 @@ async def test_immediate_effects_are_captured_whatever_the_transactions_outcome(
     """The origin of this test passes over the header of the transaction: before the answer PostgreSQL has it (I7)."""
     real = stack.application.origin.request
 
-    async def at_once(asked: Request, *, idempotent: bool = False) -> Response:
+    async def execute_immediately(asked: Request, *, idempotent: bool = False) -> Response:
         if b"/_api/simple/" in asked.target or b"/_api/import" in asked.target:
             asked.headers = [pair for pair in asked.headers if pair[0].lower() != b"x-arango-trx-id"]
         return await real(asked, idempotent=idempotent)
 
-    monkeypatch.setattr(stack.application.origin, "request", at_once)
+    monkeypatch.setattr(stack.application.origin, "request", execute_immediately)
     for state in (CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100)):
         await stack.move(state, BOOKS)
     trx = await begin(stack)
@@ -362,7 +362,7 @@ async def test_immediate_effects_are_captured_whatever_the_transactions_outcome(
     assert await stack.differences(BOOKS) == []
     stage = await stack.database.fetchval("SELECT stage FROM _crossfade.collection WHERE collection = $1", BOOKS)
     assert stage == "flipped"
-    await same(stack)
+    await assert_same(stack)
 
 
 async def test_an_open_transaction_is_not_lag(stack: Running) -> None:
@@ -376,4 +376,4 @@ async def test_an_open_transaction_is_not_lag(stack: Running) -> None:
     await stack.client.patch(DOCUMENT + "/a?waitForSync=true", json={"n": 9})
     await eventually(lambda: mirror.lag_seconds == 0.0, "a write behind it is no lag for long")
     assert await end(stack, trx, "DELETE") == 200
-    await same(stack)
+    await assert_same(stack)

@@ -101,9 +101,9 @@ async def test_doctor_reports_problems_of_databases_and_instances(
     assert (await shell("doctor")).code == 2
 
 
-@pytest.mark.parametrize("odd", [b"<html>", ["a list"]])
-async def test_a_server_that_is_not_arangodb_is_reported(shell: Shell, origin: Origin, odd: Any) -> None:
-    origin.odd = odd
+@pytest.mark.parametrize("unexpected", [b"<html>", ["a list"]])
+async def test_a_server_that_is_not_arangodb_is_reported(shell: Shell, origin: Origin, unexpected: Any) -> None:
+    origin.any_answer = unexpected
     result = await shell("doctor")
     assert (result.code, "set CROSSFADE_ORIGIN" in result.out) == (1, True)
     assert (await shell("mirror", "orders")).code == 0  # unreachable: reported, and continued

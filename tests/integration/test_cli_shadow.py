@@ -29,11 +29,11 @@ class Service:
 
     def __init__(self) -> None:
         self.database = ""
-        self.heard: list[bytes | None] = []
+        self.trace_headers: list[bytes | None] = []
 
     async def handle(self, request: Request) -> Response:
         trace = request.header(b"traceparent")
-        self.heard.append(trace)
+        self.trace_headers.append(trace)
         headers = {"traceparent": trace.decode()} if trace is not None else {}
         async with httpx.AsyncClient(base_url=self.database, headers=headers) as client:
             found = await client.get(f"/_api/document/books/{request.target.decode().rpartition('/')[2]}")

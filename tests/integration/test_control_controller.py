@@ -39,7 +39,7 @@ async def _phase(instance: Instance, phase: Phase) -> None:
     await until(lambda: instance.lease.snapshot.phase is phase)
 
 
-async def _looks_again(instance: Instance) -> None:
+async def _wait_for_heartbeats(instance: Instance) -> None:
     """Several heartbeats pass, each of which may acknowledge."""
     looked = instance.lease.looked_at
     await until(lambda: instance.lease.looked_at > looked + 3 * HEARTBEAT)
@@ -147,7 +147,7 @@ async def test_the_flip_waits_for_each_condition(fleet: Fleet, database: Databas
     )
     for phase, condition in conditions:
         await _phase(one, phase)
-        await _looks_again(one)
+        await _wait_for_heartbeats(one)
         policy = one.lease.snapshot.policy(JOBS)
         assert one.lease.snapshot.phase is phase  # it had time enough to acknowledge, and did not
         assert policy.synchronous  # from begin on: every answer has the target brought up to date (I7)
@@ -200,7 +200,7 @@ async def test_rollback_aborts_an_epoch_that_waits(fleet: Fleet, database: Datab
     assert await _stage(database, JOBS) == ("shadow", 0)
 
 
-async def _in_the_last_moment(
+async def _flip_with_action_before_commit(
     fleet: Fleet, database: Database, monkeypatch: pytest.MonkeyPatch, action: Callable[[], Awaitable[object]]
 ) -> None:
     """Flip, and do something between the last check of the instances and the lock of the commit."""
@@ -238,7 +238,7 @@ async def test_an_instance_that_becomes_silent_before_the_commit_aborts_it(
             await asyncio.sleep(0.01)
 
     with pytest.raises(PreconditionFailed, match="fell out in the last moment: frozen is silent"):
-        await _in_the_last_moment(fleet, database, monkeypatch, freeze)
+        await _flip_with_action_before_commit(fleet, database, monkeypatch, freeze)
     assert await _stage(database, JOBS) == ("shadow", 0)
     assert await database.fetchval("SELECT phase FROM _crossfade.control") == "settled"
     frozen.line.up.set()
@@ -250,12 +250,12 @@ async def test_a_rollback_before_the_commit_aborts_it(
     """Compare-and-set: the acknowledged generation is not the current one any more."""
     await fleet.start("one")
 
-    async def take_back() -> None:
+    async def roll_back() -> None:
         async with database.transaction() as session:
             await control_row.roll_back_all(session, actor="somebody", reason="second thoughts")
 
     with pytest.raises(PreconditionFailed, match="aborted by another command"):
-        await _in_the_last_moment(fleet, database, monkeypatch, take_back)
+        await _flip_with_action_before_commit(fleet, database, monkeypatch, roll_back)
     assert await _stage(database, JOBS) == ("shadow", 0)
     outcomes = await database.fetch("SELECT outcome FROM _crossfade.epoch ORDER BY epoch DESC LIMIT 2")
     assert [row["outcome"] for row in outcomes] == ["committed", "aborted"]  # the rollback, and the flip

@@ -63,7 +63,7 @@ async def test_a_silent_instance_stops_the_reads_of_all(fleet: Fleet, database: 
     assert await _stage(database) == "flipped"
 
 
-async def _heartbeat(member: Instance) -> None:
+async def _wait_for_heartbeat(member: Instance) -> None:
     """Wait until the instance has read the control tables once more."""
     seen = member.lease.looked_at
     await until(lambda: member.lease.looked_at > seen)
@@ -83,7 +83,7 @@ async def test_an_instance_with_origin_only_acknowledgements_rolls_back_before_i
     cut.line.up.set()
     await until(lambda: cut.lease.connected)
     for _ in range(3):
-        await _heartbeat(cut)
+        await _wait_for_heartbeat(cut)
     assert cut.lease.own_lease_over
     assert not one.lease.may_read_target
     assert await _stage(database) == "flipped"  # it drains first
@@ -120,7 +120,7 @@ async def test_a_kill_and_a_restart_keep_the_flip_once_the_journal_is_drained(fl
     await fleet.crash(two)
     restarted = await fleet.start("two", Application(clean=False, backlog=3))
     for _ in range(4):
-        await _heartbeat(restarted)
+        await _wait_for_heartbeat(restarted)
     await until(lambda: not one.lease.may_read_target)
     assert not restarted.lease.may_read_target
     assert not restarted.lease.diverged

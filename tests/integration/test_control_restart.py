@@ -88,7 +88,7 @@ async def test_a_restart_of_postgresql_in_any_phase_leaves_no_open_epoch(
         await database.close()
 
 
-class Forgetful(Database):
+class LosesCommitAnswer(Database):
     """PostgreSQL as it is, but the answer to a commit that moved the generation to `lost` never comes."""
 
     lost = 0
@@ -106,7 +106,7 @@ class Forgetful(Database):
 async def test_the_outcome_of_a_commit_whose_answer_is_lost_is_read(database: Database, tmp_path: Path) -> None:
     """The operator gets the outcome: a flip that was committed is not a failure."""
     fleet = Fleet(database, tmp_path)
-    forgetful = Forgetful(database._pool, database._timeout)
+    forgetful = LosesCommitAnswer(database._pool, database._timeout)
     try:
         await fleet.start("one")
         targets = [DesiredState(JOBS, Stage.MIRROR)]

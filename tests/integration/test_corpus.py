@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.corpus.__main__ import example_summary, examples, lines, summary, verdicts
-from bench.corpus.fuzz import wrong
+from bench.corpus.fuzz import failing_mutants
 from bench.corpus.postgres import Target
 from tests.ad_hoc import Database
 
@@ -72,6 +72,6 @@ def test_the_command_prints_the_file_of_failures_and_reports_a_missing_corpus(tm
 def test_mutants_of_the_queries_end_in_a_result_or_an_error() -> None:
     """The short form of `make aql-long`."""
     counts: dict[str, int] = {}
-    assert list(wrong([record["query"] for record in lines(CORPUS)], 400, 5, counts)) == []
+    assert list(failing_mutants([record["query"] for record in lines(CORPUS)], 400, 5, counts)) == []
     assert counts["evaluated"] > 20
     assert counts["refused"] > 100

@@ -20,7 +20,7 @@ from tests.harness import eventually, read_only
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
-async def checked(dsn: str) -> dict[str, Check]:
+async def check_verdicts(dsn: str) -> dict[str, Check]:
     database = await Database.open(dsn, size=2, timeout=5.0)
     try:
         return {check.name: check for check in await _postgresql(database)}
@@ -68,20 +68,20 @@ async def pooler(dsn: str, folder: Path, mode: str) -> AsyncIterator[str]:
 async def test_a_transaction_pooler_is_detected(dsn: str, tmp_path: Path, mode: str, verdict: str) -> None:
     """Locks, prepared statements and notifications belong to a session: directly, or by a pooler in session mode."""
     async with pooler(dsn, tmp_path, mode) as through:
-        found = await checked(through)
+        found = await check_verdicts(through)
         assert found["PostgreSQL"].verdict == "ok"
         assert found["sessions"].verdict == verdict
         assert ("session mode" in found["sessions"].remedy) == (verdict == "fail")
 
 
 async def test_a_read_only_database_is_reported(dsn: str) -> None:
-    assert (await checked(dsn))["sessions"].verdict == "ok"
+    assert (await check_verdicts(dsn))["sessions"].verdict == "ok"
     await read_only(dsn, on=True)
-    found = (await checked(dsn))["sessions"]
+    found = (await check_verdicts(dsn))["sessions"]
     assert (found.verdict, found.found) == ("fail", "PostgreSQL takes no writes")
 
 
 async def test_a_responding_postgresql_is_not_reported_as_away(dsn: str) -> None:
-    found = (await checked(f"{dsn}_that_is_not_there"))["PostgreSQL"]
+    found = (await check_verdicts(f"{dsn}_that_is_not_there"))["PostgreSQL"]
     assert found.found.startswith("answers, and refuses: ")
     assert "it has no database of the name" in found.found

@@ -42,7 +42,7 @@ async def crossfade(stack: Running, *arguments: str) -> tuple[int, str]:
     return await ended([sys.executable, "-m", "proxy.cli", *arguments], environment)
 
 
-async def seen(stack: Running) -> set[str]:
+async def shown_collections(stack: Running) -> set[str]:
     """What operators are shown: by status, and by the metrics."""
     await States(stack.database).refresh()
     text = metrics.render()[0].decode()
@@ -52,10 +52,10 @@ async def seen(stack: Running) -> set[str]:
 
 
 async def test_a_collection_dropped_through_the_proxy_is_hidden_until_it_is_recreated(stack: Running) -> None:
-    assert await seen(stack) == {ORDERS, KNOWS}
+    assert await shown_collections(stack) == {ORDERS, KNOWS}
     assert (await stack.client.delete("/_db/shop/_api/collection/orders")).status_code == 200
     await stack.drained()
-    assert await seen(stack) == {KNOWS}
+    assert await shown_collections(stack) == {KNOWS}
     code, output = await crossfade(stack, "gates", ORDERS)
     assert (code, "shop/orders is not known" in output) == (1, True)
     code, output = await crossfade(stack, "verify", "--full", "shop/*")
@@ -64,7 +64,7 @@ async def test_a_collection_dropped_through_the_proxy_is_hidden_until_it_is_recr
     )  # one document is not copied
     await stack.client.post("/_db/shop/_api/collection", json={"name": "orders"})
     await stack.drained()
-    assert await seen(stack) == {ORDERS, KNOWS}
+    assert await shown_collections(stack) == {ORDERS, KNOWS}
     await stack.client.post("/_db/shop/_api/document/orders", json={"_key": "3"})
     await stack.drained()
     assert await stack.differences(ORDERS) == []
@@ -73,7 +73,7 @@ async def test_a_collection_dropped_through_the_proxy_is_hidden_until_it_is_recr
 async def test_a_database_dropped_through_the_proxy_is_hidden_with_its_collections(stack: Running) -> None:
     assert (await stack.client.delete("/_db/_system/_api/database/shop")).status_code == 200
     await stack.drained()
-    assert await seen(stack) == set()
+    assert await shown_collections(stack) == set()
 
 
 async def test_a_collection_dropped_at_the_origin_blocks_no_other_verification(stack: Running) -> None:
@@ -90,7 +90,7 @@ async def test_a_collection_dropped_at_the_origin_blocks_no_other_verification(s
     assert (code, "`crossfade repair shop/orders` removes its remains" in output) == (1, True)
     code, output = await crossfade(stack, "repair", ORDERS)
     assert code == 0, output
-    assert await seen(stack) == {KNOWS}
+    assert await shown_collections(stack) == {KNOWS}
     relation = await stack.database.fetchval("SELECT relation FROM _crossfade.collection WHERE collection = $1", ORDERS)
     assert await stack.database.fetchval(f"SELECT count(*) FROM {relation} WHERE doc IS NOT NULL") == 0
     assert (await crossfade(stack, "verify", "--full", "shop/*"))[0] == 0
@@ -100,8 +100,8 @@ async def test_a_dropped_collection_that_may_have_been_written_is_visible_again(
     """A mark that is newer than the drop: nothing that may be there is hidden."""
     await stack.client.delete("/_db/shop/_api/collection/orders")
     await stack.drained()
-    assert await seen(stack) == {KNOWS}
+    assert await shown_collections(stack) == {KNOWS}
     await stack.database.execute(
         "INSERT INTO _crossfade.unverified (collection, reason, instance) VALUES ('shop/*', 'a transaction', 'vm')"
     )
-    assert await seen(stack) == {ORDERS, KNOWS}
+    assert await shown_collections(stack) == {ORDERS, KNOWS}

@@ -69,7 +69,7 @@ async def end(client: httpx.AsyncClient, trx: dict[str, str], method: str = "PUT
     return (await client.request(method, f"/_api/transaction/{trx['x-arango-trx-id']}")).status_code
 
 
-async def nothing(client: httpx.AsyncClient, trx: dict[str, str], what: str) -> None:
+async def send_requests_without_writes(client: httpx.AsyncClient, trx: dict[str, str], what: str) -> None:
     """Requests in a transaction that write nothing."""
     if what == "reads":
         assert (await client.get(DOCUMENT + "/a", headers=trx)).status_code == 200
@@ -89,7 +89,7 @@ async def test_a_transaction_without_writes_leaves_no_mark(
     if flipped:
         await flip(stack)
     trx = await begin(stack.client)
-    await nothing(stack.client, trx, what)
+    await send_requests_without_writes(stack.client, trx, what)
     assert await end(stack.client, trx, method) == 200
     assert await end(stack.client, trx, method) == 200, "a second time is no error"
     assert await marks(stack) == []
@@ -105,7 +105,7 @@ async def test_another_proxy_commits_an_empty_transaction_and_refuses_one_with_w
         if flipped:
             await flip(stack)
         empty = await begin(stack.client)
-        await nothing(other, empty, "reads")
+        await send_requests_without_writes(other, empty, "reads")
         assert await end(other, empty) == 200
         written = await begin(stack.client)
         await stack.client.post(DOCUMENT, json={"_key": "b"}, headers=written)
@@ -131,14 +131,14 @@ async def test_after_a_restart_only_the_commit_of_a_transaction_with_writes_leav
 ) -> None:
     """The writes of the second are in no process's memory; its journal was read again before the commit."""
 
-    async def at_once(_: Application) -> None:
+    async def do_not_wait(_: Application) -> None:
         """A transaction that runs drains when it ends: nobody waits for that here."""
 
-    monkeypatch.setattr(Application, "_drain", at_once)
+    monkeypatch.setattr(Application, "_drain", do_not_wait)
     folder = tmp_path / "again"
     async with proxy(stack, folder) as first:
         empty = await begin(first)
-        await nothing(first, empty, "reads")
+        await send_requests_without_writes(first, empty, "reads")
     async with proxy(stack, folder) as second:
         assert await end(second, empty) == 200
         written = await begin(second)

@@ -30,7 +30,7 @@ async def fleet(database: Database, tmp_path: Path) -> AsyncIterator[Fleet]:
     await instances.close()
 
 
-async def in_the_shadow(fleet: Fleet, *collections: str, ready: bool = True) -> None:
+async def move_to_shadow(fleet: Fleet, *collections: str, ready: bool = True) -> None:
     await fleet.to(Stage.MIRROR, *collections)
     await fleet.to(Stage.SHADOW, *collections)
     if ready:
@@ -45,7 +45,7 @@ async def stages(database: Database) -> dict[str, str]:
 
 async def test_a_dry_run_checks_every_instance_directly(shell: Shell, fleet: Fleet, database: Database) -> None:
     one, two = await fleet.start("one", admin=True), await fleet.start("two", admin=True)
-    await in_the_shadow(fleet, ORDERS)
+    await move_to_shadow(fleet, ORDERS)
     well = await shell("flip", "orders", "--dry-run")
     assert well.code == 0, well.err
     assert (
@@ -70,8 +70,8 @@ async def test_a_dry_run_checks_every_instance_directly(shell: Shell, fleet: Fle
 
 async def test_several_collections_flip_together_or_not_at_all(shell: Shell, fleet: Fleet, database: Database) -> None:
     await fleet.start("one")
-    await in_the_shadow(fleet, ORDERS)
-    await in_the_shadow(fleet, KNOWS, ready=False)
+    await move_to_shadow(fleet, ORDERS)
+    await move_to_shadow(fleet, KNOWS, ready=False)
     refused = await shell("flip", "orders", "knows")
     assert (refused.code, "shop/knows: backfilled is fail" in refused.err) == (1, True)
     assert set((await stages(database)).values()) == {"shadow"}
@@ -89,7 +89,7 @@ async def test_flip_waits_for_its_gates_and_states_which_are_open(
 ) -> None:
     monkeypatch.setattr("proxy.cli.flip._POLL", 0.05)
     await fleet.start("one")
-    await in_the_shadow(fleet, ORDERS, ready=False)
+    await move_to_shadow(fleet, ORDERS, ready=False)
     late = await shell("flip", "orders", "--wait-for-gates", "--gate-timeout", "1")
     assert (late.code, "Flip blocked by " in late.err) == (1, True)
     assert late.err.count("waiting: shop/orders: backfilled is fail") == 1  # reported once, not at every check
@@ -103,7 +103,7 @@ async def test_flip_waits_for_its_gates_and_states_which_are_open(
 async def test_ctrl_c_leaves_nothing_open(shell: Shell, fleet: Fleet, database: Database) -> None:
     """During an epoch: it is aborted, and nothing has changed."""
     one = await fleet.start("one", Application(backlog=1))
-    await in_the_shadow(fleet, ORDERS)
+    await move_to_shadow(fleet, ORDERS)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background begins without it
     flip = await asyncio.create_subprocess_exec(
         *(Path(sys.executable).with_name("crossfade"), "flip", "orders", "--wait-for-gates"),
@@ -123,7 +123,7 @@ async def test_an_automatic_rollback_is_armed_with_the_flip_shown_and_disabled(
     shell: Shell, fleet: Fleet, database: Database, origin: Origin
 ) -> None:
     await fleet.start("one", admin=True)
-    await in_the_shadow(fleet, ORDERS)
+    await move_to_shadow(fleet, ORDERS)
     assert "no automatic rollback" in (await shell("auto-rollback")).out
     budget = ("--auto-rollback", "--max-error-percent", "2", "--max-p99-ms", "0", "--max-mismatches", "3")
     flipped = await shell("flip", "orders", *budget)

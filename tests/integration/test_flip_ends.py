@@ -20,12 +20,12 @@ from tests.integration.refused_rows_fixtures import (
     BOOKS,
     DOCUMENT,
     WRITES,
+    dead_letter_keys,
     flip,
-    letters,
     refuse,
+    rollback_reason,
     stack,
     stage,
-    why,
 )
 
 __all__ = ["stack"]  # fixtures
@@ -49,7 +49,7 @@ async def test_a_full_journal_rolls_the_flip_back_before_the_answer(
     assert answer.status_code < 300, answer.text
     assert (await stack.client.get(DOCUMENT + "/a")).json()["n"] == 666
     assert await stage(stack) == "shadow"
-    assert "the journal could not be written" in await why(stack)
+    assert "the journal could not be written" in await rollback_reason(stack)
     monkeypatch.undo()
     await stack.drained()
 
@@ -69,7 +69,7 @@ async def test_documents_that_arangodb_refuses_to_return_cause_a_rollback(
     assert (await WRITES["query"](stack.client)).status_code < 300
     assert (await stack.client.get(DOCUMENT + "/a")).json()["n"] == 666
     assert await stage(stack) == "shadow"
-    assert "could not be read" in await why(stack)
+    assert "could not be read" in await rollback_reason(stack)
 
 
 async def test_a_postgresql_failover_rolls_every_flip_back(stack: Running) -> None:
@@ -80,7 +80,7 @@ async def test_a_postgresql_failover_rolls_every_flip_back(stack: Running) -> No
     await stack.database.execute("UPDATE _crossfade.timeline SET timeline = timeline + 1")
     assert await timeline.step()
     assert await stage(stack) == "shadow"
-    assert "timeline" in await why(stack)
+    assert "timeline" in await rollback_reason(stack)
 
 
 async def test_a_mark_between_the_gates_and_the_begin_of_a_flip_forbids_it(
@@ -141,7 +141,7 @@ async def test_an_opaque_write_causes_a_rollback(stack: Running) -> None:
     mirror.mark(intent)
     assert (await mirror.applied(intent)).value == "given up"
     assert await stage(stack) == "shadow"
-    assert "somebody else's code" in await why(stack)
+    assert "somebody else's code" in await rollback_reason(stack)
 
 
 async def test_an_opaque_write_of_an_earlier_process_causes_a_rollback(stack: Running) -> None:
@@ -208,4 +208,4 @@ async def test_a_repair_that_postgresql_refuses_causes_a_rollback(stack: Running
     source = ArangoStore(stack.application.origin, "root", "")
     result = await repair_keys(stack.database, source, BOOKS, ["a"])
     assert result.dead == {"a"}
-    assert (await stage(stack), await letters(stack)) == ("shadow", ["a"])
+    assert (await stage(stack), await dead_letter_keys(stack)) == ("shadow", ["a"])

@@ -64,9 +64,9 @@ async def relayed() -> None:
             await client.reader.readexactly(2)
             assert body == big
             assert (await client.answer())[1] == b"none"
-        assert [request[:5] for request in server.heard] == [b"GET /", b"PUT /", b"POST ", b"GET /"]
-        assert server.heard[1].endswith(big)
-        assert b"\r\ncontent-length: %d\r\n" % BIG in server.heard[2]
+        assert [request[:5] for request in server.requests] == [b"GET /", b"PUT /", b"POST ", b"GET /"]
+        assert server.requests[1].endswith(big)
+        assert b"\r\ncontent-length: %d\r\n" % BIG in server.requests[2]
         assert server.accepted == 1
         await until(lambda: not listener.connections)
         await listener.close(1)
@@ -93,7 +93,7 @@ async def upgraded() -> None:
             assert await client.reader.readexactly(6) == b"SECOND"
             assert upstream.open == 0  # a tunnel is no part of the pool
         await until(lambda: not listener.connections)
-        assert b"connection: upgrade\r\n" in server.heard[0]
+        assert b"connection: upgrade\r\n" in server.requests[0]
         await listener.close(1)
         await upstream.close()
 
@@ -232,7 +232,7 @@ async def test_a_write_completes_after_its_client_disconnects() -> None:
         await listener.start()
         async with Client(listener.port) as client:
             client.writer.write(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx")
-            await until(lambda: server.heard)
+            await until(lambda: server.requests)
             client.writer.transport.abort()
         answer.set()
         await settled.wait()

@@ -24,7 +24,7 @@ async def test_one_connection_serves_many_requests() -> None:
             response = await pool.request(POST)
             assert (response.status, response.body, response.reason) == (200, b"ok", b"OK")
         assert (server.accepted, pool.idle, pool.open) == (1, 1, 1)
-        assert server.heard[0] == (
+        assert server.requests[0] == (
             b"POST /x HTTP/1.1\r\nhost: localhost:%d\r\ncontent-length: 2\r\n\r\nab" % server.port
         )
         await pool.close()
@@ -45,7 +45,7 @@ async def test_a_path_in_the_url_comes_first_and_the_host_can_be_the_clients() -
     async with Server([OK] * 2) as server:
         pool = Upstream(server.url + "/base/", preserve_host=True)
         await pool.request(Request("GET", b"/x", [(b"Host", b"client")]))
-        assert server.heard[0].startswith(b"GET /base/x HTTP/1.1\r\nHost: client\r\n\r\n")
+        assert server.requests[0].startswith(b"GET /base/x HTTP/1.1\r\nHost: client\r\n\r\n")
         await pool.close()
 
 
@@ -68,10 +68,10 @@ async def test_a_request_that_times_out_in_the_queue_is_not_sent() -> None:
     async with Server([never]) as server:
         pool = Upstream(server.url, connections=1, queue_timeout=0.05)
         first = asyncio.ensure_future(pool.request(POST))
-        await until(lambda: server.heard)
+        await until(lambda: server.requests)
         with pytest.raises(UpstreamUnavailable, match="busy"):
             await pool.request(POST)
-        assert len(server.heard) == 1
+        assert len(server.requests) == 1
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
         await pool.close()
@@ -81,7 +81,7 @@ async def test_a_cancelled_waiter_passes_its_connection_on() -> None:
     async with Server([never, OK], [OK] * 3) as server:
         pool = Upstream(server.url, connections=1)
         first = asyncio.ensure_future(pool.request(GET))
-        await until(lambda: server.heard)
+        await until(lambda: server.requests)
         second, third = asyncio.ensure_future(pool.request(GET)), asyncio.ensure_future(pool.request(GET))
         await asyncio.sleep(0)
         first.cancel()
@@ -101,7 +101,7 @@ async def test_a_waiter_cancelled_as_it_is_served_passes_its_connection_on(monke
     async with Server([gated, OK, OK]) as server:
         pool = Upstream(server.url, connections=1)
         first = asyncio.ensure_future(pool.request(GET))
-        await until(lambda: server.heard)
+        await until(lambda: server.requests)
         second = asyncio.ensure_future(pool.request(GET))
         await asyncio.sleep(0)
         third = asyncio.ensure_future(pool.request(GET))
@@ -160,7 +160,7 @@ async def test_the_connection_of_a_cancelled_stream_is_not_reused(monkeypatch: p
     async with Server([slow]) as server:
         pool = Upstream(server.url, buffer_body=1000)
         task = asyncio.ensure_future(pool.request(GET))
-        await until(lambda: server.heard)
+        await until(lambda: server.requests)
         [connection] = pool._pool.open
         deliver = connection._deliver
 
@@ -213,7 +213,7 @@ async def test_a_new_connection_that_is_cut_is_never_retried(cut: bytes | None, 
         pool = Upstream(server.url)
         with pytest.raises(UpstreamOutcomeUnknown):
             await pool.request(POST, idempotent=idempotent)
-        assert len(server.heard) == 1
+        assert len(server.requests) == 1
         await until(lambda: pool.open == 0)
         await pool.close()
 
@@ -225,7 +225,7 @@ async def test_a_reused_connection_that_is_cut_has_an_unknown_outcome(cut: bytes
         await pool.request(POST)
         with pytest.raises(UpstreamOutcomeUnknown):
             await pool.request(POST)
-        assert len(server.heard) == 2
+        assert len(server.requests) == 2
         await pool.close()
 
 
@@ -236,11 +236,11 @@ async def test_only_safe_requests_are_retried_after_silence_on_a_reused_connecti
         await pool.request(GET)
         if cut is None:
             assert (await pool.request(GET, idempotent=True)).status == 200
-            assert (server.accepted, len(server.heard)) == (2, 3)
+            assert (server.accepted, len(server.requests)) == (2, 3)
         else:
             with pytest.raises(UpstreamOutcomeUnknown):
                 await pool.request(GET, idempotent=True)
-            assert len(server.heard) == 2
+            assert len(server.requests) == 2
         await pool.close()
 
 
@@ -292,7 +292,7 @@ async def test_an_answer_time_out_has_an_unknown_outcome() -> None:
         pool = Upstream(server.url, request_timeout=0.1)
         with pytest.raises(UpstreamOutcomeUnknown, match="within"):
             await pool.request(GET, idempotent=True)
-        assert len(server.heard) == 1
+        assert len(server.requests) == 1
         await pool.close()
 
 
@@ -306,7 +306,7 @@ async def test_a_cancelled_request_closes_its_connection() -> None:
     async with Server([slow], [OK]) as server:
         pool = Upstream(server.url)
         task = asyncio.ensure_future(pool.request(GET))
-        await until(lambda: server.heard)
+        await until(lambda: server.requests)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         late.set()

@@ -26,12 +26,12 @@ async def whole(response: Response) -> bytes:
 BIG = 4 * HIGH_WATER
 
 
-def big(size: int = BIG) -> bytes:
+def large_answer(size: int = BIG) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
 
 
 async def test_a_large_answer_is_streamed_and_its_connection_is_reused() -> None:
-    async with Server([big(), OK]) as server:
+    async with Server([large_answer(), OK]) as server:
         pool = Upstream(server.url, buffer_body=1000)
         response = await pool.request(GET)
         assert not isinstance(response.body, bytes)
@@ -69,7 +69,7 @@ async def test_a_slow_reader_pauses_the_server() -> None:
 
 
 async def test_the_reader_of_an_answer_that_is_cut_gets_an_error() -> None:
-    async with Server([big()[: BIG // 2]]) as server:
+    async with Server([large_answer()[: BIG // 2]]) as server:
         pool = Upstream(server.url, buffer_body=1000)
         response = await pool.request(GET)
         with pytest.raises(UpstreamOutcomeUnknown):
@@ -101,7 +101,7 @@ async def test_a_body_of_known_length_streams_through() -> None:
         body = pieces(b"x" * BIG, b"", b"end")
         request = Request("PUT", b"/x", [(b"Content-Length", b"%d" % (BIG + 3))], body)
         assert (await pool.request(request)).status == 200
-        assert server.heard[0].endswith(b"xend")
+        assert server.requests[0].endswith(b"xend")
         assert pool.idle == 1
         await pool.close()
 
@@ -111,7 +111,7 @@ async def test_a_body_of_unknown_length_is_stored_and_sent_with_its_length(buffe
     async with Server([OK]) as server:
         pool = Upstream(server.url, buffer_body=buffer_body)
         await pool.request(Request("PUT", b"/x", [], pieces(b"abc", b"def")))
-        assert server.heard[0].endswith(b"\r\ncontent-length: 6\r\n\r\nabcdef")
+        assert server.requests[0].endswith(b"\r\ncontent-length: 6\r\n\r\nabcdef")
         await pool.close()
 
 
@@ -126,7 +126,7 @@ async def test_chunks_are_sent_to_a_server_that_accepts_them() -> None:
         pool = Upstream(server.url, chunked=True)
         await pool.request(Request("PUT", b"/x", [], pieces(b"abc", b"", b"def")))
         assert got == [b"3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n"]
-        assert b"transfer-encoding: chunked" in server.heard[0]
+        assert b"transfer-encoding: chunked" in server.requests[0]
         await pool.close()
 
 
@@ -177,7 +177,7 @@ async def test_closing_ends_requests_in_progress() -> None:
     async with Server([never]) as server:
         pool = Upstream(server.url, connections=1)
         running, waiting = asyncio.ensure_future(pool.request(GET)), asyncio.ensure_future(pool.request(GET))
-        await until(lambda: server.heard)
+        await until(lambda: server.requests)
         await pool.close()
         with pytest.raises(UpstreamOutcomeUnknown, match="closed"):
             await running

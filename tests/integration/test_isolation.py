@@ -25,7 +25,7 @@ from proxy.stores.postgres.evaluation import Evaluation
 from proxy.wire.endpoints import named
 from tests.ad_hoc import Database
 from tests.harness import Running, running
-from tests.integration.shadow_fixtures import hand_over, ruled, stack_on
+from tests.integration.shadow_fixtures import hand_over, shadow_with_rules, stack_on
 
 BOOKS = "_system/books"
 DOCUMENT = "/_api/document/books"
@@ -46,7 +46,7 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
         yield started
 
 
-async def asked(stack: Running, text: str, **more: Any) -> Any:
+async def run_query(stack: Running, text: str, **more: Any) -> Any:
     answer = await stack.client.post("/_api/cursor", json={"query": text, **more}, headers={"x-crossfade-explain": "1"})
     assert answer.status_code == 201, answer.text
     return answer.json()["result"], answer.headers["x-crossfade-served-by"]
@@ -65,7 +65,7 @@ async def test_queries_are_evaluated_in_a_worker_process(stack: Running, monkeyp
         ("FOR d IN books FILTER d.v IN @x SORT d.n RETURN d.n", {"x": many}, [0, 1, 2, 3, 4]),
         ("FOR d IN books FILTER d.n == 3 RETURN d.v /*" + "x" * 5000 + "*/", {}, ["pub-3"]),
     ):
-        result, by = await asked(stack, text, bindVars=binds)
+        result, by = await run_query(stack, text, bindVars=binds)
         assert by == "postgresql", text
         assert len(result) == len(expected)
         if "1..d.n" not in text:
@@ -104,8 +104,8 @@ def cool(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("cool")
 async def test_other_requests_are_answered_during_an_expensive_query(stack: Running, text: str) -> None:
     """I2: the worker has a lower priority than the proxy and is ended at its time limit, and the origin answers."""
-    await asked(stack, "FOR d IN books RETURN [d.n, LENGTH(1..2)]")  # a worker is there
-    burning = asyncio.create_task(asked(stack, text))
+    await run_query(stack, "FOR d IN books RETURN [d.n, LENGTH(1..2)]")  # a worker is there
+    burning = asyncio.create_task(run_query(stack, text))
     answered = 0
     workers = stack.application.target.workers
     assert workers is not None
@@ -122,7 +122,7 @@ async def test_other_requests_are_answered_during_an_expensive_query(stack: Runn
     burned = lane.pids
     assert await burning == ([], "arangodb")
     assert not {*lane.pids} & {*burned}
-    result, by = await asked(stack, "FOR d IN books SORT d.n RETURN [d.n, LENGTH(1..2)]")
+    result, by = await run_query(stack, "FOR d IN books SORT d.n RETURN [d.n, LENGTH(1..2)]")
     assert (len(result), by) == (5, "postgresql")
 
 
@@ -132,9 +132,9 @@ async def test_a_comparison_over_its_limit_is_skipped_with_a_reason_and_the_next
     """I2, I10: the origin answered; PostgreSQL's answer takes longer than anybody waits."""
     monkeypatch.setattr(pair_comparison, "SECONDS", 0.5)
     shadowed = await stack_on(database)
-    shadowed.shadow = ruled(shadowed)
+    shadowed.shadow = shadow_with_rules(shadowed)
     await shadowed.shadow.start()
-    await shadowed.both("a", v="pub-1", n=1)
+    await shadowed.insert_both("a", v="pub-1", n=1)
     for text in (NESTED,):
         body = orjson.dumps({"query": text.replace("books", "docs")})
         operation = Operation(named("cursor.create"), "POST", "db", path=("_api", "cursor"), body=body)
@@ -155,19 +155,19 @@ async def test_large_answers_are_compared_and_rechecked_in_workers(
         raise AssertionError("compared where clients wait")
 
     shadowed = await stack_on(database, recheck_timeout=10.0)
-    shadowed.shadow = ruled(shadowed)
+    shadowed.shadow = shadow_with_rules(shadowed)
     await shadowed.shadow.start()
     for number in range(40):
-        await shadowed.both(f"k{number:02}", n=number, text="x" * 1000)
+        await shadowed.insert_both(f"k{number:02}", n=number, text="x" * 1000)
     monkeypatch.setattr(pair_comparison, "judge", never)
     monkeypatch.setattr(recheck, "judge", never)
     text = "FOR d IN docs SORT d.n RETURN d"
     await shadowed.query(text)
     for number in (3, 5):
-        await shadowed.plant(f"k{number:02}", lambda raw: raw.replace(b"xxx", b"xyx"))
+        await shadowed.change_target(f"k{number:02}", lambda raw: raw.replace(b"xxx", b"xyx"))
     await asyncio.gather(*(shadowed.query(text) for _ in range(4)))
-    assert await shadowed.counted() == {"compared": 5, "matched": 1, "mismatched": 4}
-    assert await shadowed.found() == [("value", ("[].text",), ("k03", "k05"))]
+    assert await shadowed.counts() == {"compared": 5, "matched": 1, "mismatched": 4}
+    assert await shadowed.mismatches() == [("value", ("[].text",), ("k03", "k05"))]
     await shadowed.close()
 
 
@@ -179,7 +179,7 @@ async def test_a_large_query_is_parsed_in_a_worker(stack: Running, monkeypatch: 
 
     monkeypatch.setattr(query_facts, "parse", never)
     condition = " OR ".join(f"d.n == {number}" for number in range(3, 400))
-    assert await asked(stack, f"FOR d IN books FILTER {condition} SORT d.n RETURN d.n") == ([3, 4], "postgresql")
+    assert await run_query(stack, f"FOR d IN books FILTER {condition} SORT d.n RETURN d.n") == ([3, 4], "postgresql")
     await stack.application.shadow.idle()
     shapes = await stack.database.fetch("SELECT text FROM _crossfade.shape WHERE text LIKE 'FOR d IN books%'")
     assert len(shapes) == 1

@@ -78,7 +78,7 @@ class Turns:
         return sum(self.handled[name].values())
 
 
-def inserted(number: int, text: str = "x") -> tuple[bytes, list[bytes]]:
+def insert_answer(number: int, text: str = "x") -> tuple[bytes, list[bytes]]:
     """An answer to an insert of so many, with `new`, as ArangoDB prints it; and the documents."""
     clock, answers, documents = Clock(), [], []
     for index in range(number):
@@ -94,7 +94,7 @@ def inserted(number: int, text: str = "x") -> tuple[bytes, list[bytes]]:
 async def test_a_large_answer_is_parsed_in_many_turns_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     turns = Turns()
     turns.spy(monkeypatch, capture, "_read", lambda _: 1)
-    body, documents = inserted(MANY)
+    body, documents = insert_answer(MANY)
     planned = plan(decode(Request("POST", b"/_db/shop/_api/document/products", [], b"[{}]")))
     assert isinstance(planned, DocumentPlan)
     async with turns.counted():
@@ -171,28 +171,28 @@ async def test_documents_are_encoded_and_written_in_bounded_pieces(
     assert list(statement_parts([])) == [[]]
 
 
-class Watched:
+class RecordingLane:
     """A lane that remembers what it was asked for."""
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
-        self.asked: list[int] = []
+        self.lengths: list[int] = []
 
     async def run(self, function: Callable[..., Any], raw: bytes, *, seconds: float) -> Any:
-        self.asked.append(len(raw))
+        self.lengths.append(len(raw))
         return await self._lane.run(function, raw, seconds=seconds)
 
 
 async def test_a_large_document_is_escaped_by_a_worker(database: Database) -> None:
     isolation, clock = Isolation(["proxy.model.documents"]), Clock()
-    lane = Watched(isolation.lane("reading", workers=1, waiting=4, nice=0))
+    lane = RecordingLane(isolation.lane("reading", workers=1, waiting=4, nice=0))
     mirror = TargetWriter(database)
     mirror.use_encoding_workers(cast("Lane", lane))
     large = _document(1, r"caf\u00e9 \u0000" * 50_000)
     try:
         rows = [Version("k1", clock.tick(), large, 0), Version("k2", clock.tick(), _document(2, r"\u0000"), 0)]
         assert not (await mirror.write(COLLECTION, rows)).dead
-        assert lane.asked == [len(large)]
+        assert lane.lengths == [len(large)]
     finally:
         await isolation.close()
     assert await mirror.write(

@@ -33,7 +33,7 @@ BOOKS = "_system/books"
 PATH = "/_api/document/books"
 
 
-class NoLog:
+class OriginWithoutLog:
     """A coordinator, as far as the watch asks one: it has no log (501)."""
 
     def __init__(self, upstream: Upstream) -> None:
@@ -53,11 +53,11 @@ class Watcher:
         self.found: list[tuple[str, bool]] = []
         self.stop = asyncio.Event()
         self._upstream = Upstream(stack.origin.url, connections=2)
-        requester = NoLog(self._upstream) if scans else self._upstream
-        self._watch = OutOfBandWatch(stack.database, requester, "root", "", self.stop, found=self._named, pause=0.05)
+        requester = OriginWithoutLog(self._upstream) if scans else self._upstream
+        self._watch = OutOfBandWatch(stack.database, requester, "root", "", self.stop, found=self._record, pause=0.05)
         self._task = asyncio.create_task(self._watch.run())
 
-    def _named(self, one: OriginVersion) -> None:
+    def _record(self, one: OriginVersion) -> None:
         self.found.append((one.key, one.removed))
 
     async def close(self) -> None:
@@ -72,23 +72,23 @@ class Watcher:
             BOOKS,
         )
 
-    async def watching(self) -> None:
-        async def there() -> bool:
+    async def wait_until_watched(self) -> None:
+        async def is_watched() -> bool:
             return await self.row() is not None
 
-        await eventually(there, "the collection is watched")
+        await eventually(is_watched, "the collection is watched")
 
-    async def judged(self) -> None:
+    async def wait_until_judged(self) -> None:
         """Whatever was written up to now is judged."""
         now = await self.stack.database.fetchval("SELECT clock_timestamp()")
 
-        async def so_far() -> bool:
+        async def is_judged() -> bool:
             row = await self.row()
             return row is not None and row["judged_until"] > now
 
-        await eventually(so_far, "everything up to now is judged")
+        await eventually(is_judged, "everything up to now is judged")
 
-    async def named(self, *keys: str) -> None:
+    async def wait_until_reported(self, *keys: str) -> None:
         await eventually(lambda: {key for key, _ in self.found} >= set(keys), f"{keys} named")
 
 
@@ -96,7 +96,7 @@ class Watcher:
 async def watched(stack: Running, **options: Any) -> AsyncIterator[Watcher]:
     watcher = Watcher(stack, **options)
     try:
-        await watcher.watching()
+        await watcher.wait_until_watched()
         yield watcher
     finally:
         await watcher.close()
@@ -120,11 +120,11 @@ async def test_only_an_out_of_band_drop_is_reported(dsn: str, tmp_path: Path, mo
         await stack.client.delete("/_api/collection/own")
         await stack.direct.delete("/_api/collection/books")
 
-        async def vanished() -> bool:
+        async def is_reported() -> bool:
             row = await watcher.row()
             return row is not None and row["note"] == VANISHED
 
-        await eventually(vanished, "it is named")
+        await eventually(is_reported, "it is named")
         sql = "SELECT note FROM _crossfade.bypass_watch WHERE collection = '_system/own'"
         assert await stack.database.fetchval(sql) != VANISHED
         gate = await _gate(stack)
@@ -132,7 +132,7 @@ async def test_only_an_out_of_band_drop_is_reported(dsn: str, tmp_path: Path, mo
         await stack.direct.post("/_api/collection", json={"name": "books"})
 
         async def silent() -> bool:
-            return not await vanished()
+            return not await is_reported()
 
         await eventually(silent, "it is there again")
 
@@ -164,11 +164,11 @@ async def test_only_out_of_band_writes_are_reported(dsn: str, tmp_path: Path) ->
         await stack.direct.post(PATH, json={"_key": "around"})
         await stack.direct.patch(f"{PATH}/k1", json={"around": True})
         await stack.direct.delete(f"{PATH}/old2")
-        await watcher.named("around", "k1", "old2")
+        await watcher.wait_until_reported("around", "k1", "old2")
         await _every_kind_of_write(stack.client)
         await stack.client.put("/_api/collection/books/truncate")
         await stack.drained()
-        await watcher.judged()
+        await watcher.wait_until_judged()
         assert sorted(watcher.found) == [("around", False), ("k1", False), ("old2", True)]
         (counted,) = await out_of_band.counts(stack.database)
         assert (counted.collection, counted.number, counted.open) == (BOOKS, 3, 3)
@@ -219,8 +219,8 @@ async def test_documents_copied_by_a_backfill_are_judged_by_how_they_were_writte
             await stack.direct.post(PATH, json={"_key": "around"})
             await _verified(stack)  # copies it before anybody judged it
             assert await stack.differences(BOOKS) == []
-            await watcher.named("around")
-            await watcher.judged()
+            await watcher.wait_until_reported("around")
+            await watcher.wait_until_judged()
             assert watcher.found == [("around", False)]
         await source.close()
 
@@ -230,11 +230,11 @@ async def test_the_out_of_band_gate_passes_once_a_watch_runs(dsn: str, tmp_path:
         assert (await _gate(stack)).figures == "no process watches"
         async with watched(stack) as watcher:
             await _verified(stack)
-            await watcher.judged()
+            await watcher.wait_until_judged()
             gate = await _gate(stack)
             assert (gate.verdict, gate.figures.startswith("none, watched since")) == ("pass", True)
             await stack.direct.post(PATH, json={"_key": "around"})
-            await watcher.named("around")
+            await watcher.wait_until_reported("around")
             gate = await _gate(stack)
             assert (gate.verdict, gate.figures) == ("fail", "1 written out of band: around")
             status = (await shell(stack, "status"))[1]
@@ -250,7 +250,7 @@ async def test_the_out_of_band_gate_passes_once_a_watch_runs(dsn: str, tmp_path:
             assert not [found for found in await stack.differences(BOOKS) if found.startswith(("around:", "old1:"))]
             assert (await _gate(stack)).verdict == "fail"  # repaired, and its writer may write on: verify once more
             await _verified(stack)
-            await watcher.judged()
+            await watcher.wait_until_judged()
             assert (await _gate(stack)).verdict == "pass"
 
 
@@ -262,11 +262,11 @@ async def test_uncaptured_writes_through_a_proxy_are_unverified_and_not_out_of_b
         assert answer.status_code in (201, 202), answer.text
         await stack.drained()
         assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.unverified") == 1
-        await watcher.judged()
+        await watcher.wait_until_judged()
         assert watcher.found == []
         await _verified(stack)
         await stack.direct.patch(f"{PATH}/old1", json={"x": 2})
-        await watcher.named("old1")
+        await watcher.wait_until_reported("old1")
 
 
 async def test_a_silent_instance_delays_the_judgement_of_out_of_band_writes(dsn: str, tmp_path: Path) -> None:
@@ -285,8 +285,8 @@ async def test_a_silent_instance_delays_the_judgement_of_out_of_band_writes(dsn:
         await eventually(waits, "both wait")
         assert watcher.found == []
         await reports.start()
-        await watcher.named("around")
-        await watcher.judged()
+        await watcher.wait_until_reported("around")
+        await watcher.wait_until_judged()
         assert watcher.found == [("around", False)]
 
 
@@ -305,7 +305,7 @@ async def test_a_finding_that_cannot_be_stored_is_retried(dsn: str, tmp_path: Pa
         await eventually(refused, "PostgreSQL refused it")
         assert watcher.found == []
         await stack.database.execute("DROP TRIGGER refuse ON _crossfade.out_of_band_write")
-        await watcher.named("around")
+        await watcher.wait_until_reported("around")
         assert await out_of_band.open_keys(stack.database, BOOKS) == ["around"]
 
 
@@ -334,31 +334,31 @@ async def test_open_findings_are_shown_before_repaired_ones(database: Database) 
 async def test_a_restarted_watch_resumes_at_its_position(dsn: str, tmp_path: Path) -> None:
     async with mirrored(dsn, tmp_path) as stack:
         async with watched(stack) as watcher:
-            await watcher.judged()
+            await watcher.wait_until_judged()
             since = (await watcher.row())["since"]
         await stack.client.post(PATH, json={"_key": "through"})
         await stack.direct.post(PATH, json={"_key": "meanwhile"})
         async with watched(stack) as watcher:
-            await watcher.named("meanwhile")
-            await watcher.judged()
+            await watcher.wait_until_reported("meanwhile")
+            await watcher.wait_until_judged()
             assert watcher.found == [("meanwhile", False)]
             assert (await watcher.row())["since"] == since
         await stack.database.execute("UPDATE _crossfade.bypass_watch SET tick_at = tick_at - interval '1 hour'")
         async with watched(stack) as watcher:
-            await watcher.judged()
+            await watcher.wait_until_judged()
             assert (await watcher.row())["since"] > since  # too long ago: the writes in between are unknown
 
 
 async def test_a_lost_origin_log_restarts_the_watch(dsn: str, tmp_path: Path) -> None:
     async with mirrored(dsn, tmp_path) as stack, watched(stack) as watcher:
-        await watcher.judged()
+        await watcher.wait_until_judged()
         since = (await watcher.row())["since"]
         stack.origin.store.server.log.lost = 1 << 62
 
-        async def anew() -> bool:
+        async def restarted() -> bool:
             return bool((await watcher.row())["since"] > since)
 
-        await eventually(anew, "it begins anew")
+        await eventually(restarted, "it begins anew")
         stack.origin.store.server.log.lost = 0
 
 
@@ -366,12 +366,12 @@ async def test_a_lost_origin_log_restarts_the_watch(dsn: str, tmp_path: Path) ->
 async def test_without_a_log_new_revisions_are_found_by_scans(dsn: str, tmp_path: Path, through: bool) -> None:
     async with mirrored(dsn, tmp_path) as stack, watched(stack, scans=True) as watcher:
         assert (await watcher.row())["mode"] == "scan"
-        await watcher.judged()
+        await watcher.wait_until_judged()
         await (stack.client if through else stack.direct).post(PATH, json={"_key": "new"})
         if not through:
-            await watcher.named("new")
-        await watcher.judged()
-        await watcher.judged()
+            await watcher.wait_until_reported("new")
+        await watcher.wait_until_judged()
+        await watcher.wait_until_judged()
         assert watcher.found == ([] if through else [("new", False)])
 
 
@@ -380,9 +380,9 @@ async def test_a_second_watch_waits_and_takes_over(dsn: str, tmp_path: Path, dat
         async with watched(stack) as first:
             second = Watcher(stack)
             await stack.direct.post(PATH, json={"_key": "one"})
-            await first.named("one")
+            await first.wait_until_reported("one")
             assert second.found == []
         await stack.direct.post(PATH, json={"_key": "two"})
-        await second.named("two")
+        await second.wait_until_reported("two")
         assert second.found == [("two", False)]
         await second.close()

@@ -33,7 +33,7 @@ _KNOWS = [
 ]
 
 
-class Both:
+class BothDatabases:
     """The development server and PostgreSQL with the same documents."""
 
     def __init__(self, database: Database) -> None:
@@ -79,8 +79,8 @@ def body_of(response: Response) -> bytes:
 
 
 @pytest.fixture
-async def both(database: Database) -> Both:
-    databases = Both(database)
+async def both(database: Database) -> BothDatabases:
+    databases = BothDatabases(database)
     await databases.fill()
     return databases
 
@@ -122,7 +122,7 @@ _ANSWERS: list[tuple[str, Any]] = [
 ]
 
 
-async def test_answers_equal_those_of_the_development_server_byte_for_byte(both: Both) -> None:
+async def test_answers_equal_those_of_the_development_server_byte_for_byte(both: BothDatabases) -> None:
     for send, body in _ANSWERS:
         expected, actual = await both.answers(send, body)
         assert actual.status == expected.status, send
@@ -147,7 +147,7 @@ _ROWS_OF: list[tuple[str, Any, str]] = [
 ]
 
 
-async def test_unordered_reads_return_the_same_rows(both: Both) -> None:
+async def test_unordered_reads_return_the_same_rows(both: BothDatabases) -> None:
     for send, body, rows in _ROWS_OF:
         expected, actual = [json.loads(body_of(response)) for response in await both.answers(send, body)]
         assert list(actual) == list(expected), send
@@ -158,7 +158,7 @@ async def test_unordered_reads_return_the_same_rows(both: Both) -> None:
         assert actual == expected, send
 
 
-async def test_if_match_and_if_none_match_have_the_same_effect(both: Both) -> None:
+async def test_if_match_and_if_none_match_have_the_same_effect(both: BothDatabases) -> None:
     """Protocol page, section 1: one value, quoted or not; `*` and lists match nothing."""
     read, _ = await both.answers("GET /_api/document/people/a")
     rev = json.loads(body_of(read))["_rev"]
@@ -174,7 +174,7 @@ async def test_if_match_and_if_none_match_have_the_same_effect(both: Both) -> No
             assert (actual.status, actual.body) == (expected.status, expected.body), (name, value)
 
 
-async def test_simple_reads_honour_limits_and_batches(both: Both) -> None:
+async def test_simple_reads_honour_limits_and_batches(both: BothDatabases) -> None:
     body = {"collection": "people", "batchSize": 2}
     _, first = await both.answers("PUT /_api/simple/all", body)
     opened = json.loads(body_of(first))
@@ -189,19 +189,19 @@ async def test_simple_reads_honour_limits_and_batches(both: Both) -> None:
     assert json.loads(body_of(rest))["count"] == 1
 
 
-async def test_a_simple_range_honours_closed(both: Both) -> None:
+async def test_a_simple_range_honours_closed(both: BothDatabases) -> None:
     body = {"collection": "people", "attribute": "age", "left": -1, "right": 36}
     for closed, count in ((False, 1), (True, 3)):
         _, answer = await both.answers("PUT /_api/simple/range", {**body, "closed": closed})
         assert json.loads(body_of(answer))["count"] == count
 
 
-async def test_simple_any_returns_some_document(both: Both) -> None:
+async def test_simple_any_returns_some_document(both: BothDatabases) -> None:
     _, answer = await both.answers("PUT /_api/simple/any", {"collection": "people"})
     assert json.loads(body_of(answer))["document"]["_key"] in {"a", "b", "c", "d:1"}
 
 
-async def test_requests_that_postgresql_cannot_answer_get_501_with_a_reason(both: Both) -> None:
+async def test_requests_that_postgresql_cannot_answer_get_501_with_a_reason(both: BothDatabases) -> None:
     """Nobody stands behind it here: 501, ArangoDB's error shape, and a sentence (I10)."""
     _, answer = await both.answers("POST /_api/document/people", {"x": 1})
     assert answer.status == 501
@@ -212,7 +212,7 @@ async def test_requests_that_postgresql_cannot_answer_get_501_with_a_reason(both
     )
 
 
-async def test_every_endpoint_has_an_answer(both: Both) -> None:
+async def test_every_endpoint_has_an_answer(both: BothDatabases) -> None:
     """None is a traceback or a hang, whatever the body."""
     names = {"{c}": "people", "{k}": "a", "{g}": "g", "{id}": "1", "{batch}": "1", "*": "x"}
     for method, pattern, *_ in ROWS:

@@ -28,13 +28,13 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
         yield started
 
 
-def answered(endpoint: str, served_by: str) -> float:
+def count_answered(endpoint: str, served_by: str) -> float:
     """How many requests of an endpoint were answered 2xx by `origin` or `target` so far, in this process."""
     labels = {"endpoint": endpoint, "status": "2xx", "served_by": served_by}
     return REGISTRY.get_sample_value("crossfade_requests_total", labels) or 0.0
 
 
-def compared(verdict: str) -> float:
+def count_compared(verdict: str) -> float:
     labels = {"collection": BOOKS, "verdict": verdict}
     return REGISTRY.get_sample_value("crossfade_shadow_comparisons_total", labels) or 0.0
 
@@ -86,7 +86,7 @@ async def test_reads_are_compared_in_the_shadow(stack: Running) -> None:
     for n in range(20):
         await stack.client.post(DOCUMENT, json={"_key": f"k{n}", "n": n, "user": f"u{n % 3}"})
     await stack.move(SHADOW, BOOKS)
-    before = compared("match")
+    before = count_compared("match")
     for n in range(20):
         await stack.client.get(f"{DOCUMENT}/k{n}")
     await stack.client.get(DOCUMENT + "/none")
@@ -95,7 +95,7 @@ async def test_reads_are_compared_in_the_shadow(stack: Running) -> None:
         json={"query": "FOR b IN books FILTER b.user == @u SORT b.n DESC LIMIT 3 RETURN b", "bindVars": {"u": "u1"}},
     )
     assert [b["n"] for b in listed.json()["result"]] == [19, 16, 13]
-    await eventually(lambda: compared("match") - before >= 22, "22 matches")
+    await eventually(lambda: count_compared("match") - before >= 22, "22 matches")
 
 
 async def test_a_seeded_difference_is_found_and_reported(stack: Running) -> None:
@@ -126,7 +126,7 @@ async def test_after_the_flip_postgresql_answers_and_writes_are_in_both(stack: R
     await stack.move(SHADOW, BOOKS)
     direct = await stack.direct.get(DOCUMENT + "/a")
     await stack.move(FLIPPED, BOOKS)
-    before = answered("document.read", "target")
+    before = count_answered("document.read", "target")
     through = await stack.client.get(DOCUMENT + "/a")
     assert through.content == direct.content
     assert {k: v for k, v in through.headers.items() if k != "date"} == {
@@ -137,15 +137,15 @@ async def test_after_the_flip_postgresql_answers_and_writes_are_in_both(stack: R
         assert (await stack.client.get(DOCUMENT + "/a")).json()["n"] == n
     listed = await stack.client.post("/_api/cursor", json={"query": "FOR b IN books RETURN b.n"})
     assert (listed.status_code, listed.json()["result"]) == (201, [29])
-    assert answered("document.read", "target") - before == 30
+    assert count_answered("document.read", "target") - before == 30
     await stack.client.delete(DOCUMENT + "/a")
     missing = await stack.client.get(DOCUMENT + "/a")
     assert (missing.status_code, missing.json()["errorNum"]) == (404, 1202)
     await stack.move(SHADOW, BOOKS)
-    before = answered("document.read", "target")
+    before = count_answered("document.read", "target")
     await stack.client.post(DOCUMENT, json={"_key": "a"})
     assert (await stack.client.get(DOCUMENT + "/a")).status_code == 200
-    assert answered("document.read", "target") == before
+    assert count_answered("document.read", "target") == before
 
 
 async def test_credentials_that_arangodb_refuses_read_nothing_from_postgresql(stack: Running) -> None:

@@ -30,7 +30,7 @@ CREATE TRIGGER pass_over BEFORE INSERT OR UPDATE ON {relation} FOR EACH ROW EXEC
 """
 
 
-async def _letters(database: Database) -> list[str]:
+async def _dead_letter_keys(database: Database) -> list[str]:
     return [row["key"] for row in await database.fetch(_LETTERS)]
 
 
@@ -44,7 +44,7 @@ async def test_a_refused_version_that_is_superseded_ends_no_flip(
     await database.execute(f"INSERT INTO {relation} (key, rev, raw, doc) VALUES ('0000', {newer}, '{{}}', '{{}}')")
     await database.execute(f"ALTER TABLE {relation} ADD CHECK (doc ->> 'n' <> '13')")
     await work(database, source, [await plan_backfill(database, source, NAME)])
-    assert await _letters(database) == []
+    assert await _dead_letter_keys(database) == []
     stage = "SELECT stage::text FROM _crossfade.collection WHERE collection = $1"
     assert await database.fetchval(stage, NAME) == "flipped"
 
@@ -60,7 +60,7 @@ async def test_a_page_that_has_the_document_does_not_end_the_dead_letter_of_its_
         origin.collections[NAME].revs["0001"],
     )
     await work(database, source, [await plan_backfill(database, source, NAME)])
-    assert await _letters(database) == ["0001"]
+    assert await _dead_letter_keys(database) == ["0001"]
 
 
 async def test_a_backfill_drops_crossfades_index_for_a_document_too_large_for_it(
@@ -72,7 +72,7 @@ async def test_a_backfill_drops_crossfades_index_for_a_document_too_large_for_it
     origin.put(NAME, "0001", f'"text":"{random.Random(1).randbytes(20_000).hex()}"')
     await work(database, source, [await plan_backfill(database, source, NAME)])
     assert await stored(database, relation) == origin.collections[NAME].raw
-    assert await _letters(database) == []
+    assert await _dead_letter_keys(database) == []
     assert await database.fetchval("SELECT count(*) FROM pg_class WHERE relname LIKE 'list\\_%'") == 0
 
 
@@ -84,7 +84,7 @@ async def test_a_row_that_a_trigger_skips_becomes_a_dead_letter_in_backfill_repa
     await database.execute(_PASS_OVER.format(relation=relation))
     await backfilled(database, origin, source, 5)
     assert sorted(await stored(database, relation)) == ["0000", "0001", "0003", "0004"]
-    assert await _letters(database) == ["0002"]
+    assert await _dead_letter_keys(database) == ["0002"]
     assert (await repair_keys(database, source, NAME, ["0001", "0002"])).dead == {"0002"}
     target = IntoPostgres(database, database)
     await target.prepare(Entry(collection=NAME, edge=False, started_at=""))
@@ -131,4 +131,4 @@ async def test_a_repair_by_a_new_process_ends_a_dead_letter_on_which_both_sides_
         "INSERT INTO _crossfade.dead_letter (collection, key, rev, reason) VALUES ($1, 'gone', 1, 'x')", NAME
     )
     await KeyRepairer(TargetWriter(database), _Reader(database, {})).until_done(NAME, ["gone"])
-    assert await _letters(database) == []
+    assert await _dead_letter_keys(database) == []

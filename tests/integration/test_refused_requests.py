@@ -28,7 +28,7 @@ _JSON = {"content-type": "application/json"}
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestCase:
     """One request. effect: what it leaves if it is executed ('' if the answer is captured)."""
 
     method: str
@@ -40,45 +40,47 @@ class Asked:
         return f"{self.method} {self.target} {json.dumps(self.body)[:60]}"
 
 
-def _query(text: str, **more: Any) -> Asked:
-    return Asked("POST", "/_api/cursor", {"query": text, **more})
+def _query(text: str, **more: Any) -> RequestCase:
+    return RequestCase("POST", "/_api/cursor", {"query": text, **more})
 
 
 # in words that the table of endpoints does not have: parameters and bodies that no key is captured by
 OPAQUE = [
-    Asked("POST", "/_api/document/books?isRestore=true", {"_key": "r", "_rev": "_l6zhVTW--A"}),
-    Asked("PUT", "/_api/document/books/a?isRestore=true", {"_rev": "_l6zhVTW--A"}),
-    Asked("POST", "/_api/import?collection=books&type=documents&overwrite=true", {"_key": "i"}),
-    Asked("POST", "/_api/import?collection=books&type=documents&complete=true", {"n": 1}),
-    Asked("POST", "/_api/index?collection=books", {"type": "ttl", "fields": ["at"], "expireAfter": 1}),
-    Asked("DELETE", "/_api/gharial/g?dropCollections=true"),
-    Asked("DELETE", "/_api/gharial/g/vertex/books?dropCollection=true"),
-    Asked("PUT", "/_api/collection/books/rename", {"name": "papers"}),
-    Asked("PUT", "/_api/collection/books/truncate"),
-    Asked("DELETE", "/_api/collection/books"),
+    RequestCase("POST", "/_api/document/books?isRestore=true", {"_key": "r", "_rev": "_l6zhVTW--A"}),
+    RequestCase("PUT", "/_api/document/books/a?isRestore=true", {"_rev": "_l6zhVTW--A"}),
+    RequestCase("POST", "/_api/import?collection=books&type=documents&overwrite=true", {"_key": "i"}),
+    RequestCase("POST", "/_api/import?collection=books&type=documents&complete=true", {"n": 1}),
+    RequestCase("POST", "/_api/index?collection=books", {"type": "ttl", "fields": ["at"], "expireAfter": 1}),
+    RequestCase("DELETE", "/_api/gharial/g?dropCollections=true"),
+    RequestCase("DELETE", "/_api/gharial/g/vertex/books?dropCollection=true"),
+    RequestCase("PUT", "/_api/collection/books/rename", {"name": "papers"}),
+    RequestCase("PUT", "/_api/collection/books/truncate"),
+    RequestCase("DELETE", "/_api/collection/books"),
     *(
-        Asked("PUT", f"/_api/simple/{name}-by-example", {"collection": "books", "example": {}, "newValue": {}})
+        RequestCase("PUT", f"/_api/simple/{name}-by-example", {"collection": "books", "example": {}, "newValue": {}})
         for name in ("update", "replace", "remove")
     ),
-    Asked("PUT", "/_api/simple/remove-by-keys", {"collection": "books", "keys": "a"}),
+    RequestCase("PUT", "/_api/simple/remove-by-keys", {"collection": "books", "keys": "a"}),
     _query("FOR d IN books LET x = (REMOVE d IN books) RETURN x"),
     _query("FOR d IN books UPDATE d WITH {n: 1} IN books LIMIT 1 RETURN NEW"),
     _query("A text that only a later ArangoDB understands: INSERT"),
-    Asked("POST", "/_api/transaction", {"collections": {"write": "books"}, "action": "() => 1"}),
-    Asked("POST", "/_api/whatever", {}),
-    Asked("POST", "/_api/document/books/a", {"n": 1}),
-    Asked("PUT", "/_api/collection/books/whatever", {}),
-    Asked("PATCH", "/_db/_system/shop/orders", {}),
-    Asked("GET", "/_db/_system/favicon.ico"),
+    RequestCase("POST", "/_api/transaction", {"collections": {"write": "books"}, "action": "() => 1"}),
+    RequestCase("POST", "/_api/whatever", {}),
+    RequestCase("POST", "/_api/document/books/a", {"n": 1}),
+    RequestCase("PUT", "/_api/collection/books/whatever", {}),
+    RequestCase("PATCH", "/_db/_system/shop/orders", {}),
+    RequestCase("GET", "/_db/_system/favicon.ico"),
 ]
 
 
-def _of_table() -> list[Asked]:
+def _requests_of_endpoint_table() -> list[RequestCase]:
     found = []
     for method, pattern, _, endpoint in endpoints.ROWS:
         if endpoint.effect in _WRITES:
             target = "/" + "/".join(_PLACES.get(part, part) for part in pattern.split("/"))
-            found.append(Asked(method, target, None if method == "DELETE" else {"name": "books", "query": "RETURN 1"}))
+            found.append(
+                RequestCase(method, target, None if method == "DELETE" else {"name": "books", "query": "RETURN 1"})
+            )
     return found
 
 
@@ -102,7 +104,7 @@ _IN_PARTS = ("/_api/cursor", "/_api/simple/", "/_admin/execute", "/_api/foxx", "
 _WHOLE = ("/_api/document", "/_api/collection", "/_api/index", "/_api/gharial", "/_api/database", "/_api/view")
 
 
-def excludes_all_writes(request: Asked, status: int, number: int) -> bool:
+def excludes_all_writes(request: RequestCase, status: int, number: int) -> bool:
     """Return True if the error states that nothing was written, whatever the request was."""
     partly = request.target.startswith(_IN_PARTS + _SERVICES)
     if number == 601:
@@ -144,7 +146,7 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
         yield started
 
 
-async def left_behind(stack: Running) -> dict[str, list[tuple[Any, ...]]]:
+async def control_state(stack: Running) -> dict[str, list[tuple[Any, ...]]]:
     """All that a request can leave in the control plane."""
     await stack.drained()
     await stack.application.coverage.flush()
@@ -163,7 +165,7 @@ async def left_behind(stack: Running) -> dict[str, list[tuple[Any, ...]]]:
     return found
 
 
-async def ask(stack: Running, request: Asked) -> httpx.Response:
+async def ask(stack: Running, request: RequestCase) -> httpx.Response:
     content = None if request.body is None else json.dumps(request.body)
     return await stack.client.request(request.method, request.target, content=content, headers=_JSON | request.headers)
 
@@ -177,25 +179,25 @@ async def test_refused_requests_change_nothing(
     for stage in (Stage.SHADOW, Stage.FLIPPED):
         if state.stage.at_least(stage):
             await stack.move(CollectionState(stage, state.weight), BOOKS)
-    before = await left_behind(stack)
+    before = await control_state(stack)
     answers = ScriptedAnswers(stack, monkeypatch)
-    for case in (*_of_table(), *OPAQUE):
+    for case in (*_requests_of_endpoint_table(), *OPAQUE):
         for status, number, message in REFUSALS:
             if excludes_all_writes(case, status, number):
                 answers.refuse(status, number, message)
                 answer = await ask(stack, case)
                 assert answer.status_code == status or (answer.status_code, answer.json()["errorNum"]) == (404, 1655)
         answers.says = None
-        assert await left_behind(stack) == before, str(case)
+        assert await control_state(stack) == before, str(case)
 
 
 @pytest.mark.parametrize("case", OPAQUE, ids=str)
 async def test_executed_requests_cause_a_rollback_before_the_answer_and_leave_a_mark(
-    stack: Running, case: Asked, monkeypatch: pytest.MonkeyPatch
+    stack: Running, case: RequestCase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await stack.move(CollectionState(Stage.SHADOW), BOOKS)
     await stack.move(CollectionState(Stage.FLIPPED, 100), BOOKS)
-    before = await left_behind(stack)
+    before = await control_state(stack)
     answers = ScriptedAnswers(stack, monkeypatch)
     answers.says = lambda _: Response(200, [(b"content-type", b"application/json")], b"{}")
     assert (await ask(stack, case)).status_code == 200
@@ -203,7 +205,7 @@ async def test_executed_requests_cause_a_rollback_before_the_answer_and_leave_a_
         "shadow"
     )
     answers.says = None
-    after = await left_behind(stack)
+    after = await control_state(stack)
     assert (
         after["unverified"] != before["unverified"]
         or after["stamp_floor"] != before["stamp_floor"]
@@ -222,7 +224,7 @@ async def test_executed_requests_cause_a_rollback_before_the_answer_and_leave_a_
 )
 @pytest.mark.parametrize("case", [OPAQUE[0], OPAQUE[8], OPAQUE[10], OPAQUE[16], OPAQUE[19]], ids=str)
 async def test_requests_that_may_have_run_count_as_executed(
-    stack: Running, case: Asked, message: tuple[int, int, str] | None, monkeypatch: pytest.MonkeyPatch
+    stack: Running, case: RequestCase, message: tuple[int, int, str] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An answer that is lost, and a 5xx that does not say that nothing ran: the flip is taken back before the client
     hears of it."""
@@ -261,13 +263,13 @@ async def test_a_query_that_arangodb_cannot_parse_causes_no_rollback(stack: Runn
     """Words in a text, in a string or a comment decide nothing."""
     await stack.move(CollectionState(Stage.SHADOW), BOOKS)
     await stack.move(CollectionState(Stage.FLIPPED, 100), BOOKS)
-    before = await left_behind(stack)
+    before = await control_state(stack)
     for more in ({}, {"stream": True}, {"batchSize": 1}):
         answer = await ask(stack, _query(text, options=more))
         assert answer.status_code >= 400
     for path in ("/_api/explain", "/_api/query"):
-        await ask(stack, Asked("POST", path, {"query": text}))
-    after = await left_behind(stack)
+        await ask(stack, RequestCase("POST", path, {"query": text}))
+    after = await control_state(stack)
     assert after | {"uncovered": []} == before | {"uncovered": []}
     assert {row[1] for row in after["uncovered"]} <= {"explain", "query.parse"}
 
@@ -287,12 +289,12 @@ async def test_a_query_that_only_arangodb_can_parse_is_judged_by_the_writes_it_e
     answers.says = executed(0)
     await ask(stack, _query("FOR d IN books A_LATER_WORD d UPDATE RETURN d"))
     assert await stack.database.fetchval(stage, BOOKS) == "flipped"
-    assert (await left_behind(stack))["unverified"] == []
+    assert (await control_state(stack))["unverified"] == []
     answers.says = executed(1)
     await ask(stack, _query("FOR d IN books A_LATER_WORD d UPDATE RETURN d"))
     assert await stack.database.fetchval(stage, BOOKS) == "shadow"
     answers.says = None
-    assert {row[0] for row in (await left_behind(stack))["unverified"]} == {"_system/*"}
+    assert {row[0] for row in (await control_state(stack))["unverified"]} == {"_system/*"}
 
 
 async def test_requests_without_write_permission_cause_no_rollback(stack: Running) -> None:
@@ -306,14 +308,20 @@ async def test_requests_without_write_permission_cause_no_rollback(stack: Runnin
     await stack.drained()
     await stack.application.dispatcher._gaps.flush()
     await stack.database.execute("DELETE FROM _crossfade.uncovered")
-    before = await left_behind(stack)
+    before = await control_state(stack)
     reads = [_query(f"FOR d IN books FILTER d.a{n} == 1 RETURN d") for n in range(20)]
-    near = Asked("PUT", "/_api/simple/near", {"collection": "books"})
+    near = RequestCase("PUT", "/_api/simple/near", {"collection": "books"})
     for auth in (httpx.BasicAuth("reader", "secret"), httpx.BasicAuth("nobody", "x")):
-        for case in (*OPAQUE, *reads, near, Asked("POST", "/_admin/execute", "1"), Asked("GET", "/_api/version")):
+        for case in (
+            *OPAQUE,
+            *reads,
+            near,
+            RequestCase("POST", "/_admin/execute", "1"),
+            RequestCase("GET", "/_api/version"),
+        ):
             content = None if case.body is None else json.dumps(case.body)
             answer = await stack.client.request(case.method, case.target, content=content, headers=_JSON, auth=auth)
             assert answer.status_code >= 400 or case.target == "/_api/version", str(case)
-    after = await left_behind(stack)
+    after = await control_state(stack)
     assert after | {"uncovered": []} == before | {"uncovered": []}
     assert {row[1] for row in after["uncovered"]} <= {"version"}

@@ -17,13 +17,13 @@ from tests.integration.refused_rows_fixtures import (
     BOOKS,
     DOCUMENT,
     WRITES,
+    dead_letter_keys,
     flip,
-    letters,
-    lines,
+    json_lines,
     refuse,
+    rollback_reason,
     stack,
     stage,
-    why,
 )
 
 __all__ = ["stack"]  # fixtures
@@ -43,8 +43,8 @@ async def test_a_document_that_postgresql_refuses_causes_a_rollback_before_the_a
     assert answer.status_code < 300, answer.text
     assert (await stack.client.get(DOCUMENT + "/a")).json()["n"] == 666
     assert await stage(stack) == "shadow"
-    assert await letters(stack) == ["a"]
-    assert await why(stack) == f"PostgreSQL refused a document of {BOOKS}"
+    assert await dead_letter_keys(stack) == ["a"]
+    assert await rollback_reason(stack) == f"PostgreSQL refused a document of {BOOKS}"
 
 
 @pytest.mark.parametrize("state", ["23514", "22012", "CF001", "38000"])
@@ -74,7 +74,7 @@ async def test_a_transient_error_that_persists_for_one_document_makes_a_dead_let
     await stack.client.delete(DOCUMENT + "/a")
     await stack.client.post("/_api/document/others", json={"_key": "x"})
     await stack.drained()
-    assert await letters(stack) == ["a", "k17", "k3"]
+    assert await dead_letter_keys(stack) == ["a", "k17", "k3"]
     assert sorted(await stack.differences(BOOKS)) == ["a: extra", "k17: missing", "k3: missing"]
     assert await stack.differences("_system/others") == []
     reason = await stack.database.fetchval("SELECT reason FROM _crossfade.dead_letter WHERE key = 'k3'")
@@ -82,7 +82,7 @@ async def test_a_transient_error_that_persists_for_one_document_makes_a_dead_let
     await accept_again(stack)
     await stack.application.mirror.catch_up.retry_dead_letters(0)
     assert await stack.differences(BOOKS) == []
-    assert await letters(stack) == []
+    assert await dead_letter_keys(stack) == []
 
 
 @pytest.mark.parametrize("write", ["update", "query", "transaction", "removal"])
@@ -96,7 +96,7 @@ async def test_while_flipped_a_persistent_refusal_causes_a_rollback_before_the_a
     shown = await stack.client.get(DOCUMENT + "/a")
     assert shown.status_code == 404 if write == "removal" else shown.json()["n"] == 666
     assert await stage(stack) == "shadow"
-    assert await letters(stack) == ["a"]
+    assert await dead_letter_keys(stack) == ["a"]
     await stack.drained()
     assert [one for one in await stack.differences(BOOKS) if not one.startswith("a:")] == []
 
@@ -106,13 +106,13 @@ async def test_the_dead_letter_of_a_removal_ends_when_its_row_is_gone(stack: Run
     await refuse(stack, removals=True)
     await stack.client.delete(DOCUMENT + "/a")
     await stack.drained()
-    assert await letters(stack) == ["a"]
+    assert await dead_letter_keys(stack) == ["a"]
     await stack.application.mirror.catch_up.retry_dead_letters(0)
-    assert await letters(stack) == ["a"]
+    assert await dead_letter_keys(stack) == ["a"]
     await accept_again(stack)
     await stack.database.execute("DELETE FROM _system.books WHERE key = 'a'")
     await stack.application.mirror.catch_up.retry_dead_letters(0)
-    assert await letters(stack) == []
+    assert await dead_letter_keys(stack) == []
     assert await stack.differences(BOOKS) == []
 
 
@@ -123,17 +123,17 @@ async def test_a_table_that_refuses_every_row_keeps_its_backlog_and_delays_no_ot
     await refuse(stack, "53100")
     text = str(await stack.database.fetchval("SELECT pg_get_functiondef('public.refuse()'::regprocedure)"))
     await stack.database.execute(text.replace("NEW.doc ->> 'n' = '666'", "true"))
-    await stack.client.post("/_api/import?collection=books&type=documents", content=lines({"_key": "d", "n": 1}))
+    await stack.client.post("/_api/import?collection=books&type=documents", content=json_lines({"_key": "d", "n": 1}))
     await stack.client.patch(DOCUMENT + "/b", json={"n": 1})
     mirror = stack.application.mirror
     await eventually(lambda: any("53100" in reason for reason in mirror.waits_for), "it says for what it waits")
     for number in range(3):
-        body = lines({"_key": f"x{number}"})
+        body = json_lines({"_key": f"x{number}"})
         await stack.client.post("/_api/import?collection=others&type=documents", content=body)
         await eventually(lambda: mirror.backlog_of("_system/others") == 0, "others are applied")
     assert await stack.differences("_system/others") == []
     assert mirror.backlog_of(BOOKS) == 2
-    assert await letters(stack) == []
+    assert await dead_letter_keys(stack) == []
     await accept_again(stack)
     await stack.drained()
     assert await stack.differences(BOOKS) == []
@@ -152,11 +152,11 @@ async def test_a_row_that_a_trigger_skips_silently_counts_as_refused(stack: Runn
     assert answer.status_code < 300, answer.text
     shown = await stack.client.get(DOCUMENT + "/a")
     assert shown.status_code == 404 if removal else shown.json()["n"] == 666
-    assert (await stage(stack), await letters(stack)) == ("shadow", ["a"])
+    assert (await stage(stack), await dead_letter_keys(stack)) == ("shadow", ["a"])
     await stack.drained()  # a backlog for ever would keep every collection from its flip
     await accept_again(stack)
     await stack.application.mirror.catch_up.retry_dead_letters(0)
-    assert await letters(stack) == []
+    assert await dead_letter_keys(stack) == []
     assert await stack.differences(BOOKS) == []
 
 
@@ -169,10 +169,10 @@ async def test_a_value_too_large_for_an_index_causes_a_rollback_and_is_repaired_
     text = "".join(chr(rng.randrange(33, 0x2000)) for _ in range(9000))
     assert (await stack.client.patch(DOCUMENT + "/a", json={"t": text})).status_code < 300
     assert (await stack.client.get(DOCUMENT + "/a")).json()["t"] == text
-    assert (await stage(stack), await letters(stack)) == ("shadow", ["a"])
+    assert (await stage(stack), await dead_letter_keys(stack)) == ("shadow", ["a"])
     await stack.database.execute("DROP INDEX _system.small")
     await stack.application.mirror.catch_up.retry_dead_letters(0)
-    assert await letters(stack) == []
+    assert await dead_letter_keys(stack) == []
     assert await stack.differences(BOOKS) == []
 
 
@@ -181,12 +181,12 @@ async def test_a_removal_that_postgresql_refuses_causes_a_rollback(stack: Runnin
     await refuse(stack, removals=True)
     assert (await stack.client.delete(DOCUMENT + "/a")).status_code < 300
     assert (await stack.client.get(DOCUMENT + "/a")).status_code == 404
-    assert (await stage(stack), await letters(stack)) == ("shadow", ["a"])
+    assert (await stage(stack), await dead_letter_keys(stack)) == ("shadow", ["a"])
     await stack.application.mirror.catch_up.retry_dead_letters(0)
-    assert await letters(stack) == ["a"], "it is refused still, and said once"
+    assert await dead_letter_keys(stack) == ["a"], "it is refused still, and said once"
     await accept_again(stack)
     await stack.application.mirror.catch_up.retry_dead_letters(0)
-    assert await letters(stack) == []
+    assert await dead_letter_keys(stack) == []
     assert await stack.differences(BOOKS) == []
 
 
@@ -195,15 +195,15 @@ async def test_a_dead_letter_is_cleared_by_a_new_write_and_by_a_retry(stack: Run
     for key in ("a", "b"):
         await stack.client.patch(f"{DOCUMENT}/{key}", json={"n": 666})
     await stack.drained()
-    assert await letters(stack) == ["a", "b"]
+    assert await dead_letter_keys(stack) == ["a", "b"]
     await stack.client.patch(DOCUMENT + "/a", json={"n": 1})
     await stack.drained()
-    assert await letters(stack) == ["b"]
+    assert await dead_letter_keys(stack) == ["b"]
     with pytest.raises(PreconditionFailed, match="no dead letter"):
         await flip(stack)  # no force goes past it
     await accept_again(stack)
     await stack.application.mirror.catch_up.retry_dead_letters(0)
-    assert await letters(stack) == []
+    assert await dead_letter_keys(stack) == []
     await flip(stack)
 
 
@@ -214,4 +214,4 @@ async def test_an_answer_showing_a_refused_document_causes_a_rollback(stack: Run
     await stack.direct.patch(DOCUMENT + "/a", json={"n": 666})  # as another proxy's write that is under way
     assert (await stack.client.post(DOCUMENT, json={"_key": "a"})).status_code == 409
     assert (await stack.client.get(DOCUMENT + "/a")).json()["n"] == 666
-    assert (await stage(stack), await letters(stack)) == ("shadow", ["a"])
+    assert (await stage(stack), await dead_letter_keys(stack)) == ("shadow", ["a"])

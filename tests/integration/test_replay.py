@@ -16,7 +16,7 @@ from tests.integration.test_shapes import SHAPE, _ask, _mirrored, shell
 RARE = "FOR b IN books FILTER b.year == @year SORT b._key RETURN b"
 
 
-async def _replayed(stack: Running, *arguments: str) -> tuple[int, Any]:
+async def _replay(stack: Running, *arguments: str) -> tuple[int, Any]:
     url = f"http://127.0.0.1:{stack.application.port}"
     code, printed = await shell(stack, "shadow", "replay", "--proxy", url, "--json", *arguments)
     return code, json.loads(printed)
@@ -34,10 +34,10 @@ async def test_a_rare_shape_is_replayed_until_the_gates_have_enough_samples(dsn:
         await stack.application.shadow.idle()
         await stack.application.examples.flush()
         await stack.application.coverage.flush()
-        code, planned = await _replayed(stack, "--dry-run")
+        code, planned = await _replay(stack, "--dry-run")
         assert (code, {one["missing"] for one in planned}) == (0, {11})
         assert {one["text"] for one in planned} >= {"document.read", "document.read_many"}
-        code, output = await _replayed(stack, "--rate", "200", "--seconds", "60")
+        code, output = await _replay(stack, "--rate", "200", "--seconds", "60")
         assert (code, output["missing"]) == (0, [])
         assert output["sent"] >= 33
         assert set(output["answers"]) <= {"200", "201"}
@@ -50,9 +50,9 @@ async def test_values_are_not_stored_if_samples_are_redacted(dsn: str, tmp_path:
         await stack.application.shadow.idle()
         await stack.application.examples.flush()
         assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.example") == 0
-        code, planned = await _replayed(stack, "--dry-run")
+        code, planned = await _replay(stack, "--dry-run")
         assert (code, planned[0]["text"], planned[0]["examples"]) == (0, SHAPE, 0)
-        code, output = await _replayed(stack, "--seconds", "5")
+        code, output = await _replay(stack, "--seconds", "5")
         assert (code, output["sent"]) == (1, 0)  # it says so at once, and does not wait for nothing
 
 

@@ -12,29 +12,29 @@ import pytest
 from backfill import checksum
 from proxy.state import audit
 from tests.ad_hoc import Database
-from tests.integration.archive_fixtures import ODD, Both, arangodb, run
+from tests.integration.archive_fixtures import ODD, BothDatabases, arangodb, run
 
 NAME = "shop/carts"
 
 
 @pytest.fixture
-def both(dsn: str) -> Iterator[Both]:
+def both(dsn: str) -> Iterator[BothDatabases]:
     with arangodb() as url:
-        yield Both(dsn, url)
+        yield BothDatabases(dsn, url)
 
 
 def collection(report: Any, name: str = NAME) -> Any:
     return next(one for one in report["collections"] if one["collection"] == name)
 
 
-def fill(both: Both) -> None:
+def fill(both: BothDatabases) -> None:
     both.create(NAME)
     users = (b'{"_key":"u%d","user_id":%d}' % (n, n) for n in range(5))
     both.insert(NAME, *ODD, *users)
     both.copy(NAME, stage="shadow")
 
 
-def history(both: Both) -> None:
+def history(both: BothDatabases) -> None:
     """Write what a migration leaves in the control plane."""
     both.sql('CREATE TABLE "user" (id integer PRIMARY KEY)')
     both.sql('INSERT INTO "user" VALUES (0), (1), (2)')
@@ -79,10 +79,10 @@ def history(both: Both) -> None:
     run(note())
 
 
-def test_the_report_contains_every_fact_of_a_migration(both: Both) -> None:
+def test_the_report_contains_every_fact_of_a_migration(both: BothDatabases) -> None:
     fill(both)
     history(both)
-    report = both.told("report")
+    report = both.crossfade_json("report")
     one = collection(report)
     expected = checksum.of_documents(both.documents(NAME).values())
     size = sum(map(len, both.documents(NAME).values()))
@@ -118,12 +118,12 @@ def test_the_report_contains_every_fact_of_a_migration(both: Both) -> None:
     assert report["versions"]["ArangoDB"].startswith("3.")
 
 
-def test_the_report_shows_a_changed_document_and_a_changed_audit(both: Both) -> None:
+def test_the_report_shows_a_changed_document_and_a_changed_audit(both: BothDatabases) -> None:
     fill(both)
     history(both)
     both.sql(f"UPDATE {both.relation(NAME)} SET raw = replace(raw::text, '1e+300', '1e+301')::json WHERE key = 'huge'")
     both.sql("UPDATE _crossfade.audit SET actor = 'eve' WHERE id = 1")
-    report = both.told("report", NAME)
+    report = both.crossfade_json("report", NAME)
     assert collection(report)["verdict"]["word"] == "different"
     assert report["audit"]["broken"] == 1
     out = both.crossfade("report", "shop/*", "--format", "html")[1]
@@ -131,22 +131,22 @@ def test_the_report_shows_a_changed_document_and_a_changed_audit(both: Both) -> 
     assert "/&lt;b&gt;&amp;|" in out, "paths are text, never markup"
 
 
-def test_without_checksums_the_verdict_is_that_of_the_verification(both: Both) -> None:
+def test_without_checksums_the_verdict_is_that_of_the_verification(both: BothDatabases) -> None:
     fill(both)
     history(both)
-    one = collection(both.told("report", "--no-checksums"))
+    one = collection(both.crossfade_json("report", "--no-checksums"))
     assert (one["origin"]["checksum"], one["verdict"]["word"]) == (None, "unverified")
 
 
-def test_the_report_states_that_arangodb_is_unreachable(both: Both) -> None:
+def test_the_report_states_that_arangodb_is_unreachable(both: BothDatabases) -> None:
     fill(both)
     both.environment["CROSSFADE_ORIGIN"] = "http://127.0.0.1:9"
-    report = both.told("report")
+    report = both.crossfade_json("report")
     assert "did not answer" in collection(report)["origin"]["error"]
     assert (collection(report)["verdict"]["word"], report["versions"]["ArangoDB"]) == ("unknown", "not reached")
 
 
-def test_the_file_extension_selects_the_format_and_secrets_are_masked(both: Both, tmp_path: Path) -> None:
+def test_the_file_extension_selects_the_format_and_secrets_are_masked(both: BothDatabases, tmp_path: Path) -> None:
     fill(both)
     both.environment["CROSSFADE_ORIGIN_PASSWORD"] = "hunter2"
     both.environment["CROSSFADE_SERVICES"] = '{"/x": "http://me:hunter3@127.0.0.1:1/"}'
@@ -159,7 +159,7 @@ def test_the_file_extension_selects_the_format_and_secrets_are_masked(both: Both
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_unknown_collections_and_unwritable_files_are_refused(both: Both, tmp_path: Path) -> None:
+def test_unknown_collections_and_unwritable_files_are_refused(both: BothDatabases, tmp_path: Path) -> None:
     code, _, err = both.crossfade("report", "shop/none")
     assert (code, "shop/none is not known" in err) == (1, True)
     code, _, err = both.crossfade("report", "--to", str(tmp_path / "no" / "r.html"))

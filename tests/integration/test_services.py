@@ -34,9 +34,9 @@ class Service:
     """A service controlled by the test: `allow` releases a piece, `left` is set when the client disconnected."""
 
     allow: asyncio.Queue[int] = field(default_factory=asyncio.Queue)
-    heard: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue)
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
-    left: asyncio.Event = field(default_factory=asyncio.Event)
+    received: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue)
+    poll_started: asyncio.Event = field(default_factory=asyncio.Event)
+    client_left: asyncio.Event = field(default_factory=asyncio.Event)
 
     def application(self) -> FastAPI:
         app = FastAPI()
@@ -47,13 +47,13 @@ class Service:
 
         @app.get("/chat/poll")
         async def poll(request: Request) -> dict[str, int]:
-            self.asked.set()
+            self.poll_started.set()
             waiting = asyncio.ensure_future(self.allow.get())
             while not waiting.done():
                 await asyncio.wait({waiting}, timeout=0.01)
                 if await request.is_disconnected():
                     waiting.cancel()
-                    self.left.set()
+                    self.client_left.set()
                     break
             return {"number": waiting.result() if not waiting.cancelled() else -1}
 
@@ -88,11 +88,11 @@ class Service:
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
-                self.left.set()
+                self.client_left.set()
                 return
             piece, more = message.get("body", b""), message.get("more_body", False)
             if piece:
-                self.heard.put_nowait(piece)
+                self.received.put_nowait(piece)
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
@@ -101,7 +101,7 @@ class Service:
             while (number := await self.allow.get()) >= 0:
                 yield TOKEN % number
         finally:
-            self.left.set()
+            self.client_left.set()
 
 
 @contextlib.asynccontextmanager
@@ -150,7 +150,7 @@ async def test_each_event_arrives_before_the_service_makes_the_next_one(env: Env
 
 async def test_a_long_poll_may_take_longer_than_the_proxys_own_time_limit(env: Environment) -> None:
     poll = asyncio.create_task(env.client.get("/chat/poll"))
-    await env.service.asked.wait()
+    await env.service.poll_started.wait()
     await asyncio.sleep(1.5)
     assert not poll.done()
     env.service.allow.put_nowait(7)
@@ -162,16 +162,16 @@ async def test_the_service_is_notified_when_a_client_leaves_an_event_stream(env:
         env.service.allow.put_nowait(1)
         assert await anext(answer.aiter_bytes()) == TOKEN % 1
     await env.client.aclose()
-    await asyncio.wait_for(env.service.left.wait(), 30)
+    await asyncio.wait_for(env.service.client_left.wait(), 30)
 
 
 async def test_the_service_is_notified_when_a_client_leaves_a_long_poll(env: Environment) -> None:
     poll = asyncio.create_task(env.client.get("/chat/poll"))
-    await env.service.asked.wait()
+    await env.service.poll_started.wait()
     poll.cancel()
     await asyncio.wait({poll})
     await env.client.aclose()
-    await asyncio.wait_for(env.service.left.wait(), 30)
+    await asyncio.wait_for(env.service.client_left.wait(), 30)
     labels = {"route": "GET /chat/poll", "status": "499"}
     await eventually(
         lambda: (REGISTRY.get_sample_value("crossfade_service_requests_total", labels) or 0) > 0, "it is counted"
@@ -195,7 +195,7 @@ async def test_an_upload_and_its_answer_are_streamed_concurrently(env: Environme
         sent.put_nowait(piece)
         received = b""
         while len(received) < len(piece):
-            received += await asyncio.wait_for(env.service.heard.get(), 30)
+            received += await asyncio.wait_for(env.service.received.get(), 30)
         assert received == piece
     sent.put_nowait(b"")
     assert await exchange == b"".join(pieces)
@@ -211,11 +211,11 @@ async def test_the_service_is_notified_when_a_client_aborts_an_upload(env: Envir
 
     exchange = asyncio.create_task(env.client.post("/chat/echo/", content=body()))
     await started.wait()
-    assert await asyncio.wait_for(env.service.heard.get(), 30) == b"one"
+    assert await asyncio.wait_for(env.service.received.get(), 30) == b"one"
     exchange.cancel()
     await asyncio.wait({exchange})
     await env.client.aclose()
-    await asyncio.wait_for(env.service.left.wait(), 30)
+    await asyncio.wait_for(env.service.client_left.wait(), 30)
 
 
 @pytest.mark.parametrize("chunked", [True, False])
@@ -275,7 +275,7 @@ async def test_an_incomplete_answer_of_a_service_is_not_passed_on_as_complete(
                 await client.post("/chat/x")
         else:
             assert (await client.post("/chat/x")).status_code == status
-        assert len(server.heard) == 1, "a POST that was sent is never sent again"
+        assert len(server.requests) == 1, "a POST that was sent is never sent again"
 
 
 async def test_a_read_on_a_connection_that_was_closed_while_idle_is_sent_again(dsn: str, tmp_path: Path) -> None:

@@ -47,10 +47,10 @@ async def test_the_backlog_drains_by_itself_once_postgresql_takes_writes_again(d
         await stack.drained()
         assert await stack.differences(BOOKS) == []
 
-        async def looks() -> bool:
+        async def is_connected() -> bool:
             return stack.application.lease.connected
 
-        await eventually(looks, "the lease is held again")
+        await eventually(is_connected, "the lease is held again")
 
 
 async def test_a_waiting_backlog_states_its_reason(dsn: str, tmp_path: Path) -> None:
@@ -68,11 +68,11 @@ async def test_a_waiting_backlog_states_its_reason(dsn: str, tmp_path: Path) -> 
         await stack.client.post(DOCUMENT, json={"_key": "a"})
         reason = "DatabaseUnavailable 57014: the statement was cancelled, by a time limit or by hand"
 
-        async def told() -> bool:
+        async def reason_is_reported() -> bool:
             [check] = await _instances(stack.database)
             return reason in check.found and check.verdict == "fail"
 
-        await eventually(told, "the instance says why")
+        await eventually(reason_is_reported, "the instance says why")
         assert stack.application.status()["waits_for"] == (reason,)
         await stack.database.execute("DROP TRIGGER cancel ON _system.books")
         await stack.drained()
@@ -184,12 +184,12 @@ async def test_a_changed_password_is_reported_and_recovered_from(postgres_server
                 assert caught.value.sqlstate == "28P01"
             await admin.execute("ALTER ROLE keeper PASSWORD 'one'")
 
-            async def let_in() -> bool:
+            async def can_connect() -> bool:
                 with contextlib.suppress(DatabaseUnavailable):
                     return bool(await database.fetchval("SELECT 1") == 1)
                 return False
 
-            await eventually(let_in, "the old password is the right one again")
+            await eventually(can_connect, "the old password is the right one again")
             await database.close()
             await admin.execute("DROP ROLE keeper")
     finally:

@@ -29,26 +29,28 @@ async def stack(database: Database) -> AsyncIterator[Stack]:
 
 
 async def test_equal_reads_match(stack: Stack) -> None:
-    await stack.both("a", x=1)
-    await stack.both("b", x=2)
+    await stack.insert_both("a", x=1)
+    await stack.insert_both("b", x=2)
 
     await stack.read("a")
     await stack.read("missing")
     await stack.compare("HEAD", "/_api/document/docs/a")
     await stack.compare("PUT", "/_api/document/docs?onlyget=true", ["a", "b", "none"])
-    await stack.compare("GET", "/_api/document/docs/a", if_none_match=orjson.loads(await stack.both("a"))["_rev"])
+    await stack.compare(
+        "GET", "/_api/document/docs/a", if_none_match=orjson.loads(await stack.insert_both("a"))["_rev"]
+    )
 
-    assert await stack.counted() == {"compared": 5, "matched": 5}
+    assert await stack.counts() == {"compared": 5, "matched": 5}
     by_shape = {row.shape: row for row in await shapes.listed(stack.database, None)}
     assert by_shape["document.read"].matched == 3
     assert stack.shadow.figures(C)["mismatch_rate"] == 0
-    assert stack.origin.asked == 0
+    assert stack.origin.requests == 0
 
 
 async def test_queued_reads_are_compared_in_one_batch(stack: Stack) -> None:
     for key in "abc":
-        await stack.both(key, x=1)
-    await stack.plant("b", lambda raw: raw.replace(b'"x":1', b'"x":2'))
+        await stack.insert_both(key, x=1)
+    await stack.change_target("b", lambda raw: raw.replace(b'"x":1', b'"x":2'))
     await remove(stack.database, C, ["c"])
     requests: list[tuple[str, str, dict[str, str]]] = [("GET", f"/_api/document/docs/{key}", {}) for key in "aabbccn"]
     requests.append(("GET", "/_api/document/docs/a", {"if_match": "other"}))
@@ -59,8 +61,8 @@ async def test_queued_reads_are_compared_in_one_batch(stack: Stack) -> None:
         hand_over(stack.shadow, operation, outcome)
     await stack.shadow.idle()
 
-    assert await stack.found() == [("missing", (), ("c",)), ("value", ("x",), ("b",))]
-    assert await stack.counted() == {"compared": 9, "matched": 5, "mismatched": 4}
+    assert await stack.mismatches() == [("missing", (), ("c",)), ("value", ("x",), ("b",))]
+    assert await stack.counts() == {"compared": 9, "matched": 5, "mismatched": 4}
 
 
 async def test_closing_counts_the_reads_of_an_unfinished_batch(database: Database) -> None:
@@ -79,30 +81,30 @@ async def test_closing_counts_the_reads_of_an_unfinished_batch(database: Databas
 
 
 async def test_harmless_differences_match(stack: Stack) -> None:
-    await stack.both("a", x=1, y={"p": 1, "q": [1, 2]})
-    await stack.plant("a", lambda raw: orjson.dumps(dict(reversed(orjson.loads(raw).items()))))
+    await stack.insert_both("a", x=1, y={"p": 1, "q": [1, 2]})
+    await stack.change_target("a", lambda raw: orjson.dumps(dict(reversed(orjson.loads(raw).items()))))
     await stack.read()
-    await stack.plant("a", lambda raw: raw.replace(b'"x":1', b'"x":1.0'))
+    await stack.change_target("a", lambda raw: raw.replace(b'"x":1', b'"x":1.0'))
     await stack.read()
 
-    assert await stack.counted() == {"compared": 2, "matched": 2}
+    assert await stack.counts() == {"compared": 2, "matched": 2}
 
 
 async def test_lag_is_not_a_mismatch(stack: Stack) -> None:
     """I8: the mirror had not applied the write yet."""
-    await stack.both("a", x=1)
+    await stack.insert_both("a", x=1)
     stack.catching_up.append(stack.insert("a", x=2))
 
     await stack.read()
 
-    assert await stack.counted() == {"compared": 1, "matched": 1, "lagged": 1}
+    assert await stack.counts() == {"compared": 1, "matched": 1, "lagged": 1}
     assert await list_mismatches(stack.database) == []
 
 
 async def test_a_constantly_changing_document_is_unsettled(database: Database) -> None:
     stack = await stack_on(database, recheck_timeout=1.0)
     await stack.shadow.start()
-    await stack.both("a", x=0)
+    await stack.insert_both("a", x=0)
     changes = iter(range(1, 10_000))
     stack.insert("a", x=next(changes))
 
@@ -113,18 +115,18 @@ async def test_a_constantly_changing_document_is_unsettled(database: Database) -
 
     await stack.read()
 
-    assert await stack.counted() == {"compared": 1, "unsettled": 1}
+    assert await stack.counts() == {"compared": 1, "unsettled": 1}
     await stack.close()
 
 
 async def test_a_difference_stays_unsettled_while_the_mirror_does_not_catch_up(stack: Stack) -> None:
-    await stack.both("a", x=1)
+    await stack.insert_both("a", x=1)
     stack.insert("a", x=2)
     stack.mirrored = False
 
     await stack.read()
 
-    assert await stack.counted() == {"compared": 1, "unsettled": 1}
+    assert await stack.counts() == {"compared": 1, "unsettled": 1}
 
 
 async def test_a_recheck_stays_unresolved_while_the_origin_is_away(database: Database) -> None:
@@ -139,7 +141,7 @@ async def test_a_recheck_stays_unresolved_while_the_origin_is_away(database: Dat
     await stack.read()
     await stack.read(reverse=True)
 
-    assert await stack.counted() == {"compared": 1, "unsettled": 1}
+    assert await stack.counts() == {"compared": 1, "unsettled": 1}
     assert await stack.skipped() == 1
     await stack.close()
 
@@ -148,8 +150,8 @@ async def test_a_recheck_stays_unresolved_while_the_origin_is_away(database: Dat
 
 
 async def test_missing_and_extra_documents_are_mismatches(stack: Stack) -> None:
-    await stack.both("a", x=1)
-    await stack.both("b", x=1)
+    await stack.insert_both("a", x=1)
+    await stack.insert_both("b", x=1)
     await remove(stack.database, C, ["a"])
     stack.ask("DELETE", "/_api/document/docs/b")
 
@@ -158,18 +160,18 @@ async def test_missing_and_extra_documents_are_mismatches(stack: Stack) -> None:
     await stack.compare("PUT", "/_api/document/docs?onlyget", ["a"])
     await stack.compare("HEAD", "/_api/document/docs/b")
 
-    assert await stack.found() == [("extra", (), ("b",)), ("missing", (), ("a",))]
-    assert await stack.counted() == {"compared": 4, "mismatched": 4}
+    assert await stack.mismatches() == [("extra", (), ("b",)), ("missing", (), ("a",))]
+    assert await stack.counts() == {"compared": 4, "mismatched": 4}
     assert stack.shadow.figures(C)["mismatch_rate"] == 1
 
 
 async def test_an_older_version_is_a_stale_mismatch(stack: Stack) -> None:
-    await stack.both("a", x=1)
+    await stack.insert_both("a", x=1)
     stack.insert("a", x=2)
 
     await stack.read()
 
-    assert await stack.found() == [("stale", (), ("a",))]
+    assert await stack.mismatches() == [("stale", (), ("a",))]
     assert stack.waited >= 1
 
 
@@ -187,37 +189,37 @@ async def test_different_content_of_one_revision_counts_immediately(
     stack: Stack, change: tuple[bytes, bytes], kind: str, paths: tuple[str, ...]
 ) -> None:
     """I8: nothing is waited for."""
-    await stack.both("a", x=1, y={"q": 1, "l": [1, 2]})
-    await stack.plant("a", lambda raw: raw.replace(*change))
+    await stack.insert_both("a", x=1, y={"q": 1, "l": [1, 2]})
+    await stack.change_target("a", lambda raw: raw.replace(*change))
 
     await stack.read()
 
-    assert await stack.found() == [(kind, paths, ("a",))]
-    assert (stack.waited, stack.origin.asked) == (0, 0)
+    assert await stack.mismatches() == [(kind, paths, ("a",))]
+    assert (stack.waited, stack.origin.requests) == (0, 0)
 
 
 async def test_an_error_of_one_side_is_a_mismatch(stack: Stack) -> None:
-    await stack.both("a", x=1)
+    await stack.insert_both("a", x=1)
     await stack.database.execute("ALTER TABLE db.docs DROP COLUMN raw CASCADE")
 
     await stack.read()
 
-    assert await stack.found() == [("error", ("origin answer, target 500/4",), ("a",))]
+    assert await stack.mismatches() == [("error", ("origin answer, target 500/4",), ("a",))]
 
 
 # ---- the other way round
 
 
 async def test_reads_that_postgresql_served_are_compared_with_the_origin(stack: Stack) -> None:
-    await stack.both("a", x=1)
-    await stack.both("b", x=1)
-    await stack.plant("b", lambda raw: raw.replace(b'"x":1', b'"x":2'))
+    await stack.insert_both("a", x=1)
+    await stack.insert_both("b", x=1)
+    await stack.change_target("b", lambda raw: raw.replace(b'"x":1', b'"x":2'))
 
     await stack.read("a", reverse=True)
     await stack.read("b", reverse=True)
     await stack.compare("POST", "/_api/cursor", {"query": "FOR d IN docs SORT d._key RETURN d"}, reverse=True)
 
-    assert await stack.found() == [("value", ("[].x",), ("b",)), ("value", ("x",), ("b",))]
+    assert await stack.mismatches() == [("value", ("[].x",), ("b",)), ("value", ("x",), ("b",))]
     shown = await show_mismatch(stack.database, (await list_mismatches(stack.database))[0].id)
     assert shown is not None
     assert shown.samples[0]["reversed"] is True

@@ -16,7 +16,7 @@ from proxy.shadow.counters import MAX_SAMPLES
 from proxy.shadow.diff.documents import Difference, Kind
 from proxy.shadow.jobs import Job
 from tests.ad_hoc import Database
-from tests.integration.shadow_fixtures import C, Stack, hand_over, ruled, stack_on
+from tests.integration.shadow_fixtures import C, Stack, hand_over, shadow_with_rules, stack_on
 
 MANY = 40  # more than one statement reads
 
@@ -24,7 +24,7 @@ MANY = 40  # more than one statement reads
 @pytest.fixture
 async def stack(database: Database) -> AsyncIterator[Stack]:
     created = await stack_on(database)
-    created.shadow = ruled(created)
+    created.shadow = shadow_with_rules(created)
     await created.shadow.start()
     yield created
     await created.close()
@@ -52,9 +52,9 @@ async def read_all(stack: Stack, *keys: str) -> Counter[str]:
 async def test_each_read_of_a_batch_gets_its_own_verdict(stack: Stack) -> None:
     """I8: what only lags is no mismatch, though the statement finds it among many that are."""
     for key in ("same", "value", "type", "lags", "gone"):
-        await stack.both(key, x=1)
-    await stack.plant("value", changed)
-    await stack.plant("type", lambda raw: raw.replace(b'"x":1', b'"x":"1"'))
+        await stack.insert_both(key, x=1)
+    await stack.change_target("value", changed)
+    await stack.change_target("type", lambda raw: raw.replace(b'"x":1', b'"x":"1"'))
     stack.catching_up.append(stack.insert("lags", x=7))
     stack.insert("missing", x=1)
     stack.ask("DELETE", "/_api/document/docs/gone")
@@ -62,13 +62,13 @@ async def test_each_read_of_a_batch_gets_its_own_verdict(stack: Stack) -> None:
     found = await read_all(stack, "same", "value", "type", "lags", "missing", "gone", "never", "value")
 
     assert found == {"match": 2, "value": 2, "type": 1, "lag": 1, "missing": 1, "extra": 1}
-    assert await stack.found() == [
+    assert await stack.mismatches() == [
         ("extra", (), ("gone",)),
         ("missing", (), ("missing",)),
         ("type", ("x",), ("type",)),
         ("value", ("x",), ("value",)),
     ]
-    assert await stack.counted() == {"compared": 8, "matched": 3, "mismatched": 5, "lagged": 1}
+    assert await stack.counts() == {"compared": 8, "matched": 3, "mismatched": 5, "lagged": 1}
     (row,) = await shapes.listed(stack.database, None)
     assert (row.seen, row.compared, row.matched, row.mismatched) == (8, 8, 3, 5)
 
@@ -76,8 +76,8 @@ async def test_each_read_of_a_batch_gets_its_own_verdict(stack: Stack) -> None:
 async def test_many_mismatches_are_all_counted_with_a_few_samples(stack: Stack) -> None:
     names = [f"k{number:02}" for number in range(MANY)]
     for name in names:
-        await stack.both(name, x=1)
-        await stack.plant(name, changed)
+        await stack.insert_both(name, x=1)
+        await stack.change_target(name, changed)
 
     assert await read_all(stack, *names) == {"value": MANY}
 
@@ -88,44 +88,44 @@ async def test_many_mismatches_are_all_counted_with_a_few_samples(stack: Stack) 
     assert len(shown.samples) == MAX_SAMPLES
     assert len({sample["request"]["target"] for sample in shown.samples}) == MAX_SAMPLES
     assert sum(1 for sample in shown.samples if sample["explanation"]) == 1
-    assert await stack.counted() == {"compared": MANY, "mismatched": MANY}
+    assert await stack.counts() == {"compared": MANY, "mismatched": MANY}
 
 
 async def test_tolerated_differences_in_a_batch_are_not_a_mismatch(stack: Stack) -> None:
     for key in ("noisy", "wrong"):
-        await stack.both(key, x=1, at=1)
-    await stack.plant("noisy", lambda raw: raw.replace(b'"at":1', b'"at":2'))
-    await stack.plant("wrong", changed)
+        await stack.insert_both(key, x=1, at=1)
+    await stack.change_target("noisy", lambda raw: raw.replace(b'"at":1', b'"at":2'))
+    await stack.change_target("wrong", changed)
     await rules_admin.add(stack.database, rules_admin.checked(C, "at", "ignore", None), reason="clock", actor="me")
     await stack.shadow._rules.refresh()
 
     assert await read_all(stack, "noisy", "wrong", "noisy") == {"ignored": 2, "value": 1}
-    assert await stack.found() == [("value", ("x",), ("wrong",))]
+    assert await stack.mismatches() == [("value", ("x",), ("wrong",))]
 
 
 async def test_a_value_that_is_not_a_document_fails_only_its_own_comparison(stack: Stack) -> None:
     """I10: somebody wrote into PostgreSQL what ArangoDB never prints; it is skipped by name, all others are judged."""
     for key in ("same", "value", "numbered", "nameless", "list"):
-        await stack.both(key, x=1)
-    await stack.plant("value", changed)
-    await stack.plant("numbered", lambda raw: changed(raw).replace(b'"_rev":"', b'"_rev":5,"rev":"'))
-    await stack.plant("nameless", lambda raw: raw.replace(b'"_id":"docs/nameless"', b'"_id":5'))
-    await stack.plant("list", lambda _: b"[]")
+        await stack.insert_both(key, x=1)
+    await stack.change_target("value", changed)
+    await stack.change_target("numbered", lambda raw: changed(raw).replace(b'"_rev":"', b'"_rev":5,"rev":"'))
+    await stack.change_target("nameless", lambda raw: raw.replace(b'"_id":"docs/nameless"', b'"_id":5'))
+    await stack.change_target("list", lambda _: b"[]")
 
     found = await read_all(stack, "same", "value", "numbered", "nameless", "list", "value")
 
     assert found == {"match": 1, "value": 2, "skipped": 3}
     assert stack.shadow.skips(C) == {"not understood": 3}
-    assert await stack.found() == [("value", ("x",), ("value",))]
+    assert await stack.mismatches() == [("value", ("x",), ("value",))]
 
 
 async def test_an_exception_in_one_kind_of_read_fails_no_other_kind(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for key in ("value", "type"):
-        await stack.both(key, x=1)
-    await stack.plant("value", changed)
-    await stack.plant("type", lambda raw: raw.replace(b'"x":1', b'"x":"1"'))
+        await stack.insert_both(key, x=1)
+    await stack.change_target("value", changed)
+    await stack.change_target("type", lambda raw: raw.replace(b'"x":1', b'"x":"1"'))
     confirm = stack.shadow._confirmer.confirm_together
 
     def broken(jobs: Sequence[Job], difference: Difference, *rest: Any, **more: Any) -> None:
@@ -142,7 +142,7 @@ async def test_reads_are_retried_one_by_one_if_the_batch_statement_fails(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for key in ("a", "b"):
-        await stack.both(key, x=1)
+        await stack.insert_both(key, x=1)
 
     async def away(collection: str, keys: object) -> dict[str, bytes]:
         raise DatabaseUnavailable("gone")

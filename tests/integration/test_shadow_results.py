@@ -34,10 +34,10 @@ async def stack(database: Database) -> AsyncIterator[Stack]:
 
 
 async def test_a_mismatch_is_kept_with_samples_and_an_explanation(stack: Stack) -> None:
-    await stack.both("a", name="Zoë \u0000", x=1)
-    await stack.both("b", name="Ann", x=1)
+    await stack.insert_both("a", name="Zoë \u0000", x=1)
+    await stack.insert_both("b", name="Ann", x=1)
     for key in "ab":
-        await stack.plant(key, lambda raw: raw.replace(b'"x":1', b'"x":2'))
+        await stack.change_target(key, lambda raw: raw.replace(b'"x":1', b'"x":2'))
     for _ in range(4):
         await stack.read("a")
         await stack.read("b")
@@ -60,8 +60,8 @@ async def test_a_mismatch_is_kept_with_samples_and_an_explanation(stack: Stack) 
 async def test_redacted_samples_hold_no_values(database: Database) -> None:
     stack = await stack_on(database, redact=True)
     await stack.shadow.start()
-    await stack.both("a", name="secret", x=[1, True, None], y={"z": "secret"})
-    await stack.plant("a", lambda raw: raw.replace(b'"secret"}', b'"hidden"}'))
+    await stack.insert_both("a", name="secret", x=[1, True, None], y={"z": "secret"})
+    await stack.change_target("a", lambda raw: raw.replace(b'"secret"}', b'"hidden"}'))
     await stack.read()
     await stack.query("FOR d IN docs FILTER d.name == 'secret' AND d.x != @hidden RETURN d.y", {"hidden": "hidden"})
     stored = "".join(
@@ -80,23 +80,23 @@ async def test_redacted_samples_hold_no_values(database: Database) -> None:
 
 
 async def test_repaired_and_ignored_mismatches_are_not_counted(stack: Stack) -> None:
-    await stack.both("a", x=1, y=1)
-    await stack.plant("a", lambda raw: raw.replace(b'"x":1', b'"x":2'))
+    await stack.insert_both("a", x=1, y=1)
+    await stack.change_target("a", lambda raw: raw.replace(b'"x":1', b'"x":2'))
     await stack.read()
     (row,) = await list_mismatches(stack.database)
 
     assert await mark_repaired(stack.database, ids=[row.id]) == [C]
-    assert await stack.counted() == {}
+    assert await stack.counts() == {}
     assert await list_mismatches(stack.database) == []
 
     await stack.read()
     (reopened,) = await list_mismatches(stack.database)
     assert (reopened.id, reopened.state, reopened.seen) == (row.id, "open", 2)
-    assert await stack.counted() == {"compared": 1, "mismatched": 1}
+    assert await stack.counts() == {"compared": 1, "mismatched": 1}
 
     assert await mark_ignored(stack.database, collection=C) == [C]
     await stack.read()
-    assert await stack.counted() == {}
+    assert await stack.counts() == {}
     assert [(row.state, row.seen) for row in await list_mismatches(stack.database, state=None)] == [("ignored", 3)]
     assert await mark_repaired(stack.database) == []
 
@@ -150,22 +150,22 @@ async def test_equal_sort_keys_inside_a_query_are_not_a_mismatch(database: Datab
 
     await stack.query(INSIDE)
     assert stack.shadow.skips(C) == {"equal sort keys inside": 1}
-    assert await stack.found() == []
+    assert await stack.mismatches() == []
 
     # the same query, where no keys are equal: a difference is one
-    await stack.both("t3", of="ties", n=8)
+    await stack.insert_both("t3", of="ties", n=8)
     await stack.query(INSIDE)
-    assert await stack.counted() == {"compared": 1, "matched": 1}
-    await stack.plant("t3", lambda raw: raw.replace(b'"n":8', b'"n":6'))
+    assert await stack.counts() == {"compared": 1, "matched": 1}
+    await stack.change_target("t3", lambda raw: raw.replace(b'"n":8', b'"n":6'))
     await stack.query(INSIDE)
-    assert len(await stack.found()) == 0  # in PostgreSQL the others are equal now
-    await stack.plant("t0", lambda raw: raw.replace(b'"n":7', b'"n":9'))
+    assert len(await stack.mismatches()) == 0  # in PostgreSQL the others are equal now
+    await stack.change_target("t0", lambda raw: raw.replace(b'"n":7', b'"n":9'))
     await stack.query(INSIDE)
-    assert len(await stack.found()) == 1
+    assert len(await stack.mismatches()) == 1
     await stack.close()
 
 
-class Failing(PostgresStore):
+class FailingReads(PostgresStore):
     """Raises an unexpected exception at the `times` first reads."""
 
     times = 0
@@ -180,7 +180,7 @@ class Failing(PostgresStore):
 async def test_an_unexpected_exception_skips_one_comparison(database: Database) -> None:
     """I10: it is counted, and the worker continues."""
     stack = await stack_on(database, shadow_concurrency=1)
-    store = Failing(database)
+    store = FailingReads(database)
     store.times = 1
     stack.shadow = Shadow(stack.settings, store, stack.origin, stack.caught_up, stack.ledger)
     await stack.shadow.start()
@@ -189,7 +189,7 @@ async def test_an_unexpected_exception_skips_one_comparison(database: Database) 
     await stack.read()
 
     assert stack.shadow.skips(C) == {"failed": 1}
-    assert await stack.counted() == {"compared": 1, "matched": 1}
+    assert await stack.counts() == {"compared": 1, "matched": 1}
     await stack.close()
     await store.close()
 
@@ -202,7 +202,7 @@ async def test_an_unreachable_target_is_not_a_mismatch(database: Database) -> No
 
     await stack.read()
 
-    assert await stack.counted() == {}
+    assert await stack.counts() == {}
     assert await stack.skipped() == 1
     await stack.close()
     await unreachable.close()
@@ -210,69 +210,69 @@ async def test_an_unreachable_target_is_not_a_mismatch(database: Database) -> No
 
 async def test_unparsable_answers_are_skipped(stack: Stack) -> None:
     operation, _ = stack.ask("GET", "/_api/document/docs/a")
-    await stack.both("a")
+    await stack.insert_both("a")
 
     for status, body in ((200, b"<html>"), (503, b"{}"), (403, b'{"errorNum":11}')):
         hand_over(stack.shadow, operation, Outcome(status, body))
     await stack.shadow.idle()
 
-    assert await stack.counted() == {}
+    assert await stack.counts() == {}
     assert await stack.skipped() == 3
 
 
 async def test_closing_counts_comparisons_in_progress(database: Database) -> None:
     stack = await stack_on(database)
     await stack.shadow.start()
-    await stack.both("a", x=1)
+    await stack.insert_both("a", x=1)
     stack.insert("a", x=2)
     started = asyncio.Event()
 
-    async def for_ever(_collection: str, _timeout: float) -> bool:
+    async def wait_forever(_collection: str, _timeout: float) -> bool:
         started.set()
         await asyncio.Event().wait()
         return True
 
-    stack.shadow._rechecker._caught_up = for_ever
+    stack.shadow._rechecker._caught_up = wait_forever
     operation, outcome = stack.ask("GET", "/_api/document/docs/a")
     hand_over(stack.shadow, operation, outcome)
     await started.wait()
     await stack.close()
 
     assert await stack.skipped() == 1
-    assert await stack.counted() == {}
+    assert await stack.counts() == {}
 
 
 # ---- the ledger and PostgreSQL
 
 
-class Losing(Database):
+class LosesCommitAnswers(Database):
     """A real pool whose next transactions lose their answer before or after the commit, as `fates` lists."""
 
-    fates: list[str]
+    outcomes: list[str]
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
-        fate = self.fates.pop(0) if self.fates else ""
-        if fate == "unreachable":
+        outcome = self.outcomes.pop(0) if self.outcomes else ""
+        if outcome == "unreachable":
             raise DatabaseUnavailable("no connection")
         async with super().transaction() as session:
             yield session
-            if fate == "before":
+            if outcome == "before":
                 raise DatabaseUnavailable("connection lost")
-        if fate == "after":
+        if outcome == "after":
             raise DatabaseUnavailable("connection lost")
 
 
 async def test_counts_survive_lost_answers(stack: Stack) -> None:
     """Nothing is counted twice, nothing is lost, whatever the transaction came to."""
-    losing = Losing(stack.database._pool, 30.0)
-    losing.fates = ["unreachable", "before", "after", "after", "before"]
+    losing = LosesCommitAnswers(stack.database._pool, 30.0)
+    losing.outcomes = ["unreachable", "before", "after", "after", "before"]
     stack.ledger = ResultStore(losing, stack.settings, interval=3600)
     stack.shadow = Shadow(stack.settings, stack.store, stack.origin, stack.caught_up, stack.ledger)
     await stack.shadow.start()
-    await stack.both("a", x=1)
-    await stack.both("b", x=1)
-    await stack.plant("b", lambda raw: raw.replace(b'"x":1', b'"x":2'))
+    await stack.insert_both("a", x=1)
+    await stack.insert_both("b", x=1)
+    await stack.change_target("b", lambda raw: raw.replace(b'"x":1', b'"x":2'))
 
     for _ in range(5):
         for key in "ab":
@@ -282,15 +282,15 @@ async def test_counts_survive_lost_answers(stack: Stack) -> None:
             await stack.shadow.idle()
     await stack.close()
 
-    assert await stack.counted() == {"compared": 10, "matched": 5, "mismatched": 5}
+    assert await stack.counts() == {"compared": 10, "matched": 5, "mismatched": 5}
     (row,) = await list_mismatches(stack.database)
     assert row.seen == 5
     assert [row.seen for row in await shapes.listed(stack.database, None)] == [10]
 
 
 async def test_mismatches_from_before_a_repair_do_not_count_after_it(stack: Stack) -> None:
-    await stack.both("a", x=1)
-    await stack.plant("a", lambda raw: raw.replace(b'"x":1', b'"x":2'))
+    await stack.insert_both("a", x=1)
+    await stack.change_target("a", lambda raw: raw.replace(b'"x":1', b'"x":2'))
     now = asyncio.get_running_loop().time()
     ledger = ResultStore(stack.database, stack.settings, clock=lambda: now + 60)
     stack.ledger = ledger
@@ -301,6 +301,6 @@ async def test_mismatches_from_before_a_repair_do_not_count_after_it(stack: Stac
     await stack.read("a")
     await stack.read("none")
 
-    assert await stack.counted() == {}
+    assert await stack.counts() == {}
     assert [row.compared for row in await shapes.listed(stack.database, None)] == [2]
     await stack.close()

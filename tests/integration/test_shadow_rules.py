@@ -18,7 +18,7 @@ from proxy.shadow.result_store import ResultStore
 from proxy.shadow.sampling_rules import SamplingRules
 from tests.ad_hoc import Database
 from tests.integration.recheck_fixtures import stack
-from tests.integration.shadow_fixtures import C, Origin, Stack, hand_over, ruled, stack_on
+from tests.integration.shadow_fixtures import C, Origin, Stack, hand_over, shadow_with_rules, stack_on
 from tests.integration.target_fixtures import remove
 
 __all__ = ["stack"]  # fixtures
@@ -28,8 +28,8 @@ __all__ = ["stack"]  # fixtures
 
 
 async def test_tolerated_differences_are_counted(stack: Stack) -> None:
-    await stack.both("a", price=1.0, at=1)
-    await stack.plant(
+    await stack.insert_both("a", price=1.0, at=1)
+    await stack.change_target(
         "a", lambda raw: raw.replace(b'"price":1.0', b'"price":1.0000001').replace(b'"price":1,', b'"price":1.0000001,')
     )
     rule = rules_admin.checked(C, "price", "round", 3)
@@ -47,9 +47,9 @@ async def test_tolerated_differences_are_counted(stack: Stack) -> None:
     (known,) = await rules_admin.tolerances(stack.database, C)
     assert (known.rule, known.argument, known.seen) == ("round", 3.0, 3)
 
-    await stack.plant("a", lambda raw: raw.replace(b'"at":1', b'"at":2'))
+    await stack.change_target("a", lambda raw: raw.replace(b'"at":1', b'"at":2'))
     await stack.read()
-    assert await stack.found() == [("value", ("at",), ("a",))]
+    assert await stack.mismatches() == [("value", ("at",), ("a",))]
     assert str(await rules_admin.remove(stack.database, identifier, reason="done", actor="me")) == "round price 3"
     audited = await stack.database.fetch("SELECT action FROM _crossfade.audit ORDER BY id")
     assert [entry["action"] for entry in audited] == ["add tolerance", "remove tolerance"]
@@ -76,10 +76,10 @@ def test_an_invalid_rule_is_refused(path: str, rule: str, argument: float | None
 
 async def test_baseline_differences_are_subtracted_and_shown(database: Database) -> None:
     stack = await stack_on(database, baseline_percent=100)
-    stack.shadow = ruled(stack)
+    stack.shadow = shadow_with_rules(stack)
     await stack.shadow.start()
-    await stack.both("a", score=1, x=1)
-    _shaky(stack.origin)
+    await stack.insert_both("a", score=1, x=1)
+    _vary_scores(stack.origin)
 
     async def ask() -> None:
         operation, _ = stack.ask("POST", "/_api/cursor", {"query": "FOR d IN docs RETURN d"})
@@ -100,14 +100,14 @@ async def test_baseline_differences_are_subtracted_and_shown(database: Database)
     assert stack.verdicts[-1].kind == "ignored"
     assert stack.verdicts[-1].reason == "ArangoDB differs from itself"
 
-    await stack.plant("a", lambda raw: raw.replace(b'"x":1', b'"x":2'))
+    await stack.change_target("a", lambda raw: raw.replace(b'"x":1', b'"x":2'))
     await ask()
-    assert await stack.found() == [("value", ("[].x",), ("a",))]
+    assert await stack.mismatches() == [("value", ("[].x",), ("a",))]
     assert await rules_admin.reset_baseline(database, C, reason=None, actor="me") > 0
     await stack.close()
 
 
-def _shaky(origin: Origin) -> None:
+def _vary_scores(origin: Origin) -> None:
     """Every answer to a query has another score, though nothing is written."""
     plain, calls = origin.execute, iter(range(10, 10_000))
 
@@ -125,9 +125,9 @@ def _shaky(origin: Origin) -> None:
 async def test_a_write_between_two_baseline_reads_records_no_difference(database: Database) -> None:
     """What is learnt here hides mismatches: a race must not be."""
     stack = await stack_on(database, baseline_percent=100)
-    stack.shadow = ruled(stack)
+    stack.shadow = shadow_with_rules(stack)
     await stack.shadow.start()
-    raw = await stack.both("a", n=0)
+    raw = await stack.insert_both("a", n=0)
     numbers = iter(range(1, 1000))
 
     def write(operation: Operation) -> None:
@@ -152,7 +152,7 @@ async def test_a_write_between_two_baseline_reads_records_no_difference(database
 
 
 async def test_a_collection_and_a_shape_have_their_own_sampling_rates(stack: Stack) -> None:
-    await stack.both("a", x=1)
+    await stack.insert_both("a", x=1)
     await stack.read()
     await rules_admin.share(stack.database, [C], "", percent=0, baseline_percent=None, actor="me", reason=None)
     await rules_admin.share(
@@ -164,7 +164,7 @@ async def test_a_collection_and_a_shape_have_their_own_sampling_rates(stack: Sta
     await stack.compare("HEAD", "/_api/document/docs/a")
     await stack.query("FOR d IN docs RETURN d")
 
-    assert await stack.counted() == {"compared": 2, "matched": 2}
+    assert await stack.counts() == {"compared": 2, "matched": 2}
     assert stack.shadow.skips(C) == {"sampled out": 2}
     shares = stack.shadow._rules.shares((C,), "document.read")
     assert (shares.sampled, shares.baseline) == (1.0, 0.05)
@@ -198,9 +198,9 @@ async def test_rules_stay_in_force_while_postgresql_is_away(database: Database) 
 
 async def test_old_samples_are_deleted_and_open_mismatches_kept(stack: Stack) -> None:
     for key in "ab":
-        await stack.both(key, x=1, y=1)
-    await stack.plant("a", lambda raw: raw.replace(b'"x":1', b'"x":2'))
-    await stack.plant("b", lambda raw: raw.replace(b'"y":1', b'"y":2'))
+        await stack.insert_both(key, x=1, y=1)
+    await stack.change_target("a", lambda raw: raw.replace(b'"x":1', b'"x":2'))
+    await stack.change_target("b", lambda raw: raw.replace(b'"y":1', b'"y":2'))
     await stack.read("a")
     await stack.read("b")
     await stack.database.execute("UPDATE _crossfade.mismatch SET last_seen = now() - interval '31 days'")
@@ -218,8 +218,8 @@ async def test_old_samples_are_deleted_and_open_mismatches_kept(stack: Stack) ->
 async def test_paths_are_redacted_in_samples(database: Database) -> None:
     stack = await stack_on(database, redact_paths=["email", "people[].name"])
     await stack.shadow.start()
-    await stack.both("a", email="ada@example.org", people=[{"name": "Ada", "age": 36}], x=1)
-    await stack.plant("a", lambda raw: raw.replace(b'"x":1', b'"x":2').replace(b"ada@", b"eve@"))
+    await stack.insert_both("a", email="ada@example.org", people=[{"name": "Ada", "age": 36}], x=1)
+    await stack.change_target("a", lambda raw: raw.replace(b'"x":1', b'"x":2').replace(b"ada@", b"eve@"))
     await stack.read()
     await stack.query("FOR d IN docs RETURN {m: d.email, people: d.people, x: d.x}")
 
@@ -263,8 +263,8 @@ def _query(database: str, body: dict[str, Any]) -> Operation:
 
 async def test_a_mismatch_is_exported_and_reproduced(stack: Stack) -> None:
     for key in "abc":
-        await stack.both(key, n=1, text="Zoë \u0000")
-    await stack.plant("a", lambda raw: raw.replace(b'"n":1', b'"n":2'))
+        await stack.insert_both(key, n=1, text="Zoë \u0000")
+    await stack.change_target("a", lambda raw: raw.replace(b'"n":1', b'"n":2'))
     await remove(stack.database, C, ["b"])
     await stack.read("a")
     await stack.query("FOR d IN docs FILTER d.n == @n SORT d._key RETURN d._key", {"n": 1}, batchSize=1)

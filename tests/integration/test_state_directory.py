@@ -19,7 +19,7 @@ from proxy.control.instance.registry import OLDER, Heartbeat, InstanceRegistry
 from proxy.model.stages import CollectionState, Stage
 from tests.ad_hoc import Database
 from tests.harness import Running, running
-from tests.integration.control_fixtures import Application as Told
+from tests.integration.control_fixtures import Application as InstanceState
 from tests.integration.control_fixtures import Fleet, Instance, settings_for, until
 
 JOBS = "shop/jobs"
@@ -117,7 +117,9 @@ async def test_a_copy_is_refused_while_the_other_process_sends_heartbeats(
     """A clone of the machine, a snapshot of the volume: it says what to do, and takes nothing from the other."""
     one = await fleet.start("one", lease=0.3)
     copied(tmp_path / "one", tmp_path / "copy")
-    clone = Lease(database, settings_for(tmp_path / "copy", lease=0.3), "one", Told().conditions(), host="here")
+    clone = Lease(
+        database, settings_for(tmp_path / "copy", lease=0.3), "one", InstanceState().conditions(), host="here"
+    )
     try:
         with pytest.raises(
             PreconditionFailed, match=r"already runs as process .* Start this one with an empty directory"
@@ -152,7 +154,9 @@ async def test_an_origin_only_acknowledgement_is_recorded_in_two_files(fleet: Fl
     one.lease.record_origin_only_ack()
     await fleet.crash(one)
     (tmp_path / "one" / "alone").unlink()
-    restarted = Lease(fleet.database, settings_for(tmp_path / "one"), "one", Told(backlog=1).conditions(), host="here")
+    restarted = Lease(
+        fleet.database, settings_for(tmp_path / "one"), "one", InstanceState(backlog=1).conditions(), host="here"
+    )
     await restarted.start()
     assert restarted.diverged
     await restarted.close(deregister=False)
@@ -206,7 +210,7 @@ async def test_an_instance_that_crashed_and_fails_at_its_restart_is_still_counte
     """Its journal may hold what PostgreSQL lacks: others still wait for it."""
     one = await fleet.start("one")
     await fleet.crash(one)
-    restarted = Lease(database, settings_for(fleet.folder / "one"), "one", Told().conditions(), host="here")
+    restarted = Lease(database, settings_for(fleet.folder / "one"), "one", InstanceState().conditions(), host="here")
     await restarted.start()
     assert not await restarted.close(failed=True)
     assert await instances(database) == [("one", True)]

@@ -30,7 +30,7 @@ async def send(stack: Running, method: str, target: str, body: Any = None, **hea
     return answer.json() if answer.content else None
 
 
-async def same(stack: Running, *collections: str) -> None:
+async def assert_same(stack: Running, *collections: str) -> None:
     await stack.drained()
     for collection in collections or (BOOKS,):
         assert await stack.differences(collection) == []
@@ -47,7 +47,7 @@ async def test_1_2_3_4_6_7_8_10_writes_of_one_document_and_of_many_are_mirrored(
     await send(stack, "PUT", f"{DOCUMENT}?onlyget=false", ["a", "none"])
     await send(stack, "DELETE", DOCUMENT, ["links/f", "none"])
     await send(stack, "POST", DOCUMENT, {"_key": "g", "_from": "books/a", "_to": "books/b"})
-    await same(stack)
+    await assert_same(stack)
     assert await stack.database.fetchval("SELECT count(*) FROM _system.books WHERE doc IS NOT NULL") == 6
 
 
@@ -61,7 +61,7 @@ async def test_5_9_writes_that_answers_do_not_show_are_mirrored(stack: Running) 
     await send(stack, "PUT", "/_api/simple/update-by-example", example)
     await send(stack, "POST", "/_api/document/links", {"_key": "e", "_from": "books/a", "_to": "books/b"})
     await send(stack, "DELETE", "/_api/gharial/g/vertex/books/a")
-    await same(stack, BOOKS, LINKS)
+    await assert_same(stack, BOOKS, LINKS)
     await send(stack, "PUT", "/_api/collection/books/truncate")
     await send(stack, "POST", "/_api/import?collection=books&type=list&overwrite=true", [{"_key": "z"}])
     await send(stack, "POST", DOCUMENT, {"_key": "later"}, **{"x-arango-async": "true"})
@@ -70,7 +70,7 @@ async def test_5_9_writes_that_answers_do_not_show_are_mirrored(stack: Running) 
         return (await stack.direct.get(f"{DOCUMENT}/later")).status_code == 200
 
     await eventually(written, "the job has run")
-    await same(stack, BOOKS, LINKS)
+    await assert_same(stack, BOOKS, LINKS)
 
 
 async def test_5_writes_that_cannot_be_captured_mark_the_collection(stack: Running) -> None:
@@ -78,7 +78,7 @@ async def test_5_writes_that_cannot_be_captured_mark_the_collection(stack: Runni
     await send(stack, "POST", DOCUMENT, {"_key": "a", "n": 1})
     example = {"collection": "books", "example": {"n": 1}, "newValue": {"m": 1}}
     await send(stack, "PUT", "/_api/simple/update-by-example", example)
-    await same(stack, BOOKS)
+    await assert_same(stack, BOOKS)
     await send(stack, "POST", "/_api/index?collection=books", {"type": "ttl", "fields": ["until"], "expireAfter": 0})
 
     async def marked() -> bool:
@@ -93,7 +93,7 @@ async def test_9_a_rename_moves_the_documents(stack: Running) -> None:
     await send(stack, "POST", "/_api/document/old", {"_key": "a"})
     await send(stack, "PUT", "/_api/collection/old/rename", {"name": "new"})
     await send(stack, "POST", "/_api/document/new", {"_key": "b"})
-    await same(stack, "_system/old", "_system/new")
+    await assert_same(stack, "_system/old", "_system/new")
     assert await stack.database.fetchval("SELECT count(*) FROM _system.new WHERE doc IS NOT NULL") == 2
 
 
@@ -103,7 +103,7 @@ async def test_11_postgresql_serves_the_bytes_that_arangodb_printed(stack: Runni
         '{"_key":"k","z":1.0,"a":1e5,"n":-0,"m":-0.0,"u":18446744073709551615,"w":9007199254740993.0,"t":"a\\u0000b"}'
     )
     assert (await stack.client.post(DOCUMENT, content=text)).status_code == 202
-    await same(stack)
+    await assert_same(stack)
     for state in (CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100)):
         await stack.move(state, BOOKS)
 
@@ -132,7 +132,7 @@ async def test_13_15_conflicts_keep_their_status_and_reach_no_mirror(stack: Runn
         refused = await stack.client.put(f"{DOCUMENT}/k", json={"n": 2}, headers=header)
         assert (refused.status_code, refused.json()["errorNum"]) == (412, 1200)
     assert (await stack.client.get(f"{DOCUMENT}/k", headers={"if-none-match": "*"})).status_code == 200
-    await same(stack)
+    await assert_same(stack)
 
 
 async def test_17_a_cursor_stays_with_the_store_that_opened_it(stack: Running) -> None:
@@ -166,7 +166,7 @@ async def test_lone_surrogates_are_refused_by_arangodb_itself_and_leave_no_mark(
     refused = await stack.client.request(method, target, content=text)
     assert (refused.status_code, refused.json()["errorNum"]) == (400, 600)
     assert refused.json()["errorMessage"] == "VPackError error: Invalid UTF-8 sequence"
-    await same(stack)
+    await assert_same(stack)
 
 
 @pytest.mark.parametrize("by", ["FOR d IN books INSERT {_key: CONCAT(d._key, 'x')} INTO `%s`", "INSERT {} INTO @@c"])

@@ -129,7 +129,7 @@ def filled(value: Any, number: int) -> Any:
     return [filled(item, number) for item in value] if isinstance(value, list) else value
 
 
-async def asked(
+async def send_and_decode(
     client: httpx.AsyncClient, method: str, path: str, body: Any, headers: dict[str, str]
 ) -> tuple[int, Any]:
     """Status and value of an answer; its body in the form that was asked for."""
@@ -161,25 +161,27 @@ async def test_writes_are_captured_in_every_form_of_request_and_answer(stack: Ru
     for number, headers in enumerate([{}, *FORMS]):
         answers = []
         for method, path, body in WRITES:
-            answers.append(await asked(stack.client, method, filled(path, number), filled(body, number), headers))
-        _, answer = await asked(stack.client, "POST", "/_api/transaction/begin", transaction, headers)
+            answers.append(
+                await send_and_decode(stack.client, method, filled(path, number), filled(body, number), headers)
+            )
+        _, answer = await send_and_decode(stack.client, "POST", "/_api/transaction/begin", transaction, headers)
         inside = {**headers, "x-arango-trx-id": answer["result"]["id"]}
-        answers.append(await asked(stack.client, "POST", DOCUMENT, {"_key": f"t{number}"}, inside))
+        answers.append(await send_and_decode(stack.client, "POST", DOCUMENT, {"_key": f"t{number}"}, inside))
         path = f"/_api/transaction/{answer['result']['id']}"
-        answers.append(await asked(stack.client, "PUT", path, None, headers))
-        _, answer = await asked(stack.client, "POST", "/_api/transaction/begin", transaction, headers)
+        answers.append(await send_and_decode(stack.client, "PUT", path, None, headers))
+        _, answer = await send_and_decode(stack.client, "POST", "/_api/transaction/begin", transaction, headers)
         path = f"/_api/transaction/{answer['result']['id']}"
-        answers.append(await asked(stack.client, "DELETE", path, None, headers))
+        answers.append(await send_and_decode(stack.client, "DELETE", path, None, headers))
         cursor = next(value["id"] for _, value in answers if "id" in value)
-        answers.append(await asked(stack.client, "POST", f"/_api/cursor/{cursor}", None, headers))
-        answers.append(await asked(stack.client, "DELETE", f"/_api/cursor/{cursor}", None, headers))
-        answers.append(await asked(stack.client, "GET", f"{DOCUMENT}/a{number}", None, headers))
+        answers.append(await send_and_decode(stack.client, "POST", f"/_api/cursor/{cursor}", None, headers))
+        answers.append(await send_and_decode(stack.client, "DELETE", f"/_api/cursor/{cursor}", None, headers))
+        answers.append(await send_and_decode(stack.client, "GET", f"{DOCUMENT}/a{number}", None, headers))
         job = {**{name: value for name, value in headers.items() if name == "accept"}, "x-arango-async": "store"}
         accepted = await stack.client.post(DOCUMENT, json={"_key": f"j{number}"}, headers=job)
         path = f"/_api/job/{accepted.headers['x-arango-async-id']}"
         while (await stack.client.get(path)).status_code == 204:
             await asyncio.sleep(0.01)
-        answers.append(await asked(stack.client, "PUT", path, None, headers))
+        answers.append(await send_and_decode(stack.client, "PUT", path, None, headers))
         found.append([(status, shape(value)) for status, value in answers])
     for answers in found[1:]:
         assert answers == found[0]

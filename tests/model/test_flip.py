@@ -31,7 +31,7 @@ from proxy.control.instance.lease import Lease
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Stage
 from tests.ad_hoc import Database
-from tests.integration.control_fixtures import Line, settings_for
+from tests.integration.control_fixtures import CuttableDatabase, settings_for
 
 COLLECTION = "m/c"
 KEYS = tuple(f"k{number}" for number in range(20))  # many: a write or a read through others repairs a key
@@ -70,7 +70,7 @@ class Proxy:
     def __init__(self, name: str, database: Database, folder: Path, world: World) -> None:
         self.name, self.database, self.world = name, database, world
         self.settings = settings_for(folder / name, heartbeat=0.15, lease=0.6, flip_hold_timeout=2.0)
-        self.line = Line(database)
+        self.line = CuttableDatabase(database)
         self.journal: dict[int, str] = {}  # revision -> key: acknowledged or of unknown outcome, not applied
         self.flying: dict[int, tuple[str, int]] = {}  # not answered: revision -> key, generation when it was forwarded
         self.lease: Lease | None = None

@@ -20,7 +20,7 @@ from proxy.shadow.readers import ReadBothSides
 from proxy.stores.postgres import PostgresStore
 from proxy.wire.endpoints import named
 from tests.ad_hoc import Database
-from tests.integration.compile_fixtures import Both
+from tests.integration.compile_fixtures import BothDatabases
 from tests.property.aql_queries import Maker, documents, edges
 
 CASES = int(os.environ.get("AQL_CASES", "160")) // 2
@@ -46,7 +46,7 @@ async def answer(store: PostgresStore, operation: Operation) -> Any:
 
 async def test_a_worker_process_gives_the_same_answers_and_verdicts(database: Database, lane: Lane) -> None:
     rng = random.Random(int(os.environ.get("AQL_SEED", "0")))
-    both, maker = Both(database), Maker(rng)
+    both, maker = BothDatabases(database), Maker(rng)
     for name, rows, edge in (
         ("c", documents(rng, 14), False),
         ("f", documents(rng, 8), False),

@@ -41,7 +41,7 @@ def value(rng: random.Random, name: str) -> Any:
     return rng.choice(PLAIN + ODD + TEXTS)
 
 
-def same(kept: Compiled | NotCompiled, fresh: Compiled | NotCompiled, about: object) -> None:
+def assert_same_statement(kept: Compiled | NotCompiled, fresh: Compiled | NotCompiled, about: object) -> None:
     if isinstance(fresh, Compiled) and isinstance(kept, Compiled):
         assert (kept.sql, repr(kept.parameters)) == (fresh.sql, repr(fresh.parameters)), about
     assert repr(kept) == repr(fresh), about
@@ -54,7 +54,9 @@ def test_a_cached_compilation_equals_a_fresh_one_for_random_queries() -> None:
         text = maker.query()
         query, binds = parse(text), maker.binds
         compile_query(query, {name: value(rng, "a") for name in binds}, TABLES)
-        same(compile_query(query, binds, TABLES), compile_query(parse(text), binds, TABLES), (text, binds))
+        assert_same_statement(
+            compile_query(query, binds, TABLES), compile_query(parse(text), binds, TABLES), (text, binds)
+        )
 
 
 def test_a_cached_compilation_equals_a_fresh_one_for_bind_variables_everywhere() -> None:
@@ -69,10 +71,10 @@ def test_a_cached_compilation_equals_a_fresh_one_for_bind_variables_everywhere()
             kept = compile_query(query, binds, TABLES)
             if "DATE_NOW" in text:
                 continue
-            same(kept, compile_query(parse(text), binds, TABLES), (text, binds))
+            assert_same_statement(kept, compile_query(parse(text), binds, TABLES), (text, binds))
 
 
-def _kept(query: ast.Query) -> list[CachedOutcome]:
+def _cached_compilations(query: ast.Query) -> list[CachedOutcome]:
     known: Any = query.memo["plans"]
     return [kept for group in known.values() for kept in group]
 
@@ -87,7 +89,7 @@ def test_a_query_independent_of_its_values_is_compiled_once() -> None:
         assert found.parameters[-2:] == (10 + number, number * 10)
         assert found.compared is not None
         assert (found.compared.offset, found.compared.count) == (number * 10, 10 + number)
-    (kept,) = _kept(query)
+    (kept,) = _cached_compilations(query)
     assert kept.names == ()
 
 
@@ -97,7 +99,7 @@ def test_cached_compilations_are_bounded_and_never_depend_on_the_time() -> None:
         found = compile_query(query, {"x": f"X{number}"}, TABLES)
         assert isinstance(found, Compiled)
         assert f'"x{number}"' in found.parameters
-    assert len(_kept(query)) <= 8
+    assert len(_cached_compilations(query)) <= 8
     moment = parse("FOR d IN c FILTER d.x < DATE_NOW() RETURN d")
     compile_query(moment, {}, TABLES)
-    assert _kept(moment) == []
+    assert _cached_compilations(moment) == []

@@ -19,7 +19,7 @@ from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.compiled_queries import Statements, inexact
 from proxy.stores.postgres.read_fence import QueryLimits
 from tests.ad_hoc import Database
-from tests.integration.compile_fixtures import Both
+from tests.integration.compile_fixtures import BothDatabases
 from tests.property.aql_queries import Maker, documents, edges
 
 CASES = int(os.environ.get("AQL_CASES", "2000"))
@@ -29,7 +29,7 @@ ROUNDS = 4  # with other documents in each
 @pytest.mark.parametrize("seed", range(ROUNDS))
 async def test_the_compiled_statement_agrees_with_the_evaluator(database: Database, seed: int) -> None:
     rng = random.Random(int(os.environ.get("AQL_SEED", "0")) * 1000 + seed)
-    both = Both(database)
+    both = BothDatabases(database)
     statements = Statements(database, Catalog(database), QueryLimits())
     maker = Maker(rng)
     answered = refused = failed = 0
@@ -80,7 +80,7 @@ async def test_the_compiled_statement_agrees_with_the_evaluator(database: Databa
 @pytest.mark.parametrize("seed", range(ROUNDS))
 async def test_rows_are_in_the_order_of_the_loops_without_a_sort(database: Database, seed: int) -> None:
     rng = random.Random(int(os.environ.get("AQL_SEED", "0")) * 1000 + seed)
-    both = Both(database)
+    both = BothDatabases(database)
     maker = Maker(rng)
     answered = 0
     for case in range(CASES // ROUNDS // 4):
@@ -115,7 +115,7 @@ async def test_rows_are_in_the_order_of_the_loops_without_a_sort(database: Datab
 async def test_a_large_collection_is_sorted_if_the_order_decides_the_result(
     database: Database, text: str, ordered: bool
 ) -> None:
-    both = Both(database)
+    both = BothDatabases(database)
     await both.fill("c", [{"i": 1}])
     await both.fill("f", [{"i": 1}])
     both.tables = {name: replace(table, small=False) for name, table in both.tables.items()}

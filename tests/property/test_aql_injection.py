@@ -78,7 +78,7 @@ def compiled(text: str, binds: dict[str, Any] | None = None) -> Compiled | None:
     return found if isinstance(found, Compiled) else None
 
 
-def bare(sql: str) -> str:
+def without_quoted_text(sql: str) -> str:
     """Return the statement with one mark in place of each quoted text and each parameter."""
     without = _PARAMETER.sub("?", _QUOTED.sub("?", sql))
     assert "'" not in without
@@ -94,7 +94,7 @@ def test_text_in_a_query_is_never_a_part_of_the_statement(template: str, string:
     harmless = compiled(template.format(s='"harmless"', n="`attribute`"))
     if hostile is None or harmless is None:
         return
-    assert bare(hostile.sql) == bare(harmless.sql)
+    assert without_quoted_text(hostile.sql) == without_quoted_text(harmless.sql)
 
 
 @given(st.sampled_from(BOUND), texts)
@@ -103,7 +103,7 @@ def test_a_bind_value_is_never_a_part_of_the_statement(text: str, value: str) ->
     hostile, harmless = compiled(text, {"x": value}), compiled(text, {"x": "harmless"})
     if hostile is None or harmless is None:
         return
-    assert bare(hostile.sql) == bare(harmless.sql)
+    assert without_quoted_text(hostile.sql) == without_quoted_text(harmless.sql)
 
 
 @given(st.sampled_from(BOUND), texts, texts)
