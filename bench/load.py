@@ -1,4 +1,4 @@
-"""A load generator on raw sockets, in a process of its own; prints one line of JSON.
+"""A load generator on raw sockets, in a dedicated process; prints one line of JSON.
 
 `python -m bench.load PORT --connections 32 --seconds 4 --method GET --path /…`: every connection sends its next request
 when the last answer is complete, or with `--rate` at its scheduled time. The first tenth of

@@ -20,7 +20,7 @@ from arangoasync.exceptions import (
 
 from tests.acceptance.servers import ServerUnderTest
 
-# of the driver's own making, with the aiohttp of today
+# a warning of the driver with current versions of aiohttp
 pytestmark = [
     pytest.mark.filterwarnings("ignore:BasicAuth is deprecated:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:The 'auth' parameter is deprecated:DeprecationWarning"),

@@ -15,7 +15,7 @@ REMOVED = "kill, files removed"
 READ_ONLY = "session read-only"
 REFUSED = "document refused"  # every insert and update, by a trigger
 # whose wall clock is stepped before the proxy is killed, and by how many seconds. (The machine's time since its boot
-# goes on, as with a real step. PostgreSQL's clock cannot be stepped alone:
+# continues, as with a real step. PostgreSQL's clock cannot be stepped alone:
 # tests/unit/control/instance/test_target_clock.py.)
 CLOCKS: Final = {
     "clock back, kill": ("proxy", -600.0),
@@ -34,7 +34,7 @@ FAULTS: tuple[str, ...] = (
     READ_ONLY,
     REFUSED,
 )
-# which faults may cost clients an answer: those of ArangoDB itself, and where the operator said that it is to be so; a
+# which faults may cost clients an answer: those of ArangoDB itself, and where the operator configured it; a
 # kill breaks connections and nothing else
 _MAY_COST = (*(fault for fault in FAULTS if fault.startswith("origin ")), REFUSE)
 

@@ -53,7 +53,7 @@ async def _column(fault: str, stage: Stage, places: Sequence[Place], runs: int, 
                             "\n".join([*cells[-1].notes, *cells[-1].failed, log]), "utf-8"
                         )
                     if not cells[-1].ended:
-                        break  # what it left is no state to begin on
+                        break  # its final state is not a valid initial state
     return cells
 
 

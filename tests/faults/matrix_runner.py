@@ -64,7 +64,7 @@ class _Found:
     notes: list[str] = field(default_factory=list)
 
     def heard(self, crowd: Crowd, tally: Tally) -> None:
-        """Add what the checking clients saw."""
+        """Add the result of the checking clients."""
         seen = crowd.tally
         tally.writes += seen.writes
         self.reads += seen.reads
@@ -174,7 +174,7 @@ class Matrix:
                     reached = await self._points.reached(_REACHED)
                 except TimeoutError:
                     raise AssertionError(f"{place.point} was not reached within {_REACHED} s") from None
-                tally.errors = before  # what the way to the point cost is not the fault's
+                tally.errors = before  # errors before the failpoint do not count against the fault
                 del tally.failed[before:]
                 for number in range(_CLIENTS, 2 * _CLIENTS):
                     begin(number, traffic.documents)
@@ -255,7 +255,7 @@ class Matrix:
             (proxy.wall if whose == "proxy" else env.wall).step(seconds)
         if fault in KILLS:
             await asyncio.to_thread(proxy.kill)
-            if fault == REMOVED:  # what was open in them must be said
+            if fault == REMOVED:  # what was open in them must be marked
                 for file in (proxy.state / "journal").glob("*.journal"):
                     file.unlink()
             return lambda: proxy.start(f"@{self._points.path}")

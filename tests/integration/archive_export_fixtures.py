@@ -1,4 +1,4 @@
-"""What the tests of archives share: documents in both databases, an exported folder."""
+"""Fixtures of the archive tests: documents in both databases, an exported folder."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def wipe(both: BothDatabases, side: str) -> None:
 
 
 def handmade(folder: Path, *documents: tuple[str, int, bytes], edge: bool = False, **values: object) -> str:
-    """An archive of documents that no server here would print."""
+    """Write an archive of documents that no server here would print."""
     (folder / "shop" / "carts").mkdir(parents=True)
     writer = PartWriter(folder, "shop/carts", 1)
     writer.add([Document(key, rev, raw) for key, rev, raw in documents])

@@ -1,4 +1,4 @@
-"""What the archive's and the report's tests share: both databases, the command line in this process, direct reading."""
+"""Fixtures of the archive's and the report's tests: both databases, the command line in this process, direct reads."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from proxy.model.revision import decode_rev
 
 T = TypeVar("T")
 
-# what PostgreSQL, JSON libraries and ArangoDB see differently
+# documents that PostgreSQL, JSON libraries and ArangoDB treat differently
 ODD = [
     b'{"_key":"nul","text":"a\\u0000b","k\\u0000":1}',
     b'{"_key":"zero","n":[-0,0,0.0]}',  # -0.0 is printed as -0, which parsers of JSON read as the integer 0
@@ -49,11 +49,11 @@ class BothDatabases:
     environment: dict[str, str] = field(default_factory=dict)
 
     def crossfade(self, *arguments: str) -> tuple[int, str, str]:
-        """Exit code, standard output, standard error."""
+        """Run a command; return exit code, standard output, standard error."""
         app = typer.Typer()
         backfill.archive.cli.register(app)
         backfill.migration_report.cli.register(app)
-        app.callback()(lambda: None)  # as the whole command has: the name of a verb is never left out
+        app.callback()(lambda: None)  # like the complete command: the name of a subcommand is never optional
         environment = {"CROSSFADE_DSN": self.dsn, "CROSSFADE_ORIGIN": self.origin, "COLUMNS": "200"}
         result = CliRunner().invoke(app, arguments, env={**environment, **self.environment})
         if result.exception is not None and not isinstance(result.exception, SystemExit):
@@ -61,7 +61,7 @@ class BothDatabases:
         return result.exit_code, result.stdout, result.stderr
 
     def crossfade_json(self, *arguments: str) -> Any:
-        """What a command answers as JSON."""
+        """Run a command with `--json`; return what it printed."""
         return json.loads(self.crossfade(*arguments, "--json")[1])
 
     # ---- ArangoDB, directly
@@ -85,7 +85,7 @@ class BothDatabases:
         assert not [one for one in results if one.get("error")]
 
     def documents(self, collection: str) -> dict[str, bytes]:
-        """ArangoDB's documents as it prints them, read by a cursor."""
+        """Return ArangoDB's documents as it prints them, read with a cursor."""
         database, _, name = collection.partition("/")
         body = json.dumps({"query": "FOR d IN @@c RETURN d", "bindVars": {"@c": name}, "batchSize": 1_000_000})
         answer = httpx.post(f"{self.origin}/_db/{database}/_api/cursor", content=body, auth=("root", ""), timeout=30)
@@ -109,12 +109,12 @@ class BothDatabases:
         return str(row["relation"])
 
     def rows(self, collection: str) -> dict[str, bytes]:
-        """PostgreSQL's documents as they would be served."""
+        """Return Return PostgreSQL's documents as they would be served."""
         found = self.sql(f"SELECT key, raw::text AS raw FROM {self.relation(collection)} WHERE doc IS NOT NULL")
         return {row["key"]: row["raw"].encode() for row in found}
 
     def copy(self, collection: str, stage: str = "off", edge: bool = False) -> None:
-        """The collection as the mirror would have brought it into PostgreSQL."""
+        """Copy the collection into PostgreSQL as the mirror would have done."""
         database, _, name = collection.partition("/")
         self.sql("SELECT _crossfade.ensure_collection($1, $2, $3)", database, name, edge)
         self.sql("UPDATE _crossfade.collection SET stage = $2 WHERE collection = $1", collection, stage)
@@ -140,7 +140,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 @contextlib.contextmanager
 def arangodb(*, restores: bool = True) -> Iterator[str]:
-    """A development ArangoDB in a thread of its own; its URL. restores: it knows `isRestore`."""
+    """Run a development ArangoDB in a dedicated thread; yield its URL. restores: it supports `isRestore`."""
     ready = threading.Event()
     loop = asyncio.new_event_loop()
     serve_it = StoreHandler(MemoryStore())

@@ -1,4 +1,4 @@
-"""What the backfill's integration tests share: a registered collection, workers, and a mirror that is late."""
+"""Fixtures of the backfill tests: a registered collection, workers, and a mirror that is late."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAME = "shop/carts"
 
 
 async def register(database: Database, collection: str = NAME, stage: str = "mirror") -> str:
-    """The collection at that stage; its relation."""
+    """Register the collection at that stage; return its relation."""
     base, _, name = collection.partition("/")
     await database.execute("SELECT _crossfade.ensure_collection($1, $2)", base, name)
     await database.execute("UPDATE _crossfade.collection SET stage = $2 WHERE collection = $1", collection, stage)
@@ -43,7 +43,7 @@ async def claimed(database: Database, source: Source) -> run_store.Claim:
 
 
 class LateMirror:
-    """What the proxies do beside a backfill, by the same statements: writes come late and out of order."""
+    """Writes of proxies during a backfill, by the same statements, late and out of order."""
 
     def __init__(self, database: Database, origin: StubOrigin, relation: str) -> None:
         self._database = database

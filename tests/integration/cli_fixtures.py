@@ -24,14 +24,14 @@ ORDERS = "shop/orders"
 
 @dataclass
 class Origin:
-    """An ArangoDB as far as the command line asks one. documents: by key, of every collection."""
+    """A server that answers the requests that commands send to ArangoDB. documents: by key, for every collection."""
 
     url: str = ""
     refuse: bool = False
     documents: dict[str, dict[str, Any]] = field(default_factory=dict)
     version: str = "3.12.4"
 
-    any_answer: Any = None  # the answer to everything, if set
+    any_answer: Any = None  # the answer to every request, if set
 
     def answer(self, path: str, body: bytes) -> tuple[int, Any]:
         if self.any_answer is not None:
@@ -102,7 +102,7 @@ class Result:
 
 @dataclass
 class Shell:
-    """`crossfade …` in a thread, beside the instances of the test's own loop."""
+    """Runs `crossfade …` in a thread, next to the instances on the test's own loop."""
 
     environment: dict[str, str]
 

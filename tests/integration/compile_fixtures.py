@@ -17,7 +17,7 @@ Document = dict[str, Any]
 
 
 class BothDatabases:
-    """Collections that are tables too."""
+    """Collections in memory that are also tables."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -25,7 +25,7 @@ class BothDatabases:
         self.tables: dict[str, Table] = {}
 
     async def fill(self, collection: str, rows: list[Document], *, edge: bool = False) -> None:
-        """Makes the collection's documents these."""
+        """Replace the collection's documents with these."""
         if collection not in self.tables:
             relation = await self.database.fetchval(
                 "SELECT relation FROM _crossfade.ensure_collection('db', $1, $2)", collection, edge
@@ -54,7 +54,7 @@ class BothDatabases:
         return compile_query(parse(text), binds, Tables(self.tables, icu))
 
     def evaluated(self, text: str, binds: Mapping[str, Any] | None = None) -> Result:
-        """What the evaluator gives. Raises ArangoError."""
+        """Return the evaluator's result. Raise ArangoError."""
         runner = run(parse(text), binds, Options(database="db"))
         answer: Any = None
         try:
@@ -78,7 +78,7 @@ class BothDatabases:
         return [row for key, row in sorted(rows.items()) if action.keys is None or key in action.keys]
 
     async def answered(self, text: str, binds: Mapping[str, Any] | None = None) -> tuple[Compiled, list[Any]] | str:
-        """What the compiled statement gives; else why there is none, or that it refused its data."""
+        """Return the compiled statement's result, or why there is no statement, or that it refused its data."""
         plan = self.compiled(text, binds)
         if isinstance(plan, NotCompiled):
             return plan.reason

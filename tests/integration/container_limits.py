@@ -1,8 +1,8 @@
 """A command under the constraints that `deploy/kubernetes` declares: what a container has, made of mount namespaces.
 
 The root file system is read only, there is no /tmp (one that cannot be written, with nothing in it but this working
-copy if it lies there), no capability, a host name that nobody resolves; one folder may be written. Needs root, or user
-namespaces; `possible` says whether it works here.
+copy if it lies there), no capability, and a host name that does not resolve; one folder is writable. Needs root or user
+namespaces; `possible` returns whether it works here.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ def possible(folder: Path) -> str:
 
 
 def command(folder: Path, state: Path, arguments: Sequence[str]) -> list[str]:
-    """The words to run. folder: an empty one, where the file system of the command is put together."""
+    """Return the arguments to run. folder: an empty folder for the file system of the command."""
     spaces = ["--mount", "--uts", *([] if os.geteuid() == 0 else ["--map-root-user"])]
     return ["unshare", *spaces, "sh", "-euc", _SCRIPT, "sh", str(folder), str(state), str(ROOT), *arguments]
 
 
 def crossfade(folder: Path, state: Path, *arguments: str) -> list[str]:
-    """`crossfade …`, of this working copy."""
+    """Return the arguments of `crossfade …` in this working copy."""
     return command(folder, state, [sys.executable, "-m", "proxy.cli", *arguments])
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """Nothing of this process but what Python needs to find the code."""
+    """Return only the variables that Python needs to find the code."""
     return {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **given}

@@ -1,4 +1,4 @@
-"""Instances for the tests of the cutover: real leases on a real PostgreSQL, whose application is a few numbers."""
+"""Instances for the tests of stage changes: real leases on a real PostgreSQL, with a minimal application."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Version(BaseHTTPRequestHandler):
 
 @functools.cache
 def answering_origin() -> str:
-    """The URL of an origin that lives, and has nothing: what a flip asks before it says that it can be rolled back."""
+    """Run an empty origin; yield its URL. A flip asks it whether a rollback would be possible."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Version)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return f"http://127.0.0.1:{server.server_port}"
@@ -59,7 +59,7 @@ def settings_for(folder: Path, **more: Any) -> Settings:
 
 @dataclass
 class Application:
-    """What an instance's application would tell of itself; tests set the numbers."""
+    """What an instance's application reports about itself; tests set the numbers."""
 
     backlog: int = 0
     lag: float = 0.0
@@ -88,7 +88,7 @@ class Application:
 
 
 class CuttableDatabase(Database):
-    """The same PostgreSQL by a line that can be cut: statements then wait, as those of a frozen process do."""
+    """The same PostgreSQL over a connection that can be cut: statements then wait, as in a frozen process."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database._pool, database._timeout)
@@ -108,7 +108,7 @@ class Instance:
     application: Application
     line: CuttableDatabase
     settings: Settings
-    # what it answers to `/check` beside what its lease says, where it has an admin listener
+    # its answer to `/check` in addition to the lease, if it has an admin listener
     says: dict[str, object] = field(default_factory=lambda: {"postgresql": "", "arangodb": ""})
     admin: AdminServer | None = None
 
@@ -147,7 +147,7 @@ class Fleet:
         line = CuttableDatabase(self.database)
 
         async def check() -> dict[str, object]:
-            """The listener and the lease need each other: the one is asked only when the other is there."""
+            """Return the answer of the lease, which is created after the listener."""
             return await instance.check()
 
         server = AdminServer(create(dict, lambda: None, None, check), "127.0.0.1", 0)
@@ -194,7 +194,7 @@ class Fleet:
                     raise
 
     async def flipped(self, *collections: str, weight: int = 100) -> None:
-        """Takes the collections all the way, with a backfill, a verification and comparisons that are on paper."""
+        """Flip the collections, after recording a backfill, a verification and comparisons that never ran."""
         await self.to(Stage.MIRROR, *collections)
         await self.to(Stage.SHADOW, *collections)
         for collection in collections:

@@ -15,7 +15,7 @@ Step = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 async def read_request(reader: asyncio.StreamReader) -> bytes:
-    """One request with its body; empty at the end of the stream."""
+    """Read one request with its body; return nothing at the end of the stream."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except (asyncio.IncompleteReadError, ConnectionResetError):
@@ -30,7 +30,7 @@ class Server:
     """Takes each connection through its script; a connection beyond the scripts gets the last one.
 
     script: per connection, what happens to each request in turn: bytes to answer with, or None to close without an
-    answer; `heard` holds all requests. After the last step the connection is closed. A function in place of a script
+    answer; `requests` holds all requests. After the last step the connection is closed. A function in place of a script
     has the connection for itself.
     """
 
@@ -108,7 +108,7 @@ class Client:
         await asyncio.gather(self.writer.wait_closed(), return_exceptions=True)
 
     async def ask(self, request: bytes) -> tuple[bytes, bytes]:
-        """Sends bytes; head and body of one answer with Content-Length."""
+        """Send bytes; return head and body of one answer with Content-Length."""
         self.writer.write(request)
         return await self.answer()
 
@@ -121,7 +121,7 @@ class Client:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Waits for a condition; the test's own time limit ends a wait in vain."""
+    """Wait for a condition; the test's own time limit ends a wait that never succeeds."""
     while not condition():
         await asyncio.sleep(0.001)
 

@@ -1,4 +1,4 @@
-"""An origin small enough to be obviously right, and a mirror on it, for the tests of the mirror."""
+"""A minimal origin, and a mirror on it, for the tests of the mirror."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLLECTION = "shop/products"
 
 
 class KeyedOrigin:
-    """The questions of the mirror that an origin does not answer if it is read by key alone."""
+    """The requests of the mirror that an origin which is read by key alone does not support."""
 
     async def time_now(self, database: str) -> int:
         raise ArangoError(501)
@@ -40,7 +40,7 @@ class KeyedOrigin:
 
 
 class Origin(KeyedOrigin):
-    """Documents by `database/name` and key, as ArangoDB would print them. It can be down, or not have a collection."""
+    """Documents by `database/name` and key, as ArangoDB would print them. It can be down, or lack a collection."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -52,7 +52,7 @@ class Origin(KeyedOrigin):
         self.before_answer: Callable[[], Awaitable[None]] | None = None  # once
 
     def put(self, key: str, value: object, collection: str = COLLECTION) -> Change:
-        """Writes a document; gives the change that its answer would show."""
+        """Write a document; return the change that its answer would show."""
         rev = self.clock.tick()
         name = collection.partition("/")[2]
         document = {"_key": key, "_id": f"{name}/{key}", "_rev": encode_rev(rev), "value": value}
@@ -61,7 +61,7 @@ class Origin(KeyedOrigin):
         return Change(collection, key, rev, raw)
 
     def delete(self, change: Change) -> Change:
-        """Removes a document that `put` wrote; gives the change that its answer would show."""
+        """Remove a document that `put` wrote; return the change that its answer would show."""
         del self.documents[change.collection][change.key]
         return Change(change.collection, change.key, change.rev, None)
 
@@ -82,7 +82,7 @@ class Origin(KeyedOrigin):
 
 
 async def stored(database: Database, collection: str = COLLECTION) -> dict[str, bytes]:
-    """The living documents that PostgreSQL has of a collection."""
+    """Return the documents of a collection that PostgreSQL has, without tombstones."""
     relation = await database.fetchval("SELECT relation FROM _crossfade.collection WHERE collection = $1", collection)
     if relation is None:
         return {}
@@ -91,13 +91,13 @@ async def stored(database: Database, collection: str = COLLECTION) -> dict[str, 
 
 
 async def marks(database: Database) -> list[tuple[str, str]]:
-    """(collection, reason) of everything unverified."""
+    """Return (collection, reason) of every needs-verification mark."""
     rows = await database.fetch("SELECT collection, reason FROM _crossfade.unverified ORDER BY id")
     return [(row["collection"], row["reason"]) for row in rows]
 
 
 def settings(folder: Path, dsn: str, **overrides: object) -> Settings:
-    """Settings whose bounds suit a test."""
+    """Return settings with limits that suit a test."""
     values: dict[str, object] = {
         "state_dir": folder,
         "dsn": dsn,
@@ -112,7 +112,7 @@ def settings(folder: Path, dsn: str, **overrides: object) -> Settings:
 async def running(
     folder: Path, database: Database, dsn: str, origin: Origin, *, drain: float = 0.0, era: int = 1, **overrides: object
 ) -> AsyncIterator[Mirror]:
-    """A mirror that runs."""
+    """Run a mirror."""
     mirror = Mirror(settings(folder, dsn, **overrides), database, origin, "proxy-1", lambda: era)
     await mirror.start()
     try:
@@ -122,12 +122,12 @@ async def running(
 
 
 async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Waits for a condition."""
+    """Wait for a condition."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)
 
 
 async def drained(mirror: Mirror) -> None:
-    """Waits until nothing is open."""
+    """Wait until no intent is open."""
     await until(lambda: mirror.backlog == 0)

@@ -1,4 +1,4 @@
-"""A process that writes through a mirror until a fault kills it. Its origin is a folder, which outlives it.
+"""A process that writes through a mirror until a fault kills it. Its origin is a folder, which survives it.
 
 Run as `python -m tests.integration.mirror_process STATE_DIR ORIGIN_DIR DSN` with CROSSFADE_FAULT.
 """
@@ -20,7 +20,7 @@ from tests.integration.mirror_fixtures import COLLECTION, KeyedOrigin, Origin, s
 
 
 class FolderOrigin(KeyedOrigin):
-    """Documents as files; what `Origin` prints."""
+    """Documents as files, printed like those of `Origin`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -12,7 +12,7 @@ from tests.integration.shadow_fixtures import Stack, shadow_with_rules, stack_on
 
 @pytest.fixture
 async def stack(database: Database) -> AsyncIterator[Stack]:
-    """As in test_shadow, with rules from PostgreSQL, and the verdicts noted."""
+    """Like the stack of test_shadow, with rules from PostgreSQL; it records the verdicts."""
     created = await stack_on(database)
     created.shadow = shadow_with_rules(created)
     await created.shadow.start()

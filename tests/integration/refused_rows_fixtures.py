@@ -55,7 +55,7 @@ async def stage(stack: Running) -> str:
 
 
 async def rollback_reason(stack: Running) -> str:
-    """The reason of the newest change of stage."""
+    """Return the reason of the newest change of stage, which must be a rollback."""
     entry = (await audit.entries(stack.database, limit=1))[0]
     assert entry.action == "rollback"
     return entry.reason or ""

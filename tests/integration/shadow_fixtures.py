@@ -1,4 +1,4 @@
-"""The shadow between a real PostgreSQL and ArangoDB in memory, for tests of what it finds and how it settles."""
+"""The shadow between a real PostgreSQL and ArangoDB in memory, for tests of what it finds and how it rechecks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ C = "db/docs"
 
 
 class Origin:
-    """ArangoDB in memory; `before` is called ahead of each operation."""
+    """ArangoDB in memory; `before` is called before each operation."""
 
     name = "origin"
 
@@ -53,7 +53,7 @@ def hand_over(
     *,
     reverse: bool = False,
 ) -> None:
-    """As the request path does it."""
+    """Hand a read to the shadow as the request path does."""
     taken = shadow.sampled(operation, collections, reversed=reverse)
     if taken is not None:
         shadow.submit(taken, operation, outcome, 0.001, "/api/x")
@@ -81,7 +81,7 @@ class Stack:
         self.shadow = self.create_shadow()
 
     def create_shadow(self) -> Shadow:
-        """A shadow with workers."""
+        """Return a shadow with workers."""
         return Shadow(
             self.settings,
             self.store,
@@ -112,7 +112,7 @@ class Stack:
         return operation, self.origin.memory.run(operation)
 
     def insert(self, key: str, **content: object) -> bytes:
-        """A document in the origin; its text."""
+        """Insert a document into the origin; return its text."""
         assert self.ask("POST", "/_api/document/docs?overwrite=true", {"_key": key, **content})[1].status == 202
         return self.ask("GET", f"/_api/document/docs/{key}")[1].body
 
@@ -132,7 +132,7 @@ class Stack:
         )
 
     async def compare(self, *request: Any, reverse: bool = False, leave: bool = False, **headers: str) -> None:
-        """leave: the client lets go of a cursor after its first batch."""
+        """Do a read, and have the shadow compare it. leave: the client deletes a cursor after its first batch."""
         operation, outcome = self.ask(*request, **headers)
         if reverse:
             outcome = await self.store.execute(operation)
@@ -167,7 +167,7 @@ class Stack:
         return {name: row[name] for name in names if row[name]}
 
     async def mismatches(self) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
-        """(class, paths, keys) of every mismatch."""
+        """Return Return (class, paths, keys) of every mismatch."""
         return sorted((row.kind, row.paths, row.keys) for row in await list_mismatches(self.database, C))
 
     async def skipped(self) -> int:
@@ -183,7 +183,7 @@ async def stack_on(database: Database, **settings: Any) -> Stack:
 
 
 def shadow_with_rules(stack: Stack, fleet: PeerLag | None = None) -> Shadow:
-    """A shadow with rules from PostgreSQL, whose verdicts the stack notes."""
+    """Return a shadow with rules from PostgreSQL; the stack records its verdicts."""
     return Shadow(
         stack.settings,
         stack.store,

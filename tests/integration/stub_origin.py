@@ -1,8 +1,8 @@
-"""A stub of ArangoDB for the backfill's tests and benchmarks. It is no ArangoDB: it answers exactly the requests that
-`backfill.source` makes, from documents that are rendered beforehand, in byte order of keys, and knows no AQL.
+"""A stub of ArangoDB for the backfill's tests and benchmarks.
 
-What it is for: documents with bytes of one's own choosing, faults and waits at chosen pages, and answers that cost
-nothing, so that a benchmark measures the reader. Semantics are tested against the development server.
+It answers exactly the requests that `backfill.source` makes, from documents that are rendered beforehand, in byte order
+of keys, and does not support AQL. It serves documents with freely chosen bytes, faults and waits at chosen pages, and
+answers that cost nothing, so that a benchmark measures the reader. Semantics are tested against the development server.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class StubOrigin:
         return f"http://127.0.0.1:{self.port}"
 
     def put(self, collection: str, key: str, content: str = '"n":1', rev: int | None = None) -> int:
-        """A new version; content: JSON members as they are to be printed. Returns the revision."""
+        """Store a new version; return its revision. content: JSON members as they are to be printed."""
         number = rev if rev is not None else self.clock.tick()
         self.put_raw(collection, key, number, content.encode())
         return number
@@ -90,7 +90,7 @@ class StubOrigin:
         found.put(key, rev, head + (b"," + content if content else b"") + b"}")
 
     def remove(self, collection: str, key: str) -> int:
-        """Returns the removed revision."""
+        """Remove a document; return the removed revision."""
         return self.collections[collection].remove(key)
 
     def document(self, collection: str, key: str) -> bytes:

@@ -16,12 +16,12 @@ _revisions = itertools.count(1872607071780732928)
 
 
 def new_rev() -> str:
-    """A revision newer than every one given before."""
+    """Return a revision newer than every one returned before."""
     return encode_rev(next(_revisions))
 
 
 def raw_of(collection: str, key: str, content: bytes = b"{}", rev: str | None = None) -> bytes:
-    """A document as ArangoDB prints it; content: a JSON object."""
+    """Return a document as ArangoDB prints it; content: a JSON object."""
     system = b'{"_key":"%s","_id":"%s/%s","_rev":"%s"' % (
         key.encode(),
         collection.partition("/")[2].encode(),
@@ -33,7 +33,7 @@ def raw_of(collection: str, key: str, content: bytes = b"{}", rev: str | None = 
 
 
 async def create(database: Database, collection: str, *, edge: bool = False) -> str:
-    """The table of a new collection."""
+    """Create the table of a new collection."""
     name = collection.partition("/")
     row = await database.fetchrow("SELECT * FROM _crossfade.ensure_collection($1, $2, $3)", name[0], name[2], edge)
     assert row is not None
@@ -42,7 +42,7 @@ async def create(database: Database, collection: str, *, edge: bool = False) -> 
 
 
 async def put(database: Database, collection: str, *raws: bytes) -> None:
-    """Applies versions of documents as the mirror does."""
+    """Apply versions of documents as the mirror does."""
     relation = await create(database, collection)
     documents = [orjson.loads(raw) if b"\\ud8" not in raw else _system(raw) for raw in raws]
     await database.execute(

@@ -100,7 +100,7 @@ async def test_a_postgresql_cursor_stays_with_postgresql_after_a_rollback(stack:
 
 @pytest.mark.parametrize("first", ["shadow", "flipped"])
 async def test_a_transaction_stays_at_the_origin_across_a_change(stack: Running, first: str) -> None:
-    """What it reads is its own, at ArangoDB; what it commits is in both, whichever stage it ends in (I7)."""
+    """Its reads go to ArangoDB; its writes are in both databases after the commit, at any stage (I7)."""
     if first == "flipped":
         await flip(stack)
     transaction = await stack.client.post("/_api/transaction/begin", json={"collections": {"write": ["books"]}})

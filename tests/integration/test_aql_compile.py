@@ -270,7 +270,7 @@ async def test_values_that_sql_does_not_represent_exactly_are_refused_and_evalua
         "FOR d IN c SORT d.x RETURN d._key",  # the order of arrays
         "FOR d IN c FILTER LENGTH(d.t) == 3 RETURN d",
         "FOR d IN c FILTER 1 / d.n > 0 RETURN d",  # a division by zero warns
-        "FOR d IN c FOR x IN d.x RETURN x",  # null is no array: error 1563
+        "FOR d IN c FOR x IN d.x RETURN x",  # null is not an array: error 1563
     ):
         answer = await both.answered(text)
         assert isinstance(answer, str), text
@@ -346,7 +346,7 @@ async def test_a_query_that_is_not_compiled_has_a_reason(both: BothDatabases) ->
 
 
 async def test_text_that_jsonb_escapes_is_sorted_correctly(both: BothDatabases) -> None:
-    """A document must not be refused by an index on its sort key, nor be at another place than in ArangoDB."""
+    """A document must not be refused by an index on its sort key, nor be at another position than in ArangoDB."""
     await both.fill("c", [{"t": text} for text in ("a\0b", "ab", "aa", "\ufdd0", "\ufdd00", "\ud800", "z", "b\0", "a")])
     relation = both.tables["c"].relation
     await both.database.execute(f"CREATE INDEX ON {relation} (_crossfade.order_key(doc, 't'))")

@@ -58,7 +58,7 @@ def test_an_import_rolls_back_flipped_collections_first(both: BothDatabases, tmp
 
 
 def test_newer_versions_and_deletions_stay_in_postgresql(both: BothDatabases, tmp_path: Path) -> None:
-    """I4: newer versions and deletions win, unless the operator overrides that; the mirror continues afterwards."""
+    """I4: newer versions and deletions win, unless the operator overrides that; then the mirror continues."""
     fill(both, 3)
     both.copy(NAME, stage="shadow")
     before = both.rows(NAME)

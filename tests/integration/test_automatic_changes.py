@@ -1,4 +1,4 @@
-"""A change of stage that nobody typed is loud: `status`, a metric and its alert name it until somebody takes notice."""
+"""Automatic changes of stage are shown by `status`, a metric and an alert until an operator acknowledges them."""
 
 from __future__ import annotations
 

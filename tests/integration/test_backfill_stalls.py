@@ -19,7 +19,7 @@ from tests.integration.backfill_fixtures import NAME, register, stored, work
 from tests.integration.stub_origin import StubOrigin
 from tests.integration.test_backfill_cli import crossfade
 
-# as a `statement_timeout` would do it, for more than ten rows at once
+# as a `statement_timeout` would do it, for statements of more than ten rows
 _CANCEL = """
 CREATE FUNCTION public.cancel() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

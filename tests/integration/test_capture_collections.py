@@ -27,7 +27,7 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
 
 
 async def assert_same(stack: Running, *collections: str) -> None:
-    """Both databases hold the same, and nothing became unverified."""
+    """Assert that both databases hold the same documents, and that nothing is unverified."""
     await stack.drained()
     for collection in collections:
         assert await stack.differences(collection) == []
@@ -41,7 +41,7 @@ async def alive(stack: Running, table: str) -> int:
 
 
 async def test_a_truncation_empties_the_collection_and_keeps_later_writes(stack: Running) -> None:
-    """More documents than one page, then writes that the client sends directly after the truncation."""
+    """More documents than one page, then writes that the client sends immediately after the truncation."""
     await stack.client.post(DOCUMENT, json=[{"_key": f"k{n:04}"} for n in range(2100)])
     await stack.drained()
     assert await alive(stack, "_system.books") == 2100
@@ -53,7 +53,7 @@ async def test_a_truncation_empties_the_collection_and_keeps_later_writes(stack:
 
 
 async def test_a_write_queued_during_a_truncation_does_not_become_a_ghost(stack: Running) -> None:
-    """The horizon refuses what was captured before (I4): it is read again, and found gone."""
+    """The stamp floor refuses what was captured before (I4): it is read again, and is missing."""
     async with stack.database.transaction() as session:
         await session.execute("LOCK TABLE _crossfade.stamp_floor IN ACCESS EXCLUSIVE MODE")
         await stack.client.post(DOCUMENT, json={"_key": "ghost"})
@@ -76,7 +76,7 @@ async def test_a_dropped_collection_is_empty_and_can_be_recreated_with_edges(sta
 
 
 async def test_a_write_queued_while_its_collection_is_dropped_leaves_no_mark(stack: Running) -> None:
-    """It is read again and the collection is missing because it was dropped: a second drop, refused, is no reason."""
+    """It is read again and the collection is missing because it was dropped; a second, refused drop changes nothing."""
     async with stack.database.transaction() as session:
         await session.execute("LOCK TABLE _crossfade.stamp_floor IN ACCESS EXCLUSIVE MODE")
         await stack.client.post(DOCUMENT, json={"_key": "ghost"})
@@ -133,7 +133,7 @@ async def test_a_rename_reaches_the_graphs_that_use_the_collection(stack: Runnin
 
 
 async def test_two_collections_that_swap_names_swap_documents(stack: Running) -> None:
-    """What comes under a name is older there than what had it before: it is what the origin has all the same."""
+    """A document can be older than the previous one of that name and key; it is current all the same."""
     await stack.client.post("/_api/collection", json={"name": "tomes"})
     await stack.client.post(DOCUMENT, json=[{"_key": f"k{n}", "of": "books"} for n in range(30)])
     await stack.client.post("/_api/document/tomes", json=[{"_key": f"k{n}", "of": "tomes"} for n in range(10, 40)])

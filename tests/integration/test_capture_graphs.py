@@ -27,7 +27,7 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
 
 
 async def assert_same(stack: Running) -> None:
-    """Both databases hold the same, and nothing became unverified."""
+    """Assert that both databases hold the same documents, and that nothing is unverified."""
     await stack.drained()
     for collection in (PEOPLE, KNOWS):
         assert await stack.differences(collection) == []
@@ -73,7 +73,7 @@ async def test_removing_a_vertex_removes_its_edges(stack: Running) -> None:
 
 
 async def test_an_edge_queued_while_its_vertex_is_removed_does_not_become_a_ghost(stack: Running) -> None:
-    """The horizon refuses it, and it is read again: gone."""
+    """The stamp floor refuses it; it is read again, and is missing."""
     async with stack.database.transaction() as session:
         await session.execute("LOCK TABLE _crossfade.stamp_floor IN ACCESS EXCLUSIVE MODE")
         await edge(stack, "a", "b", _key="ghost")
@@ -104,7 +104,7 @@ DEFINITIONS: list[tuple[str, str, dict[str, object] | None]] = [
 async def test_a_changed_graph_definition_is_in_postgresql_before_the_answer(
     dsn: str, tmp_path: Path, *, alone: bool
 ) -> None:
-    """Whatever collection its path names, it writes a document of `_graphs`; the flip stands."""
+    """Whatever collection the path names, the change writes a document of `_graphs`; the flip stays in force."""
     async with running(dsn, tmp_path) as stack:
         definition = {"collection": "knows", "from": ["people"], "to": ["people"]}
         await stack.client.post("/_api/gharial", json={"name": "social", "edgeDefinitions": [definition]})
@@ -128,7 +128,7 @@ async def test_a_changed_graph_definition_is_in_postgresql_before_the_answer(
 
 @pytest.mark.parametrize("kind", ["vertex", "edge"])
 async def test_a_collection_that_leaves_a_graph_and_is_dropped_is_captured_as_a_drop(stack: Running, kind: str) -> None:
-    """Its flip is taken back, and no other; a collection that another graph uses stays, with what is in it."""
+    """Only its flip is rolled back; a collection that another graph uses stays, with its documents."""
     await stack.client.post(f"{GRAPH}/vertex", json={"collection": "towns"})
     body = {"collection": "lives", "from": ["people"], "to": ["people"]}
     await stack.client.post(f"{GRAPH}/edge", json=body)

@@ -78,7 +78,7 @@ async def test_imported_edges_get_the_prefixes_of_the_request(stack: Running) ->
 
 
 async def test_a_large_import_is_streamed_and_mirrored_completely(stack: Running) -> None:
-    """More than the proxy buffers of a body that it only passes on."""
+    """The body is larger than the buffer for bodies that are only forwarded."""
     lines = "".join(json.dumps({"_key": f"k{n}", "t": "x" * 1500}) + "\n" for n in range(3000))
     answer = await stack.client.post("/_api/import?collection=books&type=documents", content=lines)
     assert answer.json()["created"] == 3000

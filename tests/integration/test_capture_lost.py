@@ -1,6 +1,6 @@
 """I3: ArangoDB executed a write, and its answer was lost.
 
-Both databases are equal in the end, or a mark says otherwise.
+In the end both databases are equal, or a mark states that they may differ.
 """
 
 from __future__ import annotations

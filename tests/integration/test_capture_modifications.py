@@ -134,7 +134,7 @@ async def test_batches_of_a_modification_equal_those_of_arangodb(stack: Running,
 async def test_writes_are_captured_whatever_the_client_does_with_its_cursor(
     stack: Running, query: str, more: dict[str, Any]
 ) -> None:
-    """I3: no cursor that is never read on holds back what was written, nor the backlog, nor a flip."""
+    """I3: a cursor that is never read to its end delays neither its writes, nor the backlog, nor a flip."""
     answer = (await stack.client.post(CURSOR, json={"query": query, "batchSize": 2, **more})).json()
     assert answer["hasMore"]
     await assert_same(stack)
@@ -160,7 +160,7 @@ async def test_a_cursor_stays_with_its_owner_when_another_user_requests_or_delet
 async def test_rows_over_the_memory_limit_spill_to_the_state_directory(
     stack: Running, monkeypatch: pytest.MonkeyPatch, lost: bool
 ) -> None:
-    """Where it has no room the client hears so in the next batch, and what was written is known all the same."""
+    """If it has no space the next batch is an error for the client, but the writes are captured."""
     monkeypatch.setattr(rows, "_MEMORY", 100)
     room = stack.application.dispatcher._writes._modifications._room
     room.most = 10 if lost else room.most
@@ -196,7 +196,7 @@ async def test_a_cursor_expires_at_its_time_to_live(stack: Running) -> None:
     ],
 )
 async def test_writes_with_unknown_keys_are_found_by_their_revisions(stack: Running, query: str) -> None:
-    """I3: by the revisions that it gave; where it removes, by a comparison of the whole collection (I6)."""
+    """I3: by its revisions; removals by a comparison of the complete collection (I6)."""
     await stack.client.patch("/_api/document/books/k001", json={"x": 1})
     assert (await stack.client.post(CURSOR, json={"query": query})).status_code == 201
     await assert_same(stack)
@@ -228,7 +228,7 @@ EXAMPLE = {"collection": "books", "example": {"n": 7}}
 async def test_a_write_with_unknown_keys_rolls_a_flipped_collection_back(
     stack: Running, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: dict[str, Any]
 ) -> None:
-    """I7: a search that finds too much marks instead. But who ArangoDB does not know undoes no flip."""
+    """I7: a search that finds too much leaves a mark instead. An unknown user causes no rollback."""
     await stack.drained()
     for stage in (CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100)):
         await stack.move(stage, BOOKS)
@@ -250,7 +250,7 @@ async def test_a_write_with_unknown_keys_rolls_a_flipped_collection_back(
 
 
 async def test_a_modification_with_large_bind_variables_is_captured(stack: Running) -> None:
-    """A body above what is buffered must not pass for a read."""
+    """A body larger than the buffer must not be taken for a read."""
     rows = [{"_key": f"b{n}", "t": "x" * 1500} for n in range(3000)]
     query = {"query": "FOR d IN @rows INSERT d INTO books", "bindVars": {"rows": rows}}
     assert (await stack.client.post(CURSOR, json=query)).status_code == 201
@@ -267,7 +267,7 @@ async def test_a_removal_by_keys_is_captured(stack: Running) -> None:
 @pytest.mark.parametrize("verb", ["update", "replace", "remove"])
 async def test_a_write_by_example_is_captured(stack: Running, verb: str) -> None:
     """I3: its answer is a number."""
-    await stack.drained()  # what it changes is in PostgreSQL: an older version must not pass for the new one
+    await stack.drained()  # PostgreSQL has the document already: the older version must not be taken for the new one
     example: dict[str, Any] = {"collection": "books", "example": {"n": 7}}
     if verb == "remove":
         example["options"] = {"limit": 1}

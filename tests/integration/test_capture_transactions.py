@@ -50,7 +50,7 @@ async def assert_same(stack: Running) -> None:
 
 
 async def write(stack: Running, trx: dict[str, str]) -> None:
-    """One of each kind, in one transaction."""
+    """Send one write of each kind in one transaction."""
     client = stack.client
     inserted = await client.post(DOCUMENT, json={"_key": "c", "n": 3}, headers=trx)
     assert sorted(inserted.json()) == ["_id", "_key", "_rev"]
@@ -194,7 +194,7 @@ async def test_a_document_that_postgresql_cannot_hold_does_not_stop_the_others(s
 async def test_requests_of_another_user_do_not_affect_a_transaction(
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """I1, I3: ArangoDB refuses it, and the proxy keeps what it kept, flips included."""
+    """I1, I3: ArangoDB refuses it, and the proxy changes neither the transaction nor a flip."""
     unknown_user = ("stranger", "x")
     real = stack.application.origin.request
 
@@ -221,7 +221,7 @@ async def test_requests_of_another_user_do_not_affect_a_transaction(
 
 
 async def test_an_unknown_transaction_id_leaves_no_state(stack: Running) -> None:
-    """An invented id fills no table, and its status is not requested in the owner's place."""
+    """An invented id is not stored, and its status is not requested on behalf of the owner."""
     known = stack.application.dispatcher._writes._transactions._open
     for number in ("1", "77"):
         trx = {"x-arango-trx-id": number}
@@ -236,7 +236,7 @@ async def test_an_unknown_transaction_id_leaves_no_state(stack: Running) -> None
 async def test_a_transaction_with_expired_credentials_ends_in_the_proxy(
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ArangoDB ends an unused transaction, though it will not report that with invalid credentials."""
+    """ArangoDB ends an unused transaction, but does not report that to invalid credentials."""
     monkeypatch.setattr(open_transactions, "_LOOK", 0.02)
     monkeypatch.setattr(open_transactions, "_IDLE", 0.05)
     monkeypatch.setattr(open_transactions, "_OVER", 0.3)
@@ -263,9 +263,9 @@ async def test_a_transaction_with_expired_credentials_ends_in_the_proxy(
 async def test_uncaptured_writes_in_a_transaction_are_marked_at_its_commit(
     stack: Running, how: str, method: str
 ) -> None:
-    """A verification and a flip between the write and the commit cannot see it: the commit says it again (I7, I10).
+    """A verification and a flip between the write and the commit miss it: the commit leaves the mark again (I7, I10).
 
-    Its body is too large to be looked into: one of the reasons why a write is not captured.
+    Its body is too large to be parsed: one of the reasons why a write is not captured.
     """
     vertices = {"name": "g", "orphanCollections": ["books"]}
     assert (await stack.client.post("/_api/gharial", json=vertices)).is_success
@@ -317,7 +317,7 @@ INSIDE: dict[str, tuple[str, str, object]] = {
 async def test_every_kind_of_write_in_a_transaction_is_captured_without_a_mark(
     stack: Running, how: str, method: str
 ) -> None:
-    """Through graphs, simple ones, imports: nothing is marked, whether ArangoDB runs them inside of it or at once."""
+    """Graph writes, simple queries, imports: no mark, whether ArangoDB runs them inside it or immediately."""
     await stack.client.post("/_api/gharial", json={"name": "g", "orphanCollections": ["books"]})
     for state in (CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100)):
         await stack.move(state, BOOKS)
@@ -343,7 +343,7 @@ async def test_every_kind_of_write_in_a_transaction_is_captured_without_a_mark(
 async def test_immediate_effects_are_captured_whatever_the_transactions_outcome(
     stack: Running, how: str, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The origin of this test passes over the header of the transaction: before the answer PostgreSQL has it (I7)."""
+    """The origin ignores the header of the transaction here: PostgreSQL has the write before the answer (I7)."""
     real = stack.application.origin.request
 
     async def execute_immediately(asked: Request, *, idempotent: bool = False) -> Response:
@@ -366,7 +366,7 @@ async def test_immediate_effects_are_captured_whatever_the_transactions_outcome(
 
 
 async def test_an_open_transaction_is_not_lag(stack: Running) -> None:
-    """Its client would decide when any collection of the instance may be flipped; no force goes past *caught up*."""
+    """Otherwise its client would decide when a collection may be flipped: --force does not override *caught up*."""
     trx = await begin(stack)
     await write(stack, trx)
     await asyncio.sleep(0.3)

@@ -20,7 +20,7 @@ from tests.integration.control_fixtures import Application, Fleet, pass_gates, u
 
 __all__ = ["origin", "quiet_instances", "shell"]  # fixtures
 
-# what the help calls a name -> one that nobody knows; a name of something that PostgreSQL or ArangoDB should have
+# metavar in the help -> an unknown name of something in PostgreSQL or ArangoDB
 WRONG: Final = {
     "COLLECTION": "shop/ordres",
     "COLLECTION/KEY": "shop/ordres/1",
@@ -33,7 +33,7 @@ WRONG: Final = {
 COLLECTIONS: Final = {kind for kind in WRONG if "COLLECTION" in kind}
 # texts, files, numbers; and keys, which belong to a collection that is named beside them
 NO_NAMES: Final = {"AQL", "DIR", "BUNDLE", "PATH", "VALUE", "STAGE", "KEY"}
-# what a command wants besides
+# other arguments that a command needs
 BESIDES: Final[dict[str, tuple[str, ...]]] = {
     "stage default": ("mirror",),
     "tolerance add": ("total", "--ignore", "--reason", "x"),
@@ -43,7 +43,7 @@ BESIDES: Final[dict[str, tuple[str, ...]]] = {
     "queries exempt": ("--reason", "x"),
     "archive export": ("--to", "archive"),
 }
-# options that name something, and what stands before them
+# options whose value is a name, and the arguments before them
 OPTIONS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("queries exempt", "--collection"): ("0000", "--reason", "x", "--collection", "shop/ordres"),
     ("queries unexempt", "--collection"): ("0000", "--collection", "shop/ordres"),
@@ -53,7 +53,7 @@ OPTIONS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("explain", "of the query"): ("FOR o IN ordres RETURN o", "--database", "shop"),
 }
 NAMING: Final = {"--collection", "--shape", "--run"}
-# they look into an archive, which has collections of its own: tests/unit/archive
+# they read an archive, which has its own collections: tests/unit/archive
 OF_AN_ARCHIVE: Final = {"archive import", "archive verify"}
 
 
@@ -65,7 +65,7 @@ async def fleet(database: Database, tmp_path: Path) -> AsyncIterator[Fleet]:
 
 
 def commands() -> Iterator[tuple[str, Any]]:
-    """Every command of every package, by the words that call it."""
+    """Return every command of every package by its words."""
     app, broken = proxy.cli.build()
     assert not broken
 
@@ -81,7 +81,7 @@ def commands() -> Iterator[tuple[str, Any]]:
 
 
 def calls() -> Iterator[tuple[str, ...]]:
-    """A call with a wrong name for each argument and option of every command that is a name."""
+    """Yield a call with an unknown name for each argument and option of every command that takes a name."""
     for words, command in commands():
         if words in OF_AN_ARCHIVE:
             continue
@@ -105,7 +105,7 @@ def calls() -> Iterator[tuple[str, ...]]:
 async def test_every_command_refuses_a_name_that_it_does_not_know(
     shell: Shell, fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exit code 1 and a sentence with the known names: a typing error never looks like success."""
+    """Exit code 1 and an error with the known names: a typing error never results in success."""
     monkeypatch.chdir(tmp_path)
     for module in ("backfill.cli_runtime", "backfill.archive.cli"):  # signals are the main thread's alone
         monkeypatch.setattr(f"{module}.stop_on_signals", lambda _: contextlib.nullcontext())
@@ -186,7 +186,7 @@ async def test_a_rollback_of_everything_aborts_open_epochs(shell: Shell, fleet: 
 
 
 async def test_without_postgresql_a_rollback_states_who_serves_reads(shell: Shell) -> None:
-    """Nobody needs it then: proxies answer from ArangoDB, and a file forces each of them to."""
+    """It is not needed then: proxies answer from ArangoDB, and a file forces each of them to."""
     shell.environment["CROSSFADE_DSN"] = "postgresql://127.0.0.1:1/none"
     result = await shell("rollback", "--all")
     assert result.code == 2

@@ -1,4 +1,4 @@
-"""noise, sampling, mismatches export and reproduce from the command line; the API route of a mismatch."""
+"""Tolerances, sampling, exported and reproduced mismatches on the command line; the API route of a mismatch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 class Service:
-    """A document service that hands `traceparent` on to its database, as any instrumented driver does."""
+    """A document service that forwards `traceparent` to its database, as any instrumented driver does."""
 
     def __init__(self) -> None:
         self.database = ""
@@ -42,7 +42,7 @@ class Service:
 
 @pytest.fixture
 async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
-    """A proxy in front of a service, books in the shadow."""
+    """Start a proxy in front of a service, with `books` at stage shadow."""
     service = Service()
     listener = Listener(service.handle, host="127.0.0.1", port=0, limits=HttpLimits())
     await listener.start()

@@ -1,7 +1,7 @@
-"""Queries whose text does not tell what they read: traversals of graphs, DOCUMENT of computed ids (I10).
+"""Queries whose text does not determine what they read: traversals of graphs, DOCUMENT of computed ids (I10).
 
-They are compared with PostgreSQL, served from it where everything that they may meet is flipped, and never read a
-collection of which nobody knows whether its copy is right.
+They are compared with PostgreSQL, served from it if every collection that they may read is flipped, and never read a
+collection whose copy is not known to be correct.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ QUERIES = {
 
 @pytest.fixture
 async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
-    """A chain a -> b -> c of people in a named graph, and a page that no graph knows."""
+    """Start a stack with a chain a -> b -> c of people in a named graph, and a page outside any graph."""
     async with running(dsn, tmp_path) as running_stack:
         for name, kind in (("people", 2), ("pages", 2), ("knows", 3)):
             await running_stack.direct.post("/_api/collection", json={"name": name, "type": kind})
@@ -79,7 +79,7 @@ async def test_a_computed_read_follows_the_stage_of_all_its_collections(stack: R
 
 
 async def test_a_collection_that_is_not_flipped_keeps_computed_reads_at_arangodb(stack: Running) -> None:
-    """Nobody knows what the query will meet: only the text with WITH tells, and the id in a bind variable."""
+    """The collections are unknown in advance, except for a query with WITH and for an id in a bind variable."""
     await stack.move(SHADOW, *ALL)
     await stack.move(FLIPPED, *(name for name in ALL if name != "_system/pages"))
     found = {name: (await _ask(stack, name))[1] for name in QUERIES}
@@ -88,7 +88,7 @@ async def test_a_collection_that_is_not_flipped_keeps_computed_reads_at_arangodb
 
 
 async def test_a_dropped_collection_keeps_no_read_at_arangodb(stack: Running) -> None:
-    """It lies in the way of no query, also while the generation stays what it is; once it is back it counts again."""
+    """It keeps no query at ArangoDB, even at an unchanged epoch; once it is recreated it counts again."""
     await stack.move(SHADOW, *ALL)
     await stack.move(FLIPPED, *(name for name in ALL if name != "_system/pages"))
     assert (await _ask(stack, "computed id"))[1] == "arangodb"

@@ -40,7 +40,7 @@ async def _phase(instance: Instance, phase: Phase) -> None:
 
 
 async def _wait_for_heartbeats(instance: Instance) -> None:
-    """Several heartbeats pass, each of which may acknowledge."""
+    """Wait for several heartbeats, each of which may acknowledge."""
     looked = instance.lease.looked_at
     await until(lambda: instance.lease.looked_at > looked + 3 * HEARTBEAT)
 
@@ -149,7 +149,7 @@ async def test_the_flip_waits_for_each_condition(fleet: Fleet, database: Databas
         await _phase(one, phase)
         await _wait_for_heartbeats(one)
         policy = one.lease.snapshot.policy(JOBS)
-        assert one.lease.snapshot.phase is phase  # it had time enough to acknowledge, and did not
+        assert one.lease.snapshot.phase is phase  # it had enough time to acknowledge, and did not
         assert policy.synchronous  # from begin on: every answer has the target brought up to date (I7)
         assert policy.hold_queries == (phase is not Phase.BEGIN)
         assert not flip.done()
@@ -160,7 +160,7 @@ async def test_the_flip_waits_for_each_condition(fleet: Fleet, database: Databas
 
 
 async def test_a_flip_needs_gates_and_an_instance(fleet: Fleet, database: Database) -> None:
-    await fleet.to(Stage.MIRROR, JOBS)  # nobody behaves otherwise: allowed
+    await fleet.to(Stage.MIRROR, JOBS)  # no instance changes its behaviour: allowed
     await fleet.to(Stage.SHADOW, JOBS)
     with pytest.raises(PreconditionFailed, match=r"instances in sync is fail \(no instance\)"):
         await fleet.to(Stage.FLIPPED, JOBS, force=True, reason="never mind")
@@ -203,7 +203,7 @@ async def test_rollback_aborts_an_epoch_that_waits(fleet: Fleet, database: Datab
 async def _flip_with_action_before_commit(
     fleet: Fleet, database: Database, monkeypatch: pytest.MonkeyPatch, action: Callable[[], Awaitable[object]]
 ) -> None:
-    """Flip, and do something between the last check of the instances and the lock of the commit."""
+    """Flip, and run an action between the last check of the instances and the lock of the commit."""
     await fleet.to(Stage.MIRROR, JOBS)
     await fleet.to(Stage.SHADOW, JOBS)
     await pass_gates(database, JOBS)
@@ -358,7 +358,7 @@ async def test_stages_that_were_changed_meanwhile_are_not_overwritten(
 ) -> None:
     one = await fleet.start("one")
     await fleet.to(Stage.MIRROR, JOBS)
-    one.line.up.clear()  # holds the first change between its look and its epoch: nobody acknowledges
+    one.line.up.clear()  # delays the first change between its check and its epoch, which no instance acknowledges
     settings = settings_for(tmp_path)
     target = [DesiredState(JOBS, Stage.SHADOW)]
     waiting = asyncio.create_task(change(database, target, settings=settings, actor="slow"))

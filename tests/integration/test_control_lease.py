@@ -54,11 +54,11 @@ async def test_a_silent_instance_stops_the_reads_of_all(fleet: Fleet, database: 
     await fleet.flipped(JOBS)
     await until(lambda: one.lease.may_read_target and frozen.lease.may_read_target)
     frozen.line.up.clear()
-    await until(lambda: not one.lease.may_read_target)  # it saw the other's lease run out
+    await until(lambda: not one.lease.may_read_target)  # it detected that the other's lease expired
     await until(lambda: frozen.lease.own_lease_over)
     assert not frozen.lease.may_read_target
     frozen.line.up.set()
-    # every answer that it gave was backed by both stores: it is no different from a slow one
+    # every answer was in both stores: it is the same as a slow instance
     await until(lambda: one.lease.may_read_target and frozen.lease.may_read_target)
     assert await _stage(database) == "flipped"
 
@@ -113,7 +113,7 @@ async def test_origin_only_acknowledgements_are_remembered_across_a_crash(fleet:
 
 
 async def test_a_kill_and_a_restart_keep_the_flip_once_the_journal_is_drained(fleet: Fleet, database: Database) -> None:
-    """All that was acknowledged is in both stores; what was not is read again before anybody reads PostgreSQL."""
+    """Acknowledged writes are in both stores; others are read again before any read from PostgreSQL."""
     one, two = await fleet.start("one"), await fleet.start("two")
     await fleet.flipped(JOBS)
     joined = (await _row(database, "two"))["joined_at"]
@@ -165,7 +165,7 @@ async def test_origin_only_needs_no_postgresql(fleet: Fleet) -> None:
     await until(lambda: one.lease.may_read_target)
     one.line.up.clear()
     (one.settings.state_dir / "origin-only").touch()
-    # the beat that hangs is the only thing that it may wait for, and that is far shorter than the lease here
+    # it may wait only for the hanging heartbeat, which times out long before the lease
     one.lease._settings.lease = 0.2
     await until(lambda: not one.lease.may_read_target)
 
@@ -203,7 +203,7 @@ async def test_a_late_heartbeat_does_not_extend_the_lease(database: Database) ->
     assert until_ == now  # absolute: not now() + 1 s
     recorded = await registry.beat(Heartbeat(0, 0, False, 0, 0.0, None, number=2), 0)
     assert recorded.registered
-    assert await database.fetchval("SELECT lease_until FROM _crossfade.instance") == now  # a look extends nothing
+    assert await database.fetchval("SELECT lease_until FROM _crossfade.instance") == now  # not extended
     other = InstanceRegistry(database, "late", lease=1.0, host=None, admin_url=None)
     assert (await other.register()).registered  # a new process of the same host
     stale = await registry.beat(Heartbeat(9, 9, False, 0, 0.0, None, number=3), 0)
@@ -240,7 +240,7 @@ async def test_held_queries_are_released_when_the_controller_dies(fleet: Fleet, 
 
 
 async def test_without_postgresql_only_a_registered_process_continues(fleet: Fleet, tmp_path: Path) -> None:
-    """I2: PostgreSQL may be down when a proxy restarts; but a deregistered one knows nothing of the others."""
+    """I2: PostgreSQL may be down when a proxy restarts; but a deregistered one cannot know the state of the others."""
     one = await fleet.start("one")
     await fleet.to(Stage.MIRROR, JOBS)
     assert one.lease.snapshot.state(JOBS).stage is Stage.MIRROR
@@ -252,14 +252,14 @@ async def test_without_postgresql_only_a_registered_process_continues(fleet: Fle
         await restarted.start()
         assert restarted.snapshot.state(JOBS).stage is Stage.MIRROR
         assert not restarted.may_read_target
-        assert not restarted.own_lease_over  # a lease of the life before may still run
+        assert not restarted.own_lease_over  # a lease of the previous process may still be valid
         await until(lambda: restarted.own_lease_over)
         await restarted.close()
         strict = settings_for(tmp_path / "strict", start_without_postgresql="refuse")
         with pytest.raises(DatabaseUnavailable):
             await Lease(unreachable, strict, "strict", Application().conditions()).start()
         fresh = Lease(unreachable, settings_for(tmp_path / "fresh"), "fresh", Application().conditions())
-        await fresh.start()  # it knows no stage: every write is captured, and none acknowledged to be in both
+        await fresh.start()  # it knows no stage: every write is captured, and none acknowledged as in both
         policy = fresh.snapshot.policy(JOBS)
         assert (policy.capture, policy.synchronous, fresh.may_read_target) == (True, False, False)
         assert fresh.diverged

@@ -24,7 +24,7 @@ JOBS = "shop/jobs"
 
 @pytest.fixture
 async def server() -> AsyncIterator[EmbeddedPostgres]:
-    """A PostgreSQL of the test's own, which it may stop."""
+    """Start a dedicated PostgreSQL, which the test may stop."""
     with EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "16MB"}) as started:
         await migrated_template(started.dsn)
         yield started
@@ -66,7 +66,7 @@ async def test_a_restart_of_postgresql_in_any_phase_leaves_no_open_epoch(
             await asyncio.to_thread(server.start)
             with pytest.raises(DatabaseError):
                 await flip
-            for instance in (one, two):  # they close what nobody drives, and hold their leases again
+            for instance in (one, two):  # they close the abandoned epoch, and hold their leases again
                 await _phase(instance, Phase.IDLE)
                 await _holds_a_lease(instance)
             assert await _value(database, "SELECT stage FROM _crossfade.collection") == "shadow"
@@ -74,7 +74,7 @@ async def test_a_restart_of_postgresql_in_any_phase_leaves_no_open_epoch(
         await fleet.to(Stage.FLIPPED, JOBS)
         assert (await audit.verify(database)).broken is None
 
-        # an instance that answered alone rolls back by a compare-and-set, once, whenever PostgreSQL is there again
+        # an instance with origin-only answers rolls back once, by a compare-and-set, when PostgreSQL is back
         await asyncio.to_thread(server.stop, "immediate")
         await until(lambda: one.lease.own_lease_over)
         one.lease.record_origin_only_ack()
@@ -89,7 +89,7 @@ async def test_a_restart_of_postgresql_in_any_phase_leaves_no_open_epoch(
 
 
 class LosesCommitAnswer(Database):
-    """PostgreSQL as it is, but the answer to a commit that moved the generation to `lost` never comes."""
+    """PostgreSQL whose answer to the commit that sets the epoch to `lost` never arrives."""
 
     lost = 0
 
@@ -113,7 +113,7 @@ async def test_the_outcome_of_a_commit_whose_answer_is_lost_is_read(database: Da
         forgetful.lost = 3  # 1 at first, 2 begin, 3 commit
         done = await change(forgetful, targets, settings=settings_for(tmp_path), actor="test")
         assert (done.generation, forgetful.lost) == (3, 0)
-        forgetful.lost = 4  # begin: nobody knows that it is open, and it is closed all the same
+        forgetful.lost = 4  # begin: no controller knows that it is open, and it is closed all the same
         with pytest.raises(DatabaseUnavailable):
             await change(forgetful, [DesiredState(JOBS, Stage.SHADOW)], settings=settings_for(tmp_path), actor="test")
         instance = fleet.instances[0]
@@ -145,7 +145,7 @@ async def test_an_abandoned_epoch_is_closed_by_the_instances(database: Database,
             one.lease.look_now()
             await until(lambda: one.lease.snapshot.phase is Phase.BEGIN)
             looked = one.lease.looked_at
-            await until(lambda: one.lease.looked_at > looked + 1.0)  # driven: left alone
+            await until(lambda: one.lease.looked_at > looked + 1.0)  # it has a controller: not closed
             assert one.lease.snapshot.phase is Phase.BEGIN
             await driver.execute("SELECT pg_advisory_unlock(x'0C055FADF'::bigint)")
         await until(lambda: one.lease.snapshot.phase is Phase.IDLE)

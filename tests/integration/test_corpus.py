@@ -1,4 +1,4 @@
-"""`make corpus` on queries of our own: what it counts, and that its documents make queries give rows."""
+"""`make corpus` on a few queries: its counts, and that the generated documents make queries return rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gaps are bounded by database, and what is beyond the bound still shuts the gates of all its collections (I10)."""
+"""Gaps are limited per database; those above the limit still block the gates of all its collections (I10)."""
 
 from __future__ import annotations
 

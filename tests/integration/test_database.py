@@ -236,7 +236,7 @@ async def test_a_caller_on_a_dead_connection_can_be_cancelled(
 async def test_a_transaction_on_a_lost_connection_fails_as_unavailable(
     postgres_server: EmbeddedPostgres, dsn: str
 ) -> None:
-    """Its rollback fails as well, and so does cutting what is cut: the error is that of the statement."""
+    """Its rollback and the closing of the connection fail as well; the error is that of the statement."""
     async with Chaos(postgres_server.port) as line:
         database = await Database.open(dsn.replace(f":{postgres_server.port}/", f":{line.port}/"), size=1, reset=False)
 
@@ -269,7 +269,7 @@ async def test_a_released_connection_is_handed_to_the_next_caller(dsn: str) -> N
 
 
 async def test_a_waiting_caller_gets_the_released_connection(dsn: str) -> None:
-    """Also where it went from hand to hand before: the pool knows of none that is free."""
+    """Also if it was handed from caller to caller: the pool then has no free connection."""
     database = await Database.open(dsn, size=1, reset=False)
     first = await _pid(database)
     callers = [asyncio.create_task(database.fetchval("SELECT pg_backend_pid() FROM pg_sleep(0.01)")) for _ in range(20)]

@@ -1,4 +1,4 @@
-"""What deploy/ declares is run under the constraints that it declares: commands, settings, roots of its manifests."""
+"""The commands of the manifests in deploy/ run with the settings and constraints that they declare."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ORDERS = "shop/orders"
 
 
 def container(name: str) -> dict[str, Any]:
-    """A container of the manifests, of whatever pod."""
+    """Return a container of the manifests, of any pod."""
     pods = [one["spec"]["template"]["spec"] for one in DOCUMENTS if "template" in one.get("spec", {})]
     every = [one for pod in pods for one in (*pod.get("initContainers", ()), *pod["containers"])]
     (found,) = [one for one in every if one["name"] == name]
@@ -41,7 +41,7 @@ def container(name: str) -> dict[str, Any]:
 
 
 def settings_of(declared: dict[str, Any], origin: str, dsn: str, **more: str) -> dict[str, str]:
-    """The environment that it declares, with the servers and ports of the test, and the pod's address."""
+    """Return the declared environment, with the servers and ports of the test and the pod's address."""
     assert declared["envFrom"] == [{"secretRef": {"name": "crossfade"}}]
     declared_values = {one["name"]: one.get("value", "127.0.0.1") for one in declared.get("env", ())}
     servers = {"CROSSFADE_ORIGIN": origin, "CROSSFADE_DSN": dsn, "CROSSFADE_ORIGIN_USER": "root"}
@@ -58,7 +58,7 @@ async def origin() -> AsyncIterator[Origin]:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path]:
-    """An empty root, and what is mounted as the state directory."""
+    """Create an empty root, and the folder mounted as the state directory."""
     root, state = tmp_path / "root", tmp_path / "state"
     root.mkdir()
     state.mkdir()
@@ -79,7 +79,7 @@ async def ended(command: list[str], environment: dict[str, str]) -> tuple[int, s
 async def sidecar(
     folders: tuple[Path, Path], origin: str, dsn: str, tmp_path: Path
 ) -> AsyncIterator[tuple[httpx.AsyncClient, int]]:
-    """The sidecar's container, started as declared, once it is ready; a client of it, and its admin port."""
+    """Start the sidecar's container as declared; yield a client of it and its admin port once it is ready."""
     declared = container("crossfade")
     port, admin = free_port(), free_port()
     ports = {"CROSSFADE_LISTEN_PORT": str(port), "CROSSFADE_ADMIN_PORT": str(admin), "CROSSFADE_STATE_DIR": STATE}
@@ -150,7 +150,7 @@ async def test_the_sidecar_runs_with_a_read_only_root(
 async def test_the_auxiliary_commands_run_under_their_constraints(
     folders: tuple[Path, Path], origin: Origin, empty_dsn: str
 ) -> None:
-    """The Job migrates, twice as well; the worker works; both with nothing that they may write."""
+    """The Job migrates, twice as well; the worker works; both without any writable folder."""
     for name, more in (("migrate", ()), ("migrate", ()), ("worker", ("--no-watch",))):
         declared = container(name)
         arguments = [one for one in declared["args"] if one != "--daemon" or not more]
@@ -169,7 +169,7 @@ async def test_a_read_only_state_directory_prevents_the_start(
 
 
 async def test_a_new_pod_during_an_outage_of_postgresql_serves_and_joins_later(tmp_path: Path) -> None:
-    """It forwards, notes every write, and takes back what is flipped before PostgreSQL answers a read again."""
+    """It forwards, journals every write, and rolls flips back before PostgreSQL serves a read again."""
     with EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "16MB"}) as server:
         await migrated_template(server.dsn)
         dsn = server.dsn.rsplit("/", 1)[0] + "/migrated"

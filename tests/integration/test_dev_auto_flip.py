@@ -1,4 +1,4 @@
-"""A local stack at stage flipped: what is made through the proxy is served from PostgreSQL once it is answered."""
+"""A local stack at stage flipped: collections created through the proxy are served from PostgreSQL from the start."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ async def test_a_collection_that_is_gone_is_not_found(stack: Running) -> None:
 
 
 async def test_a_dropped_collection_is_not_checked_again_until_it_is_recreated(stack: Running) -> None:
-    """A stack outlives many collections, and each look costs three round trips."""
+    """A stack sees many collections come and go, and each check costs three round trips."""
     for name in ("books", "tomes"):
         await stack.client.post("/_api/collection", json={"name": name})
         await stack.client.delete(f"/_api/collection/{name}")

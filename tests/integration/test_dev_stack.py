@@ -1,4 +1,4 @@
-"""`crossfade dev`: servers start, are found, and are gone afterwards, whichever way it ends."""
+"""`crossfade dev`: servers start, can be reached, and have ended afterwards, however it ends."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def dev() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 def urls(process: subprocess.Popen[str], last: str = "logs") -> dict[str, str]:
-    """What it prints once all is up: `name  value` lines up to the last."""
+    """Return what it prints once all is up: `name  value` lines up to the last."""
     assert process.stdout is not None
     printed: dict[str, str] = {}
     for line in process.stdout:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 PROXY = "http://127.0.0.1:8530"
 SETTINGS = {"CROSSFADE_LEASE": "3", "CROSSFADE_LOG_LEVEL": "warning"}
-# a stack without load: few comparisons are enough, and a slow machine is no reason to fail
+# a stack without load: few comparisons are enough, and a slow machine must not fail the test
 LIMITS = {"comparisons": 1, "shape_comparisons": 1, "lag_seconds": 60, "min_p99_seconds": 60, "bypass_lag_seconds": 300}
 READS = """
 for _ in range(5):

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: of the system and of the wheel, as root and as anybody, gone when its parent goes."""
+"""The embedded PostgreSQL: from the system and from the wheel, as root and as another user; it ends with its parent."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def ask(dsn: str, sql: str) -> object:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that PostgreSQL's user can reach: pytest's own are closed to others."""
+    """Create a folder that PostgreSQL's user can reach: pytest's own are closed to others."""
     with tempfile.TemporaryDirectory(prefix="crossfade-test-", ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -100,7 +100,7 @@ def test_nothing_is_running_before_start() -> None:
 
 
 def test_a_folder_that_the_servers_user_cannot_reach_is_reported(folder: Path) -> None:
-    """As root the server runs as somebody else, who must be able to get there."""
+    """As root the server runs as another user, who must be able to reach the folder."""
     closed = folder / "closed"
     closed.mkdir(mode=0o700)
     server = EmbeddedPostgres(folder=closed / "pg", options=QUICK)
@@ -133,7 +133,7 @@ sys.stdin.read()
 
 
 def holder(user: int | None = None) -> subprocess.Popen[str]:
-    """A process that has started a server; as another user, by an interpreter that this user may run."""
+    """Start a process that starts a server; as another user, with an interpreter that this user may run."""
     other: dict[str, Any] = {}
     if user is not None:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("COV")}

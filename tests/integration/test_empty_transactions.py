@@ -1,6 +1,6 @@
 """Stream transactions that write nothing are committed like any other, whichever proxy began them (I10).
 
-What an ORM does around every request: begin with declared writes, perhaps read, commit.
+An ORM does this around every request: begin with declared writes, possibly read, commit.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ async def stage(stack: Running) -> str:
 
 
 async def marks(stack: Running) -> list[tuple[str, str]]:
-    """Once nothing is open any more."""
+    """Return the marks once no intent is open."""
     await stack.drained()
     return [tuple(row) for row in await stack.database.fetch("SELECT collection, reason FROM _crossfade.unverified")]
 
@@ -70,7 +70,7 @@ async def end(client: httpx.AsyncClient, trx: dict[str, str], method: str = "PUT
 
 
 async def send_requests_without_writes(client: httpx.AsyncClient, trx: dict[str, str], what: str) -> None:
-    """Requests in a transaction that write nothing."""
+    """Send requests in a transaction that write nothing."""
     if what == "reads":
         assert (await client.get(DOCUMENT + "/a", headers=trx)).status_code == 200
         assert (await client.post("/_api/cursor", json={"query": "FOR b IN books RETURN b"}, headers=trx)).is_success
@@ -132,7 +132,7 @@ async def test_after_a_restart_only_the_commit_of_a_transaction_with_writes_leav
     """The writes of the second are in no process's memory; its journal was read again before the commit."""
 
     async def do_not_wait(_: Application) -> None:
-        """A transaction that runs drains when it ends: nobody waits for that here."""
+        """Skip the wait for open transactions, which drain when they end."""
 
     monkeypatch.setattr(Application, "_drain", do_not_wait)
     folder = tmp_path / "again"
@@ -154,7 +154,7 @@ async def test_after_a_restart_only_the_commit_of_a_transaction_with_writes_leav
 
 
 async def test_a_commit_marks_collections_written_before_the_mirror_began(stack: Running) -> None:
-    """Forwarded while nobody captured it, committed when the backfill may have passed it by."""
+    """The write was forwarded before the mirror captured it, and committed when a backfill may have passed its key."""
     await stack.client.post("/_api/collection", json={"name": "later"})
     transaction = await stack.client.post(
         "/_api/transaction/begin", json={"collections": {"write": ["books", "later"]}}

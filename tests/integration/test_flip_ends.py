@@ -42,7 +42,7 @@ def full(*_: object, **__: object) -> int:
 async def test_a_full_journal_rolls_the_flip_back_before_the_answer(
     stack: Running, monkeypatch: pytest.MonkeyPatch, write: str
 ) -> None:
-    """on_journal_error = forward: what could not be noted may be lost by a kill, and cannot be read again."""
+    """on_journal_error = forward: a write that could not be journaled may be lost by a kill, and is not read again."""
     await flip(stack)
     monkeypatch.setattr(Journal, "intend", full)
     answer = await WRITES[write](stack.client)
@@ -128,7 +128,7 @@ async def test_a_mark_aborts_an_epoch_that_would_flip_its_collection(stack: Runn
 
 
 async def _flipped_while_open(stack: Running) -> None:
-    """Flipped by hand, as it may be where an intent of before comes to its end only now."""
+    """Flip directly in the table, as if an earlier intent were resolved only after the flip."""
     await stack.database.execute("UPDATE _crossfade.collection SET stage = 'flipped', weight = 100")
     await stack.database.execute("UPDATE _crossfade.control SET generation = generation + 1")
     await eventually(lambda: stack.application.lease.snapshot.policy(BOOKS).synchronous, "it is flipped")

@@ -1,4 +1,4 @@
-"""Whether both databases answer an instance, asked at this moment: what a dry run relies on."""
+"""The health of an instance: whether both databases answer it now, which a dry run relies on."""
 
 from __future__ import annotations
 

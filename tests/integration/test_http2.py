@@ -31,7 +31,7 @@ def client(url: str) -> httpx.AsyncClient:
 
 
 async def relayed() -> None:
-    """Bodies of each kind both ways, through the listener and an upstream that speaks HTTP/1.1."""
+    """Relay bodies of each kind both ways, through the listener and an upstream with HTTP/1.1."""
 
     async def origin(request: Request) -> Response:
         body = request.body
@@ -72,7 +72,7 @@ def test_bodies_of_each_kind_are_relayed_under_both_event_loops(loop: Callable[[
 
 
 async def test_concurrent_http2_requests_through_the_proxy_are_answered_and_mirrored(dsn: str, tmp_path: Path) -> None:
-    """The Java driver's default, HTTP/2 alone: many at a time, no answer a neighbour's, every write mirrored."""
+    """The Java driver's default, HTTP/2 alone: many concurrent requests, all answered and mirrored."""
     async with running(dsn, tmp_path) as crossfade, client(str(crossfade.client.base_url)) as http:
         assert (await http.post("/_api/collection", json={"name": "c"})).status_code == 200
         await crossfade.move(MIRROR, "_system/c")

@@ -91,7 +91,7 @@ async def upgraded() -> None:
             assert await client.reader.readexactly(14) == b"welcome FIRST "
             client.writer.write(b"second")
             assert await client.reader.readexactly(6) == b"SECOND"
-            assert upstream.open == 0  # a tunnel is no part of the pool
+            assert upstream.open == 0  # a tunnel does not belong to the pool
         await until(lambda: not listener.connections)
         assert b"connection: upgrade\r\n" in server.requests[0]
         await listener.close(1)
@@ -206,13 +206,13 @@ async def test_a_slow_client_pauses_the_server_and_uses_bounded_memory() -> None
             await until(lambda: upstream._pool.open and not next(iter(upstream._pool.open)).transport.is_reading())
             assert sent < size
         await until(lambda: not listener.connections)
-        await until(lambda: upstream.open == 0)  # the rest of the answer is nobody's
+        await until(lambda: upstream.open == 0)  # the rest of the answer is discarded
         await listener.close(1)
         await upstream.close()
 
 
 async def test_a_write_completes_after_its_client_disconnects() -> None:
-    """I3: the handler hears the origin's answer whether or not the client still waits for it."""
+    """I3: the handler gets the origin's answer whether or not the client still waits for it."""
     answer, settled = asyncio.Event(), asyncio.Event()
 
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""The pool against a scripted server that answers, dawdles and closes at each point."""
+"""The pool against a scripted server that answers, delays and closes at each point."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ async def test_a_request_without_a_server_is_reported_as_not_sent() -> None:
 
 
 async def test_a_connection_time_out_is_reported_as_not_sent() -> None:
-    async with Server(never) as server:  # never speaks TLS
+    async with Server(never) as server:  # never answers the TLS handshake
         pool = Upstream(server.url.replace("http:", "https:"), connect_timeout=0.1)
         with pytest.raises(UpstreamUnavailable, match="within"):
             await pool.request(POST)

@@ -1,4 +1,4 @@
-"""`crossfade indexes`: what the shapes seen need is found and made; an index never costs a document."""
+"""`crossfade indexes`: indexes that the seen query shapes need are shown and created, and never cost a document."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ async def test_a_value_that_is_too_large_leaves_no_invalid_index(shell: Shell, d
 async def test_an_index_is_dropped_for_a_document_that_is_too_large_for_it(
     shell: Shell, docs: Database, tmp_path: Path
 ) -> None:
-    """PostgreSQL has every document: the index goes, and nothing is a dead letter."""
+    """PostgreSQL keeps every document: the index is dropped, and there is no dead letter."""
     await shell("indexes", "--create")
     assert any(name.startswith("list_") for name in await indexes_of(docs))
     clock = Clock()

@@ -1,8 +1,8 @@
-"""Other clients' reads continue during an expensive query: long computations run in worker processes, and nowhere else.
+"""Other clients' reads continue during an expensive query: long computations run only in worker processes.
 
-The origin is the development server, which would burn as well where it is asked instead: it answers such queries
-without a look at them. Nothing here asserts a number of seconds: what is counted are answers that others got while a
-query was still running, and who evaluated.
+The origin is the development server, for which such queries are expensive as well: it answers them with no rows. No
+test asserts a number of seconds: they count the answers to others while a query was running, and check which process
+evaluated it.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ async def test_a_result_of_a_worker_is_read_in_batches(stack: Running) -> None:
 
 @pytest.fixture
 def cool(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The origin answers a query that would burn with no rows."""
+    """Make the origin answer an expensive query with no rows."""
     run = MemoryStore.run
 
     def answering(self: MemoryStore, operation: Operation, *asleep: Any) -> Outcome:
@@ -129,7 +129,7 @@ async def test_other_requests_are_answered_during_an_expensive_query(stack: Runn
 async def test_a_comparison_over_its_limit_is_skipped_with_a_reason_and_the_next_one_runs(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """I2, I10: the origin answered; PostgreSQL's answer takes longer than anybody waits."""
+    """I2, I10: the origin answered; PostgreSQL's answer takes longer than the time limit."""
     monkeypatch.setattr(pair_comparison, "SECONDS", 0.5)
     shadowed = await stack_on(database)
     shadowed.shadow = shadow_with_rules(shadowed)
@@ -149,7 +149,7 @@ async def test_a_comparison_over_its_limit_is_skipped_with_a_reason_and_the_next
 async def test_large_answers_are_compared_and_rechecked_in_workers(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A storm of differing queries: verdicts as ever, and nothing of it is worked out where clients wait."""
+    """Many queries that differ: the verdicts are unchanged, and no work is done in the process that serves clients."""
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("compared where clients wait")

@@ -1,7 +1,7 @@
 """Writes of many documents, and large documents: no stretch of work on the event loop handles more than a bounded part.
 
-Counted, not timed: a task of its own counts the turns of the loop, and whoever handles documents says how many in which
-turn. What other requests see in between is asserted as well: the write is open, with all its keys, until the end.
+Counted, not timed: a separate task counts the turns of the loop, and wrapped functions record how many documents they
+handle in each turn. Other requests must see the write as open, with all its keys, until the end.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Turns:
             task.cancel()
 
     def spy(self, patch: pytest.MonkeyPatch, owner: object, name: str, size: Callable[..., int]) -> None:
-        """Counts what `owner.name` is given."""
+        """Count what `owner.name` is called with."""
         handled, inner = self.handled.setdefault(name, Counter()), getattr(owner, name)
 
         def spied(*arguments: Any, **named: Any) -> Any:
@@ -79,11 +79,11 @@ class Turns:
 
 
 def insert_answer(number: int, text: str = "x") -> tuple[bytes, list[bytes]]:
-    """An answer to an insert of so many, with `new`, as ArangoDB prints it; and the documents."""
+    """Return an answer to an insert of that many documents, with `new`, as ArangoDB prints it; and the documents."""
     clock, answers, documents = Clock(), [], []
     for index in range(number):
         head = f'"_key":"k{index}","_id":"products/k{index}","_rev":"{encode_rev(clock.tick())}"'
-        inner = "},{" if index % 7 else r"\"}},{\"_id\":\"products/a\"},{"  # what looks like the end of an element
+        inner = "},{" if index % 7 else r"\"}},{\"_id\":\"products/a\"},{"  # text that resembles the end of an element
         document = f'{{{head},"text":"{text}{inner}","list":[{{"a":1}},{{"_id":"{index}"}},{{"error":true}}]}}'
         identity = f'"_id":"products/k{index}","_key":"k{index}"'
         answers.append(f'{{{identity},"_rev":{head.rpartition(":")[2]},"new":{document}}}')
@@ -172,7 +172,7 @@ async def test_documents_are_encoded_and_written_in_bounded_pieces(
 
 
 class RecordingLane:
-    """A lane that remembers what it was asked for."""
+    """A lane that records the lengths of its requests."""
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane

@@ -1,4 +1,4 @@
-"""The mirror on a real PostgreSQL, with an origin in memory: whatever the origin took is there in the end (I3)."""
+"""The mirror on a real PostgreSQL, with an origin in memory: it ends with every write that the origin accepted (I3)."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def test_a_lost_answer_is_read_again_after_the_time_limit(tmp_path: Path, 
 
 
 async def test_a_request_that_runs_late_at_the_origin_is_mirrored(tmp_path: Path, database: Database, dsn: str) -> None:
-    """Its answer was lost, and it runs only then: a reread from before it must not be the last (I3)."""
+    """Its answer was lost, and it runs late: a read from before its execution must not be the last one (I3)."""
     origin = Origin()
     async with running(tmp_path, database, dsn, origin, lost_request_timeout=3.0) as mirror:
         mirror.lost(mirror.intend(COLLECTION, ("a",)))
@@ -143,7 +143,7 @@ async def test_an_opaque_write_marks_the_collections_it_may_have_changed(
         mirror.mark(intent)
         await drained(mirror)
         assert sorted(await marks(database)) == [("shop/orders", "import"), ("shop/products", "import")]
-        # the same again says nothing new, until a run has begun that covers the first
+        # a repetition adds no mark, until a run has begun that covers the first
         mirror.mark(mirror.intend_change(OpaqueWrite("import", ("shop/orders",))))
         await drained(mirror)
         assert len(await marks(database)) == 2

@@ -39,7 +39,7 @@ async def test_a_kill_at_any_point_loses_nothing(tmp_path: Path, database: Datab
         assert await stored(database) == origin.documents()
     if fault.startswith(("before-mark", "after-apply")):
         assert ("shop/orders", "import") in await marks(database)
-    if fault == "after-forward:44":  # nobody knows which key ArangoDB made, or 44 is another write
+    if fault == "after-forward:44":  # the key that ArangoDB generated is unknown, or 44 is another write
         assert {collection for collection, _ in await marks(database)} <= {"shop/orders", "shop/*", COLLECTION}
 
 

@@ -106,7 +106,7 @@ async def test_a_key_that_changes_during_its_repair_is_read_again(tmp_path: Path
     origin = Origin()
     async with running(tmp_path, database, dsn, origin) as mirror:
 
-        async def race() -> None:  # somebody inserts, and it is mirrored before this repair writes
+        async def race() -> None:  # another client inserts, and that is mirrored before this repair writes
             intent = mirror.intend(COLLECTION, ("a",))
             mirror.captured(intent, (origin.put("a", "new"),))
             await mirror.applied(intent)
@@ -129,7 +129,7 @@ async def test_a_caller_waiting_for_replication_can_be_cancelled(tmp_path: Path,
             await waiting[0]
         mirror.captured(intent, (origin.put("a", 1),))
         await waiting[1]
-        await mirror.applied(intent)  # settled: at once
+        await mirror.applied(intent)  # nothing is pending: returns immediately
 
 
 async def test_a_journal_is_locked_by_one_process(tmp_path: Path, database: Database, dsn: str) -> None:

@@ -1,4 +1,4 @@
-"""The watch with real servers: a write around the proxy is named within seconds, one through it never (I10)."""
+"""The watch with real servers: an out-of-band write is reported within seconds, one through the proxy never (I10)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PATH = "/_api/document/books"
 
 
 class OriginWithoutLog:
-    """A coordinator, as far as the watch asks one: it has no log (501)."""
+    """A coordinator: it has no write-ahead log (501)."""
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
@@ -46,7 +46,7 @@ class OriginWithoutLog:
 
 
 class Watcher:
-    """A watch that runs, and what it named."""
+    """A running watch, and what it reported."""
 
     def __init__(self, stack: Running, *, scans: bool = False) -> None:
         self.stack = stack
@@ -79,7 +79,7 @@ class Watcher:
         await eventually(is_watched, "the collection is watched")
 
     async def wait_until_judged(self) -> None:
-        """Whatever was written up to now is judged."""
+        """Wait until every write up to now is judged."""
         now = await self.stack.database.fetchval("SELECT clock_timestamp()")
 
         async def is_judged() -> bool:
@@ -112,7 +112,7 @@ async def mirrored(dsn: str, folder: Path, **settings: Any) -> AsyncIterator[Run
 
 
 async def test_only_an_out_of_band_drop_is_reported(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until it is there again, or repaired; the gate says it."""
+    """It stays reported until the document is there again or repaired; the gate states it."""
     monkeypatch.setattr("backfill.out_of_band_watch._VANISHED", 0.1)
     async with mirrored(dsn, tmp_path) as stack, watched(stack) as watcher:
         await stack.client.post("/_api/collection", json={"name": "own"})
@@ -206,7 +206,7 @@ async def test_an_origin_that_lost_what_it_acknowledged_is_not_ready_for_a_rollb
 
 
 async def test_documents_copied_by_a_backfill_are_judged_by_how_they_were_written(dsn: str, tmp_path: Path) -> None:
-    """A row in PostgreSQL proves nothing: neither that a write came through a proxy, nor that it went around."""
+    """A row in PostgreSQL does not prove whether the write came through a proxy or out of band."""
     async with mirrored(dsn, tmp_path) as stack:
         source = Source(stack.origin.url, "root", "")
         async with watched(stack) as watcher:
@@ -217,7 +217,7 @@ async def test_documents_copied_by_a_backfill_are_judged_by_how_they_were_writte
                 await stack.client.post(PATH + "?overwriteMode=replace", json={"_key": f"old{n % 20}", "n": n})
             await copying
             await stack.direct.post(PATH, json={"_key": "around"})
-            await _verified(stack)  # copies it before anybody judged it
+            await _verified(stack)  # copies it before it was judged
             assert await stack.differences(BOOKS) == []
             await watcher.wait_until_reported("around")
             await watcher.wait_until_judged()
@@ -327,7 +327,7 @@ async def test_open_findings_are_shown_before_repaired_ones(database: Database) 
     await database.execute(sql.out_of_band.FOUND, [BOOKS] * 2, ["k7", "more"], [20_002, 20_003], [False, False])
     assert (await out_of_band.counts(database))[
         0
-    ].number == 10_001  # one more is not named, one that is known is open again
+    ].number == 10_001  # an additional one is not reported; a known one is open again
     assert "k7" in await out_of_band.open_keys(database, BOOKS)
 
 

@@ -29,7 +29,7 @@ _READS: list[tuple[str, str, Any]] = [
     ("PUT", "/_api/simple/lookup-by-keys", {"collection": "people", "keys": ["a"]}),
 ]
 EXPLAIN = {"x-crossfade-explain": "1"}
-# user -> (right on the database, right on its collections): None is none of its own
+# user -> (permission on the database, on its collections); None: not set
 _USERS: dict[str, tuple[str, str | None]] = {
     "writer": ("rw", None),
     "reader": ("ro", None),
@@ -118,7 +118,7 @@ async def test_a_cursor_belongs_to_the_user_who_opened_it(stack: Running) -> Non
 
 
 async def test_writes_of_a_read_only_user_are_refused_by_arangodb(stack: Running) -> None:
-    """And what is refused reaches PostgreSQL in no form."""
+    """A refused write never reaches PostgreSQL."""
     answer = await ask(stack, "reader", "POST", "/_api/document/people", {"_key": "c"})
     assert (answer.status_code, answer.json()["errorNum"]) == (403, 1004)
     await stack.drained()

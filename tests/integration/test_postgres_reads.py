@@ -56,14 +56,14 @@ class BothDatabases:
                 await put(self._database, f"_system/{name}", body_of(raw))
 
     async def written(self, method: str, target: str, body: Any) -> Response:
-        """Sent to the development server alone."""
+        """Send a write to the development server alone."""
         data = b"" if body is None else json.dumps(body).encode()
         response = await self.memory(Request(method, target.encode(), [], data))
         assert response.status < 300, response.body
         return response
 
     async def answers(self, send: str, body: Any = None, **headers: str) -> list[Response]:
-        """Of both, to the same request: the development server's first."""
+        """Return both answers to the same request, the development server's first."""
         method, _, target = send.partition(" ")
         data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         header_pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
@@ -202,7 +202,7 @@ async def test_simple_any_returns_some_document(both: BothDatabases) -> None:
 
 
 async def test_requests_that_postgresql_cannot_answer_get_501_with_a_reason(both: BothDatabases) -> None:
-    """Nobody stands behind it here: 501, ArangoDB's error shape, and a sentence (I10)."""
+    """There is no origin to fall back to: 501, ArangoDB's error shape, and a reason (I10)."""
     _, answer = await both.answers("POST /_api/document/people", {"x": 1})
     assert answer.status == 501
     refused = json.loads(body_of(answer))
@@ -213,7 +213,7 @@ async def test_requests_that_postgresql_cannot_answer_get_501_with_a_reason(both
 
 
 async def test_every_endpoint_has_an_answer(both: BothDatabases) -> None:
-    """None is a traceback or a hang, whatever the body."""
+    """No endpoint raises or hangs, whatever the body."""
     names = {"{c}": "people", "{k}": "a", "{g}": "g", "{id}": "1", "{batch}": "1", "*": "x"}
     for method, pattern, *_ in ROWS:
         target = "/" + "/".join(names.get(part, "x" if part[0] == "{" else part) for part in pattern.split("/"))

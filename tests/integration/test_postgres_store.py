@@ -176,7 +176,7 @@ FENCED = [read(), many(["a"]), query("FOR d IN docs RETURN d._key")]
 async def test_the_read_fence_is_part_of_the_statement(
     store: PostgresStore, database: Database, operation: Operation
 ) -> None:
-    """I7: no read from PostgreSQL on another generation, or while some proxy may not keep to it."""
+    """I7: no read from PostgreSQL at another epoch, or while a proxy may not follow it."""
     await put(database, C, raw_of(C, "a"))
     await instance(database, "one")
     await database.execute("UPDATE _crossfade.control SET generation = 5")

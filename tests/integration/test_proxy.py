@@ -29,7 +29,7 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
 
 
 def count_answered(endpoint: str, served_by: str) -> float:
-    """How many requests of an endpoint were answered 2xx by `origin` or `target` so far, in this process."""
+    """Return how many requests of an endpoint `origin` or `target` answered with 2xx so far, in this process."""
     labels = {"endpoint": endpoint, "status": "2xx", "served_by": served_by}
     return REGISTRY.get_sample_value("crossfade_requests_total", labels) or 0.0
 
@@ -99,7 +99,7 @@ async def test_reads_are_compared_in_the_shadow(stack: Running) -> None:
 
 
 async def test_a_seeded_difference_is_found_and_reported(stack: Running) -> None:
-    """I8: the same revision with other content counts at once."""
+    """I8: the same revision with other content counts immediately."""
     await stack.move(MIRROR, BOOKS)
     await stack.client.post(DOCUMENT, json={"_key": "a", "deep": {"value": 1}})
     await stack.drained()
@@ -208,7 +208,7 @@ async def test_an_unreachable_arangodb_gives_503_and_nothing_is_mirrored(stack: 
 
 
 async def test_an_opaque_write_rolls_a_flipped_collection_back_before_the_answer(stack: Running) -> None:
-    """PostgreSQL would miss it: nobody may read there until it has been verified (mirror-protocol, answer 6)."""
+    """PostgreSQL lacks the write: no read goes there until the collection is verified (mirror-protocol, answer 6)."""
     await stack.move(MIRROR, BOOKS)
     await stack.move(SHADOW, BOOKS)
     await stack.move(FLIPPED, BOOKS)

@@ -71,7 +71,7 @@ async def test_answers_in_forms_that_cannot_be_parsed_cause_no_rollback(
 
 
 async def test_documents_shown_by_a_read_of_many_are_in_postgresql_before_the_answer(stack: Running) -> None:
-    """mirror-protocol, "Flip", 2; somebody wrote around the proxy, as another proxy's write would be."""
+    """mirror-protocol, "Flip", 2; an out-of-band write stands for that of another proxy."""
     await flip(stack, 1)
     await stack.direct.patch(DOCUMENT + "/a", json={"n": 7})
     answer = await stack.client.put(DOCUMENT + "?onlyget=true", json=["a", "none"])
@@ -99,7 +99,7 @@ async def test_a_transient_error_causes_no_rollback(stack: Running, monkeypatch:
 async def test_requests_that_arangodb_refuses_cause_no_rollback(
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What ArangoDB carries out takes the flip back before it is answered: a revision that its client gave."""
+    """A write that ArangoDB executes rolls the flip back before its answer: one with a revision from its client."""
     await flip(stack, 100)
     origin = stack.application.origin
     forward = origin.request
@@ -135,7 +135,9 @@ async def test_a_cursor_that_fails_mid_stream_returns_an_arangodb_error(
 
 async def test_an_unparsable_query_is_counted_for_the_database(stack: Running) -> None:
     """I10: it blocks the flip of every collection that it may read."""
-    number = (await stack.client.get("/_api/collection/books")).json()["id"]  # which collection it is, ArangoDB knows
+    number = (await stack.client.get("/_api/collection/books")).json()[
+        "id"
+    ]  # only ArangoDB knows which collection it is
     body = {"query": "FOR b IN @@c RETURN b", "bindVars": {"@c": number}}
     assert (await stack.client.post("/_api/cursor", json=body)).status_code == 201
 
@@ -187,7 +189,7 @@ async def test_a_full_queue_is_reported_without_a_read_from_arangodb(
 async def test_a_read_that_times_out_at_postgresql_causes_no_rollback(
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where PostgreSQL answers other reads of the collection meanwhile: that is an overload and no outage."""
+    """PostgreSQL answers other reads of the collection meanwhile: an overload is not an outage."""
     await flip(stack, 100)
 
     async def never(*_: object, **__: object) -> None:

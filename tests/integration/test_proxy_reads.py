@@ -1,5 +1,5 @@
 """Edges, simple reads and documents through graphs, by the proxy: compared in the shadow, served from PostgreSQL when
-flipped, from ArangoDB where PostgreSQL cannot know (I6, I7, I9, I10)."""
+flipped, from ArangoDB if PostgreSQL cannot know (I6, I7, I9, I10)."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ async def test_each_kind_of_read_is_compared_in_the_shadow(shadowed: Running) ->
         assert answer.status_code in (200, 201, 404), (target, answer.text)
     found = await verdicts(shadowed)
     assert found["mismatched"] == found["unsupported"] == 0
-    assert found["compared"] == found["matched"] == len(_READS) - 1  # any document is no answer to compare
+    assert found["compared"] == found["matched"] == len(_READS) - 1  # an arbitrary document cannot be compared
     gaps = await shadowed.database.fetch("SELECT endpoint FROM _crossfade.uncovered WHERE reason = 'not compared'")
     assert not gaps
 
 
 async def test_a_difference_is_reported_for_the_documents_that_differ(shadowed: Running) -> None:
-    """A planted fault shows by every way of reading it."""
+    """A seeded difference is found by every kind of read."""
     await shadowed.database.execute(
         "UPDATE _system.knows SET raw = replace(raw::text, 'people/b', 'people/c')::json, "
         "doc = replace(doc::text, 'people/b', 'people/c')::jsonb WHERE key = 'ab'"
@@ -134,7 +134,7 @@ async def test_a_vertex_collection_added_to_a_graph_is_visible_immediately(flipp
     await flipped.client.post("/_api/collection", json={"name": "more"})
     await flipped.client.post("/_api/document/more", json={"_key": "x"})
     before = await flipped.client.get("/_api/gharial/g/vertex/more/x")
-    assert before.status_code == 200  # ArangoDB looks for the document, and not for its place in the graph
+    assert before.status_code == 200  # ArangoDB checks for the document, not for its place in the graph
     await flipped.client.post("/_api/gharial/g/vertex", json={"collection": "more"})
     after = await flipped.client.get("/_api/gharial/g/vertex/more/x", headers=EXPLAIN)
     assert after.status_code == 200

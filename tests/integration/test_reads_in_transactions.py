@@ -30,14 +30,14 @@ async def stack(request: pytest.FixtureRequest, dsn: str, tmp_path: Path) -> Asy
 
 
 async def _begin(stack: Running, **collections: list[str]) -> dict[str, str]:
-    """The headers of a transaction that has begun."""
+    """Begin a transaction; return its headers."""
     body = {"collections": collections or {"read": ["books"]}}
     answer = await stack.client.post("/_api/transaction/begin", json=body)
     return {"x-arango-trx-id": answer.json()["result"]["id"]}
 
 
 async def _account(stack: Running) -> dict[str, tuple[int, int, int]]:
-    """By shape: compared equal, compared different, not compared."""
+    """Return by shape: compared equal, compared different, not compared."""
     await stack.application.shadow.idle()
     await stack.application.coverage.flush()
     rows = await shapes.listed(stack.database, [BOOKS])
@@ -66,7 +66,7 @@ async def test_reads_of_a_transaction_that_has_written_nothing_are_compared(stac
 
 
 async def test_concurrent_writes_during_a_transaction_are_not_a_mismatch(stack: Running) -> None:
-    """Its snapshot is older than what PostgreSQL has: the second look reads both sides outside of it."""
+    """Its snapshot is older than what PostgreSQL has: the recheck reads both sides outside of it."""
     headers = await _begin(stack)
     await stack.client.get("/_api/document/books/k0", headers=headers)
     await asyncio.gather(*(stack.client.patch(f"/_api/document/books/k{n}", json={"n": 9}) for n in range(3)))

@@ -109,7 +109,7 @@ class _Reader:
 
 
 async def test_a_repair_accepts_an_equal_revision_only_if_its_content_was_compared(database: Database) -> None:
-    """A purge or a truncation between the look and the write refuses the stamp: the statement compared nothing."""
+    """A purge or a truncation between the read and the write refuses the stamp: no content was compared."""
     relation = await register(database)
     right, wrong = b'{"_key":"a","_rev":"_kNo8DHm---","n":1}', b'{"_key":"a","_rev":"_kNo8DHm---","n":2}'
     repairer = KeyRepairer(TargetWriter(database), _Reader(database, {"a": wrong}))
@@ -125,7 +125,7 @@ async def test_a_repair_accepts_an_equal_revision_only_if_its_content_was_compar
 async def test_a_repair_by_a_new_process_ends_a_dead_letter_on_which_both_sides_agree(
     database: Database,
 ) -> None:
-    """A command begins without knowing which collections have dead letters, and must not take that for none."""
+    """A new process does not know yet which collections have dead letters, and must not assume that there are none."""
     await register(database)
     await database.execute(
         "INSERT INTO _crossfade.dead_letter (collection, key, rev, reason) VALUES ($1, 'gone', 1, 'x')", NAME

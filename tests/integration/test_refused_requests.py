@@ -1,6 +1,6 @@
-"""What ArangoDB refuses changes nothing: no stage, mark, horizon, gap or shape. What it carries out has its effect.
+"""What ArangoDB refuses changes nothing: no stage, mark, stamp floor, gap or shape. What it executes has its effect.
 
-Every endpoint that may write is asked, at every stage, and the answers are put into the origin's mouth.
+Every endpoint that may write is requested, at every stage, and gets scripted answers of the origin.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ REFUSALS = [
     (503, 21003, "queue is full"),
     (503, 503, "service unavailable due to startup or maintenance mode"),
 ]
-# a part may have run before the error: of a query, a script, a batch, a service, a request that nobody here knows
+# a part may have run before the error: of a query, a script, a batch, a service, or an unknown request
 _SERVICES = ("/_db/_system/shop", "/_db/_system/favicon")
 _IN_PARTS = ("/_api/cursor", "/_api/simple/", "/_admin/execute", "/_api/foxx", "/_api/whatever")
 _WHOLE = ("/_api/document", "/_api/collection", "/_api/index", "/_api/gharial", "/_api/database", "/_api/view")
@@ -113,12 +113,12 @@ def excludes_all_writes(request: RequestCase, status: int, number: int) -> bool:
         return False
     service = request.target.startswith(_SERVICES)
     if service and (status, number) in ((403, 11), (404, 1203)):
-        return False  # a service says so, too
+        return False  # a service may send the same error
     return not (number == 1203 and request.target.startswith(("/_api/whatever", "/_admin/execute")))
 
 
 class ScriptedAnswers:
-    """Answers in place of the origin when instructed; otherwise the origin does."""
+    """Answers in place of the origin if a response is set."""
 
     def __init__(self, stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
         self._real = stack.application.origin.request
@@ -147,7 +147,7 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
 
 
 async def control_state(stack: Running) -> dict[str, list[tuple[Any, ...]]]:
-    """All that a request can leave in the control plane."""
+    """Return everything that a request can change in the control tables."""
     await stack.drained()
     await stack.application.coverage.flush()
     await stack.application.dispatcher._gaps.flush()
@@ -226,8 +226,7 @@ async def test_executed_requests_cause_a_rollback_before_the_answer_and_leave_a_
 async def test_requests_that_may_have_run_count_as_executed(
     stack: Running, case: RequestCase, message: tuple[int, int, str] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An answer that is lost, and a 5xx that does not say that nothing ran: the flip is taken back before the client
-    hears of it."""
+    """A lost answer, or a 5xx that does not exclude an execution: the rollback comes before the answer."""
     await stack.move(CollectionState(Stage.SHADOW), BOOKS)
     await stack.move(CollectionState(Stage.FLIPPED, 100), BOOKS)
     answers = ScriptedAnswers(stack, monkeypatch)
@@ -260,7 +259,7 @@ async def test_requests_that_may_have_run_count_as_executed(
     ],
 )
 async def test_a_query_that_arangodb_cannot_parse_causes_no_rollback(stack: Running, text: str) -> None:
-    """Words in a text, in a string or a comment decide nothing."""
+    """Keywords inside a string or a comment have no effect."""
     await stack.move(CollectionState(Stage.SHADOW), BOOKS)
     await stack.move(CollectionState(Stage.FLIPPED, 100), BOOKS)
     before = await control_state(stack)

@@ -1,7 +1,7 @@
-"""What PostgreSQL will not have, while it serves reads: the flip is over before the client has its answer (I7, I10).
+"""Rows that PostgreSQL refuses while it serves reads: the flip is rolled back before the answer (I7, I10).
 
-Every write here is acknowledged by ArangoDB and never comes to PostgreSQL, each in another way. A read that begins
-after the answer shows it all the same, the collection is at `shadow`, and what lacks is said.
+Every write here is acknowledged by ArangoDB and refused by PostgreSQL, each in another way. A read that begins
+after the answer shows it all the same, the collection is at `shadow`, and the missing document is reported.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ async def test_a_document_that_postgresql_refuses_causes_a_rollback_before_the_a
 
 @pytest.mark.parametrize("state", ["23514", "22012", "CF001", "38000"])
 async def test_a_trigger_may_refuse_with_any_sqlstate(stack: Running, state: str) -> None:
-    """One document never stops the others, whatever PostgreSQL calls its refusal."""
+    """One document never stops the others, whatever the SQLSTATE of its refusal."""
     await flip(stack)
     await refuse(stack, state)
     await stack.client.patch(DOCUMENT + "/a", json={"n": 666})
@@ -65,7 +65,7 @@ PASSING = ["40001", "57014", "25006", "53200", "57P01", "42501"]
 
 @pytest.mark.parametrize("state", PASSING)
 async def test_a_transient_error_that_persists_for_one_document_makes_a_dead_letter(stack: Running, state: str) -> None:
-    """Whatever a trigger calls it: others are applied, by captures and by what is read again, and it heals later."""
+    """Whatever the SQLSTATE: other documents are applied, captured or read again, and this one recovers later."""
     await stack.client.post("/_api/collection", json={"name": "others"})
     await stack.move(CollectionState(Stage.MIRROR), "_system/others")
     await refuse(stack, state, removals=True)
@@ -117,7 +117,7 @@ async def test_the_dead_letter_of_a_removal_ends_when_its_row_is_gone(stack: Run
 
 
 async def test_a_table_that_refuses_every_row_keeps_its_backlog_and_delays_no_other(stack: Running) -> None:
-    """A refusal that passes, for all of them, is the table's trouble: nothing is put aside, and the reason is shown."""
+    """A transient refusal of every row is a problem of the table: no dead letters, and the reason is shown."""
     await stack.client.post("/_api/collection", json={"name": "others"})
     await stack.move(CollectionState(Stage.MIRROR), "_system/others")
     await refuse(stack, "53100")
@@ -141,7 +141,7 @@ async def test_a_table_that_refuses_every_row_keeps_its_backlog_and_delays_no_ot
 
 @pytest.mark.parametrize("write", [*WRITES, "removal"])
 async def test_a_row_that_a_trigger_skips_silently_counts_as_refused(stack: Running, write: str) -> None:
-    """A trigger that returns NULL is no error: nothing is applied, and nothing would ever be."""
+    """A trigger that returns NULL raises no error, but no version is ever applied."""
     await flip(stack)
     await refuse(stack, removals=True)
     name = "SELECT pg_get_functiondef('public.refuse()'::regprocedure)"
@@ -200,7 +200,7 @@ async def test_a_dead_letter_is_cleared_by_a_new_write_and_by_a_retry(stack: Run
     await stack.drained()
     assert await dead_letter_keys(stack) == ["b"]
     with pytest.raises(PreconditionFailed, match="no dead letter"):
-        await flip(stack)  # no force goes past it
+        await flip(stack)  # --force does not override it
     await accept_again(stack)
     await stack.application.mirror.catch_up.retry_dead_letters(0)
     assert await dead_letter_keys(stack) == []

@@ -1,4 +1,4 @@
-"""Rare shapes reach their numbers: recorded reads are sent again through a proxy, and nothing that writes ever is."""
+"""Rare shapes reach their sample size: recorded reads are sent again through a proxy; writes never are."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def test_values_are_not_stored_if_samples_are_redacted(dsn: str, tmp_path:
         code, planned = await _replay(stack, "--dry-run")
         assert (code, planned[0]["text"], planned[0]["examples"]) == (0, SHAPE, 0)
         code, output = await _replay(stack, "--seconds", "5")
-        assert (code, output["sent"]) == (1, 0)  # it says so at once, and does not wait for nothing
+        assert (code, output["sent"]) == (1, 0)  # it reports that immediately, without waiting
 
 
 async def test_a_missing_proxy_and_a_missing_permission_are_reported(dsn: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`crossfade report` with real databases: it shows their facts, and no secrets."""
+"""`crossfade report` with real databases: it shows the facts, and no secrets."""
 
 from __future__ import annotations
 

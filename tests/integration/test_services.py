@@ -31,7 +31,7 @@ TOKEN = b"data: %d\n\n"
 
 @dataclass
 class Service:
-    """A service controlled by the test: `allow` releases a piece, `left` is set when the client disconnected."""
+    """A service controlled by the test: `allow` releases a piece, `client_left` is set when the client disconnected."""
 
     allow: asyncio.Queue[int] = field(default_factory=asyncio.Queue)
     received: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue)
@@ -138,7 +138,7 @@ async def env(request: pytest.FixtureRequest, dsn: str, tmp_path: Path) -> Async
 
 async def test_each_event_arrives_before_the_service_makes_the_next_one(env: Environment) -> None:
     async with env.client.stream("GET", "/chat/events") as answer:
-        # the head is here, and the service has not been allowed to say anything yet
+        # the head has arrived before the service was allowed to send anything
         assert answer.headers["content-type"].startswith("text/event-stream")
         pieces = answer.aiter_bytes()
         for number in range(4):
@@ -289,7 +289,7 @@ async def test_a_read_on_a_connection_that_was_closed_while_idle_is_sent_again(d
 
 
 async def test_an_answer_without_a_length_is_streamed_on_database_paths() -> None:
-    """Where nothing of the answer is read by the proxy; one with a length is handed over whole, as before."""
+    """If the proxy does not read the answer; an answer with a length is passed on as a whole."""
     allow: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def origin(_request: Message) -> Answer:

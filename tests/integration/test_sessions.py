@@ -27,7 +27,7 @@ DOCUMENT = "/_api/document/books"
 
 
 async def test_the_backlog_drains_by_itself_once_postgresql_takes_writes_again(dsn: str, tmp_path: Path) -> None:
-    """A database that was read-only for a while is not so for ever in the eyes of the sessions of that time."""
+    """Sessions opened while the database was read-only are replaced."""
     async with running(dsn, tmp_path) as stack:
         await stack.client.post("/_api/collection", json={"name": "books"})
         await stack.move(CollectionState(Stage.MIRROR), BOOKS)
@@ -81,7 +81,7 @@ async def test_a_waiting_backlog_states_its_reason(dsn: str, tmp_path: Path) -> 
 
 
 async def test_a_read_on_a_stale_session_is_retried_on_a_new_one(dsn: str, database: Database) -> None:
-    """One try on a new session, and not the other database's turn."""
+    """It is retried once on a new session, without a fallback to ArangoDB."""
     await create(database, "db/books")
     reads = await Database.open(dsn, size=1, reset=False)
     store = PostgresStore(reads)
@@ -104,7 +104,7 @@ async def test_a_refusal_of_a_read_only_database_states_the_reason(dsn: str) -> 
 
 
 async def test_a_session_of_a_standby_is_never_used() -> None:
-    """A standby shows what was, as if it were: the fence of a read holds there, behind the primary's back."""
+    """A standby shows an old state, in which the fence of a read still holds."""
     with EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "32MB"}) as server:
         server.stop("immediate")
         signal = server.data / "standby.signal"

@@ -41,7 +41,7 @@ async def read_all(stack: Stack, *keys: str) -> Counter[str]:
         hand_over(stack.shadow, *stack.ask("GET", f"/_api/document/docs/{key}"))
     await stack.shadow.idle()
     assert all(len(one.origin_seconds) in (0, one.number) for one in stack.verdicts)
-    assert all(set(one.origin_seconds) <= {0.001} for one in stack.verdicts)  # as `hand_over` says
+    assert all(set(one.origin_seconds) <= {0.001} for one in stack.verdicts)  # as `hand_over` does
     assert all(one.target_seconds > 0 for one in stack.verdicts if one.origin_seconds)
     counted: Counter[str] = Counter()
     for one in stack.verdicts:
@@ -50,7 +50,7 @@ async def read_all(stack: Stack, *keys: str) -> Counter[str]:
 
 
 async def test_each_read_of_a_batch_gets_its_own_verdict(stack: Stack) -> None:
-    """I8: what only lags is no mismatch, though the statement finds it among many that are."""
+    """I8: a lagging document is not a mismatch, even in a batch with many mismatches."""
     for key in ("same", "value", "type", "lags", "gone"):
         await stack.insert_both(key, x=1)
     await stack.change_target("value", changed)
@@ -104,7 +104,7 @@ async def test_tolerated_differences_in_a_batch_are_not_a_mismatch(stack: Stack)
 
 
 async def test_a_value_that_is_not_a_document_fails_only_its_own_comparison(stack: Stack) -> None:
-    """I10: somebody wrote into PostgreSQL what ArangoDB never prints; it is skipped by name, all others are judged."""
+    """I10: a row that ArangoDB would never print is skipped with a reason; all others are compared."""
     for key in ("same", "value", "numbered", "nameless", "list"):
         await stack.insert_both(key, x=1)
     await stack.change_target("value", changed)
@@ -152,7 +152,7 @@ async def test_reads_are_retried_one_by_one_if_the_batch_statement_fails(
 
 
 async def test_closing_counts_batched_reads(database: Database) -> None:
-    """I10: whatever was handed over is in the counts, at whatever place it was."""
+    """I10: every read that was handed over is counted, whatever its progress."""
     stack = await stack_on(database)
     asked, go_on = asyncio.Event(), asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""What settles a difference, what counts as noise, what is sampled: a real PostgreSQL, ArangoDB in memory."""
+"""How differences are rechecked, and which values keep changing: a real PostgreSQL, ArangoDB in memory."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def test_a_write_that_another_proxy_has_not_applied_yet_is_lag(database: D
 
 
 async def test_a_recheck_stays_unresolved_while_a_proxy_is_silent(database: Database) -> None:
-    """The silent proxy's backlog is unknown: unsettled, never a mismatch."""
+    """The silent proxy's backlog is unknown: the read stays unsettled and is never a mismatch."""
     stack = await stack_on(database, recheck_timeout=1.0)
     stack.shadow = shadow_with_rules(stack, PeerLag(database, "me"))
     await stack.shadow.start()
@@ -88,7 +88,7 @@ async def test_a_difference_that_lag_cannot_explain_is_a_mismatch_despite_a_sile
 
 
 async def test_an_alternating_counter_is_not_a_mismatch(database: Database) -> None:
-    """I8: the origin shows 1 at every look, and the target, which is behind, the 2 that was there in between."""
+    """I8: the origin shows 1 at every read; the target, which lags, shows the 2 from in between."""
     stack = await stack_on(database)
     stack.shadow = shadow_with_rules(stack)
     await stack.shadow.start()

@@ -24,7 +24,7 @@ from tests.integration.target_fixtures import remove
 __all__ = ["stack"]  # fixtures
 
 
-# ---- noise
+# ---- tolerances
 
 
 async def test_tolerated_differences_are_counted(stack: Stack) -> None:
@@ -71,7 +71,7 @@ def test_an_invalid_rule_is_refused(path: str, rule: str, argument: float | None
         rules_admin.checked(C, path, rule, argument)
 
 
-# ---- ArangoDB against itself
+# ---- baseline: ArangoDB against ArangoDB
 
 
 async def test_baseline_differences_are_subtracted_and_shown(database: Database) -> None:
@@ -108,7 +108,7 @@ async def test_baseline_differences_are_subtracted_and_shown(database: Database)
 
 
 def _vary_scores(origin: Origin) -> None:
-    """Every answer to a query has another score, though nothing is written."""
+    """Give every answer to a query another score, though nothing is written."""
     plain, calls = origin.execute, iter(range(10, 10_000))
 
     async def execute(operation: Operation) -> Any:
@@ -123,7 +123,7 @@ def _vary_scores(origin: Origin) -> None:
 
 
 async def test_a_write_between_two_baseline_reads_records_no_difference(database: Database) -> None:
-    """What is learnt here hides mismatches: a race must not be."""
+    """Recorded differences hide mismatches, so a race must not be recorded."""
     stack = await stack_on(database, baseline_percent=100)
     stack.shadow = shadow_with_rules(stack)
     await stack.shadow.start()
@@ -230,7 +230,7 @@ async def test_paths_are_redacted_in_samples(database: Database) -> None:
 
 
 class Reader:
-    """What a bundle asks of ArangoDB, from the store in memory."""
+    """The reads of a bundle, answered by the store in memory."""
 
     def __init__(self, origin: Origin) -> None:
         self._origin = origin

@@ -1,4 +1,4 @@
-"""Coverage with real servers: every read is seen, whatever the stage and the sampling, and the command teaches (I9)."""
+"""Coverage with real servers: every read is seen, whatever the stage and the sampling (I9)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def _gates(stack: Running) -> dict[str, Gate]:
 
 
 async def shell(stack: Running, *arguments: str) -> tuple[int, str]:
-    """`crossfade …`: its exit code and what it printed; its log and notes behind."""
+    """Run `crossfade …`; return its exit code, and what it printed followed by its log."""
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     environment = {"CROSSFADE_DSN": stack.dsn, "CROSSFADE_ORIGIN": stack.origin.url, "COLUMNS": "250"}
     app, _ = proxy.cli.build()
@@ -65,7 +65,7 @@ async def shell(stack: Running, *arguments: str) -> tuple[int, str]:
 
 
 async def test_reads_are_seen_before_anything_is_compared(dsn: str, tmp_path: Path) -> None:
-    """In stage mirror nothing is compared, and the gates know what was asked all the same."""
+    """At stage mirror nothing is compared, but the gates already know the query shapes."""
     async with running(dsn, tmp_path) as stack:
         await _mirrored(stack)
         for _ in range(3):
@@ -191,7 +191,7 @@ async def test_comparisons_from_before_a_reset_do_not_count(database: Database) 
 
 
 class _Failing:
-    """A PostgreSQL that goes away in the middle of a statement."""
+    """A PostgreSQL that becomes unreachable in the middle of a statement."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -225,9 +225,7 @@ async def test_seen_shapes_survive_an_outage_in_bounded_memory(database: Databas
     rows = await database.fetch("SELECT collection, shape, seen FROM _crossfade.shape ORDER BY seen")
     found = {(row["collection"], row["shape"]): row["seen"] for row in rows}
     assert found["shop/orders", "document.read"] == 3
-    assert (
-        sum(found.values()) >= 20_003
-    )  # what found no place of its own counts for the database, and as not understood
+    assert sum(found.values()) >= 20_003  # shapes above the limit count for the database as not parsed
     compared = await database.fetchval("SELECT sum(compared) FROM _crossfade.coverage")
     assert compared == 20_000
     assert await database.fetchval("SELECT count(*) FROM _crossfade.coverage WHERE shape = $1", OTHER.name) == 1

@@ -58,7 +58,7 @@ def copied(state: Path, to: Path) -> None:
 async def test_an_older_copy_of_the_state_directory_causes_a_rollback(
     fleet: Fleet, database: Database, tmp_path: Path
 ) -> None:
-    """Its journal lacks what was noted since it was made: PostgreSQL knows of heartbeats that it does not know of."""
+    """Its journal lacks newer intents: PostgreSQL has heartbeats that the copy does not know."""
     one = await fleet.start("one")
     await fleet.start("two")
     await fleet.flipped(JOBS)
@@ -98,7 +98,7 @@ async def test_an_older_copy_from_after_a_clean_stop_is_accepted(
 async def test_a_machine_stop_that_lost_the_newest_heartbeats_is_accepted(
     fleet: Fleet, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The count is synced every few seconds: what is compared behind another boot is what was synced."""
+    """The count is synced every few seconds: after another boot the synced count is compared."""
     one = await fleet.start("one")
     await fleet.to(Stage.MIRROR, JOBS)
     copied(tmp_path / "one", tmp_path / "copy")
@@ -114,7 +114,7 @@ async def test_a_machine_stop_that_lost_the_newest_heartbeats_is_accepted(
 async def test_a_copy_is_refused_while_the_other_process_sends_heartbeats(
     fleet: Fleet, database: Database, tmp_path: Path
 ) -> None:
-    """A clone of the machine, a snapshot of the volume: it says what to do, and takes nothing from the other."""
+    """A clone of the machine or of the volume: the error states what to do, and the other process is unaffected."""
     one = await fleet.start("one", lease=0.3)
     copied(tmp_path / "one", tmp_path / "copy")
     clone = Lease(
@@ -132,7 +132,7 @@ async def test_a_copy_is_refused_while_the_other_process_sends_heartbeats(
 
 
 async def test_two_clones_of_one_running_process_do_not_share_its_registration(database: Database) -> None:
-    """They have even the incarnation: no number of a heartbeat is taken twice."""
+    """They share even the incarnation, but no heartbeat number is accepted twice."""
     registry = InstanceRegistry(database, "one", lease=1.0, host=None, admin_url=None)
     await registry.register()
     now = await database.fetchval("SELECT clock_timestamp()")
@@ -188,7 +188,7 @@ async def test_a_proxy_whose_port_is_taken_does_not_stay_registered(stack: Runni
 async def test_a_proxy_whose_first_heartbeat_fails_does_not_stay_registered(
     stack: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As behind a pooler that hands out other sessions, or on a database that was not migrated to the end."""
+    """As with a pooler that assigns other sessions, or on a database that was not migrated to the end."""
 
     async def refused(*_: object) -> None:
         raise DatabaseUnavailable("a pooler in transaction mode stands between")

@@ -1,4 +1,4 @@
-"""`crossfade trace`: what became of one document, asked of both databases and of the instances."""
+"""`crossfade trace`: the history of one document, from both databases and the instances."""
 
 from __future__ import annotations
 

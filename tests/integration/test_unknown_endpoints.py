@@ -1,4 +1,4 @@
-"""Unknown territory (I10): forwarded and counted by endpoint while ArangoDB is there, refused by name on PostgreSQL."""
+"""Unknown endpoints (I10): forwarded and counted by endpoint while ArangoDB is there, refused by PostgreSQL."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ async def test_unknown_endpoints_are_forwarded_and_counted(dsn: str, tmp_path: P
             return found.get("engine") == 1 and "unknown" not in found and not reasons
 
         await eventually(counted, "each is counted by its endpoint")
-        # a path that nobody answers has written nothing: a client that errs blocks no flip
+        # a path that is not found has written nothing: an erroneous client blocks no flip
         assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.unverified") == 0
 
 
 async def test_requests_that_postgresql_cannot_answer_are_refused_by_name(database: Database) -> None:
-    """501 in ArangoDB's error shape with a sentence, or the answer, or ArangoDB's own error: never a fault."""
+    """501 in ArangoDB's error shape with a reason, or the answer, or ArangoDB's own error: never an internal error."""
     store = PostgresStore(database)
     handler = StoreHandler(store)
     refused = 0

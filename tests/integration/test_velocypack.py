@@ -42,7 +42,7 @@ async def unverified(stack: Running) -> int:
 
 
 async def test_velocypack_writes_and_queries_are_captured_like_json(stack: Running) -> None:
-    """I3, I10: nothing of it is a gap."""
+    """I3, I10: nothing is counted as a gap."""
     await send(stack, "POST", DOCUMENT, {"_key": "a", "n": 2**64 - 1, "x": [1.5, {"y": None}], "t": "é\x00"})
     await send(stack, "POST", DOCUMENT, [{"_key": "b"}, {"_key": "c"}])
     await send(stack, "PATCH", f"{DOCUMENT}/a", {"m": -1})
@@ -70,7 +70,7 @@ DATED = DATED[:1] + bytes([len(DATED) + 1]) + DATED[2:] + b"\x02"
 async def test_a_document_that_json_cannot_represent_is_forwarded_unchanged_and_captured_by_its_answer(
     stack: Running,
 ) -> None:
-    """I3: a date is no number to ArangoDB. A query with one is opaque, by name."""
+    """I3: ArangoDB does not convert a date to a number. A query with a date is opaque, and counted as such."""
     for method, path in (("POST", DOCUMENT), ("PUT", DOCUMENT + "/d")):
         answer = await stack.client.request(method, path, content=DATED, headers=PACKED)
         assert answer.status_code == 202, answer.text
@@ -121,7 +121,7 @@ WRITES: list[tuple[str, str, Any]] = [
 
 
 def filled(value: Any, number: int) -> Any:
-    """With the number of the round in the place of `{n}`."""
+    """Return the value with `{n}` replaced by the number of the round."""
     if isinstance(value, str):
         return value.replace("{n}", str(number))
     if isinstance(value, dict):
@@ -132,7 +132,7 @@ def filled(value: Any, number: int) -> Any:
 async def send_and_decode(
     client: httpx.AsyncClient, method: str, path: str, body: Any, headers: dict[str, str]
 ) -> tuple[int, Any]:
-    """Status and value of an answer; its body in the form that was asked for."""
+    """Send a request; return status and value of its answer, whose body must have the requested form."""
     packs = "content-type" in headers
     content = b"" if body is None else encode(body) if packs else json.dumps(body).encode()
     answer = await client.request(method, path, content=content, headers=headers)

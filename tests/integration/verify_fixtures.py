@@ -1,4 +1,4 @@
-"""What the tests of verification and repair share: a backfilled collection, planted differences."""
+"""Fixtures of the verification and repair tests: a backfilled collection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.integration.stub_origin import StubOrigin
 
 
 async def backfilled(database: Database, origin: StubOrigin, source: Source, documents: int = 30) -> str:
-    """A collection of small documents, copied; its relation."""
+    """Copy a collection of small documents; return its relation."""
     relation = await register(database)
     for number in range(documents):
         origin.put(NAME, f"{number:04}", f'"n":{number},"deep":{{"list":[1,{{"x":"{number}"}}]}}')

@@ -1,4 +1,4 @@
-"""The suite of arango-orm, which wants a database and a user of its own."""
+"""The suite of arango-orm, which needs a dedicated database and user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The suite of arangojs, whose tests speak to a server that lets everybody in as root with an empty password."""
+"""The suite of arangojs, whose tests need a server that accepts root with an empty password."""
 
 from __future__ import annotations
 
