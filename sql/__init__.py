@@ -1,7 +1,7 @@
 """All SQL of Crossfade, named, described and typed.
 
     migrations/NNNN_{pre,post}_name.sql   numbered, checksummed; `pre` before PostgreSQL takes over, `post` after
-    queries/*.sql                         a file a topic; `-- name: x` begins a statement
+    queries/*.sql                         a file a topic; `-- name: x` begins a statement, `-- fragment: x` shared text
     statements/*.py                       a module a topic: each statement with the type of its rows
     statement.py                          the class of a statement
     loader.py                             reads the text

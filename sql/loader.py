@@ -5,11 +5,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Final
 
-_NAME: Final = re.compile(r"^-- name: ([a-z_0-9]+)\n", re.MULTILINE)
+_PART: Final = re.compile(r"^-- (name|fragment): ([a-z_0-9]+)(?:\(([a-z_]*)\))?\n", re.MULTILINE)
+_USE: Final = re.compile(r"\{([a-z_]+)\(([^)]*)\)\}")  # {fragment(argument)}
+_DESCRIPTION: Final = re.compile(r"\A(?:--[^\n]*\n)+")
 _MIGRATION: Final = re.compile(r"^(\d{4})_(pre|post)_([a-z_0-9]+)\.sql$")
 
 
@@ -31,16 +34,27 @@ class Migration:
 def queries(topic: str) -> dict[str, str]:
     """Return the text of all statements of `queries/{topic}.sql`, by name.
 
-    Raise FileNotFoundError if there is no such topic, ValueError if a name occurs twice.
+    `-- fragment: x(blank)` begins a part that several statements of the file have in common: `{x(argument)}` stands for
+    it, with the argument for `{blank}`. Raise FileNotFoundError if there is no such topic, ValueError if a name occurs
+    twice, KeyError if there is no such fragment above its use.
     """
     text = resources.files(__package__).joinpath("queries", f"{topic}.sql").read_text("utf-8")
-    parts = _NAME.split(text)[1:]
+    parts = _PART.split(text)[1:]
+    fragments: dict[str, tuple[str, str]] = {}
     found: dict[str, str] = {}
-    for name, body in zip(parts[::2], parts[1::2], strict=True):
-        if name in found:
+    for kind, name, blank, body in zip(parts[::4], parts[1::4], parts[2::4], parts[3::4], strict=True):
+        if name in found or name in fragments:
             raise ValueError(f"queries/{topic}.sql names {name} twice")
-        found[name] = body.strip().rstrip(";")
+        if kind == "fragment":
+            fragments[name] = blank, _DESCRIPTION.sub("", body).strip()
+        else:
+            found[name] = _USE.sub(lambda use: _expanded(fragments, *use.groups()), body.strip().rstrip(";"))
     return found
+
+
+def _expanded(fragments: Mapping[str, tuple[str, str]], name: str, argument: str) -> str:
+    blank, text = fragments[name]
+    return text.replace(f"{{{blank}}}", argument) if blank else text
 
 
 @functools.cache

@@ -1,9 +1,8 @@
 -- The one rule of I4, as mirror-protocol verified it. Every statement: READ COMMITTED, on the primary, with the
 -- stamp floor locked FOR SHARE, one row a key, ordered by key. $1 is the collection ('database/name').
 
--- name: upsert
--- Newer versions win. $2 keys, $3 revisions, $4 raw documents, $5 queryable documents or NULL (then made of raw),
--- $6 stamps (eras). A key that is not returned was refused: see `revisions`, settle if stored >= mine, else re-read.
+-- fragment: upsert_rows()
+-- Insert the rows that the stamp floor allows, and update those whose key is stored: all of them, unless a WHERE follows.
 WITH h AS MATERIALIZED (SELECT floor FROM _crossfade.stamp_floor WHERE collection = $1 FOR SHARE)
 INSERT INTO {relation} AS d (key, rev, raw, doc, mark)
 SELECT i.key, i.rev, i.raw, coalesce(i.doc, _crossfade.queryable(i.raw)), i.stamp
@@ -11,6 +10,11 @@ FROM unnest($2::text[], $3::bigint[], $4::json[], $5::jsonb[], $6::bigint[]) AS 
 WHERE i.stamp >= h.floor
 ORDER BY i.key COLLATE "C"
 ON CONFLICT (key) DO UPDATE SET rev = excluded.rev, raw = excluded.raw, doc = excluded.doc
+
+-- name: upsert
+-- Newer versions win. $2 keys, $3 revisions, $4 raw documents, $5 queryable documents or NULL (then made of raw),
+-- $6 stamps (eras). A key that is not returned was refused: see `revisions`, settle if stored >= mine, else re-read.
+{upsert_rows()}
 WHERE excluded.rev > d.rev AND excluded.mark >= d.mark
 RETURNING key;
 
@@ -18,13 +22,7 @@ RETURNING key;
 -- As `upsert`, but an equal revision with other content is replaced too: for repair and full verification only
 -- (mirror-protocol, answer 8). A tombstone of that revision is replaced only if it is older than the read that found
 -- the document (a backup restored it); else the document was removed after that read, and stays removed.
-WITH h AS MATERIALIZED (SELECT floor FROM _crossfade.stamp_floor WHERE collection = $1 FOR SHARE)
-INSERT INTO {relation} AS d (key, rev, raw, doc, mark)
-SELECT i.key, i.rev, i.raw, coalesce(i.doc, _crossfade.queryable(i.raw)), i.stamp
-FROM unnest($2::text[], $3::bigint[], $4::json[], $5::jsonb[], $6::bigint[]) AS i (key, rev, raw, doc, stamp), h
-WHERE i.stamp >= h.floor
-ORDER BY i.key COLLATE "C"
-ON CONFLICT (key) DO UPDATE SET rev = excluded.rev, raw = excluded.raw, doc = excluded.doc
+{upsert_rows()}
 WHERE (excluded.rev > d.rev
        OR (excluded.rev = d.rev AND (d.doc IS NOT NULL OR excluded.mark > d.mark)
            AND (d.raw::text IS DISTINCT FROM excluded.raw::text OR d.doc IS DISTINCT FROM excluded.doc)))
@@ -34,13 +32,7 @@ RETURNING key;
 -- name: restore
 -- The archive wins over any version: only if the operator asks for it. Parameters as `upsert`. A key that is not returned
 -- was refused by the stamp floor.
-WITH h AS MATERIALIZED (SELECT floor FROM _crossfade.stamp_floor WHERE collection = $1 FOR SHARE)
-INSERT INTO {relation} AS d (key, rev, raw, doc, mark)
-SELECT i.key, i.rev, i.raw, coalesce(i.doc, _crossfade.queryable(i.raw)), i.stamp
-FROM unnest($2::text[], $3::bigint[], $4::json[], $5::jsonb[], $6::bigint[]) AS i (key, rev, raw, doc, stamp), h
-WHERE i.stamp >= h.floor
-ORDER BY i.key COLLATE "C"
-ON CONFLICT (key) DO UPDATE SET rev = excluded.rev, raw = excluded.raw, doc = excluded.doc
+{upsert_rows()}
 RETURNING key;
 
 -- name: remove

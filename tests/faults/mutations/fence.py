@@ -6,7 +6,7 @@ MUTANTS = (
     Mutant(
         "epoch check skipped",
         "sql/queries/store.sql",
-        "EXISTS (SELECT 1 FROM _crossfade.control WHERE generation = $2)",
+        "EXISTS (SELECT 1 FROM _crossfade.control WHERE generation = {generation})",
         "EXISTS (SELECT 1 FROM _crossfade.control)",
         "tests/integration/test_postgres_store.py::test_the_read_fence_is_part_of_the_statement",
         times=0,

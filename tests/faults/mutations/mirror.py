@@ -42,7 +42,7 @@ MUTANTS = (
         "WHERE i.stamp >= h.floor",
         "WHERE i.stamp >= h.floor - 1000000",
         f"{_RULES}::test_statements_from_before_a_purge_are_refused_and_read_again",
-        times=4,
+        times=2,
     ),
     Mutant(
         "FOR SHARE missing",
@@ -50,7 +50,7 @@ MUTANTS = (
         "WHERE collection = $1 FOR SHARE)",
         "WHERE collection = $1)",
         "tests/faults/test_rules.py::test_a_purge_waits_for_the_statements_that_began_before_it",
-        times=5,
+        times=3,
     ),
     Mutant(
         "stamp taken too late",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 
 import pytest
@@ -24,3 +25,15 @@ def test_every_statement_has_a_name_a_description_and_a_text(topic: str) -> None
     assert [
         name for name, text in found.items() if not text.startswith("-- ") or text.splitlines()[-1].startswith("--")
     ] == []
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_every_fragment_is_expanded(topic: str) -> None:
+    assert [name for name, text in queries(topic).items() if re.search(r"{[a-z_]+\(|-- fragment", text)] == []
+
+
+def test_a_fragment_takes_its_argument() -> None:
+    found = queries("store")
+    assert "WHERE generation = $2)" in found["read"]
+    assert "WHERE generation = $1)" in found["scan_count"]
+    assert "WHERE generation = {generation})" in found["fenced"]
