@@ -35,7 +35,7 @@ from backfill.throttle import as_options
 from backfill.worker import Workers
 from backfill.worker_processes import die_with_parent
 from proxy.base.errors import PreconditionFailed
-from proxy.cli.naming import expand
+from proxy.cli.naming import selected
 from proxy.cli.registration import bundled, group
 from proxy.cli.runtime import DONE, REFUSED, Collections, JsonOption, Selection
 
@@ -149,9 +149,7 @@ def status(chosen: Selection, *, as_json: JsonOption = False) -> None:
     """
 
     async def go(parts: Parts) -> int:
-        names = None
-        if chosen.collections:
-            names = await expand(parts.database, chosen.collections, chosen.database, lambda _: True, "known")
+        names = await selected(parts.database, chosen.collections, chosen.database)
         found = await run_store.latest(parts.database, names)
         print_statuses(found, as_json=as_json)
         if as_json:

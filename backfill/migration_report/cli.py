@@ -20,7 +20,7 @@ from backfill.source import Source
 from proxy.base.config import load
 from proxy.base.database import Database
 from proxy.base.errors import CrossfadeError, PreconditionFailed
-from proxy.cli.naming import expand
+from proxy.cli.naming import selected
 from proxy.cli.runtime import DONE, DatabaseOption, JsonOption, SomeCollections, fail, note, write_json
 from proxy.operator import migrate
 
@@ -84,9 +84,7 @@ def report(
             await migrate.require_migrated(opened)
             source = Source(settings.origin_url, *settings.origin_account, patience=3.0)
             stack.push_async_callback(source.close)
-            names = None
-            if collections:
-                names = await expand(opened, collections, database, lambda _: True, "known")
+            names = await selected(opened, collections, database)
             inputs = Inputs(settings, opened, source)
             progress = note if checksums and not as_json else _silent
             return await gather(inputs, names, checksums=checksums, progress=progress)

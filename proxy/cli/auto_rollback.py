@@ -16,7 +16,7 @@ from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import UpstreamError
 from proxy.cli import tables
-from proxy.cli.naming import expand
+from proxy.cli.naming import expand_known, selected
 from proxy.cli.registration import bundled, group
 from proxy.cli.runtime import (
     DONE,
@@ -68,9 +68,7 @@ def list_(chosen: Selection, *, as_json: JsonOption = False) -> None:
     """
 
     async def go(_: Settings, connected: Database) -> int:
-        names: list[str] = []
-        if chosen.collections:
-            names = await expand(connected, chosen.collections, chosen.database, lambda _: True, "known")
+        names = await selected(connected, chosen.collections, chosen.database) or []
         found = [one for one in await rollback_budgets.read(connected) if not names or one.collection in names]
         measured = await _measured(connected) if any(one.armed for one in found) else {}
         if as_json:
@@ -93,7 +91,7 @@ def disable(chosen: Collections, how: Audited) -> None:
     """
 
     async def go(_: Settings, connected: Database) -> int:
-        names = await expand(connected, chosen.collections, chosen.database, lambda _: True, "known")
+        names = await expand_known(connected, chosen.collections, chosen.database)
         async with connected.transaction() as session:
             await control_row.lock(session)
             gone = await rollback_budgets.disarm(session, names, actor=how.who)

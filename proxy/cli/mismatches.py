@@ -13,7 +13,7 @@ from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, PreconditionFailed
 from proxy.cli import export, tables
-from proxy.cli.naming import expand
+from proxy.cli.naming import selected
 from proxy.cli.registration import bundled, group
 from proxy.cli.repair_keys import repair_documents
 from proxy.cli.runtime import (
@@ -71,11 +71,8 @@ def list_(
 
     async def go(_: Settings, connected: Database) -> int:
         state = None if every else "open"
-        if chosen.collections:
-            names = await expand(connected, chosen.collections, chosen.database, lambda _: True, "known")
-            found = [row for name in names for row in await ledger.list_mismatches(connected, name, state)]
-        else:
-            found = await ledger.list_mismatches(connected, None, state)
+        names: Sequence[str | None] = await selected(connected, chosen.collections, chosen.database) or (None,)
+        found = [row for name in names for row in await ledger.list_mismatches(connected, name, state)]
         if as_json:
             write_json([asdict(row) for row in found])
         elif found:

@@ -75,6 +75,16 @@ async def expand(
     return list(found)
 
 
+async def expand_known(database: Database, names: Sequence[str], default: str) -> list[str]:
+    """Return the known collections that names and patterns stand for. Raise as `expand` does."""
+    return await expand(database, names, default, lambda _: True, "known")
+
+
+async def selected(database: Database, names: Sequence[str] | None, default: str) -> list[str] | None:
+    """Return the known collections that are named, None if none is: the command then means all of them."""
+    return await expand_known(database, names, default) if names else None
+
+
 async def mirrored(database: Database, names: Sequence[str] | None, default: str) -> list[str]:
     """Return the collections at `mirror` or further: those that are named (as `expand` does), or all of them."""
     if names:

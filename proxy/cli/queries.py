@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from proxy.base.config import Settings
 from proxy.base.database import Database
-from proxy.cli.naming import expand, require_known
+from proxy.cli.naming import expand_known, require_known, selected
 from proxy.cli.registration import bundled, group
 from proxy.cli.runtime import (
     DONE,
@@ -97,9 +97,7 @@ def list_(
     """
 
     async def go(_settings: Settings, connected: Database) -> int:
-        names = None
-        if chosen.collections:
-            names = await expand(connected, chosen.collections, chosen.database, lambda _: True, "known")
+        names = await selected(connected, chosen.collections, chosen.database)
         limits = await thresholds.read(connected)
         found = [(row, shapes.advise(row, limits)) for row in await shapes.listed(connected, names)]
         if open_:
@@ -171,7 +169,7 @@ def reset(chosen: Collections, how: Audited) -> None:
     """
 
     async def go(_: Settings, connected: Database) -> int:
-        names = await expand(connected, chosen.collections, chosen.database, lambda _: True, "known")
+        names = await expand_known(connected, chosen.collections, chosen.database)
         await shapes.reset(connected, names, actor=how.who, reason=how.reason)
         if how.as_json:
             write_json({"reset": names})

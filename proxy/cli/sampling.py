@@ -11,7 +11,7 @@ from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import PreconditionFailed
 from proxy.cli import tables
-from proxy.cli.naming import expand
+from proxy.cli.naming import selected
 from proxy.cli.registration import bundled
 from proxy.cli.runtime import DONE, Audited, Selection, console, execute, write_json
 from proxy.operator import rules_admin
@@ -61,9 +61,7 @@ def sampling(
 
     async def go(_: Settings, connected: Database) -> int:
         given = percent is not None or baseline_percent is not None
-        names: list[str] = []
-        if chosen.collections:
-            names = await expand(connected, chosen.collections, chosen.database, lambda _: True, "known")
+        names = await selected(connected, chosen.collections, chosen.database) or []
         if (given or reset) and not names:
             raise PreconditionFailed("name the collections; CROSSFADE_SAMPLE_PERCENT is the share of all others")
         if given and reset:

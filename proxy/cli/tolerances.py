@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -13,7 +14,7 @@ from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import PreconditionFailed
 from proxy.cli import tables
-from proxy.cli.naming import expand, require_known
+from proxy.cli.naming import expand_known, require_known, selected
 from proxy.cli.registration import bundled, group
 from proxy.cli.runtime import (
     DONE,
@@ -107,9 +108,7 @@ def list_(chosen: Selection, *, as_json: JsonOption = False) -> None:
     """
 
     async def go(_: Settings, connected: Database) -> int:
-        names: list[str | None] = [None]
-        if chosen.collections:
-            names = list(await expand(connected, chosen.collections, chosen.database, lambda _: True, "known"))
+        names: Sequence[str | None] = await selected(connected, chosen.collections, chosen.database) or (None,)
         rules = [row for name in names for row in await rules_admin.tolerances(connected, name)]
         found = [row for name in names for row in await rules_admin.baseline(connected, name)]
         if as_json:
@@ -193,7 +192,7 @@ def reset(chosen: Collections, how: Audited) -> None:
 
     async def go(_: Settings, connected: Database) -> int:
         gone = {}
-        for name in await expand(connected, chosen.collections, chosen.database, lambda _: True, "known"):
+        for name in await expand_known(connected, chosen.collections, chosen.database):
             gone[name] = await rules_admin.reset_baseline(connected, name, reason=how.reason, actor=how.who)
         if how.as_json:
             write_json(gone)
