@@ -152,7 +152,7 @@ async def copy_chunk(
     limit = first_page
     setbacks = _Failures()
     aside: frozenset[str] = frozenset()  # dead letters of documents that are refused as if all were
-    await governor.hold_back(claim, meter, 0, stop=stop, lease=lease)
+    await governor.pause_if_limited(claim, meter, 0, stop=stop, lease=lease)
     async with _reading(_ReadAhead(read)) as ahead:
         ahead.begin(position, limit)
         while True:
@@ -188,7 +188,7 @@ async def copy_chunk(
             )
             if page.last or stop.is_set():
                 return copied
-            await governor.hold_back(claim, meter, len(page.documents), stop=stop, lease=lease, key=last)
+            await governor.pause_if_limited(claim, meter, len(page.documents), stop=stop, lease=lease, key=last)
             if stop.is_set():
                 return copied
 

@@ -55,7 +55,7 @@ async def copy_dump(
     if await database.fetchrow(sql.backfill.START_OVER, *me, json.dumps(dict(claim.result))) is None:
         raise LeaseLost(f"chunk {claim.number} of run {claim.run} went to another worker")
     meter = governor.meter()
-    await governor.hold_back(claim, meter, 0, stop=stop, lease=lease)
+    await governor.pause_if_limited(claim, meter, 0, stop=stop, lease=lease)
     era = await database.fetchval(sql.backfill.ERA)
     documents = size = refused = reread = 0
     async with contextlib.aclosing(_batches(source, claim, BATCH_BYTES)) as batches:
@@ -70,7 +70,7 @@ async def copy_dump(
             size += sum(len(one.raw) for one in batch)
             if stop.is_set():
                 return Copied(done=False, documents=documents, bytes=size, refused=refused, reread=reread)
-            await governor.hold_back(claim, meter, len(batch), stop=stop, lease=lease, key=batch[-1].key)
+            await governor.pause_if_limited(claim, meter, len(batch), stop=stop, lease=lease, key=batch[-1].key)
             if stop.is_set():
                 return Copied(done=False, documents=documents, bytes=size, refused=refused, reread=reread)
     return Copied(done=True, documents=documents, bytes=size, refused=refused, reread=reread)

@@ -99,7 +99,7 @@ class Governor:
         """Return a new meter: one for each chunk that a worker holds."""
         return Meter(time.monotonic)
 
-    async def hold_back(
+    async def pause_if_limited(
         self, claim: Claim, meter: Meter, documents: int, *, stop: asyncio.Event, lease: float, key: str | None = None
     ) -> None:
         """Count `documents` as done, then wait as the limits require, renewing the lease; return early at `stop`.
@@ -109,7 +109,7 @@ class Governor:
         noted, renewed = "", time.monotonic()
         while not stop.is_set():
             known = await self._read(claim, key)
-            limits = self._own.and_also(known.limits.shared(known.workers))
+            limits = self._own.combined_with(known.limits.shared(known.workers))
             meter.add(documents, limits.max_rate)
             documents = 0
             decision = decide(
@@ -137,7 +137,7 @@ class Governor:
         async with self._reading:
             if self._known is None or time.monotonic() >= self._until:
                 self._known = await setting(self._database)
-                limits = self._own.and_also(self._known.limits)
+                limits = self._own.combined_with(self._known.limits)
                 flag = limits.flag_file
                 self._flagged = flag is not None and await asyncio.to_thread(os.path.exists, flag)
                 if limits.max_slowdown is not None and key is not None:

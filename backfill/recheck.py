@@ -3,7 +3,7 @@
 One look reads the target first, then the origin (mirror-protocol, answer 10): the other way round, a document that was
 inserted between the two would look like one to delete. A difference is *confirmed* if a second look shows the same one,
 with the same version in the origin, and the mirror had by then applied everything that the origin took before the first
-(`model.recheck`). What keeps changing, or what the mirror does not reach in time, is unsettled: neither equal nor a
+(`model.recheck`). What keeps changing, or what the mirror does not reach in time, is undecided: neither equal nor a
 mismatch.
 """
 
@@ -29,7 +29,7 @@ from sql.statements.backfill import CaughtUpRow
 
 FAST_KEYS: Final = 500  # compared together: revisions only
 FULL_KEYS: Final = 20  # compared together: their documents are in memory, from both sides
-TIMEOUT: Final = 30.0  # seconds until a key is unsettled
+TIMEOUT: Final = 30.0  # seconds until a key is undecided
 _PAUSES: Final = (0.05, 2.0)  # seconds between two checks: the first pause, and the longest
 _SYSTEM: Final = ("_key", "_id", "_rev")
 
@@ -49,15 +49,15 @@ class KeyState:
 
 @dataclass(frozen=True, slots=True)
 class Rechecked:
-    """The result of rechecking keys: confirmed differences, and unsettled keys. The others are equal."""
+    """The result of rechecking keys: confirmed differences, and undecided keys. The others are equal."""
 
     confirmed: Mapping[str, str]
-    unsettled: tuple[str, ...]
+    undecided: tuple[str, ...]
 
     @property
     def keys(self) -> list[str]:
         """All keys that are not equal."""
-        return sorted({*self.confirmed, *self.unsettled})
+        return sorted({*self.confirmed, *self.undecided})
 
 
 class KeyRechecker:
@@ -79,15 +79,15 @@ class KeyRechecker:
         If the origin turns out to have that very version, its page was wrong, and OriginDisorder is raised.
         """
         confirmed: dict[str, str] = {}
-        unsettled: list[str] = []
+        undecided: list[str] = []
         size = FULL_KEYS if self._full else FAST_KEYS
         keys = sorted(suspects)
         for at in range(0, len(keys), size):
             part = {key: suspects[key] for key in keys[at : at + size]}
             rechecked = await self._recheck_part(part, keep)
             confirmed.update(rechecked.confirmed)
-            unsettled += rechecked.unsettled
-        return Rechecked(confirmed, tuple(unsettled))
+            undecided += rechecked.undecided
+        return Rechecked(confirmed, tuple(undecided))
 
     async def _recheck_part(self, suspects: Mapping[str, int | None], keep: Callable[[], Awaitable[None]]) -> Rechecked:
         confirmed: dict[str, str] = {}
@@ -96,7 +96,7 @@ class KeyRechecker:
         schedule = Schedule(*_PAUSES, until=time.monotonic() + self._patience)
         while True:
             reached = (await self._clock()).until
-            states = await self.look(open_keys)
+            states = await self.read_states(open_keys)
             self._refuse_disorder(suspects, states)
             open_keys = []
             for key, state in states.items():
@@ -119,21 +119,21 @@ class KeyRechecker:
             await asyncio.sleep(pause)
             await keep()
 
-    async def look(self, keys: Sequence[str]) -> dict[str, KeyState]:
+    async def read_states(self, keys: Sequence[str]) -> dict[str, KeyState]:
         """Return each key as it is now. The target is read first, then the origin."""
         if not keys:
             return {}
-        kinds = await (self._look_full(keys) if self._full else self._look_fast(keys))
+        kinds = await (self._read_documents(keys) if self._full else self._read_revisions(keys))
         now = (await self._clock()).now
         return {key: KeyState(kind, rev, now) for key, (kind, rev) in kinds.items()}
 
-    async def _look_fast(self, keys: Sequence[str]) -> dict[str, tuple[str | None, int | None]]:
+    async def _read_revisions(self, keys: Sequence[str]) -> dict[str, tuple[str | None, int | None]]:
         rows = await self._database.fetch(sql.documents.REVISIONS.on(self._table.relation), list(keys))
         target = {row.key: row.rev for row in rows if row.alive}
         origin = await self._source.revisions_of(self._table.database, self._table.name, keys)
         return {key: (classify(origin.get(key), target.get(key)), origin.get(key)) for key in keys}
 
-    async def _look_full(self, keys: Sequence[str]) -> dict[str, tuple[str | None, int | None]]:
+    async def _read_documents(self, keys: Sequence[str]) -> dict[str, tuple[str | None, int | None]]:
         documents = await self.documents(keys)
         origin = await self._source.lookup(self._table.database, self._table.name, keys)
         found: dict[str, tuple[str | None, int | None]] = {}

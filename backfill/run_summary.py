@@ -16,8 +16,8 @@ class Tally:
     """Counts of a verification so far: one tally for each chunk, and their sum for the run.
 
     origin, target: documents read on each side; checked: keys compared. missing, extra, stale, different: confirmed
-    differences. unsettled: keys that kept changing, or that the mirror did not reach in time. repaired: differences
-    that a repair removed. remaining: differences left, unsettled ones included, since they were never seen equal (I9).
+    differences. undecided: keys that kept changing, or that the mirror did not reach in time. repaired: differences
+    that a repair removed. remaining: differences left, undecided ones included, since they were never seen equal (I9).
     keys: some keys of each class. pending: keys to recheck, with the target's revision if the origin did not return the
     key (else None).
     """
@@ -29,14 +29,14 @@ class Tally:
     extra: int = 0
     stale: int = 0
     different: int = 0
-    unsettled: int = 0
+    undecided: int = 0
     repaired: int = 0
     remaining: int = 0
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pending: Mapping[str, int | None] = field(default_factory=dict)
 
     def found(self, kind: str, key: str) -> Tally:
-        """Return the tally with one more confirmed difference of class `kind` (or `unsettled`)."""
+        """Return the tally with one more confirmed difference of class `kind` (or `undecided`)."""
         counted: dict[str, Any] = {kind: getattr(self, kind) + 1}
         return replace(self, keys=_merged(self.keys, {kind: (key,)}), **counted)
 
@@ -64,14 +64,14 @@ class Tally:
             "documents_target": self.target,
             "checked": self.checked,
             **{kind: getattr(self, kind) for kind in CLASSES},
-            "unsettled": self.unsettled,
+            "undecided": self.undecided,
             "repaired": self.repaired,
             "differences": self.remaining,
             "keys": {kind: list(keys) for kind, keys in self.keys.items()},
         }
 
 
-_COUNTS = ("origin", "target", "checked", *CLASSES, "unsettled", "repaired", "remaining")
+_COUNTS = ("origin", "target", "checked", *CLASSES, "undecided", "repaired", "remaining")
 
 
 def _merged(left: Mapping[str, tuple[str, ...]], right: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
@@ -209,7 +209,7 @@ def _outcome(status: RunStatus) -> str:
     if status.kind == "backfill":
         dead = result.get("dead_letters", 0)
         return f"; {dead:,} documents that PostgreSQL refuses are dead letters" if dead else ""
-    parts = [f"{result.get(kind, 0):,} {kind}" for kind in (*CLASSES, "unsettled") if result.get(kind)]
+    parts = [f"{result.get(kind, 0):,} {kind}" for kind in (*CLASSES, "undecided") if result.get(kind)]
     found = ", ".join(parts) if parts else "equal"
     repaired = f"; {result['repaired']:,} repaired" if result.get("repaired") else ""
     left = result.get("differences", 0)

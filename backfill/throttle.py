@@ -33,7 +33,7 @@ class ThrottleLimits:
     flag_file: str | None = None
     paused: bool = False
 
-    def and_also(self, other: ThrottleLimits) -> ThrottleLimits:
+    def combined_with(self, other: ThrottleLimits) -> ThrottleLimits:
         """Return the stricter of both limits. The flag file of `other` is used only if this one has none."""
         return ThrottleLimits(
             max_rate=_less(self.max_rate, other.max_rate),

@@ -83,7 +83,7 @@ class Verifier:
         position = claim.start
         limit = FIRST_PAGE if full else self._page
         meter = self._governor.meter()
-        await self._governor.hold_back(claim, meter, 0, stop=stop, lease=self._lease)
+        await self._governor.pause_if_limited(claim, meter, 0, stop=stop, lease=self._lease)
         while True:
             page = await (
                 self._compare_full(rechecker, claim, position, limit)
@@ -111,7 +111,7 @@ class Verifier:
                 claim = await self._note(claim, position, tally)
             if done or stop.is_set():
                 return Verified(done, tally)
-            await self._governor.hold_back(
+            await self._governor.pause_if_limited(
                 claim, meter, page.checked, stop=stop, lease=self._lease, key=position or None
             )
 
@@ -125,8 +125,8 @@ class Verifier:
         tally = replace(tally, pending={})
         for key, kind in rechecked.confirmed.items():
             tally = tally.found(kind, key)
-        for key in rechecked.unsettled:
-            tally = tally.found("unsettled", key)
+        for key in rechecked.undecided:
+            tally = tally.found("undecided", key)
         left = rechecked.keys
         if claim.repair and left:
             await repair_keys(self._database, self._source, claim.table.collection, left)

@@ -46,7 +46,7 @@ from proxy.state import audit
 RUNS: Final = 10  # of each collection, newest first
 ROWS: Final = 50  # of mismatches, epochs, audit
 DEAD_LETTERS: Final = 20
-_CLASSES: Final = ("missing", "extra", "stale", "different", "unsettled")
+_CLASSES: Final = ("missing", "extra", "stale", "different", "undecided")
 
 Progress = Callable[[str], None]
 
@@ -216,7 +216,7 @@ async def _left_out(database: Database, row: sql.report.CollectionRow) -> tuple[
         where = "" if gap.collection == collection else " (somewhere in the database)"
         found.append(LeftOut("gap", gap.endpoint + where, gap.seen, gap.reason))
     for kind, number, why in (
-        ("unsettled", row.unsettled, "comparisons whose documents kept changing"),
+        ("undecided", row.undecided, "comparisons whose documents kept changing"),
         ("unsupported", row.unsupported, "comparisons that PostgreSQL could not answer"),
     ):
         if number:

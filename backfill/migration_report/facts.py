@@ -73,7 +73,7 @@ class MismatchFacts:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Something that was not copied, captured or compared. kind: gap, unverified, dead letter, unsettled, …"""
+    """Something that was not copied, captured or compared. kind: gap, unverified, dead letter, undecided, …"""
 
     kind: str
     what: str

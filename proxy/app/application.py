@@ -330,7 +330,7 @@ class Application:
             "phase": snapshot.phase.value,
             "may_read_target": self.lease.may_read_target,
             "diverged": self.lease.diverged,
-            "control_plane": not self.lease.own_lease_over,
+            "control_plane": not self.lease.own_lease_expired,
             "backlog": self.mirror.backlog,
             "queued": self.mirror.queued,
             "lag_seconds": self.mirror.lag_seconds,

@@ -51,7 +51,7 @@ def run(
         for item in flow:
             if item.__class__ is Row:
                 rows.append(item)
-                context.hold(1, sys.getsizeof(item.value) + size)
+                context.count_memory(1, sys.getsizeof(item.value) + size)
             else:
                 yield from _ask(item)
         groups, cut = program.groups(rows), None

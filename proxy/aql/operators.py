@@ -94,7 +94,7 @@ def arithmetic(context: Context, op: str, a: Value, b: Value) -> Value:
 def range_array(context: Context, low: Value, high: Value) -> Value:
     """Return the numbers from low to high, both included, up or down."""
     first, last = to_integer(low), to_integer(high)
-    context.size(abs(last - first) + 1)
+    context.check_size(abs(last - first) + 1)
     return list(range(first, last + 1)) if first <= last else list(range(first, last - 1, -1))
 
 

@@ -68,19 +68,19 @@ class Context:
         if len(self.warnings) < self.options.max_warnings:
             self.warnings.append(QueryWarning(code, message))
 
-    def invalid(self, function: str) -> None:
+    def warn_invalid_argument(self, function: str) -> None:
         """Add warning 1542: an argument of a wrong type; the result of the function is null."""
         self.warn(1542, ARANGO_ERRORS[1542].message % function)
 
-    def caution(self, function: str, code: int, message: str | None = None) -> None:
+    def warn_in_function(self, function: str, code: int, message: str | None = None) -> None:
         """Add another warning of a function, by default with the message of its code."""
         self.warn(code, f"in function '{function}()': {message or ARANGO_ERRORS[code].message}")
 
-    def no_array(self, function: str) -> None:
+    def warn_no_array(self, function: str) -> None:
         """Add warning 1563: an array is expected; the result of the function is null."""
-        self.caution(function, 1563)
+        self.warn_in_function(function, 1563)
 
-    def refuse(self, function: str) -> ArangoError:
+    def argument_error(self, function: str) -> ArangoError:
         """Return error 1542, for the few functions that end the query if an argument has a wrong type."""
         return ArangoError(1542, f"AQL: {ARANGO_ERRORS[1542].message % function} (while executing)")
 
@@ -89,7 +89,7 @@ class Context:
         if self._deadline is not None and time.monotonic() > self._deadline:
             raise ArangoError(1500, "AQL: query killed because it exceeded its maxRuntime (while executing)")
 
-    def hold(self, count: int, each: int = _ELEMENT) -> None:
+    def count_memory(self, count: int, each: int = _ELEMENT) -> None:
         """Count elements that are kept, of `each` bytes. Raises ArangoError 32 beyond the memory limit, 1500 beyond the
         time limit."""
         self._held += count * each
@@ -99,7 +99,7 @@ class Context:
         if self._deadline is not None:
             self.check_time()
 
-    def size(self, count: int, most: int = MAX_ELEMENTS) -> int:
+    def check_size(self, count: int, most: int = MAX_ELEMENTS) -> int:
         """Check the size of a value that a function is about to make. Raises ArangoError 32 if it is too large."""
         if count > most:
             raise ArangoError(32, "AQL: resource limit exceeded: value too large (while executing)")
@@ -126,7 +126,7 @@ class Context:
             else:
                 self.stats.looked_up += len(found)
             if self.options.memory_limit:
-                self.hold(len(found), _size_of(found))
+                self.count_memory(len(found), _size_of(found))
         return found
 
     def _keep(self, key: Any, found: list[Document]) -> None:

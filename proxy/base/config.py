@@ -182,7 +182,7 @@ class Settings(BaseSettings):
         4000, "greatest number of reads that wait for a comparison; further ones are skipped and counted", ge=1
     )
     recheck_timeout: float = _advanced(
-        10.0, "seconds for which a difference is read again; after that the comparison counts as *unsettled*", gt=0
+        10.0, "seconds for which a difference is read again; after that the comparison counts as *undecided*", gt=0
     )
     examples: int = _advanced(
         20,

@@ -182,7 +182,7 @@ class WriteContext:
                 await asyncio.wait({task}, timeout=0.05) if not task.done() else await asyncio.sleep(0.02)
                 if task.done() and task.exception() is None:
                     return task.result()
-                if self.lease.own_lease_over:
+                if self.lease.own_lease_expired:
                     self.lease.record_origin_only_ack()
                     return None
                 if collection is not None and not self.flipped(collection):

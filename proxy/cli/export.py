@@ -12,7 +12,7 @@ import typer
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import PreconditionFailed
-from proxy.cli.runtime import DONE, REFUSED, JsonOption, console, counted, execute, note, write_json
+from proxy.cli.runtime import DONE, REFUSED, JsonOption, console, execute, note, plural, write_json
 from proxy.devserver.repro_run import reproduce as reproduced
 from proxy.operator import mismatches as ledger
 from proxy.operator import repro_bundle as bundles
@@ -54,7 +54,7 @@ def export(
         except OSError as error:
             raise PreconditionFailed(f"{output} cannot be written: {error.strerror}") from error
         documents = sum(len(one["documents"]) for one in made["collections"].values())
-        note(f"{output}: {counted(documents, 'document')}; `crossfade mismatches reproduce {output}` reproduces it")
+        note(f"{output}: {plural(documents, 'document')}; `crossfade mismatches reproduce {output}` reproduces it")
         if not made["reproducible"]:
             note("its values were redacted when it was found: the bundle can be read, but not reproduced")
         return DONE

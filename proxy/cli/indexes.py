@@ -20,7 +20,7 @@ from proxy.cli.explain import examine
 from proxy.cli.index_building import drop_invalid, make
 from proxy.cli.naming import mirrored
 from proxy.cli.registration import bundled
-from proxy.cli.runtime import DONE, REFUSED, ChangeOptions, Selection, console, counted, execute, note, write_json
+from proxy.cli.runtime import DONE, REFUSED, ChangeOptions, Selection, console, execute, note, plural, write_json
 from proxy.operator import shapes
 from proxy.operator.shapes import ShapeRow
 from proxy.state import audit
@@ -194,7 +194,7 @@ def _show(out: Console, found: Found, names: Sequence[str], *, created: bool) ->
     if not found.looked:
         out.print("no query was seen: send reads through a proxy")
     elif not found.indexes:
-        out.print(f"no index is missing for {counted(found.looked, 'query shape')}")
+        out.print(f"no index is missing for {plural(found.looked, 'query shape')}")
     elif created:
         made = sorted({one.collection for one in found.indexes if one.made})
         if made:

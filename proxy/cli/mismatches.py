@@ -24,9 +24,9 @@ from proxy.cli.runtime import (
     JsonOption,
     Selection,
     console,
-    counted,
     execute,
     note,
+    plural,
     write_json,
 )
 from proxy.operator import mismatches as ledger
@@ -212,7 +212,7 @@ def _print_repaired(
     for collection, wanted in keys.items():
         number = len(wanted) - len(repaired.left.get(collection, ()))
         verb = "would repair" if dry_run else "repaired"
-        console().print(f"{collection}: {verb} {counted(number, 'document')}")
+        console().print(f"{collection}: {verb} {plural(number, 'document')}")
     for row in rows:
         if not row.keys:
             note(f"mismatch {row.id} names no document: run `crossfade verify {row.collection} --repair`")

@@ -19,9 +19,9 @@ from proxy.cli.runtime import (
     CollectionArgument,
     DatabaseOption,
     console,
-    counted,
     execute,
     note,
+    plural,
     write_json,
 )
 from proxy.model.stages import Stage
@@ -80,7 +80,7 @@ def repair(
             console().print(f"{name}: nothing to repair")
         else:
             verb = "would repair" if how.dry_run else "repaired"
-            console().print(f"{name}: {verb} {counted(len(wanted) - len(left), 'document')}")
+            console().print(f"{name}: {verb} {plural(len(wanted) - len(left), 'document')}")
         if left:
             shown = ", ".join(sorted(left)[:5])
             note(f"not repaired, they keep changing or PostgreSQL refuses them (`crossfade trace`): {shown}")

@@ -28,15 +28,15 @@ from proxy.cli.runtime import (
     JsonOption,
     Selection,
     console,
-    counted,
     execute,
+    plural,
     write_json,
 )
 from proxy.cli.tables import table
 from proxy.control import thresholds
 from proxy.model.stages import Stage
 from proxy.operator import shapes
-from proxy.operator.replay import Sent, Wanted, examples_of, sendable, turns
+from proxy.operator.replay import Sent, Wanted, examples_of, round_robin, sendable
 from proxy.operator.shapes import State
 
 _LOOK: Final = 1.0  # seconds between two reads of the counts
@@ -147,14 +147,14 @@ class _Run:
         self._end = time.monotonic() + seconds
         self._quiet = quiet
         self._tally = _Tally()
-        self._turns: Iterator[tuple[Wanted, Sent]] = iter(())
+        self._round_robin: Iterator[tuple[Wanted, Sent]] = iter(())
         self._next = time.monotonic()
         self._stop = asyncio.Event()
         self._failure: PreconditionFailed | None = None
 
     async def until_enough(self, wanted: list[Wanted]) -> tuple[_Tally, list[Wanted]]:
         """Return what was sent, and what is lacking at the end. Raise PreconditionFailed if nothing can be sent."""
-        self._turns = turns(wanted)
+        self._round_robin = round_robin(wanted)
         total = sum(one.missing for one in wanted if one.requests)
         columns = (TextColumn("compared"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[sent]} sent"))
         with Progress(*columns, TimeRemainingColumn(), console=console(stderr=True), disable=self._quiet) as bar:
@@ -169,7 +169,7 @@ class _Run:
                     if self._stop.is_set():
                         break
                     left = await _wanted(self._connected, self._settings, self._names)
-                    self._turns = turns(left)
+                    self._round_robin = round_robin(left)
                     lacking = sum(one.missing for one in left if one.requests)
                     bar.update(task, completed=max(0, total - lacking), sent=self._tally.sent)
                 self._stop.set()
@@ -182,7 +182,7 @@ class _Run:
             now = time.monotonic()
             self._next = max(self._next + 1 / self._rate, now)
             await asyncio.sleep(self._next - now)
-            turn = next(self._turns, None)
+            turn = next(self._round_robin, None)
             if turn is None or self._stop.is_set():
                 continue
             sent = turn[1]
@@ -254,7 +254,7 @@ def _report(wanted: Sequence[Wanted], left: Sequence[Wanted], tally: _Tally, *, 
     else:
         out = console()
         enough = f"{len(wanted) - len(left)} of {len(wanted)} query shapes have enough now"
-        out.print(f"{counted(tally.sent, 'read')} sent; {enough}")
+        out.print(f"{plural(tally.sent, 'read')} sent; {enough}")
         for one in left:
             why = "no example of it is kept" if not one.requests else "`crossfade queries` shows why it is not compared"
             out.print(f"  {_short(one)}: {one.missing} more needed; {why}", soft_wrap=True)

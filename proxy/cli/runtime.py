@@ -216,7 +216,7 @@ def note(text: str) -> None:
     typer.echo(f"crossfade: {text}", err=True)
 
 
-def counted(number: int, what: str) -> str:
+def plural(number: int, what: str) -> str:
     """Return `1 document`, `2 documents`."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 

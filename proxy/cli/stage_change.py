@@ -16,7 +16,7 @@ from proxy.control import controller
 from proxy.control.controller import Changed
 from proxy.control.epoch import Progress, Step
 from proxy.control.gates.gates import blocking
-from proxy.control.preflight import Reached
+from proxy.control.preflight import InstanceAnswer
 from proxy.control.rollback_budgets import RollbackBudget
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Phase
@@ -111,7 +111,7 @@ def _acknowledged(changed: Changed) -> str:
     return f"; {current}/{number} {proxies} on epoch {changed.epoch} (generation {changed.generation})"
 
 
-def _reached(one: Reached) -> str:
+def _reached(one: InstanceAnswer) -> str:
     """Return a line of a dry run."""
     if one.trouble:
         return f"[red]{escape(one.instance)}: {escape(one.trouble)}[/red]"

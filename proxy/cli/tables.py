@@ -130,7 +130,7 @@ def _blocks(one: CollectionStatus) -> str:
         "unverified": one.unverified,
         "open mismatches": one.open_mismatches,
         "dead letters": one.dead_letters,
-        "unsettled": one.unsettled,
+        "undecided": one.undecided,
     }
     return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "-"
 

@@ -25,8 +25,8 @@ from proxy.cli.runtime import (
     JsonOption,
     Selection,
     console,
-    counted,
     execute,
+    plural,
     write_json,
 )
 from proxy.operator import rules_admin
@@ -198,7 +198,7 @@ def reset(chosen: Collections, how: Audited) -> None:
             write_json(gone)
         else:
             for name, rows in gone.items():
-                console().print(f"{name}: deleted {counted(rows, 'finding')}")
+                console().print(f"{name}: deleted {plural(rows, 'finding')}")
         return DONE
 
     execute(go, as_json=how.as_json)

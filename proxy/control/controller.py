@@ -19,7 +19,7 @@ from proxy.control import gate_inputs
 from proxy.control.epoch import POLL, Progress, Run, Step, ensure_in, ignore_progress
 from proxy.control.gates.gate_types import Gate
 from proxy.control.gates.gates import refusal
-from proxy.control.preflight import Reached, reach
+from proxy.control.preflight import InstanceAnswer, ask_instances
 from proxy.control.rollback_budgets import RollbackBudget, arm, as_json
 from proxy.control.transitions_plan import DesiredState, phases_of, plan, to_target
 from proxy.model.stages import CollectionState, Phase, Stage, Transition
@@ -43,11 +43,11 @@ class Changed:
     gates: Mapping[str, tuple[Gate, ...]] = field(default_factory=dict)
     instances: tuple[str, ...] = ()
     behind: tuple[str, ...] = ()
-    reached: tuple[Reached, ...] = ()
+    reached: tuple[InstanceAnswer, ...] = ()
     seconds: float = 0.0
 
     @property
-    def unready(self) -> tuple[Reached, ...]:
+    def unready(self) -> tuple[InstanceAnswer, ...]:
         """Return the instances that would make a change fail that needs all of them."""
         return tuple(one for one in self.reached if one.trouble) if self.phases else ()
 
@@ -96,7 +96,7 @@ async def change(
         tuple(row.instance for row in registered),
     )
     if dry_run:
-        return replace(result, reached=await reach(registered, control.generation))
+        return replace(result, reached=await ask_instances(registered, control.generation))
     began = time.monotonic()
     _refuse_gates(gates, force=force)
     if not transitions:

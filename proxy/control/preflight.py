@@ -19,7 +19,7 @@ _TIMEOUT: Final = 4.0  # seconds; the instance gives each database less
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class InstanceAnswer:
     """One instance. trouble: why a change would fail with it, and what to do; empty if it would not."""
 
     instance: str
@@ -31,30 +31,30 @@ class Reached:
     trouble: str = ""
 
 
-async def reach(registered: Sequence[sql.control.InstanceRow], generation: int) -> tuple[Reached, ...]:
+async def ask_instances(registered: Sequence[sql.control.InstanceRow], generation: int) -> tuple[InstanceAnswer, ...]:
     """Ask every instance of these rows (sql/queries/control.sql, `instances`), concurrently."""
     return tuple(await asyncio.gather(*(_one(row, generation) for row in registered)))
 
 
-async def _one(row: sql.control.InstanceRow, generation: int) -> Reached:
+async def _one(row: sql.control.InstanceRow, generation: int) -> InstanceAnswer:
     instance, url = row.instance, row.admin_url
     if url is None:
-        return Reached(instance, None, trouble="it registered no admin address")
+        return InstanceAnswer(instance, None, trouble="it registered no admin address")
     try:
         said = await ask_instance(url, "/check", {}, timeout=_TIMEOUT)
     except UpstreamError as error:
         silent = f", and silent for {row.heartbeat_age:.0f} s" if row.lease_left <= 0 else ""
         where = f"{url} does not answer from here ({error}){silent}: set its CROSSFADE_ADMIN_ADVERTISE to what does"
-        return Reached(instance, url, trouble=where)
+        return InstanceAnswer(instance, url, trouble=where)
     return judge(instance, url, said, generation)
 
 
-def judge(instance: str, url: str, said: Mapping[str, Any], generation: int) -> Reached:
+def judge(instance: str, url: str, said: Mapping[str, Any], generation: int) -> InstanceAnswer:
     """Return what its answer shows. Pure."""
     other = said.get("instance")
     if other != instance:
         why = f"{url} is {other or 'no Crossfade'}: set its CROSSFADE_ADMIN_ADVERTISE to an address that is its own"
-        return Reached(instance, url, trouble=why)
+        return InstanceAnswer(instance, url, trouble=why)
     troubles = []
     if said.get("generation") != generation:
         troubles.append(f"it runs at generation {said.get('generation')}, not {generation}: try again in a moment")
@@ -64,7 +64,7 @@ def judge(instance: str, url: str, said: Mapping[str, Any], generation: int) -> 
     for name, label in (("postgresql", "PostgreSQL"), ("arangodb", "ArangoDB")):
         if said.get(name, "not asked"):
             troubles.append(f"{label} does not answer it: {said.get(name, 'not asked')}")
-    return Reached(
+    return InstanceAnswer(
         instance,
         url,
         said.get("epoch"),

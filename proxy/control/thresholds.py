@@ -17,7 +17,7 @@ MEANINGS: Final = {
     "comparisons": "comparisons that a collection needs: 0 mismatches of n bound the true rate by 3/n at 95 %",
     "shape_comparisons": "comparisons that each shape needs, and samples that a p99 needs",
     "lag_seconds": "highest mirror lag of an instance, in seconds",
-    "unsettled_share": "highest share of comparisons that may stay unsettled",
+    "undecided_share": "highest share of comparisons that may stay undecided",
     "slowdown": "highest ratio of PostgreSQL's p99 to ArangoDB's, for each shape",
     "min_p99_seconds": "a p99 of PostgreSQL up to this many seconds passes, whatever ArangoDB's is",
     "bypass_lag_seconds": "highest lag of the out-of-band watch, in seconds",

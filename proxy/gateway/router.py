@@ -53,7 +53,7 @@ class Router:
         while True:
             snapshot = self._lease.snapshot
             way = self.route(operation, snapshot)
-            if not way.hold or time.monotonic() > limit or self._lease.own_lease_over:
+            if not way.hold or time.monotonic() > limit or self._lease.own_lease_expired:
                 return way, snapshot.generation
             await asyncio.sleep(_POLL)
 

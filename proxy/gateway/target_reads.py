@@ -112,7 +112,7 @@ class TargetReads:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_CHECK)
-            if self._open and self._lease.own_lease_over:
+            if self._open and self._lease.own_lease_expired:
                 for limit in self._open:
                     if not limit.expired():  # else its time ended just now, and its task has not run since
                         limit.reschedule(loop.time())
@@ -214,9 +214,9 @@ class TargetReads:
         The clock is the lease's own, `time.monotonic`.
         """
         since = time.monotonic()
-        self._lease.look_now()
-        while self._lease.looked_at < since:
-            if self._lease.own_lease_over:
+        self._lease.heartbeat_now()
+        while self._lease.last_heartbeat < since:
+            if self._lease.own_lease_expired:
                 self._lease.record_origin_only_ack()  # no await since: mirror-protocol, "Flip", 7
                 return
             await asyncio.sleep(_POLL)

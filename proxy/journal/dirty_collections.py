@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from proxy.journal.segment import cannot
+from proxy.journal.segment import journal_error
 
 EVERYTHING: Final = "*"  # instead of a collection: every database
 _LIMIT: Final = 1000  # names noted one by one; clients choose names, so beyond that their databases are, then all
@@ -64,7 +64,7 @@ class DirtyCollections:
                     file.flush()
                     os.fsync(file.fileno())
             except OSError as error:
-                raise cannot("write", self._file, error) from error
+                raise journal_error("write", self._file, error) from error
             self._noted.add(wanted)
         self._used.add(wanted)
         encoded = self._encoded[collection] = collection.encode("utf-8", "surrogatepass")
@@ -90,4 +90,4 @@ def replace(file: Path, text: str) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        raise cannot("write", file, error) from error
+        raise journal_error("write", file, error) from error

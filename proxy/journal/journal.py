@@ -24,7 +24,7 @@ from proxy.journal.lock import DirectoryLock
 from proxy.journal.manifest import Manifest
 from proxy.journal.records import DocumentWrite, Note, OpaqueWrite, Write
 from proxy.journal.recovery import Recovery
-from proxy.journal.segment import DONE, HELD, SPILLED, Loaded, cannot
+from proxy.journal.segment import DONE, HELD, SPILLED, Loaded, journal_error
 from proxy.journal.segment_list import SegmentList
 from proxy.journal.unjournaled_marker import UnjournaledMarker
 from proxy.model.clock import uptime
@@ -74,7 +74,7 @@ class Journal:
             return self._recover()
         except OSError as error:
             self._release()
-            raise cannot("open", self._folder, error) from error
+            raise journal_error("open", self._folder, error) from error
         except JournalError:
             self._release()
             raise

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from proxy.journal.dirty_collections import replace
-from proxy.journal.segment import SUFFIX, cannot
+from proxy.journal.segment import SUFFIX, journal_error
 
 _LENGTH: Final = 18  # bytes of a line
 _MOST: Final = 4096  # lines, after which those that are struck out are left out
@@ -62,7 +62,7 @@ class Manifest:
             with self._file.open("ab") as file:
                 file.write(f"+{number:016x}\n".encode())
         except OSError as error:
-            raise cannot("write", self._file, error) from error
+            raise journal_error("write", self._file, error) from error
         self._lines.append(number)
         self._open.add(number)
 

@@ -53,7 +53,7 @@ class Segment:
         try:
             fd = os.open(path, _FLAGS | os.O_CREAT | os.O_TRUNC, 0o600)
         except OSError as error:
-            raise cannot("begin", path, error) from error
+            raise journal_error("begin", path, error) from error
         segment = cls(path, base, fd=fd)
         try:
             segment.write(records.head(base))
@@ -71,7 +71,7 @@ class Segment:
                 self.fd = os.open(self.path, _FLAGS)
             written = os.write(self.fd, data)
         except OSError as error:
-            raise cannot("write", self.path, error) from error
+            raise journal_error("write", self.path, error) from error
         if written != len(data):
             try:
                 os.ftruncate(self.fd, self.size)
@@ -116,7 +116,7 @@ class Segment:
             if end > len(data):
                 data = os.pread(self.fd, min(end, self.size - offset), offset)
         except OSError as error:
-            raise cannot("read", self.path, error) from error
+            raise journal_error("read", self.path, error) from error
         found = records.at(data, 0)
         return None if found is None else found.note
 
@@ -192,7 +192,7 @@ def load(path: Path, following: int | None = None) -> Loaded | Damage | None:
         if end < len(data):
             os.truncate(path, end)
     except OSError as error:
-        raise cannot("read", path, error) from error
+        raise journal_error("read", path, error) from error
     for name, state in zip(names, loaded.segment.state, strict=True):
         if state != DONE:
             loaded.collections[name] = loaded.collections.get(name, 0) + 1
@@ -250,6 +250,6 @@ def _names(path: Path) -> Iterator[Path]:
         yield path.with_name(f"{path.stem}.damaged-{number}")
 
 
-def cannot(verb: str, path: Path, error: OSError) -> JournalError:
+def journal_error(verb: str, path: Path, error: OSError) -> JournalError:
     """Return an error that says what could not be done with the journal."""
     return JournalError(f"cannot {verb} the journal {path}: {error.strerror or error}")

@@ -2,7 +2,7 @@
 
 A difference may be lag: a write that the mirror has not applied yet. Consecutive checks with the same result prove it,
 if between two of them every mirror has applied all that ArangoDB accepted before the first. What keeps changing, or
-what a mirror does not apply in time, stays unresolved: it counts neither as equal nor as a mismatch.
+what a mirror does not apply in time, stays undecided: it counts neither as equal nor as a mismatch.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Final, Generic, TypeVar
 
 Seen = TypeVar("Seen")
 
-LOOKS: Final = 2  # checks that prove a difference, if nothing can have changed and changed back between them
+CHECKS: Final = 2  # checks that prove a difference, if nothing can have changed and changed back between them
 
 
 @dataclass(frozen=True)  # a frozen generic class with slots cannot be made by a subscripted name
 class Streak(Generic[Seen]):
-    """Consecutive checks with the same difference. seen: the state that they found; looks: the number that count."""
+    """Consecutive checks with the same difference. seen: the state that they found; checks: the number that count."""
 
     seen: Seen
-    looks: int = 1
+    checks: int = 1
 
     def then(self, seen: Seen, *, repeated: bool, caught_up: bool) -> Streak[Seen]:
         """Return the streak after another check.
@@ -30,11 +30,11 @@ class Streak(Generic[Seen]):
         """
         if not repeated:
             return Streak(seen)
-        return Streak(seen, self.looks + 1) if caught_up else self
+        return Streak(seen, self.checks + 1) if caught_up else self
 
-    def proves(self, needed: int = LOOKS) -> bool:
+    def proves(self, needed: int = CHECKS) -> bool:
         """Return True if at least `needed` checks count."""
-        return self.looks >= needed
+        return self.checks >= needed
 
 
 class Schedule:

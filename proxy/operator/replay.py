@@ -80,7 +80,7 @@ def _reads_by_put(target: str) -> bool:
     )
 
 
-def turns(wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Sent]]:
+def round_robin(wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Sent]]:
     """Yield requests forever, cycling through the shapes and through the examples of each. Empty if there are none."""
     sources = [(one, cycle(one.requests)) for one in wanted if one.requests]
     while sources:

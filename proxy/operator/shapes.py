@@ -44,7 +44,7 @@ class ShapeRow:
     matched: int
     mismatched: int
     ignored: int
-    unsettled: int
+    undecided: int
     unsupported: int
     skipped: int
     reasons: Mapping[str, int]
@@ -143,7 +143,7 @@ def _row(row: sql.coverage.ShapeRow) -> ShapeRow:
         matched=row.matched,
         mismatched=row.mismatched,
         ignored=row.ignored,
-        unsettled=row.unsettled,
+        undecided=row.undecided,
         unsupported=row.unsupported,
         skipped=row.skipped,
         reasons=fact.skips,

@@ -37,7 +37,7 @@ class CollectionStatus:
     stage_since: datetime
     compared: int
     mismatched: int
-    unsettled: int
+    undecided: int
     open_mismatches: int
     dead_letters: int
     unverified: int
@@ -148,7 +148,7 @@ def _collection(row: sql.control.StatusRow) -> CollectionStatus:
         row.stage_since,
         row.compared,
         row.mismatched,
-        row.unsettled,
+        row.undecided,
         row.open_mismatches,
         row.dead_letters,
         row.unverified,

@@ -105,7 +105,7 @@ class Queue:
         """Return what waits of a collection, without the batches in progress."""
         return tuple(self._waiting.get(collection, ()))
 
-    def back(self, batch: Batch) -> None:
+    def put_back(self, batch: Batch) -> None:
         """Put a batch that was not applied in front again. Its collection is held until the batch is `done`."""
         self._waiting.setdefault(batch.collection, deque()).extendleft(reversed(batch.entries))
         self.waiting += len(batch.entries)
@@ -163,7 +163,7 @@ class Applier:
         self._finished = finished
         self._refused = refused
         self._urgent = urgent
-        self._hurry = asyncio.Event()
+        self._apply_now = asyncio.Event()
         self._troubles: dict[str, str] = {}  # collection -> why its last batch was not applied
 
     @property
@@ -176,9 +176,9 @@ class Applier:
         """Return why batches wait, each reason once; no values of documents."""
         return tuple(dict.fromkeys(self._troubles.values()))
 
-    def hurry(self) -> None:
+    def apply_now(self) -> None:
         """Run the next batch now: a request waits, or the batch is full."""
-        self._hurry.set()
+        self._apply_now.set()
 
     async def run(self) -> None:
         """Run one applier until cancelled."""
@@ -188,8 +188,8 @@ class Applier:
             if self._queue.waiting < self._batch and not self._urgent():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LINGER):
-                        await self._hurry.wait()
-            self._hurry.clear()
+                        await self._apply_now.wait()
+            self._apply_now.clear()
             taken = self._queue.take(self._batch)
             if taken is None:
                 continue
@@ -201,7 +201,7 @@ class Applier:
         try:
             written = await self._target.write(batch.collection, rows)
         except DatabaseError as error:
-            self._queue.back(batch)
+            self._queue.put_back(batch)
             name, why = batch.collection, explained(error)
             if why not in self._troubles.values():
                 log.warning("apply_failed", error=why, collection=name)
@@ -210,7 +210,7 @@ class Applier:
             self._queue.done(batch)
             return
         except BaseException:
-            self._queue.back(batch)
+            self._queue.put_back(batch)
             self._queue.done(batch)
             raise
         failpoints.reach("after-apply")

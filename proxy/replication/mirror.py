@@ -148,7 +148,7 @@ class Mirror:
         """Drain for at most that many seconds, stop, and leave the rest to the next process."""
         until = time.monotonic() + drain_seconds
         while self._tasks and self.backlog and time.monotonic() < until:
-            self._applier.hurry()
+            self._applier.apply_now()
             await asyncio.sleep(0.01)
         for task in self._tasks:
             task.cancel()
@@ -237,7 +237,7 @@ class Mirror:
                 self.reread(intent)
                 return
             if self._queue.waiting >= self._settings.batch:
-                self._applier.hurry()
+                self._applier.apply_now()
 
     def close_intent(self, intent: Intent) -> None:
         """Close an intent whose write did nothing, or nothing that no other intent covers."""
@@ -316,12 +316,12 @@ class Mirror:
         GIVEN_UP: PostgreSQL may lack it, and is not read.
         """
         if self.is_open(intent):
-            self._applier.hurry()
+            self._applier.apply_now()
         return await self._intents.ended(intent)
 
     async def caught_up(self, collection: str, timeout: float) -> bool:
         """Wait until everything intended up to now for the collection is closed. Return False after `timeout`."""
-        self._applier.hurry()
+        self._applier.apply_now()
         return await self._intents.caught_up(collection, timeout)
 
     async def ensure_target_has(

@@ -9,7 +9,7 @@ normalize           simple reads, edges and graph documents as the queries and d
 cursor_assembly     cursors read in several batches: one comparison of the whole
 readers             ask both databases again; pair_comparison: reads and compares, here or in a worker
 diff/               how two answers differ; pure
-recheck             checks again until a difference is lag, a mismatch, or unresolved
+recheck             checks again until a difference is lag, a mismatch, or undecided
 origin_history      what ArangoDB answered since the read: proves lag; peer_lag: what other instances have not applied
 baseline_checker    ArangoDB against itself (A/A): differences that are not PostgreSQL's; self_check: how it differs
 unordered_limit     LIMIT without SORT: any rows of the right number do
@@ -18,7 +18,7 @@ mismatch_recorder   a confirmed mismatch is counted, sampled (samples) and expla
 shape_coverage      reads by shape, with latency; bounds: how many shapes are kept
 
 Verdicts: match, lag (resolved on recheck: a match, counted beside), ignored (tolerance), missing, extra, stale, value,
-type, order, error, unsettled, unsupported. What is not compared is skipped with a reason: sampled out, overloaded, not
+type, order, error, undecided, unsupported. What is not compared is skipped with a reason: sampled out, overloaded, not
 deterministic, reads collections that only its run determines, partial, equal sort keys inside, target unavailable,
 origin unavailable, origin answered 401 (and the like), too large, compressed, not understood, over the limit of time,
 over the limit of memory, its worker ended, shutdown, failed.

@@ -16,7 +16,7 @@ from proxy.shadow.diff.verdict import ComparisonResult
 from proxy.shadow.jobs import Job
 from proxy.shadow.result_store import ResultStore
 from proxy.shadow.samples import Evidence
-from proxy.shadow.verdicts import IGNORED, LAG, MATCH, SKIPPED, UNSETTLED, UNSUPPORTED, ReadVerdict, Sink
+from proxy.shadow.verdicts import IGNORED, LAG, MATCH, SKIPPED, UNDECIDED, UNSUPPORTED, ReadVerdict, Sink
 
 FAILED: Final = "failed"  # why a read has no verdict: an error of this program, see the log
 
@@ -75,9 +75,9 @@ class VerdictSink:
         if judged.own:
             self.results.count_subtracted(job.collections, job.shape, judged.own)
 
-    def count_unsettled(self, job: Job, *, began: float) -> None:
-        self.results.count_unsettled(job.collections, job.shape, began=began)
-        self._report(job, UNSETTLED)
+    def count_undecided(self, job: Job, *, began: float) -> None:
+        self.results.count_undecided(job.collections, job.shape, began=began)
+        self._report(job, UNDECIDED)
 
     def mismatched(self, job: Job, difference: Difference, examples: Sequence[Evidence], *, began: float) -> None:
         self.results.mismatched(job.collections, job.shape, difference, examples, began=began)

@@ -45,14 +45,14 @@ class BatchComparer:
         self,
         sides: ReadBothSides,
         rules: SamplingRules,
-        account: VerdictSink,
+        verdicts: VerdictSink,
         confirmer: MismatchRecorder,
         backpressure: Backpressure,
         done: Callable[[Job], None],
     ) -> None:
         self._sides = sides
         self._rules = rules
-        self._account = account
+        self._verdicts = verdicts
         self._confirmer = confirmer
         self._backpressure = backpressure
         self._done = done
@@ -69,10 +69,10 @@ class BatchComparer:
             return None
         statement = Statement(found, began, time.monotonic() - began)
         same, jobs[:] = split_equal(jobs, found)
-        self._account.observe_target_read((same or jobs)[0].collections, statement.seconds)
+        self._verdicts.observe_target_read((same or jobs)[0].collections, statement.seconds)
         if same:
             try:
-                self._account.matched_together(same, began=began, seconds=statement.seconds)
+                self._verdicts.matched_together(same, began=began, seconds=statement.seconds)
             finally:
                 self._end(same)
         if jobs and not self._tolerant(jobs[0]):
@@ -99,7 +99,7 @@ class BatchComparer:
         except Exception as error:
             log.exception("mismatch_count_failed", error=type(error).__name__)
             for job in jobs:
-                self._account.skipped(job, FAILED)
+                self._verdicts.skipped(job, FAILED)
         finally:
             self._end(jobs)
 

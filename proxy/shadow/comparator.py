@@ -97,7 +97,7 @@ class Shadow:
         self._bound = bound or Bound()
         self._sides = ReadBothSides(store, origin)
         self._results = results
-        self._account = VerdictSink(results, sinks)
+        self._verdicts = VerdictSink(results, sinks)
         self._rules = rules or SamplingRules(settings)
         self._fleet = fleet or PeerLag()
         self._chance = chance
@@ -106,11 +106,11 @@ class Shadow:
         pairs = PairComparer(self._sides, lane)
         self._rechecker = Rechecker(self._sides, pairs, self._rules, caught_up, self._fleet, settings.recheck_timeout)
         explainer = Explainer(explaining, values=not settings.redact and not settings.redact_paths)
-        self._confirmer = MismatchRecorder(self._account, pairs, explainer, self._load)
-        self._comparer = ReadComparer(self._sides, pairs, self._rules, self._account, self._confirmer, self._rechecker)
+        self._confirmer = MismatchRecorder(self._verdicts, pairs, explainer, self._load)
+        self._comparer = ReadComparer(self._sides, pairs, self._rules, self._verdicts, self._confirmer, self._rechecker)
         self._backpressure = Backpressure(self._load.fill_level)
         self._batches = BatchComparer(
-            self._sides, self._rules, self._account, self._confirmer, self._backpressure, self._done
+            self._sides, self._rules, self._verdicts, self._confirmer, self._backpressure, self._done
         )
         self._baseline = BaselineChecker(self._sides, pairs, results)
         self._assembler = CursorAssembler(self._enqueue)
@@ -160,7 +160,7 @@ class Shadow:
             self._examples.offer(shape, names, operation)
         job = Job(operation, outcome, names, origin_seconds, route, backwards, shape, trace, baseline)
         if not self._load.has_room(job):
-            self._account.skipped_before_queueing(names, shape, OVERLOADED)
+            self._verdicts.skipped_before_queueing(names, shape, OVERLOADED)
             return
         cursor = cursor_to_follow(operation, outcome) if not backwards else None
         if cursor is not None:
@@ -181,7 +181,7 @@ class Shadow:
         names = tuple(sorted({*collections}))
         shape = self._bound.of(names, shape_of_operation(operation))
         self._results.seen(names, shape)
-        self._account.skipped_before_queueing(names, shape, reason)
+        self._verdicts.skipped_before_queueing(names, shape, reason)
 
     def figures(self, collection: str) -> dict[str, float]:
         """Return the gate's figures of one collection, as last written."""
@@ -275,7 +275,7 @@ class Shadow:
             if time.monotonic() >= end:
                 end = await self._backpressure.wait_turn(jobs[0].due)
             job = jobs.pop()
-            self._account.keep_timing(job, origin=job.seconds, target=statement.seconds)
+            self._verdicts.keep_timing(job, origin=job.seconds, target=statement.seconds)
             await self._carry_out(job, self._comparer.compare_answered(job, statement))
 
     async def _recheck(self) -> None:
@@ -290,26 +290,26 @@ class Shadow:
         try:
             differing = await work
             if differing is not None and not self._queue_recheck(job, differing):
-                self._account.count_unsettled(job, began=differing.began)
+                self._verdicts.count_undecided(job, began=differing.began)
                 differing = None
         except asyncio.CancelledError:
-            self._account.skipped(job, _SHUTDOWN)
+            self._verdicts.skipped(job, _SHUTDOWN)
             raise
         except Unsupported:
-            self._account.unsupported(job)
+            self._verdicts.unsupported(job)
         except NotComparable as reason:
-            self._account.skipped(job, str(reason))
+            self._verdicts.skipped(job, str(reason))
         except DatabaseError:
-            self._account.skipped(job, "target unavailable")
+            self._verdicts.skipped(job, "target unavailable")
         except UpstreamError:
-            self._account.skipped(job, "origin unavailable")
+            self._verdicts.skipped(job, "origin unavailable")
         except ODD_ANSWER as error:
             # its content stays out of the log
             log.warning("answer_not_compared", endpoint=job.operation.endpoint.name, error=type(error).__name__)
-            self._account.skipped(job, "not understood")
+            self._verdicts.skipped(job, "not understood")
         except Exception as error:
             log.exception("comparison_failed", endpoint=job.operation.endpoint.name, error=type(error).__name__)
-            self._account.skipped(job, FAILED)
+            self._verdicts.skipped(job, FAILED)
         finally:
             if differing is None:
                 self._done(job)
@@ -323,7 +323,7 @@ class Shadow:
         return True
 
     def _skip(self, job: Job, reason: str) -> None:
-        self._account.skipped(job, reason)
+        self._verdicts.skipped(job, reason)
         self._done(job)
 
     def _done(self, job: Job) -> None:

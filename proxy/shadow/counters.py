@@ -1,6 +1,6 @@
 """What comparisons resulted in since the last flush: deltas in memory, bounded, that add up. No I/O.
 
-compared = matched + ignored + mismatched + unsettled; matched includes lag (`lagged` counts it).
+compared = matched + ignored + mismatched + undecided; matched includes lag (`lagged` counts it).
 Beyond the bounds new shapes are counted together under OTHER, new fingerprints by their class without samples.
 """
 
@@ -31,7 +31,7 @@ class Counts:
     compared: int = 0
     matched: int = 0
     ignored: int = 0
-    unsettled: int = 0
+    undecided: int = 0
     unsupported: int = 0
 
     def add(self, other: Counts) -> None:
@@ -39,7 +39,7 @@ class Counts:
         self.compared += other.compared
         self.matched += other.matched
         self.ignored += other.ignored
-        self.unsettled += other.unsettled
+        self.undecided += other.undecided
         self.unsupported += other.unsupported
 
 

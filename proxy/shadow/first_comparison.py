@@ -35,14 +35,14 @@ class ReadComparer:
         sides: ReadBothSides,
         pairs: PairComparer,
         rules: SamplingRules,
-        account: VerdictSink,
+        verdicts: VerdictSink,
         confirmer: MismatchRecorder,
         rechecker: Rechecker,
     ) -> None:
         self._sides = sides
         self._pairs = pairs
         self._rules = rules
-        self._account = account
+        self._verdicts = verdicts
         self._confirmer = confirmer
         self._rechecker = rechecker
 
@@ -52,8 +52,8 @@ class ReadComparer:
         rules, own = self._allowed(job)
         if not job.reversed:
             result = await self._pairs.compare(operation, job.outcome, rules, own)
-            self._account.observe_target_read(job.collections, result.seconds)
-            self._account.keep_timing(job, origin=job.seconds, target=result.seconds)
+            self._verdicts.observe_target_read(job.collections, result.seconds)
+            self._verdicts.keep_timing(job, origin=job.seconds, target=result.seconds)
             return await self._first(job, ReadPair(began, job.outcome, result.target), result.judged)
         answer = await self._sides.origin(operation)
         seconds = time.monotonic() - began
@@ -63,8 +63,8 @@ class ReadComparer:
         else:
             pair = ReadPair(began, answer, job.outcome)
             judged = await self._pairs.judge(operation, answer, job.outcome, rules, own)
-        self._account.observe_target_read(job.collections, job.seconds)
-        self._account.keep_timing(job, origin=seconds, target=job.seconds)
+        self._verdicts.observe_target_read(job.collections, job.seconds)
+        self._verdicts.keep_timing(job, origin=seconds, target=job.seconds)
         return await self._first(job, pair, judged)
 
     async def compare_answered(self, job: Job, statement: Statement) -> ReadPair | None:
@@ -74,10 +74,10 @@ class ReadComparer:
         return await self._first(job, pair, judged)
 
     async def recheck(self, job: Job, first: ReadPair) -> None:
-        """Look again until the difference is lag, a mismatch, or unsettled, and count it."""
+        """Look again until the difference is lag, a mismatch, or undecided, and count it."""
         rechecked = await self._rechecker.recheck(job, first)
         if rechecked is not None and rechecked.judged.difference is None:
-            self._account.agreed(job, rechecked.judged, began=rechecked.pair.began, lagged=True)
+            self._verdicts.agreed(job, rechecked.judged, began=rechecked.pair.began, lagged=True)
             return
         if rechecked is None:
             rules, own = self._allowed(job)
@@ -95,10 +95,10 @@ class ReadComparer:
         if differs and await self._pairs.order_undetermined(job.operation):
             raise NotComparable("equal sort keys inside")
         if difference is not None:
-            self._account.count_subtracted(job, judged)
+            self._verdicts.count_subtracted(job, judged)
             await self._confirmer.confirm(job, pair, difference)
         else:
-            self._account.count_unsettled(job, began=first.began)
+            self._verdicts.count_undecided(job, began=first.began)
 
     async def _first(self, job: Job, pair: ReadPair, judged: ComparisonResult | NotComparable) -> ReadPair | None:
         """Count the verdict of a first comparison, or return the pair for the recheck."""
@@ -106,9 +106,9 @@ class ReadComparer:
             raise judged
         difference = judged.difference
         if difference is None:
-            self._account.agreed(job, judged, began=pair.began)
+            self._verdicts.agreed(job, judged, began=pair.began)
         elif difference.certain and job.operation.effect is Effect.READ:
-            self._account.count_subtracted(job, judged)
+            self._verdicts.count_subtracted(job, judged)
             await self._confirmer.confirm(job, pair, difference)  # lag cannot make two contents of one revision (I8)
         else:
             return pair

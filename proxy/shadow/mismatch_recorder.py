@@ -29,15 +29,15 @@ class MismatchRecorder:
 
     def __init__(
         self,
-        account: VerdictSink,
+        verdicts: VerdictSink,
         pairs: PairComparer,
         explainer: Explainer,
         load: Workload,
     ) -> None:
         """load: counts explanations, which continue after `confirm` has returned."""
-        self._account = account
+        self._verdicts = verdicts
         self._pairs = pairs
-        self._results = account.results
+        self._results = verdicts.results
         self._explainer = explainer
         self._load = load
         self._unexplained: asyncio.Queue[tuple[tuple[str, ...], Evidence]] = asyncio.Queue(_WAITING)
@@ -50,7 +50,7 @@ class MismatchRecorder:
             if number:  # another part of a read that is already counted
                 self._results.found(job.collections, job.shape, part, examples, began=pair.began)
             else:
-                self._account.mismatched(job, part, examples, began=pair.began)
+                self._verdicts.mismatched(job, part, examples, began=pair.began)
             if new:
                 self._explain(job, examples[0])
 
@@ -71,7 +71,7 @@ class MismatchRecorder:
         examples = [_evidence(job, pair(job), difference) for job in jobs[:wanted]]
         keys = tuple(dict.fromkeys(job.operation.key for job in jobs if job.operation.key is not None))[:MAX_KEYS]
         whole = replace(difference, keys=keys)
-        self._account.record_mismatches(jobs, whole, examples, began=began, seconds=seconds)
+        self._verdicts.record_mismatches(jobs, whole, examples, began=began, seconds=seconds)
         if new:
             self._explain(jobs[0], examples[0])
 

@@ -1,4 +1,4 @@
-"""Look again at what differed, until it is known to be lag, a mismatch, or unsettled (I8).
+"""Look again at what differed, until it is known to be lag, a mismatch, or undecided (I8).
 
 One check reads origin, target, origin. A check in which the target shows what the origin has answered since the read
 proves lag (`origin_history`). If the origin's answer changed around the target's, a check shows nothing else. A
@@ -11,7 +11,7 @@ shows the same answers, and the target something in between. Then two checks cou
 which every write changes, stayed the same as well; else LOOKS_OF_VALUES are needed.
 
 The bytes that checks read are limited per second, so that many differences at once cost clients little: large ones then
-wait, and may stay unsettled.
+wait, and may stay undecided.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Final
 from proxy.base.errors import ArangoError, DatabaseUnavailable, UpstreamError
 from proxy.model.endpoint import Effect
 from proxy.model.operations import Operation, Outcome
-from proxy.model.recheck import LOOKS, Schedule, Streak
+from proxy.model.recheck import CHECKS, Schedule, Streak
 from proxy.shadow.diff.compare_answers import QueryAnswer, TargetAnswer, stable
 from proxy.shadow.diff.documents import Difference, canonical
 from proxy.shadow.diff.tolerances import Rule, without_baseline
@@ -42,7 +42,7 @@ from proxy.shadow.readers import ReadBothSides
 from proxy.shadow.sampling_rules import SamplingRules
 from proxy.shadow.self_check import differs_from_itself
 
-LOOKS_OF_VALUES: Final = 4
+CHECKS_OF_VALUES: Final = 4
 _QUICK: Final = 3  # checks before any mirror is waited for: most differences are lag, and over by then
 _FIRST_PAUSE: Final = 0.02  # seconds between two checks; doubled each time up to _LONGEST_PAUSE
 _LONGEST_PAUSE: Final = 0.25
@@ -122,7 +122,7 @@ class Rechecker:
         self._free = 0.0  # the moment (monotonic) from which on another check may begin
 
     async def recheck(self, job: Job, first: ReadPair) -> RecheckResult | None:
-        """Recheck a read; None if it stays unsettled. first: the pair that differed. Raise Unsupported, NotComparable,
+        """Recheck a read; None if it stays undecided. first: the pair that differed. Raise Unsupported, NotComparable,
         and what an odd answer makes parsers raise.
         """
         schedule = Schedule(_FIRST_PAUSE, _LONGEST_PAUSE, until=time.monotonic() + self._seconds)
@@ -180,7 +180,7 @@ class Rechecker:
         # every check of a streak but the first waits for the mirrors
         streak = streak.then(streak.seen, repeated=True, caught_up=True)
         stood = "" not in revisions and streak.seen == revisions
-        if streak.proves(LOOKS if stood or versioned else LOOKS_OF_VALUES):
+        if streak.proves(CHECKS if stood or versioned else CHECKS_OF_VALUES):
             return RecheckResult(pair, judged), known
         return streak, known
 

@@ -112,11 +112,11 @@ class ResultStore:
             self._deltas.count(collection, shape, Counts(compared=1, ignored=1), began=began)
         self._deltas.tolerated.update((rule.collection, rule.path, rule.rule) for rule in rules)
 
-    def count_unsettled(self, collections: Iterable[str], shape: Shape, *, began: float) -> None:
+    def count_undecided(self, collections: Iterable[str], shape: Shape, *, began: float) -> None:
         """Count a read whose answers differed, and that could not be distinguished from a race in time."""
         for collection in collections:
-            metrics.SHADOW.compared(collection, "unsettled")
-            self._deltas.count(collection, shape, Counts(compared=1, unsettled=1), began=began)
+            metrics.SHADOW.compared(collection, "undecided")
+            self._deltas.count(collection, shape, Counts(compared=1, undecided=1), began=began)
 
     def unsupported(self, collections: Iterable[str], shape: Shape, *, began: float) -> None:
         """Count a read that PostgreSQL cannot answer yet."""
@@ -309,7 +309,7 @@ class ResultStore:
                 "mismatched": row.mismatched,
                 "matched": row.matched,
                 "ignored": row.ignored,
-                "unsettled": row.unsettled,
+                "undecided": row.undecided,
                 "unsupported": row.unsupported,
                 "lagged": row.lagged,
                 "mismatch_rate": row.mismatched / base if base else 0.0,
@@ -338,14 +338,14 @@ def _shape_row(collection: str, shape: str, delta: ShapeDelta) -> tuple[object, 
     counts = delta.counts
     return (
         *(collection, shape, delta.text, delta.seen, counts.compared, counts.matched, counts.ignored),
-        *(delta.mismatched, counts.unsettled, counts.unsupported, delta.skipped),
+        *(delta.mismatched, counts.undecided, counts.unsupported, delta.skipped),
     )
 
 
 def _figures_row(collection: str, age: float, delta: ComparisonDelta) -> tuple[object, ...]:
     """Return the parameters of `add_comparisons`."""
     counts = delta.counts
-    decided = (counts.compared, counts.matched, counts.ignored, counts.unsettled, counts.unsupported)
+    decided = (counts.compared, counts.matched, counts.ignored, counts.undecided, counts.unsupported)
     return (collection, age, *decided, delta.lagged)
 
 

@@ -30,7 +30,7 @@ from proxy.base.sql_values import columns, storable
 from proxy.model import histogram
 from proxy.routing.query_shapes import NOT_UNDERSTOOD, OTHER, Shape, shape_of_text
 from proxy.shadow.bounds import Bound
-from proxy.shadow.verdicts import IGNORED, LAG, MATCH, SKIPPED, UNSETTLED, UNSUPPORTED, ReadVerdict
+from proxy.shadow.verdicts import IGNORED, LAG, MATCH, SKIPPED, UNDECIDED, UNSUPPORTED, ReadVerdict
 
 NOT_YET: Final = "stage before shadow"
 _MOST: Final = 5000  # (collection, shape) in memory, and (collection, endpoint, reason)
@@ -56,7 +56,7 @@ class _Window:
     compared: int = 0
     matched: int = 0
     mismatched: int = 0
-    unsettled: int = 0
+    undecided: int = 0
     unsupported: int = 0
     origin: list[int] = field(default_factory=list)
     target: list[int] = field(default_factory=list)
@@ -122,8 +122,8 @@ class Coverage:
             window.compared += verdict.number
             if kind in (MATCH, LAG, IGNORED):
                 window.matched += verdict.number
-            elif kind == UNSETTLED:
-                window.unsettled += verdict.number
+            elif kind == UNDECIDED:
+                window.undecided += verdict.number
             else:
                 window.mismatched += verdict.number
             for seconds in verdict.origin_seconds:
@@ -192,7 +192,7 @@ class Coverage:
     def _rows(self, windows: dict[tuple[str, str], _Window]) -> Iterable[Sequence[object]]:
         now = self._clock()
         for (collection, shape), one in windows.items():
-            counts = (one.compared, one.matched, one.mismatched, one.unsettled, one.unsupported)
+            counts = (one.compared, one.matched, one.mismatched, one.undecided, one.unsupported)
             yield collection, shape, max(0.0, now - one.oldest), *counts, _array(one.origin), _array(one.target)
 
     async def _write_seen(self, seen: dict[tuple[str, Shape, str], int]) -> None:

@@ -15,7 +15,7 @@ from proxy.routing.query_shapes import Shape
 MATCH: Final = "match"
 LAG: Final = "lag"  # a match, once the mirror had caught up
 IGNORED: Final = "ignored"  # what differed is covered by a tolerance, or ArangoDB differs from itself in it
-UNSETTLED: Final = "unsettled"
+UNDECIDED: Final = "undecided"
 UNSUPPORTED: Final = "unsupported"
 SKIPPED: Final = "skipped"
 

@@ -152,7 +152,7 @@ WHERE collection = $1 AND state <> 'cancelled';
 -- name: reset_comparison
 -- Reset the comparison of $1.
 INSERT INTO _crossfade.comparison (collection) VALUES ($1)
-ON CONFLICT (collection) DO UPDATE SET since = now(), compared = 0, matched = 0, mismatched = 0, unsettled = 0,
+ON CONFLICT (collection) DO UPDATE SET since = now(), compared = 0, matched = 0, mismatched = 0, undecided = 0,
     unsupported = 0, lagged = 0, ignored = 0;
 
 -- name: instances
@@ -211,7 +211,7 @@ SELECT ctl.generation,
         WHERE collection IN ($1, c.database || '/*', '*/*') ORDER BY id DESC LIMIT 1) u)::text AS mark,
     (SELECT max(joined_at) FROM _crossfade.instance WHERE stopped_at IS NULL) AS last_joined,
     coalesce(k.compared, 0) AS compared, coalesce(k.mismatched, 0) AS mismatched,
-    coalesce(k.unsettled, 0) AS unsettled,
+    coalesce(k.undecided, 0) AS undecided,
     (SELECT count(*) FROM _crossfade.mismatch m WHERE m.collection = $1 AND m.state = 'open') AS open_mismatches,
     (SELECT count(*) FROM _crossfade.dead_letter d WHERE d.collection = $1) AS dead_letters,
     (SELECT coalesce(jsonb_agg(jsonb_build_object('endpoint', g.endpoint, 'reason', g.reason, 'seen', g.seen,
@@ -225,7 +225,7 @@ WHERE c.collection = $1;
 -- One row a collection, with everything about it. The journal of a silent instance is not drained: until
 -- it comes back, or is evicted, what it served counts as unverified.
 SELECT c.collection, c.stage, c.weight, c.stage_since, coalesce(k.compared, 0) AS compared,
-    coalesce(k.mismatched, 0) AS mismatched, coalesce(k.unsettled, 0) AS unsettled,
+    coalesce(k.mismatched, 0) AS mismatched, coalesce(k.undecided, 0) AS undecided,
     (SELECT count(*) FROM _crossfade.mismatch m WHERE m.collection = c.collection AND m.state = 'open') AS open_mismatches,
     (SELECT count(*) FROM _crossfade.dead_letter d WHERE d.collection = c.collection) AS dead_letters,
     (SELECT count(*) FROM _crossfade.unverified u WHERE u.collection IN (c.collection, c.database || '/*', '*/*')

@@ -27,15 +27,15 @@ ON CONFLICT (collection, shape, reason) DO UPDATE SET number = s.number + exclud
 
 -- name: add_coverage
 -- Comparisons since the last reset: $1 collections, $2 shapes, $3 ages of the oldest in each, in seconds, $4 compared,
--- $5 matched, $6 mismatched, $7 unsettled, $8 unsupported, $9 and $10 histograms of both sides. Those from before the
+-- $5 matched, $6 mismatched, $7 undecided, $8 unsupported, $9 and $10 histograms of both sides. Those from before the
 -- reset are left out: fewer comparisons, never more.
-INSERT INTO _crossfade.coverage AS s (collection, shape, since, compared, matched, mismatched, unsettled, unsupported,
+INSERT INTO _crossfade.coverage AS s (collection, shape, since, compared, matched, mismatched, undecided, unsupported,
                                      origin_histogram, target_histogram)
-SELECT u.collection, u.shape, k.since, u.compared, u.matched, u.mismatched, u.unsettled, u.unsupported,
+SELECT u.collection, u.shape, k.since, u.compared, u.matched, u.mismatched, u.undecided, u.unsupported,
        u.origin::bigint[], u.target::bigint[]
 FROM unnest($1::text[], $2::text[], $3::float8[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
             $9::text[], $10::text[])
-     AS u (collection, shape, age, compared, matched, mismatched, unsettled, unsupported, origin, target)
+     AS u (collection, shape, age, compared, matched, mismatched, undecided, unsupported, origin, target)
 JOIN _crossfade.comparison k USING (collection)
 WHERE clock_timestamp() - u.age * interval '1 second' >= k.since
 ORDER BY 1, 2
@@ -44,7 +44,7 @@ ON CONFLICT (collection, shape) DO UPDATE SET
     compared = CASE WHEN s.since = excluded.since THEN s.compared ELSE 0 END + excluded.compared,
     matched = CASE WHEN s.since = excluded.since THEN s.matched ELSE 0 END + excluded.matched,
     mismatched = CASE WHEN s.since = excluded.since THEN s.mismatched ELSE 0 END + excluded.mismatched,
-    unsettled = CASE WHEN s.since = excluded.since THEN s.unsettled ELSE 0 END + excluded.unsettled,
+    undecided = CASE WHEN s.since = excluded.since THEN s.undecided ELSE 0 END + excluded.undecided,
     unsupported = CASE WHEN s.since = excluded.since THEN s.unsupported ELSE 0 END + excluded.unsupported,
     origin_histogram = _crossfade.add_counts(
         CASE WHEN s.since = excluded.since THEN s.origin_histogram ELSE '{}' END, excluded.origin_histogram),
@@ -54,10 +54,10 @@ WHERE s.since <= excluded.since;
 
 -- name: shapes
 -- Every shape of collections ($1; NULL for all), with what counts since the last reset and why reads were skipped.
-SELECT s.collection, s.shape, s.text, s.seen, s.compared, s.matched, s.mismatched, s.ignored, s.unsettled,
+SELECT s.collection, s.shape, s.text, s.seen, s.compared, s.matched, s.mismatched, s.ignored, s.undecided,
     s.unsupported, s.skipped, s.first_seen, s.last_seen, s.exempt_reason, s.exempted_by, s.exempted_at,
     coalesce(v.compared, 0) AS recent_compared, coalesce(v.mismatched, 0) AS recent_mismatched,
-    coalesce(v.unsettled, 0) AS recent_unsettled, coalesce(v.unsupported, 0) AS recent_unsupported,
+    coalesce(v.undecided, 0) AS recent_undecided, coalesce(v.unsupported, 0) AS recent_unsupported,
     coalesce(v.origin_histogram, '{}') AS origin_histogram, coalesce(v.target_histogram, '{}') AS target_histogram,
     (SELECT coalesce(jsonb_object_agg(k.reason, k.number), '{}') FROM _crossfade.skipped k
         WHERE k.collection = s.collection AND k.shape = s.shape)::text AS reasons

@@ -4,7 +4,7 @@
 -- $1 text[], NULL for all.
 SELECT c.collection, c.database, c.edge, c.relation, c.stage, c.weight, c.stage_since,
        coalesce(k.compared, 0) AS compared,
-       coalesce(k.mismatched, 0) AS mismatched, coalesce(k.unsettled, 0) AS unsettled,
+       coalesce(k.mismatched, 0) AS mismatched, coalesce(k.undecided, 0) AS undecided,
        coalesce(k.unsupported, 0) AS unsupported,
        (SELECT count(*) FROM _crossfade.shape s WHERE s.collection = c.collection) AS shapes,
        (SELECT count(*) FROM _crossfade.shape s WHERE s.collection = c.collection AND s.compared > 0) AS shapes_compared

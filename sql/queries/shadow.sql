@@ -10,7 +10,7 @@ SELECT coalesce(pg_xact_status($1::text::xid8), '');
 
 -- name: add_shapes
 -- $1 collections, $2 shapes, $3 texts, then arrays of deltas in the order of the columns.
-INSERT INTO _crossfade.shape AS s (collection, shape, text, seen, compared, matched, ignored, mismatched, unsettled,
+INSERT INTO _crossfade.shape AS s (collection, shape, text, seen, compared, matched, ignored, mismatched, undecided,
                                   unsupported, skipped)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
                      $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])
@@ -18,22 +18,22 @@ ORDER BY 1, 2
 ON CONFLICT (collection, shape) DO UPDATE
 SET seen = s.seen + excluded.seen, compared = s.compared + excluded.compared, matched = s.matched + excluded.matched,
     ignored = s.ignored + excluded.ignored,
-    mismatched = s.mismatched + excluded.mismatched, unsettled = s.unsettled + excluded.unsettled,
+    mismatched = s.mismatched + excluded.mismatched, undecided = s.undecided + excluded.undecided,
     unsupported = s.unsupported + excluded.unsupported, skipped = s.skipped + excluded.skipped,
     last_seen = now();
 
 -- name: add_comparisons
--- $1 collections, $2 ages of the oldest observation in each, then deltas: compared, matched, ignored, unsettled,
+-- $1 collections, $2 ages of the oldest observation in each, then deltas: compared, matched, ignored, undecided,
 -- unsupported, lagged. Observations from before the last reset (`since`) are left out: fewer comparisons, never more.
-INSERT INTO _crossfade.comparison AS c (collection, since, compared, matched, ignored, unsettled, unsupported, lagged)
-SELECT u.collection, clock_timestamp() - u.age * interval '1 second', u.compared, u.matched, u.ignored, u.unsettled,
+INSERT INTO _crossfade.comparison AS c (collection, since, compared, matched, ignored, undecided, unsupported, lagged)
+SELECT u.collection, clock_timestamp() - u.age * interval '1 second', u.compared, u.matched, u.ignored, u.undecided,
        u.unsupported, u.lagged
 FROM unnest($1::text[], $2::float8[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
-     AS u (collection, age, compared, matched, ignored, unsettled, unsupported, lagged)
+     AS u (collection, age, compared, matched, ignored, undecided, unsupported, lagged)
 ORDER BY u.collection COLLATE "C" -- the order in which changes of stages lock them
 ON CONFLICT (collection) DO UPDATE
 SET compared = c.compared + excluded.compared, matched = c.matched + excluded.matched,
-    ignored = c.ignored + excluded.ignored, unsettled = c.unsettled + excluded.unsettled, unsupported = c.unsupported + excluded.unsupported,
+    ignored = c.ignored + excluded.ignored, undecided = c.undecided + excluded.undecided, unsupported = c.unsupported + excluded.unsupported,
     lagged = c.lagged + excluded.lagged
 WHERE excluded.since >= c.since;
 
@@ -67,7 +67,7 @@ WHERE c.collection = n.collection;
 
 -- name: figures
 -- The figures of collections ($1) since their last reset.
-SELECT collection, compared, matched, ignored, mismatched, unsettled, unsupported, lagged
+SELECT collection, compared, matched, ignored, mismatched, undecided, unsupported, lagged
 FROM _crossfade.comparison WHERE collection = ANY ($1::text[]);
 
 -- name: list_mismatches
@@ -94,7 +94,7 @@ RETURNING collection;
 -- Reset the comparison. $1 collections.
 INSERT INTO _crossfade.comparison AS c (collection, since) SELECT u, clock_timestamp() FROM unnest($1::text[]) u ORDER BY u COLLATE "C"
 ON CONFLICT (collection) DO UPDATE
-SET since = excluded.since, compared = 0, matched = 0, ignored = 0, mismatched = 0, unsettled = 0, unsupported = 0,
+SET since = excluded.since, compared = 0, matched = 0, ignored = 0, mismatched = 0, undecided = 0, unsupported = 0,
     lagged = 0;
 
 -- name: add_skipped

@@ -122,7 +122,7 @@ class EvidenceRow(NamedTuple):
     last_joined: datetime | None
     compared: int
     mismatched: int
-    unsettled: int
+    undecided: int
     open_mismatches: int
     dead_letters: int
     gaps: str
@@ -135,7 +135,7 @@ class StatusRow(NamedTuple):
     stage_since: datetime
     compared: int
     mismatched: int
-    unsettled: int
+    undecided: int
     open_mismatches: int
     dead_letters: int
     unverified: int

@@ -22,7 +22,7 @@ class ShapeRow(NamedTuple):
     matched: int
     mismatched: int
     ignored: int
-    unsettled: int
+    undecided: int
     unsupported: int
     skipped: int
     first_seen: datetime
@@ -32,7 +32,7 @@ class ShapeRow(NamedTuple):
     exempted_at: datetime | None
     recent_compared: int
     recent_mismatched: int
-    recent_unsettled: int
+    recent_undecided: int
     recent_unsupported: int
     origin_histogram: list[int]
     target_histogram: list[int]

@@ -18,7 +18,7 @@ class CollectionRow(NamedTuple):
     stage_since: datetime
     compared: int
     mismatched: int
-    unsettled: int
+    undecided: int
     unsupported: int
     shapes: int
     shapes_compared: int

@@ -14,7 +14,7 @@ class FiguresRow(NamedTuple):
     matched: int
     ignored: int
     mismatched: int
-    unsettled: int
+    undecided: int
     unsupported: int
     lagged: int
 

@@ -178,15 +178,15 @@ async def _findings(stack: Running) -> dict[str, int]:
         await asyncio.wait_for(stack.application.shadow.idle(), 20)
     row = await stack.database.fetchrow(
         "SELECT sum(compared) AS compared, (SELECT count(*) FROM _crossfade.mismatch) AS mismatched, "
-        "sum(unsettled) AS unsettled FROM _crossfade.comparison"
+        "sum(undecided) AS undecided FROM _crossfade.comparison"
     )
     kinds = await stack.database.fetch(
         "SELECT collection, class, paths, samples::text AS samples FROM _crossfade.mismatch"
     )
-    shapes = await stack.database.fetch("SELECT collection, text, unsettled, unsupported FROM _crossfade.shape")
+    shapes = await stack.database.fetch("SELECT collection, text, undecided, unsupported FROM _crossfade.shape")
     for shape in shapes:
-        if shape["unsettled"] or shape["unsupported"]:
-            print(shape["collection"], shape["text"], shape["unsettled"], shape["unsupported"])
+        if shape["undecided"] or shape["unsupported"]:
+            print(shape["collection"], shape["text"], shape["undecided"], shape["unsupported"])
     for kind in kinds:  # seen in the output of a test that fails
         print(kind["collection"], kind["class"], kind["paths"], kind["samples"][:2000])
     assert row is not None

@@ -33,7 +33,7 @@ from tests.harness import eventually
 
 PROXIES, WRITERS, READERS = 3, 3, 6
 HOT, WARM, COLD = 8, 200, 500
-COMPARISONS, UNSETTLED = 100_000, 0.001
+COMPARISONS, UNDECIDED = 100_000, 0.001
 _DOCUMENT = f"/_api/document/{COLLECTION}"
 _SETTLE = 20.0
 _TOGETHER = 25  # plants that are touched at a time
@@ -59,25 +59,25 @@ class Result:
 
     @property
     def settled(self) -> int:
-        return self.figures.get("compared", 0) - self.figures.get("unsettled", 0)
+        return self.figures.get("compared", 0) - self.figures.get("undecided", 0)
 
     @property
     def right(self) -> bool:
         """Return True if there was no false alarm, every divergence was found, nothing failed and hardly any was
-        unsettled.
+        undecided.
         """
-        few = self.figures.get("unsettled", 0) <= UNSETTLED * self.figures.get("compared", 0)
+        few = self.figures.get("undecided", 0) <= UNDECIDED * self.figures.get("compared", 0)
         return not (self.alarms or self.missed or self.failed) and few and self.settled > 0
 
     def text(self) -> str:
         figures = ", ".join(f"{name} {number:,}" for name, number in self.figures.items() if number)
         skipped = ", ".join(f"{name} {number:,}" for name, number in self.skipped.items())
-        share = self.figures.get("unsettled", 0) / max(1, self.figures.get("compared", 0))
+        share = self.figures.get("undecided", 0) / max(1, self.figures.get("compared", 0))
         cpu = 1000 * self.cpu_seconds / max(1, self.reads + self.writes)
         lines = [
             f"{self.seconds:.0f} s, {PROXIES} proxies: {self.writes:,} writes, {self.reads:,} reads, target late "
             f"{self.delays} times; {cpu:.2f} ms of proxy CPU each",
-            f"comparisons: {figures}; unsettled {share:.4%} (≤ {UNSETTLED:.1%})",
+            f"comparisons: {figures}; undecided {share:.4%} (≤ {UNDECIDED:.1%})",
             f"skipped: {skipped or 'nothing'}",
             f"confirmed mismatches: {len(self.alarms)} (false alarms)",
             *self.alarms[:10],
@@ -272,7 +272,7 @@ class Run:
 
     async def _count(self, database: Database) -> None:
         row = await database.fetchrow("SELECT * FROM _crossfade.comparison WHERE collection = $1", BOOKS)
-        names = ("compared", "matched", "lagged", "ignored", "mismatched", "unsettled", "unsupported")
+        names = ("compared", "matched", "lagged", "ignored", "mismatched", "undecided", "unsupported")
         self.result.figures = {name: row[name] for name in names} if row is not None else {}
         rows = await database.fetch(
             "SELECT reason, sum(number) AS n FROM _crossfade.skipped GROUP BY 1 ORDER BY 2 DESC"

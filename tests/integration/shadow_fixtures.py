@@ -163,7 +163,7 @@ class Stack:
     async def counts(self) -> dict[str, int]:
         row = await self.database.fetchrow("SELECT * FROM _crossfade.comparison WHERE collection = $1", C)
         assert row is not None
-        names = ("compared", "matched", "mismatched", "unsettled", "unsupported", "lagged")
+        names = ("compared", "matched", "mismatched", "undecided", "unsupported", "lagged")
         return {name: row[name] for name in names if row[name]}
 
     async def mismatches(self) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:

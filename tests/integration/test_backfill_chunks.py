@@ -183,6 +183,6 @@ async def test_the_governor_makes_no_requests_without_limits(
     await filled(database, origin, 3)
     held = await claim(database, await plan_backfill(database, source, NAME))
     governor = Governor(database, source)
-    await governor.hold_back(held, governor.meter(), 3, stop=asyncio.Event(), lease=1.0, key="0001")
+    await governor.pause_if_limited(held, governor.meter(), 3, stop=asyncio.Event(), lease=1.0, key="0001")
     assert await database.fetchval(sql.backfill.ERA) >= 1
     assert origin.requests == ["count"]

@@ -217,7 +217,7 @@ async def test_disorder_is_an_error_only_while_the_origin_has_every_write_first(
     await database.execute("UPDATE _crossfade.collection SET stage = 'promoted'")
     rechecker = KeyRechecker(database, source, await run_store.table(database, NAME), full=False)
     assert (await rechecker.recheck(suspects, do_nothing)).keys == []
-    assert await rechecker.look([]) == {}
+    assert await rechecker.read_states([]) == {}
 
 
 async def test_a_worker_daemon_verifies_collections_that_became_unverified(

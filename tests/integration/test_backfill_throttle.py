@@ -120,7 +120,7 @@ async def test_workers_pause_while_the_origin_is_slower_than_usual(
     origin.hook = answer_late
     meter, stop = governor.meter(), asyncio.Event()
     for _ in range(6):
-        await governor.hold_back(claim, meter, 1, stop=stop, lease=15, key="0001")
+        await governor.pause_if_limited(claim, meter, 1, stop=stop, lease=15, key="0001")
     slow = True
     holding = asyncio.create_task(_until_held(governor, claim, meter, stop))
     assert "its usual time, more than 5" in await waiting(database)
@@ -130,7 +130,7 @@ async def test_workers_pause_while_the_origin_is_slower_than_usual(
 
 async def _until_held(governor: Governor, claim: Any, meter: Any, stop: asyncio.Event) -> None:
     for _ in range(6):
-        await governor.hold_back(claim, meter, 1, stop=stop, lease=15, key="0001")
+        await governor.pause_if_limited(claim, meter, 1, stop=stop, lease=15, key="0001")
 
 
 async def test_a_limit_on_replica_lag_is_refused_if_the_lag_is_not_visible(database: Database, dsn: str) -> None:

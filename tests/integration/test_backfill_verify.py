@@ -61,7 +61,7 @@ async def test_every_class_of_difference_is_found_with_its_keys(
         "different": ["0009"],
     }
     assert (result["missing"], result["extra"], result["stale"], result["different"]) == (1, 2, 1, 1)
-    assert (result["differences"], result["repaired"], result["unsettled"]) == (5, 0, 0)
+    assert (result["differences"], result["repaired"], result["undecided"]) == (5, 0, 0)
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -162,11 +162,11 @@ async def test_mirror_lag_is_not_a_difference(database: Database, origin: StubOr
 
     origin.put(NAME, "0001", '"n":"newer"')
     result = (await verified(database, source, patience=0.3)).result
-    assert (result["stale"], result["unsettled"], result["differences"]) == (0, 1, 1)  # not equal, not a mismatch
+    assert (result["stale"], result["undecided"], result["differences"]) == (0, 1, 1)  # not equal, not a mismatch
 
     await database.execute("UPDATE _crossfade.instance SET backlog = 0, heartbeat_at = now() + interval '1 hour'")
     result = (await verified(database, source)).result
-    assert (result["stale"], result["unsettled"], result["differences"]) == (1, 0, 1)
+    assert (result["stale"], result["undecided"], result["differences"]) == (1, 0, 1)
 
 
 async def test_concurrent_writes_are_not_differences(database: Database, origin: StubOrigin, source: Source) -> None:

@@ -41,8 +41,8 @@ async def _phase(instance: Instance, phase: Phase) -> None:
 
 async def _wait_for_heartbeats(instance: Instance) -> None:
     """Wait for several heartbeats, each of which may acknowledge."""
-    looked = instance.lease.looked_at
-    await until(lambda: instance.lease.looked_at > looked + 3 * HEARTBEAT)
+    looked = instance.lease.last_heartbeat
+    await until(lambda: instance.lease.last_heartbeat > looked + 3 * HEARTBEAT)
 
 
 async def test_two_instances_follow_every_stage_and_back(fleet: Fleet, database: Database) -> None:

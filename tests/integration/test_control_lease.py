@@ -55,7 +55,7 @@ async def test_a_silent_instance_stops_the_reads_of_all(fleet: Fleet, database: 
     await until(lambda: one.lease.may_read_target and frozen.lease.may_read_target)
     frozen.line.up.clear()
     await until(lambda: not one.lease.may_read_target)  # it detected that the other's lease expired
-    await until(lambda: frozen.lease.own_lease_over)
+    await until(lambda: frozen.lease.own_lease_expired)
     assert not frozen.lease.may_read_target
     frozen.line.up.set()
     # every answer was in both stores: it is the same as a slow instance
@@ -65,8 +65,8 @@ async def test_a_silent_instance_stops_the_reads_of_all(fleet: Fleet, database: 
 
 async def _wait_for_heartbeat(member: Instance) -> None:
     """Wait until the instance has read the control tables once more."""
-    seen = member.lease.looked_at
-    await until(lambda: member.lease.looked_at > seen)
+    seen = member.lease.last_heartbeat
+    await until(lambda: member.lease.last_heartbeat > seen)
 
 
 async def test_an_instance_with_origin_only_acknowledgements_rolls_back_before_it_holds_a_lease(
@@ -76,20 +76,20 @@ async def test_an_instance_with_origin_only_acknowledgements_rolls_back_before_i
     await fleet.flipped(JOBS)
     await until(lambda: cut.lease.may_read_target)
     cut.line.up.clear()
-    assert not cut.lease.own_lease_over  # until then its answers wait
-    await until(lambda: cut.lease.own_lease_over)
+    assert not cut.lease.own_lease_expired  # until then its answers wait
+    await until(lambda: cut.lease.own_lease_expired)
     cut.application.backlog = 2
     cut.lease.record_origin_only_ack()
     cut.line.up.set()
     await until(lambda: cut.lease.connected)
     for _ in range(3):
         await _wait_for_heartbeat(cut)
-    assert cut.lease.own_lease_over
+    assert cut.lease.own_lease_expired
     assert not one.lease.may_read_target
     assert await _stage(database) == "flipped"  # it drains first
     cut.application.backlog = 0
     await until(lambda: cut.lease.snapshot.state(JOBS).stage is Stage.SHADOW)
-    await until(lambda: not cut.lease.diverged and not cut.lease.own_lease_over)
+    await until(lambda: not cut.lease.diverged and not cut.lease.own_lease_expired)
     assert not (cut.settings.state_dir / "alone").exists()
     entry = next(e for e in await audit.entries(database) if e.action == "rollback")
     assert entry.actor == "instance cut"
@@ -103,7 +103,7 @@ async def test_origin_only_acknowledgements_are_remembered_across_a_crash(fleet:
     cut = await fleet.start("cut")
     await fleet.flipped(JOBS)
     cut.line.up.clear()
-    await until(lambda: cut.lease.own_lease_over)
+    await until(lambda: cut.lease.own_lease_expired)
     cut.lease.record_origin_only_ack()
     await fleet.crash(cut)
     restarted = await fleet.start("cut")
@@ -125,7 +125,7 @@ async def test_a_kill_and_a_restart_keep_the_flip_once_the_journal_is_drained(fl
     assert not restarted.lease.may_read_target
     assert not restarted.lease.diverged
     await until(lambda: restarted.lease._clock() >= restarted.lease._lease_end)
-    assert not restarted.lease.own_lease_over, "its answers wait for both stores, although it holds no lease"
+    assert not restarted.lease.own_lease_expired, "its answers wait for both stores, although it holds no lease"
     restarted.application.backlog = 0
     await until(lambda: one.lease.may_read_target and restarted.lease.may_read_target)
     assert await _stage(database) == "flipped"
@@ -139,7 +139,7 @@ async def test_a_restart_that_loses_postgresql_acknowledges_origin_only(fleet: F
     await fleet.crash(two)
     restarted = await fleet.start("two", Application(clean=False, backlog=3))
     restarted.line.up.clear()
-    await until(lambda: restarted.lease.own_lease_over)
+    await until(lambda: restarted.lease.own_lease_expired)
     restarted.lease.record_origin_only_ack()
     restarted.line.up.set()
     restarted.application.backlog = 0
@@ -153,7 +153,7 @@ async def test_origin_only_is_diverged_immediately_and_rejoins_by_rollback(fleet
     file = broken.settings.state_dir / "origin-only"
     file.touch()
     await until(lambda: not broken.lease.may_read_target and not one.lease.may_read_target)
-    await until(lambda: broken.lease.own_lease_over)  # the row states it: no instance reads the target because of it
+    await until(lambda: broken.lease.own_lease_expired)  # the row states it: no instance reads the target because of it
     assert (await _row(database, "broken"))["diverged"]
     file.unlink()
     await until(lambda: not broken.lease.diverged)
@@ -186,7 +186,7 @@ async def test_an_evicted_process_that_is_alive_joins_again(fleet: Fleet, databa
     one = await fleet.start("one", lease=0.3)
     before = (await _row(database, "one"))["joined_at"]
     one.line.up.clear()
-    await until(lambda: one.lease.own_lease_over)
+    await until(lambda: one.lease.own_lease_expired)
     await database.execute("UPDATE _crossfade.instance SET stopped_at = now(), incarnation = ''")
     one.line.up.set()
     await until(lambda: one.lease.may_read_target)
@@ -232,7 +232,7 @@ async def test_held_queries_are_released_when_the_controller_dies(fleet: Fleet, 
         "INSERT INTO _crossfade.epoch (epoch, actor, moves) VALUES (1, 'ghost', $1::text::jsonb)", moves
     )
     await database.execute("UPDATE _crossfade.control SET generation = generation + 1, epoch = 1, phase = 'hold'")
-    one.lease.look_now()
+    one.lease.heartbeat_now()
     await until(lambda: one.lease.snapshot.phase is Phase.HOLD)
     assert one.lease.snapshot.policy(JOBS).hold_queries
     await until(lambda: one.lease.snapshot.phase is Phase.IDLE)
@@ -252,8 +252,8 @@ async def test_without_postgresql_only_a_registered_process_continues(fleet: Fle
         await restarted.start()
         assert restarted.snapshot.state(JOBS).stage is Stage.MIRROR
         assert not restarted.may_read_target
-        assert not restarted.own_lease_over  # a lease of the previous process may still be valid
-        await until(lambda: restarted.own_lease_over)
+        assert not restarted.own_lease_expired  # a lease of the previous process may still be valid
+        await until(lambda: restarted.own_lease_expired)
         await restarted.close()
         strict = settings_for(tmp_path / "strict", start_without_postgresql="refuse")
         with pytest.raises(DatabaseUnavailable):
@@ -272,7 +272,7 @@ async def test_without_postgresql_only_a_registered_process_continues(fleet: Fle
 async def test_statements_that_hang_do_not_pile_up(fleet: Fleet) -> None:
     one = await fleet.start("one", lease=0.2)
     one.line.up.clear()
-    await until(lambda: one.lease.own_lease_over and not one.lease.connected)
+    await until(lambda: one.lease.own_lease_expired and not one.lease.connected)
     await asyncio.sleep(0)
     assert len(one.lease._bounded.stuck) <= 2
     one.line.up.set()

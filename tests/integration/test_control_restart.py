@@ -62,7 +62,7 @@ async def test_a_restart_of_postgresql_in_any_phase_leaves_no_open_epoch(
             await _phase(one, phase)
             await asyncio.to_thread(server.stop, "immediate")
             setattr(one.application, name, 0)
-            await until(lambda: not one.lease.may_read_target and one.lease.own_lease_over)
+            await until(lambda: not one.lease.may_read_target and one.lease.own_lease_expired)
             await asyncio.to_thread(server.start)
             with pytest.raises(DatabaseError):
                 await flip
@@ -76,7 +76,7 @@ async def test_a_restart_of_postgresql_in_any_phase_leaves_no_open_epoch(
 
         # an instance with origin-only answers rolls back once, by a compare-and-set, when PostgreSQL is back
         await asyncio.to_thread(server.stop, "immediate")
-        await until(lambda: one.lease.own_lease_over)
+        await until(lambda: one.lease.own_lease_expired)
         one.lease.record_origin_only_ack()
         await asyncio.to_thread(server.start)
         await until(lambda: not one.lease.diverged and two.lease.snapshot.state(JOBS).stage is Stage.SHADOW)
@@ -142,10 +142,10 @@ async def test_an_abandoned_epoch_is_closed_by_the_instances(database: Database,
             await database.execute(
                 "UPDATE _crossfade.control SET generation = generation + 1, epoch = 1, phase = 'begin'"
             )
-            one.lease.look_now()
+            one.lease.heartbeat_now()
             await until(lambda: one.lease.snapshot.phase is Phase.BEGIN)
-            looked = one.lease.looked_at
-            await until(lambda: one.lease.looked_at > looked + 1.0)  # it has a controller: not closed
+            looked = one.lease.last_heartbeat
+            await until(lambda: one.lease.last_heartbeat > looked + 1.0)  # it has a controller: not closed
             assert one.lease.snapshot.phase is Phase.BEGIN
             await driver.execute("SELECT pg_advisory_unlock(x'0C055FADF'::bigint)")
         await until(lambda: one.lease.snapshot.phase is Phase.IDLE)

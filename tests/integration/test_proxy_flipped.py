@@ -223,7 +223,7 @@ async def test_held_queries_do_not_wait_for_a_killed_command(dsn: str, tmp_path:
 
         async def closed() -> bool:
             reason = await stack.database.fetchval("SELECT reason FROM _crossfade.audit ORDER BY id DESC LIMIT 1")
-            return reason == "its controller went away"
+            return bool(reason == "its controller went away")
 
         async def followed() -> bool:
             return stack.application.lease.snapshot.phase is Phase.IDLE

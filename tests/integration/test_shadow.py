@@ -101,7 +101,7 @@ async def test_lag_is_not_a_mismatch(stack: Stack) -> None:
     assert await list_mismatches(stack.database) == []
 
 
-async def test_a_constantly_changing_document_is_unsettled(database: Database) -> None:
+async def test_a_constantly_changing_document_is_undecided(database: Database) -> None:
     stack = await stack_on(database, recheck_timeout=1.0)
     await stack.shadow.start()
     await stack.insert_both("a", x=0)
@@ -115,21 +115,21 @@ async def test_a_constantly_changing_document_is_unsettled(database: Database) -
 
     await stack.read()
 
-    assert await stack.counts() == {"compared": 1, "unsettled": 1}
+    assert await stack.counts() == {"compared": 1, "undecided": 1}
     await stack.close()
 
 
-async def test_a_difference_stays_unsettled_while_the_mirror_does_not_catch_up(stack: Stack) -> None:
+async def test_a_difference_stays_undecided_while_the_mirror_does_not_catch_up(stack: Stack) -> None:
     await stack.insert_both("a", x=1)
     stack.insert("a", x=2)
     stack.mirrored = False
 
     await stack.read()
 
-    assert await stack.counts() == {"compared": 1, "unsettled": 1}
+    assert await stack.counts() == {"compared": 1, "undecided": 1}
 
 
-async def test_a_recheck_stays_unresolved_while_the_origin_is_away(database: Database) -> None:
+async def test_a_recheck_stays_undecided_while_the_origin_is_away(database: Database) -> None:
     stack = await stack_on(database, recheck_timeout=0.2)
     await stack.shadow.start()
     stack.insert("a")
@@ -141,7 +141,7 @@ async def test_a_recheck_stays_unresolved_while_the_origin_is_away(database: Dat
     await stack.read()
     await stack.read(reverse=True)
 
-    assert await stack.counts() == {"compared": 1, "unsettled": 1}
+    assert await stack.counts() == {"compared": 1, "undecided": 1}
     assert await stack.skipped() == 1
     await stack.close()
 

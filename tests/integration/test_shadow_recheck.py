@@ -52,8 +52,8 @@ async def test_a_write_that_another_proxy_has_not_applied_yet_is_lag(database: D
     await stack.close()
 
 
-async def test_a_recheck_stays_unresolved_while_a_proxy_is_silent(database: Database) -> None:
-    """The silent proxy's backlog is unknown: the read stays unsettled and is never a mismatch."""
+async def test_a_recheck_stays_undecided_while_a_proxy_is_silent(database: Database) -> None:
+    """The silent proxy's backlog is unknown: the read stays undecided and is never a mismatch."""
     stack = await stack_on(database, recheck_timeout=1.0)
     stack.shadow = shadow_with_rules(stack, PeerLag(database, "me"))
     await stack.shadow.start()
@@ -63,12 +63,12 @@ async def test_a_recheck_stays_unresolved_while_a_proxy_is_silent(database: Data
 
     await stack.read()
 
-    assert await stack.counts() == {"compared": 1, "unsettled": 1}
+    assert await stack.counts() == {"compared": 1, "undecided": 1}
     await stack.close()
 
 
 async def test_a_difference_that_lag_cannot_explain_is_a_mismatch_despite_a_silent_proxy(database: Database) -> None:
-    """One revision, two contents: of an answer of many documents the certain part counts, the rest is unsettled."""
+    """One revision, two contents: of an answer of many documents the certain part counts, the rest is undecided."""
     stack = await stack_on(database, recheck_timeout=0.5)
     stack.shadow = shadow_with_rules(stack, PeerLag(database, "me"))
     await stack.shadow.start()

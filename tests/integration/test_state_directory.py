@@ -43,8 +43,8 @@ async def stage(database: Database) -> str:
 
 
 async def heartbeat(one: Instance) -> None:
-    beats = one.lease.looked_at
-    await until(lambda: one.lease.looked_at > beats)
+    beats = one.lease.last_heartbeat
+    await until(lambda: one.lease.last_heartbeat > beats)
 
 
 def copied(state: Path, to: Path) -> None:
@@ -150,7 +150,7 @@ async def test_two_clones_of_one_running_process_do_not_share_its_registration(d
 async def test_an_origin_only_acknowledgement_is_recorded_in_two_files(fleet: Fleet, tmp_path: Path) -> None:
     one = await fleet.start("one", lease=0.3)
     one.line.up.clear()
-    await until(lambda: one.lease.own_lease_over)
+    await until(lambda: one.lease.own_lease_expired)
     one.lease.record_origin_only_ack()
     await fleet.crash(one)
     (tmp_path / "one" / "alone").unlink()

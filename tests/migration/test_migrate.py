@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -233,6 +234,36 @@ async def test_renamed_tables_keep_their_rows_and_name_their_constraints_after_t
     )
     kept = [row["name"] for row in names if not row["name"].startswith("bypass_watch")]
     assert [name for name in kept if name.startswith(former)] == []
+
+
+_BEFORE_UNDECIDED = 21
+_UNSETTLED = """
+SELECT _crossfade.ensure_collection('shop', 'orders');
+UPDATE _crossfade.comparison SET unsettled = 4;
+INSERT INTO _crossfade.shape (collection, shape, text, unsettled) VALUES ('shop/orders', 's', 't', 5);
+INSERT INTO _crossfade.coverage (collection, shape, since, unsettled) VALUES ('shop/orders', 's', now(), 6);
+INSERT INTO _crossfade.gate_limit (name, value, reason, actor) VALUES ('unsettled_share', 0.5, 'r', 'ann');
+INSERT INTO _crossfade.run (collection, kind, state, unverified_before, result)
+    VALUES ('shop/orders', 'verify', 'done', 0, '{"unsettled": 7, "keys": {"unsettled": ["k"], "stale": []}}'),
+           ('shop/orders', 'backfill', 'done', 0, '{"documents": 8}');
+INSERT INTO _crossfade.chunk (run, number, result) SELECT id, 1, result FROM _crossfade.run;
+"""
+
+
+async def test_what_earlier_versions_called_unsettled_is_undecided(empty: Database) -> None:
+    """0022 renames columns, a limit and the keys of results, with their values; other results stay as they are."""
+    await migrate.apply(empty, known=migrations()[:_BEFORE_UNDECIDED])
+    await empty.execute(_UNSETTLED)
+    await migrate.apply(empty)
+    for table, expected in (("comparison", 4), ("shape", 5), ("coverage", 6)):
+        assert await empty.fetchval(f"SELECT undecided FROM _crossfade.{table}") == expected
+    assert await empty.fetchval("SELECT value FROM _crossfade.gate_limit WHERE name = 'undecided_share'") == 0.5
+    for sql in (
+        "SELECT result::text AS result FROM _crossfade.run ORDER BY id",
+        "SELECT result::text AS result FROM _crossfade.chunk ORDER BY run",
+    ):
+        results = [json.loads(row["result"]) for row in await empty.fetch(sql)]
+        assert results == [{"undecided": 7, "keys": {"undecided": ["k"], "stale": []}}, {"documents": 8}]
 
 
 async def test_a_schema_of_an_application_that_is_called_crossfade_is_left_alone(empty: Database) -> None:

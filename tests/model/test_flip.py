@@ -126,7 +126,7 @@ class Proxy:
         try:
             while not applying.done():
                 await asyncio.wait({applying}, timeout=0.01)
-                if not applying.done() and self.lease.own_lease_over:
+                if not applying.done() and self.lease.own_lease_expired:
                     self.lease.record_origin_only_ack()
                     self.world.alone += 1
                     return False
@@ -173,7 +173,7 @@ class Proxy:
         try:
             while not undoing.done() or self.lease.snapshot.policy(COLLECTION).synchronous:
                 await asyncio.sleep(0.005)
-                if self.lease.own_lease_over:
+                if self.lease.own_lease_expired:
                     self.lease.record_origin_only_ack()
                     self.world.alone += 1
                     return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from proxy.aql.compile.compilation import Compilation
-from proxy.aql.compile.scope import Block, FromItem, Moving, OrderKey
+from proxy.aql.compile.scope import Block, ColumnRemapping, FromItem, OrderKey
 
 
 def wrap_limited(c: Compilation) -> None:
@@ -20,9 +20,9 @@ def wrap_limited(c: Compilation) -> None:
 
 def derive(c: Compilation, inner: Block, alias: str) -> None:
     """Make a block a FROM item of the present one; its rows keep their order within that of the present one."""
-    move = Moving(alias)
+    move = ColumnRemapping(alias)
     for var in inner.owned:
-        var.moved(move)
+        var.remap(move)
     c.block.owned += inner.owned
     if inner.order:
         c.block.sorted_by = "place" if c.block.order else inner.sorted_by

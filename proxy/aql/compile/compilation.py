@@ -16,7 +16,7 @@ from proxy.aql import ast
 from proxy.aql.analyse import source_name
 from proxy.aql.compile.output_columns import OutputColumns
 from proxy.aql.compile.plan import Table, Tables
-from proxy.aql.compile.scope import AliasVar, Block, Movable, RowsVar, Scan, Scope, Var
+from proxy.aql.compile.scope import AliasVar, Block, Remappable, RowsVar, Scan, Scope, Var
 from proxy.aql.compiled_types import Stepwise
 from proxy.aql.execution import ProgramCompiler
 from proxy.aql.query_context import Context
@@ -187,7 +187,7 @@ class Compilation(SqlForms):
         finally:
             self.scope = before
 
-    def bind(self, name: str, var: Movable) -> None:
+    def bind(self, name: str, var: Remappable) -> None:
         """Add a variable whose columns are those of the present block."""
         self.block.owned.append(var)
         self.scope.variables[name] = var

@@ -34,7 +34,7 @@ class DocumentVar:
     served: bool = False
     narrowing: list[str] = field(default_factory=list)
 
-    def moved(self, move: Callable[[str], str]) -> None:
+    def remap(self, move: Callable[[str], str]) -> None:
         """Replace its columns by those that `move` gives."""
         self.key, self.doc, self.raw = move(self.key), move(self.doc), move(self.raw)
         if self.collection is None:
@@ -50,7 +50,7 @@ class ValueVar:
     kind: str = "json"
     scalar: bool = False
 
-    def moved(self, move: Callable[[str], str]) -> None:
+    def remap(self, move: Callable[[str], str]) -> None:
         """Replace its column by the one that `move` gives."""
         self.sql = move(self.sql)
 
@@ -64,7 +64,7 @@ class ElementVar:
     source: ast.Expr
     scope: Scope
 
-    def moved(self, move: Callable[[str], str]) -> None:
+    def remap(self, move: Callable[[str], str]) -> None:
         """Replace its columns by those that `move` gives."""
         self.sql, self.place = move(self.sql), move(self.place)
 
@@ -86,7 +86,7 @@ class RowsVar:
     count: Callable[[], str]
     shift: list[Callable[[str], str]] = field(default_factory=list)
 
-    def moved(self, move: Callable[[str], str]) -> None:
+    def remap(self, move: Callable[[str], str]) -> None:
         """Replace its columns by those that `move` gives."""
         self.shift.append(move)
 
@@ -98,7 +98,7 @@ class RowsVar:
 
 
 Var: TypeAlias = DocumentVar | ValueVar | ElementVar | AliasVar | RowsVar
-Movable: TypeAlias = DocumentVar | ValueVar | ElementVar | RowsVar
+Remappable: TypeAlias = DocumentVar | ValueVar | ElementVar | RowsVar
 
 
 @dataclass(slots=True)
@@ -172,7 +172,7 @@ class Block:
     group: int = 0
     limit: str = ""
     bounds: tuple[int | Deferred, int | Deferred | None] | None = None
-    owned: list[Movable] = field(default_factory=list)
+    owned: list[Remappable] = field(default_factory=list)
     distinct: bool = False
     lookups: dict[str, DocumentVar] = field(default_factory=dict)
     limited: tuple[Block, str] | None = None
@@ -222,7 +222,7 @@ class Block:
         return " OR ".join(guarded)
 
 
-class Moving:
+class ColumnRemapping:
     """Names the columns that are still needed of a block that becomes a FROM item."""
 
     def __init__(self, alias: str) -> None:

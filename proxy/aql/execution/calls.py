@@ -100,7 +100,7 @@ def _document(context: Context, arguments: list[Plain]) -> Fetching:
         collection = arguments[0](frame) if len(arguments) == 2 else None
         wanted = arguments[-1](frame)
         if len(arguments) == 2 and collection.__class__ is not str:
-            context.invalid("DOCUMENT")
+            context.warn_invalid_argument("DOCUMENT")
             return None
         if wanted.__class__ is list:
             found = []

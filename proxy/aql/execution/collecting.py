@@ -90,7 +90,7 @@ def _grouped(
             group.values[position].append((yield from evaluate(argument, frame)))
         if gather is not None:
             group.into.append((yield from gather(frame)))
-        context.hold(1)
+        context.count_memory(1)
     return groups
 
 
@@ -158,7 +158,7 @@ def window_statement(c: ProgramCompiler, node: ast.Window, _place: Place) -> Sta
                 continue
             frames.append(frame)
             order.append((yield from evaluate(key, frame)))
-            context.hold(1)
+            context.count_memory(1)
         if by_value:
             places = sorted(range(len(frames)), key=lambda i: order_key(order[i]))
             frames, order = [frames[i] for i in places], [order[i] for i in places]

@@ -26,7 +26,7 @@ def subquery(c: ProgramCompiler, node: ast.Subquery) -> Compiled:
                 values.append(row.value)
             else:
                 yield row
-        context.hold(len(values))
+        context.count_memory(len(values))
         return values
 
     if _asks_store(node):
@@ -34,7 +34,7 @@ def subquery(c: ProgramCompiler, node: ast.Subquery) -> Compiled:
 
     def plain(frame: Frame) -> Value:
         values = [row.value for row in run(frame[:])]
-        context.hold(len(values))
+        context.count_memory(len(values))
         return values
 
     return plain

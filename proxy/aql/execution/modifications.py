@@ -61,7 +61,7 @@ def modification(c: ProgramCompiler, node: ast.Modification, _place: Place) -> S
         for frame in flow:
             if frame.__class__ is list:
                 frames.append(frame)
-                context.hold(1)
+                context.count_memory(1)
             else:
                 yield frame
         done: list[Frame] = []

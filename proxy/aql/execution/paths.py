@@ -92,7 +92,7 @@ def k_shortest(graph: Graph, begin: str, end: str) -> Iterator[Any]:
             if _identity(route) not in known:
                 known.add(_identity(route))
                 heapq.heappush(candidates, (weight, next(numbers), route))
-                graph.context.hold(len(route.edges))
+                graph.context.count_memory(len(route.edges))
         if not candidates:
             return
         following = heapq.heappop(candidates)[2]
@@ -153,7 +153,7 @@ def k_paths(graph: Graph, begin: str, end: str, least: int, most: int) -> Iterat
         for edge, other in (yield from graph.neighbours(here)):
             if other not in route.vertices:
                 pending.append(Route((*route.vertices, other), (*route.edges, edge), route.weight + 1))
-        graph.context.hold(1)
+        graph.context.count_memory(1)
 
 
 # by the keyword: (graph, begin, end, least, most) -> Routes, and requests

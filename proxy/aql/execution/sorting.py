@@ -67,7 +67,7 @@ def sort_stage(
             for key, _ in keys:
                 value = (yield from key.steps(frame)) if isinstance(key, Stepwise) else key(frame)
                 values.append(order(value))
-            context.hold(1)
+            context.count_memory(1)
             decorated.append((values, frame))
         _sort(decorated, [ascending for _, ascending in keys])
         number, last = -1, None

@@ -85,7 +85,7 @@ def walk(
             found = yield from graph.vertex(other)
             weight = step.weight + graph.weight(edge)
             grown.append(Step(step.depth + 1, other, found, edge, weight, step))
-        graph.context.hold(len(grown))
+        graph.context.count_memory(len(grown))
         if weighted:
             for following in grown:
                 heapq.heappush(heap, (following.weight, next(numbers), following))

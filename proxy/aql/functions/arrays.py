@@ -14,7 +14,7 @@ def _array(context: Context, name: str, value: Value) -> bool:
     """Return True for an array; warn 1542 for other values."""
     if value.__class__ is list:
         return True
-    context.invalid(name)
+    context.warn_invalid_argument(name)
     return False
 
 
@@ -22,7 +22,7 @@ def _expected(context: Context, name: str, value: Value) -> bool:
     """Return True for an array; warn 1563 for other values."""
     if value.__class__ is list:
         return True
-    context.no_array(name)
+    context.warn_no_array(name)
     return False
 
 
@@ -178,12 +178,12 @@ def replace_nth(context: Context, value: Value, index: Value, item: Value, *padd
         return None
     at = to_integer(index)
     if index is None or (at > len(value) and not padding):
-        raise context.refuse("REPLACE_NTH")
+        raise context.argument_error("REPLACE_NTH")
     if at < 0:
         at = max(0, at + len(value))
     if at < len(value):
         return [*value[:at], item, *value[at + 1 :]]
-    context.size(at + 1)
+    context.check_size(at + 1)
     return [*value, *padding[:1] * (at - len(value)), item]
 
 
@@ -265,19 +265,19 @@ def range_function(context: Context, start: Value, stop: Value, step: Value = No
     """RANGE(start, stop, step): whole numbers without a step, else from start by step up to stop"""
     if step is None:
         low, high = to_integer(start), to_integer(stop)
-        context.size(abs(high - low) + 1)
+        context.check_size(abs(high - low) + 1)
         return list(range(low, high + 1)) if low <= high else list(range(low, high - 1, -1))
     if not (is_number(start) and is_number(stop) and is_number(step)):
         start, stop, step = to_number(start), to_number(stop), to_number(step)
     if step == 0 or (start < stop and step < 0) or (start > stop and step > 0):
-        context.invalid("RANGE")
+        context.warn_invalid_argument("RANGE")
         return None
     count = int((stop - start) / step) + 1
-    context.size(count)
+    context.check_size(count)
     found: list[Value] = []
     value = start
     while (value <= stop) if step > 0 else (value >= stop):
         found.append(double(value))
         value += step
-        context.size(len(found))
+        context.check_size(len(found))
     return found

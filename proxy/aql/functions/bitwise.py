@@ -15,7 +15,7 @@ _LIMIT = 1 << 32
 def _number(context: Context, name: str, value: Value, below: int = _LIMIT) -> int | None:
     if is_number(value) and 0 <= value < below:
         return int(value)
-    context.invalid(name)
+    context.warn_invalid_argument(name)
     return None
 
 
@@ -25,11 +25,11 @@ def _combining(name: str, combine: Callable[[int, int], int]) -> None:
     def implementation(context: Context, a: Value, *b: Value) -> Value:
         if not b:
             if a.__class__ is not list:
-                context.invalid(name)
+                context.warn_invalid_argument(name)
                 return None
             found = over_array(a)
             if found is None and any(item is not None for item in a):
-                context.invalid(name)
+                context.warn_invalid_argument(name)
             return found
         first, second = _number(context, name, a), _number(context, name, b[0])
         return None if first is None or second is None else combine(first, second)
@@ -88,7 +88,7 @@ def bit_shift_right(context: Context, value: Value, places: Value, width: Value)
 def bit_construct(context: Context, value: Value) -> Value:
     """BIT_CONSTRUCT(positions)"""
     if value.__class__ is not list:
-        context.invalid("BIT_CONSTRUCT")
+        context.warn_invalid_argument("BIT_CONSTRUCT")
         return None
     built = 0
     for item in value:
@@ -119,6 +119,6 @@ def bit_to_string(context: Context, value: Value, width: Value) -> Value:
 def bit_from_string(context: Context, value: Value) -> Value:
     """BIT_FROM_STRING("0101")"""
     if value.__class__ is not str or len(value) > 32 or set(value) - {"0", "1"}:
-        context.invalid("BIT_FROM_STRING")
+        context.warn_invalid_argument("BIT_FROM_STRING")
         return None
     return int(value or "0", 2)

@@ -19,14 +19,14 @@ def date_round(context: Context, value: Value, amount: Value, unit: Value, *zone
     if found is None:
         return None
     if not is_number(amount) or unit.__class__ is not str:
-        context.invalid("DATE_ROUND")
+        context.warn_invalid_argument("DATE_ROUND")
         return None
     local = localised(context, "DATE_ROUND", found, zone[0]) if zone else found
     if local is None:
         return None
     named = UNITS.get(unit)
     if to_integer(amount) < 1 or named not in _LENGTHS or named == "week":
-        context.invalid("DATE_ROUND")
+        context.warn_invalid_argument("DATE_ROUND")
         return None
     step = to_integer(amount) * _LENGTHS[named]
     rounded = local // step * step if local >= 0 else -(-local // step * step)
@@ -45,12 +45,12 @@ def _moved(context: Context, name: str, sign: int, values: tuple[Value, ...]) ->
         return None
     if by_duration:
         if values[1].__class__ is not str:
-            context.invalid(name)
+            context.warn_invalid_argument(name)
             return None
         duration = parse_duration(values[1])
     else:
         if not is_number(values[1]) or values[2].__class__ is not str:
-            context.invalid(name)
+            context.warn_invalid_argument(name)
             return None
         duration = _duration(values[1], unit_of(values[2]))
     if duration is None or abs(duration.months) > 240_000 or abs(duration.milliseconds) > 2 * (LAST - FIRST):
@@ -110,7 +110,7 @@ def date_diff(context: Context, first: Value, second: Value, unit: Value, *rest:
     if rest and rest[0].__class__ is bool:
         as_float, zones = rest[0], rest[1:]
     if unit.__class__ is not str or len(zones) > 2:
-        context.invalid("DATE_DIFF")
+        context.warn_invalid_argument("DATE_DIFF")
         return None
     pair = _pair(context, "DATE_DIFF", (begin, end), zones)
     if pair is None:
@@ -135,7 +135,7 @@ def date_compare(context: Context, first: Value, second: Value, unit: Value, *re
     begin = unit_of(unit)
     end, zones = (unit_of(rest[0]), rest[1:]) if rest and unit_of(rest[0]) is not None else (begin, rest)
     if begin is None or end is None or len(zones) > 2:
-        context.invalid("DATE_COMPARE")
+        context.warn_invalid_argument("DATE_COMPARE")
         return None
     pair = _pair(context, "DATE_COMPARE", (a, b), zones)
     if pair is None:

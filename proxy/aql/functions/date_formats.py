@@ -66,7 +66,7 @@ def date_format(context: Context, value: Value, pattern: Value, *zone: Value) ->
     if found is None:
         return None
     if pattern.__class__ is not str:
-        context.invalid("DATE_FORMAT")
+        context.warn_invalid_argument("DATE_FORMAT")
         return None
     local = localised(context, "DATE_FORMAT", found, zone[0]) if zone else found
     if local is None:

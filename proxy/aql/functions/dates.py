@@ -48,7 +48,7 @@ PARTS = ("year", "month", "day", "hour", "minute", "second", "millisecond")  # o
 
 
 def out_of_range(context: Context, name: str) -> None:
-    context.caution(name, 1572)
+    context.warn_in_function(name, 1572)
 
 
 def read_date(context: Context, name: str, value: Value) -> int | None:
@@ -58,14 +58,14 @@ def read_date(context: Context, name: str, value: Value) -> int | None:
         if value.__class__ is str or is_number(value):
             out_of_range(context, name)
         else:
-            context.invalid(name)
+            context.warn_invalid_argument(name)
     return found
 
 
 def localised(context: Context, name: str, moment: int, zone: Value) -> int | None:
     """Return the local time in a zone; None, with a warning, if it is not a text."""
     if zone.__class__ is not str:
-        context.invalid(name)
+        context.warn_invalid_argument(name)
         return None
     return local_time(moment, zone)
 
@@ -84,7 +84,7 @@ def _from_parts(context: Context, name: str, values: tuple[Value, ...]) -> int |
     if len(values) == 1:
         return read_date(context, name, values[0])
     if len(values) < 3 or not all(value.__class__ is str or is_number(value) for value in values):
-        context.invalid(name)
+        context.warn_invalid_argument(name)
         return None
     parts = [to_integer(value) for value in values] + [0] * (7 - len(values))
     parts[6] = min(parts[6], 999)
@@ -224,7 +224,7 @@ def date_trunc(context: Context, value: Value, unit: Value, *zone: Value) -> Val
     if found is None:
         return None
     if unit.__class__ is not str:
-        context.invalid("DATE_TRUNC")
+        context.warn_invalid_argument("DATE_TRUNC")
         return None
     local = localised(context, "DATE_TRUNC", found, zone[0]) if zone else found
     if local is None:

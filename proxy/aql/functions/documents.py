@@ -18,7 +18,7 @@ Object = dict[str, Any]
 def _object(context: Context, name: str, value: Value) -> bool:
     if value.__class__ is dict:
         return True
-    context.invalid(name)
+    context.warn_invalid_argument(name)
     return False
 
 
@@ -92,7 +92,7 @@ def _names(context: Context, function_name: str, values: tuple[Value, ...]) -> s
                 if name.__class__ is str:
                     found.add(name)
                 else:
-                    context.invalid(function_name)
+                    context.warn_invalid_argument(function_name)
         elif value.__class__ in (str, int, float):
             found.add(to_string(value))
     return found
@@ -156,7 +156,7 @@ def translate(context: Context, value: Value, table: Value, *default: Value) -> 
 def zip_object(context: Context, names: Value, values: Value) -> Value:
     """ZIP(names, values): of equal names the first wins"""
     if names.__class__ is not list or values.__class__ is not list or len(names) != len(values):
-        context.invalid("ZIP")
+        context.warn_invalid_argument("ZIP")
         return None
     built: Object = {}
     for name, value in zip(names, values, strict=True):
@@ -168,7 +168,7 @@ def zip_object(context: Context, names: Value, values: Value) -> Value:
 def value_at(context: Context, value: Value, path: Value) -> Value:
     """VALUE(object, path): the value at a path of names and indexes"""
     if value.__class__ is not dict or path.__class__ is not list:
-        context.invalid("VALUE")
+        context.warn_invalid_argument("VALUE")
         return None
     found: Value = value
     for step in path:
@@ -191,7 +191,7 @@ def matches(context: Context, value: Value, examples: Value, index: Value = Fals
     at = -1
     for number, example in enumerate(wanted):
         if example.__class__ is not dict:
-            context.invalid("MATCHES")
+            context.warn_invalid_argument("MATCHES")
             continue
         if all(equal(value.get(name), item) for name, item in example.items()):
             at = number
@@ -212,7 +212,7 @@ def identifier(value: Value) -> tuple[str, str] | None:
 def _part(context: Context, name: str, value: Value) -> Iterator[tuple[str, str]]:
     found = identifier(value)
     if found is None:
-        context.invalid(name)
+        context.warn_invalid_argument(name)
     else:
         yield found
 
@@ -262,6 +262,6 @@ def is_same_collection(context: Context, collection: Value, other: Value) -> Val
         if name:
             names.append(name)
     if len(names) < 2:
-        context.invalid("IS_SAME_COLLECTION")
+        context.warn_invalid_argument("IS_SAME_COLLECTION")
         return None
     return names[0] == names[1]

@@ -39,12 +39,12 @@ def _json_double(text: str) -> Value:
 def json_parse(context: Context, value: Value) -> Value:
     """JSON_PARSE(text): null and a warning for a text that is not JSON"""
     if value.__class__ is not str:
-        context.invalid("JSON_PARSE")
+        context.warn_invalid_argument("JSON_PARSE")
         return None
     try:
         return json.loads(value, parse_constant=_refuse_constant, parse_int=_json_integer, parse_float=_json_double)
     except (ValueError, RecursionError):
-        context.invalid("JSON_PARSE")
+        context.warn_invalid_argument("JSON_PARSE")
         return None
 
 
@@ -58,7 +58,7 @@ def encode_uri_component(_context: Context, value: Value) -> Value:
 def ipv4_to_number(context: Context, value: Value) -> Value:
     """IPV4_TO_NUMBER("1.2.3.4")"""
     if not is_ipv4(value):
-        context.invalid("IPV4_TO_NUMBER")
+        context.warn_invalid_argument("IPV4_TO_NUMBER")
         return None
     number = 0
     for part in str(value).split("."):
@@ -71,6 +71,6 @@ def ipv4_from_number(context: Context, value: Value) -> Value:
     """IPV4_FROM_NUMBER(16909060)"""
     number = int(value) if is_number(value) else -1
     if not 0 <= number < 1 << 32:
-        context.invalid("IPV4_FROM_NUMBER")
+        context.warn_invalid_argument("IPV4_FROM_NUMBER")
         return None
     return ".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0))

@@ -90,7 +90,7 @@ def random_token(context: Context, length: Value) -> Value:
     """RANDOM_TOKEN(length): error 1542 for a length outside 0 to 65536"""
     size = to_integer(length)
     if not 0 <= size <= 65536:
-        raise context.refuse("RANDOM_TOKEN")
+        raise context.argument_error("RANDOM_TOKEN")
     return "".join(context.random.choices(_TOKEN_LETTERS, k=size))
 
 

@@ -55,7 +55,7 @@ def same_sql(call: SqlCall) -> AnyTerm:
 def in_range(context: Context, value: Value, low: Value, high: Value, with_low: Value, with_high: Value) -> Value:
     """IN_RANGE(value, low, high, includeLow, includeHigh)"""
     if with_low.__class__ is not bool or with_high.__class__ is not bool:
-        context.invalid("IN_RANGE")
+        context.warn_invalid_argument("IN_RANGE")
         return None
     above = less(low, value) or (with_low and not less(value, low))
     below = less(value, high) or (with_high and not less(high, value))
@@ -66,7 +66,7 @@ def in_range(context: Context, value: Value, low: Value, high: Value, with_low: 
 def assert_true(context: Context, condition: Value, message: Value) -> Value:
     """ASSERT(condition, message): true, or the query fails with error 1593"""
     if message.__class__ is not str:
-        context.invalid("ASSERT")
+        context.warn_invalid_argument("ASSERT")
         return None
     if truthy(condition):
         return True
@@ -77,7 +77,7 @@ def assert_true(context: Context, condition: Value, message: Value) -> Value:
 def warn(context: Context, condition: Value, message: Value) -> Value:
     """WARN(condition, message): true, or false with warning 1594"""
     if message.__class__ is not str:
-        context.invalid("WARN")
+        context.warn_invalid_argument("WARN")
         return None
     if truthy(condition):
         return True
@@ -96,7 +96,7 @@ def fail(_context: Context, message: Value = "") -> Value:
 def sleep(context: Context, seconds: Value) -> Value:
     """SLEEP(seconds): null, after that time, if the store allows a query to wait"""
     if not is_number(seconds) or seconds < 0:
-        context.invalid("SLEEP")
+        context.warn_invalid_argument("SLEEP")
     elif context.options.pause is None:
         raise Unsupported("function SLEEP")
     else:
@@ -136,14 +136,14 @@ def decode_revision(context: Context, value: Value) -> Value:
     except ValueError:
         number = 0
     if number in (0, (1 << 64) - 1):
-        context.invalid("DECODE_REV")
+        context.warn_invalid_argument("DECODE_REV")
         return None
     return {"date": iso_text(number >> 20), "count": number & 0xFFFFF}
 
 
 def _call(context: Context, by: str, name: Value, arguments: list[Value]) -> Value:
     if name.__class__ is not str:
-        raise context.refuse(by)
+        raise context.argument_error(by)
     called = name.upper()
     if "::" in called and not context.options.no_user_functions:
         raise Unsupported(f"user function {called}")
@@ -169,6 +169,6 @@ def call(context: Context, name: Value, *arguments: Value) -> Value:
 def apply(context: Context, name: Value, *arguments: Value) -> Value:
     """APPLY(name, arguments)"""
     if name.__class__ is str and arguments and arguments[0].__class__ is not list:
-        context.invalid("APPLY")
+        context.warn_invalid_argument("APPLY")
         return None
     return _call(context, "APPLY", name, arguments[0] if arguments else [])

@@ -107,7 +107,7 @@ def distance(context: Context, latitude: Value, longitude: Value, to_latitude: V
     """DISTANCE(latitude, longitude, latitude, longitude): metres on a sphere, by the haversine formula"""
     places = (latitude, longitude, to_latitude, to_longitude)
     if not all(is_number(place) for place in places):
-        context.invalid("DISTANCE")
+        context.warn_invalid_argument("DISTANCE")
         return None
     radian = math.pi / 180
     one, other, two, last = (float(place) for place in places)
@@ -129,15 +129,15 @@ def _decay(name: str, shape: Callable[[float, float, float, float], float]) -> N
         rest = (origin, scale, offset, decay)
         several = value.__class__ is list
         if not all(is_number(number) for number in rest) or not (several or is_number(value)):
-            context.invalid(name)
+            context.warn_invalid_argument(name)
             return None
         if scale <= 0 or offset < 0 or not 0 < decay < 1:
-            context.caution(name, 1504)
+            context.warn_in_function(name, 1504)
             return None
         found: list[Value] = []
         for one in value if several else [value]:
             if not is_number(one):
-                context.invalid(name)
+                context.warn_invalid_argument(name)
                 return None
             distance = max(0.0, abs(one - origin) - offset)
             found.append(double(shape(distance, scale, offset, decay)))

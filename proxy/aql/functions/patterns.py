@@ -110,7 +110,7 @@ def sql_pattern(pattern: str) -> str:
 def _pattern(context: Context, name: str, pattern: Value, ignore_case: Value) -> Pattern | None:
     compiled = compile_pattern(to_string(pattern), ignore_case=truthy(ignore_case))
     if compiled is None:
-        context.caution(name, 1543)
+        context.warn_in_function(name, 1543)
     return compiled
 
 

@@ -17,9 +17,9 @@ def _arrays(context: Context, name: str, values: tuple[Value, ...], *, expected:
     if all(value.__class__ is list for value in values):
         return True
     if expected:
-        context.no_array(name)
+        context.warn_no_array(name)
     else:
-        context.invalid(name)
+        context.warn_invalid_argument(name)
     return False
 
 
@@ -114,7 +114,7 @@ def jaccard(context: Context, a: Value, b: Value) -> Value:
 def minhash_count(context: Context, error: Value) -> Value:
     """MINHASH_COUNT(error): the number of hashes that keeps the error below that"""
     if not is_number(error) or error <= 0:
-        context.invalid("MINHASH_COUNT")
+        context.warn_invalid_argument("MINHASH_COUNT")
         return None
     return math.ceil(1 / (error * error))
 
@@ -123,6 +123,6 @@ def minhash_count(context: Context, error: Value) -> Value:
 def minhash_error(context: Context, count: Value) -> Value:
     """MINHASH_ERROR(count): the error of that number of hashes"""
     if not is_number(count) or count <= 0:
-        context.invalid("MINHASH_ERROR")
+        context.warn_invalid_argument("MINHASH_ERROR")
         return None
     return 1 / math.sqrt(count)

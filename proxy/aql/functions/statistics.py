@@ -17,11 +17,11 @@ from proxy.aql.values import Value, double
 def _array(context: Context, name: str, value: Value, wrong: int | None = 1561) -> list[int | float] | None:
     """Return the numbers of an array; None if it is not one, or if it has other elements, with the warning `wrong`."""
     if value.__class__ is not list:
-        context.no_array(name)
+        context.warn_no_array(name)
         return None
     found = numbers(value)
     if found is None and wrong is not None:
-        context.caution(name, wrong)
+        context.warn_in_function(name, wrong)
     return found
 
 
@@ -54,7 +54,7 @@ def average_of(context: Context, value: Value) -> Value:
 def minimum(context: Context, value: Value) -> Value:
     """MIN(array), in the order of all types; nulls are skipped"""
     if value.__class__ is not list:
-        context.no_array("MIN")
+        context.warn_no_array("MIN")
         return None
     return smallest(value)
 
@@ -63,7 +63,7 @@ def minimum(context: Context, value: Value) -> Value:
 def maximum(context: Context, value: Value) -> Value:
     """MAX(array), in the order of all types"""
     if value.__class__ is not list:
-        context.no_array("MAX")
+        context.warn_no_array("MAX")
         return None
     return largest(value)
 
@@ -83,10 +83,10 @@ def median(context: Context, value: Value) -> Value:
 def percentile(context: Context, value: Value, share: Value, method: Value = "rank") -> Value:
     """PERCENTILE(array, n, "rank" or "interpolation"): the least value below the first rank, as since 3.12.6"""
     if value.__class__ is not list:
-        context.no_array("PERCENTILE")
+        context.warn_no_array("PERCENTILE")
         return None
     if not is_number(share) or not 0 <= share <= 100 or method not in ("rank", "interpolation"):
-        context.invalid("PERCENTILE")
+        context.warn_invalid_argument("PERCENTILE")
         return None
     found = _array(context, "PERCENTILE", value)
     if found is None:

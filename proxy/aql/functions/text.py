@@ -158,7 +158,7 @@ def substring_bytes(context: Context, value: Value, offset: Value, *rest_of: Val
     Without `right`, as many characters as `left`.
     """
     if value.__class__ is not str:
-        context.caution("SUBSTRING_BYTES", 10)
+        context.warn_in_function("SUBSTRING_BYTES", 10)
         return None
     data = value.encode("utf-8", "surrogatepass")
     start = to_integer(offset)
@@ -169,7 +169,7 @@ def substring_bytes(context: Context, value: Value, offset: Value, *rest_of: Val
     try:
         before, middle, after = data[:start].decode(), data[start:end].decode(), data[end:].decode()
     except UnicodeDecodeError:
-        context.caution("SUBSTRING_BYTES", 10)
+        context.warn_in_function("SUBSTRING_BYTES", 10)
         return None
     more = max(0, to_integer(rest_of[1])) if len(rest_of) > 1 else 0
     rest = max(0, to_integer(rest_of[2])) if len(rest_of) > 2 else more
@@ -216,16 +216,16 @@ def repeat(context: Context, value: Value, count: Value, separator: Value = "") 
     """REPEAT(text, n, separator): null and warning 32 beyond 16 MiB"""
     times = to_integer(count)
     if times < 0:
-        context.invalid("REPEAT")
+        context.warn_invalid_argument("REPEAT")
         return None
     text, between = to_string(value), to_string(separator)
     if not times or not (text or between):
         return ""
     size = len(text.encode("utf-8", "surrogatepass")) * times
     if size > _LONGEST_REPEATED:
-        context.caution("REPEAT", 32, "Output string of AQL REPEAT function was limited to 16MB.")
+        context.warn_in_function("REPEAT", 32, "Output string of AQL REPEAT function was limited to 16MB.")
         return None
-    context.size(times * (len(text) + len(between)), MAX_TEXT)
+    context.check_size(times * (len(text) + len(between)), MAX_TEXT)
     return between.join([text] * times)
 
 
@@ -234,7 +234,7 @@ def reverse(context: Context, value: Value) -> Value:
     """REVERSE(text) or REVERSE(array)"""
     if value.__class__ is list or value.__class__ is str:
         return value[::-1]
-    context.no_array("REVERSE")
+    context.warn_no_array("REVERSE")
     return None
 
 
@@ -248,7 +248,7 @@ def split(context: Context, value: Value, *rest: Value) -> Value:
         return [value]
     separator = rest[0]
     if separator.__class__ is dict:
-        context.invalid("SPLIT")
+        context.warn_invalid_argument("SPLIT")
         return None
     if limit == 0:
         return []
@@ -280,7 +280,7 @@ def split_limit(context: Context, name: str, given: tuple[Value, ...]) -> int | 
     if not given:
         return sys.maxsize
     if not is_number(given[0]):
-        context.invalid(name)
+        context.warn_invalid_argument(name)
         return None
     limit = to_integer(given[0])
     return None if limit < 0 else limit
@@ -316,7 +316,7 @@ def substitute(context: Context, value: Value, search: Value, *rest: Value) -> V
         return None
     found = _replacements(search, rest)
     if found is None:
-        context.invalid("SUBSTITUTE")
+        context.warn_invalid_argument("SUBSTITUTE")
         return None
     table, further = found
     limit = to_integer(further[0]) if further else -1
@@ -332,6 +332,6 @@ def to_char(context: Context, value: Value) -> Value:
     """TO_CHAR(code point)"""
     code = to_integer(value) if is_number(value) else -1
     if not 0 <= code <= 0x10FFFF or 0xD800 <= code <= 0xDFFF:
-        context.invalid("TO_CHAR")
+        context.warn_invalid_argument("TO_CHAR")
         return None
     return chr(code)

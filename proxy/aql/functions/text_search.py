@@ -82,12 +82,12 @@ def find_last(context: Context, text: Value, search: Value, *where: Value) -> Va
 def starts_with(context: Context, text: Value, prefix: Value, least: Value = 1) -> Value:
     """STARTS_WITH(text, prefix) or STARTS_WITH(text, prefixes, minMatchCount)"""
     if text.__class__ is not str:
-        context.invalid("STARTS_WITH")
+        context.warn_invalid_argument("STARTS_WITH")
         return None
     if prefix.__class__ is str:
         return bool(text.startswith(prefix))
     if prefix.__class__ is not list or not is_number(least):
-        context.invalid("STARTS_WITH")
+        context.warn_invalid_argument("STARTS_WITH")
         return None
     matched = sum(1 for one in prefix if one.__class__ is str and text.startswith(one))
     return matched >= int(least)
@@ -111,7 +111,7 @@ def starts_with_sql(call: SqlCall) -> Term:
 def levenshtein(context: Context, a: Value, b: Value) -> Value:
     """LEVENSHTEIN_DISTANCE(a, b): insertions, deletions and substitutions"""
     first, second = to_string(a), to_string(b)
-    context.size(len(first) * len(second), _MAX_DISTANCE)
+    context.check_size(len(first) * len(second), _MAX_DISTANCE)
     previous = list(range(len(second) + 1))
     for row, left in enumerate(first, 1):
         current = [row]
@@ -137,11 +137,11 @@ def _similarity(context: Context, name: str, text: Value, target: Value, size: V
     number of grams of the longer text.
     """
     if text.__class__ is not str or target.__class__ is not str or not is_number(size):
-        context.invalid(name)
+        context.warn_invalid_argument(name)
         return None
     width = to_integer(size)
     if width < 1:
-        context.caution(name, 10, "Invalid ngram size. Should be 1 or greater")
+        context.warn_in_function(name, 10, "Invalid ngram size. Should be 1 or greater")
         return None
     if positional and len(target) > len(text):
         text, target = target, text
@@ -151,7 +151,7 @@ def _similarity(context: Context, name: str, text: Value, target: Value, size: V
         equal = sum(x == y for x, y in zip(text, target, strict=False))
         return double(_single(equal / len(text))) if text else 1
     first, second = _grams(target, width), _grams(text, width)
-    context.size(len(first) * len(second), _MAX_DISTANCE)
+    context.check_size(len(first) * len(second), _MAX_DISTANCE)
     table = [0.0] * (len(second) + 1)
     diagonal = 0.0
     for left in first:

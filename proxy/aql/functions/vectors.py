@@ -35,17 +35,17 @@ def _distance(name: str, measure: Callable[[Vector, Vector], float]) -> None:
         elif _several(b):
             right = None
         if left is None or right is None:
-            context.invalid(name)
+            context.warn_invalid_argument(name)
             return None
         found: list[Value] = []
         for row in left:
             if len(row) != len(right[0]):
-                context.invalid(name)
+                context.warn_invalid_argument(name)
                 return None
             try:
                 found.append(double(measure(row, right[0])))
             except ZeroDivisionError:
-                context.caution(name, 1561)
+                context.warn_in_function(name, 1561)
                 return None
         return found if _several(a) or _several(b) else found[0]
 

@@ -132,17 +132,17 @@ def _convert(
     found = timestamp(value)
     if found is None:
         if value.__class__ in (str, int, float):
-            context.caution(name, 1572)
+            context.warn_in_function(name, 1572)
         else:
-            context.invalid(name)
+            context.warn_invalid_argument(name)
         return None
     if zone.__class__ is not str or (detail and detail[0].__class__ is not bool):
-        context.invalid(name)
+        context.warn_invalid_argument(name)
         return None
     known = _known(zone)
     moved = local_time(found, zone) if local else utc_time(found, zone)
     if not FIRST <= moved <= LAST:
-        context.caution(name, 1572)
+        context.warn_in_function(name, 1572)
         return None
     text = iso_text(moved)
     moment = found if local else moved

@@ -76,7 +76,7 @@ class GapFact:
 class ShapeFact:
     """A shape of the collection that was seen.
 
-    compared: ever; recent, unsettled, unsupported: comparisons since the last reset, of which both sides were timed
+    compared: ever; recent, undecided, unsupported: comparisons since the last reset, of which both sides were timed
     `timed` times. p99 in seconds, None without a sample. skips: reads that were not compared, by reason.
     """
 
@@ -85,7 +85,7 @@ class ShapeFact:
     seen: int
     compared: int
     recent: int
-    unsettled: int = 0
+    undecided: int = 0
     unsupported: int = 0
     timed: int = 0
     origin_p99: float | None = None
@@ -96,7 +96,7 @@ class ShapeFact:
     @property
     def decided(self) -> int:
         """Comparisons since the last reset that say something: equal or different (I9)."""
-        return self.recent - self.unsettled
+        return self.recent - self.undecided
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class Evidence:
     last_joined: datetime | None
     compared: int
     mismatched: int
-    unsettled: int
+    undecided: int
     open_mismatches: int
     dead_letters: int
     unsupported: tuple[str, ...]
@@ -176,7 +176,7 @@ class GateLimits:
     comparisons: int = 3000
     shape_comparisons: int = 300
     lag_seconds: float = 5.0
-    unsettled_share: float = 0.001
+    undecided_share: float = 0.001
     slowdown: float = 1.5
     min_p99_seconds: float = 0.005
     bypass_lag_seconds: float = 30.0

@@ -82,7 +82,7 @@ class Lease:
         self._answered: tuple[datetime, float] | None = None  # PostgreSQL's clock, local time of that answer
         self._target_clock = TargetClock(settings.lease)
         self._current = False  # the last beat was answered
-        self._looked_at = 0.0  # local: when the last beat began that was answered
+        self._last_heartbeat = 0.0  # local: when the last beat began that was answered
         self._lease_end = 0.0  # local: by then PostgreSQL holds no lease of this instance
         self._read_until = 0.0  # local: reads from PostgreSQL are allowed before
         self._diverged_in_row = False  # PostgreSQL has it: no instance reads from the target because of us
@@ -119,9 +119,9 @@ class Lease:
         return self._current
 
     @property
-    def looked_at(self) -> float:
+    def last_heartbeat(self) -> float:
         """When the last heartbeat that was answered began, on this instance's clock; 0 before the first."""
-        return self._looked_at
+        return self._last_heartbeat
 
     @property
     def diverged(self) -> bool:
@@ -137,7 +137,7 @@ class Lease:
         return self._clock() < self._read_until and not self.diverged and not self._rejoin.draining
 
     @property
-    def own_lease_over(self) -> bool:
+    def own_lease_expired(self) -> bool:
         """Return True if no instance reads from PostgreSQL because of this one, until it has rolled back.
 
         Its lease has run out in PostgreSQL's time, or its row there is diverged. Only then may it answer for flipped
@@ -145,11 +145,11 @@ class Lease:
         journal of an earlier process, and PostgreSQL answers, it waits although it holds no lease.
         """
         drains = self._rejoin.draining and not self._rejoin.unsafe
-        drains = drains and self._clock() < self._looked_at + 3 * self._settings.lease
+        drains = drains and self._clock() < self._last_heartbeat + 3 * self._settings.lease
         return self._diverged_in_row or (self._clock() >= self._lease_end and not drains)
 
     def record_origin_only_ack(self) -> None:
-        """Note that an answer leaves from ArangoDB alone: before it does, without an await since `own_lease_over`."""
+        """Note that an answer leaves from ArangoDB alone: before it does, with no await since `own_lease_expired`."""
         if self._rejoin.record_origin_only_ack():
             self._read_until = 0.0
             log.warning("origin_only", instance=self._instance)
@@ -157,7 +157,7 @@ class Lease:
     def give_up(self, reason: str) -> None:
         """Become diverged until the backlog is drained: a flipped write cannot be applied although PostgreSQL answers.
 
-        No instance reads from PostgreSQL once the row is diverged (`own_lease_over`); then flipped collections are
+        No instance reads from PostgreSQL once the row is diverged (`own_lease_expired`); then flipped collections are
         rolled back.
         """
         if not self._rejoin.unsafe:
@@ -166,7 +166,7 @@ class Lease:
             log.warning("replica_diverged", instance=self._instance, reason=reason)
             self._wake.set()
 
-    def look_now(self) -> None:
+    def heartbeat_now(self) -> None:
         """Send a heartbeat immediately, not at the next interval."""
         self._wake.set()
 
@@ -344,7 +344,7 @@ class Lease:
             self._registered, self._rejoin.unsafe, self._read_until = False, True, 0.0
             return True
         self._current = True
-        self._looked_at = began
+        self._last_heartbeat = began
         self._diverged_in_row = diverged and self.diverged
         self._read_until = min(began + length, self._lease_end) if look.everyone and self._target_clock.trusted else 0.0
         if look.snapshot is None:

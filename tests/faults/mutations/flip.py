@@ -172,7 +172,7 @@ MUTANTS = (
     Mutant(
         "a restart with open intents waits for PostgreSQL for ever",
         "proxy/control/instance/lease.py",
-        "drains = drains and self._clock() < self._looked_at + 3 * self._settings.lease",
+        "drains = drains and self._clock() < self._last_heartbeat + 3 * self._settings.lease",
         "drains = bool(drains)",
         f"{_LEASE}::test_a_restart_that_loses_postgresql_acknowledges_origin_only",
     ),
@@ -221,7 +221,7 @@ MUTANTS = (
     Mutant(
         "answers are not held until the own lease is over",
         "proxy/capture/context.py",
-        "                if self.lease.own_lease_over:\n",
+        "                if self.lease.own_lease_expired:\n",
         "                if True:\n",
         f"{_BOTH}::test_it_waits_until_postgresql_has_it",
     ),
@@ -235,7 +235,7 @@ MUTANTS = (
     Mutant(
         "queries are not held after trouble",
         "proxy/gateway/target_reads.py",
-        "        while self._lease.looked_at < since:\n",
+        "        while self._lease.last_heartbeat < since:\n",
         "        while False:\n",
         f"{_SERVING}::test_after_trouble_an_answer_is_held_until_a_look_that_began_later_succeeds",
     ),

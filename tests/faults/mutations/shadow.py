@@ -98,14 +98,14 @@ MUTANTS = (
         "proxy/shadow/recheck.py",
         "    if stable(operation, before, after):\n        return True\n    if not own:\n        return False\n",
         "    return True\n",
-        f"{_SHADOW}::test_a_constantly_changing_document_is_unsettled",
+        f"{_SHADOW}::test_a_constantly_changing_document_is_undecided",
     ),
     Mutant(
         "the recheck does not wait for the mirror",
         "proxy/shadow/recheck.py",
         "attempt > _QUICK and not await self._mirrored(_read_by(job), schedule.left(time.monotonic()))",
         "attempt > _QUICK and self._fleet is None",
-        f"{_SHADOW}::test_a_difference_stays_unsettled_while_the_mirror_does_not_catch_up",
+        f"{_SHADOW}::test_a_difference_stays_undecided_while_the_mirror_does_not_catch_up",
     ),
     Mutant(
         "evaluated on the event loop",
@@ -119,7 +119,7 @@ MUTANTS = (
         "proxy/shadow/recheck.py",
         "asyncio.gather(self._fleet.caught_up(left), *waits)",
         "asyncio.gather(*waits)",
-        f"{_SETTLE}::test_a_recheck_stays_unresolved_while_a_proxy_is_silent",
+        f"{_SETTLE}::test_a_recheck_stays_undecided_while_a_proxy_is_silent",
     ),
     Mutant(
         "one heartbeat of the other proxies is enough",
@@ -131,8 +131,8 @@ MUTANTS = (
     Mutant(
         "two rechecks are enough for values",
         "proxy/shadow/recheck.py",
-        "LOOKS_OF_VALUES: Final = 4\n",
-        "LOOKS_OF_VALUES: Final = 2\n",
+        "CHECKS_OF_VALUES: Final = 4\n",
+        "CHECKS_OF_VALUES: Final = 2\n",
         f"{_SETTLE}::test_an_alternating_counter_is_not_a_mismatch",
     ),
     Mutant(

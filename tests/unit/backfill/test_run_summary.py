@@ -75,10 +75,10 @@ def test_an_ended_run_in_a_line() -> None:
 
 
 def test_a_verification_in_a_line() -> None:
-    tally = Tally(checked=9, repaired=1, remaining=1).found("missing", "a").found("unsettled", "b")
+    tally = Tally(checked=9, repaired=1, remaining=1).found("missing", "a").found("undecided", "b")
     verified = replace(STATUS, kind="verify", mode="fast", state="done", result=tally.result())
-    assert line(verified).endswith("; 9 keys checked: 1 missing, 1 unsettled; 1 repaired; 1 still differ")
-    assert samples([verified, STATUS]) == ["  shop/carts missing: a", "  shop/carts unsettled: b"]
+    assert line(verified).endswith("; 9 keys checked: 1 missing, 1 undecided; 1 repaired; 1 still differ")
+    assert samples([verified, STATUS]) == ["  shop/carts missing: a", "  shop/carts undecided: b"]
     assert line(replace(verified, result=Tally(checked=9).result())).endswith("; 9 keys checked: equal")
     assert verified.as_json()["result"]["differences"] == 1
 

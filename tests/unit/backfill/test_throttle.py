@@ -42,7 +42,7 @@ def test_operators_come_first_and_unreadable_lag_is_a_reason() -> None:
 
 
 def test_the_stricter_of_two_limits_holds() -> None:
-    both = ThrottleLimits(max_rate=10, max_lag=5).and_also(
+    both = ThrottleLimits(max_rate=10, max_lag=5).combined_with(
         ThrottleLimits(max_rate=4, max_replica_lag=1, flag_file="f", paused=True)
     )
     assert both == ThrottleLimits(max_rate=4, max_lag=5, max_replica_lag=1, flag_file="f", paused=True)

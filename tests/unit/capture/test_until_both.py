@@ -21,12 +21,12 @@ class Lease:
     """A lease whose state the test sets."""
 
     snapshot: Snapshot
-    own_lease_over: bool = False
+    own_lease_expired: bool = False
     alone: int = 0
     given_up: str = ""
 
     def record_origin_only_ack(self) -> None:
-        assert self.own_lease_over
+        assert self.own_lease_expired
         self.alone += 1
 
     def give_up(self, reason: str) -> None:
@@ -61,7 +61,7 @@ async def test_it_answers_alone_only_when_the_own_lease_has_run_out_and_notes_it
     waiting = asyncio.create_task(kit(lease).wait_for_replica(asyncio.Event().wait(), BOOKS))
     await still(waiting)
     assert lease.alone == 0
-    lease.own_lease_over = True
+    lease.own_lease_expired = True
     await waiting
     assert lease.alone == 1
 
@@ -80,10 +80,10 @@ async def test_what_fails_or_drags_on_is_given_up_and_still_waits_for_the_lease(
 
     quick = Settings(heartbeat=0.01, lease=0.02)
     for what in (fails, asyncio.Event().wait):
-        lease.given_up, lease.own_lease_over = "", False
+        lease.given_up, lease.own_lease_expired = "", False
         waiting = asyncio.create_task(kit(lease, quick).wait_for_replica(what(), BOOKS))
         while not lease.given_up:
             await still(waiting)
-        lease.own_lease_over = True
+        lease.own_lease_expired = True
         await waiting
     assert lease.alone == 2

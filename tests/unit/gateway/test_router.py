@@ -22,7 +22,7 @@ WRITE = Operation(named("document.insert"), "POST", "shop", "books")
 class Lease:
     """A lease as routing sees it: a snapshot, which may change while a request waits."""
 
-    own_lease_over = False
+    own_lease_expired = False
 
     def __init__(self, *snapshots: Snapshot) -> None:
         self._left = list(snapshots)

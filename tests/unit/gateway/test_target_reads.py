@@ -25,16 +25,16 @@ class Lease:
     """A lease as a read sees it; a test decides when the control row was read, and when the lease has expired."""
 
     may_read_target: bool = True
-    own_lease_over: bool = False
-    looked_at: float = 0.0
+    own_lease_expired: bool = False
+    last_heartbeat: float = 0.0
     asked: int = 0
     alone: int = 0
 
-    def look_now(self) -> None:
+    def heartbeat_now(self) -> None:
         self.asked += 1
 
     def record_origin_only_ack(self) -> None:
-        assert self.own_lease_over
+        assert self.own_lease_expired
         self.alone += 1
 
 
@@ -111,12 +111,12 @@ async def test_the_wait_is_bounded_and_counted_for_automatic_rollback(monkeypatc
 
 
 async def test_after_trouble_an_answer_is_held_until_a_look_that_began_later_succeeds() -> None:
-    lease = Lease(looked_at=time.monotonic())  # one that began before says nothing
+    lease = Lease(last_heartbeat=time.monotonic())  # one that began before says nothing
     held = asyncio.create_task(serving(lease, Target()).reached_again())
     done, _ = await asyncio.wait({held}, timeout=0.1)
     assert not done
     assert lease.asked == 1
-    lease.looked_at = time.monotonic()
+    lease.last_heartbeat = time.monotonic()
     await held
     assert lease.alone == 0
 
@@ -126,7 +126,7 @@ async def test_or_until_the_own_lease_has_run_out_and_then_it_is_noted() -> None
     held = asyncio.create_task(serving(lease, Target()).reached_again())
     done, _ = await asyncio.wait({held}, timeout=0.1)
     assert not done
-    lease.own_lease_over = True
+    lease.own_lease_expired = True
     await held
     assert lease.alone == 1
 
@@ -140,7 +140,7 @@ async def test_a_read_that_hangs_is_let_go_when_the_own_lease_has_run_out() -> N
         reads = [asyncio.create_task(store.answer(READ, BOOKS, 7, None)) for _ in range(3)]
         done, _ = await asyncio.wait(reads, timeout=0.15)
         assert not done
-        lease.own_lease_over = True
+        lease.own_lease_expired = True
         assert set(await asyncio.gather(*reads)) == {FallbackReason.SLOW}
     finally:
         await store.close()

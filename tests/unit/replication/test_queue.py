@@ -62,7 +62,7 @@ def test_while_postgresql_is_away_nobody_else_tries_the_collection() -> None:
     put(queue, "9", collection=B)
     first = queue.take(2)
     assert first is not None
-    queue.back(first)
+    queue.put_back(first)
     other = queue.take(2)
     assert other is not None
     assert (other.collection, keys_of(other)) == (B, ["9"])
@@ -96,7 +96,7 @@ def test_each_key_keeps_its_order_and_nothing_is_lost_or_taken_twice(
 
     def end(batch: Batch, fails: bool) -> None:
         if fails:
-            queue.back(batch)
+            queue.put_back(batch)
         else:
             queue.applied(batch)
             applied.extend((change.key, change.rev) for change, _ in batch.entries)

@@ -98,7 +98,7 @@ def test_what_is_put_back_adds_up(ledger: ResultStore) -> None:
     def one(began: float) -> None:
         ledger.seen(["db/c"], SHAPE)
         ledger.matched(["db/c"], SHAPE, began=began, lagged=True)
-        ledger.count_unsettled(["db/c"], SHAPE, began=began)
+        ledger.count_undecided(["db/c"], SHAPE, began=began)
         ledger.unsupported(["db/c"], SHAPE, began=began)
         met(ledger, evidence("x", keys=(f"k{began}",)), began=began)
 
@@ -112,8 +112,8 @@ def test_what_is_put_back_adds_up(ledger: ResultStore) -> None:
     (figures,) = ledger._deltas.comparisons.values()
     of_shape, of_gate = shape.counts, figures.counts
     assert (shape.seen, of_shape.matched, shape.mismatched) == (2, 2, 3)
-    assert (of_shape.unsettled, of_shape.unsupported) == (2, 2)
-    assert (figures.oldest, of_gate.matched, figures.lagged, of_gate.unsettled) == (5.0, 2, 2, 2)
+    assert (of_shape.undecided, of_shape.unsupported) == (2, 2)
+    assert (figures.oldest, of_gate.matched, figures.lagged, of_gate.undecided) == (5.0, 2, 2, 2)
     first, second = ledger._deltas.mismatches.values()
     assert (sum(first.moments.values()), list(first.keys), len(first.samples)) == (2, ["k5.0", "k7.0"], 2)
     assert second.difference.paths == ("y",)

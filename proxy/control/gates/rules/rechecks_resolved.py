@@ -10,12 +10,12 @@ NAME: Final = "rechecks resolved"
 
 
 def _decide(evidence: Evidence, limits: GateLimits) -> Gate:
-    threshold = f"at most {limits.unsettled_share:.1%} of comparisons unsettled"
+    threshold = f"at most {limits.undecided_share:.1%} of comparisons undecided"
     if not evidence.compared:
         remedy = "keep it at stage shadow under traffic"
         return Gate(NAME, GateVerdict.INCONCLUSIVE, "no comparison", threshold, remedy)
-    figures = f"{evidence.unsettled} of {evidence.compared}"
-    if evidence.unsettled > limits.unsettled_share * evidence.compared:
+    figures = f"{evidence.undecided} of {evidence.compared}"
+    if evidence.undecided > limits.undecided_share * evidence.compared:
         remedy = "documents change faster than both sides can be read: raise CROSSFADE_RECHECK_TIMEOUT, or see the lag"
         return Gate(NAME, GateVerdict.FAILED, figures, threshold, remedy)
     return Gate(NAME, GateVerdict.PASSED, figures, threshold)

@@ -13,7 +13,7 @@ NAME: Final = "zero mismatches"
 def _decide(evidence: Evidence, limits: GateLimits) -> Gate:
     n = limits.comparisons
     threshold = f"0 of at least {n} comparisons (true rate at most {bound(n)} at 95 %)"
-    decided = evidence.compared - evidence.unsettled  # the others were seen neither equal nor different
+    decided = evidence.compared - evidence.undecided  # the others were seen neither equal nor different
     figures = _mismatches(evidence, decided)
     if evidence.mismatched or evidence.open_mismatches:
         remedy = f"`crossfade mismatches list {evidence.collection}`; then repair or ignore what it shows"

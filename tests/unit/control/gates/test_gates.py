@@ -80,7 +80,7 @@ def test_a_collection_that_is_not_known_cannot_be_forced() -> None:
 
 def test_what_is_inconclusive_does_not_pass() -> None:
     """I9: a gate never passes on ignorance."""
-    gates = evaluate(replace(GOOD, compared=2999, unsettled=0), LIMITS)
+    gates = evaluate(replace(GOOD, compared=2999, undecided=0), LIMITS)
     assert {gate.verdict for gate in gates} == {PASS, OPEN}
     assert not passed(gates)
     assert [gate.name for gate in blocking(gates, force=False)] == ["zero mismatches"]

@@ -14,7 +14,7 @@ from tests.unit.control.gates.evidence import FAIL, OPEN, holds
 @pytest.mark.parametrize(
     ("changed", "verdict", "found"),
     [
-        ({"unsettled": 4}, FAIL, "4 of 3003"),
+        ({"undecided": 4}, FAIL, "4 of 3003"),
         ({"compared": 0}, OPEN, "no comparison"),
     ],
 )

@@ -18,7 +18,7 @@ from tests.unit.control.gates.evidence import OPEN, PASS, QUERY, READ, holds
         ({"shapes": ()}, OPEN, "no read was seen"),
         ({"shapes": (READ, replace(QUERY, recent=299))}, OPEN, "1 with too few: FOR d IN"),
         ({"shapes": (READ, replace(QUERY, recent=299))}, OPEN, "(299 of 300)"),
-        ({"shapes": (READ, replace(QUERY, unsettled=2))}, OPEN, "(298 of 300)"),
+        ({"shapes": (READ, replace(QUERY, undecided=2))}, OPEN, "(298 of 300)"),
         ({"shapes": (READ, replace(QUERY, recent=0, exempt="rare"))}, PASS, "2700 of the rarest"),
         ({}, PASS, "300 of the rarest (true rate at most 1.00%)"),
     ],

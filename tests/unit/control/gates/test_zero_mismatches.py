@@ -18,7 +18,7 @@ from tests.unit.control.gates.evidence import FAIL, OPEN, PASS, holds
         ({"open_mismatches": 2}, FAIL, "2 unresolved mismatches in 3000 reads"),
         ({"mismatched": 5, "open_mismatches": 1}, FAIL, "1 unresolved mismatch in 3000 reads, 5 conf"),
         ({"compared": 3002}, OPEN, "none in 2999 reads"),
-        ({"compared": 0, "unsettled": 0}, OPEN, "none in 0 reads"),
+        ({"compared": 0, "undecided": 0}, OPEN, "none in 0 reads"),
         ({"compared": 6003}, PASS, "true rate at most 0.05%"),
     ],
 )
