@@ -100,23 +100,22 @@ _PIECE: Final = 128 << 10  # bytes of them
 
 def plan(operation: Operation, *, transaction: bool = False) -> DocumentPlan | Opaque:
     """Return the plan for a document write, or why there is none. transaction: plan one in a stream transaction too."""
-    collection = operation.qualified
-    whole = f"{operation.database}/*"
-    if operation.endpoint.capture is not Capture.DOCUMENT:
-        return Opaque(f"{operation.endpoint.name} is not captured", (collection or whole,))
+    endpoint, collection = operation.endpoint, operation.qualified
+    if endpoint.capture is not Capture.DOCUMENT:
+        return Opaque(f"{endpoint.name} is not captured", (collection or f"{operation.database}/*",))
     if collection is None or operation.collection is None or operation.collection[:1].isdigit():
-        return Opaque("the collection is not named", (whole,))
-    params = operation.params
-    reason = header_obstacle(operation, writes=True, allowed=_IN_TRANSACTION if transaction else _ALONE)
-    if reason:
-        return Opaque(reason, (collection,))
-    if flag(params.get("isRestore")):
+        return Opaque("the collection is not named", (f"{operation.database}/*",))
+    if operation.headers:
+        reason = header_obstacle(operation, writes=True, allowed=_IN_TRANSACTION if transaction else _ALONE)
+        if reason:
+            return Opaque(reason, (collection,))
+    params, key = operation.params, operation.key
+    if params and flag(params.get("isRestore")):
         return Opaque("revisions given by the client", (collection,))
-    key = operation.key
     return DocumentPlan(
         collection,
         (key,) if key is not None else body_keys(operation),
-        operation.endpoint.verb is Verb.REMOVE,
+        endpoint.verb is Verb.REMOVE,
         flag(params.get("returnNew")),
         flag(params.get("silent")),
     )

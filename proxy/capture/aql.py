@@ -82,7 +82,7 @@ class Modifications:
         undo = Undo()
         if isinstance(planned, UnkeyedWrite):  # its search or comparison may end in a mark, as in `capture.reread`
             undo = Undo(route.collections, f"AQL modification: {planned.why}")
-        async with context.write(route.collections, undo=undo, buffer=buffer) as attempt:
+        async with context.write(undo=undo, buffer=buffer) as attempt:
             run = _Run(request, operation, planned, attempt, time.monotonic())
             run.unkeyed = {
                 name: attempt.intend_change(CollectionChange(_REMOVAL, (name,)))

@@ -1,6 +1,6 @@
 """One write under way: the protocol that every kind of write follows, as one scope.
 
-    async with context.write(collections) as attempt:
+    async with context.write() as attempt:
         attempt.intend(...)                            in the journal before anything is sent (I3)
         response, body = await attempt.forward(...)    counted as in flight until the block ends
         await attempt.conclude(outcome)                what ArangoDB's answer says was written
@@ -17,7 +17,6 @@ outside of the transaction (`apart`), every intent is there twice: one ends with
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, NamedTuple, Protocol, Self
@@ -37,7 +36,7 @@ from proxy.capture.outcomes import (
 from proxy.capture.transaction_plan import Buffer
 from proxy.journal.intent import Intent
 from proxy.journal.records import CollectionChange, OpaqueWrite, VertexRemoval
-from proxy.model.in_flight import InFlight, Ticket
+from proxy.model.in_flight import InFlight, Scope, touches
 from proxy.model.message import Request, Response
 from proxy.replication.mirror import Mirror
 from proxy.stores.arango import Requester
@@ -72,15 +71,25 @@ class Attempt:
     """The scope of one write. intents: all that it recorded, concluded or not.
 
     undo: rolled back before an intent is concluded as anything but nothing written. counted: the answer waits for
-    PostgreSQL, so that until then its open intents are in flight and not a backlog.
+    PostgreSQL, so that until then its open intents are in flight (`OperationInFlight`) and not a backlog.
     """
 
-    __slots__ = ("_apart", "_buffer", "_context", "_open", "_outside", "_sent", "_ticket", "_undo", "intents")
+    __slots__ = (
+        "_apart",
+        "_buffer",
+        "_context",
+        "_counted",
+        "_open",
+        "_outside",
+        "_sent",
+        "_undo",
+        "generation",
+        "intents",
+    )
 
     def __init__(
         self,
         context: Context,
-        collections: tuple[str, ...],
         undo: Undo,
         buffer: Buffer | None,
         *,
@@ -88,21 +97,19 @@ class Attempt:
         counted: bool,
     ) -> None:
         self._context = context
+        self.generation = context.generation
         self._undo = undo
         self._buffer = buffer
         self._apart = apart
+        self._counted = counted
         self._sent = False
         self._open: dict[Intent, None] = {}  # without a conclusion
         self._outside: list[Intent] = []  # those of `apart` that end with the answer
         self.intents: list[Intent] = []
-        self._ticket: Ticket | None = None
-        if counted:  # by a function of the list and not of the attempt: a cycle would be left to the garbage collector
-            left = functools.partial(_left, context.mirror, self.intents)
-            self._ticket = Ticket(collections, context.generation, _never, left)
 
     async def __aenter__(self) -> Self:
-        if self._ticket is not None:
-            self._context.flight.captured.add(self._ticket)
+        if self._counted:
+            self._context.flight.captured.add(self)
         return self
 
     async def __aexit__(
@@ -112,8 +119,13 @@ class Attempt:
             if self._open:
                 await self._abandon(error)
         finally:
-            if self._ticket is not None:
-                self._context.flight.captured.discard(self._ticket)
+            if self._counted:
+                self._context.flight.captured.discard(self)
+
+    def open_in(self, scope: Scope) -> int:
+        """Return the number of its open intents in the scope."""
+        mirror = self._context.mirror
+        return sum(touches(scope, (intent.collection,)) for intent in self.intents if mirror.is_open(intent))
 
     # ---- before
 
@@ -260,12 +272,3 @@ class Attempt:
         for intent in intents:
             self._end(intent, UNKNOWN)
         await self._roll_back(cancelled=error is not None and not isinstance(error, Exception))
-
-
-def _left(mirror: Mirror, intents: Sequence[Intent]) -> list[str]:
-    """Return the collections of those that are open, one for each."""
-    return [intent.collection for intent in intents if mirror.is_open(intent)]
-
-
-def _never() -> bool:
-    return False

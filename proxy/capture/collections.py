@@ -38,7 +38,7 @@ async def compared(
     is not the endpoint's name.
     """
     undo = Undo(() if kind == "create" else collections, reason or operation.endpoint.name)
-    async with context.write(collections, undo=undo, counted=False) as attempt:
+    async with context.write(undo=undo, counted=False) as attempt:
         beside = [attempt.intend(document[0], document[1:])] if document is not None else []
         if collections:
             attempt.intend_change(CollectionChange(kind, collections))

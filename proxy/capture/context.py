@@ -114,15 +114,14 @@ class WriteContext:
 
     def write(
         self,
-        collections: tuple[str, ...],
         *,
         undo: Undo = _NO_UNDO,
         buffer: Buffer | None = None,
         apart: bool = False,
         counted: bool = True,
     ) -> Attempt:
-        """Return the scope of a write that may touch these collections; see `capture.attempt` for all parameters."""
-        return Attempt(self, collections, undo, buffer, apart=apart, counted=counted)
+        """Return the scope of a write; see `capture.attempt` for all parameters."""
+        return Attempt(self, undo, buffer, apart=apart, counted=counted)
 
     async def applied(self, intents: Sequence[Intent]) -> None:
         """For flipped collections, wait until PostgreSQL has what these intents stand for, or is not read (I7)."""

@@ -17,10 +17,12 @@ log = structlog.get_logger(__name__)
 
 async def write(context: WriteContext, request: Request, operation: Operation, route: Route) -> Response:
     """Carry out a document write: captured, or opaque if it cannot be. Raises UpstreamError."""
-    unread = Opaque("a body that could not be read in time", route.collections)
-    # one document is planned faster here than it is sent to a worker
-    size = len(operation.body) if operation.key is None and operation.body[:1] != b"{" else 0
-    planned = await context.read(plan, operation, size=size, odd=unread)
+    planned: DocumentPlan | Opaque
+    if operation.key is not None or operation.body[:1] == b"{":  # one document: faster here than sent to a worker
+        planned = plan(operation)
+    else:
+        unread = Opaque("a body that could not be read in time", route.collections)
+        planned = await context.read(plan, operation, size=len(operation.body), odd=unread)
     if isinstance(planned, Opaque):
         return await opaque.forward(context, request, operation, route)
     return await capture(context, request, planned, route)
@@ -29,7 +31,7 @@ async def write(context: WriteContext, request: Request, operation: Operation, r
 async def capture(context: WriteContext, request: Request, planned: DocumentPlan, route: Route) -> Response:
     """Carry out a planned write. Raises UpstreamError."""
     collection = route.collections[0]
-    async with context.write(route.collections) as attempt:
+    async with context.write() as attempt:
         attempt.intend(collection, planned.keys, revised=not planned.removes, trace=request.header(b"traceparent"))
         response, body = await attempt.forward(planned.rewritten(request))
         try:

@@ -24,7 +24,7 @@ async def capture(context: WriteContext, request: Request, operation: Operation,
         return await opaque.forward(
             context, request, operation, route.with_reason(f"{operation.endpoint.name}: no collection")
         )
-    async with context.write(route.collections) as attempt:
+    async with context.write() as attempt:
         if captured_only(context.lease.snapshot, (planned.collection,)):
             keys = (planned.key,) if planned.key else ()
             attempt.intend(planned.collection, keys, revised=not planned.cascade)

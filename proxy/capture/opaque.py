@@ -49,7 +49,7 @@ async def forward(
     reason = route.gap or operation.endpoint.name
     undo = Undo(route.collections, reason)
     began = time.monotonic()
-    async with context.write(route.collections, undo=undo, buffer=buffer, apart=apart, counted=False) as attempt:
+    async with context.write(undo=undo, buffer=buffer, apart=apart, counted=False) as attempt:
         attempt.intend_change(OpaqueWrite(reason, route.collections))
         response = await attempt.forward_streamed(readable(request))
         body: object = response.body

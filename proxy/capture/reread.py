@@ -27,7 +27,7 @@ async def by_keys(
     context: WriteContext, request: Request, operation: Operation, collection: str, keys: tuple[str, ...]
 ) -> Response:
     """Forward a request that writes no documents but those of these keys. Raises UpstreamError."""
-    async with context.write((collection,)) as attempt:
+    async with context.write() as attempt:
         await attempt.intend_keys(collection, keys)
         return await _carried_out(attempt, request, operation)
 
@@ -36,7 +36,7 @@ async def by_revisions(
     context: WriteContext, request: Request, operation: Operation, collection: str, keys: Sequence[str] = ()
 ) -> Response:
     """Forward a request that removes nothing. keys: those that it names, if any. Raises UpstreamError."""
-    async with context.write((collection,), undo=Undo((collection,), _WHY)) as attempt:
+    async with context.write(undo=Undo((collection,), _WHY)) as attempt:
         attempt.intend(collection, revised=True)
         response = await _carried_out(attempt, request, operation)
     if keys and response.status in _SHOWS and context.flipped(collection):

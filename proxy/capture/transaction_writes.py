@@ -45,7 +45,7 @@ async def documents(
     planned = await context.read(functools.partial(plan, transaction=True), operation, size=size, odd=unread)
     if isinstance(planned, Opaque):
         return await opaque.forward(context, request, operation, route.with_reason(planned.reason), buffer)
-    async with context.write(route.collections, buffer=buffer, counted=False) as attempt:
+    async with context.write(buffer=buffer, counted=False) as attempt:
         attempt.intend(route.collections[0], planned.keys, revised=not planned.removes)
         response, body = await attempt.forward(planned.rewritten(request))
         failpoints.reach("transaction-wrote")
@@ -64,7 +64,7 @@ async def truncate(
 ) -> Response:
     """Carry out a truncation: the collection is compared after the end. Raises UpstreamError."""
     undo = Undo(route.collections, "truncate in a transaction")
-    async with context.write(route.collections, undo=undo, buffer=buffer, counted=False) as attempt:
+    async with context.write(undo=undo, buffer=buffer, counted=False) as attempt:
         attempt.intend_change(CollectionChange("truncate", route.collections))
         response, body = await attempt.forward(request)
         await attempt.conclude(outcomes.without_versions(operation, response.status, body))
@@ -81,7 +81,7 @@ async def without_versions(
         return await opaque.forward(context, request, operation, route.with_reason(parts), buffer, apart=apart)
     unkeyed = [part.collection for part in parts if not part.keys and not isinstance(part.resync, VertexRemoval)]
     undo = Undo(unkeyed, _WHY)
-    async with context.write(route.collections, undo=undo, buffer=buffer, apart=apart, counted=False) as attempt:
+    async with context.write(undo=undo, buffer=buffer, apart=apart, counted=False) as attempt:
         for part in parts:
             await part.intend(attempt)
         response, body = await attempt.forward(request)

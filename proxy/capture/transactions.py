@@ -118,7 +118,7 @@ class Transactions:
     async def _of_others(self, request: Request, name: Name, route: Route) -> Response:
         """Commit what this process does not know; whether it wrote is asked of the others afterwards."""
         collections = route.collections
-        async with self._context.write(collections, undo=Undo(collections, _UNSEEN), counted=False) as attempt:
+        async with self._context.write(undo=Undo(collections, _UNSEEN), counted=False) as attempt:
             attempt.intend_change(OpaqueWrite(_UNSEEN, collections))
             response, body = await attempt.forward(request)
             if response.status == 200 or (response.status >= 500 and not not_begun(response.status, body)):
@@ -145,7 +145,7 @@ class Transactions:
     ) -> Response:
         """Forward the end of one that this process knows. unseen: others may have written in it, too."""
         context, flight = self._context, self._context.flight
-        async with context.write(route.collections, counted=False) as attempt:
+        async with context.write(counted=False) as attempt:
             if unseen:
                 attempt.intend_change(OpaqueWrite(_UNSEEN, route.collections))
             before = captured_only(context.lease.snapshot, known.uncaptured) if commit else ()

@@ -135,19 +135,18 @@ class Dispatcher:
 
     async def _answer(self, request: Request, operation: Operation, started: float) -> tuple[Response, str]:
         """Route a request and carry that out. Returns the client's answer, and who gave it."""
-        request, operation = await self._understood(request, operation)
+        if _unclear(operation):
+            request, operation = await self._understood(request, operation)
         snapshot = self._lease.snapshot
         whole = isinstance(request.body, bytes)
         way = self._router.route(operation, snapshot) if whole else streamed_route(operation, snapshot)
         if way.extent:
             operation = msgspec.structs.replace(operation, extent=way.extent)
-        match way.action:
-            case Action.FORWARD:
-                return await self._forward(request, operation, way)
-            case Action.READ:
-                return await self._reads.answer(ReadRequest(request, operation, way, snapshot, started))
-            case Action.CAPTURE | Action.OPAQUE:
-                return await self._writes.carry_out(request, operation, way), "origin"
+        if way.action is Action.FORWARD:
+            return await self._forward(request, operation, way)
+        if way.action is Action.READ:
+            return await self._reads.answer(ReadRequest(request, operation, way, snapshot, started))
+        return await self._writes.carry_out(request, operation, way), "origin"
 
     # ---- before it is routed
 
@@ -286,6 +285,12 @@ def _packed(operation: Operation) -> bool:
     """Return True if the body is VelocyPack that capture or comparison has to read."""
     known = _matters(operation) or operation.endpoint.capture is Capture.TRANSACTION
     return known and "velocypack" in operation.headers.get("content-type", "")
+
+
+def _unclear(operation: Operation) -> bool:
+    """Return True if a request may have to be translated before it can be routed: most need not."""
+    name = operation.collection
+    return bool(operation.headers) or operation.effect is Effect.QUERY or (name is not None and name[:1].isdigit())
 
 
 def _matters(operation: Operation) -> bool:

@@ -18,7 +18,8 @@ class Ending(enum.Enum):
 class Intent:
     """A write that was journaled and is under way. `remaining`: changes that PostgreSQL does not have yet.
 
-    seq: negative if the journal could not be written. write: what it is about. loose: the journal alone knows of it
+    seq: negative if the journal could not be written. write: what it is about. keys: those that it is known to write;
+    empty if they are not known. loose: the journal alone knows of it
     from now on. taken: wall time before it was forwarded; up: seconds since the boot of the machine then. trace: the
     request's `traceparent` if it was sampled. refused: PostgreSQL refused a part of it. ending: how it ended, or None.
     """
@@ -27,6 +28,7 @@ class Intent:
         "__weakref__",
         "collection",
         "ending",
+        "keys",
         "loose",
         "refused",
         "remaining",
@@ -51,6 +53,7 @@ class Intent:
         self.seq = seq
         self.collection = collection
         self.write = write
+        self.keys = _keys(write)
         self.stamp = stamp
         self.remaining = 0
         self.loose = False
@@ -60,8 +63,11 @@ class Intent:
         self.refused = False
         self.ending: Ending | None = None
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The keys that it is known to write; empty if they are not known."""
-        write = self.write
-        return write.keys if type(write) is DocumentWrite else ()
+    def name(self, write: DocumentWrite) -> None:
+        """Note the keys of a write whose keys were not known."""
+        self.write = write
+        self.keys = write.keys
+
+
+def _keys(write: Write) -> tuple[str, ...]:
+    return write.keys if type(write) is DocumentWrite else ()

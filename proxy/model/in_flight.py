@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 Scope = frozenset[str] | None  # None: every collection
 
@@ -26,6 +27,19 @@ def touches(scope: Scope, collections: Iterable[str]) -> bool:
     if scope is None:
         return True
     return any(overlap(name, wanted) for name in collections for wanted in scope)
+
+
+class OperationInFlight(Protocol):
+    """A `Ticket`, or what counts itself, as each captured write does."""
+
+    @property
+    def generation(self) -> int:
+        """The version of the stages that the instance ran at when it started."""
+        ...
+
+    def open_in(self, scope: Scope) -> int:
+        """Return the number of its open intents in the scope."""
+        ...
 
 
 @dataclass(eq=False, slots=True)
@@ -59,7 +73,7 @@ class Tracked:
 
     __slots__ = ("_kind", "_ticket")
 
-    def __init__(self, kind: set[Ticket], ticket: Ticket) -> None:
+    def __init__(self, kind: set[Ticket] | set[OperationInFlight], ticket: Ticket) -> None:
         self._kind = kind
         self._ticket = ticket
 
@@ -80,13 +94,13 @@ class InFlight:
     """
 
     uncaptured: set[Ticket] = field(default_factory=set)  # writes that were forwarded without an intent
-    captured: set[Ticket] = field(default_factory=set)  # writes with an intent, not answered yet
+    captured: set[OperationInFlight] = field(default_factory=set)  # writes with an intent, not answered yet
     queries: set[Ticket] = field(default_factory=set)  # queries that ArangoDB runs
     running: set[Ticket] = field(default_factory=set)
 
     @staticmethod
     def track(
-        kind: set[Ticket],
+        kind: set[Ticket] | set[OperationInFlight],
         collections: tuple[str, ...],
         generation: int,
         applied: Callable[[], bool] = _no,

@@ -91,9 +91,10 @@ class OpenIntents:
 
     def learn(self, intent: Intent, keys: Sequence[str]) -> None:
         """Record keys that ArangoDB made, so that a crash from now on costs a re-read and no verification."""
-        if not isinstance(intent.write, DocumentWrite) or intent.keys or not keys or intent.loose:
+        if intent.keys or not keys or intent.loose or not isinstance(intent.write, DocumentWrite):
             return
-        intent.write = write = DocumentWrite(tuple(dict.fromkeys(keys)))
+        write = DocumentWrite(tuple(dict.fromkeys(keys)))
+        intent.name(write)
         if intent.seq >= 0:
             # on an error it stays one without keys, which costs a verification after a crash
             with contextlib.suppress(JournalError):

@@ -216,7 +216,7 @@ async def test_the_keys_of_a_request_are_journaled_in_many_turns_and_atomically(
     keys = tuple(f"k{number}" for number in range(MANY))
     async with running(tmp_path, database, dsn, Origin(), on_journal_error="refuse") as mirror:
         context = cast("Context", SimpleNamespace(mirror=mirror, generation=1))
-        attempt = Attempt(context, (COLLECTION,), undo=Undo(), buffer=None, apart=False, counted=False)
+        attempt = Attempt(context, undo=Undo(), buffer=None, apart=False, counted=False)
         async with turns.counted():
             await attempt.intend_keys(COLLECTION, keys)
         assert [key for intent in attempt.intents for key in intent.keys] == list(keys)
@@ -233,6 +233,6 @@ async def test_the_keys_of_a_request_are_journaled_in_many_turns_and_atomically(
 
         monkeypatch.setattr(Journal, "intend", full)
         with pytest.raises(ArangoError):
-            async with Attempt(context, (), undo=Undo(), buffer=None, apart=False, counted=False) as attempt:
+            async with Attempt(context, undo=Undo(), buffer=None, apart=False, counted=False) as attempt:
                 await attempt.intend_keys(COLLECTION, keys)
         assert mirror.backlog == 0

@@ -91,7 +91,7 @@ class World:
 
     def attempt(self, *, undo: Undo = WHY, buffer: Buffer | None = None, apart: bool = False) -> Attempt:
         context = cast("Context", self)
-        return Attempt(context, (BOOKS,), undo=undo, buffer=buffer, apart=apart, counted=True)
+        return Attempt(context, undo=undo, buffer=buffer, apart=apart, counted=True)
 
 
 REQUEST = Request("POST", b"/", [], b"")
