@@ -5,7 +5,7 @@ write through all three (tests/faults/oracle.py). Each scenario must show: no an
 or any other, saw before (I7), and no failed request; at most the one pause that DESIGN section 9 allows.
 
 calm        flips to 100 %, or to a part, and rollbacks
-pestered    additional clients whose requests must not cause a rollback (tests/faults/nuisance_clients.py)
+nuisance    additional clients whose requests must not cause a rollback (tests/faults/nuisance_clients.py)
 cut one     the connection of one proxy fails while reads are flipped: reset, or silently dropped
 cut all     the connections of all three fail; the operator's own remains
 frozen      one proxy is stopped (SIGSTOP) before, during or after a flip, and continued later
@@ -43,7 +43,7 @@ from tests.harness import eventually
 
 PROXIES, CLIENTS = 3, 8
 BOOKS = f"_system/{COLLECTION}"
-SCENARIOS = ("calm", "pestered", "cut one", "cut all", "frozen")
+SCENARIOS = ("calm", "nuisance", "cut one", "cut all", "frozen")
 _LEASE = 1.0  # seconds; what is delivered
 _LINES = ("cut", "black-hole")
 _WHY = "SELECT reason FROM _crossfade.audit WHERE action = 'rollback' ORDER BY id DESC LIMIT 1"
@@ -92,14 +92,14 @@ class Flips:
         """Run `rounds` rounds of one scenario. Raise AssertionError if the environment does not recover."""
         rng, result, started = random.Random(seed), Result(scenario), time.monotonic()
         name = scenario.replace(" ", "-") + str(int(started * 1000))
-        ports, mixed = [proxy.port for proxy in self._proxies], scenario == "pestered"
+        ports, mixed = [proxy.port for proxy in self._proxies], scenario == "nuisance"
         crowd = Crowd(name, ports, clients, seed, self._was_frozen, pace, mixed=mixed)
-        pests = NuisanceClients([proxy.port for proxy in self._proxies], seed)
+        nuisance_clients = NuisanceClients([proxy.port for proxy in self._proxies], seed)
         async with crowd:
             for turn in range(rounds):
                 await asyncio.sleep(rng.uniform(0.0, 0.2))
-                if scenario == "pestered":
-                    await self._pestered(pests, rng, result)
+                if scenario == "nuisance":
+                    await self._with_nuisance_clients(nuisance_clients, rng, result)
                 elif scenario == "frozen":
                     await self._freeze(rng, result, _MOMENTS[turn % len(_MOMENTS)])
                 else:
@@ -128,11 +128,13 @@ class Flips:
         for line in lines:
             line.heal()
 
-    async def _pestered(self, pests: NuisanceClients, rng: random.Random, result: Result) -> None:
+    async def _with_nuisance_clients(
+        self, nuisance_clients: NuisanceClients, rng: random.Random, result: Result
+    ) -> None:
         """Run the nuisance clients while reads are flipped. They check what they read back themselves."""
         if not await self._flip(result, 100):
             return
-        async with pests.going():
+        async with nuisance_clients.running():
             await asyncio.sleep(rng.uniform(2.0, 3.0))
         if await self._stage() is not Stage.FLIPPED:
             reason = await self._database.fetchval(_WHY)
@@ -140,8 +142,8 @@ class Flips:
             if not reason.startswith(_REJOINED):
                 result.wrong.append(f"a request that wrote nothing, or was captured, caused a rollback: {reason}")
         marks = await self._env.marks()
-        result.wrong += [f"marked: {mark}" for mark in marks] + pests.wrong
-        pests.wrong.clear()
+        result.wrong += [f"marked: {mark}" for mark in marks] + nuisance_clients.wrong
+        nuisance_clients.wrong.clear()
 
     async def _freeze(self, rng: random.Random, result: Result, when: str) -> None:
         number = rng.randrange(PROXIES)
@@ -154,7 +156,7 @@ class Flips:
                     result.wrong.append("the aborted flip left another stage")
             finally:
                 await asyncio.sleep(rng.uniform(0.0, _LEASE))
-                self._go_on(number)
+                self._resume(number)
             return
         if when == "during":
             flip = asyncio.create_task(self._flip(result, 100, timeout=1.5 * _LEASE))
@@ -165,7 +167,7 @@ class Flips:
             await asyncio.sleep(rng.uniform(0.0, 0.3))
             self._stop(number)
         await asyncio.sleep(rng.uniform(0.2, 2.5 * _LEASE))
-        self._go_on(number)
+        self._resume(number)
 
     # ---- the operator
 
@@ -197,14 +199,14 @@ class Flips:
         if await controller.rollback(self._database, [BOOKS], actor="flips", reason="test") is not None:
             result.rollbacks += 1
 
-        async def well() -> bool:
+        async def all_live() -> bool:
             found = await status.read(self._database)
             live = [one for one in found.instances if one.stopped_at is None]
             return len(live) == PROXIES and all(
                 one.state == "live" and one.generation == found.generation and one.lag_seconds < 1 for one in live
             )
 
-        await eventually(well, "all three are live again")
+        await eventually(all_live, "all three are live again")
         if await self._stage() is not Stage.SHADOW:
             result.wrong.append("not back at shadow")
 
@@ -222,7 +224,7 @@ class Flips:
         self._asleep.add(number)
         process.send_signal(signal.SIGSTOP)
 
-    def _go_on(self, number: int) -> None:
+    def _resume(self, number: int) -> None:
         process = self._proxies[number].process
         assert process is not None
         process.send_signal(signal.SIGCONT)
@@ -235,7 +237,7 @@ class Flips:
     async def thaw(self) -> None:
         """Continue every stopped proxy, whatever happened."""
         for number in tuple(self._asleep):
-            self._go_on(number)
+            self._resume(number)
 
 
 @contextlib.asynccontextmanager

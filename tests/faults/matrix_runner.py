@@ -63,7 +63,7 @@ class _Found:
     kept: int = 0
     notes: list[str] = field(default_factory=list)
 
-    def heard(self, crowd: Crowd, tally: Tally) -> None:
+    def add_clients(self, crowd: Crowd, tally: Tally) -> None:
         """Add the result of the checking clients."""
         seen = crowd.tally
         tally.writes += seen.writes
@@ -152,7 +152,7 @@ class Matrix:
         self._env.wall.step(0.0)
         proxy = await self._running_proxy(fault)
         proxy.wall.step(0.0)
-        await self._staged(fault)
+        await self._restore_stage(fault)
         self._cells += 1
         going = True
         writers = [(number, traffic.KINDS.get(place.kind, traffic.opaque)) for number in range(_CLIENTS)]
@@ -165,13 +165,13 @@ class Matrix:
             try:
                 assert proxy.process is not None
                 arm = proxy.process.pid
-                await self._points.armed(f"{place.point}:{place.nth}", lambda: os.kill(arm, signal.SIGUSR2))
+                await self._points.arm(f"{place.point}:{place.nth}", lambda: os.kill(arm, signal.SIGUSR2))
                 for number, kind in writers:
                     begin(number, kind)
                 before = tally.errors
                 await self._approach(place.point)
                 try:
-                    reached = await self._points.reached(_REACHED)
+                    reached = await self._points.wait_until_reached(_REACHED)
                 except TimeoutError:
                     raise AssertionError(f"{place.point} was not reached within {_REACHED} s") from None
                 tally.errors = before  # errors before the failpoint do not count against the fault
@@ -180,7 +180,7 @@ class Matrix:
                     begin(number, traffic.documents)
                 async with crowd:
                     end_fault = await self._begin(fault, proxy)
-                    await Points.go(reached)
+                    await Points.release(reached)
                     await asyncio.sleep(_LASTS)
                     await end_fault()
                     await asyncio.sleep(0.1)
@@ -189,7 +189,7 @@ class Matrix:
             finally:
                 going = False
         await proxy.drained()
-        found.heard(crowd, tally)
+        found.add_clients(crowd, tally)
 
     async def _running_proxy(self, fault: str) -> Proxy:
         """Return a running proxy with the setting that the fault needs, after the other one has ended."""
@@ -202,16 +202,16 @@ class Matrix:
             await proxy.start(f"@{self._points.path}")
             await self._env.mirrored(everything=True)
             if self._stage is not Stage.MIRROR:
-                await self._moved(Stage.SHADOW, "_system/*", *_STAGED)
+                await self._change_stage(Stage.SHADOW, "_system/*", *_STAGED)
         return proxy
 
-    async def _staged(self, fault: str) -> None:
+    async def _restore_stage(self, fault: str) -> None:
         """Restore the stage: flip again after a rollback, and create what the fault needs."""
-        if self._stage is Stage.FLIPPED and not await self._flipped():
+        if self._stage is Stage.FLIPPED and not await self._all_flipped():
             limit = time.monotonic() + harness.WAIT_SECONDS
             while True:
                 try:
-                    await self._moved(Stage.FLIPPED, *_STAGED)
+                    await self._change_stage(Stage.FLIPPED, *_STAGED)
                     break
                 except (
                     PreconditionFailed
@@ -222,7 +222,7 @@ class Matrix:
         if fault == REFUSED:
             await self._refusing.prepare(_STAGED)
 
-    async def _moved(self, stage: Stage, *names: str) -> None:
+    async def _change_stage(self, stage: Stage, *names: str) -> None:
         settings = load(dsn=self._env.dsn)
         await controller.change(
             self._database,
@@ -234,7 +234,7 @@ class Matrix:
             timeout=PATIENCE,
         )
 
-    async def _flipped(self) -> bool:
+    async def _all_flipped(self) -> bool:
         states = await status.collection_states(self._database)
         return all(states[name].stage is Stage.FLIPPED for name in _STAGED)
 
@@ -269,7 +269,7 @@ class Matrix:
 
     async def _compare(self, found: _Found) -> None:
         """Count the differences. A verification must find and repair those covered by a mark or dead letter."""
-        found.kept += self._stage is Stage.FLIPPED and await self._flipped()
+        found.kept += self._stage is Stage.FLIPPED and await self._all_flipped()
         marks = await self._env.marks()
         found.marks += len(marks)
         marked = {line.partition(": ")[0] for line in marks}

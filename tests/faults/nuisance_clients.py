@@ -1,9 +1,9 @@
 """Additional clients whose requests must not cause a rollback: they write nothing, or their writes are captured.
 
-cursors   modifications whose cursors are not read to the end; what they wrote is read back immediately
-empty     stream transactions with declared writes that write nothing, begun at one proxy and committed at another
-refused   what ArangoDB refuses: invalid queries, unknown paths and collections, conflicts
-powerless a user without permission on the collection, and an unknown user, who try to change everything
+cursors      modifications whose cursors are not read to the end; what they wrote is read back immediately
+empty        stream transactions with declared writes that write nothing, begun at one proxy and committed at another
+refused      what ArangoDB refuses: invalid queries, unknown paths and collections, conflicts
+unauthorized a user without permission on the collection, and an unknown user, who try to change everything
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Final
 import httpx
 
 _BOOKS: Final = "/_api/document/books"
-_POWERLESS: Final = httpx.BasicAuth("powerless", "secret")
+_UNAUTHORIZED: Final = httpx.BasicAuth("unauthorized", "secret")
 _NOBODY: Final = httpx.BasicAuth("nobody", "x")
 _PACE: Final = 0.05
 _REFUSED: Final[Sequence[tuple[str, str, Any]]] = (
@@ -66,9 +66,9 @@ class NuisanceClients:
     _names: itertools.count[int] = field(default_factory=itertools.count)
 
     @contextlib.asynccontextmanager
-    async def going(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[None]:
         """Run one client of each kind while the block runs."""
-        kinds = (self._cursors, self._empty, self._refused, self._powerless)
+        kinds = (self._cursors, self._empty, self._refused, self._unauthorized)
         async with contextlib.AsyncExitStack() as stack:
             clients = [
                 await stack.enter_async_context(
@@ -132,9 +132,9 @@ class NuisanceClients:
         answer = await rng.choice(clients).request(method, target, json=body)
         self._expect(answer, *range(400, 500), 501)
 
-    async def _powerless(self, clients: list[httpx.AsyncClient], rng: random.Random) -> None:
+    async def _unauthorized(self, clients: list[httpx.AsyncClient], rng: random.Random) -> None:
         method, target, body = rng.choice(_FORBIDDEN)
-        who = rng.choice((_POWERLESS, _NOBODY))
+        who = rng.choice((_UNAUTHORIZED, _NOBODY))
         answer = await rng.choice(clients).request(method, target, json=body, auth=who)
         self._expect(answer, *range(400, 500), 501)
 
@@ -142,6 +142,6 @@ class NuisanceClients:
 async def without_rights(origin: str) -> None:
     """Create the user without permissions, before the origin begins to check credentials."""
     async with httpx.AsyncClient(base_url=origin, auth=("root", "")) as direct:
-        await direct.post("/_api/user", json={"user": "powerless", "passwd": "secret"})
-        await direct.put("/_api/user/powerless/database/_system", json={"grant": "ro"})
-        await direct.put("/_api/user/powerless/database/_system/books", json={"grant": "none"})
+        await direct.post("/_api/user", json={"user": "unauthorized", "passwd": "secret"})
+        await direct.put("/_api/user/unauthorized/database/_system", json={"grant": "ro"})
+        await direct.put("/_api/user/unauthorized/database/_system/books", json={"grant": "none"})

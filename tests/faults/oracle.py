@@ -86,7 +86,7 @@ class Key:
     exists: bool = False
     removals: list[int] = field(default_factory=lambda: [0])  # before the first write there was nothing
 
-    def shown(self, version: int | None, floor: int) -> str:
+    def violation(self, version: int | None, floor: int) -> str:
         """Return why a read that began at `floor` must not have shown this version, or an empty text if it may."""
         if version is None:
             if any(removal >= floor for removal in self.removals):
@@ -97,7 +97,7 @@ class Key:
             return f"version {version}, and {kind} {floor} was known when it began, from {self.source}"
         return f"version {version}, which was never written" if version > self.issued else ""
 
-    def learn(self, version: int | None, floor: int, source: str) -> None:
+    def raise_floor(self, version: int | None, floor: int, source: str) -> None:
         """Raise the minimum version: a write was acknowledged, or a document read showed it."""
         if version is None:
             version = min(removal for removal in self.removals if removal >= floor)
@@ -244,7 +244,7 @@ class Crowd:
             key.exists = False
         else:
             key.exists = exists
-            key.learn(version, 0, f"the write at {proxy}")
+            key.raise_floor(version, 0, f"the write at {proxy}")
 
     async def _read(self, rng: random.Random, wires: list[Wire], key: Key) -> None:
         floor, proxy, way = key.floor, rng.randrange(len(wires)), rng.random()
@@ -266,9 +266,9 @@ class Crowd:
             return
         self.tally.reads += 1
         self.tally.from_target += answer[2] == "postgresql"
-        wrong = key.shown(found, floor)
-        if wrong:
+        violation = key.violation(found, floor)
+        if violation:
             moment = f"from {started:.3f} to {time.monotonic():.3f}"
-            self.tally.violations.append(f"{kind} {key.name} at {proxy} by {answer[2]} {moment}: {wrong}")
+            self.tally.violations.append(f"{kind} {key.name} at {proxy} by {answer[2]} {moment}: {violation}")
         elif kind != "query":
-            key.learn(found, floor, f"a {kind} read at {proxy} by {answer[2]} begun at {started:.3f}")
+            key.raise_floor(found, floor, f"a {kind} read at {proxy} by {answer[2]} begun at {started:.3f}")

@@ -41,11 +41,11 @@ _FAULTS = ("kill", "target stopped", "kill", "target delay", "origin cut")
 
 @dataclass
 class Result:
-    """The result of a run. accused: reported though written through a proxy; marks: unverified collections."""
+    """The result of a run. wrongly_reported: written through a proxy; marks: unverified collections."""
 
     writes: int = 0
     faults: dict[str, int] = field(default_factory=dict)
-    accused: list[str] = field(default_factory=list)
+    wrongly_reported: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
     slowest: float = 0.0
     marks: list[str] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Result:
 
     @property
     def good(self) -> bool:
-        return not self.accused and not self.missed and self.watched
+        return not self.wrongly_reported and not self.missed and self.watched
 
     def text(self) -> str:
         faults = ", ".join(f"{name} {count}" for name, count in sorted(self.faults.items())) or "none"
@@ -61,7 +61,7 @@ class Result:
             [
                 f"{self.writes} writes through {PROXIES} proxies beside a backfill; faults: {faults}",
                 f"collections became unverified {len(self.marks)} times: {', '.join(sorted(set(self.marks))) or '-'}",
-                f"watched without a gap: {self.watched}; accused: {self.accused or 'none'}",
+                f"watched without a gap: {self.watched}; wrongly reported: {self.wrongly_reported or 'none'}",
                 f"{OUT_OF_BAND} documents written or removed out of band, named within {self.slowest:.1f} s; "
                 f"missed: {self.missed or 'none'}",
             ]
@@ -78,7 +78,7 @@ class OutOfBandRun:
         self._faults = faults
         self._tally = Tally()
         self.result = Result()
-        self._named: dict[str, float] = {}
+        self._reported_at: dict[str, float] = {}
         self._proxies = [env.proxy(f"state{n}", CROSSFADE_REQUEST_TIMEOUT="3") for n in range(PROXIES)]
 
     async def run(self) -> Result:
@@ -89,17 +89,17 @@ class OutOfBandRun:
             try:
                 await asyncio.gather(*(proxy.supervised() for proxy in self._proxies))
                 await env.mirrored(everything=True)
-                async with self._watching() as database:
-                    since = await self._watched(database)
+                async with self._run_watch() as database:
+                    since = await self._wait_until_watched(database)
                     writers = [self._writer(number) for number in range(WRITERS)]
-                    await asyncio.gather(self._breaking(), self._backfill(), *writers)
-                    await self._judged(database)
-                    self.result.accused = sorted(self._named)
-                    self.result.watched = since == await self._watched(database)
+                    await asyncio.gather(self._cause_faults(), self._backfill(), *writers)
+                    await self._wait_until_judged(database)
+                    self.result.wrongly_reported = sorted(self._reported_at)
+                    self.result.watched = since == await self._wait_until_watched(database)
                     self.result.marks = await env.marks()
                     if self.result.marks:  # they explain whatever comes, until a verification covers them
                         await self._verify()
-                    await self._go_around(direct)
+                    await self._write_out_of_band(direct)
                 self.result.writes = self._tally.writes
             finally:
                 for proxy in self._proxies:
@@ -108,15 +108,15 @@ class OutOfBandRun:
         return self.result
 
     @contextlib.asynccontextmanager
-    async def _watching(self) -> AsyncIterator[Database]:
+    async def _run_watch(self) -> AsyncIterator[Database]:
         database = await Database.open(self._env.dsn, size=4)
         upstream = Upstream(self._env.origin.url, connections=2)
         stop = asyncio.Event()
 
-        def named(one: OriginVersion) -> None:
-            self._named.setdefault(f"{one.collection}/{one.key}", time.monotonic())
+        def record(one: OriginVersion) -> None:
+            self._reported_at.setdefault(f"{one.collection}/{one.key}", time.monotonic())
 
-        task = asyncio.create_task(OutOfBandWatch(database, upstream, "root", "", stop, found=named, pause=0.2).run())
+        task = asyncio.create_task(OutOfBandWatch(database, upstream, "root", "", stop, found=record, pause=0.2).run())
         try:
             yield database
         finally:
@@ -125,42 +125,42 @@ class OutOfBandRun:
             await upstream.close()
             await database.close()
 
-    async def _watched(self, database: Database) -> object:
+    async def _wait_until_watched(self, database: Database) -> object:
         """Return since when the busiest collection is watched."""
 
-        async def there() -> bool:
+        async def is_watched() -> bool:
             return bool(
                 await database.fetchval("SELECT count(*) FROM _crossfade.bypass_watch WHERE collection = $1", BOOKS)
             )
 
-        await eventually(there, "the watch runs")
+        await eventually(is_watched, "the watch runs")
         return await database.fetchval("SELECT since FROM _crossfade.bypass_watch WHERE collection = $1", BOOKS)
 
-    async def _judged(self, database: Database) -> None:
+    async def _wait_until_judged(self, database: Database) -> None:
         self._env.to_target.heal()
         self._env.to_origin.heal()
         for proxy in self._proxies:
             await proxy.drained()
         now = await database.fetchval("SELECT clock_timestamp()")
 
-        async def so_far() -> bool:
+        async def all_judged() -> bool:
             return bool(await database.fetchval("SELECT bool_and(judged_until > $1) FROM _crossfade.bypass_watch", now))
 
-        await eventually(so_far, "everything is judged")
+        await eventually(all_judged, "everything is judged")
 
     async def _writer(self, number: int) -> None:
         kinds = list(traffic.KINDS)
         turn = number
         while self._tally.writes < self._wanted:
             name = "documents" if turn % 2 else self._random.choice(kinds)
-            keys_of = number // 2 if name == "documents" else number
-            ends = time.monotonic() + 1.0
+            key_owner = number // 2 if name == "documents" else number
+            deadline = time.monotonic() + 1.0
             url = self._proxies[turn % PROXIES].url
-            going = lambda _, ends=ends: time.monotonic() < ends and self._tally.writes < self._wanted  # noqa: E731
-            await traffic.client(url, keys_of, self._tally, going, traffic.KINDS[name], pause=0.002)
+            going = lambda _, ends=deadline: time.monotonic() < ends and self._tally.writes < self._wanted  # noqa: E731
+            await traffic.client(url, key_owner, self._tally, going, traffic.KINDS[name], pause=0.002)
             turn += 1
 
-    async def _breaking(self) -> None:
+    async def _cause_faults(self) -> None:
         """Cause the faults one after the other, spread over the writes."""
         for number in range(self._faults):
             wanted = self._wanted * (number + 1) // (self._faults + 1)
@@ -168,8 +168,8 @@ class OutOfBandRun:
                 await asyncio.sleep(0.02)
             name = _FAULTS[number % len(_FAULTS)]
             self.result.faults[name] = self.result.faults.get(name, 0) + 1
-            lasts = self._random.uniform(0.2, 1.2)
-            await outage(self._env, self._random.choice(self._proxies), name, lasts)
+            duration = self._random.uniform(0.2, 1.2)
+            await outage(self._env, self._random.choice(self._proxies), name, duration)
 
     async def _backfill(self) -> None:
         """Copy while clients write. Run it again if PostgreSQL was away."""
@@ -189,12 +189,12 @@ class OutOfBandRun:
         try:
             run = await plan_verification(database, source, BOOKS, repair=True)
             await Workers(database, database, source, Options(poll=0.05), asyncio.Event()).work([run])
-            await self._judged(database)  # what is written from here on was written after it began
+            await self._wait_until_judged(database)  # what is written from here on was written after it began
         finally:
             await source.close()
             await database.close()
 
-    async def _go_around(self, direct: httpx.AsyncClient) -> None:
+    async def _write_out_of_band(self, direct: httpx.AsyncClient) -> None:
         """Insert, update and remove out of band, on keys without other writers."""
         started: dict[str, float] = {}
         for number in range(OUT_OF_BAND):
@@ -208,11 +208,11 @@ class OutOfBandRun:
                 await direct.delete(path)
             started[f"{BOOKS}/{key if kind == 0 else f'h{number}'}"] = time.monotonic()
         limit = time.monotonic() + 20.0
-        while started.keys() - self._named.keys() and time.monotonic() < limit:
+        while started.keys() - self._reported_at.keys() and time.monotonic() < limit:
             await asyncio.sleep(0.05)
-        self.result.missed = sorted(started.keys() - self._named.keys())
+        self.result.missed = sorted(started.keys() - self._reported_at.keys())
         self.result.slowest = max(
-            (self._named[key] - at for key, at in started.items() if key in self._named), default=0
+            (self._reported_at[key] - at for key, at in started.items() if key in self._reported_at), default=0
         )
 
 

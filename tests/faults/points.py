@@ -29,24 +29,24 @@ class Points:
     async def _hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         line = await reader.readline()
         if line == b"plan\n":
-            await self.go(writer, self.plan)
+            await self.release(writer, self.plan)
             self._asked.set()
         else:
             self._reached.put_nowait(writer)
 
-    async def armed(self, plan: str, signal: Callable[[], object]) -> None:
+    async def arm(self, plan: str, signal: Callable[[], object]) -> None:
         """Make a running proxy ask, by calling `signal`, and wait until it has the plan (`name:nth`)."""
         self.plan = plan
         self._asked.clear()
         signal()
         await asyncio.wait_for(self._asked.wait(), 60)
 
-    async def reached(self, seconds: float = 30.0) -> asyncio.StreamWriter:
+    async def wait_until_reached(self, seconds: float = 30.0) -> asyncio.StreamWriter:
         """Wait for the failpoint. Raise TimeoutError if it is not reached."""
         return await asyncio.wait_for(self._reached.get(), seconds)
 
     @staticmethod
-    async def go(waiting: asyncio.StreamWriter, following: str = "") -> None:
+    async def release(waiting: asyncio.StreamWriter, following: str = "") -> None:
         """Let the proxy continue; `following`: its next `name:nth`."""
         with contextlib.suppress(OSError):
             waiting.write(following.encode() + b"\n")

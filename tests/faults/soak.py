@@ -94,10 +94,10 @@ class Soak:
         try:
             await asyncio.gather(*(proxy.supervised() for proxy in self._proxies))
             await self._env.mirrored(everything=True)
-            ends = time.monotonic() + seconds
+            deadline = time.monotonic() + seconds
             worker = await self._command("backfill", "worker", "--daemon")
-            writers = [self._writer(number, ends) for number in range(WRITERS)]
-            await asyncio.gather(self._faults(ends), self._backfill(), *writers)
+            writers = [self._writer(number, deadline) for number in range(WRITERS)]
+            await asyncio.gather(self._faults(deadline), self._backfill(), *writers)
             worker = worker if worker.returncode is None else await self._command("backfill", "worker", "--daemon")
             await self._settle()
             worker.terminate()
@@ -109,7 +109,7 @@ class Soak:
         self.result.seconds = time.monotonic() - started
         return self.result
 
-    async def _writer(self, number: int, ends: float) -> None:
+    async def _writer(self, number: int, deadline: float) -> None:
         """Write by changing proxies and kinds.
 
         Every other round writes documents whose keys two writers share, so that writes of one key race through several
@@ -117,20 +117,20 @@ class Soak:
         """
         kinds = [*traffic.KINDS, "opaque"]
         turn = number
-        while time.monotonic() < ends:
+        while time.monotonic() < deadline:
             url = self._proxies[turn % PROXIES].url
             name = "documents" if turn % 2 else kinds[self._random.randrange(10 * len(traffic.KINDS) + 1) // 10]
             self.result.rounds[name] = self.result.rounds.get(name, 0) + 1
-            until = min(ends, time.monotonic() + (0.0 if name == "opaque" else 1.0))
+            round_end = min(deadline, time.monotonic() + (0.0 if name == "opaque" else 1.0))
             kind = traffic.KINDS.get(name, traffic.opaque)
-            keys_of = number // 2 if name == "documents" else number
-            await traffic.client(url, keys_of, self.result.tally, _until(until), kind, pause=_PAUSE)
+            key_owner = number // 2 if name == "documents" else number
+            await traffic.client(url, key_owner, self.result.tally, _until(round_end), kind, pause=_PAUSE)
             turn += 1
 
-    async def _faults(self, ends: float) -> None:
+    async def _faults(self, deadline: float) -> None:
         names = ["kill", "kill", "origin stopped", "target stopped", "disk full"]
         names += [f"{where} {mode}" for where in ("origin", "target") for mode in MODES]
-        while time.monotonic() < ends - 1.0:
+        while time.monotonic() < deadline - 1.0:
             await asyncio.sleep(self._random.uniform(0.2, 1.0))
             name = self._random.choice(names)
             self.result.faults[name] = self.result.faults.get(name, 0) + 1
@@ -167,8 +167,10 @@ class Soak:
         """Let the worker verify what was backfilled and became unverified; verify the rest by a command."""
         traffic_collections = [f"_system/{name}" for name in traffic.COLLECTIONS]
 
-        until = time.monotonic() + _PATIENCE
-        while set(unverified := await self._env.unverified()) & set(traffic_collections) and time.monotonic() < until:
+        deadline = time.monotonic() + _PATIENCE
+        while (
+            set(unverified := await self._env.unverified()) & set(traffic_collections) and time.monotonic() < deadline
+        ):
             await asyncio.sleep(0.2)
         self.result.commanded = len(unverified)
         if unverified:
@@ -186,8 +188,8 @@ class Soak:
         )
 
 
-def _until(ends: float) -> Callable[[int], bool]:
-    return lambda _: time.monotonic() < ends
+def _until(deadline: float) -> Callable[[int], bool]:
+    return lambda _: time.monotonic() < deadline
 
 
 async def soak(folder: Path, seconds: float, seed: int) -> Result:

@@ -37,23 +37,23 @@ async def test_a_new_timeline_raises_the_era_and_makes_every_database_unverified
             await stack.move(CollectionState(Stage.MIRROR), BOOKS)
             await stack.client.post(DOCUMENT, json={"_key": "a"})
             await stack.drained()
-            noted = "SELECT timeline FROM _crossfade.timeline"
+            timeline = "SELECT timeline FROM _crossfade.timeline"
 
-            async def looked() -> bool:
-                return bool(await stack.database.fetchval(noted) == 1)
+            async def timeline_recorded() -> bool:
+                return bool(await stack.database.fetchval(timeline) == 1)
 
-            await eventually(looked, "the timeline is noted")
+            await eventually(timeline_recorded, "the timeline is noted")
             assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.unverified") == 0
             before = await TargetWriter(stack.database).raise_era()
             server.stop("immediate")
             promoted(server)
 
-            async def acted() -> bool:
+            async def new_timeline_recorded() -> bool:
                 with contextlib.suppress(DatabaseError):  # a connection of the server that is gone
-                    return bool(await stack.database.fetchval(noted) == 2)
+                    return bool(await stack.database.fetchval(timeline) == 2)
                 return False
 
-            await eventually(acted, "the new timeline is seen")
+            await eventually(new_timeline_recorded, "the new timeline is seen")
             marks = await stack.database.fetch("SELECT collection, reason FROM _crossfade.unverified")
             assert [tuple(row) for row in marks] == [
                 ("_system/*", "PostgreSQL's timeline changed: a failover may have lost commits")

@@ -23,7 +23,7 @@ async def test_flips_outages_and_frozen_proxies_cause_no_stale_read_and_no_error
     """I7: no read is older than a version seen before; no request fails; a straggler is named and nothing committed."""
     results = [
         await made.run(scenario, rounds, seed=5, clients=3, pace=0.05)
-        for scenario, rounds in (("calm", 1), ("pestered", 1), ("cut one", 1), ("frozen", 2))
+        for scenario, rounds in (("calm", 1), ("nuisance", 1), ("cut one", 1), ("frozen", 2))
     ]
     assert all(result.good for result in results), table(results)
     assert sum(result.flips for result in results) >= 3
@@ -35,11 +35,11 @@ def test_the_oracle_accepts_only_versions_that_may_be_read() -> None:
     written.
     """
     key = Key("k", issued=5, removals=[0, 3])
-    assert key.shown(None, 0) == key.shown(None, 3) == key.shown(5, 4) == ""
-    assert "4 was known" in key.shown(None, 4)
-    assert "4 was known" in key.shown(3, 4)
-    assert "was never written" in key.shown(6, 4)
-    key.learn(None, 1, "a read")
+    assert key.violation(None, 0) == key.violation(None, 3) == key.violation(5, 4) == ""
+    assert "4 was known" in key.violation(None, 4)
+    assert "4 was known" in key.violation(3, 4)
+    assert "was never written" in key.violation(6, 4)
+    key.raise_floor(None, 1, "a read")
     assert key.floor == 3
-    key.learn(2, 0, "a write")
+    key.raise_floor(2, 0, "a write")
     assert key.floor == 3

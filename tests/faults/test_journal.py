@@ -164,15 +164,15 @@ async def test_collections_of_a_dead_instance_show_as_unverified(env: Environmen
     await env.mirrored()
     database = await Database.open(env.dsn, size=1)
 
-    async def shown() -> int:
+    async def count_unverified() -> int:
         rows = await database.fetch(sql.control.STATUS)
         return sum(row.unverified for row in rows)
 
-    async def dead() -> bool:
-        return await shown() == 1
+    async def one_unverified() -> bool:
+        return await count_unverified() == 1
 
-    async def returned() -> bool:
-        return await shown() == 0
+    async def none_unverified() -> bool:
+        return await count_unverified() == 0
 
     try:
         async with client_of(proxy) as client:
@@ -180,10 +180,10 @@ async def test_collections_of_a_dead_instance_show_as_unverified(env: Environmen
             assert (await client.post(DOCUMENT, json={"_key": "a"})).status_code == 202
             await asyncio.to_thread(proxy.kill)
             env.to_target.heal()
-            await eventually(dead, "the instance is silent")
+            await eventually(one_unverified, "the instance is silent")
             await proxy.start()
             await proxy.drained()
-            await eventually(returned, "its journal is drained, and its heartbeat is back")
+            await eventually(none_unverified, "its journal is drained, and its heartbeat is back")
             assert await env.differences() == []
             assert await env.marks() == []
     finally:

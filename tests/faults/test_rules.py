@@ -64,12 +64,12 @@ async def test_a_document_removed_during_its_repair_stays_removed(tmp_path: Path
             await asyncio.sleep(0.01)
         put = origin.put("a", 1)
 
-        async def removed() -> None:
+        async def remove_document() -> None:
             removal = mirror.intend(COLLECTION, ("a",))
             mirror.captured(removal, (origin.delete(put),))
             await mirror.applied(removal)
 
-        origin.before_answer = removed
+        origin.before_answer = remove_document
         mirror.reread(mirror.intend(COLLECTION, ("a",)))
         await drained(mirror)
         assert origin.before_answer is None
@@ -151,12 +151,12 @@ async def test_the_journal_has_the_intent_before_the_origin_has_the_request(dsn:
         await stack.client.post("/_api/collection", json={"name": "books"})
         execute = stack.origin.store.execute
 
-        async def looking(operation: Operation) -> Outcome:
+        async def record_backlog(operation: Operation) -> Outcome:
             if operation.endpoint.name == "document.insert":
                 open_then.append(stack.application.mirror.backlog)
             return await execute(operation)
 
-        stack.origin.store.execute = looking  # type: ignore[method-assign]
+        stack.origin.store.execute = record_backlog  # type: ignore[method-assign]
         await stack.database.execute("SELECT _crossfade.ensure_collection('_system', 'books')")
         await stack.database.execute("UPDATE _crossfade.collection SET stage = 'mirror'")
         await stack.database.execute("UPDATE _crossfade.control SET generation = generation + 1")
