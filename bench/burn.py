@@ -227,12 +227,12 @@ def fill(port: int) -> None:
 
 def measure(stage: Stage, port: int, front: int, dsn: str, only: str) -> list[Row]:
     """Return one row for each request; the first is without one."""
-    through, straight, beats = Reader(port), Reader(front), Heartbeats(dsn)
+    proxied, direct, beats = Reader(port), Reader(front), Heartbeats(dsn)
     rows = []
     try:
         time.sleep(1.0)
         for request in (None, *(one for one in REQUESTS if only in one.name)):
-            for one in (through, straight, beats):
+            for one in (proxied, direct, beats):
                 one.worst()
             started = time.perf_counter()
             if request is None:
@@ -243,7 +243,7 @@ def measure(stage: Stage, port: int, front: int, dsn: str, only: str) -> list[Ro
             seconds = time.perf_counter() - started
             time.sleep(1.0)  # work that continues after the answer
             name = "nothing" if request is None else request.name
-            row = Row(name, status, seconds, through.worst(), straight.worst(), beats.worst())
+            row = Row(name, status, seconds, proxied.worst(), direct.worst(), beats.worst())
             rows.append(row)
             print(
                 f"{stage.value:8}{row.name:36}{row.status:>20}{row.seconds:7.1f} s   reads {row.proxy:8.1f} ms   "
@@ -251,7 +251,7 @@ def measure(stage: Stage, port: int, front: int, dsn: str, only: str) -> list[Ro
                 flush=True,
             )
     finally:
-        for one in (through, straight, beats):
+        for one in (proxied, direct, beats):
             one.close()
     return rows
 

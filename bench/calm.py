@@ -22,16 +22,16 @@ _JSON = (b"Content-Type", b"application/json; charset=utf-8")
 async def serve(port: int, origin: str) -> None:
     """Serve until the process is ended."""
     upstream = Upstream(origin)
-    known: list[Response] = []
+    answers: list[Response] = []
 
     async def handle(request: Request) -> Response:
         if request.method == "GET" and request.target.endswith(QUIET):
-            if not known:
+            if not answers:
                 found = await upstream.request(request)
                 if found.status != 200:
                     return found
-                known.append(found)
-            return Response(200, list(known[0].headers), known[0].body)
+                answers.append(found)
+            return Response(200, list(answers[0].headers), answers[0].body)
         if request.target.endswith(b"/_api/cursor") and isinstance(request.body, bytes) and b"burns" in request.body:
             return Response(201, [_JSON], _EMPTY)
         return await upstream.request(request)

@@ -97,13 +97,13 @@ class Stack:
 
     def rested(self) -> dict[str, int]:
         """Wait until the counts no longer change, and return them: what was queued has been compared."""
-        known = self.counts()
+        counts = self.counts()
         while True:
             time.sleep(0.6)  # longer than counts may wait
             now = self.counts()
-            if now == known:
+            if now == counts:
                 return now
-            known = now
+            counts = now
 
 
 def load(variant: Variant, seconds: float, connections: int, rate: float = 0.0, rows: int = 0) -> Load:

@@ -81,9 +81,9 @@ class Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         # repeated reads are the majority: their cost here must not be the limit
-        known = self._documents.answers.get(data[: data.find(b"\r\n")]) if data.endswith(b"\r\n\r\n") else None
-        if known is not None:
-            self._write(known)
+        cached_answer = self._documents.answers.get(data[: data.find(b"\r\n")]) if data.endswith(b"\r\n\r\n") else None
+        if cached_answer is not None:
+            self._write(cached_answer)
         else:
             self._parser.feed_data(data)
 

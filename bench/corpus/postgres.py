@@ -62,8 +62,8 @@ class Target:
         return Tables(tables, self._icu)
 
     async def _table(self, name: str, edge: bool) -> Table:
-        known = self._tables.get((name, edge))
-        if known is None:
+        table = self._tables.get((name, edge))
+        if table is None:
             row = await self._database.fetchrow(
                 "SELECT relation FROM _crossfade.ensure_collection($1, $2, $3)",
                 "edges" if edge else "corpus",
@@ -71,8 +71,8 @@ class Target:
                 edge,
             )
             assert row is not None
-            known = self._tables[(name, edge)] = Table(row["relation"], edge)
-        return known
+            table = self._tables[(name, edge)] = Table(row["relation"], edge)
+        return table
 
     async def answer(self, query: Query, binds: Mapping[str, Any], tables: Tables) -> tuple[Compiled, list[Any]]:
         """Return the statement and its rows. Raise Refused."""

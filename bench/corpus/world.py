@@ -98,14 +98,14 @@ class Filler:
     def value(self, hole: Hole, depth: int = 0) -> Any:
         """Return the value of a hole: the same for all that are equal."""
         root = hole.root()
-        known = id(root)
-        if known in self.values:
-            return self.values[known]
+        identity = id(root)
+        if identity in self.values:
+            return self.values[identity]
         if depth > _DEEP:
             return None
-        self.values[known] = None  # while it is being made: a hole may lie within itself
+        self.values[identity] = None  # while it is being made: a hole may lie within itself
         value = self.made(root, depth)
-        self.values[known] = value
+        self.values[identity] = value
         return value
 
     def made(self, root: Hole, depth: int) -> Any:

@@ -8,25 +8,25 @@ from tests.acceptance.model import Document, merged, plain
 
 async def insert(client: Client) -> None:
     mode = client.random.choice(["", "", "conflict", "ignore", "replace", "update"])
-    known = client.some(client.docs) if mode and client.random.random() < 0.7 else None
-    key, content = known or client.new_key(), client.content()
+    existing_key = client.some(client.docs) if mode and client.random.random() < 0.7 else None
+    key, content = existing_key or client.new_key(), client.content()
     options = {"overwriteMode": mode} if mode else {}
     options |= client.random.choice([{}, {"returnNew": "true"}, {"returnNew": "true", "returnOld": "true"}])
     query = "&".join(f"{name}={value}" for name, value in options.items())
     answer = await client.send("POST", f"{DOCUMENT}/{DOCS}?{query}", {"_key": key, **content})
-    if known is not None and mode == "conflict":
+    if existing_key is not None and mode == "conflict":
         client.check(answer.status_code == 409 and answer.json()["errorNum"] == 1210, "an existing key", answer)
         return
     if not client.check(answer.status_code in (201, 202), "insert", answer):
         return
     body = answer.json()
-    if known is not None and mode == "ignore":
+    if existing_key is not None and mode == "ignore":
         client.check(body["_rev"] == client.docs.revs[key] and "new" not in body, "an existing key ignored", answer)
         return
-    if known is not None and mode == "update":  # nulls of the new one are forgotten there, unlike in PATCH
+    if existing_key is not None and mode == "update":  # nulls of the new one are forgotten there, unlike in PATCH
         content = merged(client.docs.content[key], content, keep_null=False, merge_objects=True)
         content = shown_after(client, content, body)
-    if known is not None:
+    if existing_key is not None:
         client.check(body["_oldRev"] == client.docs.revs[key], "the old revision", answer)
         if "old" in body:
             client.check(client.docs.shows(body["old"]), "the old document", answer)
@@ -118,15 +118,15 @@ async def remove(client: Client) -> None:
 
 
 async def insert_many(client: Client) -> None:
-    known = client.some(client.docs)
+    existing_key = client.some(client.docs)
     items = [{"_key": client.new_key(), **client.content()} for _ in range(client.random.randrange(1, 6))]
-    if known is not None:
-        items.insert(1, {"_key": known})
+    if existing_key is not None:
+        items.insert(1, {"_key": existing_key})
     answer = await client.send("POST", f"{DOCUMENT}/{DOCS}", items)
     if not client.check(answer.status_code in (201, 202), "insert many", answer):
         return
     for item, answered in zip(items, answer.json(), strict=True):
-        if item["_key"] == known:
+        if item["_key"] == existing_key:
             client.check(answered.get("errorNum") == 1210, "an existing key among many", answer)
         elif client.check(answered.get("_key") == item["_key"], "one of many", answer):
             client.docs.put(item["_key"], plain(item), answered["_rev"])
@@ -159,13 +159,13 @@ async def change_many(client: Client) -> None:
 
 
 async def load(client: Client) -> None:
-    known = client.some(client.docs)
+    existing_key = client.some(client.docs)
     items = [{"_key": client.new_key(), **client.content()} for _ in range(3)]
     keys = [item["_key"] for item in items]
-    if known is not None:
-        items.append({"_key": known, "ignored": True})
+    if existing_key is not None:
+        items.append({"_key": existing_key, "ignored": True})
     answer = await client.send("POST", f"/_api/import?collection={DOCS}&type=list&onDuplicate=ignore", items)
-    expected = (len(keys), int(known is not None))
+    expected = (len(keys), int(existing_key is not None))
     if client.check(answer.status_code == 201, "import", answer):
         body = answer.json()
         client.check((body["created"], body["ignored"]) == expected, "counts of an import", answer)

@@ -28,8 +28,8 @@ async def vertex(client: Client) -> None:
             client.people.put(key, {**client.people.content[key], "n": 2}, answer.json()["vertex"]["_rev"])
     elif choice < 0.85:
         answer = await client.send("GET", f"{base}/vertex/{VERTICES}/{key}")
-        good = answer.status_code == 200 and client.people.shows(answer.json()["vertex"])
-        client.check(good, "vertex read", answer)
+        expected = answer.status_code == 200 and client.people.shows(answer.json()["vertex"])
+        client.check(expected, "vertex read", answer)
     else:
         answer = await client.send("DELETE", f"{base}/vertex/{VERTICES}/{key}")
         if client.check(answer.status_code in (200, 202), "vertex removal", answer):
@@ -37,8 +37,8 @@ async def vertex(client: Client) -> None:
             handle = f"{VERTICES}/{key}"
             for name in [n for n, e in client.knows.content.items() if handle in (e["_from"], e["_to"])]:
                 client.knows.drop(name)
-                gone = await client.send("GET", f"{DOCUMENT}/{EDGES}/{name}")
-                client.check(gone.status_code == 404, "an edge of a vertex that is gone", gone)
+                missing = await client.send("GET", f"{DOCUMENT}/{EDGES}/{name}")
+                client.check(missing.status_code == 404, "an edge of a vertex that is gone", missing)
 
 
 async def edges(client: Client) -> None:

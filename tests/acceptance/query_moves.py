@@ -90,15 +90,15 @@ async def transaction(client: Client) -> None:
         return
     number = started.json()["result"]["id"]
     inside = {"x_arango_trx_id": number}
-    after, known = client.docs.copy(), client.some(client.docs)
+    after, existing_key = client.docs.copy(), client.some(client.docs)
     new, content = client.new_key(), client.content()
     answer = await client.send("POST", f"{DOCUMENT}/{DOCS}", {"_key": new, **content}, **inside)
     if client.check(answer.status_code in (201, 202), "insert in a transaction", answer):
         after.put(new, content, answer.json()["_rev"])
-    if known is not None:
-        answer = await client.send("PATCH", f"{DOCUMENT}/{DOCS}/{known}", {"n": 77}, **inside)
+    if existing_key is not None:
+        answer = await client.send("PATCH", f"{DOCUMENT}/{DOCS}/{existing_key}", {"n": 77}, **inside)
         if client.check(answer.status_code in (201, 202), "update in a transaction", answer):
-            after.put(known, {**after.content[known], "n": 77}, answer.json()["_rev"])
+            after.put(existing_key, {**after.content[existing_key], "n": 77}, answer.json()["_rev"])
     seen = await client.send("GET", f"{DOCUMENT}/{DOCS}/{new}", **inside)
     client.check(seen.status_code == 200 and after.shows(seen.json()), "its own write", seen)
     outside = await client.send("GET", f"{DOCUMENT}/{DOCS}/{new}")
@@ -111,5 +111,5 @@ async def transaction(client: Client) -> None:
         ended = await client.send("DELETE", f"/_api/transaction/{number}")
         client.check(ended.status_code == 200, "abort", ended)
     seen = await client.send("GET", f"{DOCUMENT}/{DOCS}/{new}")
-    there = new in client.docs.content
-    client.check(seen.status_code == (200 if there else 404), "after the end of a transaction", seen)
+    exists = new in client.docs.content
+    client.check(seen.status_code == (200 if exists else 404), "after the end of a transaction", seen)

@@ -30,7 +30,7 @@ def program() -> Path:
         except subprocess.TimeoutExpired:
             pytest.skip("the registry of npm does not answer")
         if done.returncode != 0:
-            pytest.skip(f"the registry of npm cannot be had: {done.stderr.strip().splitlines()[-1:]}")
+            pytest.skip(f"the npm registry is not reachable: {done.stderr.strip().splitlines()[-1:]}")
     return _FOLDER / "program.mjs"
 
 

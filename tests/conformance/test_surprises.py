@@ -251,8 +251,8 @@ async def test_14_http_2_with_prior_knowledge_and_simple_queries(server: Server)
     await server.get("POST", DOCUMENT, {"_key": "k", "n": 1})
     found = await server.get("PUT", "/_api/simple/by-example", {"collection": "c", "example": {"n": 1}})
     assert found["count"] == 1
-    gone = await server.get("PUT", "/_api/simple/remove-by-example", {"collection": "c", "example": {"n": 1}})
-    assert gone["deleted"] == 1
+    removed = await server.get("PUT", "/_api/simple/remove-by-example", {"collection": "c", "example": {"n": 1}})
+    assert removed["deleted"] == 1
 
 
 async def test_15_if_match_star_fails_and_one_number_has_two_statuses(server: Server) -> None:

@@ -192,8 +192,8 @@ class Environment:
     wall: Wall  # ArangoDB's clock
 
     def proxy(self, name: str = "state", **settings: str) -> Proxy:
-        through = self.dsn.replace(f":{self.server.port}/", f":{self.to_target.port}/")
-        return Proxy(f"http://127.0.0.1:{self.to_origin.port}", through, self.folder, name, **settings)
+        proxied_dsn = self.dsn.replace(f":{self.server.port}/", f":{self.to_target.port}/")
+        return Proxy(f"http://127.0.0.1:{self.to_origin.port}", proxied_dsn, self.folder, name, **settings)
 
     async def mirrored(self, *, everything: bool = False) -> None:
         """Mirror `books`, or every existing and future collection. A proxy must run."""

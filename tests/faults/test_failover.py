@@ -42,7 +42,7 @@ async def test_a_new_timeline_raises_the_era_and_makes_every_database_unverified
             async def timeline_recorded() -> bool:
                 return bool(await stack.database.fetchval(timeline) == 1)
 
-            await eventually(timeline_recorded, "the timeline is noted")
+            await eventually(timeline_recorded, "the timeline is recorded")
             assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.unverified") == 0
             before = await TargetWriter(stack.database).raise_era()
             server.stop("immediate")
@@ -53,7 +53,7 @@ async def test_a_new_timeline_raises_the_era_and_makes_every_database_unverified
                     return bool(await stack.database.fetchval(timeline) == 2)
                 return False
 
-            await eventually(new_timeline_recorded, "the new timeline is seen")
+            await eventually(new_timeline_recorded, "the new timeline is recorded")
             marks = await stack.database.fetch("SELECT collection, reason FROM _crossfade.unverified")
             assert [tuple(row) for row in marks] == [
                 ("_system/*", "PostgreSQL's timeline changed: a failover may have lost commits")
@@ -61,7 +61,7 @@ async def test_a_new_timeline_raises_the_era_and_makes_every_database_unverified
             assert await stack.database.fetchval("SELECT min(floor) FROM _crossfade.stamp_floor") >= before + 1_000_000
             old = Version("a", 1 << 62, b'{"_key":"a"}', before)
             assert (await TargetWriter(stack.database).write(BOOKS, [old])).reread == {"a"}, (
-                "what was stamped before is refused"
+                "stamps from before the failover are refused"
             )
             await stack.client.patch(DOCUMENT + "/a", json={"n": 1})
             await stack.client.post(DOCUMENT, json={"_key": "b"})

@@ -79,7 +79,7 @@ async def test_a_kill_at_any_point_loses_nothing(stack: tuple[Origin, Proxy, Dat
     async def drained() -> bool:
         return await proxy.backlog() == 0
 
-    await eventually(drained, "the journal of the killed process is settled")
+    await eventually(drained, "the journal of the killed process is completed")
     await asyncio.gather(*(writes(proxy.port, n, 10) for n in range(3)))
     await eventually(drained, "the backlog is empty")
     assert await differences(origin.url, dsn, BOOKS) == []  # those whose key ArangoDB made as well: one scan finds them

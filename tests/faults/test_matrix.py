@@ -71,7 +71,7 @@ def test_a_cell_fails_if_a_postgresql_fault_costs_a_client_an_error() -> None:
     assert not cell("target stopped", errors=1).good
     assert not cell("disk full", broken=1).good
     assert not cell("disk full", errors=1).good
-    assert cell(REFUSE, errors=1).good, "that is what the operator asked for"
+    assert cell(REFUSE, errors=1).good, "the operator configured it"
     assert not cell("origin cut", lost=1).good
     assert "WRONG" in table([cell("target cut", errors=1)])
 

@@ -74,8 +74,8 @@ async def test_status_reports_the_backlog_while_postgresql_is_away(stack: Runnin
         CliRunner().invoke, app, ["status"], env={**environment, "CROSSFADE_ADMIN_PORT": "1"}
     )
     assert "does not answer either" in unreachable.stdout
-    silent = await asyncio.to_thread(CliRunner().invoke, app, ["status", "--json"], env=environment)
-    printed = silent.stdout  # and what the stack, which shares this process, logs meanwhile
+    status = await asyncio.to_thread(CliRunner().invoke, app, ["status", "--json"], env=environment)
+    printed = status.stdout  # and what the stack, which shares this process, logs meanwhile
     document = json.loads(printed[printed.index("{\n") : printed.rindex("\n}") + 2])
     assert any("backlog 3" in line for line in document["error"]["meanwhile"])
     server.start()

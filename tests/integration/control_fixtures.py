@@ -242,5 +242,5 @@ async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
     """Wait for a condition, and name it on a time-out."""
     limit = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < limit, f"never came: {condition}"
+        assert time.monotonic() < limit, f"condition not reached: {condition}"
         await asyncio.sleep(0.005)

@@ -94,8 +94,8 @@ async def test_a_postgresql_cursor_stays_with_postgresql_after_a_rollback(stack:
     rest, givers = await read_rest(stack, cursor)
     assert first + rest == list(range(NUMBER))
     assert set(givers) == {"postgresql"}
-    gone = await stack.client.post(f"/_api/cursor/{cursor}")
-    assert (gone.status_code, gone.json()["errorNum"]) == (404, 1600)
+    late_read = await stack.client.post(f"/_api/cursor/{cursor}")
+    assert (late_read.status_code, late_read.json()["errorNum"]) == (404, 1600)
 
 
 @pytest.mark.parametrize("first", ["shadow", "flipped"])
@@ -125,9 +125,9 @@ async def test_the_answering_store_is_reported_only_on_request(stack: Running) -
     await flip(stack)
     for path in (DOCUMENT + "/k0", DOCUMENT + "/none", "/_api/version"):
         plain = await stack.client.get(path)
-        silent = await stack.client.get(path, headers={"X-Crossfade-Explain": "0"})
+        unexplained = await stack.client.get(path, headers={"X-Crossfade-Explain": "0"})
         explained = await stack.client.get(path, headers=ASKED)
-        for answer in (plain, silent):
+        for answer in (plain, unexplained):
             assert not [name for name in answer.headers if "crossfade" in name.lower()]
         assert explained.headers["x-crossfade-epoch"] == str(stack.application.lease.snapshot.epoch)
         assert explained.content == plain.content

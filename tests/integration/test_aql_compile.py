@@ -101,13 +101,13 @@ RULES = {
 
 async def test_surprising_rules_give_the_same_result_compiled_and_evaluated(both: BothDatabases) -> None:
     """One database for all rules; a failure names its rule."""
-    broken = []
+    failures = []
     for rule, text in RULES.items():
         try:
             await agree(both, text)
         except AssertionError as error:
-            broken.append((rule, str(error)))
-    assert broken == []
+            failures.append((rule, str(error)))
+    assert failures == []
 
 
 SHAPES = (

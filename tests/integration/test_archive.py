@@ -153,15 +153,15 @@ def test_a_killed_export_continues_at_the_unfinished_part(tmp_path: Path) -> Non
     half = manifests.read(folder).collections[0]
     assert (half.state, half.documents) == ("open", 510)
     assert list((folder / "a" / "b").glob("*.partial")), "the part that was being written"
-    kept = {path.name: path.stat().st_ino for path in (folder / "a" / "b").glob("*.zst")}
+    inodes = {path.name: path.stat().st_ino for path in (folder / "a" / "b").glob("*.zst")}
 
     with start(10_000) as process:
         assert process.wait() == 0
-    whole = manifests.read(folder).collections[0]
-    assert (whole.state, whole.documents, whole.parts[: len(half.parts)]) == ("done", 1000, half.parts)
-    assert kept.items() <= {path.name: path.stat().st_ino for path in (folder / "a" / "b").glob("*.zst")}.items()
+    manifest = manifests.read(folder).collections[0]
+    assert (manifest.state, manifest.documents, manifest.parts[: len(half.parts)]) == ("done", 1000, half.parts)
+    assert inodes.items() <= {path.name: path.stat().st_ino for path in (folder / "a" / "b").glob("*.zst")}.items()
     assert not list((folder / "a" / "b").glob("*.partial"))
-    assert [later.first for later in whole.parts[1:]] > [earlier.last for earlier in whole.parts[:-1]]
+    assert [later.first for later in manifest.parts[1:]] > [earlier.last for earlier in manifest.parts[:-1]]
 
 
 @pytest.mark.parametrize("side", ["arangodb", "postgresql"])

@@ -138,7 +138,7 @@ async def test_an_outage_is_remembered_until_it_can_be_acted_on(
         broken.setattr(PostgresStore, "fenced", fails)
         for _ in range(5):
             await stack.client.get(DOCUMENT + "/a")
-        await eventually(lambda: bool(stack.application.auto_rollback._verdicts), "it has judged")
+        await eventually(lambda: bool(stack.application.auto_rollback._verdicts), "the failed reads are counted")
     assert set(await stages(stack)) == {"flipped"}
     away = False
     await rolled_back(stack, "reads failed on PostgreSQL")

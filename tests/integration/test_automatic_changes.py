@@ -97,7 +97,7 @@ async def test_a_rollback_by_an_instance_is_shown_until_the_next_flip(fleet: Fle
     ]
     await pass_gates(database, ORDERS)
     await fleet.to(Stage.FLIPPED, ORDERS)
-    assert await alerts(database) == [{"collection": JOBS, "by": "instance"}], "the other one is still to be looked at"
+    assert await alerts(database) == [{"collection": JOBS, "by": "instance"}], "the other one is not acknowledged yet"
     await pass_gates(database, JOBS)
     await fleet.to(Stage.FLIPPED, JOBS)
     assert await alerts(database) == []

@@ -177,8 +177,8 @@ async def test_a_dead_letter_ends_if_both_sides_agree_on_the_document(
         f"INSERT INTO {relation} (key, rev, raw, doc, mark) SELECT '0000x', 7, NULL, NULL, mark FROM {relation} LIMIT 1"
     )
     newest = 1 << 60
-    noted = [("0000", newest, False), ("0000x", newest, True), ("gone", newest, True), ("0003", newest, False)]
-    for key, rev, removed in noted:
+    letters = [("0000", newest, False), ("0000x", newest, True), ("gone", newest, True), ("0003", newest, False)]
+    for key, rev, removed in letters:
         await database.execute(
             "INSERT INTO _crossfade.dead_letter (collection, key, rev, removed, reason) VALUES ($1, $2, $3, $4, 'x')",
             *(NAME, key, rev, removed),

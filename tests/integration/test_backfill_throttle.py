@@ -134,8 +134,8 @@ async def _until_held(governor: Governor, claim: Any, meter: Any, stop: asyncio.
 
 
 async def test_a_limit_on_replica_lag_is_refused_if_the_lag_is_not_visible(database: Database, dsn: str) -> None:
-    known = await setting(database)
-    assert known.replica_lag == 0.0  # a superuser can read the lag; no replica exists
+    original = await setting(database)
+    assert original.replica_lag == 0.0  # a superuser can read the lag; no replica exists
     code, out = await run_command(dsn, "backfill", "throttle", "--max-replica-lag", "5", "--json")
     assert (code, json.loads(out)["limits"]) == (0, {"max-replica-lag": 5.0})
     name = dsn.rsplit("/", 1)[1]

@@ -185,7 +185,7 @@ async def test_a_truncation_whose_answer_was_lost_is_applied(stack: Running) -> 
     intent = stack.application.mirror.intend_change(CollectionChange("truncate", (BOOKS,)))
     await stack.direct.put("/_api/collection/books/truncate")
     stack.application.mirror.lost(intent)
-    await eventually(lambda: not stack.application.mirror.is_open(intent), "the sweep is done")
+    await eventually(lambda: not stack.application.mirror.is_open(intent), "the resync is done")
     await assert_same(stack, BOOKS)
 
 
@@ -202,7 +202,7 @@ async def test_an_unfinished_truncation_is_applied_by_the_next_process(stack: Ru
     await stack.direct.put("/_api/collection/books/truncate")
     restarted = Mirror(settings, stack.database, reader, "other", lambda: 1)
     await restarted.start()
-    await eventually(lambda: restarted.backlog == 0, "the sweep is done")
+    await eventually(lambda: restarted.backlog == 0, "the resync is done")
     await restarted.close()
     await assert_same(stack, BOOKS)
     assert await alive(stack, "_system.books") == 0

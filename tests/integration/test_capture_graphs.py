@@ -62,13 +62,16 @@ async def test_removing_a_vertex_removes_its_edges(stack: Running) -> None:
     """Protocol page, "Surprises", 5."""
     await edge(stack, "a", "b")
     await edge(stack, "c", "a")
-    kept = await edge(stack, "b", "c")
+    kept_edge = await edge(stack, "b", "c")
     await stack.drained()
     assert await stack.database.fetchval("SELECT count(*) FROM _system.knows WHERE doc IS NOT NULL") == 3
     await stack.client.delete(f"{GRAPH}/vertex/people/a")
     await assert_same(stack)
-    assert await stack.database.fetchval("SELECT string_agg(key, ',') FROM _system.knows WHERE doc IS NOT NULL") == kept
-    await stack.client.delete(f"{GRAPH}/edge/knows/{kept}")
+    assert (
+        await stack.database.fetchval("SELECT string_agg(key, ',') FROM _system.knows WHERE doc IS NOT NULL")
+        == kept_edge
+    )
+    await stack.client.delete(f"{GRAPH}/edge/knows/{kept_edge}")
     await assert_same(stack)
 
 

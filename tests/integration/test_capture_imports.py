@@ -56,10 +56,10 @@ async def test_an_import_is_captured_and_answers_as_arangodb(stack: Running, par
     seed = [{"_key": "a", "old": {"y": 1}}, {"_key": "z"}]
     for name in ("books", "plain"):
         await stack.client.post(f"/_api/document/{name}", json=seed)
-    through = await stack.client.post(f"/_api/import?collection=books&{params}", content=body)
+    proxied = await stack.client.post(f"/_api/import?collection=books&{params}", content=body)
     direct = await stack.direct.post(f"/_api/import?collection=plain&{params}", content=body)
-    assert (through.status_code, through.json()) == (direct.status_code, direct.json())
-    assert dict(through.headers) == dict(direct.headers)
+    assert (proxied.status_code, proxied.json()) == (direct.status_code, direct.json())
+    assert dict(proxied.headers) == dict(direct.headers)
     await stack.drained()
     assert await stack.differences(BOOKS) == []
     assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.unverified") == 0

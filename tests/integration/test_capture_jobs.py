@@ -61,7 +61,7 @@ async def test_a_job_whose_result_is_never_fetched_is_captured(stack: Running) -
     async def written() -> bool:
         return (await stack.direct.get(DOCUMENT + "/a")).status_code == 200
 
-    await eventually(written, "it is carried out")
+    await eventually(written, "the job is executed")
     await assert_same(stack)
 
 

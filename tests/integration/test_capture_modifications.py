@@ -58,10 +58,10 @@ async def test_a_modification_is_captured_and_answers_as_arangodb(
     stack: Running, query: str, more: dict[str, Any]
 ) -> None:
     """I3, I6, I10."""
-    through = await stack.client.post(CURSOR, json={"query": query, "bindVars": {"@c": "books"}, **more})
+    proxied = await stack.client.post(CURSOR, json={"query": query, "bindVars": {"@c": "books"}, **more})
     direct = await stack.direct.post(CURSOR, json={"query": query, "bindVars": {"@c": "plain"}, **more})
-    assert through.status_code == direct.status_code
-    actual, expected = through.json(), direct.json()
+    assert proxied.status_code == direct.status_code
+    actual, expected = proxied.json(), direct.json()
     for answer in (actual, expected):
         answer.get("extra", {}).get("stats", {}).pop("executionTime", None)
     if "errorMessage" not in expected:
@@ -180,7 +180,9 @@ async def test_rows_over_the_memory_limit_spill_to_the_state_directory(
 async def test_a_cursor_expires_at_its_time_to_live(stack: Running) -> None:
     query = {"query": ROWS, "bindVars": {"@c": "books"}, "batchSize": 20, "ttl": 0.05}
     number = (await stack.client.post(CURSOR, json=query)).json()["id"]
-    await eventually(lambda: not stack.application.dispatcher._writes._modifications.cursors._open, "it is closed")
+    await eventually(
+        lambda: not stack.application.dispatcher._writes._modifications.cursors._open, "the cursor is closed"
+    )
     assert (await stack.client.post(f"{CURSOR}/{number}")).json()["errorNum"] == 1600
 
 

@@ -84,7 +84,7 @@ async def test_writes_are_applied_at_the_commit_and_not_before(stack: Running) -
     assert await end(stack, trx) == 200
     await assert_same(stack)
     assert await stack.database.fetchval("SELECT doc ->> 'n' FROM _system.books WHERE key = 'a'") == "3"
-    assert await end(stack, trx) == 200, "a second commit is no error"
+    assert await end(stack, trx) == 200, "a second commit is not an error"
 
 
 async def test_a_transaction_becomes_visible_atomically(stack: Running) -> None:
@@ -211,7 +211,7 @@ async def test_requests_of_another_user_do_not_affect_a_transaction(
     for method in ("PUT", "DELETE"):
         assert (await stack.client.request(method, path, auth=unknown_user)).status_code == 404
     assert (await stack.client.post(DOCUMENT, json={"_key": "x"}, headers=trx, auth=unknown_user)).status_code == 404
-    assert len(flight.running) == 1, "it runs as before: no flip takes its intents for a backlog"
+    assert len(flight.running) == 1, "it is still open, and does not count as a backlog"
     assert flight.waiting(None) == 1
     await stack.client.delete(DOCUMENT + "/b", headers=trx)
     assert await end(stack, trx) == 200
@@ -222,14 +222,14 @@ async def test_requests_of_another_user_do_not_affect_a_transaction(
 
 async def test_an_unknown_transaction_id_leaves_no_state(stack: Running) -> None:
     """An invented id is not stored, and its status is not requested on behalf of the owner."""
-    known = stack.application.dispatcher._writes._transactions._open
+    open_transactions = stack.application.dispatcher._writes._transactions._open
     for number in ("1", "77"):
         trx = {"x-arango-trx-id": number}
         for _ in range(2):
             assert (await stack.client.post(DOCUMENT, json={"_key": "x"}, headers=trx)).status_code == 404
             query = {"query": "FOR d IN books UPDATE d WITH {m: 1} IN books"}
             assert (await stack.client.post("/_api/cursor", json=query, headers=trx)).status_code == 404
-    assert not known
+    assert not open_transactions
     await assert_same(stack)
 
 
@@ -374,6 +374,6 @@ async def test_an_open_transaction_is_not_lag(stack: Running) -> None:
     assert mirror.backlog > 0
     assert mirror.lag_seconds == 0.0
     await stack.client.patch(DOCUMENT + "/a?waitForSync=true", json={"n": 9})
-    await eventually(lambda: mirror.lag_seconds == 0.0, "a write behind it is no lag for long")
+    await eventually(lambda: mirror.lag_seconds == 0.0, "a later write is applied, so the lag is short")
     assert await end(stack, trx, "DELETE") == 200
     await assert_same(stack)

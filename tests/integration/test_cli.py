@@ -57,8 +57,8 @@ async def test_the_operators_walkthrough(shell: Shell, fleet: Fleet, database: D
     assert "enough" in walked
     assert "shop/orders flipped -> shadow" in walked
     await database.execute("UPDATE _crossfade.audit SET reason = 'nothing happened' WHERE id = 2")
-    broken = await shell("audit", "--verify")
-    assert (broken.code, "broken at row 2" in broken.out) == (1, True)
+    tampered = await shell("audit", "--verify")
+    assert (tampered.code, "broken at row 2" in tampered.out) == (1, True)
     assert (await shell("audit", "--verify", "--json")).json["broken"] == 2
 
 
@@ -80,8 +80,8 @@ async def test_a_pattern_changes_a_database_and_its_default_stage(
     assert (await shell("status", "--json")).json["defaults"] == {"shop": "off"}
     assert (await shell("stage", "default", "*", "mirror")).code == 0
     assert "*: mirror" in (await shell("status")).out
-    wrong = await shell("rollback", "orders", "--to", "flipped")
-    assert (wrong.code, "'flipped' is not one of 'off', 'mirror', 'shadow'" in wrong.err) == (2, True)
+    invalid = await shell("rollback", "orders", "--to", "flipped")
+    assert (invalid.code, "'flipped' is not one of 'off', 'mirror', 'shadow'" in invalid.err) == (2, True)
 
 
 async def test_unknown_names_are_refused(shell: Shell) -> None:
@@ -103,10 +103,10 @@ async def test_the_mirror_stage_needs_no_reachable_origin(shell: Shell, origin: 
 
 async def test_an_unacknowledging_instance_is_named_with_exit_code_3(shell: Shell, fleet: Fleet) -> None:
     await fleet.start("slow", Application(uncaptured=2))
-    late = await shell("mirror", "orders", "--timeout", "0.3")
-    assert late.code == 3
-    assert "slow has not met the phase's conditions" in late.err
-    assert "begin: waiting for slow" in late.err
+    timed_out = await shell("mirror", "orders", "--timeout", "0.3")
+    assert timed_out.code == 3
+    assert "slow has not met the phase's conditions" in timed_out.err
+    assert "begin: waiting for slow" in timed_out.err
     result = await shell("mirror", "orders", "--timeout", "0.3", "--json")
     assert result.json["error"]["code"] == 3
 
@@ -131,10 +131,10 @@ async def test_instances_are_listed_and_evicted(shell: Shell, fleet: Fleet, data
     while (await shell("instances", "--json")).json[0]["state"] != "silent":
         await asyncio.sleep(0.05)
     assert (await shell("instances", "evict", "dead")).code == 1
-    while (gone := await shell("instances", "evict", "dead", "--confirmed-stopped")).code:
-        assert "lives" in gone.err  # its last heartbeat is not a second old
+    while (evicted := await shell("instances", "evict", "dead", "--confirmed-stopped")).code:
+        assert "lives" in evicted.err  # its last heartbeat is not a second old
         await asyncio.sleep(0.05)
-    assert (gone.code, "next: crossfade verify shop/orders" in gone.out) == (0, True)
+    assert (evicted.code, "next: crossfade verify shop/orders" in evicted.out) == (0, True)
     assert "1 unverified" in (await shell("status")).out
     assert (await shell("instances", "evict", "dead", "--confirmed-stopped", "--json")).code == 1
     assert "stopped" in (await shell("instances")).out

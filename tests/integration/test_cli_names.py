@@ -87,7 +87,9 @@ def calls() -> Iterator[tuple[str, ...]]:
             continue
         kinds = [one.metavar or one.name.upper() for one in command.params if one.param_type_name == "argument"]
         unheard = [kind for kind in kinds if kind not in WRONG and kind not in NO_NAMES]
-        assert not unheard, f"{words} takes {unheard}: say in this test what a wrong one is, or that it is no name"
+        assert not unheard, (
+            f"{words} takes {unheard}: add an unknown name for it to this test, or that it is not a name"
+        )
         options = {name for one in command.params if one.param_type_name == "option" for name in one.opts}
         additional = BESIDES.get(words, ())
         for kind in kinds:
@@ -97,7 +99,7 @@ def calls() -> Iterator[tuple[str, ...]]:
                 other = "orders/1" if kind == "COLLECTION/KEY" else "orders"
                 yield (*words.split(), other, *additional, "--database", "shopp")
         unheard = [name for name in options & NAMING if (words, name) not in OPTIONS]
-        assert not unheard, f"{words} has {unheard}: say in this test how a wrong one is given"
+        assert not unheard, f"{words} has {unheard}: add to this test how to pass an unknown one"
     for (words, _), arguments in OPTIONS.items():
         yield (*words.split(), *arguments)
 
@@ -158,7 +160,9 @@ async def test_a_rollback_of_a_wrong_name_says_what_is_flipped(shell: Shell, fle
     both = await shell("rollback", "ordres", "orders", "--json")
     assert (both.code, both.json["unknown"], len(both.json["transitions"])) == (1, ["shop/ordres"], 1)
     assert "nothing is flipped" in both.err
-    assert await stages(database) == {ORDERS: "shadow"}, "what was meant for certain is taken back all the same"
+    assert await stages(database) == {ORDERS: "shadow"}, (
+        "the collection that was named correctly is rolled back all the same"
+    )
 
 
 async def test_one_command_rolls_everything_back(shell: Shell, fleet: Fleet, database: Database) -> None:

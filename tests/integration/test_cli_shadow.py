@@ -120,7 +120,7 @@ async def test_a_tolerance_from_the_command_line_reaches_a_running_proxy(stack: 
     await _shell(stack, *rule, "--as-set", "--reason", "old", code=1)  # two rules
     await _shell(stack, *rule[:-1], "--reason", "old", code=1)  # none
     added = json.loads(await _shell(stack, *rule, "--reason", "old", "--json"))
-    await eventually(lambda: bool(stack.application.shadow._rules.tolerances([BOOKS])), "the proxy knows the rule")
+    await eventually(lambda: bool(stack.application.shadow._rules.tolerances([BOOKS])), "the proxy has read the rule")
 
     await stack.client.get("/_api/document/books/a")
     await stack.application.shadow.idle()
@@ -136,7 +136,7 @@ async def test_sampling_from_the_command_line_reaches_a_running_proxy(stack: Run
     assert "nothing is set" in await _shell(stack, "sampling")
     await _shell(stack, "sampling", "books", "--percent", "0", "--baseline-percent", "1")
     shadow = stack.application.shadow
-    await eventually(lambda: shadow._rules.shares((BOOKS,), "x").sampled == 0.0, "the proxy knows the share")
+    await eventually(lambda: shadow._rules.shares((BOOKS,), "x").sampled == 0.0, "the proxy has read the share")
 
     await stack.client.get("/_api/document/books/a")
     await shadow.idle()

@@ -105,7 +105,7 @@ async def test_a_dropped_collection_keeps_no_read_at_arangodb(stack: Running) ->
     async def back() -> bool:
         return (await _ask(stack, "computed id"))[1] == "arangodb"
 
-    await eventually(back, "a collection that is not flipped lies in its extent")
+    await eventually(back, "the graph includes a collection that is not flipped")
 
 
 async def test_collections_outside_the_shadow_are_never_compared(stack: Running) -> None:

@@ -264,7 +264,7 @@ async def test_without_postgresql_only_a_registered_process_continues(fleet: Fle
         assert (policy.capture, policy.synchronous, fresh.may_read_target) == (True, False, False)
         assert fresh.diverged
         await fresh.close()
-        assert (tmp_path / "fresh" / "alone").exists(), "the next life must know of it, too"
+        assert (tmp_path / "fresh" / "alone").exists(), "the next process must know of it, too"
     finally:
         await unreachable.close()
 

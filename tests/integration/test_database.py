@@ -75,7 +75,7 @@ async def test_listeners_are_notified_of_a_lost_connection(database: Database) -
     """Its pool discards the broken connection: a later caller gets no error."""
     async with database.listening("crossfade", lambda _: None) as alive:
         await database.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
-        await eventually(lambda: not alive(), "the connection is seen to be lost")
+        await eventually(lambda: not alive(), "the lost connection is detected")
 
 
 async def test_ensure_collection_is_safe_from_many_connections_at_once(database: Database) -> None:
@@ -210,8 +210,8 @@ async def test_a_caller_on_a_dead_connection_can_be_cancelled(
 ) -> None:
     """Neither the statement nor its cancellation is ever answered; no caller may hang until the network is back."""
     async with Chaos(postgres_server.port) as line:
-        through = dsn.replace(f":{postgres_server.port}/", f":{line.port}/")
-        database = await Database.open(through, size=1, reset=False)
+        cuttable_dsn = dsn.replace(f":{postgres_server.port}/", f":{line.port}/")
+        database = await Database.open(cuttable_dsn, size=1, reset=False)
         assert await database.fetchval("SELECT 1") == 1
 
         async def ask() -> None:

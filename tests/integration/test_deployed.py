@@ -143,7 +143,7 @@ async def test_the_sidecar_runs_with_a_read_only_root(
         async def marked() -> bool:
             return bool(await database.fetchval("SELECT count(*) FROM _crossfade.unverified"))
 
-        await eventually(marked, "what could not be captured is named")
+        await eventually(marked, "the uncaptured write has a mark")
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
@@ -182,21 +182,21 @@ async def test_a_new_pod_during_an_outage_of_postgresql_serves_and_joins_later(t
             await old.drained()
             await old.database.execute("UPDATE _crossfade.collection SET stage = 'flipped', weight = 100")
             await old.database.execute("UPDATE _crossfade.control SET generation = generation + 1")
-            kept = old.origin.store
+            store = old.origin.store
         server.stop("immediate")
         with pytest.raises(DatabaseUnavailable):
             async with running(dsn, tmp_path / "strict", start_without_postgresql="refuse"):
                 pass
-        async with running(dsn, tmp_path / "new", store=kept) as new:
+        async with running(dsn, tmp_path / "new", store=store) as new:
             status = new.application.status()
             assert (status["may_read_target"], status["diverged"]) == (False, True)
             written = await new.client.post("/_db/shop/_api/document/orders", json={"_key": "during"})
             assert written.status_code == 202
             assert (await new.client.get("/_db/shop/_api/document/orders/during")).status_code == 200
-            assert new.application.mirror.backlog == 1, "it is noted in the journal"
+            assert new.application.mirror.backlog == 1, "the write is in the journal"
             server.start()
             await eventually(lambda: not new.application.lease.diverged, "it has joined")
             stage = await new.database.fetchval("SELECT stage FROM _crossfade.collection WHERE collection = $1", ORDERS)
-            assert stage == "shadow", "what was flipped is taken back: others could lack its writes"
+            assert stage == "shadow", "the flip is rolled back: other proxies could lack its writes"
             await new.drained()
             assert await differences(new.origin.url, dsn, ORDERS) == []

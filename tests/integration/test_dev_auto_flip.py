@@ -71,8 +71,8 @@ async def test_a_collection_that_is_gone_is_not_found(stack: Running) -> None:
     await stack.client.post("/_api/collection", json={"name": "books"})
     await stack.client.delete("/_api/collection/books")
     await stack.client.post("/_api/collection", json={"name": "others"})
-    gone = await stack.client.get("/_api/document/books/a")
-    assert (gone.status_code, gone.json()["errorNum"]) == (404, 1203)
+    missing = await stack.client.get("/_api/document/books/a")
+    assert (missing.status_code, missing.json()["errorNum"]) == (404, 1203)
 
 
 async def test_a_dropped_collection_is_not_checked_again_until_it_is_recreated(stack: Running) -> None:

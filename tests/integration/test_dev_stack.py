@@ -30,7 +30,7 @@ HERE = {name: value for name, value in os.environ.items() if name not in ("ARANG
 def until(condition: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true"
+        assert time.monotonic() < deadline, "the condition was not reached"
         time.sleep(0.02)
 
 

@@ -67,8 +67,8 @@ async def pooler(dsn: str, folder: Path, mode: str) -> AsyncIterator[str]:
 @pytest.mark.parametrize(("mode", "verdict"), [("session", "ok"), ("transaction", "fail"), ("statement", "fail")])
 async def test_a_transaction_pooler_is_detected(dsn: str, tmp_path: Path, mode: str, verdict: str) -> None:
     """Locks, prepared statements and notifications belong to a session: directly, or by a pooler in session mode."""
-    async with pooler(dsn, tmp_path, mode) as through:
-        found = await check_verdicts(through)
+    async with pooler(dsn, tmp_path, mode) as pooled_dsn:
+        found = await check_verdicts(pooled_dsn)
         assert found["PostgreSQL"].verdict == "ok"
         assert found["sessions"].verdict == verdict
         assert ("session mode" in found["sessions"].remedy) == (verdict == "fail")

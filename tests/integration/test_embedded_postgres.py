@@ -27,7 +27,7 @@ QUICK = {"fsync": "off", "shared_buffers": "16MB", "max_connections": "10"}
 def until(condition: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true"
+        assert time.monotonic() < deadline, "the condition was not reached"
         time.sleep(0.02)
 
 

@@ -91,7 +91,7 @@ async def test_a_transaction_without_writes_leaves_no_mark(
     trx = await begin(stack.client)
     await send_requests_without_writes(stack.client, trx, what)
     assert await end(stack.client, trx, method) == 200
-    assert await end(stack.client, trx, method) == 200, "a second time is no error"
+    assert await end(stack.client, trx, method) == 200, "a second commit is not an error"
     assert await marks(stack) == []
     assert await stage(stack) == ("flipped" if flipped else "mirror")
 

@@ -58,9 +58,9 @@ async def test_a_dry_run_checks_every_instance_directly(shell: Shell, fleet: Fle
     assert "is another: set its CROSSFADE_ADMIN_ADVERTISE" in (await shell("flip", "orders", "--dry-run")).err
     assert two.admin is not None
     await two.admin.close()
-    gone = await shell("flip", "orders", "--dry-run", "--json")
-    assert (gone.code, gone.json["would_be_refused"]) == (1, True)
-    reached = {each["instance"]: each["trouble"] for each in gone.json["reached"]}
+    result = await shell("flip", "orders", "--dry-run", "--json")
+    assert (result.code, result.json["would_be_refused"]) == (1, True)
+    reached = {each["instance"]: each["trouble"] for each in result.json["reached"]}
     assert not reached["one"]
     assert "does not answer from here" in reached["two"]
     assert (await stages(database))[ORDERS] == "shadow"
@@ -90,9 +90,9 @@ async def test_flip_waits_for_its_gates_and_states_which_are_open(
     monkeypatch.setattr("proxy.cli.flip._POLL", 0.05)
     await fleet.start("one")
     await move_to_shadow(fleet, ORDERS, ready=False)
-    late = await shell("flip", "orders", "--wait-for-gates", "--gate-timeout", "1")
-    assert (late.code, "Flip blocked by " in late.err) == (1, True)
-    assert late.err.count("waiting: shop/orders: backfilled is fail") == 1  # reported once, not at every check
+    timed_out = await shell("flip", "orders", "--wait-for-gates", "--gate-timeout", "1")
+    assert (timed_out.code, "Flip blocked by " in timed_out.err) == (1, True)
+    assert timed_out.err.count("waiting: shop/orders: backfilled is fail") == 1  # reported once, not at every check
     waiting = asyncio.create_task(shell("flip", "orders", "--wait-for-gates"))
     await pass_gates(database, ORDERS)
     done = await waiting

@@ -51,13 +51,13 @@ async def relayed() -> None:
                 for at in range(0, BIG, 1 << 19):
                     yield big[at : at + (1 << 19)]
 
-            small, known, unknown = await asyncio.gather(
+            small, known_length, unknown = await asyncio.gather(
                 http.post("/small", content=b"x"),
                 http.put("/known", content=big),
                 http.put("/unknown", content=unknown_length()),
             )
             assert (small.content, small.headers["x-target"], small.http_version) == (b"x", "/small", "HTTP/2")
-            assert known.content == unknown.content == big
+            assert known_length.content == unknown.content == big
             assert front.connections == 1
     finally:
         await front.close(1)
@@ -113,7 +113,7 @@ async def test_curl_with_prior_knowledge_reads_and_writes() -> None:
             return done.stdout.rsplit("\n", 1)
 
         if "HTTP2" not in subprocess.run(["curl", "-V"], capture_output=True, text=True, check=True).stdout:
-            pytest.skip("this curl does not speak HTTP/2")
+            pytest.skip("this curl does not support HTTP/2")
         assert (await asyncio.to_thread(curl, f"{server.url}/_api/version"))[1] == "2 200"
         create = [f"{server.url}/_api/collection", "-d", '{"name":"c"}']
         assert (await asyncio.to_thread(curl, *create))[1] == "2 200"

@@ -297,10 +297,10 @@ async def test_an_answer_time_out_has_an_unknown_outcome() -> None:
 
 
 async def test_a_cancelled_request_closes_its_connection() -> None:
-    late = asyncio.Event()
+    started = asyncio.Event()
 
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await late.wait()
+        await started.wait()
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret")
 
     async with Server([slow], [OK]) as server:
@@ -309,7 +309,7 @@ async def test_a_cancelled_request_closes_its_connection() -> None:
         await until(lambda: server.requests)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        late.set()
+        started.set()
         assert (await pool.request(GET)).body == b"ok"
         assert server.accepted == 2
         await pool.close()

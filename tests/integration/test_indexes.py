@@ -123,7 +123,7 @@ async def test_a_value_that_is_too_large_leaves_no_invalid_index(shell: Shell, d
     assert result.code == 1
     assert "a value is too large for an index" in result.out
     assert not any(name.startswith("list_") for name in await indexes_of(docs))
-    assert any(name.startswith("doc") for name in await indexes_of(docs)), "the other one is made"
+    assert any(name.startswith("doc") for name in await indexes_of(docs)), "the other one is created"
     statement = "CREATE INDEX CONCURRENTLY list_x ON shop.orders ((doc -> 'created'))"
     with pytest.raises(PreconditionFailed, match="too large"):
         await make(docs, "shop.orders", statement)

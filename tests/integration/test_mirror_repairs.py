@@ -24,9 +24,9 @@ async def test_rows_older_than_the_stamp_floor_are_read_again(tmp_path: Path, da
         await database.execute("SELECT _crossfade.ensure_collection('shop', 'products')")
         await database.execute("UPDATE _crossfade.era SET era = 9")
         await database.execute("UPDATE _crossfade.stamp_floor SET floor = 5")
-        put, gone = origin.put("a", 1), origin.put("b", 1)
+        put, removed = origin.put("a", 1), origin.put("b", 1)
         mirror.captured(mirror.intend(COLLECTION, ("a",)), (put,))
-        mirror.captured(mirror.intend(COLLECTION, ("b",)), (origin.delete(gone),))
+        mirror.captured(mirror.intend(COLLECTION, ("b",)), (origin.delete(removed),))
         await drained(mirror)
         assert origin.reads > 0
         assert await stored(database) == origin.documents[COLLECTION]
@@ -151,8 +151,8 @@ async def test_purged_tombstones_raise_the_stamp_floor_and_older_rows_are_read_a
     async with running(tmp_path, database, dsn, origin, tombstone_seconds=0.2) as mirror:
         change = origin.put("a", 1)
         mirror.captured(mirror.intend(COLLECTION, ("a",)), (origin.delete(change),))
-        kept = origin.put("b", 1)
-        mirror.captured(mirror.intend(COLLECTION, ("b",)), (kept,))
+        kept_change = origin.put("b", 1)
+        mirror.captured(mirror.intend(COLLECTION, ("b",)), (kept_change,))
         await drained(mirror)
         async with asyncio.timeout(20):
             while await tombstones():
@@ -160,7 +160,7 @@ async def test_purged_tombstones_raise_the_stamp_floor_and_older_rows_are_read_a
         # the insert that the delete was of arrives late, as from a queue that was frozen
         mirror.captured(mirror.intend(COLLECTION, ("a",)), (change,))
         await drained(mirror)
-        assert await stored(database) == {"b": kept.raw}
+        assert await stored(database) == {"b": kept_change.raw}
         assert origin.reads > 0
 
 

@@ -89,7 +89,7 @@ class Watcher:
         await eventually(is_judged, "everything up to now is judged")
 
     async def wait_until_reported(self, *keys: str) -> None:
-        await eventually(lambda: {key for key, _ in self.found} >= set(keys), f"{keys} named")
+        await eventually(lambda: {key for key, _ in self.found} >= set(keys), f"{keys} are reported")
 
 
 @contextlib.asynccontextmanager
@@ -124,7 +124,7 @@ async def test_only_an_out_of_band_drop_is_reported(dsn: str, tmp_path: Path, mo
             row = await watcher.row()
             return row is not None and row["note"] == VANISHED
 
-        await eventually(is_reported, "it is named")
+        await eventually(is_reported, "it is reported")
         sql = "SELECT note FROM _crossfade.bypass_watch WHERE collection = '_system/own'"
         assert await stack.database.fetchval(sql) != VANISHED
         gate = await _gate(stack)
@@ -193,15 +193,15 @@ async def test_an_origin_that_lost_what_it_acknowledged_is_not_ready_for_a_rollb
         await thresholds.put(stack.database, "lag_seconds", 0.5, actor="test", reason="a short test")
         await stack.client.post(PATH, json=[{"_key": f"k{n}"} for n in range(60)])
         await stack.drained()
-        ready = await _gate(stack, "rollback possible")
-        assert (ready.verdict, ready.figures) == ("pass", "answers, has 50 of 50 looked up")
+        gate = await _gate(stack, "rollback possible")
+        assert (gate.verdict, gate.figures) == ("pass", "answers, has 50 of 50 looked up")
         await stack.direct.delete(f"{PATH}/k59")
         await stack.direct.put(f"{PATH}/k58", json={"newer": True})  # the origin may be ahead, never behind
         lost = await _gate(stack, "rollback possible")
         assert (lost.verdict, lost.figures) == ("fail", "1 of 50 looked up are not in ArangoDB: k59")
         await stack.origin.stop()
-        away = await _gate(stack, "rollback possible")
-        assert (away.verdict, "does not answer" in away.figures) == ("fail", True)
+        gate_while_away = await _gate(stack, "rollback possible")
+        assert (gate_while_away.verdict, "does not answer" in gate_while_away.figures) == ("fail", True)
         await stack.origin.start()
 
 
@@ -358,7 +358,7 @@ async def test_a_lost_origin_log_restarts_the_watch(dsn: str, tmp_path: Path) ->
         async def restarted() -> bool:
             return bool((await watcher.row())["since"] > since)
 
-        await eventually(restarted, "it begins anew")
+        await eventually(restarted, "the watch has restarted")
         stack.origin.store.server.log.lost = 0
 
 

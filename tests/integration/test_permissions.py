@@ -75,8 +75,8 @@ async def test_postgresql_serves_only_users_with_read_permission(stack: Running)
             answer = await ask(stack, other, method, target, body)
             assert answer.headers["x-crossfade-served-by"] == "arangodb", target
             assert answer.status_code == status, (other, target, answer.text)
-        wrong = await ask(stack, "reader", method, target, body, password="guessed")
-        assert wrong.status_code == 401, target
+        guessed = await ask(stack, "reader", method, target, body, password="guessed")
+        assert guessed.status_code == 401, target
 
 
 async def test_a_permission_revoked_through_the_proxy_ends_immediately(stack: Running) -> None:

@@ -305,7 +305,7 @@ async def test_a_query_that_fetches_nothing_is_served_while_the_fence_holds(stor
         operation = query(text)
         assert await store.fenced(operation, 1) is not None, text
         assert await store.fenced(operation, 2) is None, text
-    assert await store.fenced(query("RETURN 1"), 1) is None, "nobody can tell what it must have seen"
+    assert await store.fenced(query("RETURN 1"), 1) is None, "its collections, and so its fence, are unknown"
 
 
 async def test_the_event_loop_is_not_blocked_by_a_query(store: PostgresStore, database: Database) -> None:

@@ -39,9 +39,9 @@ def parsed(outcome: Outcome) -> dict[str, Any]:
 
 @pytest.fixture
 async def cursors() -> AsyncIterator[Cursors]:
-    kept = Cursors()
-    yield kept
-    await kept.close()
+    cursors = Cursors()
+    yield cursors
+    await cursors.close()
 
 
 async def opened(cursors: Cursors, stream: Stream, **body: Any) -> dict[str, Any]:
@@ -104,9 +104,9 @@ async def test_deleting_and_closing_release_connections(database: Database, curs
     path = ("_api", "cursor", first["id"])
     deleted = await cursors.delete(Operation(named("cursor.delete"), "DELETE", "db", path=path))
     assert (deleted.status, await connections(database)) == (202, 1)
-    with pytest.raises(ArangoError) as gone:
+    with pytest.raises(ArangoError) as error_info:
         await cursors.next(following(first["id"]))
-    assert gone.value.number == 1600
+    assert error_info.value.number == 1600
 
     await cursors.close()
     assert await connections(database) == 0

@@ -43,10 +43,10 @@ async def test_reads_return_the_origins_bytes(stack: Running) -> None:
     """I6: status, headers and body as the origin gave them."""
     await stack.client.post(DOCUMENT, json={"_key": "a", "n": 1.0, "t": "\u0000é", "nested": {"b": [1, None]}})
     for path in (DOCUMENT + "/a", DOCUMENT + "/nowhere", "/_api/version", "/_api/collection/none"):
-        through, direct = await stack.client.get(path), await stack.direct.get(path)
-        assert through.status_code == direct.status_code
-        assert through.content == direct.content
-        assert dict(through.headers) == dict(direct.headers)
+        proxied, direct = await stack.client.get(path), await stack.direct.get(path)
+        assert proxied.status_code == direct.status_code
+        assert proxied.content == direct.content
+        assert dict(proxied.headers) == dict(direct.headers)
 
 
 async def test_writes_at_stage_off_leave_no_trace(stack: Running) -> None:
@@ -72,8 +72,8 @@ async def test_every_document_write_is_mirrored_and_answered_as_requested(stack:
     patched = await stack.client.patch(DOCUMENT + "/a", json={"year": 1999, "nested": {"x": None}})
     assert sorted(patched.json()) == ["_id", "_key", "_oldRev", "_rev"]
     await stack.client.put(DOCUMENT + "/b", json={"title": "B"})
-    gone = await stack.client.delete(DOCUMENT + "/c")
-    assert gone.status_code == 200 or gone.status_code == 202
+    removed = await stack.client.delete(DOCUMENT + "/c")
+    assert removed.status_code == 200 or removed.status_code == 202
     refused = await stack.client.post(DOCUMENT, json={"_key": "a", "lost": True})
     assert (refused.status_code, refused.json()["errorNum"]) == (409, 1210)
     await stack.drained()
@@ -115,7 +115,7 @@ async def test_a_seeded_difference_is_found_and_reported(stack: Running) -> None
         row = await stack.database.fetchrow("SELECT * FROM _crossfade.mismatch WHERE collection = $1", BOOKS)
         return row is not None and row["class"] == "value" and "value" in row["paths"][0]
 
-    await eventually(found, "the mismatch is in the ledger")
+    await eventually(found, "the mismatch is recorded")
 
 
 async def test_after_the_flip_postgresql_answers_and_writes_are_in_both(stack: Running) -> None:
@@ -127,9 +127,9 @@ async def test_after_the_flip_postgresql_answers_and_writes_are_in_both(stack: R
     direct = await stack.direct.get(DOCUMENT + "/a")
     await stack.move(FLIPPED, BOOKS)
     before = count_answered("document.read", "target")
-    through = await stack.client.get(DOCUMENT + "/a")
-    assert through.content == direct.content
-    assert {k: v for k, v in through.headers.items() if k != "date"} == {
+    proxied = await stack.client.get(DOCUMENT + "/a")
+    assert proxied.content == direct.content
+    assert {k: v for k, v in proxied.headers.items() if k != "date"} == {
         k: v for k, v in direct.headers.items() if k != "date"
     }
     for n in range(1, 30):
@@ -159,7 +159,7 @@ async def test_credentials_that_arangodb_refuses_read_nothing_from_postgresql(st
     await stack.origin.stop()
     assert (await stack.client.get(DOCUMENT + "/a")).status_code == 200, "known credentials are kept"
     unknown_user = await stack.client.get(DOCUMENT + "/a", auth=("stranger", "x"))
-    assert unknown_user.status_code == 503, "unknown ones are the origin's to judge"
+    assert unknown_user.status_code == 503, "unknown ones are checked by the origin"
 
 
 @pytest.mark.parametrize(
@@ -187,8 +187,8 @@ async def test_an_uncaptured_write_marks_the_collections_it_may_change(
 
 async def test_failing_queries_and_reads_leave_no_mark(stack: Running) -> None:
     await stack.move(MIRROR, BOOKS)
-    wrong = await stack.client.post("/_api/cursor", json={"query": "FOR b IN books INSERT RETURN"})
-    assert (wrong.status_code, wrong.json()["errorNum"]) == (400, 1501)
+    invalid = await stack.client.post("/_api/cursor", json={"query": "FOR b IN books INSERT RETURN"})
+    assert (invalid.status_code, invalid.json()["errorNum"]) == (400, 1501)
     await stack.client.post("/_api/cursor", json={"query": "FOR b IN books RETURN b"})
     await stack.drained()
     assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.unverified") == 0

@@ -97,7 +97,7 @@ async def test_a_difference_is_reported_for_the_documents_that_differ(shadowed: 
             (("ab",), ("[]._to",)),
         }
 
-    await eventually(found, "both are told")
+    await eventually(found, "both are reported")
 
 
 async def test_each_kind_of_read_is_served_from_postgresql_when_flipped(flipped: Running) -> None:
@@ -166,7 +166,7 @@ async def test_a_collection_can_be_addressed_by_its_numeric_id(flipped: Running)
     assert (answer.json()["n"], answer.headers["x-crossfade-served-by"]) == (3, "postgresql")
     await flipped.drained()
     assert await flipped.differences("_system/people") == []
-    known = await flipped.database.fetch("SELECT name FROM _crossfade.collection ORDER BY name")
-    assert [row["name"] for row in known] == ["_graphs", "knows", "people"]
+    registered = await flipped.database.fetch("SELECT name FROM _crossfade.collection ORDER BY name")
+    assert [row["name"] for row in registered] == ["_graphs", "knows", "people"]
     none = await flipped.client.get("/_api/document/999999/a")
     assert (none.status_code, none.json()["errorNum"]) == (404, 1203)

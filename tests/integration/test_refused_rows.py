@@ -126,7 +126,7 @@ async def test_a_table_that_refuses_every_row_keeps_its_backlog_and_delays_no_ot
     await stack.client.post("/_api/import?collection=books&type=documents", content=json_lines({"_key": "d", "n": 1}))
     await stack.client.patch(DOCUMENT + "/b", json={"n": 1})
     mirror = stack.application.mirror
-    await eventually(lambda: any("53100" in reason for reason in mirror.waits_for), "it says for what it waits")
+    await eventually(lambda: any("53100" in reason for reason in mirror.waits_for), "the reason for waiting is shown")
     for number in range(3):
         body = json_lines({"_key": f"x{number}"})
         await stack.client.post("/_api/import?collection=others&type=documents", content=body)
@@ -183,7 +183,7 @@ async def test_a_removal_that_postgresql_refuses_causes_a_rollback(stack: Runnin
     assert (await stack.client.get(DOCUMENT + "/a")).status_code == 404
     assert (await stage(stack), await dead_letter_keys(stack)) == ("shadow", ["a"])
     await stack.application.mirror.catch_up.retry_dead_letters(0)
-    assert await dead_letter_keys(stack) == ["a"], "it is refused still, and said once"
+    assert await dead_letter_keys(stack) == ["a"], "it is still refused, and reported once"
     await accept_again(stack)
     await stack.application.mirror.catch_up.retry_dead_letters(0)
     assert await dead_letter_keys(stack) == []

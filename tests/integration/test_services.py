@@ -174,7 +174,8 @@ async def test_the_service_is_notified_when_a_client_leaves_a_long_poll(env: Env
     await asyncio.wait_for(env.service.client_left.wait(), 30)
     labels = {"route": "GET /chat/poll", "status": "499"}
     await eventually(
-        lambda: (REGISTRY.get_sample_value("crossfade_service_requests_total", labels) or 0) > 0, "it is counted"
+        lambda: (REGISTRY.get_sample_value("crossfade_service_requests_total", labels) or 0) > 0,
+        "the request is counted",
     )
 
 
@@ -275,13 +276,13 @@ async def test_an_incomplete_answer_of_a_service_is_not_passed_on_as_complete(
                 await client.post("/chat/x")
         else:
             assert (await client.post("/chat/x")).status_code == status
-        assert len(server.requests) == 1, "a POST that was sent is never sent again"
+        assert len(server.requests) == 1, "a POST that was sent is not retried"
 
 
 async def test_a_read_on_a_connection_that_was_closed_while_idle_is_sent_again(dsn: str, tmp_path: Path) -> None:
-    whole = HEAD + b"Content-Length: 2\r\n\r\nok"
+    complete = HEAD + b"Content-Length: 2\r\n\r\nok"
     async with (
-        Server([whole, None], [whole]) as server,
+        Server([complete, None], [complete]) as server,
         running(dsn, tmp_path, services={"/chat": server.url}) as stack,
     ):
         answers = [(await stack.client.get("/chat/x")).status_code for _ in range(2)]

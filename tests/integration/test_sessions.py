@@ -72,7 +72,7 @@ async def test_a_waiting_backlog_states_its_reason(dsn: str, tmp_path: Path) -> 
             [check] = await _instances(stack.database)
             return reason in check.found and check.verdict == "fail"
 
-        await eventually(reason_is_reported, "the instance says why")
+        await eventually(reason_is_reported, "the instance reports the reason")
         assert stack.application.status()["waits_for"] == (reason,)
         await stack.database.execute("DROP TRIGGER cancel ON _system.books")
         await stack.drained()
@@ -99,7 +99,7 @@ async def test_a_refusal_of_a_read_only_database_states_the_reason(dsn: str) -> 
         await database.fetchval("SELECT _crossfade.raise_era()")
     assert caught.value.sqlstate == "25006"
     await read_only(dsn, on=False)
-    assert await database.fetchval("SELECT _crossfade.raise_era()") == 2, "on a new session, at once"
+    assert await database.fetchval("SELECT _crossfade.raise_era()") == 2, "on a new session, immediately"
     await database.close()
 
 
@@ -123,7 +123,7 @@ async def test_a_session_of_a_standby_is_never_used() -> None:
                 return bool(await database.fetchval("SELECT 1") == 1)
             return False
 
-        await eventually(primary, "the new primary is taken")
+        await eventually(primary, "the new primary is used")
         await database.close()
 
 
@@ -152,11 +152,11 @@ async def test_a_session_newer_than_the_one_that_was_cut_is_used(dsn: str) -> No
 
 
 async def test_a_stale_plan_costs_one_retry(database: Database, dsn: str) -> None:
-    kept = await Database.open(dsn, size=1, reset=False)
+    reused = await Database.open(dsn, size=1, reset=False)
     await database.execute("CREATE TABLE public.numbers (n bigint)")
 
     async def read() -> None:
-        async with kept.transaction() as session:
+        async with reused.transaction() as session:
             await session.fetch("SELECT * FROM public.numbers")
 
     await read()
@@ -164,7 +164,7 @@ async def test_a_stale_plan_costs_one_retry(database: Database, dsn: str) -> Non
     with pytest.raises(DatabaseUnavailable, match="cached"):
         await read()
     await read()
-    await kept.close()
+    await reused.close()
 
 
 async def test_a_changed_password_is_reported_and_recovered_from(postgres_server: EmbeddedPostgres, dsn: str) -> None:

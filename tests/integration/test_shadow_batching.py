@@ -154,10 +154,10 @@ async def test_reads_are_retried_one_by_one_if_the_batch_statement_fails(
 async def test_closing_counts_batched_reads(database: Database) -> None:
     """I10: every read that was handed over is counted, whatever its progress."""
     stack = await stack_on(database)
-    asked, go_on = asyncio.Event(), asyncio.Event()
+    reading, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow(collection: str, keys: object) -> dict[str, bytes]:
-        asked.set()
+        reading.set()
         await go_on.wait()
         return {}
 
@@ -165,7 +165,7 @@ async def test_closing_counts_batched_reads(database: Database) -> None:
     await stack.shadow.start()
     for _ in range(3):
         hand_over(stack.shadow, *stack.ask("GET", "/_api/document/docs/a"))
-    await asked.wait()
+    await reading.wait()
     hand_over(stack.shadow, *stack.ask("GET", "/_api/document/docs/b"))
     await stack.close()
 

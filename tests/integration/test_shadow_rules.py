@@ -44,8 +44,8 @@ async def test_tolerated_differences_are_counted(stack: Stack) -> None:
     row = await stack.database.fetchrow("SELECT * FROM _crossfade.comparison WHERE collection = $1", C)
     assert row is not None
     assert (row["compared"], row["matched"], row["ignored"], row["mismatched"]) == (3, 0, 3, 0)
-    (known,) = await rules_admin.tolerances(stack.database, C)
-    assert (known.rule, known.argument, known.seen) == ("round", 3.0, 3)
+    (tolerance,) = await rules_admin.tolerances(stack.database, C)
+    assert (tolerance.rule, tolerance.argument, tolerance.seen) == ("round", 3.0, 3)
 
     await stack.change_target("a", lambda raw: raw.replace(b'"at":1', b'"at":2'))
     await stack.read()

@@ -142,9 +142,9 @@ async def test_two_clones_of_one_running_process_do_not_share_its_registration(d
 
     assert (await registry.beat(beat(1), 0)).registered
     assert (await registry.beat(beat(2), 0)).registered
-    assert not (await registry.beat(beat(2), 0)).registered, "the clone finds itself out"
+    assert not (await registry.beat(beat(2), 0)).registered, "the clone detects that it is a clone"
     await database.execute("UPDATE _crossfade.instance SET lease_until = clock_timestamp() + interval '1 minute'")
-    assert not (await registry.register(again=True)).registered, "and does not take the row back"
+    assert not (await registry.register(again=True)).registered, "and does not reclaim the registration"
 
 
 async def test_an_origin_only_acknowledgement_is_recorded_in_two_files(fleet: Fleet, tmp_path: Path) -> None:

@@ -82,9 +82,9 @@ async def test_open_intents_dead_letters_and_marks_are_shown(
         assert found.dead_letter is not None
         assert [mark["reason"] for mark in found.unverified] == ["import"]
         assert [one["class"] for one in found.mismatches] == ["stale"]
-        known = found.instances[0].known
-        assert (known["open"], known["unkeyed"]) == (1, 1)
-        assert [item["key_known"] for item in known["intents"]] == [True, False]
+        collection_state = found.instances[0].known
+        assert (collection_state["open"], collection_state["unkeyed"]) == (1, 1)
+        assert [item["key_known"] for item in collection_state["intents"]] == [True, False]
         trace.show(found)
         output = capsys.readouterr().out
         for part in ("dead letter since", "open mismatch", "unverified since", "key not known yet"):
@@ -106,8 +106,8 @@ async def test_the_command_prints_json_and_names_the_instances_that_did_not_answ
         await stack.move(CollectionState(Stage.MIRROR), BOOKS)
         await stack.client.post(DOCUMENT, json={"_key": "a"})
         await stack.drained()
-        wrong = f"http://127.0.0.1:{stack.application.admin_port}"
-        for name, url in (("silent", "http://127.0.0.1:1"), ("nowhere", None), ("other", wrong)):
+        other_url = f"http://127.0.0.1:{stack.application.admin_port}"
+        for name, url in (("silent", "http://127.0.0.1:1"), ("nowhere", None), ("other", other_url)):
             await stack.database.execute(
                 "INSERT INTO _crossfade.instance (instance, host, pid, version, admin_url) "
                 "VALUES ($1, 'h', 1, '0', $2)",

@@ -41,10 +41,10 @@ def value(rng: random.Random, name: str) -> Any:
     return rng.choice(PLAIN + ODD + TEXTS)
 
 
-def assert_same_statement(kept: Compiled | NotCompiled, fresh: Compiled | NotCompiled, about: object) -> None:
-    if isinstance(fresh, Compiled) and isinstance(kept, Compiled):
-        assert (kept.sql, repr(kept.parameters)) == (fresh.sql, repr(fresh.parameters)), about
-    assert repr(kept) == repr(fresh), about
+def assert_same_statement(cached: Compiled | NotCompiled, fresh: Compiled | NotCompiled, about: object) -> None:
+    if isinstance(fresh, Compiled) and isinstance(cached, Compiled):
+        assert (cached.sql, repr(cached.parameters)) == (fresh.sql, repr(fresh.parameters)), about
+    assert repr(cached) == repr(fresh), about
 
 
 def test_a_cached_compilation_equals_a_fresh_one_for_random_queries() -> None:
@@ -68,10 +68,10 @@ def test_a_cached_compilation_equals_a_fresh_one_for_bind_variables_everywhere()
             if "c" in binds and "@@c" in text:
                 binds["@c"] = rng.choice(["c", "f"])
                 del binds["c"]
-            kept = compile_query(query, binds, TABLES)
+            cached = compile_query(query, binds, TABLES)
             if "DATE_NOW" in text:
                 continue
-            assert_same_statement(kept, compile_query(parse(text), binds, TABLES), (text, binds))
+            assert_same_statement(cached, compile_query(parse(text), binds, TABLES), (text, binds))
 
 
 def _cached_compilations(query: ast.Query) -> list[CachedOutcome]:
@@ -89,8 +89,8 @@ def test_a_query_independent_of_its_values_is_compiled_once() -> None:
         assert found.parameters[-2:] == (10 + number, number * 10)
         assert found.compared is not None
         assert (found.compared.offset, found.compared.count) == (number * 10, 10 + number)
-    (kept,) = _cached_compilations(query)
-    assert kept.names == ()
+    (cached,) = _cached_compilations(query)
+    assert cached.names == ()
 
 
 def test_cached_compilations_are_bounded_and_never_depend_on_the_time() -> None:
