@@ -48,13 +48,13 @@ from proxy.stores.postgres.evaluation import parsed
 from tests.ad_hoc import Database
 
 _CORPUS = Path("../shared/conformance/aql-corpus.jsonl")
-_OWN = [
+_SAMPLE_QUERIES = [
     "FOR d IN resumes FILTER d.user_id == @user SORT d.created_at DESC LIMIT 20 RETURN d",
     "FOR d IN jobs FILTER d.company == @c AND d.year >= 2020 RETURN {id: d._key, title: d.title, tags: d.tags[*].name}",
     "FOR u IN users FOR o IN orders FILTER o.user == u._key COLLECT c = u.city AGGREGATE s = SUM(o.n) RETURN {c, s}",
 ]
-_LIST = "FOR d IN {} FILTER d.user_id == @user SORT d.created_at DESC LIMIT 20 RETURN d"
-_A_USER = 100  # documents
+_LIST_QUERY = "FOR d IN {} FILTER d.user_id == @user SORT d.created_at DESC LIMIT 20 RETURN d"
+_DOCUMENTS_PER_USER = 100  # documents
 _BY_HAND = """SELECT raw::text FROM {relation} WHERE doc -> 'user_id' = $1::jsonb
 ORDER BY _crossfade.order_key(doc, 'created_at') DESC LIMIT 20"""
 _AS_TEXT = """SELECT raw::text FROM {relation} WHERE doc ->> 'user_id' = $1
@@ -64,7 +64,7 @@ _TEXT_INDEX = "CREATE INDEX ON {relation} ((doc ->> 'user_id'), ((doc ->> 'creat
 
 def time_parsing(corpus: Path) -> dict[str, float]:
     """Return microseconds of the median text, first and again, and of compiling those that compile."""
-    texts = _OWN
+    texts = _SAMPLE_QUERIES
     if corpus.is_file():
         texts = [json.loads(line)["query"] for line in corpus.read_text("utf-8").splitlines()]
     first, again, compiled, kept = [], [], [], []
@@ -113,11 +113,11 @@ def _repeated(action: Callable[[], Any]) -> float:
 
 
 async def fill(database: Database, name: str, number: int) -> Table:
-    """Create a collection of that many documents, `_A_USER` per user, of about 400 bytes, and their index."""
+    """Create a collection of that many documents, `_DOCUMENTS_PER_USER` for each user, and their index."""
     row = await database.fetchrow("SELECT relation FROM _crossfade.ensure_collection('bench', $1, false)", name)
     assert row is not None
     relation = row["relation"]
-    users = max(1, number // _A_USER)
+    users = max(1, number // _DOCUMENTS_PER_USER)
     await database.execute(
         f"""INSERT INTO {relation} (key, rev, raw, doc)
         SELECT 'k' || n, n, format('{{"_key":"k%s","_id":"{name}/k%s","_rev":"_a","user_id":"u%s","created_at":"%s",
@@ -126,7 +126,7 @@ async def fill(database: Database, name: str, number: int) -> Table:
         FROM (SELECT n, to_char(timestamp '2020-01-01' + n * interval '7 minutes', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS at,
         repeat(md5(n::text), 6) AS pad FROM generate_series(1, {number}) n) made"""
     )
-    explained = await examine(database, "bench", _LIST.format(name), {"user": "u0"})
+    explained = await examine(database, "bench", _LIST_QUERY.format(name), {"user": "u0"})
     for advice in explained.indexes:
         await database.execute(advice.statement)
     await database.execute(_TEXT_INDEX.format(relation=relation))
@@ -246,8 +246,8 @@ async def list_query(
     started = time.perf_counter()
     table = await fill(database, name, number)
     loaded = time.perf_counter() - started
-    users = max(1, number // _A_USER)
-    text = _LIST.format(name)
+    users = max(1, number // _DOCUMENTS_PER_USER)
+    text = _LIST_QUERY.format(name)
     query, tables = parse(text), Tables({name: table})
     sample = compile_query(query, {"user": "u0"}, tables)
     if not isinstance(sample, Compiled):

@@ -35,10 +35,10 @@ from proxy.operator import migrate
 from tests.ad_hoc import Database
 from tests.integration.stub_origin import StubOrigin
 
-BASE = "bench"
+DATABASE = "bench"
 SIZE = 1_300  # bytes of a document
 PAGE = 1_000
-_FILLED = "CREATE TABLE copied (LIKE {table} INCLUDING ALL)"
+_CREATE_COPY_TABLE = "CREATE TABLE copied (LIKE {table} INCLUDING ALL)"
 _COPY = r"\copy copied (key, rev, raw, doc) from '{file}'"
 _SPAN = """
 SELECT r.id, extract(epoch FROM clock_timestamp())::float8 AS at,
@@ -61,7 +61,7 @@ async def serve(port: int, collections: Sequence[tuple[str, int, int]]) -> None:
     stub.port = port
     for name, number, size in collections:
         for n in range(number):
-            stub.put_raw(f"{BASE}/{name}", f"{n:09}", stub.clock.tick(), content(n, size))
+            stub.put_raw(f"{DATABASE}/{name}", f"{n:09}", stub.clock.tick(), content(n, size))
     async with stub:
         await asyncio.Event().wait()
 
@@ -75,7 +75,7 @@ def read_origin(port: int, number: int) -> float:
             bind = {"@c": "small", "after": f"{start - 1:09}" if start else "", "n": PAGE}
             query = "FOR d IN @@c FILTER d._key > @after SORT d._key LIMIT @n RETURN d"
             body = json.dumps({"query": query, "bindVars": bind, "batchSize": PAGE})
-            connection.request("POST", f"/_db/{BASE}/_api/cursor", body)
+            connection.request("POST", f"/_db/{DATABASE}/_api/cursor", body)
             connection.getresponse().read()
         connection.close()
 
@@ -91,7 +91,7 @@ async def copy_rows(dsn: str, folder: Path, table: str) -> float:
     try:
         file = folder / "rows.copy"
         await connection.copy_from_query(f"SELECT key, rev, raw, doc FROM {table}", output=file)
-        await connection.execute(_FILLED.format(table=table))
+        await connection.execute(_CREATE_COPY_TABLE.format(table=table))
         number = int(await connection.fetchval(f"SELECT count(*) FROM {table}"))
         command = [str(binaries() / "psql"), "-q", "-d", dsn, "-c", _COPY.format(file=file)]
         started = time.perf_counter()
@@ -153,7 +153,7 @@ async def measure(number: int) -> dict[str, float]:
         await migrate.apply(database)
         sizes = [("small", number, SIZE), ("mb1", 120, 1 << 20), ("mb16", 8, 16 << 20)]
         for collection, _, _ in sizes:
-            await database.execute("SELECT _crossfade.ensure_collection($1, $2)", BASE, collection)
+            await database.execute("SELECT _crossfade.ensure_collection($1, $2)", DATABASE, collection)
         await database.execute("UPDATE _crossfade.collection SET stage = 'mirror'")
         await database.close()
         port = free_port()
@@ -185,11 +185,11 @@ async def _figures(dsn: str, environment: dict[str, str], folder: Path, port: in
     read_origin(port, number)  # renders the pages
     figures["origin_per_s"] = read_origin(port, number)
     two = ("--processes", "2", "--workers", "1")
-    small = f"{BASE}/small"
+    small = f"{DATABASE}/small"
     seconds, memory = await timed(dsn, environment, small, "backfill", "backfill", "run", small, *two)
     figures["backfill_per_s"] = number / seconds
     figures["memory_1kb_mib"] = memory
-    figures["copy_per_s"] = await copy_rows(dsn, folder, f'"{BASE}"."small"')
+    figures["copy_per_s"] = await copy_rows(dsn, folder, f'"{DATABASE}"."small"')
     figures["backfill_ratio"] = figures["backfill_per_s"] / min(figures["copy_per_s"], figures["origin_per_s"])
     for _ in range(2):  # the first renders the pages
         seconds, _ = await timed(dsn, environment, small, "verify", "verify", small, *two)
@@ -197,7 +197,7 @@ async def _figures(dsn: str, environment: dict[str, str], folder: Path, port: in
     seconds, _ = await timed(dsn, environment, small, "verify", "verify", "--full", small, *two)
     figures["verify_full_per_s"] = number / seconds
     for collection, label in (("mb1", "1mb"), ("mb16", "16mb")):
-        name = f"{BASE}/{collection}"
+        name = f"{DATABASE}/{collection}"
         _, memory = await timed(dsn, environment, name, "backfill", "backfill", "run", name, *two)
         _, more = await timed(dsn, environment, name, "verify", "verify", "--full", name, *two)
         figures[f"memory_{label}_mib"] = max(memory, more)

@@ -34,7 +34,7 @@ DATABASE, COLLECTION = "bench", "papers"
 NAME = f"{DATABASE}/{COLLECTION}"
 LARGE = 20_000  # bytes
 WRITES = 40.0  # live writes a second
-_STANDING = """
+_RUN_STATE = """
 SELECT r.state, (SELECT sum(c.documents)::bigint FROM _crossfade.chunk c WHERE c.run = r.id) FROM _crossfade.run r
 WHERE r.id = $1
 """
@@ -165,7 +165,7 @@ async def backfill(stack: Stack, seconds: float) -> tuple[float, int]:
     try:
         async with Target.open(stack.dsn) as target:
             while True:
-                row = await target.connection.fetchrow(_STANDING, run)
+                row = await target.connection.fetchrow(_RUN_STATE, run)
                 assert row is not None
                 state, documents = row
                 if state != "open":

@@ -41,15 +41,15 @@ from tests.ad_hoc import Database
 NAME: Final = "_system/burn"
 GOAL: Final = 50.0  # ms that an expensive request may add to the worst pause
 HEARTBEAT: Final = 0.25  # seconds between two, as it is set by default
-EVERY: Final = 0.005  # seconds between two reads
+READ_INTERVAL: Final = 0.005  # seconds between two reads
 CALM: Final = "/_db/_system/_api/document/burn/calm"
-_LONGEST: Final = 8.0  # seconds that the client of expensive requests waits for an answer
+_ANSWER_TIMEOUT: Final = 8.0  # seconds that the client of expensive requests waits for an answer
 
 
 def send(port: int, request: Burning) -> str:
     """Send it; return the status of its answer, or why there was none."""
     body = request.body()
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_LONGEST)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWER_TIMEOUT)
     try:
         connection.request(request.method, request.path, body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
@@ -100,7 +100,7 @@ def read(port: int) -> None:
             ordered = sorted(latencies)
             print(json.dumps([ordered[-1], ordered[len(ordered) // 2], len(ordered)]), flush=True)
             latencies.clear()
-        time.sleep(EVERY)
+        time.sleep(READ_INTERVAL)
 
 
 class Reader:

@@ -2,9 +2,10 @@
 
     python -m bench.planted [DOCUMENTS]        (100,000)
 
-A development ArangoDB is backfilled; then PostgreSQL is changed directly, without product code: `REAL` are faults,
-`HARMLESS` are other ways to print the same value. `verify --full` must name exactly the keys of the first, in their
-classes; `--repair` repairs them; then both databases are equal, by `verify` and by a comparison without the product.
+A development ArangoDB is backfilled; then PostgreSQL is changed directly, without product code: `REAL_FAULTS` are
+differences, `HARMLESS_CHANGES` are other ways to print the same value. `verify --full` must name exactly the keys of
+the first, in their classes; `--repair` repairs them; then both databases are equal, by `verify` and by a comparison
+without the product.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ NAME = f"{BASE}/{COLLECTION}"
 _TABLE = f'"{BASE}"."{COLLECTION}"'
 
 # name: what is printed, what replaces it
-REAL = {
+REAL_FAULTS = {
     "one deep value": ('"city":"Łódź"', '"city":"Łodź"'),
     "another type": ('"count":7', '"count":"7"'),
     "a reordered array": ('["a","b",["c"]]', '["b","a",["c"]]'),
@@ -47,7 +48,7 @@ REAL = {
     "1e300, the next one": ("1e+300", "1.0000000000000002e+300"),
     "an attribute left out": ('"empty":{},', ""),
 }
-HARMLESS = {
+HARMLESS_CHANGES = {
     "1 against 1.0": ('"one":1,', '"one":1.0,'),
     "-0 against 0": ('"zero":0,', '"zero":-0,'),
     "1e300 printed otherwise": ("1e+300", "1E300"),
@@ -118,14 +119,14 @@ async def plant(dsn: str, number: int) -> tuple[dict[str, list[str]], list[str]]
                 f"INSERT INTO {_TABLE} (key, rev, raw, doc) VALUES ($1, 5, '{{\"n\":1}}', '{{\"n\":1}}')", key
             )
             planted["extra"].append(key)
-        for key, (printed, other) in zip(keys[5:], REAL.values(), strict=False):
+        for key, (printed, other) in zip(keys[5:], REAL_FAULTS.values(), strict=False):
             await _rewrite(connection, key, printed, other)
             planted["different"].append(key)
         # what clients are served is right, and what queries read is not
         await connection.execute(f"UPDATE {_TABLE} SET doc = doc || '{{\"count\": 8}}' WHERE key = $1", keys[20])
         planted["different"].append(keys[20])
-        harmless = keys[25 : 25 + len(HARMLESS)]
-        for key, (printed, other) in zip(harmless, HARMLESS.values(), strict=True):
+        harmless = keys[25 : 25 + len(HARMLESS_CHANGES)]
+        for key, (printed, other) in zip(harmless, HARMLESS_CHANGES.values(), strict=True):
             await _rewrite(connection, key, printed, other)
     finally:
         await connection.close()

@@ -54,7 +54,7 @@ ADDED_P50, ADDED_P99, STORM_P99 = 0.3, 2.0, 2.0
 ADDED_CPU, VERDICTS = 80.0, 0.99
 MIXED_RATE, MIXED_ROWS, MIXED_SHARE = 50.0, 100, 12
 MIXED_P50, MIXED_P99 = 5.0, 25.0
-_TOGETHER = 32  # documents per statement when its cost is measured: the shadow's batch size at such rates
+_BATCH_SIZE = 32  # documents per statement when its cost is measured: the shadow's batch size at such rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,15 +149,17 @@ async def query_price(dsn: str, seconds: float) -> float:
     """Return CPU µs per document of the statement by which the shadow reads documents, and nothing else."""
     database = await Database.open(dsn, size=1, reset=False)
     store = PostgresStore(database)
-    keys = [[str(1 + (first + n) % DOCUMENTS) for n in range(_TOGETHER)] for first in range(0, DOCUMENTS, _TOGETHER)]
+    keys = [
+        [str(1 + (first + n) % DOCUMENTS) for n in range(_BATCH_SIZE)] for first in range(0, DOCUMENTS, _BATCH_SIZE)
+    ]
     try:
         await store.documents(NAME, keys[0])
         number, started_cpu, until = 0, time.process_time(), time.perf_counter() + seconds
         while time.perf_counter() < until:
             found = await store.documents(NAME, keys[number % len(keys)])
-            assert len(found) == _TOGETHER
+            assert len(found) == _BATCH_SIZE
             number += 1
-        return 1e6 * (time.process_time() - started_cpu) / (number * _TOGETHER)
+        return 1e6 * (time.process_time() - started_cpu) / (number * _BATCH_SIZE)
     finally:
         await store.close()
         await database.close()

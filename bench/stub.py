@@ -20,7 +20,7 @@ _HEADERS: Final = (
     b"X-Content-Type-Options: nosniff\r\nServer: ArangoDB\r\nX-Arango-Queue-Time-Seconds: 0.000000\r\n"
     b"Connection: Keep-Alive\r\nContent-Type: application/json; charset=utf-8\r\n"
 )
-_REMEMBERED: Final = 2000
+_CACHED_ANSWERS: Final = 2000
 _NOT_FOUND: Final = b'{"code":404,"error":true,"errorMessage":"document not found","errorNum":1202}'
 
 
@@ -109,7 +109,7 @@ class Client(asyncio.Protocol):
             found = self._canned if key == b"canned" else self._documents.read(collection, key)
             if found:
                 answer = _response(b"200 OK", found)
-                if len(self._documents.answers) < _REMEMBERED:
+                if len(self._documents.answers) < _CACHED_ANSWERS:
                     self._documents.answers[b"GET %b HTTP/1.1" % url] = answer
                 self._write(answer)
             else:

@@ -12,12 +12,13 @@ _NUMERIC = frozenset({"ABS", "CEIL", "FLOOR", "ROUND", "SQRT", "POW", "LOG", "LO
                       "AVG", "AVERAGE", "MEDIAN", "PERCENTILE", "STDDEV", "VARIANCE", "PRODUCT", "TO_NUMBER", "RAND",
                       "COUNT_DISTINCT", "LEVENSHTEIN_DISTANCE", "DATE_TIMESTAMP", "DATE_NOW", "DATE_DIFF", "DATE_YEAR",
                       "DATE_MONTH", "DATE_DAY"})  # fmt: skip
-_SAME = frozenset({"LOWER", "UPPER", "TRIM", "LTRIM", "RTRIM", "TO_STRING", "TO_NUMBER", "NOOPT", "NOEVAL", "PASSTHRU",
-                   "TO_BOOL", "DATE_TIMESTAMP", "DATE_ISO8601", "ABS", "ROUND", "FLOOR", "CEIL"})  # fmt: skip
+_SAME_TYPE = frozenset({"LOWER", "UPPER", "TRIM", "LTRIM", "RTRIM", "TO_STRING", "TO_NUMBER", "NOOPT", "NOEVAL",
+                        "PASSTHRU", "TO_BOOL", "DATE_TIMESTAMP", "DATE_ISO8601", "ABS", "ROUND", "FLOOR",
+                        "CEIL"})  # fmt: skip
 _ARRAYS = frozenset({"UNIQUE", "SORTED", "SORTED_UNIQUE", "REVERSE", "SLICE", "FLATTEN", "TO_ARRAY", "MINUS", "UNION",
                      "UNION_DISTINCT", "INTERSECTION", "APPEND", "PUSH", "UNSHIFT", "POP", "SHIFT", "REMOVE_VALUE",
                      "REMOVE_VALUES", "REMOVE_NTH", "OUTERSECTION", "INTERLEAVE"})  # fmt: skip
-NO_CONSTANT = object()
+NOT_CONSTANT = object()
 
 
 class Expressions:
@@ -144,7 +145,7 @@ class Expressions:
         if isinstance(node, ast.Binary):
             for hole, other in ((holes[0], node.right), (holes[1], node.left)):
                 value = constant(other)
-                if value is not NO_CONSTANT and not isinstance(value, list) and hole.root().measured is None:
+                if value is not NOT_CONSTANT and not isinstance(value, list) and hole.root().measured is None:
                     hole.root().weak.append(value)
         return Hole("bool")
 
@@ -166,7 +167,7 @@ class Expressions:
         index = constant(node.index)
         if isinstance(index, str):
             return base.child(index)
-        if index is not NO_CONSTANT:
+        if index is not NOT_CONSTANT:
             return base.item()
         if isinstance(node.index, ast.Parameter):
             return self.named(base, node.index)
@@ -211,7 +212,7 @@ class Expressions:
             return hole
         if name in ("FIRST", "LAST", "NTH", "MIN", "MAX"):
             return first.item()
-        if name == "CURRENT" or name in _SAME:
+        if name == "CURRENT" or name in _SAME_TYPE:
             if name.startswith("DATE"):
                 first.used_as("date")
             elif name in _NUMERIC and name != "TO_NUMBER":
@@ -329,11 +330,11 @@ def constant(node: ast.Expr) -> Any:
     """Return the value of an expression that depends on nothing, or a sentinel."""
     for below in ast.walk(node):
         if isinstance(below, ast.Variable | ast.Parameter | ast.Collection | ast.Subquery | ast.Expansion):
-            return NO_CONSTANT
+            return NOT_CONSTANT
     try:
         next(run(ast.Query((), (ast.Return(node),)), None, Options(max_runtime=1.0)))
     except StopIteration as stop:
         return stop.value.rows[0]
     except ArangoError:
         pass
-    return NO_CONSTANT
+    return NOT_CONSTANT

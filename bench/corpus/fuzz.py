@@ -23,7 +23,7 @@ from proxy.aql.compile import Table, Tables, compile_query
 from proxy.base.errors import ArangoError
 
 _OPTIONS = Options(memory_limit=32 << 20, max_runtime=1.0)
-_LONG = 8.0  # seconds that one mutant may take on a busy machine; its evaluation has one
+_TIME_LIMIT = 8.0  # seconds that one mutant may take on a busy machine; its evaluation has one
 _PIECES = [
     "(", ")", "[", "]", "{", "}", ",", "..", ".", "?", ":", "*", "**", "@", "@@", "'", '"', "`", "\\", "/*", "//", "==",
     "NOT ", " IN ", " LIKE ", "FOR ", " RETURN ", "FILTER ", "COLLECT ", " INTO ", "LIMIT ", "1e999", "0x", "-", "null",
@@ -93,7 +93,7 @@ def failing_mutants(texts: Sequence[str], number: int, seed: int, counts: dict[s
         except Exception as error:  # noqa: BLE001 - any exception is a finding
             yield text, f"{type(error).__name__}: {error}"
             continue
-        if time.monotonic() - started > _LONG:
+        if time.monotonic() - started > _TIME_LIMIT:
             yield text, f"took {time.monotonic() - started:.1f} s"
             continue
         counts[outcome] = counts.get(outcome, 0) + 1

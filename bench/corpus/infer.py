@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bench.corpus.expressions import NO_CONSTANT, Expressions, constant
+from bench.corpus.expressions import NOT_CONSTANT, Expressions, constant
 from bench.corpus.holes import Hole
 from proxy.aql import ast
 
@@ -252,16 +252,16 @@ class Inference(Expressions):
                 self.pattern(left, right, high, "like" if node.op == "LIKE" else "match")
             return
         if operator in ("IN", "NOT IN"):
-            if high is not NO_CONSTANT and isinstance(high, list):
+            if high is not NOT_CONSTANT and isinstance(high, list):
                 left.asks(operator, high)
             elif operator == "IN":
                 right.item().join(left)
             else:
                 right.used_as("array")
             return
-        if high is not NO_CONSTANT:
+        if high is not NOT_CONSTANT:
             self.bounded(left, operator, high)
-        elif low is not NO_CONSTANT:
+        elif low is not NOT_CONSTANT:
             self.bounded(right, _FLIPPED.get(operator, operator), low)
         elif left.root().measured is not None or right.root().measured is not None:
             for hole in (left, right):

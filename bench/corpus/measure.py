@@ -10,7 +10,7 @@ from typing import Any
 from bench.corpus.evaluated import evaluate_in
 from bench.corpus.infer import Inference
 from bench.corpus.literals import NAME, with_stored_literals
-from bench.corpus.postgres import OUTSIDE, Refused, Target
+from bench.corpus.postgres import INEXACT_DATA, Refused, Target
 from bench.corpus.world import Filler, World, system, ways
 from proxy.aql import Query, Result, analyse, ast, parse, print_query
 from proxy.base.errors import ArangoError
@@ -18,9 +18,9 @@ from proxy.shadow.diff.documents import Rows, compare_rows
 
 # ArangoDB refuses the text itself, whatever the documents: an unknown function, a wrong number of arguments, a
 # collection where a value is required
-_TEXT = frozenset({1501, 1540, 1541, 1568})
+_QUERY_ERRORS = frozenset({1501, 1540, 1541, 1568})
 _UNSUPPORTED = 9
-_DISORDERED = frozenset({"UNIQUE", "UNION", "UNION_DISTINCT", "INTERSECTION", "OUTERSECTION", "MINUS", "VALUES",
+_UNORDERED = frozenset({"UNIQUE", "UNION", "UNION_DISTINCT", "INTERSECTION", "OUTERSECTION", "MINUS", "VALUES",
                          "ATTRIBUTES", "REMOVE_VALUE", "REMOVE_VALUES"})  # fmt: skip
 
 
@@ -57,7 +57,9 @@ async def measure_query(record: dict[str, Any], target: Target | None) -> Verdic
         verdict.notes["compiled"] = "a modification"
         return verdict
     verdict.compiled, reason = await check_compiled(query, *outcome, target)
-    if reason.startswith(OUTSIDE):  # arrays and objects in unexpected places: the evaluator answers; without them …
+    if reason.startswith(
+        INEXACT_DATA
+    ):  # arrays and objects in unexpected places: the evaluator answers; without them …
         verdict.notes["odd documents"] = reason
         calmer = _evaluate(query, list(record["bind_vars"]), verdict, calm=True)
         if calmer is not None:
@@ -76,7 +78,7 @@ def _evaluate(query: Query, names: list[str], verdict: Verdict, *, calm: bool = 
             result = evaluate_in(query, world)
         except ArangoError as error:
             failure = failure or error
-            if error.number in _TEXT or error.number == _UNSUPPORTED:
+            if error.number in _QUERY_ERRORS or error.number == _UNSUPPORTED:
                 break
             continue
         if best is None or result.rows:
@@ -85,7 +87,7 @@ def _evaluate(query: Query, names: list[str], verdict: Verdict, *, calm: bool = 
             break
     if best is None:
         assert failure is not None
-        verdict.refused = verdict.evaluated = failure.number in _TEXT
+        verdict.refused = verdict.evaluated = failure.number in _QUERY_ERRORS
         verdict.notes["refused" if verdict.refused else "evaluated"] = str(failure)
         return None
     verdict.evaluated = True
@@ -130,7 +132,7 @@ async def example(record: dict[str, Any], target: Target | None) -> Example:
     """Evaluate an example of `aql.jsonl`, which has no collections."""
     verdict = Example(str(record["name"]))
     query = parse(record["query"])
-    loose = any(isinstance(node, ast.Call) and node.name in _DISORDERED for node in ast.walk(query))
+    loose = any(isinstance(node, ast.Call) and node.name in _UNORDERED for node in ast.walk(query))
     empty = World({}, {})
     try:
         rows = evaluate_in(query, empty).rows

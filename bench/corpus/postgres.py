@@ -18,8 +18,8 @@ from tests.ad_hoc import Database
 _INSERT = """INSERT INTO {relation} (key, rev, raw, doc)
 SELECT key, rev, raw::json, _crossfade.queryable(doc::json)
 FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[]) AS given (key, rev, raw, doc)"""
-OUTSIDE = "its documents are outside what SQL does exactly"
-_DATA = "22"  # SQLSTATEs of data that SQL rejects: the evaluator then answers
+INEXACT_DATA = "its documents are outside what SQL does exactly"
+_DATA_ERROR_CLASS = "22"  # SQLSTATEs of data that SQL rejects: the evaluator then answers
 
 
 class Refused(Exception):
@@ -83,6 +83,6 @@ class Target:
             rows = await self._database.fetch(compiled.sql, *compiled.parameters)
             return compiled, compiled.finish.start(binds).values([tuple(row.values()) for row in rows])
         except StatementError as error:
-            if error.sqlstate.startswith(_DATA):
-                raise Refused(f"{OUTSIDE}: {error}") from error
+            if error.sqlstate.startswith(_DATA_ERROR_CLASS):
+                raise Refused(f"{INEXACT_DATA}: {error}") from error
             raise Refused(f"WRONG: PostgreSQL refuses the statement: {error}") from error

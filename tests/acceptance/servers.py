@@ -23,7 +23,7 @@ from proxy.model.stages import Stage
 from tests.acceptance.development import development_server
 from tests.harness import Running, running
 
-WAIT = 60.0  # seconds for whatever is done on the other thread
+TIMEOUT = 60.0  # seconds for whatever is done on the other thread
 
 
 class Kind(enum.StrEnum):
@@ -47,7 +47,7 @@ class ServerUnderTest:
     def on_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run something of the stack on its loop."""
         assert self.loop is not None
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(WAIT)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(TIMEOUT)
 
     def findings(self) -> dict[str, int]:
         """Return the results of all the shadow's comparisons; empty for the development server."""
@@ -70,7 +70,7 @@ class ServerUnderTest:
 
     def clean(self) -> None:
         """Remove what a test has created: graphs, databases, collections, users."""
-        with httpx.Client(base_url=self.url, auth=("root", ""), timeout=WAIT, verify=False) as client:
+        with httpx.Client(base_url=self.url, auth=("root", ""), timeout=TIMEOUT, verify=False) as client:
             for one in client.get("/_api/transaction").json()["transactions"]:
                 client.delete(f"/_api/transaction/{one['id']}")
             for graph in client.get("/_api/gharial").json()["graphs"]:
@@ -105,12 +105,12 @@ def server_under_test(
     stack = AsyncExitStack()
     try:
         starting = _start(stack, kind, dsn, folder, root_password, secret)
-        started = asyncio.run_coroutine_threadsafe(starting, loop).result(WAIT)
+        started = asyncio.run_coroutine_threadsafe(starting, loop).result(TIMEOUT)
         yield ServerUnderTest(kind, str(started.client.base_url).rstrip("/"), started, loop, _served(started))
     finally:
-        asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result(WAIT)
+        asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result(TIMEOUT)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(WAIT)
+        thread.join(TIMEOUT)
         loop.close()
 
 

@@ -15,7 +15,7 @@ from deploy.demo.result_table import report
 from deploy.demo.scenario import Scenario, run
 from deploy.demo.stack import Stack
 
-SMALL = DemoOptions(share=0.05, clients=3, rate=60, steady=1.0, comparisons=50, lost_request_timeout=0.5)
+SMALL_DEMO = DemoOptions(share=0.05, clients=3, rate=60, steady=1.0, comparisons=50, lost_request_timeout=0.5)
 
 
 @pytest.fixture(autouse=True)
@@ -28,10 +28,10 @@ def _embedded(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.timeout(420)
 def test_the_demo_passes_and_its_checker_detects_a_changed_value() -> None:
     console = Console(file=io.StringIO(), width=140)
-    harness = Harness(SMALL, console)
+    harness = Harness(SMALL_DEMO, console)
     assert isinstance(console.file, io.StringIO)
     try:
-        outcome = Scenario(SMALL, harness).play()
+        outcome = Scenario(SMALL_DEMO, harness).play()
         report(console, outcome)
         assert outcome.good(), console.file.getvalue()
 
@@ -59,6 +59,6 @@ def test_a_failing_demo_names_the_failure_and_stops_its_servers(monkeypatch: pyt
     monkeypatch.setattr(Stack, "stop", stop)
     console = Console(file=io.StringIO(), width=140)
     assert isinstance(console.file, io.StringIO)
-    assert run(SMALL, console) is False
+    assert run(SMALL_DEMO, console) is False
     assert "the sky is not blue" in console.file.getvalue()
     assert len(stopped) == 1

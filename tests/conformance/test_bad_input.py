@@ -14,7 +14,7 @@ from proxy.devserver.store import MemoryStore
 from proxy.model.message import Request
 from tests.conformance import runner
 
-_SPOILT: list[Any] = [
+_INVALID_VALUES: list[Any] = [
     None,
     True,
     0,
@@ -33,7 +33,13 @@ _SPOILT: list[Any] = [
     [1],
     [[]],
 ]
-_SPOILT += [{"a": {"b": [1]}}, [{"collection": "e", "from": ["c"], "to": ["c"]}], "a" * 300, "persistent", "RETURN 1"]
+_INVALID_VALUES += [
+    {"a": {"b": [1]}},
+    [{"collection": "e", "from": ["c"], "to": ["c"]}],
+    "a" * 300,
+    "persistent",
+    "RETURN 1",
+]
 _RAW = [b"", b"{", b"[1,", b"\xff", b"nul", b'{"a":1,"a":2}', b'"\\ud800"', b"[" * 300, b"1e999"]
 _PARAMETERS = ["count", "stamp", "chunkSize", "from", "to", "batchId", "line", "type", "direction", "rev", "collection"]
 _HEADERS = [b"if-match", b"if-none-match", b"x-arango-trx-id", b"x-arango-async", b"content-type", b"authorization"]
@@ -45,8 +51,8 @@ def _spoil(chance: random.Random, body: Any) -> bytes:
     if chance.random() < 0.2:
         return chance.choice(_RAW)
     if isinstance(body, dict) and body and chance.random() < 0.8:
-        return json.dumps({**body, chance.choice(list(body)): chance.choice(_SPOILT)}).encode()
-    return json.dumps(chance.choice([chance.choice(_SPOILT), [chance.choice(_SPOILT), body]])).encode()
+        return json.dumps({**body, chance.choice(list(body)): chance.choice(_INVALID_VALUES)}).encode()
+    return json.dumps(chance.choice([chance.choice(_INVALID_VALUES), [chance.choice(_INVALID_VALUES), body]])).encode()
 
 
 def _request(chance: random.Random, step: dict[str, Any]) -> Request:

@@ -15,7 +15,7 @@ from tests.conformance import runner
 
 # a path that is none of ArangoDB's own belongs to the document services behind the proxy (a Foxx service's is reached
 # with its database before it)
-_OF_SERVICES = re.compile(r"[A-Z]+ /[^_]")
+_SERVICE_PATH = re.compile(r"[A-Z]+ /[^_]")
 
 
 class Sender:
@@ -54,7 +54,7 @@ def test_every_case_passes_through_the_proxy(server: ServerUnderTest) -> None:
     for case in runner.load():
         if case.root_password is not None:  # the proxy's own account would not know it: see test_permissions
             continue
-        steps = [step for step in case.steps if not _OF_SERVICES.match(step["send"])]
+        steps = [step for step in case.steps if not _SERVICE_PATH.match(step["send"])]
         found = asyncio.run(run_case(server, steps))
         if found:
             wrong[case.name] = found

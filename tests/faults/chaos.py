@@ -16,8 +16,8 @@ from types import TracebackType
 
 MODES = ("cut", "delay", "slow", "half-close", "black-hole")
 _DELAY = 0.05
-_PIECE = 256
-_LINGER_NOT = struct.pack("ii", 1, 0)
+_PIECE_BYTES = 256
+_NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class Chaos:
@@ -107,9 +107,9 @@ class Chaos:
             if mode == "delay":
                 await asyncio.sleep(_DELAY)
             elif mode == "slow":
-                while len(data) > _PIECE:
-                    writer.write(data[:_PIECE])
-                    data = data[_PIECE:]
+                while len(data) > _PIECE_BYTES:
+                    writer.write(data[:_PIECE_BYTES])
+                    data = data[_PIECE_BYTES:]
                     await asyncio.sleep(0.002)
             elif answers and mode in ("cut", "half-close"):
                 self.hit += 1
@@ -131,5 +131,5 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     raw = writer.get_extra_info("socket")
     if raw is not None:
         with contextlib.suppress(OSError):
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
     writer.transport.abort()

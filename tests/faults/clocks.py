@@ -18,7 +18,7 @@ from proxy.model.revision import Clock
 
 _STEP: Final = struct.Struct("d")
 _real = time.time
-_followed: Callable[[], float] = _real
+_wall_time: Callable[[], float] = _real
 
 
 class Wall:
@@ -49,17 +49,17 @@ class Wall:
 
 def follow(wall: Callable[[], float] = _real) -> None:
     """Make `time.time` and `time.time_ns` of this process return this clock."""
-    global _followed  # noqa: PLW0603 - the process has one clock
-    _followed = wall
+    global _wall_time  # noqa: PLW0603 - the process has one clock
+    _wall_time = wall
     time.time, time.time_ns = _now, _now_ns  # before modules import `time` from it
 
 
 def _now() -> float:
-    return _followed()
+    return _wall_time()
 
 
 def _now_ns() -> int:
-    return int(1_000_000_000 * _followed())
+    return int(1_000_000_000 * _wall_time())
 
 
 def main() -> None:

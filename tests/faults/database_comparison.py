@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import asyncpg
 import httpx
 
-_PATIENCE = 60.0  # seconds for an answer
+_TIMEOUT = 60.0  # seconds for an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ async def everything(origin: str, dsn: str, database: str = "_system") -> list[D
 async def _origin(url: str, database: str, mirrored: Collection[str]) -> dict[str, dict[str, object]]:
     found: dict[str, dict[str, object]] = {}
     async with httpx.AsyncClient(
-        base_url=f"{url}/_db/{database}", auth=("root", ""), verify=False, timeout=_PATIENCE
+        base_url=f"{url}/_db/{database}", auth=("root", ""), verify=False, timeout=_TIMEOUT
     ) as client:
         listed = (await client.get("/_api/collection")).json()["result"]
         for name in (one["name"] for one in listed if not one["isSystem"] or one["name"] in mirrored):

@@ -106,7 +106,7 @@ async def read_on(stack: Running, steps: Sequence[Step]) -> None:
     while more.get("hasMore"):
         path = f"{CURSOR}/{more['id']}"
         for method in ("POST", "DELETE"):
-            assert (await stack.client.request(method, path, auth=GUEST)).status_code in (401, 403, 404)
+            assert (await stack.client.request(method, path, auth=UNPRIVILEGED_USER)).status_code in (401, 403, 404)
         more = (await stack.client.post(path)).json()
         assert "result" in more, more
 
@@ -124,12 +124,12 @@ async def conflict(stack: Running, steps: Sequence[Step]) -> None:
     assert (await send(stack, steps[-1:]))[-1].status_code in (404, 409)
 
 
-GUEST: Final = ("guest", "guest")
+UNPRIVILEGED_USER: Final = ("guest", "guest")
 
 
 async def forbidden(stack: Running, steps: Sequence[Step]) -> None:
     """Refused: the user may read the database but not the collections."""
-    await send(stack, steps, auth=GUEST)
+    await send(stack, steps, auth=UNPRIVILEGED_USER)
 
 
 async def unknown_user(stack: Running, steps: Sequence[Step]) -> None:
@@ -312,7 +312,7 @@ _CONFLICTS: Final = _REFUSE.replace(
     "BEGIN RAISE 'not this one'; END",
     "BEGIN IF TG_OP = 'UPDATE' AND NEW.rev = OLD.rev THEN RETURN NEW; END IF; RAISE 'x' USING ERRCODE = '40001'; END",
 )
-_ONE_OF_A_FAMILY: Final = frozenset(
+_ONE_KIND_PER_FAMILY: Final = frozenset(
     {
         "insert",
         "update, array",
@@ -344,9 +344,9 @@ def _keyed(kind: Kind) -> bool:
     return _has_cursor(kind) and bool(kind.flip)
 
 
-EVERY: Final = (Stage.MIRROR, Stage.SHADOW, Stage.FLIPPED)
+ALL_STAGES: Final = (Stage.MIRROR, Stage.SHADOW, Stage.FLIPPED)
 WAYS: Final[tuple[Way, ...]] = (
-    Way("answered", After.ANSWERED, answered, stages=EVERY),
+    Way("answered", After.ANSWERED, answered, stages=ALL_STAGES),
     Way("binary", After.ANSWERED, binary, stages=(Stage.FLIPPED,)),
     Way("in-batches", After.ANSWERED, answered, _has_cursor, batch=1),
     Way("read-on", After.ANSWERED, read_on, _has_cursor),
@@ -358,9 +358,13 @@ WAYS: Final[tuple[Way, ...]] = (
     Way("unjournaled", After.GIVEN_UP, unjournaled, stages=(Stage.FLIPPED,)),
     Way("refused", After.GIVEN_UP, refused, stages=(Stage.FLIPPED,)),
     Way(
-        "conflicting", After.GIVEN_UP, conflicting, lambda kind: kind.name in _ONE_OF_A_FAMILY, stages=(Stage.FLIPPED,)
+        "conflicting",
+        After.GIVEN_UP,
+        conflicting,
+        lambda kind: kind.name in _ONE_KIND_PER_FAMILY,
+        stages=(Stage.FLIPPED,),
     ),
-    Way("lost", After.UNKNOWN, lost, stages=EVERY),
+    Way("lost", After.UNKNOWN, lost, stages=ALL_STAGES),
     Way("dies", After.UNKNOWN, dies),
     Way("dies-between", After.UNKNOWN, dies_between, _keyed, batch=1),
     Way("client-gone", After.UNKNOWN, client_gone, lambda kind: not kind.name.startswith("job")),

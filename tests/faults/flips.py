@@ -45,8 +45,8 @@ PROXIES, CLIENTS = 3, 8
 BOOKS = f"_system/{COLLECTION}"
 SCENARIOS = ("calm", "nuisance", "cut one", "cut all", "frozen")
 _LEASE = 1.0  # seconds; what is delivered
-_LINES = ("cut", "black-hole")
-_WHY = "SELECT reason FROM _crossfade.audit WHERE action = 'rollback' ORDER BY id DESC LIMIT 1"
+_CONNECTION_FAULTS = ("cut", "black-hole")
+_LAST_REASON = "SELECT reason FROM _crossfade.audit WHERE action = 'rollback' ORDER BY id DESC LIMIT 1"
 _REJOINED = "it came back"
 _MOMENTS = ("before", "during", "after")  # of a flip: when a proxy is frozen
 
@@ -120,7 +120,7 @@ class Flips:
         if scenario == "calm":
             return
         lines = self._lines if scenario == "cut all" else [rng.choice(self._lines)]
-        mode = rng.choice(_LINES)
+        mode = rng.choice(_CONNECTION_FAULTS)
         for line in lines:
             line.misbehave(mode)
         # a long one ends only after every proxy acknowledged alone
@@ -137,7 +137,7 @@ class Flips:
         async with nuisance_clients.running():
             await asyncio.sleep(rng.uniform(2.0, 3.0))
         if await self._stage() is not Stage.FLIPPED:
-            reason = await self._database.fetchval(_WHY)
+            reason = await self._database.fetchval(_LAST_REASON)
             # on a busy machine a lease can expire, and the rejoining proxy rolls the flip back: no request caused that
             if not reason.startswith(_REJOINED):
                 result.wrong.append(f"a request that wrote nothing, or was captured, caused a rollback: {reason}")

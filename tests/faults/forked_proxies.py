@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.faults import clocks
 
-_ENDS = 30.0  # seconds
+_STOP_TIMEOUT = 30.0  # seconds
 
 
 class Forked:
@@ -31,7 +31,7 @@ class Forked:
         """Return the exit status as subprocess reports it, or None while it runs."""
         return self._process.exitcode
 
-    def wait(self, timeout: float = _ENDS) -> int:
+    def wait(self, timeout: float = _STOP_TIMEOUT) -> int:
         """Wait for its end. Raise TimeoutError if it does not end in time."""
         self._process.join(timeout)
         ended = self._process.exitcode

@@ -42,12 +42,12 @@ from tests.faults.refusing_database import Refusing
 from tests.faults.traffic import Tally
 from tests.harness import eventually
 
-_LASTS = 0.4  # seconds
+_FAULT_SECONDS = 0.4  # seconds
 _CLIENTS = 2  # of the point's kind, and as many of documents, and that judge
 _PAUSE = 0.01
 _PACE = 0.05  # seconds that a client who judges thinks at most
-_REACHED = 60.0  # seconds for a point to be reached: it mostly takes less than one
-_STAGED = [f"_system/{name}" for name in traffic.COLLECTIONS]
+_REACH_TIMEOUT = 60.0  # seconds for a point to be reached: it mostly takes less than one
+_TRAFFIC_COLLECTIONS = [f"_system/{name}" for name in traffic.COLLECTIONS]
 _FAILED = re.compile(r": (\d{3}) ")
 
 
@@ -171,9 +171,9 @@ class Matrix:
                 before = tally.errors
                 await self._approach(place.point)
                 try:
-                    reached = await self._points.wait_until_reached(_REACHED)
+                    reached = await self._points.wait_until_reached(_REACH_TIMEOUT)
                 except TimeoutError:
-                    raise AssertionError(f"{place.point} was not reached within {_REACHED} s") from None
+                    raise AssertionError(f"{place.point} was not reached within {_REACH_TIMEOUT} s") from None
                 tally.errors = before  # errors before the failpoint do not count against the fault
                 del tally.failed[before:]
                 for number in range(_CLIENTS, 2 * _CLIENTS):
@@ -181,7 +181,7 @@ class Matrix:
                 async with crowd:
                     end_fault = await self._begin(fault, proxy)
                     await Points.release(reached)
-                    await asyncio.sleep(_LASTS)
+                    await asyncio.sleep(_FAULT_SECONDS)
                     await end_fault()
                     await asyncio.sleep(0.1)
                     going = False
@@ -202,7 +202,7 @@ class Matrix:
             await proxy.start(f"@{self._points.path}")
             await self._env.mirrored(everything=True)
             if self._stage is not Stage.MIRROR:
-                await self._change_stage(Stage.SHADOW, "_system/*", *_STAGED)
+                await self._change_stage(Stage.SHADOW, "_system/*", *_TRAFFIC_COLLECTIONS)
         return proxy
 
     async def _restore_stage(self, fault: str) -> None:
@@ -211,7 +211,7 @@ class Matrix:
             limit = time.monotonic() + harness.WAIT_SECONDS
             while True:
                 try:
-                    await self._change_stage(Stage.FLIPPED, *_STAGED)
+                    await self._change_stage(Stage.FLIPPED, *_TRAFFIC_COLLECTIONS)
                     break
                 except (
                     PreconditionFailed
@@ -220,7 +220,7 @@ class Matrix:
                         raise
                     await asyncio.sleep(0.2)
         if fault == REFUSED:
-            await self._refusing.prepare(_STAGED)
+            await self._refusing.prepare(_TRAFFIC_COLLECTIONS)
 
     async def _change_stage(self, stage: Stage, *names: str) -> None:
         settings = load(dsn=self._env.dsn)
@@ -236,7 +236,7 @@ class Matrix:
 
     async def _all_flipped(self) -> bool:
         states = await status.collection_states(self._database)
-        return all(states[name].stage is Stage.FLIPPED for name in _STAGED)
+        return all(states[name].stage is Stage.FLIPPED for name in _TRAFFIC_COLLECTIONS)
 
     async def _approach(self, point: str) -> None:
         """Bring the proxy to a failpoint that plain traffic does not reach: lost answers are read again."""

@@ -25,7 +25,7 @@ from tests.model.test_mirror import NEEDED
 
 _FOLDERS = ("proxy", "backfill", "sql", "deploy", "tests", "bench")
 _MODEL = "model"  # the subject without a module of mutants: rules of the model
-_PART = 8  # mutants of one copy of the tree
+_MUTANTS_PER_TREE = 8  # mutants of one copy of the tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def of_the_code(mutants: Sequence[Mutant]) -> list[Verdict]:
 def verdicts(chosen: Sequence[Mutant], rules: Sequence[str], jobs: int) -> Iterator[Verdict]:
     """Yield verdicts as they arrive, at most `jobs` concurrently, one PostgreSQL start per test file."""
     ordered = sorted(chosen, key=lambda mutant: mutant.test)
-    parts = [ordered[start : start + _PART] for start in range(0, len(ordered), _PART)]
+    parts = [ordered[start : start + _MUTANTS_PER_TREE] for start in range(0, len(ordered), _MUTANTS_PER_TREE)]
     yield from map(of_the_model, rules)
     with ThreadPoolExecutor(jobs) as threads:
         running: list[Future[list[Verdict]]] = [threads.submit(of_the_code, part) for part in parts]

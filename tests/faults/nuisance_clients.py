@@ -20,7 +20,7 @@ import httpx
 
 _BOOKS: Final = "/_api/document/books"
 _UNAUTHORIZED: Final = httpx.BasicAuth("unauthorized", "secret")
-_NOBODY: Final = httpx.BasicAuth("nobody", "x")
+_UNKNOWN_USER: Final = httpx.BasicAuth("nobody", "x")
 _PACE: Final = 0.05
 _REFUSED: Final[Sequence[tuple[str, str, Any]]] = (
     ("POST", "/_api/cursor", {"query": "INSERT {x: 1} INT books"}),
@@ -134,7 +134,7 @@ class NuisanceClients:
 
     async def _unauthorized(self, clients: list[httpx.AsyncClient], rng: random.Random) -> None:
         method, target, body = rng.choice(_FORBIDDEN)
-        who = rng.choice((_UNAUTHORIZED, _NOBODY))
+        who = rng.choice((_UNAUTHORIZED, _UNKNOWN_USER))
         answer = await rng.choice(clients).request(method, target, json=body, auth=who)
         self._expect(answer, *range(400, 500), 501)
 

@@ -30,8 +30,8 @@ _REMOVE = (
     f"FOR d IN {COLLECTION} FILTER d._key IN [CONCAT(@key, '-x'), @key] SORT d._key == @key REMOVE d IN {COLLECTION} "
     "RETURN OLD"
 )
-_PATIENCE = 40.0  # seconds after which a request counts as failed
-_AWAY = 0.1  # seconds that a client waits where a connection broke
+_TIMEOUT = 40.0  # seconds after which a request counts as failed
+_RETRY_PAUSE = 0.1  # seconds that a client waits where a connection broke
 
 
 class Wire:
@@ -49,7 +49,7 @@ class Wire:
         head = f"{method} {path} HTTP/1.1\r\nHost: proxy\r\nX-Crossfade-Explain: 1\r\n"
         head += "Authorization: Basic cm9vdDo=\r\n"
         head += f"x-arango-trx-id: {transaction}\r\n" if transaction else ""
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT):
             try:
                 if self._streams is None:
                     self._streams = await asyncio.open_connection("127.0.0.1", self._port)
@@ -205,7 +205,7 @@ class Crowd:
             status, value, by = await wires[proxy].ask(method, path, body, transaction)
         except (OSError, EOFError, TimeoutError) as error:
             self.tally.failed.append(f"{method} {path} at {proxy}: {type(error).__name__} {error}")
-            await asyncio.sleep(_AWAY)
+            await asyncio.sleep(_RETRY_PAUSE)
             return None
         if not self._frozen(proxy, started):
             self.tally.pause = max(self.tally.pause, time.monotonic() - started)

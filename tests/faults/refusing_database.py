@@ -13,11 +13,13 @@ from typing import Final
 from tests.ad_hoc import Database
 
 _LIMIT: Final = 20.0  # seconds
-_JUDGE: Final = "CREATE OR REPLACE FUNCTION public.judge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} END $$"
-_TAKES: Final = _JUDGE.format("RETURN NEW;")
-_REFUSES: Final = _JUDGE.format("RAISE 'not this one';")
+_CREATE_FUNCTION: Final = (
+    "CREATE OR REPLACE FUNCTION public.judge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} END $$"
+)
+_ACCEPT: Final = _CREATE_FUNCTION.format("RETURN NEW;")
+_REFUSE: Final = _CREATE_FUNCTION.format("RAISE 'not this one';")
 _TRIGGER: Final = "CREATE TRIGGER judge BEFORE INSERT OR UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION public.judge()"
-_WITHOUT: Final = """
+_COLLECTIONS_WITHOUT_TRIGGER: Final = """
 SELECT relation FROM _crossfade.collection WHERE collection = ANY ($1)
     AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'judge' AND tgrelid = relation::regclass)
 """
@@ -32,12 +34,12 @@ class Refusing:
 
     async def prepare(self, collections: Sequence[str]) -> None:
         """Create the trigger, which refuses nothing yet."""
-        await self._database.execute(_TAKES)
-        for row in await self._database.fetch(_WITHOUT, collections):
+        await self._database.execute(_ACCEPT)
+        for row in await self._database.fetch(_COLLECTIONS_WITHOUT_TRIGGER, collections):
             await self._database.execute(_TRIGGER.format(row["relation"]))
 
     async def begin(self) -> None:
-        await self._database.execute(_REFUSES)
+        await self._database.execute(_REFUSE)
 
     async def end(self) -> None:
         """End the fault after at least one document was refused, however slow the machine is; writes continue."""
@@ -47,4 +49,4 @@ class Refusing:
                 break
             await asyncio.sleep(0.1)
         self.letters = count
-        await self._database.execute(_TAKES)
+        await self._database.execute(_ACCEPT)

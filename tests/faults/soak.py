@@ -31,7 +31,7 @@ from tests.faults.traffic import DOCUMENT, Tally
 
 PROXIES, WRITERS, HISTORY = 3, 8, 300
 _PAUSE = 0.005
-_PATIENCE = 120.0  # seconds for the worker to verify what became unverified
+_TIMEOUT = 120.0  # seconds for the worker to verify what became unverified
 
 
 @dataclass
@@ -167,7 +167,7 @@ class Soak:
         """Let the worker verify what was backfilled and became unverified; verify the rest by a command."""
         traffic_collections = [f"_system/{name}" for name in traffic.COLLECTIONS]
 
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _TIMEOUT
         while (
             set(unverified := await self._env.unverified()) & set(traffic_collections) and time.monotonic() < deadline
         ):

@@ -20,7 +20,7 @@ from proxy.capture import aql_plan
 from proxy.cli.repair_keys import repair_dropped
 from proxy.model.stages import CollectionState, Stage
 from proxy.replication import mirror as pipeline
-from tests.faults.ends import GUEST, WAYS, After, Way
+from tests.faults.ends import UNPRIVILEGED_USER, WAYS, After, Way
 from tests.faults.write_kinds import KINDS, Kind
 from tests.harness import Running, running
 
@@ -105,7 +105,7 @@ async def environment(dsn: str, folder: Path) -> AsyncIterator[Environment]:
         stack.origin.store.server.accounts.enforce("", None)
         definition = {"collection": "links", "from": ["books"], "to": ["books"]}
         await stack.direct.post("/_api/gharial", json={"name": "g", "edgeDefinitions": [definition]})
-        await stack.direct.post("/_api/user", json={"user": GUEST[0], "passwd": GUEST[1]})
+        await stack.direct.post("/_api/user", json={"user": UNPRIVILEGED_USER[0], "passwd": UNPRIVILEGED_USER[1]})
         await stack.direct.put("/_api/user/guest/database/_system", json={"grant": "ro"})
         for name in ("books", "links"):
             await stack.direct.put(f"/_api/user/guest/database/_system/{name}", json={"grant": "none"})

@@ -56,9 +56,9 @@ async def opaque(port: int, wanted: bool) -> None:
 
 
 # a point -> the faults of successive lives of the process; the last one is reached under traffic or while it recovers
-LIVES: dict[str, tuple[str, ...]] = {point: (f"{point}:20",) for point in failpoints.DOCUMENTS}
-LIVES["before-mark"] = ("before-mark",)
-LIVES["mid-repair"] = ("after-forward:20", "mid-repair")
+FAULTS_OF_LIVES: dict[str, tuple[str, ...]] = {point: (f"{point}:20",) for point in failpoints.DOCUMENTS}
+FAULTS_OF_LIVES["before-mark"] = ("before-mark",)
+FAULTS_OF_LIVES["mid-repair"] = ("after-forward:20", "mid-repair")
 
 
 @pytest.mark.parametrize("point", failpoints.DOCUMENTS)
@@ -66,12 +66,12 @@ async def test_a_kill_at_any_point_loses_nothing(stack: tuple[Origin, Proxy, Dat
     origin, proxy, database = stack
     async with httpx.AsyncClient(base_url=origin.url) as direct:
         await direct.post("/_api/collection", json={"name": "books"})
-    await proxy.start(fault=LIVES[point][0])
+    await proxy.start(fault=FAULTS_OF_LIVES[point][0])
     mirror = [DesiredState(BOOKS, Stage.MIRROR)]
     await controller.change(database, mirror, settings=load(dsn=dsn), actor="test", reason="test", timeout=10)
     await asyncio.gather(*(writes(proxy.port, n, 60) for n in range(3)), opaque(proxy.port, point == "before-mark"))
     assert await proxy.died() == -signal.SIGKILL, f"the point {point} was never reached"
-    for fault in LIVES[point][1:]:
+    for fault in FAULTS_OF_LIVES[point][1:]:
         await proxy.start(fault, wait=False)
         assert await proxy.died() == -signal.SIGKILL, f"the point {fault} was never reached"
     await proxy.start()

@@ -23,12 +23,14 @@ from tests.harness import Running, eventually, running
 
 BOOKS = "_system/books"
 DOCUMENT = "/_api/document/books"
-TOWARDS = {
+STAGES_UP_TO = {
     Stage.MIRROR: (CollectionState(Stage.MIRROR),),
     Stage.SHADOW: (CollectionState(Stage.MIRROR), CollectionState(Stage.SHADOW)),
     Stage.FLIPPED: (CollectionState(Stage.MIRROR), CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100)),
 }
-_OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'others'"
+_COUNT_OTHER_SESSIONS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'others'"
+)
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ async def stack(server: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[Runni
 
 
 async def at(stack: Running, stage: Stage) -> None:
-    for state in TOWARDS[stage]:
+    for state in STAGES_UP_TO[stage]:
         await stack.move(state, BOOKS)
     await stack.client.post(DOCUMENT, json=[{"_key": f"k{n}", "n": 0} for n in range(4)])
     await stack.drained()
@@ -117,7 +119,7 @@ async def traffic(stack: Running) -> AsyncIterator[list[Client]]:
 
 
 @pytest.mark.parametrize(
-    ("mode", "stage"), [*(("fast", stage) for stage in TOWARDS), ("immediate", Stage.FLIPPED)], ids=str
+    ("mode", "stage"), [*(("fast", stage) for stage in STAGES_UP_TO), ("immediate", Stage.FLIPPED)], ids=str
 )
 async def test_a_restart_under_traffic_costs_no_write_and_no_document(
     stack: Running, server: EmbeddedPostgres, stage: Stage, mode: str
@@ -156,7 +158,7 @@ async def test_no_write_is_lost_while_other_sessions_take_every_connection(
                 "AND application_name <> 'others' AND pid <> pg_backend_pid()"
             )
             await take_all()
-            assert await keeper.fetchval(_OTHERS) > 20
+            assert await keeper.fetchval(_COUNT_OTHER_SESSIONS) > 20
             await clients[0].progress()
             for one in others:
                 await one.close()

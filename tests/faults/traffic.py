@@ -17,14 +17,14 @@ from typing import Final
 import httpx
 
 DOCUMENT: Final = "/_api/document/books"
-_SOCIAL: Final = {"collection": "knows", "from": ["people"], "to": ["people"]}
+_EDGE_DEFINITION: Final = {"collection": "knows", "from": ["people"], "to": ["people"]}
 CLIENTS: Final = 8  # at most: each has a collection of its own that it imports into
 COLLECTIONS: Final = ("books", "papers", "people", "knows", *(f"imported{number}" for number in range(CLIENTS)))
 _EXPECTED: Final = frozenset({200, 201, 202, 204, 404, 409, 412, 501})  # and 1653: a transaction had ended already
 _NOT_BUILT: Final = 501  # the development server runs no JavaScript
 _PAUSE: Final = 0.02
-_AWAY: Final = 0.1  # seconds before the next attempt after a refused connection
-_PATIENCE: Final = 40.0  # seconds for an answer: three leases of five seconds, and a machine that is busy
+_RETRY_PAUSE: Final = 0.1  # seconds before the next attempt after a refused connection
+_TIMEOUT: Final = 40.0  # seconds for an answer: three leases of five seconds, and a machine that is busy
 _rounds = itertools.count(1)
 
 
@@ -65,7 +65,7 @@ class Client:
             answer = await self._http.request(method, path, content=content, headers=headers)
         except httpx.TransportError:
             self._tally.broken += 1
-            await asyncio.sleep(_AWAY)
+            await asyncio.sleep(_RETRY_PAUSE)
             return None
         self._tally.writes += 1
         if answer.status_code >= 500 and answer.status_code != _NOT_BUILT:
@@ -328,8 +328,8 @@ KINDS: Final[dict[str, Kind]] = {
 
 async def prepare(origin: str) -> None:
     """Create the collections of all clients in the origin before anything is mirrored."""
-    async with httpx.AsyncClient(base_url=origin, auth=("root", ""), verify=False, timeout=_PATIENCE) as direct:
-        await direct.post("/_api/gharial", json={"name": "social", "edgeDefinitions": [_SOCIAL]})
+    async with httpx.AsyncClient(base_url=origin, auth=("root", ""), verify=False, timeout=_TIMEOUT) as direct:
+        await direct.post("/_api/gharial", json={"name": "social", "edgeDefinitions": [_EDGE_DEFINITION]})
         for name in COLLECTIONS:
             await direct.post("/_api/collection", json={"name": name})
 
@@ -338,7 +338,7 @@ async def client(
     url: str, number: int, tally: Tally, going: Callable[[int], bool], *kinds: Kind, pause: float = 0.0
 ) -> None:
     """Run rounds of these kinds in turn while `going(round)` is true, with a pause of `pause` seconds."""
-    async with httpx.AsyncClient(base_url=url, auth=("root", ""), timeout=_PATIENCE, verify=False) as http:
+    async with httpx.AsyncClient(base_url=url, auth=("root", ""), timeout=_TIMEOUT, verify=False) as http:
         writer = Client(http, number, tally)
         n = 0
         while going(n):

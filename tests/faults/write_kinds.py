@@ -81,7 +81,7 @@ def within(name: str, *steps: Step, end: str = "PUT", flip: bool = True) -> Kind
 
 
 # documents k0 to k9 and one edge from k8 to k9 are there before each cell, with numbers `n` of their own
-_FEW: Final = "FOR d IN books FILTER d.n < 4 "
+_SELECT_FEW: Final = "FOR d IN books FILTER d.n < 4 "
 _PARTS: Final = {"intermediateCommitCount": 1}
 _REMOVES_FAILS: Final = "FOR k IN ['k1', 'k2', 'none'] REMOVE k IN books"
 _TWO_FAIL: Final = (
@@ -123,14 +123,25 @@ KINDS: Final[tuple[Kind, ...]] = (
     one("import, overwrite", "POST", "/_api/import?collection=books&type=array&overwrite=true", [{"v": 1}], flip=False),
     aql("AQL insert", "FOR i IN 1..3 INSERT {i, v: '{n}'} INTO books RETURN NEW"),
     aql("AQL insert, keys", "FOR i IN 1..3 INSERT {_key: CONCAT('new{n}-', i)} INTO books RETURN NEW", ttl=1000),
-    aql("AQL update", _FEW + "UPDATE d WITH {v: '{n}'} IN books RETURN NEW", count=True),
-    aql("AQL replace", _FEW + "REPLACE d WITH {n: d.n, v: '{n}'} IN books RETURN OLD", options={"allowRetry": True}),
-    aql("AQL remove", _FEW + "REMOVE d IN books RETURN OLD._key"),
-    aql("AQL remove, no rows", _FEW + "REMOVE d IN books"),
-    aql("AQL remove, stream", _FEW + "REMOVE d IN books RETURN OLD._key", stream=True),
+    aql("AQL update", _SELECT_FEW + "UPDATE d WITH {v: '{n}'} IN books RETURN NEW", count=True),
+    aql(
+        "AQL replace",
+        _SELECT_FEW + "REPLACE d WITH {n: d.n, v: '{n}'} IN books RETURN OLD",
+        options={"allowRetry": True},
+    ),
+    aql("AQL remove", _SELECT_FEW + "REMOVE d IN books RETURN OLD._key"),
+    aql("AQL remove, no rows", _SELECT_FEW + "REMOVE d IN books"),
+    aql("AQL remove, stream", _SELECT_FEW + "REMOVE d IN books RETURN OLD._key", stream=True),
     aql("AQL upsert", "FOR i IN 1..3 UPSERT {n: i} INSERT {n: i} UPDATE {v: '{n}'} IN books RETURN NEW"),
-    aql("AQL of two", _FEW + "UPDATE d WITH {v: 1} IN books INSERT {_from: d._id, _to: d._id} INTO links RETURN 1"),
-    aql("AQL, no keys", "LET gone = (" + _FEW + "REMOVE d IN books RETURN OLD) FOR d IN gone RETURN d", flip=False),
+    aql(
+        "AQL of two",
+        _SELECT_FEW + "UPDATE d WITH {v: 1} IN books INSERT {_from: d._id, _to: d._id} INTO links RETURN 1",
+    ),
+    aql(
+        "AQL, no keys",
+        "LET gone = (" + _SELECT_FEW + "REMOVE d IN books RETURN OLD) FOR d IN gone RETURN d",
+        flip=False,
+    ),
     aql(
         "AQL, no keys, stream", "FOR d IN books UPDATE d WITH {v: 1} IN books LIMIT 2 RETURN 1", flip=False, stream=True
     ),
@@ -158,7 +169,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     within("transaction, aborted", Step("POST", D, {"_key": "new{n}"}), Step("DELETE", D + "/k1"), end="DELETE"),
     within(
         "transaction, AQL",
-        Step("POST", CURSOR, {"query": _FEW + "REMOVE d IN books RETURN OLD", "batchSize": 1}),
+        Step("POST", CURSOR, {"query": _SELECT_FEW + "REMOVE d IN books RETURN OLD", "batchSize": 1}),
         Step("POST", CURSOR, {"query": "FOR i IN 1..3 INSERT {i} INTO books RETURN 1", "batchSize": 1, "stream": True}),
     ),
     within(
@@ -184,7 +195,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     one("remove by example", "PUT", "/_api/simple/remove-by-example", _EXAMPLE, flip=False),
     one("truncate", "PUT", "/_api/collection/links/truncate", flip=False),
     job("job", "POST", D, {"_key": "new{n}"}),
-    job("job, AQL", "POST", CURSOR, {"query": _FEW + "REMOVE d IN books RETURN OLD", "batchSize": 1}),
+    job("job, AQL", "POST", CURSOR, {"query": _SELECT_FEW + "REMOVE d IN books RETURN OLD", "batchSize": 1}),
 )
 
 

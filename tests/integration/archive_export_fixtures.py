@@ -11,10 +11,10 @@ from backfill.archive import manifest as manifests
 from backfill.archive.manifest import Entry, Origin
 from backfill.archive.writer import PartWriter
 from backfill.origin_pages import Document
-from tests.integration.archive_fixtures import ODD, BothDatabases, arangodb
+from tests.integration.archive_fixtures import UNUSUAL_DOCUMENTS, BothDatabases, arangodb
 
 NAME = "shop/carts"
-COUNT = 300 + len(ODD)
+COUNT = 300 + len(UNUSUAL_DOCUMENTS)
 
 
 @pytest.fixture
@@ -25,7 +25,11 @@ def both(dsn: str) -> Iterator[BothDatabases]:
 
 def fill(both: BothDatabases, count: int = 300) -> None:
     both.create(NAME)
-    both.insert(NAME, *ODD, *(b'{"_key":"k%05d","n":%d,"pad":"%s"}' % (n, n, b"x" * (n % 50)) for n in range(count)))
+    both.insert(
+        NAME,
+        *UNUSUAL_DOCUMENTS,
+        *(b'{"_key":"k%05d","n":%d,"pad":"%s"}' % (n, n, b"x" * (n % 50)) for n in range(count)),
+    )
 
 
 def exported(both: BothDatabases, folder: Path, *names: str, side: str = "arangodb") -> str:

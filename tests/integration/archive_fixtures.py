@@ -29,7 +29,7 @@ from proxy.model.revision import decode_rev
 T = TypeVar("T")
 
 # documents that PostgreSQL, JSON libraries and ArangoDB treat differently
-ODD = [
+UNUSUAL_DOCUMENTS = [
     b'{"_key":"nul","text":"a\\u0000b","k\\u0000":1}',
     b'{"_key":"zero","n":[-0,0,0.0]}',  # -0.0 is printed as -0, which parsers of JSON read as the integer 0
     b'{"_key":"big","n":[9007199254740993,9223372036854775807,9223372036854775808,18446744073709551615]}',

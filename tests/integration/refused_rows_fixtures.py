@@ -15,7 +15,7 @@ from tests.harness import Running, eventually, running
 
 BOOKS = "_system/books"
 DOCUMENT = "/_api/document/books"
-TRIGGER = """
+CREATE_TRIGGER = """
 CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF (NEW.doc IS NULL AND {removals}) OR NEW.doc ->> 'n' = '666' THEN
@@ -67,7 +67,7 @@ async def dead_letter_keys(stack: Running) -> list[str]:
 
 
 async def refuse(stack: Running, state: str = "P0001", *, removals: bool = False) -> None:
-    await stack.database.execute(TRIGGER.format(state=state, removals="true" if removals else "false"))
+    await stack.database.execute(CREATE_TRIGGER.format(state=state, removals="true" if removals else "false"))
 
 
 async def update_in_transaction(client: httpx.AsyncClient) -> httpx.Response:

@@ -305,7 +305,7 @@ async def test_an_index_on_an_expression_replaces_containment(both: BothDatabase
     assert "@>" not in after.sql
 
 
-STAYS = (
+NOT_COMPILED = (
     ("INSERT {} INTO c", "modification"),
     ("FOR d IN c FILTER SHA512(d.x) == 'a' RETURN d", "function SHA512"),
     ("FOR d IN nowhere RETURN d", "no table"),
@@ -338,7 +338,7 @@ async def test_functions_that_depend_on_the_request_are_not_computed_ahead(both:
 
 
 async def test_a_query_that_is_not_compiled_has_a_reason(both: BothDatabases) -> None:
-    for text, reason in STAYS:
+    for text, reason in NOT_COMPILED:
         plan = both.compiled(text)
 
         assert isinstance(plan, NotCompiled), text

@@ -111,7 +111,7 @@ def test_unusual_documents_survive_an_import_into_postgresql(both: BothDatabases
 
 # ---- cut short
 
-_KILLED = """
+_EXPORT_UNTIL_KILLED = """
 import asyncio, sys
 from pathlib import Path
 from backfill.origin_pages import Document
@@ -143,7 +143,7 @@ def test_a_killed_export_continues_at_the_unfinished_part(tmp_path: Path) -> Non
     folder = tmp_path / "archive"
 
     def start(until: int) -> subprocess.Popen[str]:
-        arguments = [sys.executable, "-c", _KILLED, str(folder), "here", str(until)]
+        arguments = [sys.executable, "-c", _EXPORT_UNTIL_KILLED, str(folder), "here", str(until)]
         return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
 
     with start(515) as process:

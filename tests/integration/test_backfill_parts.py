@@ -42,7 +42,7 @@ async def test_exactly_the_seeded_faults_are_found(dsn: str) -> None:
     """`make planted` runs the long form."""
     outcome = await planted.run(400, dsn)
     assert outcome.found == outcome.planted
-    assert len(outcome.planted["different"]) == len(planted.REAL) + 1
+    assert len(outcome.planted["different"]) == len(planted.REAL_FAULTS) + 1
     assert outcome.repaired == sum(map(len, outcome.planted.values()))
     assert (outcome.equal_after, outcome.equal_directly) == (True, True)
 

@@ -21,7 +21,7 @@ from tests.integration.control_fixtures import Application, Fleet, pass_gates, u
 __all__ = ["origin", "quiet_instances", "shell"]  # fixtures
 
 # metavar in the help -> an unknown name of something in PostgreSQL or ArangoDB
-WRONG: Final = {
+UNKNOWN_NAMES: Final = {
     "COLLECTION": "shop/ordres",
     "COLLECTION/KEY": "shop/ordres/1",
     "DATABASE": "shopp",
@@ -30,11 +30,11 @@ WRONG: Final = {
     "FINGERPRINT": "nothing",
     "LIMIT": "patience",
 }
-COLLECTIONS: Final = {kind for kind in WRONG if "COLLECTION" in kind}
+COLLECTIONS: Final = {kind for kind in UNKNOWN_NAMES if "COLLECTION" in kind}
 # texts, files, numbers; and keys, which belong to a collection that is named beside them
-NO_NAMES: Final = {"AQL", "DIR", "BUNDLE", "PATH", "VALUE", "STAGE", "KEY"}
+NOT_NAMES: Final = {"AQL", "DIR", "BUNDLE", "PATH", "VALUE", "STAGE", "KEY"}
 # other arguments that a command needs
-BESIDES: Final[dict[str, tuple[str, ...]]] = {
+OTHER_ARGUMENTS: Final[dict[str, tuple[str, ...]]] = {
     "stage default": ("mirror",),
     "tolerance add": ("total", "--ignore", "--reason", "x"),
     "gates limits set": ("1", "--reason", "x"),
@@ -44,7 +44,7 @@ BESIDES: Final[dict[str, tuple[str, ...]]] = {
     "archive export": ("--to", "archive"),
 }
 # options whose value is a name, and the arguments before them
-OPTIONS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
+OPTION_CALLS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("queries exempt", "--collection"): ("0000", "--reason", "x", "--collection", "shop/ordres"),
     ("queries unexempt", "--collection"): ("0000", "--collection", "shop/ordres"),
     ("sampling", "--shape"): ("shop/orders", "--percent", "5", "--shape", "0000"),
@@ -52,9 +52,9 @@ OPTIONS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("explain", "--database"): ("RETURN 1", "--database", "shopp"),
     ("explain", "of the query"): ("FOR o IN ordres RETURN o", "--database", "shop"),
 }
-NAMING: Final = {"--collection", "--shape", "--run"}
+NAME_OPTIONS: Final = {"--collection", "--shape", "--run"}
 # they read an archive, which has its own collections: tests/unit/archive
-OF_AN_ARCHIVE: Final = {"archive import", "archive verify"}
+ARCHIVE_COMMANDS: Final = {"archive import", "archive verify"}
 
 
 @pytest.fixture
@@ -83,24 +83,24 @@ def commands() -> Iterator[tuple[str, Any]]:
 def calls() -> Iterator[tuple[str, ...]]:
     """Yield a call with an unknown name for each argument and option of every command that takes a name."""
     for words, command in commands():
-        if words in OF_AN_ARCHIVE:
+        if words in ARCHIVE_COMMANDS:
             continue
         kinds = [one.metavar or one.name.upper() for one in command.params if one.param_type_name == "argument"]
-        unheard = [kind for kind in kinds if kind not in WRONG and kind not in NO_NAMES]
+        unheard = [kind for kind in kinds if kind not in UNKNOWN_NAMES and kind not in NOT_NAMES]
         assert not unheard, (
             f"{words} takes {unheard}: add an unknown name for it to this test, or that it is not a name"
         )
         options = {name for one in command.params if one.param_type_name == "option" for name in one.opts}
-        additional = BESIDES.get(words, ())
+        additional = OTHER_ARGUMENTS.get(words, ())
         for kind in kinds:
-            if kind in WRONG:
-                yield (*words.split(), WRONG[kind], *additional)
+            if kind in UNKNOWN_NAMES:
+                yield (*words.split(), UNKNOWN_NAMES[kind], *additional)
             if kind in COLLECTIONS and "--database" in options:
                 other = "orders/1" if kind == "COLLECTION/KEY" else "orders"
                 yield (*words.split(), other, *additional, "--database", "shopp")
-        unheard = [name for name in options & NAMING if (words, name) not in OPTIONS]
+        unheard = [name for name in options & NAME_OPTIONS if (words, name) not in OPTION_CALLS]
         assert not unheard, f"{words} has {unheard}: add to this test how to pass an unknown one"
-    for (words, _), arguments in OPTIONS.items():
+    for (words, _), arguments in OPTION_CALLS.items():
         yield (*words.split(), *arguments)
 
 

@@ -21,7 +21,7 @@ MIRROR, SHADOW, FLIPPED = (
     CollectionState(Stage.SHADOW),
     CollectionState(Stage.FLIPPED, 100),
 )
-ALL = tuple(f"_system/{name}" for name in ("_graphs", "knows", "pages", "people"))
+COLLECTIONS = tuple(f"_system/{name}" for name in ("_graphs", "knows", "pages", "people"))
 EXPLAIN = {"X-Crossfade-Explain": "1"}
 QUERIES = {
     "named graph": ("FOR v IN 1..2 OUTBOUND 'people/a' GRAPH 'social' SORT v._key RETURN v._key", ["b", "c"]),
@@ -39,7 +39,7 @@ async def stack(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
     async with running(dsn, tmp_path) as running_stack:
         for name, kind in (("people", 2), ("pages", 2), ("knows", 3)):
             await running_stack.direct.post("/_api/collection", json={"name": name, "type": kind})
-        for name in ALL:
+        for name in COLLECTIONS:
             await running_stack.move(MIRROR, name)
         definition = {"collection": "knows", "from": ["people"], "to": ["people"]}
         await running_stack.client.post("/_api/gharial", json={"name": "social", "edgeDefinitions": [definition]})
@@ -69,19 +69,19 @@ async def _rows(stack: Running) -> list[ShapeRow]:
 @pytest.mark.parametrize("name", QUERIES)
 async def test_a_computed_read_follows_the_stage_of_all_its_collections(stack: Running, name: str) -> None:
     rows = QUERIES[name][1]
-    await stack.move(SHADOW, *ALL)
+    await stack.move(SHADOW, *COLLECTIONS)
     assert await _ask(stack, name) == (rows, "arangodb")
     counted = {(row.matched, row.mismatched, row.unsupported, row.skipped) for row in await _rows(stack)}
     assert counted == {(1, 0, 0, 0)}
     assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.uncovered") == 0
-    await stack.move(FLIPPED, *ALL)
+    await stack.move(FLIPPED, *COLLECTIONS)
     assert await _ask(stack, name) == (rows, "postgresql")
 
 
 async def test_a_collection_that_is_not_flipped_keeps_computed_reads_at_arangodb(stack: Running) -> None:
     """The collections are unknown in advance, except for a query with WITH and for an id in a bind variable."""
-    await stack.move(SHADOW, *ALL)
-    await stack.move(FLIPPED, *(name for name in ALL if name != "_system/pages"))
+    await stack.move(SHADOW, *COLLECTIONS)
+    await stack.move(FLIPPED, *(name for name in COLLECTIONS if name != "_system/pages"))
     found = {name: (await _ask(stack, name))[1] for name in QUERIES}
     named = ("WITH", "id in a variable")
     assert found == {name: "postgresql" if name in named else "arangodb" for name in QUERIES}
@@ -89,8 +89,8 @@ async def test_a_collection_that_is_not_flipped_keeps_computed_reads_at_arangodb
 
 async def test_a_dropped_collection_keeps_no_read_at_arangodb(stack: Running) -> None:
     """It keeps no query at ArangoDB, even at an unchanged epoch; once it is recreated it counts again."""
-    await stack.move(SHADOW, *ALL)
-    await stack.move(FLIPPED, *(name for name in ALL if name != "_system/pages"))
+    await stack.move(SHADOW, *COLLECTIONS)
+    await stack.move(FLIPPED, *(name for name in COLLECTIONS if name != "_system/pages"))
     assert (await _ask(stack, "computed id"))[1] == "arangodb"
     await stack.client.delete("/_api/collection/pages")
     await stack.drained()
@@ -110,7 +110,7 @@ async def test_a_dropped_collection_keeps_no_read_at_arangodb(stack: Running) ->
 
 async def test_collections_outside_the_shadow_are_never_compared(stack: Running) -> None:
     """An edge leads to a collection of stage mirror, whose copy may be incomplete: no verdict."""
-    await stack.move(SHADOW, *(name for name in ALL if name != "_system/pages"))
+    await stack.move(SHADOW, *(name for name in COLLECTIONS if name != "_system/pages"))
     edge = {"_from": "people/a", "_to": "pages/p"}
     await stack.client.post("/_api/document/knows", json=edge)
     await stack.drained()
@@ -120,7 +120,7 @@ async def test_collections_outside_the_shadow_are_never_compared(stack: Running)
 
 
 async def test_a_difference_in_a_collection_that_the_text_does_not_name_is_found(stack: Running) -> None:
-    await stack.move(SHADOW, *ALL)
+    await stack.move(SHADOW, *COLLECTIONS)
     await stack.database.execute(
         'UPDATE _system.people SET doc = doc || \'{"x": 1}\', raw = \'{"_key": "c", "x": 1}\' WHERE key = \'c\''
     )
@@ -131,8 +131,8 @@ async def test_a_difference_in_a_collection_that_the_text_does_not_name_is_found
 
 
 async def test_reads_through_a_flipped_graph_see_own_writes(stack: Running) -> None:
-    await stack.move(SHADOW, *ALL)
-    await stack.move(FLIPPED, *ALL)
+    await stack.move(SHADOW, *COLLECTIONS)
+    await stack.move(FLIPPED, *COLLECTIONS)
     for number in range(5):
         await stack.client.post("/_api/document/people", json={"_key": f"n{number}"})
         await stack.client.post("/_api/document/knows", json={"_from": "people/c", "_to": f"people/n{number}"})

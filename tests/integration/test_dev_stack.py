@@ -24,7 +24,7 @@ from deploy.demo.stack import Options, Part, Stack
 from proxy.base.errors import ConfigurationError
 
 QUICK = {"fsync": "off", "shared_buffers": "16MB"}
-HERE = {name: value for name, value in os.environ.items() if name not in ("ARANGO_URL", "POSTGRES_DSN")}
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("ARANGO_URL", "POSTGRES_DSN")}
 
 
 def until(condition: Callable[[], bool], seconds: float = 30) -> None:
@@ -146,7 +146,7 @@ def dev() -> Iterator[Callable[..., subprocess.Popen[str]]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=HERE,
+            env=ENVIRONMENT,
             cwd=Path(__file__).parents[2],
         )
         running.append(process)

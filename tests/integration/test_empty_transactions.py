@@ -19,7 +19,7 @@ from tests.harness import Running, eventually, running
 
 BOOKS = "_system/books"
 DOCUMENT = "/_api/document/books"
-_NOTHING = {"query": "FOR b IN books FILTER b._key == 'nobody' UPDATE b WITH {n: 1} IN books"}
+_EMPTY_UPDATE = {"query": "FOR b IN books FILTER b._key == 'nobody' UPDATE b WITH {n: 1} IN books"}
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ async def send_requests_without_writes(client: httpx.AsyncClient, trx: dict[str,
         assert (await client.get(DOCUMENT + "/a", headers=trx)).status_code == 200
         assert (await client.post("/_api/cursor", json={"query": "FOR b IN books RETURN b"}, headers=trx)).is_success
     if what == "an update that matches nothing":
-        assert (await client.post("/_api/cursor", json=_NOTHING, headers=trx)).status_code == 201
+        assert (await client.post("/_api/cursor", json=_EMPTY_UPDATE, headers=trx)).status_code == 201
     if what == "a removal that finds nothing":
         assert (await client.delete(DOCUMENT + "/nobody", headers=trx)).status_code == 404
 

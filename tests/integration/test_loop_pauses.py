@@ -38,7 +38,7 @@ from tests.ad_hoc import Database
 from tests.integration.mirror_fixtures import COLLECTION, Origin, drained, running, stored
 
 MANY = 4_000
-MOST = 500  # documents in one turn
+MAX_PER_TURN = 500  # documents in one turn
 
 
 class Turns:
@@ -130,7 +130,7 @@ async def test_a_write_of_many_documents_is_queued_in_many_turns_and_stays_open_
         assert not mirror.pending(COLLECTION, ["k0", f"k{MANY - 1}"])
         assert origin.reads == 0
     for name in ("put", "wrote"):
-        assert (turns.all(name), turns.most(name) <= MOST) == (MANY, True), name
+        assert (turns.all(name), turns.most(name) <= MAX_PER_TURN) == (MANY, True), name
 
 
 async def test_a_write_over_the_memory_limit_is_not_queued_and_is_read_again_in_parts(
@@ -150,7 +150,7 @@ async def test_a_write_over_the_memory_limit_is_not_queued_and_is_read_again_in_
         assert await stored(database) == origin.documents[COLLECTION]
         assert not mirror.pending(COLLECTION, keys)
     assert turns.all("put") == 0
-    assert (turns.all("valid_key"), turns.most("valid_key") <= MOST) == (MANY, True)
+    assert (turns.all("valid_key"), turns.most("valid_key") <= MAX_PER_TURN) == (MANY, True)
 
 
 async def test_documents_are_encoded_and_written_in_bounded_pieces(
@@ -220,7 +220,7 @@ async def test_the_keys_of_a_request_are_journaled_in_many_turns_and_atomically(
         async with turns.counted():
             await attempt.intend_keys(COLLECTION, keys)
         assert [key for intent in attempt.intents for key in intent.keys] == list(keys)
-        assert (turns.all("intend"), turns.most("intend") <= MOST) == (MANY, True)
+        assert (turns.all("intend"), turns.most("intend") <= MAX_PER_TURN) == (MANY, True)
         assert mirror.backlog == len(attempt.intents)
         await attempt.conclude(NOTHING_WRITTEN)
 

@@ -19,8 +19,8 @@ from tests.integration.backfill_fixtures import NAME, register, stored, work
 from tests.integration.stub_origin import StubOrigin
 from tests.integration.verify_fixtures import backfilled
 
-_LETTERS = "SELECT key FROM _crossfade.dead_letter ORDER BY key"
-_PASS_OVER = """
+_SELECT_DEAD_LETTERS = "SELECT key FROM _crossfade.dead_letter ORDER BY key"
+_SKIP_TRIGGER = """
 CREATE FUNCTION public.pass_over() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.key = '0002' THEN RETURN NULL; END IF;
@@ -31,7 +31,7 @@ CREATE TRIGGER pass_over BEFORE INSERT OR UPDATE ON {relation} FOR EACH ROW EXEC
 
 
 async def _dead_letter_keys(database: Database) -> list[str]:
-    return [row["key"] for row in await database.fetch(_LETTERS)]
+    return [row["key"] for row in await database.fetch(_SELECT_DEAD_LETTERS)]
 
 
 async def test_a_refused_version_that_is_superseded_ends_no_flip(
@@ -81,7 +81,7 @@ async def test_a_row_that_a_trigger_skips_becomes_a_dead_letter_in_backfill_repa
 ) -> None:
     """No error is raised, so nothing but its absence shows that PostgreSQL lacks it."""
     relation = await register(database)
-    await database.execute(_PASS_OVER.format(relation=relation))
+    await database.execute(_SKIP_TRIGGER.format(relation=relation))
     await backfilled(database, origin, source, 5)
     assert sorted(await stored(database, relation)) == ["0000", "0001", "0003", "0004"]
     assert await _dead_letter_keys(database) == ["0002"]

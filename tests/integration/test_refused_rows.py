@@ -60,10 +60,10 @@ async def test_a_trigger_may_refuse_with_any_sqlstate(stack: Running, state: str
     assert await stack.differences(BOOKS) == ["a: different"]
 
 
-PASSING = ["40001", "57014", "25006", "53200", "57P01", "42501"]
+TRANSIENT_STATES = ["40001", "57014", "25006", "53200", "57P01", "42501"]
 
 
-@pytest.mark.parametrize("state", PASSING)
+@pytest.mark.parametrize("state", TRANSIENT_STATES)
 async def test_a_transient_error_that_persists_for_one_document_makes_a_dead_letter(stack: Running, state: str) -> None:
     """Whatever the SQLSTATE: other documents are applied, captured or read again, and this one recovers later."""
     await stack.client.post("/_api/collection", json={"name": "others"})

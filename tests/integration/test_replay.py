@@ -13,7 +13,7 @@ from proxy.operator.replay import Example, sendable
 from tests.harness import Running, running
 from tests.integration.test_shapes import SHAPE, _ask, _mirrored, shell
 
-RARE = "FOR b IN books FILTER b.year == @year SORT b._key RETURN b"
+RARE_QUERY = "FOR b IN books FILTER b.year == @year SORT b._key RETURN b"
 
 
 async def _replay(stack: Running, *arguments: str) -> tuple[int, Any]:
@@ -26,7 +26,7 @@ async def test_a_rare_shape_is_replayed_until_the_gates_have_enough_samples(dsn:
     async with running(dsn, tmp_path) as stack:
         await shell(stack, "gates", "limits", "set", "shape_comparisons", "12", "--reason", "a short test")
         await _mirrored(stack, Stage.SHADOW)
-        body = {"query": RARE, "bindVars": {"year": 1993}, "batchSize": 1}
+        body = {"query": RARE_QUERY, "bindVars": {"year": 1993}, "batchSize": 1}
         assert (await stack.client.post("/_api/cursor", json=body)).status_code == 201
         assert (await stack.client.get("/_api/document/books/k3")).status_code == 200
         many = await stack.client.put("/_api/document/books?onlyget=true", json=["k1", "k2"])

@@ -12,7 +12,7 @@ import pytest
 from backfill import checksum
 from proxy.state import audit
 from tests.ad_hoc import Database
-from tests.integration.archive_fixtures import ODD, BothDatabases, arangodb, run
+from tests.integration.archive_fixtures import UNUSUAL_DOCUMENTS, BothDatabases, arangodb, run
 
 NAME = "shop/carts"
 
@@ -30,7 +30,7 @@ def collection(report: Any, name: str = NAME) -> Any:
 def fill(both: BothDatabases) -> None:
     both.create(NAME)
     users = (b'{"_key":"u%d","user_id":%d}' % (n, n) for n in range(5))
-    both.insert(NAME, *ODD, *users)
+    both.insert(NAME, *UNUSUAL_DOCUMENTS, *users)
     both.copy(NAME, stage="shadow")
 
 

@@ -222,7 +222,7 @@ async def test_a_timeout_error_states_the_time_waited(dsn: str) -> None:
     await database.close()
 
 
-PRESET = {
+ROLE_SETTINGS = {
     "statement_timeout": "'7s'",
     "lock_timeout": "'7s'",
     "idle_in_transaction_session_timeout": "'7s'",
@@ -245,11 +245,11 @@ PRESET = {
 async def test_role_settings_do_not_affect_our_sessions(dsn: str, reset: bool) -> None:
     """On a new session as on one that was given back, and with the limits of the callers alone."""
     async with straight(dsn) as admin:
-        for name, value in PRESET.items():
+        for name, value in ROLE_SETTINGS.items():
             await admin.execute(f"ALTER DATABASE {dsn.rpartition('/')[2]} SET {name} = {value}")
     database = await Database.open(dsn, size=1, reset=reset)
     for _ in range(2):
-        found = {name: await database.fetchval("SELECT current_setting($1)", name) for name in PRESET}
+        found = {name: await database.fetchval("SELECT current_setting($1)", name) for name in ROLE_SETTINGS}
         assert found == {
             "statement_timeout": "0",
             "lock_timeout": "0",

@@ -135,7 +135,7 @@ async def test_reads_that_find_the_queue_full_are_counted(database: Database) ->
     assert (row.seen, row.compared, row.skipped) == (5, 0, 5)
 
 
-INSIDE = "FOR k IN (FOR d IN docs FILTER d.of == 'ties' SORT d.n DESC LIMIT 1 RETURN d._key) RETURN k"
+NESTED_QUERY = "FOR k IN (FOR d IN docs FILTER d.of == 'ties' SORT d.n DESC LIMIT 1 RETURN d._key) RETURN k"
 
 
 async def test_equal_sort_keys_inside_a_query_are_not_a_mismatch(database: Database) -> None:
@@ -145,22 +145,22 @@ async def test_equal_sort_keys_inside_a_query_are_not_a_mismatch(database: Datab
     raws = [stack.insert(f"t{number}", of="ties", n=7) for number in range(3)]
     for raw in reversed(raws):  # so that a scan meets them in another order
         await put(database, C, raw)
-    operation, origin = stack.ask("POST", "/_api/cursor", {"query": INSIDE})
+    operation, origin = stack.ask("POST", "/_api/cursor", {"query": NESTED_QUERY})
     assert (await stack.store.query(operation)).rows != orjson.loads(origin.body)["result"]
 
-    await stack.query(INSIDE)
+    await stack.query(NESTED_QUERY)
     assert stack.shadow.skips(C) == {"equal sort keys inside": 1}
     assert await stack.mismatches() == []
 
     # the same query, where no keys are equal: a difference is one
     await stack.insert_both("t3", of="ties", n=8)
-    await stack.query(INSIDE)
+    await stack.query(NESTED_QUERY)
     assert await stack.counts() == {"compared": 1, "matched": 1}
     await stack.change_target("t3", lambda raw: raw.replace(b'"n":8', b'"n":6'))
-    await stack.query(INSIDE)
+    await stack.query(NESTED_QUERY)
     assert len(await stack.mismatches()) == 0  # in PostgreSQL the others are equal now
     await stack.change_target("t0", lambda raw: raw.replace(b'"n":7', b'"n":9'))
-    await stack.query(INSIDE)
+    await stack.query(NESTED_QUERY)
     assert len(await stack.mismatches()) == 1
     await stack.close()
 

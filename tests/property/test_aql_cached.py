@@ -14,7 +14,7 @@ from tests.property.aql_queries import ODD, PLAIN, Maker
 TABLES = Tables({"c": Table("db.c"), "f": Table("db.f", indexed=frozenset({"s"})), "g": Table("db.g", True),
                  "h": Table("db.h", True)})  # fmt: skip
 TEXTS = ["a", "", "é", "%a", "_b%", "x\\", "1", "c/1", "a\0b", "'; --"]
-BOUND = [
+QUERIES_WITH_BINDS = [
     ("FOR d IN c FILTER d.user == @a SORT d.at DESC LIMIT @n, @m RETURN d", "anm"),
     ("FOR d IN c FILTER d._key == @a OR d._id == @b LIMIT @m RETURN [d, @c]", "abmc"),
     ("FOR d IN c FILTER d.x IN @l AND d._key IN @l AND d._id IN @l RETURN d.x", "l"),
@@ -61,7 +61,7 @@ def test_a_cached_compilation_equals_a_fresh_one_for_random_queries() -> None:
 
 def test_a_cached_compilation_equals_a_fresh_one_for_bind_variables_everywhere() -> None:
     rng = random.Random(11)
-    for text, names in BOUND:
+    for text, names in QUERIES_WITH_BINDS:
         query = parse(text)
         for _ in range(60):
             binds = {name: value(rng, name) for name in names}

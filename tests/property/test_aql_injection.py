@@ -43,7 +43,7 @@ TEMPLATES = [
     "FOR d IN docs FILTER d.t[? ANY FILTER CURRENT.{n} == {s}] SORT d.{n}.{n} DESC, d[{s}] RETURN d",
     "FOR d IN docs FILTER LENGTH(MINUS(d.{n}, [{s}])) > 0 AND STARTS_WITH(d.a, {s}) RETURN d",
 ]
-BOUND = [
+QUERIES_WITH_BINDS = [
     "FOR d IN docs FILTER d.a == @x SORT d.b LIMIT 5 RETURN d",
     "FOR d IN docs FILTER d[@x] == @x OR d.@x == 1 SORT d.@x RETURN d.@x",
     "FOR d IN docs FILTER d.a IN [@x] OR d.b LIKE @x OR d._key == @x RETURN {[@x]: d}",
@@ -97,7 +97,7 @@ def test_text_in_a_query_is_never_a_part_of_the_statement(template: str, string:
     assert without_quoted_text(hostile.sql) == without_quoted_text(harmless.sql)
 
 
-@given(st.sampled_from(BOUND), texts)
+@given(st.sampled_from(QUERIES_WITH_BINDS), texts)
 @settings(max_examples=300, deadline=None)
 def test_a_bind_value_is_never_a_part_of_the_statement(text: str, value: str) -> None:
     hostile, harmless = compiled(text, {"x": value}), compiled(text, {"x": "harmless"})
@@ -106,7 +106,7 @@ def test_a_bind_value_is_never_a_part_of_the_statement(text: str, value: str) ->
     assert without_quoted_text(hostile.sql) == without_quoted_text(harmless.sql)
 
 
-@given(st.sampled_from(BOUND), texts, texts)
+@given(st.sampled_from(QUERIES_WITH_BINDS), texts, texts)
 @settings(max_examples=200, deadline=None)
 def test_a_cached_statement_takes_later_values_as_parameters(text: str, first: str, later: str) -> None:
     """The same tree, so that the second call may find the cached statement."""
@@ -138,7 +138,7 @@ async def test_postgresql_takes_every_statement_and_no_table_is_lost(database: D
         queries: list[tuple[str, dict[str, Any]]] = [
             (template.format(s=literal(text), n=name(text)), {}) for template in TEMPLATES
         ]
-        queries += [(bound, {"x": text}) for bound in BOUND]
+        queries += [(bound, {"x": text}) for bound in QUERIES_WITH_BINDS]
         for query, binds in queries:
             found = compiled(query, binds)
             if found is None:

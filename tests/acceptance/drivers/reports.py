@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tests.acceptance.drivers.case import Outcome, Result
 
-_MESSAGE: Final = 600  # characters that are kept of a failure
+_MESSAGE_LENGTH: Final = 600  # characters that are kept of a failure
 
 
 class ReportError(Exception):
@@ -37,7 +37,7 @@ def _junit_case(case: ElementTree.Element) -> Result:
     for kind in ("failure", "error"):
         bad = case.find(kind)
         if bad is not None:
-            return Result(name, Outcome.FAILED, f"{bad.get('message') or ''}\n{bad.text or ''}"[:_MESSAGE])
+            return Result(name, Outcome.FAILED, f"{bad.get('message') or ''}\n{bad.text or ''}"[:_MESSAGE_LENGTH])
     return Result(name, Outcome.SKIPPED if case.find("skipped") is not None else Outcome.PASSED)
 
 
@@ -90,7 +90,9 @@ def golang(printed: str) -> list[Result]:
         below = [other for other in output if other.startswith(f"{name}/")]
         if not below or (name in failed and failed.isdisjoint(below)):
             text = "".join(lines) if name in ended else f"did not end\n{''.join(lines)}"
-            found.append(Result(name, ended.get(name, Outcome.FAILED), text[:_MESSAGE] if name in failed else ""))
+            found.append(
+                Result(name, ended.get(name, Outcome.FAILED), text[:_MESSAGE_LENGTH] if name in failed else "")
+            )
     return found
 
 
@@ -115,4 +117,4 @@ def _mocha_name(test: dict[str, Any]) -> str:
 
 def _mocha_message(test: dict[str, Any]) -> str:
     error = test.get("err") or {}
-    return str(error.get("stack") or error.get("message") or "")[:_MESSAGE]
+    return str(error.get("stack") or error.get("message") or "")[:_MESSAGE_LENGTH]

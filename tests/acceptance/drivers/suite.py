@@ -21,7 +21,7 @@ from tests.acceptance.servers import Kind
 
 PASSWORD: Final = "passwd"  # of root, unless a suite expects another
 SECRET: Final = "secret"  # that the targets sign tokens with
-LIMIT: Final = 3600.0  # seconds for one suite on one target
+SUITE_TIMEOUT: Final = 3600.0  # seconds for one suite on one target
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +93,9 @@ def command(arguments: Sequence[str], tree: Path, results: Path, more: Mapping[s
             arguments, cwd=tree, env=environment, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
-            process.wait(LIMIT)
+            process.wait(SUITE_TIMEOUT)
         except subprocess.TimeoutExpired as error:
-            raise ReportError(f"it has not ended within {LIMIT:.0f} s") from error
+            raise ReportError(f"it has not ended within {SUITE_TIMEOUT:.0f} s") from error
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # and what it has started

@@ -16,9 +16,9 @@ from typing import Final
 from tests.acceptance.drivers import scope
 from tests.acceptance.drivers.case import Outcome, Result
 from tests.acceptance.drivers.reports import ReportError, golang
-from tests.acceptance.drivers.suite import LIMIT, Suite, Target, command
+from tests.acceptance.drivers.suite import SUITE_TIMEOUT, Suite, Target, command
 
-_LONGEST: Final = "90s"  # for one test
+_TEST_TIMEOUT: Final = "90s"  # for one test
 # An answer that refuses an inverted index crashes these tests, and all that come after them in the same process.
 _CRASHING: Final = "Test_NamedIndexes/.*/Test_named_index:_Inverted"
 
@@ -34,8 +34,8 @@ def _run(
     auth = f"basic:root:{target.password}"
     more = {"TEST_ENDPOINTS": target.url, "TEST_AUTHENTICATION": auth, "TEST_MODE": "single", **more}
     listed = command([str(binary), "-test.list", "^Test"], folder, results, more)
-    tool = ["go", "tool", "test2json", str(binary), "-test.v=test2json", f"-test.timeout={_LONGEST}"]
-    end, report, found = time.monotonic() + LIMIT, "", []
+    tool = ["go", "tool", "test2json", str(binary), "-test.v=test2json", f"-test.timeout={_TEST_TIMEOUT}"]
+    end, report, found = time.monotonic() + SUITE_TIMEOUT, "", []
     ruled = scope.load(name_of_suite)
     for name in (line for line in listed.split() if line.startswith("Test")):
         if ruled.reason(name) is not None:

@@ -13,7 +13,7 @@ from tests.acceptance.drivers.case import Result
 from tests.acceptance.drivers.reports import junit
 from tests.acceptance.drivers.suite import Suite, Target, command
 
-_LONGEST: Final = "60 s"  # for one test
+_TEST_TIMEOUT: Final = "60 s"  # for one test
 _TESTS: Final = "test-functional/target"
 _CLASSES: Final = f"{_TESTS}/test-classes"
 
@@ -25,7 +25,7 @@ def _run(tree: Path, target: Target, results: Path) -> list[Result]:
     for old in reports.glob("TEST-*.xml"):
         old.unlink()
     tool = ["mvn", "-B", "-ntp", "-pl", "test-functional", "failsafe:integration-test"]
-    printed = command([*tool, f"-Djunit.jupiter.execution.timeout.default={_LONGEST}"], tree, results)
+    printed = command([*tool, f"-Djunit.jupiter.execution.timeout.default={_TEST_TIMEOUT}"], tree, results)
     return junit(sorted(reports.glob("TEST-*.xml")), printed)
 
 
