@@ -40,16 +40,16 @@ WHERE EXISTS (
                            WHERE r.collection = c.collection AND r.kind = 'verify' AND r.state = 'done'), 0))
 ORDER BY c.collection
 """
-PATIENCE = 150.0  # seconds for an answer, for a proxy to start, or to drain: the machine may be busy with other things
-_POLL = 0.05  # seconds; asking more often would only take the time of the proxy that is asked
-_STARTS = 5
-_TAKEN = "address already in use"
-_TINY = 16  # bytes that a file may have while the disk is "full"
+TIMEOUT = 150.0  # seconds for an answer, for a proxy to start, or to drain: the machine may be busy with other things
+_POLL_INTERVAL = 0.05  # seconds; asking more often would only take the time of the proxy that is asked
+_MAX_STARTS = 5
+_PORT_TAKEN = "address already in use"
+_FULL_DISK_BYTES = 16  # bytes that a file may have while the disk is "full"
 
 
 def _asking() -> httpx.AsyncClient:
     """Return a plain HTTP client without TLS, which would load all known certificates each time."""
-    return httpx.AsyncClient(verify=False, timeout=PATIENCE)
+    return httpx.AsyncClient(verify=False, timeout=TIMEOUT)
 
 
 class Proxy:
@@ -89,14 +89,14 @@ class Proxy:
         Retry if another process took its port, the first time on another.
         """
         first = not self._log.exists()
-        for attempts_left in reversed(range(_STARTS)):
+        for attempts_left in reversed(range(_MAX_STARTS)):
             await self._launch(fault)
             try:
                 if wait:
-                    await eventually(self._ready, "the proxy is ready", _POLL)
+                    await eventually(self._ready, "the proxy is ready", _POLL_INTERVAL)
                 return
             except AssertionError:
-                if self.running or not attempts_left or _TAKEN not in self.log_text()[-2000:]:
+                if self.running or not attempts_left or _PORT_TAKEN not in self.log_text()[-2000:]:
                     raise
             if first:
                 self._ports()
@@ -164,7 +164,7 @@ class Proxy:
         async def empty() -> bool:
             return await self.backlog() == 0
 
-        await eventually(empty, "the backlog is empty", _POLL)
+        await eventually(empty, "the backlog is empty", _POLL_INTERVAL)
 
     def kill(self, how: signal.Signals = signal.SIGKILL) -> int:
         assert self.process is not None
@@ -175,7 +175,7 @@ class Proxy:
         """Keep every file of the process from growing, as on a full disk, or allow it again."""
         assert self.process is not None
         _, hard = resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE)
-        soft = _TINY if full else hard
+        soft = _FULL_DISK_BYTES if full else hard
         resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (soft, hard))
 
 
@@ -215,7 +215,7 @@ class Environment:
                 settings=load(dsn=self.dsn),
                 actor="test",
                 reason="test",
-                timeout=PATIENCE,
+                timeout=TIMEOUT,
             )
         finally:
             await database.close()
@@ -258,7 +258,7 @@ class Environment:
         finally:
             await connection.close()
 
-    async def accused(self) -> list[str]:
+    async def reported_out_of_band(self) -> list[str]:
         """Return the documents that the watch reported as out-of-band writes."""
         database = await Database.open(self.dsn, size=1)
         try:

@@ -1,9 +1,9 @@
-"""No false alarm, no blind spot: `make false-alarms MINUTES=10`. Exit 1 where the shadow was wrong, or knew too little.
+"""No false alarm, no blind spot: `make false-alarms MINUTES=10`. Exits 1 if the shadow was wrong or compared too few.
 
-Three proxies as processes, few hot keys written through all of them, reads of every kind, the target's answers late
-every now and then. Both databases are equal but for races, so every mismatch is a false alarm. Then, under the same
-traffic and configuration, divergences are planted in PostgreSQL: the next read that touches one must find it, by its
-class and path.
+Three proxies run as processes; clients write few hot keys through all of them and do reads of every kind, while
+answers of PostgreSQL are delayed now and then. Both databases are equal but for races, so every mismatch is a false
+alarm. Then, under the same traffic and configuration, mismatches are seeded in PostgreSQL: the next read of each must
+report it with its class and path.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from tests.ad_hoc import Database
 from tests.conftest import _create, migrated_template
 from tests.faults.environment import BOOKS, Environment, Proxy, fault_environment
 from tests.faults.oracle import COLLECTION, Wire
-from tests.faults.seeded_mismatches import Plant, diverge, plants, sow, touch
+from tests.faults.seeded_mismatches import SeededMismatch, create_documents, diverge, read_once, seeded_mismatches
 from tests.harness import eventually
 
 PROXIES, WRITERS, READERS = 3, 3, 6
 HOT, WARM, COLD = 8, 200, 500
 COMPARISONS, UNDECIDED = 100_000, 0.001
 _DOCUMENT = f"/_api/document/{COLLECTION}"
-_SETTLE = 20.0
-_TOGETHER = 25  # plants that are touched at a time
-_FLUSHED = 1.5  # seconds in which every proxy has written its counts
+_RECHECK_SECONDS = 20.0
+_GROUP_SIZE = 25  # seeded mismatches that are read at a time
+_FLUSH_SECONDS = 1.5  # seconds in which every proxy has written its counts
 
 
 @dataclass
@@ -54,8 +54,8 @@ class Result:
     alarms: list[str] = field(default_factory=list)
     planted: int = 0
     missed: list[str] = field(default_factory=list)
-    cpu_seconds: float = 0.0  # of all proxies, before anything was planted
-    waited: float = 0.0  # seconds from the first read of a plant until the last was found
+    cpu_seconds: float = 0.0  # of all proxies, before anything was seeded
+    waited: float = 0.0  # seconds from the first read of a seeded mismatch until the last was found
 
     @property
     def settled(self) -> int:
@@ -96,29 +96,29 @@ class Run:
         self._random = random.Random(seed)
         self.result = Result()
         self._proxies: list[Proxy] = [
-            env.proxy(f"state{n}", CROSSFADE_RECHECK_TIMEOUT=str(_SETTLE)) for n in range(PROXIES)
+            env.proxy(f"state{n}", CROSSFADE_RECHECK_TIMEOUT=str(_RECHECK_SECONDS)) for n in range(PROXIES)
         ]
         self._going = True
         self._wires = contextlib.ExitStack()  # closed even if the run fails: the next test must not find them open
 
     async def run(self, seconds: float, planted: int) -> Result:
         """Run all of it. Raise AssertionError if a proxy does not start or the stored counts do not settle."""
-        begun = time.monotonic()
+        started = time.monotonic()
         database = await Database.open(self._env.dsn, size=4)
         try:
             await asyncio.gather(*(proxy.supervised() for proxy in self._proxies))
             await self._prepare(database)
             async with self._traffic():
-                ends = time.monotonic() + seconds
-                while time.monotonic() < ends and not self.result.failed:
+                deadline = time.monotonic() + seconds
+                while time.monotonic() < deadline and not self.result.failed:
                     await asyncio.sleep(0.1)
-            self.result.seconds = time.monotonic() - begun
+            self.result.seconds = time.monotonic() - started
             self.result.cpu_seconds = sum(_cpu(proxy) for proxy in self._proxies)
-            await self._rest(database)
+            await self._wait_until_compared(database)
             await self._count(database)
             print(self.result.text() + "\n", file=sys.stderr, flush=True)
             if planted and not self.result.alarms:
-                await self._plant(database, plants(planted))
+                await self._seed(database, seeded_mismatches(planted))
         finally:
             self._env.to_target.heal()
             self._wires.close()
@@ -157,7 +157,7 @@ class Run:
         self._going = True
         tasks = [asyncio.create_task(self._writer(n)) for n in range(WRITERS)]
         tasks += [asyncio.create_task(self._reader(n)) for n in range(READERS)]
-        tasks.append(asyncio.create_task(self._late()))
+        tasks.append(asyncio.create_task(self._delay_target()))
         try:
             yield
         finally:
@@ -165,7 +165,7 @@ class Run:
             self._env.to_target.heal()
             await asyncio.gather(*tasks)
 
-    def _written(self) -> str:
+    def _choose_key(self) -> str:
         """Choose a key to write, mostly a hot one."""
         if self._random.random() < 0.7:
             return f"hot{self._random.randrange(HOT)}"
@@ -174,13 +174,13 @@ class Run:
     def _read(self) -> str:
         if self._random.random() < 0.3:
             return f"cold{self._random.randrange(COLD)}"
-        return self._written()
+        return self._choose_key()
 
     async def _writer(self, number: int) -> None:
         wire, n, random_ = self._wire(self._proxies[number % PROXIES].port), 0, self._random
         while self._going:
             n += 1
-            key = self._written()
+            key = self._choose_key()
             document = {"_key": key, "n": n, "by": number, "group": n % 20, "open": n % 2 == 0, "list": [n, n + 1]}
             method, path, body = random_.choice(
                 (
@@ -241,7 +241,7 @@ class Run:
             self.result.failed.append(f"{method} {path}: {status} {str(answer)[:200]}")
         return answer
 
-    async def _late(self) -> None:
+    async def _delay_target(self) -> None:
         """Delay everything between the proxies and PostgreSQL now and then."""
         while self._going:
             await asyncio.sleep(self._random.uniform(0.3, 3.0))
@@ -251,9 +251,9 @@ class Run:
                 await asyncio.sleep(self._random.uniform(0.1, 1.0))
                 self._env.to_target.heal()
 
-    # ---- what the ledger says
+    # ---- the stored comparisons
 
-    async def _rest(self, database: Database) -> None:
+    async def _wait_until_compared(self, database: Database) -> None:
         """Wait until every sampled read has its verdict."""
 
         last: tuple[object, float] = (None, 0.0)
@@ -266,7 +266,7 @@ class Run:
             assert row is not None
             if row["seen"] != row["ended"] or row["seen"] != last[0]:
                 last = (row["seen"], time.monotonic())
-            return row["seen"] is not None and time.monotonic() > last[1] + _FLUSHED
+            return row["seen"] is not None and time.monotonic() > last[1] + _FLUSH_SECONDS
 
         await eventually(at_rest, "every read has its verdict")
 
@@ -285,47 +285,49 @@ class Run:
 
     # ---- blind spots
 
-    async def _plant(self, database: Database, sown: list[Plant]) -> None:
-        self.result.planted = len(sown)
+    async def _seed(self, database: Database, seeded: list[SeededMismatch]) -> None:
+        self.result.planted = len(seeded)
         direct = self._wire(self._env.origin.port)
         wires = [self._wire(proxy.port) for proxy in self._proxies]
         relation = await database.fetchval("SELECT relation FROM _crossfade.collection WHERE collection = $1", BOOKS)
-        for plant in sown:
-            await sow(wires[plant.number % PROXIES], direct, plant)
+        for mismatch in seeded:
+            await create_documents(wires[mismatch.number % PROXIES], direct, mismatch)
         for proxy in self._proxies:
             await proxy.drained()
         async with self._traffic():
-            for plant in sown:
-                await diverge(database, relation, direct, plant)
-            begun = time.monotonic()
-            left: list[Plant] = []
-            for first in range(0, len(sown), _TOGETHER):
-                together = sown[first : first + _TOGETHER]
-                await asyncio.gather(*(self._touch(wire, together[n::PROXIES]) for n, wire in enumerate(wires)))
-                left += await self._unfound(database, together)
-            self.result.waited = time.monotonic() - begun
-        self.result.missed = [f"{plant.kind} {plant.paths} by {plant.read}: {plant.key}" for plant in left]
+            for mismatch in seeded:
+                await diverge(database, relation, direct, mismatch)
+            started = time.monotonic()
+            missed: list[SeededMismatch] = []
+            for first in range(0, len(seeded), _GROUP_SIZE):
+                group = seeded[first : first + _GROUP_SIZE]
+                await asyncio.gather(*(self._read_once(wire, group[n::PROXIES]) for n, wire in enumerate(wires)))
+                missed += await self._wait_until_found(database, group)
+            self.result.waited = time.monotonic() - started
+        self.result.missed = [
+            f"{mismatch.kind} {mismatch.paths} by {mismatch.read}: {mismatch.key}" for mismatch in missed
+        ]
         rows = await database.fetch("SELECT class, paths, keys FROM _crossfade.mismatch")
         extra = [row for row in rows if not all(key.startswith("plant") for key in row["keys"])]
-        self.result.alarms += [f"{row['class']} {row['paths']} of {row['keys'][:3]}, never planted" for row in extra]
+        self.result.alarms += [f"{row['class']} {row['paths']} of {row['keys'][:3]}, not seeded" for row in extra]
 
-    async def _unfound(self, database: Database, touched: list[Plant]) -> list[Plant]:
-        """Return the seeded divergences not found within the time that a recheck may take."""
-        left, limit = touched, time.monotonic() + 2 * _SETTLE
-        while left and time.monotonic() < limit:
+    async def _wait_until_found(self, database: Database, read: list[SeededMismatch]) -> list[SeededMismatch]:
+        """Return the seeded mismatches not found within the time that a recheck may take."""
+        missing, limit = read, time.monotonic() + 2 * _RECHECK_SECONDS
+        while missing and time.monotonic() < limit:
             await asyncio.sleep(0.25)
             rows = await database.fetch("SELECT class, paths, keys FROM _crossfade.mismatch")
-            known = {(row["class"], tuple(row["paths"]), key) for row in rows for key in (*row["keys"], "")}
-            left = [
-                plant
-                for plant in left
-                if (plant.kind, plant.paths, "" if plant.kind == "error" else plant.key) not in known
+            found = {(row["class"], tuple(row["paths"]), key) for row in rows for key in (*row["keys"], "")}
+            missing = [
+                mismatch
+                for mismatch in missing
+                if (mismatch.kind, mismatch.paths, "" if mismatch.kind == "error" else mismatch.key) not in found
             ]
-        return left
+        return missing
 
-    async def _touch(self, wire: Wire, sown: list[Plant]) -> None:
-        for plant in sown:
-            await touch(wire, plant)
+    async def _read_once(self, wire: Wire, seeded: list[SeededMismatch]) -> None:
+        for mismatch in seeded:
+            await read_once(wire, mismatch)
 
 
 def _cpu(proxy: Proxy) -> float:
@@ -353,9 +355,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="crossfade-alarms-") as folder:
         result = asyncio.run(false_alarms(Path(folder), options.minutes * 60, options.planted, options.seed))
     print(result.text())
-    wanted = COMPARISONS * options.minutes / 10
-    print(f"settled {result.settled:,} (≥ {wanted:,.0f}: {'reached' if result.settled >= wanted else 'missed'})")
-    return 0 if result.right and result.settled >= wanted else 1
+    required = COMPARISONS * options.minutes / 10
+    print(f"settled {result.settled:,} (≥ {required:,.0f}: {'reached' if result.settled >= required else 'missed'})")
+    return 0 if result.right and result.settled >= required else 1
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from tests.faults.cells import (
     line,
     table,
 )
-from tests.faults.environment import PATIENCE
+from tests.faults.environment import TIMEOUT
 from tests.faults.matrix_runner import matrix
 
 
@@ -59,7 +59,7 @@ async def _column(fault: str, stage: Stage, places: Sequence[Place], runs: int, 
 
 def column(fault: str, stage: Stage, places: Sequence[Place], runs: int, keep: Path | None) -> list[Cell]:
     """Run one fault at these places in one stage, in its own environment."""
-    harness.WAIT_SECONDS = PATIENCE
+    harness.WAIT_SECONDS = TIMEOUT
     return asyncio.run(_column(fault, stage, places, runs, keep))
 
 

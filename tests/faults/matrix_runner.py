@@ -35,7 +35,7 @@ from tests.faults.cells import (
     Cell,
     Place,
 )
-from tests.faults.environment import PATIENCE, Environment, Proxy, fault_environment
+from tests.faults.environment import TIMEOUT, Environment, Proxy, fault_environment
 from tests.faults.oracle import Crowd
 from tests.faults.points import Points
 from tests.faults.refusing_database import Refusing
@@ -231,7 +231,7 @@ class Matrix:
             actor="matrix",
             reason="test",
             force=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
         )
 
     async def _all_flipped(self) -> bool:

@@ -1,6 +1,6 @@
-"""Divergences of every class, written directly into PostgreSQL, and the one read that must find each.
+"""Mismatches of every class, written directly into PostgreSQL, and the one read that must find each.
 
-A seeded divergence is one document, equal on both sides and then changed in PostgreSQL alone: a missing row, an extra
+A seeded mismatch is one document, equal on both sides and then changed in PostgreSQL alone: a missing row, an extra
 row, an older version, another value, type or array order, or a value that makes a query fail there. The kinds of read
 take turns: by key, many keys, queries by key and by attribute, and a cursor's third batch.
 """
@@ -23,8 +23,8 @@ _BATCH = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Plant:
-    """One divergence. path: where in the document the mismatch must be reported; empty for a whole document."""
+class SeededMismatch:
+    """One seeded mismatch. path: where in the document the mismatch must be reported; empty for a whole document."""
 
     number: int
     kind: str
@@ -45,22 +45,22 @@ class Plant:
         return (self.path if self.read in ("key", "many") else f"[].{self.path}",)
 
 
-def plants(number: int) -> list[Plant]:
-    """Return divergences of all classes and reads in turn."""
+def seeded_mismatches(number: int) -> list[SeededMismatch]:
+    """Return mismatches of all classes and reads in turn."""
     result = []
     for n in range(number):
         kind = CLASSES[n % len(CLASSES)]
         read = "query" if kind == "error" else READS[(n // len(CLASSES)) % len(READS)]
         path = {"value": f"v{n % 5}.deep", "type": f"t{n % 5}", "order": f"o{n % 5}[]"}.get(kind, "")
-        result.append(Plant(n, kind, read, path))
+        result.append(SeededMismatch(n, kind, read, path))
     return result
 
 
-def _content(plant: Plant, version: int) -> dict[str, Any]:
-    n = plant.number % 5
+def _content(mismatch: SeededMismatch, version: int) -> dict[str, Any]:
+    n = mismatch.number % 5
     return {
-        "_key": plant.key,
-        "plant": plant.number,
+        "_key": mismatch.key,
+        "plant": mismatch.number,
         "version": version,
         f"v{n}": {"deep": 1, "other": [1, 2]},
         f"t{n}": 1,
@@ -69,49 +69,50 @@ def _content(plant: Plant, version: int) -> dict[str, Any]:
     }
 
 
-_CHANGES: dict[str, Callable[[Plant, dict[str, Any]], None]] = {
-    "value": lambda plant, document: document[f"v{plant.number % 5}"].update(deep=2),
-    "type": lambda plant, document: document.update({f"t{plant.number % 5}": "1"}),
-    "order": lambda plant, document: document.update({f"o{plant.number % 5}": ["c", "b", "a"]}),
+_CHANGES: dict[str, Callable[[SeededMismatch, dict[str, Any]], None]] = {
+    "value": lambda mismatch, document: document[f"v{mismatch.number % 5}"].update(deep=2),
+    "type": lambda mismatch, document: document.update({f"t{mismatch.number % 5}": "1"}),
+    "order": lambda mismatch, document: document.update({f"o{mismatch.number % 5}": ["c", "b", "a"]}),
     "error": lambda _, document: document.update(divisor=0),
 }
 
 
-async def sow(wire: Wire, origin: Wire, plant: Plant) -> None:
+async def create_documents(wire: Wire, origin: Wire, mismatch: SeededMismatch) -> None:
     """Create the document through a proxy, with neighbours that fill the batches of a cursor."""
-    documents = [_content(plant, 1)]
-    if plant.read == "batch":
+    documents = [_content(mismatch, 1)]
+    if mismatch.read == "batch":
         documents += [
-            {"_key": f"{plant.key}n{place}", "plant": plant.number, "version": 0} for place in range(2 * _BATCH)
+            {"_key": f"{mismatch.key}n{position}", "plant": mismatch.number, "version": 0}
+            for position in range(2 * _BATCH)
         ]
     status, answer, _ = await wire.ask("POST", f"{_DOCUMENT}?overwriteMode=replace", documents)
     assert status in (201, 202), answer
-    if plant.kind == "extra":  # removed from ArangoDB alone, out of band
+    if mismatch.kind == "extra":  # removed from ArangoDB alone, out of band
         return
-    if plant.kind == "stale":
-        status, answer, _ = await wire.ask("PATCH", f"{_DOCUMENT}/{plant.key}", {"version": 2})
+    if mismatch.kind == "stale":
+        status, answer, _ = await wire.ask("PATCH", f"{_DOCUMENT}/{mismatch.key}", {"version": 2})
         assert status in (201, 202), answer
 
 
-async def diverge(database: Database, relation: str, origin: Wire, plant: Plant) -> None:
+async def diverge(database: Database, relation: str, origin: Wire, mismatch: SeededMismatch) -> None:
     """Make PostgreSQL differ. Everything must have been mirrored before."""
-    if plant.kind == "extra":
-        status, answer, _ = await origin.ask("DELETE", f"{_DOCUMENT}/{plant.key}")
+    if mismatch.kind == "extra":
+        status, answer, _ = await origin.ask("DELETE", f"{_DOCUMENT}/{mismatch.key}")
         assert status in (200, 202), answer
-    elif plant.kind == "missing":
-        assert len(await database.fetch(f"DELETE FROM {relation} WHERE key = $1 RETURNING key", plant.key)) == 1
+    elif mismatch.kind == "missing":
+        assert len(await database.fetch(f"DELETE FROM {relation} WHERE key = $1 RETURNING key", mismatch.key)) == 1
     else:
-        raw = await database.fetchval(f"SELECT raw::text FROM {relation} WHERE key = $1", plant.key)
+        raw = await database.fetchval(f"SELECT raw::text FROM {relation} WHERE key = $1", mismatch.key)
         document = json.loads(raw)
-        if plant.kind == "stale":
+        if mismatch.kind == "stale":
             document |= {"version": 1, "_rev": _older(document["_rev"])}
         else:
-            _CHANGES[plant.kind](plant, document)
+            _CHANGES[mismatch.kind](mismatch, document)
         text = json.dumps(document, separators=(",", ":"))
         changed = await database.fetch(
             f"UPDATE {relation} SET raw = $2, doc = coalesce($3, _crossfade.queryable($2)) "
             "WHERE key = $1 RETURNING key",
-            plant.key,
+            mismatch.key,
             text,
             to_jsonb(text.encode()),
         )
@@ -125,22 +126,22 @@ def _older(rev: str) -> str:
     return encode_rev(decode_rev(rev) - 1)
 
 
-async def touch(wire: Wire, plant: Plant) -> None:
+async def read_once(wire: Wire, mismatch: SeededMismatch) -> None:
     """Do the one read that must find it."""
-    if plant.read == "key" and plant.kind != "error":
-        await wire.ask("GET", f"{_DOCUMENT}/{plant.key}")
+    if mismatch.read == "key" and mismatch.kind != "error":
+        await wire.ask("GET", f"{_DOCUMENT}/{mismatch.key}")
         return
-    if plant.read == "many" and plant.kind != "error":
-        await wire.ask("PUT", f"{_DOCUMENT}?onlyget=true", [plant.key, f"{plant.key}-none"])
+    if mismatch.read == "many" and mismatch.kind != "error":
+        await wire.ask("PUT", f"{_DOCUMENT}?onlyget=true", [mismatch.key, f"{mismatch.key}-none"])
         return
-    body: dict[str, Any] = {"bindVars": {"n": plant.number}}
-    if plant.kind == "error":
+    body: dict[str, Any] = {"bindVars": {"n": mismatch.number}}
+    if mismatch.kind == "error":
         body["query"] = f"FOR d IN {COLLECTION} FILTER d.plant == @n RETURN 6 / d.divisor"
         body["options"] = {"failOnWarning": True}
-    elif plant.read == "query":
+    elif mismatch.read == "query":
         body["query"] = f"FOR d IN {COLLECTION} FILTER d._key == @key RETURN d"
-        body["bindVars"] = {"key": plant.key}
-    elif plant.read == "attribute":
+        body["bindVars"] = {"key": mismatch.key}
+    elif mismatch.read == "attribute":
         body["query"] = f"FOR d IN {COLLECTION} FILTER d.plant == @n RETURN d"
     else:
         body["query"] = f"FOR d IN {COLLECTION} FILTER d.plant == @n SORT d.version, d._key RETURN d"

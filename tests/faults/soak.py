@@ -25,7 +25,7 @@ from tests import harness
 from tests.conftest import _create, migrated_template
 from tests.faults import database_comparison, traffic
 from tests.faults.chaos import MODES
-from tests.faults.environment import PATIENCE, Environment, fault_environment
+from tests.faults.environment import TIMEOUT, Environment, fault_environment
 from tests.faults.outages import outage
 from tests.faults.traffic import DOCUMENT, Tally
 
@@ -44,14 +44,14 @@ class Result:
     faults: dict[str, int] = field(default_factory=dict)
     backfilled: str = ""
     differences: list[str] = field(default_factory=list)
-    accused: list[str] = field(default_factory=list)  # named by the watch, though they came through a proxy
+    wrongly_reported: list[str] = field(default_factory=list)  # by the watch, though written through a proxy
     marks: int = 0
     commanded: int = 0
     documents: int = 0
 
     @property
     def good(self) -> bool:
-        return not self.differences and not self.tally.others and not self.accused and self.tally.writes > 0
+        return not self.differences and not self.tally.others and not self.wrongly_reported and self.tally.writes > 0
 
     def text(self) -> str:
         faults = ", ".join(f"{name} {count}" for name, count in sorted(self.faults.items()))
@@ -63,7 +63,8 @@ class Result:
             f"faults: {faults or 'none'}",
             f"backfill: {self.backfilled}",
             f"collections became unverified {self.marks} times; left to a command, not to the worker: {self.commanded}",
-            f"at the end {self.documents} documents, {len(self.differences)} differences, accused {self.accused[:5]}",
+            f"at the end {self.documents} documents, {len(self.differences)} differences, "
+            f"wrongly reported {self.wrongly_reported[:5]}",
             *self.differences[:20],
             *self.tally.others[:5],
         ]
@@ -156,7 +157,7 @@ class Soak:
         for proxy in self._proxies:
             await proxy.drained()
         self.result.marks = len(await self._env.marks())
-        self.result.accused = await self._env.accused()
+        self.result.wrongly_reported = await self._env.reported_out_of_band()
         await self._verified()
         found = await database_comparison.everything(self._env.origin.url, self._env.dsn)
         self.result.differences = [str(one) for one in found]
@@ -206,7 +207,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    harness.WAIT_SECONDS = PATIENCE
+    harness.WAIT_SECONDS = TIMEOUT
     with tempfile.TemporaryDirectory(prefix="crossfade-soak-") as folder:
         result = asyncio.run(soak(Path(folder), options.minutes * 60, options.seed))
     print(result.text())
