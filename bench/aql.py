@@ -215,7 +215,7 @@ def resident(pid: int) -> float:
 async def ask(
     client: Upstream, method: str, path: str, body: object = None, *, allowed: int = 201, explain: bool = True
 ) -> tuple[bytes, str]:
-    """A request's body, and who answered. Raises RuntimeError for a status that is greater than what is allowed."""
+    """Return the answer's body and the answering store. Raise RuntimeError for a status above `allowed`."""
     body_bytes = b"" if body is None else orjson.dumps(body)
     headers = [(b"x-crossfade-explain", b"1")] if explain else []
     answer = await client.request(Request(method, path.encode(), headers, body_bytes))

@@ -1,4 +1,4 @@
-"""Backfill and verification beside their limits in the same run: `python -m bench.backfill [DOCUMENTS] [--json]`.
+"""Backfill and verification, and their limits in the same run: `python -m bench.backfill [DOCUMENTS] [--json]`.
 
 psql COPY            the same rows from a file into a table of the same shape
 reading the origin   the same pages over two connections, discarded

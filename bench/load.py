@@ -168,7 +168,7 @@ class Client(asyncio.Protocol):
 async def load(
     port: int, requests: Sequence[bytes], connections: int, seconds: float, rate: float = 0.0
 ) -> dict[str, float]:
-    """Runs the load, at most `rate` requests a second (0: as fast as it goes); connections take turns at `requests`.
+    """Run the load, at most `rate` requests a second (0: as fast as it goes); connections take turns at `requests`.
 
     `requests` in `seconds`, `p50` and `p99` in ms; `total` in `elapsed` seconds, warm-up included.
     """

@@ -73,7 +73,7 @@ _CONTENT: dict[str, Any] = {
 
 @dataclass
 class Outcome:
-    """What was planted and found: keys by class, and the result of each step."""
+    """What was seeded and found: keys by class, and the result of each step."""
 
     documents: int
     planted: dict[str, list[str]] = field(default_factory=dict)
@@ -122,7 +122,7 @@ async def plant(dsn: str, number: int) -> tuple[dict[str, list[str]], list[str]]
         for key, (printed, other) in zip(keys[5:], REAL_FAULTS.values(), strict=False):
             await _rewrite(connection, key, printed, other)
             planted["different"].append(key)
-        # what clients are served is right, and what queries read is not
+        # the column that clients are served from is right, and the one that queries read is not
         await connection.execute(f"UPDATE {_TABLE} SET doc = doc || '{{\"count\": 8}}' WHERE key = $1", keys[20])
         planted["different"].append(keys[20])
         harmless = keys[25 : 25 + len(HARMLESS_CHANGES)]

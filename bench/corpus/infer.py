@@ -1,4 +1,4 @@
-"""Infers from a query what its documents and bind variables must look like for its filters to hold."""
+"""Infers from a query which documents and bind variables make its filters hold."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class Proxy:
             "CROSSFADE_STATE_DIR": str(self.state),
             "CROSSFADE_HEARTBEAT": "0.05",
             "CROSSFADE_LOST_REQUEST_TIMEOUT": "0.3",
-            "CROSSFADE_LEASE": "5",  # a loaded machine is no silent instance
+            "CROSSFADE_LEASE": "5",  # a slow heartbeat on a loaded machine must not count as silence
             **settings,
         }
         self.wall = Wall(folder / f"{name}.clock")

@@ -44,7 +44,7 @@ async def flipped(env: Environment) -> None:
 
 
 async def stage(env: Environment) -> str:
-    """The stage, and why where it is not what it was."""
+    """Return the stage, with the reason if the last change was a rollback."""
     database = await Database.open(env.dsn, size=1)
     try:
         found: str = await database.fetchval("SELECT stage FROM _crossfade.collection WHERE collection = $1", BOOKS)

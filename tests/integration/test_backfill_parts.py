@@ -1,4 +1,4 @@
-"""Options of runs: samples, changed ranges, dumps, clusters, processes, full text; planted faults of every class."""
+"""Options of runs: samples, changed ranges, dumps, clusters, processes, full text; seeded faults of every class."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ async def stack(dsn: str, tmp_path: Path, request: pytest.FixtureRequest) -> Asy
 
 
 async def begin(stack: Running) -> dict[str, str]:
-    """The header of a new transaction that may write both collections."""
+    """Begin a transaction that may write both collections; return its header."""
     answer = await stack.client.post("/_api/transaction/begin", json={"collections": {"write": ["books", "log"]}})
     assert answer.status_code == 201
     return {"x-arango-trx-id": answer.json()["result"]["id"]}
@@ -179,7 +179,7 @@ async def test_a_transaction_is_in_flipped_collections_before_its_commit_is_answ
 
 
 async def test_a_document_that_postgresql_cannot_hold_does_not_stop_the_others(stack: Running) -> None:
-    """The transaction is then applied in parts: one dead letter, all else is there."""
+    """The transaction is then applied in parts: one dead letter, and all other writes."""
     trx = await begin(stack)
     deep = json.dumps({"_key": "deep", "x": "y"})
     await stack.client.post(DOCUMENT, content=deep, headers=trx)

@@ -36,7 +36,7 @@ async def listening(
 
 
 async def relayed() -> None:
-    """A body of each kind both ways, keep-alive, pipelining."""
+    """Relay a body of each kind both ways; check keep-alive and pipelining."""
     big = b"z" * BIG
     answers = [
         OK,
@@ -74,7 +74,7 @@ async def relayed() -> None:
 
 
 async def upgraded() -> None:
-    """An upgrade through listener and pool, bytes both ways, and the end of it."""
+    """Check an upgrade through listener and pool, bytes both ways, and its end."""
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nwelcome ")
@@ -99,7 +99,7 @@ async def upgraded() -> None:
 
 
 async def secured() -> None:
-    """TLS to the client and to the server."""
+    """Check TLS to the client and to the server."""
     async with Server([OK] * 2, tls=server_tls()) as server:
         upstream = Upstream(server.url, tls=client_tls())
         listener = await listening(upstream.request, tls=server_tls())
@@ -112,7 +112,7 @@ async def secured() -> None:
 
 
 async def refused() -> None:
-    """Broken framing gets 400 and a close."""
+    """Check that invalid framing gets 400 and a close."""
     listener = await listening(hello)
     async with Client(listener.port) as client:
         head, body = await client.ask(
@@ -125,7 +125,7 @@ async def refused() -> None:
 
 
 async def drained() -> None:
-    """Closing lets the request under way end and takes no further connection."""
+    """Check that closing lets the request in progress end and accepts no further connection."""
     started, go = asyncio.Event(), asyncio.Event()
 
     async def slow(request: Request) -> Response:
@@ -150,7 +150,7 @@ async def drained() -> None:
 
 
 async def cut_short() -> None:
-    """What does not end within the grace is cut."""
+    """Check that a request that does not end within the grace period is cut."""
     started = asyncio.Event()
 
     async def endless(request: Request) -> Response:

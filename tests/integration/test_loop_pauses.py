@@ -116,7 +116,7 @@ async def test_a_write_of_many_documents_is_queued_in_many_turns_and_stays_open_
         changes = tuple(origin.put(f"k{number}", number) for number in range(MANY))
 
         async def checks() -> None:
-            """Check the key that is handed on last, and everything open."""
+            """Check that the last key is pending and the write is open."""
             while mirror.is_open(intent):
                 assert mirror.pending(COLLECTION, [f"k{MANY - 1}"])
                 assert mirror.backlog_of(COLLECTION) == 1

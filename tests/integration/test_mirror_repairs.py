@@ -60,7 +60,7 @@ async def test_documents_that_postgresql_cannot_hold_become_dead_letters(
         rows = await database.fetch("SELECT key, rev, reason FROM _crossfade.dead_letter ORDER BY key")
         assert [(row["key"], row["rev"]) for row in rows] == [("k3", bad.rev), ("k4", worse.rev)]
         assert rows[0]["reason"].startswith("22P02")
-        # a newer version that can be held takes the letter back
+        # a newer version that PostgreSQL accepts ends the dead letter
         mirror.captured(mirror.intend(COLLECTION, ("k3",)), (origin.put("k3", "whole"),))
         mirror.captured(mirror.intend(COLLECTION, ("k4",)), (Change(COLLECTION, "k4", worse.rev, None),))
         await drained(mirror)

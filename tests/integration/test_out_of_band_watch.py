@@ -138,7 +138,7 @@ async def test_only_an_out_of_band_drop_is_reported(dsn: str, tmp_path: Path, mo
 
 
 async def _every_kind_of_write(client: httpx.AsyncClient) -> None:
-    """Each of them through the proxy: by key, keyless, in arrays, by query, import, transaction, truncation."""
+    """Write through the proxy in every way: by key, keyless, in arrays, by query, import, transaction, truncation."""
     await client.post(PATH, json=[{"_key": f"k{n}"} for n in range(10)])
     await client.post(PATH, json={"n": 1})
     await client.patch(f"{PATH}/k1", json={"a": 1})

@@ -139,7 +139,7 @@ NESTED_QUERY = "FOR k IN (FOR d IN docs FILTER d.of == 'ties' SORT d.n DESC LIMI
 
 
 async def test_equal_sort_keys_inside_a_query_are_not_a_mismatch(database: Database) -> None:
-    """I8: which of them the LIMIT lets through, each side decides for itself."""
+    """I8: each side may choose other documents with equal keys for the LIMIT."""
     stack = await stack_on(database)
     await stack.shadow.start()
     raws = [stack.insert(f"t{number}", of="ties", n=7) for number in range(3)]
@@ -242,7 +242,7 @@ async def test_closing_counts_comparisons_in_progress(database: Database) -> Non
     assert await stack.counts() == {}
 
 
-# ---- the ledger and PostgreSQL
+# ---- the result store and PostgreSQL
 
 
 class LosesCommitAnswers(Database):

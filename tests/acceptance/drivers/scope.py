@@ -30,7 +30,7 @@ class Scope:
         return next((feature for feature, pattern in self.features if _fits(name, pattern)), "other")
 
     def reason(self, name: str) -> str | None:
-        """Why a test is out of scope; None where it is in scope."""
+        """Return why a test is out of scope, or None if it is in scope."""
         return next((reason for pattern, reason in self.out_of_scope.items() if _fits(name, pattern)), None)
 
     def applied(self, results: Iterable[Result]) -> list[Case]:
@@ -43,7 +43,7 @@ class Scope:
 
 
 def load(suite: str) -> Scope:
-    """The scope of a suite, by its name."""
+    """Return the scope of a suite by its name."""
     found = json.loads((_FOLDER / f"{suite}.json").read_text("utf-8"))
     return Scope(float(found["goal"]), [tuple(pair) for pair in found["features"]], found["out_of_scope"])
 

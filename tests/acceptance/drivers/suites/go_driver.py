@@ -1,7 +1,7 @@
 """The suites of ArangoDB's Go driver: version 2 over HTTP/1.1 and HTTP/2, and version 1 with VelocyPack both ways.
 
 Version 2 runs most of its tests on an HTTP/1.1 and on an HTTP/2 connection without TLS (prior knowledge), in JSON.
-Version 1, in the same repository, still uses VelocyPack. Each test is a process of its own with a time limit, so that
+Version 1, in the same repository, still uses VelocyPack. Each test is a separate process with a time limit, so that
 one that crashes or hangs takes no other with it. What is out of scope as a whole is not run: much of it waits until its
 time is up.
 """
