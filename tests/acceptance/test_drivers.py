@@ -104,7 +104,7 @@ def test_databases_that_differ_after_a_suite_fail_its_goal() -> None:
 
 
 def test_a_suite_that_does_not_end_in_time_did_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suite, "LIMIT", 0.2)
+    monkeypatch.setattr(suite, "SUITE_TIMEOUT", 0.2)
     with pytest.raises(ReportError, match="not ended"):
         suite.command(["sh", "-c", "sleep 60 & wait"], tmp_path, tmp_path)
 
