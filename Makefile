@@ -28,7 +28,7 @@ lint: $(STAMP) ## style, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(STAMP) ## puts the style right
+format: $(STAMP) ## fixes the style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 

@@ -177,7 +177,7 @@ class _Names:
     """The names of collections by database and globally unique id."""
 
     of: dict[tuple[str, str], str] = field(default_factory=dict)
-    asked: set[tuple[str, str]] = field(default_factory=set)  # ids already scanned_at up, found or not
+    asked: set[tuple[str, str]] = field(default_factory=set)  # ids that were looked up, found or not
 
 
 class Log:

@@ -3,12 +3,12 @@
 Imports run strictly downward, room by room (`.importlinter`, held by `tests/architecture`); rooms on one line do not
 import each other:
 
-    cli           the command `crossfade`: one module a verb
+    cli           the command `crossfade`: one module for each command
     app, admin    composition: the only places that construct things; the admin listener
     devserver/    the development ArangoDB server: a test double, and the local stack's origin
     operator/     what only commands need: status, mismatches, migrations, bundles
     gateway/      a request's path: dispatcher, reads served by PostgreSQL, authorization, service paths
-    capture/      one module a kind of write: what to ask ArangoDB for, what its answer says was written
+    capture/      one module for each kind of write: what to ask ArangoDB for, and what its answer shows was written
     replication/ shadow/ control/
                   the mirror, from captured writes to PostgreSQL; comparison of reads; stages and how they change
     state/        the control row in PostgreSQL: compare-and-set, audit, marks and dead letters that end flips

@@ -6,7 +6,7 @@
     statement.py                          the class of a statement
     loader.py                             reads the text
 
-A statement is named `sql.topic.NAME`, as in `await database.fetch(sql.mirror.COLLECTIONS)`. Statements on document
+A statement is named `sql.topic.NAME`, as in `await database.fetch(sql.collections.ALL)`. Statements on document
 tables have `{relation}` for the table, filled by `Statement.on`, whose argument comes from
 `_crossfade.collection.relation`: schema-qualified and quoted by PostgreSQL itself. Everything else is a parameter.
 

@@ -206,9 +206,8 @@ def import_(
             options = ImportOptions(overwrite=overwrite_newer, dry_run=dry_run)
             found = await Import(folder, target, progress, inputs.stop, options).run(entries)
         if opened is not None and not dry_run:
-            await _mark(
-                opened, entries, manifest, into
-            )  # again: a verification that started meanwhile has not read everything
+            # again: a verification that started meanwhile has not read everything
+            await _mark(opened, entries, manifest, into)
             detail = {
                 "archive": manifest.id,
                 "into": into,

@@ -57,7 +57,7 @@ class Imported:
 
     @property
     def complete(self) -> bool:
-        """Whether the target has every document of the archive, in that version or a newer one."""
+        """True if the target has every document of the archive, in that version or a newer one."""
         return self.done and not self.refused and not self.damaged
 
     def as_json(self) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class IntoPostgres:
             left = [document for document in left if document.key in done.reread]
             if not left:
                 return done
-        raise DatabaseUnavailable(f"the reject-before epoch of {collection} was raised meanwhile")
+        raise DatabaseUnavailable(f"the stamp floor of {collection} was raised meanwhile")
 
     async def finish(self, entry: Entry) -> list[str]:
         table = self._tables[entry.collection]

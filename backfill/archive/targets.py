@@ -29,7 +29,7 @@ class ArchiveTarget(Protocol):
 
     @property
     def keeps_revisions(self) -> bool | None:
-        """Whether documents got the revisions of the archive; None before the first write."""
+        """True if documents got the revisions of the archive; None before the first write."""
         ...
 
     async def prepare(self, entry: Entry) -> None:

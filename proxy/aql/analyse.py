@@ -48,7 +48,7 @@ class Analysis:
 
     @property
     def deterministic(self) -> bool:
-        """Whether the data determines the rows, apart from their order."""
+        """True if the data determines the rows, apart from their order."""
         return not self.choices
 
 

@@ -121,7 +121,7 @@ class Modifications:
             raise
 
     async def _failed(self, run: _Run, status: int, body: bytes) -> None:
-        """A query that failed may have written, by intermediate commits (protocol page, section 4): look for that."""
+        """Find what a failed query has written, by intermediate commits (protocol page, section 4)."""
         planned = run.planned
         once = isinstance(planned, Modification) and planned.once
         called = planned.asked.commits and error_number(body) in _CALLED

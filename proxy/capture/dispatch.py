@@ -57,7 +57,7 @@ class WriteDispatcher:
         await self._transactions.close()
 
     def uncaptured(self, operation: Operation, route: Route) -> None:
-        """A write is forwarded and not captured: what its transaction commits later may be mirrored by then."""
+        """Note a write that is forwarded and not captured: when its transaction commits, it may be mirrored."""
         if "x-arango-trx-id" in operation.headers:
             self._transactions.uncaptured(operation, route)
 

@@ -55,12 +55,12 @@ class OpenTransaction:
     ticket: Ticket | None = None
 
     def left(self) -> list[str]:
-        """The collections of its intents, one for each: all of them are open while it runs."""
+        """Return the collections of its intents, one for each: all of them are open while it runs."""
         return [intent.collection for intent in self.buffer.intents]
 
 
 class OpenTransactions:
-    """By (database, id). Owns the task that asks for their states, as long as there are any."""
+    """Open transactions by (database, id). Owns the task that asks for their states, as long as there are any."""
 
     def __init__(self, context: WriteContext, registry: TransactionRegistry) -> None:
         self._context = context
@@ -91,7 +91,7 @@ class OpenTransactions:
         return known
 
     def forget(self, name: Name) -> OpenTransaction | None:
-        """It does not run any more, or never did."""
+        """Drop and return a transaction that no longer runs, or never did; None if it is not known."""
         known = self._open.pop(name, None)
         if known is not None:
             self.end_asked(known)
@@ -99,7 +99,7 @@ class OpenTransactions:
         return known
 
     def end_asked(self, known: OpenTransaction) -> None:
-        """Its end is about to be forwarded: from here on it is a write under way, with intents like any other."""
+        """Take note that its end is about to be forwarded: from here on it is a write like any other, with intents."""
         if known.ticket is not None:
             self._context.flight.running.discard(known.ticket)
             known.ticket = None
@@ -163,7 +163,7 @@ class OpenTransactions:
         return "unknown" if response.status == 404 else status
 
     def _runs_at(self, known: OpenTransaction, generation: int) -> None:
-        """It runs, as the origin said when this instance ran at that generation."""
+        """Take note that it runs, as the origin reported when this instance ran at that generation."""
         if known.ticket is None:
             every = (f"{known.database}/*",)
             known.ticket = Ticket(every, generation, lambda: False, known.left, known.buffer.numbers)

@@ -197,7 +197,7 @@ class Transactions:
     # ---- writes
 
     def uncaptured(self, operation: Operation, route: Route) -> None:
-        """A write in a transaction is forwarded as it is, since nothing that it may touch is mirrored yet."""
+        """Note a write in a transaction that is forwarded as it is, since nothing that it may touch is mirrored yet."""
         name = operation.database, operation.headers["x-arango-trx-id"]
         known = self._open.get(name)
         if known is not None:

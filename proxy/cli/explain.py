@@ -231,7 +231,7 @@ async def _missing(
     """Yield indexes with which the plan does not sort all rows that pass the filters, or scan every document."""
     relations = {table.relation.rpartition(".")[2].strip('"'): name for name, table in tables.items()}
     nodes = list(_nodes(plan))
-    told = set()
+    advised = set()
     if any(node["Node Type"] in ("Sort", "Incremental Sort") for node in nodes):
         for listing in listings:
             relation = tables[listing.collection].relation
@@ -244,7 +244,7 @@ async def _missing(
                     f"{listing.collection}: its creation was interrupted",
                 )
             if not valid:
-                told.add(listing.collection)
+                advised.add(listing.collection)
                 yield Advice(
                     sql.indexes.CREATE.fill(name=name, columns=columns).on(relation).without_description,
                     f"{listing.collection}: the first rows would be read in the order of SORT, and no other rows",
@@ -254,7 +254,7 @@ async def _missing(
             continue
         name = relations[node["Relation Name"]]
         condition = str(node.get("Filter", ""))
-        if name in told or ("@>" not in condition and f"{node.get('Alias')}.doc @>" not in query):
+        if name in advised or ("@>" not in condition and f"{node.get('Alias')}.doc @>" not in query):
             continue
         if not await connected.fetchval(sql.indexes.HAS_CONTAINMENT, tables[name].relation):
             statement = await connected.fetchval(sql.indexes.CONTAINMENT_STATEMENT, f"{database}/{name}")

@@ -99,7 +99,7 @@ def indexes(
 
 
 async def needed(connected: Database, names: Sequence[str]) -> Found:
-    """The indexes that are missing for the shapes of collections, each once. Raises DatabaseError."""
+    """Return the indexes that are missing for the shapes of collections, each once. Raises DatabaseError."""
     rows = [row for row in await shapes.listed(connected, list(names)) if row.text != row.shape]
     recorded: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
     for kept in await connected.fetch(sql.examples.OF_SHAPES, sorted({row.shape for row in rows})):
@@ -140,7 +140,7 @@ async def _advice(
 
 
 def with_sample_values(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The query of a shape with values in place of its literals: whatever they are, the same index serves it. Pure."""
+    """Yield the query of a shape with values in place of its literals: the same index serves any of them. Pure."""
     numbers = count()
     pieces = text.split("?")
     query = pieces[0] + "".join(f"@literal{next(numbers)}{piece}" for piece in pieces[1:])

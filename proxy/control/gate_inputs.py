@@ -37,11 +37,11 @@ from proxy.model.histogram import quantile
 from proxy.model.revision import decode_rev
 
 _LOOKED_UP: Final = 50  # documents of each collection that a rollback must find
-_PAUSE: Final = 0.2  # seconds between two looks at one that seems to be missing
+_PAUSE: Final = 0.2  # seconds between two reads of one that seems to be missing
 
 
 async def judge(database: Database, settings: Settings, collections: Sequence[str]) -> dict[str, tuple[Gate, ...]]:
-    """The gates of these collections (`database/name`), by what both databases have now. Raises DatabaseError."""
+    """Return the gates of collections (`database/name`), by what both databases have now. Raises DatabaseError."""
     limits = await thresholds.read(database)
     origin = OriginClient(settings.origin_url, *settings.origin_account)
     async with origin as client:
@@ -58,7 +58,7 @@ async def judge(database: Database, settings: Settings, collections: Sequence[st
 
 
 async def read(database: Database, collection: str) -> Evidence | None:
-    """What the gates of `database/name` look at but for the origin; None where the control plane does not know it."""
+    """Return what the gates of `database/name` check in PostgreSQL; None if the control plane does not know it."""
     row = await database.fetchrow(sql.control.EVIDENCE, collection)
     if row is None:
         return None
@@ -93,7 +93,7 @@ async def read(database: Database, collection: str) -> Evidence | None:
 
 
 def shape_fact(row: sql.coverage.ShapeRow) -> ShapeFact:
-    """A row of `coverage.shapes` as the gates see it."""
+    """Return a row of `coverage.shapes` as the gates see it."""
     return ShapeFact(
         row.shape,
         row.text,
@@ -114,7 +114,7 @@ def shape_fact(row: sql.coverage.ShapeRow) -> ShapeFact:
 
 
 async def _trouble(client: OriginClient) -> str:
-    """Why ArangoDB does not take reads and writes; empty where it does."""
+    """Return why ArangoDB does not take reads and writes; empty if it does."""
     try:
         await client.version()
         if await client.read_only():
@@ -125,7 +125,7 @@ async def _trouble(client: OriginClient) -> str:
 
 
 async def _looked_up(database: Database, client: OriginClient, collection: str, limits: GateLimits) -> OriginFact:
-    """Whether ArangoDB has what PostgreSQL wrote last. What seems to be missing is looked at again: it may be lag."""
+    """Check that ArangoDB has what PostgreSQL wrote last. What seems to be missing is read again: it may be lag."""
     table = await database.fetchrow(sql.out_of_band.RELATION, collection)
     if table is None:
         return OriginFact(f"PostgreSQL does not know {collection}")

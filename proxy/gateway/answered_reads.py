@@ -19,7 +19,10 @@ from proxy.shadow.shape_coverage import NOT_YET, Coverage
 
 
 class AnsweredReads:
-    """One a dispatcher. services: know the API route that a database request belongs to."""
+    """Passes the answered reads of one dispatcher to their comparison.
+
+    services: know the API route that a database request belongs to.
+    """
 
     def __init__(self, shadow: Shadow, coverage: Coverage, services: Services, router: Router) -> None:
         self._shadow = shadow

@@ -1,4 +1,4 @@
-"""Whether a client may read a collection: ArangoDB decides, and a yes is cached for a while (DESIGN section 13).
+"""Permission of a client to read a collection: ArangoDB decides, and a yes is cached for a while (DESIGN section 13).
 
 A read that PostgreSQL serves is allowed exactly if ArangoDB would allow it: the client's own Authorization header is
 sent to ArangoDB with a request for the collection, which needs read permission on database and collection. A yes holds

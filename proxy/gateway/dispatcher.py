@@ -93,13 +93,13 @@ class Dispatcher:
         self._gaps = gaps
         self._services = services
         self.flight = flight
-        self._kit = WriteContext(settings, origin, mirror, lease, gaps, flight, rollback, lane)
-        self._writes = WriteDispatcher(self._kit, self.handle, registry)
+        self._context = WriteContext(settings, origin, mirror, lease, gaps, flight, rollback, lane)
+        self._writes = WriteDispatcher(self._context, self.handle, registry)
         self._lane = lane
         self._facts = QueryFactsCache(lane)
         self._router = Router(self._facts, lease, self._writes.wrote_in, settings.flip_hold_timeout)
         self._answered = AnsweredReads(shadow, coverage, services, self._router)
-        self._reads = Reads(self._kit, lease, serving, self._router, self._answered)
+        self._reads = Reads(self._context, lease, serving, self._router, self._answered)
         self._bodies = Bodies(settings.max_captured_body, settings.capture_memory, settings.request_timeout)
 
     async def close(self) -> None:
@@ -231,7 +231,7 @@ class Dispatcher:
             response = await self._pass_through(request, operation)
         if authorised(response.status, response.body):
             if way.gap:
-                self._kit.gap(operation, Uncovered.READ, way.gap)
+                self._context.gap(operation, Uncovered.READ, way.gap)
             elif operation.effect is Effect.PASSTHROUGH:
                 known = snapshot.database_has(operation.database, Stage.MIRROR)  # clients name databases
                 database = operation.database if known else ""

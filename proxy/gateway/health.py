@@ -1,4 +1,4 @@
-"""Whether both databases answer this instance now, within a time limit."""
+"""Health check: both databases answer this instance now, within a time limit."""
 
 from __future__ import annotations
 

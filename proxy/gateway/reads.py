@@ -55,12 +55,12 @@ class ReadRequest:
 
 
 class Reads:
-    """One a dispatcher."""
+    """Answers the reads of one dispatcher."""
 
     def __init__(
-        self, kit: WriteContext, lease: LeaseView, target: TargetReads, router: Router, answered: AnsweredReads
+        self, context: WriteContext, lease: LeaseView, target: TargetReads, router: Router, answered: AnsweredReads
     ) -> None:
-        self._kit = kit
+        self._context = context
         self._lease = lease
         self._target = target
         self._router = router
@@ -94,14 +94,14 @@ class Reads:
         era = self._lease.era  # known before the origin is asked: the stamp of what it shows
         if operation.effect is Effect.QUERY or operation.endpoint.read is Read.QUERY_LIKE:
             running = (*collections, f"{operation.database}/*") if way.extent else collections
-            with self._kit.flight.track(self._kit.flight.queries, running, self._lease.generation):
-                response = await self._kit.origin.request(read.request, idempotent=True)
+            with self._context.flight.track(self._context.flight.queries, running, self._lease.generation):
+                response = await self._context.origin.request(read.request, idempotent=True)
         else:
-            response = await self._kit.origin.request(read.request, idempotent=True)
+            response = await self._context.origin.request(read.request, idempotent=True)
         seconds = read.seconds
-        if operation.endpoint.read.by_key and self._kit.flipped(collections[0]):
+        if operation.endpoint.read.by_key and self._context.flipped(collections[0]):
             await self._ensure_target_has(operation, response, collections[0], era)
-        elif trouble and any(self._kit.flipped(name) for name in collections):
+        elif trouble and any(self._context.flipped(name) for name in collections):
             await self._target.reached_again()
         if authorised(response.status, response.body):
             self._count(read)
@@ -112,7 +112,7 @@ class Reads:
         operation, way = read.operation, read.way
         for name in way.collections if way.gap else ():  # of a query, each: the gate of each must know (I10)
             collection = name.partition("/")[2]
-            self._kit.gaps.add(operation.database, collection, operation.endpoint.name, Uncovered.READ, way.gap)
+            self._context.gaps.add(operation.database, collection, operation.endpoint.name, Uncovered.READ, way.gap)
         self._answered.uncompared(operation, way, read.snapshot)
 
     async def _ensure_target_has(self, operation: Operation, response: Response, collection: str, era: int) -> None:
@@ -125,12 +125,12 @@ class Reads:
         change = _shown(operation, response, collection)
         if change is not None:
             async with self._target.overload(collection):
-                await self._kit.ensure_replica_has(collection, (change,), stamp=era)
+                await self._context.ensure_replica_has(collection, (change,), stamp=era)
             return
         keys = (operation.key,) if operation.key is not None else tuple(_keys_asked(operation.body))
         if keys:
             async with self._target.overload(collection):
-                await self._kit.ensure_replica_has(collection, (), keys)
+                await self._context.ensure_replica_has(collection, (), keys)
 
 
 def _shown(operation: Operation, response: Response, collection: str) -> Change | None:

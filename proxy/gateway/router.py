@@ -22,8 +22,10 @@ _POLL = 0.005  # seconds between two checks whether a flip is decided
 
 
 class Router:
-    """One a dispatcher. wrote_in: whether the request's stream transaction is known to have written. hold_timeout:
-    seconds that a request waits for a flip.
+    """Routes the requests of one dispatcher.
+
+    wrote_in: returns True if the request's stream transaction is known to have written. hold_timeout: seconds that a
+    request waits for a flip.
     """
 
     def __init__(

@@ -163,7 +163,7 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def _broken(self, error: FramingError) -> None:
-        """The framing is lost: read nothing further, and answer the error in its turn."""
+        """Read nothing further, since the framing is lost, and answer the error in its turn."""
         self._discard()
         awaiting = self._parser.awaiting
         self._parser.fail(error)
@@ -181,7 +181,7 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def _abandon(self) -> None:
-        """A handler drops the rest of its request's body: the connection ends with its answer."""
+        """Drop the rest of a request's body, which its handler does not want: the connection ends with the answer."""
         self._discard()
         self._parser.finished = True
         self._regulate()
@@ -318,7 +318,7 @@ class Connection(asyncio.Protocol):
                 await incoming.stream.aclose()
 
     def _decline(self) -> None:
-        """The upgrade is not made: what the client sent after it is HTTP."""
+        """Continue without the upgrade: what the client sent after it is HTTP."""
         try:
             self._parser.decline()
         except FramingError as error:

@@ -79,7 +79,7 @@ class Exchange:
         return not (self.leased or self.begun or self.ended or self.gone) and self._received >= WINDOW // 2
 
     def feed(self, data: bytes, counted: int) -> None:
-        """A piece of the body, and the bytes that it counted against the window.
+        """Take a piece of the body. counted: the bytes that it counted against the window.
 
         A body that grows beyond the limit fails its reader with FramingError (413).
         """
@@ -152,7 +152,7 @@ class Exchange:
         self._grant(self)
 
     def _abandon(self) -> None:
-        """The handler drops the rest of the body: the answer ends the stream."""
+        """Do nothing if the handler drops the rest of the body: the answer ends the stream."""
 
     # the sending side
 

@@ -116,7 +116,7 @@ class RequestParser:
             raise FramingError("the head of the request, or of a chunk, is too large", 431)
 
     def decline(self) -> None:
-        """The upgrade is not made: what came after the request is HTTP again. Raises FramingError as `feed`."""
+        """Continue without the upgrade: what came after the request is HTTP again. Raises FramingError as `feed`."""
         held, self.held = self.held, None
         if held:
             self.feed(bytes(held))
@@ -124,13 +124,13 @@ class RequestParser:
             self.fail(self._failure)
 
     def take_rest(self) -> bytes:
-        """The upgrade is made: return the bytes that came after the request."""
+        """Return the bytes that came after the request of an upgrade that is made."""
         held, self.held = self.held, None
         self.finished = True
         return bytes(held or b"")
 
     def fail(self, error: Exception) -> None:
-        """The client left or broke the framing: a body that streams ends with the error."""
+        """End the body that streams, if there is one, with the error: the client left or broke the framing."""
         if self.held is not None:
             self._failure = error  # what came before it may still be requests
             return

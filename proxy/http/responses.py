@@ -102,7 +102,7 @@ class ResponseParser:
             self._begin_stream(response)
 
     def eof(self) -> bool:
-        """The server has closed its side. Returns True if that completes the answer."""
+        """Take note that the server has closed its side. Return True if that completes the answer."""
         if self.begun and self._until_close and not self.complete:
             self._finish()
         return self.complete

@@ -24,10 +24,10 @@ class Pool(Protocol):
     name: str
 
     def release(self, connection: ServerConnection) -> None:
-        """The connection is free for another request."""
+        """Take back a connection that is free for another request."""
 
     def forget(self, connection: ServerConnection) -> None:
-        """The connection carries no further request: closed, broken, or a tunnel."""
+        """Drop a connection that carries no further request: closed, broken, or a tunnel."""
 
 
 class ServerConnection(asyncio.Protocol):
@@ -179,7 +179,7 @@ class ServerConnection(asyncio.Protocol):
         self.flow.release()
 
     def _complete(self) -> None:
-        """The answer is complete: the connection is free for the next request before the answer is handed over."""
+        """Hand over the complete answer; before that, free the connection for the next request."""
         parser = self._parser
         response = parser.response
         self.deadline = math.inf

@@ -107,7 +107,7 @@ class Flow:
         self.release()
 
     def close(self) -> None:
-        """The connection is lost: waiting senders get ConnectionResetError."""
+        """Take note that the connection is lost: waiting senders get ConnectionResetError."""
         self.lost = True
         self.release()
 

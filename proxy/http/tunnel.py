@@ -28,7 +28,7 @@ class ConnectionTunnel(Tunnel):
             self._transport.pause_reading()
 
     def end(self) -> None:
-        """The peer has sent its last byte."""
+        """Take note that the peer has sent its last byte."""
         self._stream.end()
 
     def _resume(self) -> None:

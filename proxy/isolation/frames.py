@@ -27,7 +27,7 @@ Frame = Sequence[bytes]
 
 
 def question(function: Callable[..., Any], arguments: tuple[Any, ...], seconds: float) -> Frame:
-    """A piece of work. function: one that its module names, a coroutine or not. seconds: that it may take."""
+    """Return the frame for a piece of work. function: of a module, a coroutine or not. seconds: that it may take."""
     return _framed((function, arguments, seconds))
 
 

@@ -1,4 +1,4 @@
-"""Requests for cursors, for every store that answers them. Layer 0: pure. Rules: protocol page, section 4.
+"""Requests for cursors, for every store that answers them. Pure. Rules: protocol page, section 4.
 
 `stream` is accepted at the top level and in the options. A stream ignores `count` and `fullCount`. With `allowRetry`
 the current batch can be requested again; the last one too, until the cursor is deleted.

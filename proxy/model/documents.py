@@ -1,4 +1,4 @@
-"""Documents, for every store: keys, handles, system attributes, merging, and their form in jsonb. Layer 0: pure.
+"""Documents, for every store: keys, handles, system attributes, merging, and their form in jsonb. Pure.
 
 Documents are dictionaries of plain JSON values whose attributes keep their order. Rules: protocol page, section 2.
 """

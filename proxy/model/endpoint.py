@@ -1,4 +1,4 @@
-"""Endpoint: what the proxy knows of one endpoint of ArangoDB's HTTP API. Layer 0: plain values.
+"""Endpoint: what the proxy knows of one endpoint of ArangoDB's HTTP API. Plain values.
 
 `wire.endpoints` holds the table of them, one row for each endpoint; an `Operation` carries its own.
 All other modules use the facts of the row and never compare an endpoint's name: a new endpoint is then one row. Names

@@ -1,4 +1,4 @@
-"""Read JSON that ArangoDB printed. Layer 0: pure.
+"""Read JSON that ArangoDB printed. Pure.
 
 `json_values.parse` validates what clients send; this module reads what ArangoDB wrote, perhaps before its present
 rules: it keeps lone surrogates. Integers of 64 bits are exact; every other number is a double, and so is `-0`, which

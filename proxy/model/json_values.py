@@ -1,4 +1,4 @@
-"""JSON values as ArangoDB reads, compares and prints them. Layer 0: pure.
+"""JSON values as ArangoDB reads, compares and prints them. Pure.
 
 Values are plain Python ones (None, bool, int, float, str, list, dict). Rules: protocol page, section 2, "JSON values":
 integers from INT64_MIN to UINT64_MAX are exact, everything else with a `.`, an exponent or more digits is a double;

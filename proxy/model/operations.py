@@ -1,4 +1,4 @@
-"""Operation and Outcome: one typed request of the ArangoDB HTTP API, and its answer. Layer 0: plain values.
+"""Operation and Outcome: one typed request of the ArangoDB HTTP API, and its answer. Plain values.
 
 `wire` decodes a request to an Operation; a `Store` executes it and returns an Outcome; `wire` encodes the response.
 Change, one new version of one document, is the value that the mirror and the backfill apply.

@@ -1,4 +1,4 @@
-"""ArangoDB's `_rev`: text <-> 64-bit integer, and the hybrid logical clock that assigns them. Layer 0: pure.
+"""ArangoDB's `_rev`: text <-> 64-bit integer, and the hybrid logical clock that assigns them. Pure.
 
 A revision is milliseconds since the epoch << 20 | a counter, written in base 64 without padding and without leading
 zero digits (protocol page, section 1). Its text does not sort by time: the digits come last in the alphabet.

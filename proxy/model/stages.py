@@ -1,4 +1,4 @@
-"""Stages of a collection and the snapshot that an instance runs at. Layer 0: pure values and transitions.
+"""Stages of a collection and the snapshot that an instance runs at. Pure values and transitions.
 
 A *generation* numbers every change of the control row: a new epoch, and each phase of it. An instance reports the
 generation that it runs at, and the fence of a target read compares it (mirror-protocol, "Flip", 5).

@@ -57,7 +57,7 @@ class Gaps:
         await self._periodic.finish(self.flush)
 
     async def flush(self) -> None:
-        """Adds the counts to _crossfade.uncovered. Raises DatabaseError, and then keeps them."""
+        """Add the counts to _crossfade.uncovered. Raise DatabaseError, and then keep them."""
         if not self._counts:
             return
         counts, self._counts = self._counts, {}

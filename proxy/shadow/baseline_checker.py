@@ -50,7 +50,7 @@ class BaselineChecker:
 
     @property
     def waiting(self) -> int:
-        """How many reads wait for their check."""
+        """Number of reads that wait for their check."""
         return self._waiting.qsize()
 
     def offer(self, job: Job) -> None:

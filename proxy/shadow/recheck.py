@@ -8,7 +8,7 @@ difference counts when consecutive checks show the same answers on both sides, w
 Two checks are enough if answers carry revisions, which never return: reads of documents, and queries that loop over one
 collection and return its documents. Values alone may return: a counter that goes up and down again between the checks
 shows the same answers, and the target something in between. Then two checks count only if the collections' revisions,
-which every write changes, stayed the same as well; else LOOKS_OF_VALUES are needed.
+which every write changes, stayed the same as well; else CHECKS_OF_VALUES are needed.
 
 The bytes that checks read are limited per second, so that many differences at once cost clients little: large ones then
 wait, and may stay undecided.

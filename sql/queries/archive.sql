@@ -11,7 +11,7 @@ WHERE before < $3
 ORDER BY key COLLATE "C";
 
 -- name: digest
--- Documents, their bytes as printed, and the sums of the eight words of their sha256 (backfill/archive/digest.py).
+-- Documents, their bytes as printed, and the sums of the eight words of their sha256 (backfill/checksum.py).
 SELECT count(*) AS documents, coalesce(sum(octet_length(text)), 0)::bigint AS bytes,
        coalesce(sum(('x' || encode(substring(hash FROM 1 FOR 4), 'hex'))::bit(32)::bigint), 0)::text AS w1,
        coalesce(sum(('x' || encode(substring(hash FROM 5 FOR 4), 'hex'))::bit(32)::bigint), 0)::text AS w2,

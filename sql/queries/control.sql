@@ -36,7 +36,7 @@ WITH mine AS (
     UPDATE _crossfade.instance SET
         heartbeat_at = clock_timestamp(), generation = $3, acknowledged = $4, diverged = $5, backlog = $6,
         lag_seconds = $7, beats = $11, synced = $12,
-        -- `least` passes over NULL: without the CASE a mere look would extend the lease, and nobody here would know of it
+        -- `least` passes over NULL: without the CASE a mere read would extend the lease without the knowledge of this instance
         lease_until = CASE WHEN $8::timestamptz IS NULL THEN lease_until
             ELSE least($8::timestamptz, clock_timestamp() + make_interval(secs => $9)) END
     WHERE instance = $1 AND incarnation = $2 AND stopped_at IS NULL AND beats < $11

@@ -137,12 +137,12 @@ async def test_a_refused_account_is_reported_with_the_setting() -> None:
 
 
 async def test_a_truncation_in_between_is_not_undone(database: Database) -> None:
-    """Rows refused by the reject-before epoch are read again, and never written with an old write epoch."""
+    """Rows below the stamp floor are read again, and never written with an old write epoch."""
     into = IntoPostgres(database, database)
     await into.prepare(entry())
     await database.execute("UPDATE _crossfade.stamp_floor SET floor = 99")
     for write in (into.write(NAME, [document("a", OLD, "1")], []), into.overwrite(NAME, [document("a", OLD, "1")])):
-        with pytest.raises(DatabaseUnavailable, match="reject-before epoch of shop/carts was raised"):
+        with pytest.raises(DatabaseUnavailable, match="stamp floor of shop/carts was raised"):
             await write
     assert await database.fetchval("SELECT count(*) FROM shop.carts") == 0
 

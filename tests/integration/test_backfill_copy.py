@@ -146,7 +146,7 @@ async def test_a_late_page_does_not_restore_a_deleted_document(
 async def test_a_page_older_than_the_stamp_floor_is_read_again(
     database: Database, origin: StubOrigin, source: Source
 ) -> None:
-    """Counterexample 3: put, delete, purge, page. Without the reject-before epoch the document would reappear."""
+    """Counterexample 3: put, delete, purge, page. Without the stamp floor the document would reappear."""
     relation = await register(database)
     origin.put(NAME, "gone")
     origin.put(NAME, "here")

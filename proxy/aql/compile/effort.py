@@ -1,8 +1,8 @@
-"""Whether building the result of a compiled query takes time in proportion to the size of the statement's rows.
+"""The effort to build the result of a compiled query.
 
-Then it may run in the process that serves clients. Operations that may take longer for the same rows must not: regular
-expressions, ranges, loops within loops, and everything else that is not listed here or marked `linear` in the registry
-of functions.
+If it is in proportion to the size of the statement's rows, the result may be built in the process that serves clients.
+Operations that may take longer for the same rows must not run there: regular expressions, ranges, loops within loops,
+and everything else that is not listed here or marked `linear` in the registry of functions.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class Finish:
 
     @property
     def plain(self) -> bool:
-        """Whether a row of the result is one stored document."""
+        """True if a row of the result is one stored document."""
         return (
             isinstance(self.expression, ast.Variable)
             and len(self.columns) == 1

@@ -41,7 +41,7 @@ def first_document(_context: Context, *values: Value) -> Value:
 
 @function("NOOPT", "NOEVAL", "PASSTHRU", arguments=1, per_row=True)
 def same(_context: Context, value: Value) -> Value:
-    """The value itself."""
+    """Return the value itself."""
     return value
 
 

@@ -23,7 +23,7 @@ def is_ipv4(value: Value) -> bool:
 
 @function("TYPENAME", arguments=1, linear=True)
 def typename(_context: Context, value: Value) -> Value:
-    """The name of the type."""
+    """Return the name of the type."""
     return type_name(value)
 
 

@@ -124,7 +124,7 @@ class OutOfBandFact:
 
 @dataclass(frozen=True, slots=True)
 class OriginFact:
-    """Whether a rollback finds ArangoDB ready.
+    """The state of ArangoDB: a rollback needs it ready.
 
     trouble: why it does not take reads and writes, empty where it does. looked: documents that PostgreSQL wrote last,
     looked up in it; lost: keys of those of which it has no such version.
@@ -139,7 +139,7 @@ class OriginFact:
 class Evidence:
     """Everything that the gates of one collection look at. Counts of comparisons are since the last reset.
 
-    out_of_band_writes: the newest few of `out_of_band_count`. origin: None where nobody asked it.
+    out_of_band_writes: the newest few of `out_of_band_count`. origin: None if it was not asked.
     """
 
     collection: str

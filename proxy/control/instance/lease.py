@@ -42,7 +42,7 @@ _UNKNOWN: Final = -1  # a generation that the control row never has
 _NOTHING_KNOWN: Final = Snapshot(generation=_UNKNOWN, defaults={"*": Stage.MIRROR})
 _PRESENT: Final = Count(2**62, rebooted=False)  # of a process that was registered: it knows of all its heartbeats
 _SYNC: Final = 5.0  # seconds between two moments at which the disk has the count of heartbeats
-_ACK_POLL: Final = 0.01  # seconds between looks at the conditions while an epoch waits for this instance
+_ACK_POLL: Final = 0.01  # seconds between two checks of the conditions while an epoch waits for this instance
 
 
 class Lease:
@@ -310,8 +310,8 @@ class Lease:
         began, length = self._clock(), self._settings.lease
         until = None
         if extend and self._answered is not None:
-            told, at = self._answered
-            until = told + timedelta(seconds=began - at + length)
+            server_time, at = self._answered
+            until = server_time + timedelta(seconds=began - at + length)
             self._lease_end = began + length
         diverged = self.diverged
         # once a statement may write something else, the row is not known to be diverged

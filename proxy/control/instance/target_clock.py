@@ -34,8 +34,8 @@ class TargetClock:
         """Take the time `now`, asked and answered at these local times. Return True if the clock was set back."""
         stepped = False
         if self._last is not None and self._newest is not None:
-            told, at = self._last
-            stepped = now < told + timedelta(seconds=max(0.0, asked - at)) - self._slack
+            before, at = self._last
+            stepped = now < before + timedelta(seconds=max(0.0, asked - at)) - self._slack
             if stepped:
                 self._from = self._newest + self._lease
         if self._from is not None and now >= self._from:

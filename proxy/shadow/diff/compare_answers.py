@@ -122,7 +122,7 @@ def _errors(
 
 
 def _left_over(operation: Operation, target: TargetAnswer) -> Difference | None:
-    """The origin has no such collection (any more): what the target has of it is extra."""
+    """Return what the target has of a collection that the origin no longer has: it is extra."""
     if not isinstance(target, Outcome) or operation.effect is not Effect.READ:
         raise NotComparable("collection is gone")
     elements = [json_reader.load(target.body)] if operation.endpoint.read is Read.DOCUMENT else []

@@ -242,7 +242,7 @@ MUTANTS = (
     Mutant(
         "answers of the origin do not bring PostgreSQL up to date",
         "proxy/gateway/reads.py",
-        "        if operation.endpoint.read.by_key and self._kit.flipped(collections[0]):\n",
+        "        if operation.endpoint.read.by_key and self._context.flipped(collections[0]):\n",
         "        if False:\n",
         "tests/integration/test_proxy_flipped.py::test_a_transient_error_causes_no_rollback",
     ),

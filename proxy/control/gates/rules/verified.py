@@ -20,7 +20,7 @@ def _decide(evidence: Evidence, _: GateLimits) -> Gate:
         return Gate(NAME, GateVerdict.INCONCLUSIVE, "no verification is done", threshold, again)
     found = differences(run.result)
     if found is None:
-        return Gate(NAME, GateVerdict.INCONCLUSIVE, f"run {run.id} says no differences", threshold, again)
+        return Gate(NAME, GateVerdict.INCONCLUSIVE, f"run {run.id} has no count of differences", threshold, again)
     if found:
         remedy = f"`crossfade verify {evidence.collection} --repair`, then verify again"
         return Gate(NAME, GateVerdict.FAILED, f"run {run.id} found {found} differences", threshold, remedy)
@@ -34,7 +34,7 @@ def _decide(evidence: Evidence, _: GateLimits) -> Gate:
 
 
 def differences(result: Mapping[str, Any]) -> int | None:
-    """How much differed in a verification; None where its result does not say."""
+    """Return how much differed in a verification; None if its result has no count."""
     if isinstance(result.get("differences"), int):
         return int(result["differences"])
     counts = [result[name] for name in _DIFFERENCES if isinstance(result.get(name), int)]

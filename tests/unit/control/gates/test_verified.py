@@ -16,7 +16,7 @@ from tests.unit.control.gates.evidence import FAIL, NOON, OPEN, PASS, holds
     ("changed", "verdict", "found"),
     [
         ({"verification": None}, OPEN, "no verification"),
-        ({"verification": RunFact(2, NOON, 5, {})}, OPEN, "says no differences"),
+        ({"verification": RunFact(2, NOON, 5, {})}, OPEN, "no count of differences"),
         ({"verification": RunFact(2, NOON, 5, {"missing": 1, "extra": 2})}, FAIL, "found 3 differences"),
         ({"backfill": RunFact(3, NOON + timedelta(hours=2), 0, {})}, OPEN, "older than the backfill"),
         ({"last_joined": NOON + timedelta(hours=2)}, OPEN, "before the last instance joined"),
