@@ -299,8 +299,10 @@ async def test_an_abandoned_epoch_is_closed_by_the_next_controller(fleet: Fleet,
         await change_
     assert await database.fetchval("SELECT phase FROM _crossfade.control") == "settled"  # it closed its own epoch
     # one that could not: its process was killed
-    await database.execute("UPDATE _crossfade.control SET generation = generation + 1, epoch = 9, phase = 'begin'")
-    await database.execute("INSERT INTO _crossfade.epoch (epoch, actor, moves) VALUES (9, 'ghost', '[]')")
+    await database.execute(  # in one transaction: an instance closes an epoch that no controller holds
+        "INSERT INTO _crossfade.epoch (epoch, actor, moves) VALUES (9, 'ghost', '[]');"
+        "UPDATE _crossfade.control SET generation = generation + 1, epoch = 9, phase = 'begin'"
+    )
     one.application.uncaptured = 0
     await fleet.to(Stage.MIRROR, JOBS)
     assert await database.fetchval("SELECT outcome FROM _crossfade.epoch WHERE epoch = 9") == "aborted"
