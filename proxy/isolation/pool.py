@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 # bytes: work on fewer takes a millisecond or two, about as much as the transfer to a worker
 INLINE_LIMIT: Final = 16 << 10
-_NICE: Final = 5  # niceness of the template
+_NICE: Final = 5  # added to the niceness, for the template
 _WARM: Final = 1.0  # seconds after the start: a short-lived process needs no workers
 _START: Final = 30.0  # seconds that a worker may take to start
 _USES: Final = 500  # pieces of work before a worker is replaced, which frees its memory
@@ -71,6 +71,11 @@ class _Worker:
         self._writer.close()
 
 
+def _below_this(nice: int) -> int:
+    """Return the niceness of a process that has a lower priority than this one by `nice` steps."""
+    return os.getpriority(os.PRIO_PROCESS, 0) + nice
+
+
 class _Template:
     """The process that workers are forked from; started again if it has ended."""
 
@@ -97,7 +102,7 @@ class _Template:
                 if not self.running:
                     await self._start()
                 assert self._control is not None
-                socket.send_fds(self._control, [ORDER.pack(FORK, nice, memory)], [theirs.fileno()])
+                socket.send_fds(self._control, [ORDER.pack(FORK, _below_this(nice), memory)], [theirs.fileno()])
                 pid = await self._born(self._control)
             ours.setblocking(False)  # noqa: FBT003 - the standard library's interface
             reader, writer = await asyncio.open_connection(sock=ours)
@@ -131,7 +136,7 @@ class _Template:
         ours.setblocking(False)  # noqa: FBT003 - the standard library's interface
         self._control = ours
         with contextlib.suppress(OSError):  # from the start, since its imports would delay clients
-            os.setpriority(os.PRIO_PROCESS, self._process.pid, _NICE)
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, _below_this(_NICE))
 
     async def _born(self, control: socket.socket) -> int:
         loop, found = asyncio.get_running_loop(), b""
