@@ -135,7 +135,7 @@ async def copy_chunk(
 ) -> Copied:
     """Copy from the claim's position to the end of its range, or until `stop` is set; pages are always complete.
 
-    Raises LeaseLost if another worker took the chunk, ArangoError (1203: the collection was dropped), OriginDisorder,
+    Raise LeaseLost if another worker took the chunk, ArangoError (1203: the collection was dropped), OriginDisorder,
     UpstreamError, DatabaseError. Whatever was committed stays, with its position.
     """
 
@@ -205,7 +205,7 @@ async def _tried(
 ) -> int | _Retry:
     """Write a page. Return how many of its documents are dead letters, or how to try it again.
 
-    Raises RangeCut, LeaseLost, and the error of PostgreSQL if trying again would not help.
+    Raise RangeCut, LeaseLost, and the error of PostgreSQL if trying again would not help.
     """
     try:
         dead = await _write_page(database, target, claim, stamped, last, lease, aside)
@@ -236,7 +236,7 @@ async def dead_letters_of(
 ) -> frozenset[str]:
     """Write documents apart that PostgreSQL keeps refusing. Return the keys of those that are dead letters now.
 
-    The others are applied, or must be read again. Raises DatabaseError if PostgreSQL is not healthy.
+    The others are applied, or must be read again. Raise DatabaseError if PostgreSQL is not healthy.
     """
     rows = [one.stamped(era) for one in documents]
     return (await target.write(table.collection, rows, last=True, alone=True)).dead

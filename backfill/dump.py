@@ -45,7 +45,7 @@ async def copy_dump(
 ) -> Copied:
     """Copy the claim's shard completely, or until `stop` is set; what was done counts only if it is finished.
 
-    Raises as `copy_chunk`.
+    Raise as `copy_chunk`.
     """
     assert claim.shard is not None
     governor = governor or Governor(database, source)

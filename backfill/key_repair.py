@@ -21,7 +21,7 @@ _PAUSE: Final = (0.02, 1.0)  # seconds between two attempts: doubled each time, 
 async def repair_keys(database: Database, source: DocumentReader, collection: str, keys: Sequence[str]) -> RepairResult:
     """Repair these keys of `database/name`. Those that are `left` changed at every attempt: the mirror applies them.
 
-    Raises PreconditionFailed if the collection is unknown, ArangoError 1203 if ArangoDB has no such collection any more
+    Raise PreconditionFailed if the collection is unknown, ArangoError 1203 if ArangoDB has no such collection any more
     (which is not a reason to remove documents), UpstreamError, DatabaseError.
     """
     if await database.fetchrow(sql.collections.FIND, collection) is None:

@@ -120,7 +120,7 @@ class OutOfBandWatch:
                 await self._wait(0.5)
 
     async def _step(self, session: Session) -> None:
-        """Read, judge and store once. Raises DatabaseError."""
+        """Read, judge and store once. Raise DatabaseError."""
         self._note = ""
         await self._watched(session)
         vanished = self._settled & self._present
@@ -143,7 +143,7 @@ class OutOfBandWatch:
     # ---- the origin
 
     async def _find_missing_collections(self) -> None:
-        """Find collections that are missing and that no proxy dropped. Raises UpstreamError, ArangoError."""
+        """Find collections that are missing and that no proxy dropped. Raise UpstreamError, ArangoError."""
         if time.monotonic() - self._listed >= _VANISHED:
             self._listed = time.monotonic()
             existing: set[str] = set()
@@ -197,7 +197,7 @@ class OutOfBandWatch:
             self._since = {collection: since for _, _, collection, since in known}
 
     async def _read_on(self) -> None:
-        """Read all new versions. Raises UpstreamError, ArangoError."""
+        """Read all new versions. Raise UpstreamError, ArangoError."""
         if self._reader is None or self._clock is None:
             return
         new = [collection for collection in self._relations if collection not in self._since]

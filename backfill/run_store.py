@@ -71,7 +71,7 @@ class Claim:
 
 
 async def table(database: Database, collection: str) -> Table:
-    """Return the table of a mirrored collection. Raises PreconditionFailed if it is unknown, or at stage `off`.
+    """Return the table of a mirrored collection. Raise PreconditionFailed if it is unknown, or at stage `off`.
 
     What is written before every proxy captures would be lost (mirror-protocol, answer 11).
     """
@@ -169,7 +169,7 @@ async def checkpoint(
     result: Mapping[str, Any],
     lease: float = LEASE,
 ) -> None:
-    """Store progress in the caller's transaction. Raises LeaseLost or RangeCut, which must roll it back."""
+    """Store progress in the caller's transaction. Raise LeaseLost or RangeCut, which must roll it back."""
     me = (claim.run, claim.number, claim.worker)
     noted = await session.fetchrow(
         sql.backfill.CHECKPOINT, *me, position, documents, size, lease, json.dumps(result), claim.range.upper
@@ -182,13 +182,13 @@ async def checkpoint(
 
 
 async def renew(database: Database, claim: Claim, lease: float = LEASE, waiting: str | None = None) -> None:
-    """Keep the claim through a wait. waiting: for what. Raises LeaseLost."""
+    """Keep the claim through a wait. waiting: for what. Raise LeaseLost."""
     if await database.fetchrow(sql.backfill.RENEW, claim.run, claim.number, claim.worker, lease, waiting) is None:
         raise LeaseLost(f"chunk {claim.number} of run {claim.run} went to another worker, or the run has ended")
 
 
 async def leave(database: Database, claim: Claim, state: Literal["open", "done", "failed"], error: str = "") -> None:
-    """Return the chunk (error: why), or note that it is done. Does nothing if the lease was lost."""
+    """Return the chunk (error: why), or note that it is done. Do nothing if the lease was lost."""
     await database.execute(sql.backfill.LEAVE_CHUNK, claim.run, claim.number, claim.worker, state, error or None)
 
 

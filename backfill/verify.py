@@ -75,7 +75,7 @@ class Verifier:
     async def verify_chunk(self, claim: Claim, stop: asyncio.Event) -> Verified:
         """Verify from the claim's position to the end of its range, or until `stop` is set; pages are always complete.
 
-        Raises LeaseLost, OriginDisorder, ArangoError (1203: the collection was dropped), UpstreamError, DatabaseError.
+        Raise LeaseLost, OriginDisorder, ArangoError (1203: the collection was dropped), UpstreamError, DatabaseError.
         """
         full = claim.mode == "full"
         rechecker = KeyRechecker(self._database, self._source, claim.table, full=full, patience=self._patience)

@@ -106,7 +106,7 @@ class Workers:
     async def work(self, chosen: Sequence[int] | None, *, watch: bool = False) -> None:
         """Work on these runs (None: on every open one) until none is open; with `watch`, until stopped.
 
-        Raises UpstreamError or DatabaseError if a database stays away; the chunk is returned, or its lease expires.
+        Raise UpstreamError or DatabaseError if a database stays away; the chunk is returned, or its lease expires.
         What concerns one run alone (its collection is gone) ends that run as failed.
         """
         # the first that fails ends the others, after their page
@@ -250,7 +250,7 @@ class Workers:
     async def _index(self, session: Session, row: sql.backfill.RunRow) -> None:
         """Build indexes and analyse.
 
-        Raises DatabaseError; until a later attempt succeeds, the run shows what it waits for.
+        Raise DatabaseError; until a later attempt succeeds, the run shows what it waits for.
         """
         step = "for its index"
         await run_store.note_wait(self._database, row.id, step)

@@ -193,7 +193,7 @@ class AdminServer:
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     def bind(self) -> None:
-        """Bind the port, without answering yet. Raises ConfigurationError if it cannot."""
+        """Bind the port, without answering yet. Raise ConfigurationError if it cannot."""
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         bound = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -210,7 +210,7 @@ class AdminServer:
         self.port = bound.getsockname()[1]
 
     async def start(self) -> None:
-        """Return once the port listens. Raises ConfigurationError if it cannot."""
+        """Return once the port listens. Raise ConfigurationError if it cannot."""
         if self._socket is None:
             self.bind()
         assert self._socket is not None

@@ -43,7 +43,7 @@ class Child:
         return self._supervisor is not None and self._supervisor.poll() is None
 
     def start(self) -> Child:
-        """Start the command; `wait_for` waits until it is ready. Raises ConfigurationError."""
+        """Start the command; `wait_for` waits until it is ready. Raise ConfigurationError."""
         if self.running:
             return self
         options = {
@@ -94,7 +94,7 @@ class Child:
         return self.log.read_bytes()[-size:].decode("utf-8", "replace").strip() if self.log.exists() else "(no output)"
 
     def wait_for(self, ready: Callable[[], bool], seconds: float = 60.0) -> None:
-        """Return when `ready` is true. Raises ConfigurationError if the process ends first, or time runs out."""
+        """Return when `ready` is true. Raise ConfigurationError if the process ends first, or time runs out."""
         deadline = time.monotonic() + seconds
         while not ready():
             if not self.running:

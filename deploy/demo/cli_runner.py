@@ -35,7 +35,7 @@ class CliRunner:
         self._console = console
 
     def run(self, *arguments: str, expect: int | None = 0, show: bool = True, most: int = 14) -> Done:
-        """Run a command, print it with the first lines of its output. Raises DemoFailed on another exit code.
+        """Run a command, print it with the first lines of its output. Raise DemoFailed on another exit code.
 
         expect: None accepts any exit code. most: lines to show.
         """

@@ -74,7 +74,7 @@ class Origin:
         self._authorization = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
     def documents(self, database: str, collection: str) -> dict[str, str]:
-        """Return every document of the collection as ArangoDB prints it, by key. Raises DirectError."""
+        """Return every document of the collection as ArangoDB prints it, by key. Raise DirectError."""
         connection = http.client.HTTPConnection(self._url.hostname or "", self._url.port, timeout=60)
         path = f"/_db/{quote(database)}/_api/cursor"
         ask = {"query": "FOR d IN @@c RETURN d", "bindVars": {"@c": collection}, "batchSize": 1000}
@@ -284,7 +284,7 @@ async def mutants(origin: Origin, dsn: str, database: str, name: str) -> dict[st
 
 
 def fetch_json(url: str, path: str) -> dict[str, Any]:
-    """GET a JSON object. Raises DirectError."""
+    """GET a JSON object. Raise DirectError."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
     try:

@@ -15,9 +15,11 @@ NAMES = tuple(f"{database}/{name}" for database, name in (*SERVICE, *REFERENCE))
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """How the demo runs. rate: requests a second of all clients; steady: seconds that each measured phase lasts;
-    comparisons: how many each collection needs for its flip (production: 3,000 and days). share: part of all records
-    that is loaded, lost_request_timeout: seconds after which a lost request can no longer run; both for short tests.
+    """How the demo runs.
+
+    rate: requests a second of all clients; steady: seconds that each measured phase lasts; comparisons: how many each
+    collection needs for its flip (production: 3,000 and days). share: part of all records that is loaded,
+    lost_request_timeout: seconds after which a lost request can no longer run; both for short tests.
     """
 
     folder: Path | None = None

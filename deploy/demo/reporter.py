@@ -23,7 +23,7 @@ class Reporter:
         self.console.print(f"  [green]✓[/green] {what}", highlight=False)
 
     def check(self, *, condition: bool, what: str) -> None:
-        """Print the fact if it holds. Raises DemoFailed if it does not."""
+        """Print the fact if it holds. Raise DemoFailed if it does not."""
         if not condition:
             raise DemoFailed(f"not true: {what}")
         self.good(what)

@@ -20,8 +20,10 @@ _SERIES = re.compile(r"^([a-z_]+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 
 @dataclass
 class Outcome:
-    """Figures of one run. latency: (p50, p99) in milliseconds by name of the phase. lost: acknowledged writes that the
-    databases do not have. seeded: faults that the checker was given, and whether it found them.
+    """Figures of one run.
+
+    latency: (p50, p99) in milliseconds by name of the phase. lost: acknowledged writes that the databases do not have.
+    seeded: faults that the checker was given, and whether it found them.
     """
 
     tally: Tally = field(default_factory=Tally)
@@ -109,7 +111,7 @@ class Outcome:
 
 
 def scrape(url: str) -> list[tuple[str, dict[str, str], float]]:
-    """Yield every series of a /metrics page: name, labels, value. Raises OSError if there is no answer."""
+    """Yield every series of a /metrics page: name, labels, value. Raise OSError if there is no answer."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
     try:

@@ -39,7 +39,7 @@ class Scenario:
         self._cli = harness.operator.cli
 
     def play(self) -> Outcome:
-        """Carry out all steps. Raises DemoFailed, ConfigurationError, or what a client failed with."""
+        """Carry out all steps. Raise DemoFailed, ConfigurationError, or what a client failed with."""
         steps: list[tuple[str, Callable[[], None]]] = [
             ("History: ArangoDB and PostgreSQL before there is a proxy", self._harness.start_history),
             ("Live traffic, straight to ArangoDB", self._direct),

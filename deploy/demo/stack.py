@@ -194,7 +194,7 @@ class Stack:
     def run(self, *arguments: str) -> str:
         """Run one `crossfade` command against this stack and return what it printed.
 
-        Raises ConfigurationError with its output if it fails.
+        Raise ConfigurationError with its output if it fails.
         """
         done = subprocess.run(
             crossfade(*arguments),

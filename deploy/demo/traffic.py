@@ -39,7 +39,7 @@ class Traffic:
         self._running = [self._threads.submit(client.run) for client in self.clients]
 
     def stop(self) -> None:
-        """Stop, and wait for the requests in progress. Raises what a client failed with."""
+        """Stop, and wait for the requests in progress. Raise what a client failed with."""
         self.conditions.stopping = True
         self._threads.shutdown()
         self.check()

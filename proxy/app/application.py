@@ -349,7 +349,7 @@ class Application:
 
 
 async def _listen(listener: Listener) -> None:
-    """Start the listener. Raises ConfigurationError if its address is not available."""
+    """Start the listener. Raise ConfigurationError if its address is not available."""
     try:
         await listener.start()
     except OSError as error:

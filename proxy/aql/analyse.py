@@ -71,7 +71,7 @@ class _Facts:
 def analyse(query: ast.Query, bind_vars: Mapping[str, Any] | None = None) -> Analysis:
     """Analyse a parsed query.
 
-    Raises ArangoError 1540, 1541 (functions), 1551, 1552, 1553 (bind variables), 1501 (an UPSERT of no object), 1574
+    Raise ArangoError 1540, 1541 (functions), 1551, 1552, 1553 (bind variables), 1501 (an UPSERT of no object), 1574
     (aggregates), 1575 (options), 1579 (an access after a write).
     """
     facts = query.memo.get("facts")
@@ -114,7 +114,7 @@ def check_bind_names(declared: frozenset[str], binds: Mapping[str, Any]) -> None
 
 
 def source_name(binds: Mapping[str, Any], name: str) -> str:
-    """Return the collection that a bind variable names. Raises ArangoError 1553 if its value is not a name."""
+    """Return the collection that a bind variable names. Raise ArangoError 1553 if its value is not a name."""
     value = binds.get(name)
     if not isinstance(value, str) or not value:
         raise ArangoError(1553, f"AQL: bind parameter '{name}' has an invalid value or type (while parsing)")

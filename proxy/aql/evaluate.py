@@ -35,7 +35,7 @@ def run(
 ) -> Generator[Fetch | Write, Any, Result]:
     """Evaluate a parsed query.
 
-    Raises ArangoError as ArangoDB would (also the one that the caller throws in for a Fetch or Write), and Unsupported
+    Raise ArangoError as ArangoDB would (also the one that the caller throws in for a Fetch or Write), and Unsupported
     for a known feature that is not implemented.
     """
     binds = dict(bind_vars or {})

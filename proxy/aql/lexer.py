@@ -121,7 +121,7 @@ def number(text: str) -> int | float:
 
 
 def tokenize(text: str) -> list[Token]:
-    """Return all tokens, the last of kind `end`. Raises ArangoError 1501 at text that is not a token."""
+    """Return all tokens, the last of kind `end`. Raise ArangoError 1501 at text that is not a token."""
     if len(text) > MAX_LENGTH:
         raise ArangoError(32, "query text is too long", status=400)
     tokens: list[Token] = []

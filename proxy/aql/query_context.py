@@ -60,7 +60,7 @@ class Context:
         return self._random
 
     def warn(self, code: int, message: str) -> None:
-        """Add a warning. Raises it as an error if the query runs with failOnWarning."""
+        """Add a warning. Raise it as an error if the query runs with failOnWarning."""
         if self.quiet:
             return
         if self.options.fail_on_warning:
@@ -90,8 +90,10 @@ class Context:
             raise ArangoError(1500, "AQL: query killed because it exceeded its maxRuntime (while executing)")
 
     def count_memory(self, count: int, each: int = _ELEMENT) -> None:
-        """Count elements that are kept, of `each` bytes. Raises ArangoError 32 beyond the memory limit, 1500 beyond the
-        time limit."""
+        """Count elements that are kept, of `each` bytes.
+
+        Raise ArangoError 32 beyond the memory limit, 1500 beyond the time limit.
+        """
         self._held += count * each
         limit = self.options.memory_limit
         if limit and self._held > limit:
@@ -100,7 +102,7 @@ class Context:
             self.check_time()
 
     def check_size(self, count: int, most: int = MAX_ELEMENTS) -> int:
-        """Check the size of a value that a function is about to make. Raises ArangoError 32 if it is too large."""
+        """Check the size of a value that a function is about to make. Raise ArangoError 32 if it is too large."""
         if count > most:
             raise ArangoError(32, "AQL: resource limit exceeded: value too large (while executing)")
         return count

@@ -15,7 +15,7 @@ _CALLED = frozenset({"("})
 def shape_of(text: str) -> str:
     """Return the shape of a text: `FOR d IN docs FILTER d . a == ? RETURN d`. A bound collection is `@@`.
 
-    A list of literals of any length is `[ ? ]`. Raises ArangoError 1501 if the text is not a sequence of tokens.
+    A list of literals of any length is `[ ? ]`. Raise ArangoError 1501 if the text is not a sequence of tokens.
     """
     words: list[str] = []
     tokens = tokenize(text)

@@ -46,7 +46,7 @@ def prepare(folder: Path) -> str:
 def spool(folder: Path) -> Path:
     """Make the folder for bodies on their way, and try it: in a container it may be the only writable one.
 
-    Files in it have no name as soon as they are open, so that nothing of them outlives the process. Raises
+    Files in it have no name as soon as they are open, so that nothing of them outlives the process. Raise
     ConfigurationError.
     """
     made = folder / "spool"

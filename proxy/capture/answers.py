@@ -124,7 +124,7 @@ def plan(operation: Operation, *, transaction: bool = False) -> DocumentPlan | O
 async def parse_answer_in_turns(plan: DocumentPlan, status: int, headers: Headers, body: bytes) -> ParsedAnswer:
     """Parse ArangoDB's answer to a planned write. Never raises for what an ArangoDB can answer.
 
-    An answer of many documents is parsed some at a time, with turns of the event loop between. Raises ValueError if a
+    An answer of many documents is parsed some at a time, with turns of the event loop between. Raise ValueError if a
     2xx body is not JSON: the caller then treats the outcome as unknown.
     """
     steps = _parsing(plan, status, headers, body)
@@ -185,7 +185,7 @@ def body_keys(operation: Operation) -> tuple[str, ...]:
 
 
 def _named(item: bytes, *, insert: bool) -> str | None:
-    """Return the key that one element names; an insert only by `_key`. Raises ValueError if it is not JSON."""
+    """Return the key that one element names; an insert only by `_key`. Raise ValueError if it is not JSON."""
     try:
         key = _KEYED.decode(item).key
         if key is not None or insert:

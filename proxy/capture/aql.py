@@ -67,7 +67,7 @@ class Modifications:
     async def capture(
         self, request: Request, operation: Operation, route: Route, buffer: Buffer | None = None
     ) -> Response:
-        """Run a modification. Raises UpstreamError; what it then wrote is found by the journal's intents.
+        """Run a modification. Raise UpstreamError; what it then wrote is found by the journal's intents.
 
         buffer: of the transaction that it runs in, whose end its intents wait for.
         """
@@ -147,7 +147,7 @@ class Modifications:
     async def _read(self, run: _Run, first: bytes) -> bytes:
         """Read the origin's cursor to its end; return the client's first answer.
 
-        Raises UpstreamError, and ArangoError if the origin refuses the rest.
+        Raise UpstreamError, and ArangoError if the origin refuses the rest.
         """
         asked = run.planned.asked
         later = asked.stream  # until its last batch was read nothing of it is committed

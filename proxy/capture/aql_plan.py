@@ -132,7 +132,7 @@ def plan(body: bytes, database: str) -> Modification | UnkeyedWrite | str:
 
 
 def read(plan: Modification | UnkeyedWrite, body: bytes) -> Batch:
-    """Parse an answer into the client's rows and the keys. Raises ValueError if it is not an answer of ArangoDB's."""
+    """Parse an answer into the client's rows and the keys. Raise ValueError if it is not an answer of ArangoDB's."""
     try:
         head = _HEAD.decode(body)
         rows = elements(_member(body, "result"))

@@ -66,7 +66,7 @@ class Jobs:
         return operation.headers.get("x-arango-async", "") in ("true", "store")
 
     async def accept(self, request: Request, operation: Operation) -> Response:
-        """Answer 202 and run the request. Raises ArangoError 21003 if too many run."""
+        """Answer 202 and run the request. Raise ArangoError 21003 if too many run."""
         if len(self._jobs) + len(self._loose) >= _MOST and not self._forget_one():
             raise ArangoError(21003, "queue is full", status=503)
         kept = [pair for pair in request.headers if pair[0].lower() != b"x-arango-async"]
@@ -122,7 +122,7 @@ class Jobs:
         return operation.path[2] in _LISTS or JOBS.owns(operation.path[2])
 
     async def answer(self, request: Request, operation: Operation) -> Response:
-        """Answer a request that `owns` claims. Raises ArangoError 404, UpstreamError."""
+        """Answer a request that `owns` claims. Raise ArangoError 404, UpstreamError."""
         name, authorization = operation.path[2], request.header(b"authorization")
         if name in _LISTS:
             return await self._of_all(request, operation, name, authorization)

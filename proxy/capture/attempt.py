@@ -132,7 +132,7 @@ class Attempt:
     def intend(
         self, collection: str, keys: tuple[str, ...] = (), *, revised: bool = False, trace: bytes | None = None
     ) -> Intent:
-        """Record the intent of a write of documents, see `Mirror.intend`. Raises ArangoError if it must not be sent."""
+        """Record the intent of a write of documents, see `Mirror.intend`. Raise ArangoError if it must not be sent."""
         if self._apart:
             self._recorded(self._context.mirror.intend(collection, keys, revised=revised), outside=True)
         intent = self._context.mirror.intend(collection, keys, revised=revised, trace=trace)
@@ -141,7 +141,7 @@ class Attempt:
         return intent
 
     def intend_change(self, write: CollectionChange | VertexRemoval | OpaqueWrite) -> Intent:
-        """Record the intent of a write of unknown extent, see `Mirror.intend_change`. Raises as `intend`."""
+        """Record the intent of a write of unknown extent, see `Mirror.intend_change`. Raise as `intend`."""
         if self._apart:
             self._recorded(self._context.mirror.intend_change(write), outside=True)
         return self._recorded(self._context.mirror.intend_change(write))
@@ -163,7 +163,7 @@ class Attempt:
     # ---- the request
 
     async def forward(self, request: Request) -> tuple[Response, bytes]:
-        """Send the request; return the answer and its whole body. Raises UpstreamError."""
+        """Send the request; return the answer and its whole body. Raise UpstreamError."""
         response = await self.forward_streamed(request)
         body = response.body
         if not isinstance(body, bytes):
@@ -171,7 +171,7 @@ class Attempt:
         return response, body
 
     async def forward_streamed(self, request: Request) -> Response:
-        """Send the request; return the answer, its body perhaps a stream. Raises UpstreamError."""
+        """Send the request; return the answer, its body perhaps a stream. Raise UpstreamError."""
         failpoints.reach("after-intend")
         self._sent = True
         try:

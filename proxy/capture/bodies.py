@@ -9,7 +9,7 @@ from proxy.model.message import Request, Response
 
 
 async def collect(parts: bytes | AsyncIterator[bytes], limit: int | None = None) -> bytes:
-    """Return a body as a whole, streamed or not. Raises ArangoError(413) above the limit."""
+    """Return a body as a whole, streamed or not. Raise ArangoError(413) above the limit."""
     if isinstance(parts, bytes):
         return parts
     collected = bytearray()

@@ -32,7 +32,7 @@ async def compared(
     document: tuple[str, str] | None = None,
     reason: str = "",
 ) -> Response:
-    """Forward a request after which these collections (perhaps none) are compared as a whole. Raises UpstreamError.
+    """Forward a request after which these collections (perhaps none) are compared as a whole. Raise UpstreamError.
 
     document: (collection, key) of one that it writes beside, to be read again. reason: why flips are rolled back, if it
     is not the endpoint's name.

@@ -204,7 +204,7 @@ class WriteContext:
         """Return True if a request comes from the user who opened something with the `Authorization` header `owner`.
 
         The same header proves it as long as its token is valid; another header of the same user if ArangoDB admits it.
-        Raises UpstreamError.
+        Raise UpstreamError.
         """
         given = request.header(b"authorization")
         if given == owner:

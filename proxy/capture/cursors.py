@@ -64,7 +64,7 @@ class Cursors:
         return body
 
     async def continue_request(self, request: Request, operation: Operation) -> Response:
-        """Answer a request for the next batch, or for the end. Raises ArangoError 1600, 1601, UpstreamError."""
+        """Answer a request for the next batch, or for the end. Raise ArangoError 1600, 1601, UpstreamError."""
         shown = operation.path[2]
         cursor = self._open.get(shown)
         if cursor is None or cursor.database != operation.database:

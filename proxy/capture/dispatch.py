@@ -76,7 +76,7 @@ class WriteDispatcher:
         return await self._modifications.cursors.continue_request(request, operation)
 
     async def carry_out(self, request: Request, operation: Operation, route: Route) -> Response:
-        """Carry out a write. Raises UpstreamError, and ArangoError for what the proxy itself refuses."""
+        """Carry out a write. Raise UpstreamError, and ArangoError for what the proxy itself refuses."""
         if self._jobs.wanted(operation):
             return await self._jobs.accept(request, operation)
         if route.action is Action.OPAQUE:

@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 
 
 async def write(context: WriteContext, request: Request, operation: Operation, route: Route) -> Response:
-    """Carry out a document write: captured, or opaque if it cannot be. Raises UpstreamError."""
+    """Carry out a document write: captured, or opaque if it cannot be. Raise UpstreamError."""
     planned: DocumentPlan | Opaque
     if operation.key is not None or operation.body[:1] == b"{":  # one document: faster here than sent to a worker
         planned = plan(operation)
@@ -29,7 +29,7 @@ async def write(context: WriteContext, request: Request, operation: Operation, r
 
 
 async def capture(context: WriteContext, request: Request, planned: DocumentPlan, route: Route) -> Response:
-    """Carry out a planned write. Raises UpstreamError."""
+    """Carry out a planned write. Raise UpstreamError."""
     collection = route.collections[0]
     async with context.write() as attempt:
         attempt.intend(collection, planned.keys, revised=not planned.removes, trace=request.header(b"traceparent"))

@@ -18,7 +18,7 @@ _SHOWN: Final = frozenset({1200, 1202, 1210})  # errors that show a document tha
 
 
 async def capture(context: WriteContext, request: Request, operation: Operation, route: Route) -> Response:
-    """Carry out the write of one document through a graph. Raises UpstreamError."""
+    """Carry out the write of one document through a graph. Raise UpstreamError."""
     planned = graph_plan.plan(operation)
     if planned is None:
         return await opaque.forward(
@@ -44,7 +44,7 @@ async def capture(context: WriteContext, request: Request, operation: Operation,
 async def define(context: WriteContext, request: Request, operation: Operation, _: Route) -> Response:
     """Carry out a change of the graph itself: its definition is a document, mirrored if its collection is.
 
-    Raises UpstreamError.
+    Raise UpstreamError.
     """
     snapshot = context.lease.snapshot
     definition = graph_plan.definition(operation)

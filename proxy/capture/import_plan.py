@@ -110,7 +110,7 @@ def plan(operation: Operation) -> ByKeys | ByRevisions | FullResync | ByArrays |
 
 
 def read(body: bytes, params: Mapping[str, str]) -> Items:
-    """Return the documents of a body in the format that `type` names. Raises ValueError, msgspec.DecodeError."""
+    """Return the documents of a body in the format that `type` names. Raise ValueError, msgspec.DecodeError."""
     kind = params.get("type", "")
     if kind == "auto":
         kind = "array" if body.lstrip()[:1] == b"[" else "documents"
@@ -137,7 +137,7 @@ def key_of(document: bytes) -> str | None:
 
 
 def summary(plan: ByArrays, answers: Iterable[bytes]) -> bytes:
-    """Return what the import answers, from the answers to its array writes. Raises ValueError if one cannot be read."""
+    """Return what the import answers, from the answers to its array writes. Raise ValueError if one cannot be read."""
     created = updated = ignored = 0
     errors = plan.bad
     for body in answers:

@@ -16,7 +16,7 @@ from proxy.wire.encode import encode
 
 
 async def capture(context: WriteContext, request: Request, operation: Operation, route: Route) -> Response:
-    """Carry out an import of one collection. Raises UpstreamError."""
+    """Carry out an import of one collection. Raise UpstreamError."""
     unread = Opaque("a body that could not be read in time", route.collections)
     planned = await context.read(import_plan.plan, operation, size=len(operation.body), odd=unread)
     if isinstance(planned, Opaque):

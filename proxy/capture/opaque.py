@@ -41,7 +41,7 @@ async def forward(
     *,
     apart: bool = False,
 ) -> Response:
-    """Forward, and mark `route.collections` once the origin has carried it out. Raises UpstreamError.
+    """Forward, and mark `route.collections` once the origin has carried it out. Raise UpstreamError.
 
     buffer, apart: of the transaction that it runs in, see `capture.attempt`: its commit brings the marks about, and if
     the origin may run it outside of the transaction they are made at its answer as well.

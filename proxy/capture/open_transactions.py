@@ -134,12 +134,12 @@ class OpenTransactions:
     # ---- asking the origin
 
     async def runs(self, request: Request, name: Name) -> bool:
-        """Return True if a transaction still runs, asked with the client's credentials. Raises UpstreamError."""
+        """Return True if a transaction still runs, asked with the client's credentials. Raise UpstreamError."""
         status = await self._state(name, request.credentials())
         return status not in transaction_plan.ENDED and status != "unknown"
 
     async def ask(self, name: Name, known: OpenTransaction) -> None:
-        """Ask the origin whether it still runs; end it here if not. Raises UpstreamError."""
+        """Ask the origin whether it still runs; end it here if not. Raise UpstreamError."""
         generation = self._context.generation  # of the moment before the question
         status = await self._state(name, known.headers)
         if not status and time.monotonic() - known.asked_for > _OVER:  # credentials that are not valid any more

@@ -26,7 +26,7 @@ _WHY: Final = "a write whose answer does not name its keys"
 async def by_keys(
     context: WriteContext, request: Request, operation: Operation, collection: str, keys: tuple[str, ...]
 ) -> Response:
-    """Forward a request that writes no documents but those of these keys. Raises UpstreamError."""
+    """Forward a request that writes no documents but those of these keys. Raise UpstreamError."""
     async with context.write() as attempt:
         await attempt.intend_keys(collection, keys)
         return await _carried_out(attempt, request, operation)
@@ -35,7 +35,7 @@ async def by_keys(
 async def by_revisions(
     context: WriteContext, request: Request, operation: Operation, collection: str, keys: Sequence[str] = ()
 ) -> Response:
-    """Forward a request that removes nothing. keys: those that it names, if any. Raises UpstreamError."""
+    """Forward a request that removes nothing. keys: those that it names, if any. Raise UpstreamError."""
     async with context.write(undo=Undo((collection,), _WHY)) as attempt:
         attempt.intend(collection, revised=True)
         response = await _carried_out(attempt, request, operation)

@@ -14,7 +14,7 @@ from proxy.routing.route import Route
 
 
 async def by_keys(context: WriteContext, request: Request, operation: Operation, route: Route) -> Response:
-    """Carry out a removal by keys. Raises UpstreamError."""
+    """Carry out a removal by keys. Raise UpstreamError."""
     keys = await context.read(simple_api.keys_of, operation.body, size=len(operation.body), odd=None)
     if keys is None or _anywhere(route):
         return await _unread(context, request, operation, route)
@@ -22,14 +22,14 @@ async def by_keys(context: WriteContext, request: Request, operation: Operation,
 
 
 async def by_revisions(context: WriteContext, request: Request, operation: Operation, route: Route) -> Response:
-    """Carry out an update or a replacement by example. Raises UpstreamError."""
+    """Carry out an update or a replacement by example. Raise UpstreamError."""
     if _anywhere(route):
         return await _unread(context, request, operation, route)
     return await reread.by_revisions(context, request, operation, route.collections[0])
 
 
 async def by_resync(context: WriteContext, request: Request, operation: Operation, route: Route) -> Response:
-    """Carry out a removal by example. Raises UpstreamError."""
+    """Carry out a removal by example. Raise UpstreamError."""
     if _anywhere(route):
         return await _unread(context, request, operation, route)
     return await collections.compared(context, request, operation, route.collections, "removal by example")

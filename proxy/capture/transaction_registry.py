@@ -158,7 +158,7 @@ class TransactionRegistry:
     # ---- PostgreSQL
 
     async def post(self) -> None:
-        """Post what waits, and answer questions. Raises DatabaseError, and then keeps them."""
+        """Post what waits, and answer questions. Raise DatabaseError, and then keep them."""
         names = [name for name, note in self._notes.items() if not note.posted][:_AT_ONCE]
         if names:
             shown = [(self._notes[name].wrote, self._notes[name].lost) for name in names]

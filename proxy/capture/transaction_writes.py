@@ -39,7 +39,7 @@ _WHY: Final = "a write in a transaction whose answer does not name its keys"
 async def documents(
     context: WriteContext, request: Request, operation: Operation, route: Route, buffer: Buffer
 ) -> Response:
-    """Carry out a document write. Raises UpstreamError."""
+    """Carry out a document write. Raise UpstreamError."""
     unread = Opaque("a body that could not be read in time", route.collections)
     size = len(operation.body) if operation.body[:1] == b"[" else 0  # one document is planned faster than sent away
     planned = await context.read(functools.partial(plan, transaction=True), operation, size=size, odd=unread)
@@ -62,7 +62,7 @@ async def documents(
 async def truncate(
     context: WriteContext, request: Request, operation: Operation, route: Route, buffer: Buffer
 ) -> Response:
-    """Carry out a truncation: the collection is compared after the end. Raises UpstreamError."""
+    """Carry out a truncation: the collection is compared after the end. Raise UpstreamError."""
     undo = Undo(route.collections, "truncate in a transaction")
     async with context.write(undo=undo, buffer=buffer, counted=False) as attempt:
         attempt.intend_change(CollectionChange("truncate", route.collections))
@@ -74,7 +74,7 @@ async def truncate(
 async def without_versions(
     context: WriteContext, request: Request, operation: Operation, route: Route, buffer: Buffer
 ) -> Response:
-    """Carry out a write through a graph, a simple one, an import. Raises UpstreamError."""
+    """Carry out a write through a graph, a simple one, an import. Raise UpstreamError."""
     apart = operation.endpoint.in_transaction is not InTransaction.PART
     parts = await _parts(context, operation, route)
     if isinstance(parts, str):

@@ -66,7 +66,7 @@ class Transactions:
     # ---- begin, commit, abort
 
     async def begin(self, request: Request, operation: Operation) -> Response:
-        """Forward, and remember a transaction that began. Raises UpstreamError."""
+        """Forward, and remember a transaction that began. Raise UpstreamError."""
         response, body = await self._forwarded(request)
         number, _ = transaction_plan.state(body)
         if response.status == 201 and number and len(self._open) < _MOST:
@@ -79,9 +79,9 @@ class Transactions:
         return response
 
     async def end(self, request: Request, operation: Operation, route: Route) -> Response:
-        """Carry out a commit or an abort. Raises ArangoError 1655 if a flipped collection would miss what is committed.
+        """Carry out a commit or an abort. Raise ArangoError 1655 if a flipped collection would miss what is committed.
 
-        Raises UpstreamError.
+        Raise UpstreamError.
         """
         context, name = self._context, (operation.database, operation.path[2])
         known = self._open.get(name)
@@ -208,7 +208,7 @@ class Transactions:
     async def write(self, request: Request, operation: Operation, route: Route) -> Response:
         """Carry out a write inside of a transaction, of any kind; perhaps one that is not captured.
 
-        Raises UpstreamError.
+        Raise UpstreamError.
         """
         context, name = self._context, (operation.database, operation.headers["x-arango-trx-id"])
         new = self._open.get(name) is None

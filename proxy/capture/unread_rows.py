@@ -67,7 +67,7 @@ class Rows:
             self._spill()
 
     def take(self, start: int, number: int) -> list[bytes]:
-        """Return at most `number` rows, fewer at the end. Raises ArangoError if they could not be kept."""
+        """Return at most `number` rows, fewer at the end. Raise ArangoError if they could not be kept."""
         stop = min(start + number, len(self))
         ends = self._ends[start : stop + 1]
         if stop <= start:

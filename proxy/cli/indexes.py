@@ -99,7 +99,7 @@ def indexes(
 
 
 async def needed(connected: Database, names: Sequence[str]) -> Found:
-    """Return the indexes that are missing for the shapes of collections, each once. Raises DatabaseError."""
+    """Return the indexes that are missing for the shapes of collections, each once. Raise DatabaseError."""
     rows = [row for row in await shapes.listed(connected, list(names)) if row.text != row.shape]
     recorded: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
     for kept in await connected.fetch(sql.examples.OF_SHAPES, sorted({row.shape for row in rows})):

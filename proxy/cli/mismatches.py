@@ -189,7 +189,7 @@ class _Repaired(NamedTuple):
 async def _repair_all(settings: Settings, connected: Database, keys: Mapping[str, Iterable[str]]) -> _Repaired:
     """Repair the keys of each collection. An error of one collection does not stop the others; of the only one it does.
 
-    Raises ArangoError, PreconditionFailed.
+    Raise ArangoError, PreconditionFailed.
     """
     repaired = _Repaired({}, {})
     for collection, wanted in keys.items():

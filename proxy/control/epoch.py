@@ -139,7 +139,7 @@ class Run:
                 await self._advance(steps[position + 1])
 
     async def _acknowledged(self, phase: Phase, limit: float) -> None:
-        """Wait until every registered instance acknowledged this generation. Raises TimedOut with their names."""
+        """Wait until every registered instance acknowledged this generation. Raise TimedOut with their names."""
         while True:
             waiting = tuple(
                 Waiting(row.instance, _why(row, self.generation))
@@ -170,7 +170,7 @@ class Run:
     async def _committed(self, epoch: int, detail: Mapping[str, object]) -> int:
         """Commit; if the answer is lost, ask PostgreSQL for the outcome.
 
-        Raises what the commit raised if it did not happen, or if its outcome cannot be found.
+        Raise what the commit raised if it did not happen, or if its outcome cannot be found.
         """
         try:
             return await self._commit(detail)

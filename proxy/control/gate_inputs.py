@@ -41,7 +41,7 @@ _PAUSE: Final = 0.2  # seconds between two reads of one that seems to be missing
 
 
 async def judge(database: Database, settings: Settings, collections: Sequence[str]) -> dict[str, tuple[Gate, ...]]:
-    """Return the gates of collections (`database/name`), by what both databases have now. Raises DatabaseError."""
+    """Return the gates of collections (`database/name`), by what both databases have now. Raise DatabaseError."""
     limits = await thresholds.read(database)
     origin = OriginClient(settings.origin_url, *settings.origin_account)
     async with origin as client:

@@ -61,7 +61,7 @@ class Overdue:
         return Due("its controller went away", without_controller=True)
 
     async def abort(self, generation: int, due: Due) -> None:
-        """Close the epoch if the generation is unchanged. Raises DatabaseError."""
+        """Close the epoch if the generation is unchanged. Raise DatabaseError."""
         async with self._database.transaction() as session:
             if not (due.without_controller and await control_row.has_controller(session)):
                 await control_row.give_up(session, generation, actor=self._actor, reason=due.why)

@@ -93,7 +93,7 @@ async def disarm(session: Session, collections: Sequence[str], *, actor: str) ->
 
 
 async def read(database: Database) -> tuple[CollectionBudget, ...]:
-    """Return every budget, armed ones first. Raises DatabaseError."""
+    """Return every budget, armed ones first. Raise DatabaseError."""
     return tuple(_budget(row) for row in await database.fetch(sql.auto_rollback.ALL))
 
 

@@ -38,13 +38,13 @@ class Threshold:
 
 
 async def read(database: Database) -> GateLimits:
-    """Return the limits that apply. Raises DatabaseError."""
+    """Return the limits that apply. Raise DatabaseError."""
     values: dict[str, Any] = {one.name: one.value for one in await listed(database)}
     return GateLimits(**{name: int(value) if name in _WHOLE else value for name, value in values.items()})
 
 
 async def listed(database: Database) -> list[Threshold]:
-    """Return every limit and who set it. Raises DatabaseError."""
+    """Return every limit and who set it. Raise DatabaseError."""
     rows = {row.name: row for row in await database.fetch(sql.coverage.LIMITS)}
     found = []
     for name, default in asdict(GateLimits()).items():

@@ -35,7 +35,7 @@ def plan(
 ) -> tuple[Transition, ...]:
     """Return the transitions that lead there; none for targets that are there already.
 
-    Raises PreconditionFailed with a sentence for each target that the stages do not allow.
+    Raise PreconditionFailed with a sentence for each target that the stages do not allow.
     """
     snapshot = Snapshot(collections=collections, defaults=defaults)
     transitions: dict[str, Transition] = {}

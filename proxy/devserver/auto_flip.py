@@ -107,8 +107,9 @@ class AutoFlip:
         return response
 
     async def flip(self) -> None:
-        """Flip every collection at stage shadow whose copy is complete. Raises PreconditionFailed,
-        and what the stores raise.
+        """Flip every collection at stage shadow whose copy is complete.
+
+        Raise PreconditionFailed, and what the stores raise.
         """
         await self._until(lambda: self._mirror.backlog == 0)
         waiting = _shadowed(await status.collection_states(self._database))

@@ -26,7 +26,7 @@ from proxy.wire.endpoints import named
 async def reproduce(database: Database, bundle: Mapping[str, Any]) -> Difference | None:
     """Return how the two sides differ here; None if they agree. What is created in PostgreSQL is removed afterwards.
 
-    Raises ArangoError if the request is not valid, NotComparable if its answers cannot be compared, DatabaseError.
+    Raise ArangoError if the request is not valid, NotComparable if its answers cannot be compared, DatabaseError.
     """
     base = f"reproduce_{bundle['fingerprint']}"
     memory = MemoryStore()

@@ -134,7 +134,7 @@ class Dispatcher:
         return response
 
     async def _answer(self, request: Request, operation: Operation, started: float) -> tuple[Response, str]:
-        """Route a request and carry that out. Returns the client's answer, and who gave it."""
+        """Route a request and carry that out. Return the client's answer, and who gave it."""
         if _unclear(operation):
             request, operation = await self._understood(request, operation)
         snapshot = self._lease.snapshot
@@ -257,7 +257,7 @@ class Dispatcher:
     # ---- parts
 
     async def _of_target(self, operation: Operation) -> Outcome:
-        """Continue a cursor that PostgreSQL opened. Raises ArangoError: 503 if PostgreSQL fails."""
+        """Continue a cursor that PostgreSQL opened. Raise ArangoError: 503 if PostgreSQL fails."""
         try:
             return await self._target.execute(operation)
         except DatabaseError as error:
@@ -267,7 +267,7 @@ class Dispatcher:
     async def _by_name(self, request: Request, operation: Operation) -> Operation:
         """Return the operation with its collection's name instead of its number, if ArangoDB gives the name.
 
-        Requested each time, with the client's credentials: a name may change. Raises UpstreamError.
+        Requested each time, with the client's credentials: a name may change. Raise UpstreamError.
         """
         number = operation.collection or ""
         target = f"/_db/{quote(operation.database, safe='')}/_api/collection/{quote(number, safe='')}"

@@ -67,7 +67,7 @@ class Reads:
         self._answered = answered
 
     async def answer(self, read: ReadRequest) -> tuple[Response, str]:
-        """Return the client's answer, and who gave it. Raises UpstreamError, and ArangoError for an overload."""
+        """Return the client's answer, and who gave it. Raise UpstreamError, and ArangoError for an overload."""
         way, generation = read.way, read.snapshot.generation
         if way.hold:
             way, generation = await self._router.decided(read.operation)

@@ -47,7 +47,7 @@ class Bodies:
     async def opened(self, request: Request, handle: Callable[[Request], Awaitable[Response]]) -> Response:
         """Call `handle` with the request, its body as bytes without encoding if that is possible.
 
-        Raises ArangoError (503) if there is no memory in time, and what reading the body raises.
+        Raise ArangoError (503) if there is no memory in time, and what reading the body raises.
         """
         if isinstance(request.body, bytes):
             return await handle(await self._plain(request, request.body))
@@ -108,7 +108,7 @@ class ByteSemaphore:
 
     @contextlib.asynccontextmanager
     async def taken(self, size: int, seconds: float) -> AsyncIterator[None]:
-        """Hold that many bytes, at most all, while the block runs. Raises ArangoError (503) after `seconds`."""
+        """Hold that many bytes, at most all, while the block runs. Raise ArangoError (503) after `seconds`."""
         await self._take(size, seconds)
         try:
             yield

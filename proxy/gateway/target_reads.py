@@ -123,7 +123,7 @@ class TargetReads:
     ) -> Outcome | FallbackReason:
         """Return the target's answer under the fence of that generation, or why the origin must answer.
 
-        Raises ArangoError (503) if PostgreSQL is overloaded.
+        Raise ArangoError (503) if PostgreSQL is overloaded.
         """
         found = await self._answer(operation, collections, generation, authorization)
         if not isinstance(found, FallbackReason):
@@ -138,7 +138,7 @@ class TargetReads:
     async def overload(self, collection: str) -> AsyncIterator[None]:
         """Bound what a read waits for after the origin's answer.
 
-        Raises ArangoError (503) if PostgreSQL is overloaded: slow here, while it answers other reads.
+        Raise ArangoError (503) if PostgreSQL is overloaded: slow here, while it answers other reads.
         """
         began, loop = time.monotonic(), asyncio.get_running_loop()
         async with contextlib.AsyncExitStack() as stack:

@@ -265,7 +265,7 @@ class Connection(asyncio.Protocol):
             pass  # the loop notices that the client is gone
 
     async def _answer(self, incoming: Incoming) -> bool:
-        """Answer one request. Returns True if the connection continues."""
+        """Answer one request. Return True if the connection continues."""
         request = self._current = incoming.request
         stream = incoming.stream
         if incoming.upgrade and b"h2c" not in tokens(v for n, v in request.headers if n.lower() == b"upgrade"):
@@ -299,7 +299,7 @@ class Connection(asyncio.Protocol):
         return await self._stream(incoming, response, body, keep=keep)
 
     async def _stream(self, incoming: Incoming, response: Response, body: AsyncIterator[bytes], *, keep: bool) -> bool:
-        """Send a response whose body comes in pieces. Returns True if the connection continues."""
+        """Send a response whose body comes in pieces. Return True if the connection continues."""
         try:
             return await write_pieces(self.transport, self._flow, incoming.request, response, body, keep=keep)
         except BaseException as error:

@@ -47,7 +47,7 @@ class ConnectionPool:
         self._closed = False
 
     async def acquire(self) -> ServerConnection:
-        """Return a free connection, a new one, or the next that is released. Raises UpstreamUnavailable."""
+        """Return a free connection, a new one, or the next that is released. Raise UpstreamUnavailable."""
         deadline = asyncio.get_running_loop().time() + self._queue_timeout
         while True:
             if self._closed:

@@ -54,7 +54,7 @@ def response_head(
 ) -> bytes:
     """Return the head of a response. length: Content-Length, None: none. connection: value of Connection, empty: none.
 
-    Raises FramingError if a header would break the head.
+    Raise FramingError if a header would break the head.
     """
     parts = [status_line(status, reason)]
     lines = 2
@@ -91,7 +91,7 @@ def request_head(
 ) -> bytes:
     """Return the head of a request to the next server. host: None keeps the client's. length: None if there is no body.
 
-    Raises FramingError if target or headers would break the head.
+    Raise FramingError if target or headers would break the head.
     """
     own = _OWN_REQUEST if host is None else _OWN_REQUEST_AND_HOST
     if upgrade:

@@ -40,7 +40,7 @@ class Head:
 
 
 def read_head(fields: Iterable[tuple[bytes, bytes]], limits: HttpLimits) -> Head:
-    """Return the head of a request out of its fields. Raises FramingError with the status to answer."""
+    """Return the head of a request out of its fields. Raise FramingError with the status to answer."""
     pseudo: dict[bytes, bytes] = {}
     headers: Headers = []
     for name, value in fields:
@@ -106,7 +106,7 @@ def _check_pseudo(pseudo: Mapping[bytes, bytes], limits: HttpLimits) -> None:
 def answer_fields(response: Response, length: int | None) -> Headers:
     """Return the fields of a response: names in lower case, `content-length` if it is known.
 
-    Raises FramingError if a header holds what headers cannot hold.
+    Raise FramingError if a header holds what headers cannot hold.
     """
     fields: Headers = [(b":status", b"%d" % response.status)]
     for name, value in response.headers:

@@ -96,7 +96,7 @@ class Answers:
                 await close()
 
     async def _pieces(self, exchange: Exchange, response: Response, body: AsyncIterator[bytes]) -> None:
-        """Send a body that comes in pieces. Raises what it raises, and FramingError if it breaks its length."""
+        """Send a body that comes in pieces. Raise what it raises, and FramingError if it breaks its length."""
         left = declared(response)
         empty = exchange.request.method == "HEAD" or response.status in {204, 304}
         fields = answer_fields(response, left if response.status != 204 else None)
@@ -114,7 +114,7 @@ class Answers:
         await self._data(exchange, b"", end=True)
 
     def _head(self, exchange: Exchange, fields: Headers, *, end: bool) -> bool:
-        """Send the head of an answer. Returns False if no client waits for it."""
+        """Send the head of an answer. Return False if no client waits for it."""
         if exchange.gone:
             return False
         self._session.send_headers(exchange.number, fields, end_stream=end)
@@ -122,7 +122,7 @@ class Answers:
         return True
 
     async def _data(self, exchange: Exchange, data: bytes, *, end: bool = False) -> None:
-        """Send a part of a body. Raises ConnectionResetError if the client no longer takes it."""
+        """Send a part of a body. Raise ConnectionResetError if the client no longer takes it."""
         session, number = self._session, exchange.number
         view, unsent = memoryview(data), 0
         while True:

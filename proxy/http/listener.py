@@ -40,7 +40,7 @@ class Listener:
         return len(self._state.connections)
 
     async def start(self) -> None:
-        """Bind and accept. Raises OSError if the address is not available."""
+        """Bind and accept. Raise OSError if the address is not available."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: ProtocolSniffer(self._state),

@@ -88,7 +88,7 @@ class RequestParser:
         return self._incoming if self.state == BODY else None
 
     def feed(self, data: bytes) -> None:
-        """Take bytes; call `emit` for each request in them. Raises FramingError with the status to answer."""
+        """Take bytes; call `emit` for each request in them. Raise FramingError with the status to answer."""
         if self.finished:
             return
         if self.held is not None:
@@ -116,7 +116,7 @@ class RequestParser:
             raise FramingError("the head of the request, or of a chunk, is too large", 431)
 
     def decline(self) -> None:
-        """Continue without the upgrade: what came after the request is HTTP again. Raises FramingError as `feed`."""
+        """Continue without the upgrade: what came after the request is HTTP again. Raise FramingError as `feed`."""
         held, self.held = self.held, None
         if held:
             self.feed(bytes(held))
@@ -262,7 +262,7 @@ class RequestParser:
 def _framing(headers: Headers) -> tuple[int, int, bool, bool]:
     """Return how many Host headers there are, the declared length, and whether the body is chunked, and waited for.
 
-    Raises FramingError for what is not understood.
+    Raise FramingError for what is not understood.
     """
     length = hosts = 0
     chunked = expects = False
@@ -301,7 +301,7 @@ def _head_size(target: bytes, headers: Headers) -> int:
 
 
 def _origin_form(target: bytes) -> bytes:
-    """Return path and query of an absolute-form target; `*` stays. Raises FramingError for anything else."""
+    """Return path and query of an absolute-form target; `*` stays. Raise FramingError for anything else."""
     if target == b"*":
         return target
     if b"#" in target:

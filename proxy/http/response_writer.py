@@ -41,10 +41,10 @@ async def write_pieces(
     *,
     keep: bool,
 ) -> bool:
-    """Send a response whose body streams, with back-pressure. Returns True if the connection can continue.
+    """Send a response whose body streams, with back-pressure. Return True if the connection can continue.
 
     The handler's Content-Length is kept and enforced; without one the body is chunked, or ends with the connection for
-    a client of HTTP/1.0. Raises what the body raises, FramingError if it breaks its length, and ConnectionResetError if
+    a client of HTTP/1.0. Raise what the body raises, FramingError if it breaks its length, and ConnectionResetError if
     the client is gone.
     """
     left = declared(response)

@@ -76,7 +76,7 @@ class ResponseParser:
         self._bulk = 0
 
     def feed(self, data: bytes) -> None:
-        """Take bytes. Raises FramingError if they are not an answer."""
+        """Take bytes. Raise FramingError if they are not an answer."""
         if not self.begun:
             self._bulk += len(data)
             if self._bulk > _HEAD_LIMIT + READ:

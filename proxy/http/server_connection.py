@@ -65,7 +65,7 @@ class ServerConnection(asyncio.Protocol):
         return not self.transport.is_closing()
 
     def start(self, data: bytes, request: Request, patience: float) -> asyncio.Future[Response]:
-        """Send a request (or its head). Returns the future of its answer. patience: seconds for it to begin."""
+        """Send a request (or its head). Return the future of its answer. patience: seconds for it to begin."""
         future: asyncio.Future[Response] = self._loop.create_future()
         self._future = future
         self._delivered = False

@@ -126,7 +126,7 @@ class Flow:
             await waiter
 
     async def drained(self) -> None:
-        """Wait while the buffer is full. Raises ConnectionResetError if the connection is lost."""
+        """Wait while the buffer is full. Raise ConnectionResetError if the connection is lost."""
         await self.wait_once()
         if self.lost:
             raise ConnectionResetError("the connection is gone")

@@ -43,7 +43,7 @@ class ConnectionTunnel(Tunnel):
         return b""
 
     async def send(self, data: bytes) -> None:
-        """Write with back-pressure. Raises ConnectionResetError if the peer is gone."""
+        """Write with back-pressure. Raise ConnectionResetError if the peer is gone."""
         if not self._flow.lost:
             self._transport.write(data)
         await self._flow.drained()

@@ -91,7 +91,7 @@ class Upstream:
     async def request(self, request: Request, *, idempotent: bool = False) -> Response:
         """Send the request and return the answer, its hop-by-hop headers dropped.
 
-        Raises UpstreamUnavailable (nothing was sent) or UpstreamOutcomeUnknown. If the awaiting task is cancelled, the
+        Raise UpstreamUnavailable (nothing was sent) or UpstreamOutcomeUnknown. If the awaiting task is cancelled, the
         connection is closed and its answer is dropped.
         """
         body = request.body

@@ -76,7 +76,7 @@ class DirtyCollections:
 
 
 def replace(file: Path, text: str) -> None:
-    """Replace a file by a new one, complete and on disk, its name included. Raises JournalError."""
+    """Replace a file by a new one, complete and on disk, its name included. Raise JournalError."""
     new = file.with_name(file.name + ".new")
     try:
         with new.open("w", encoding="ascii") as opened:

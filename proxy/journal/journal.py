@@ -66,7 +66,7 @@ class Journal:
     def open(self) -> Recovery:
         """Take the directory and read what an earlier process left.
 
-        Raises JournalError if another process has it, or if it cannot be read or written.
+        Raise JournalError if another process has it, or if it cannot be read or written.
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -111,7 +111,7 @@ class Journal:
     ) -> int:
         """Append an intent before its write is forwarded; return its number. now, up, since: times as a Note has them.
 
-        Raises JournalError if the journal cannot be written; there is no intent then.
+        Raise JournalError if the journal cannot be written; there is no intent then.
         """
         segment = self._segments.current
         if segment is None:
@@ -134,7 +134,7 @@ class Journal:
     ) -> None:
         """Append what became known since: the keys that ArangoDB made. now, up: when the intent was made.
 
-        Raises JournalError; the intent then stays as it was.
+        Raise JournalError; the intent then stays as it was.
         """
         segment = self._segments.of(seq)
         if segment is not self._segments.current:
@@ -180,7 +180,7 @@ class Journal:
     def take(self, intents: int, keys: int) -> list[Note]:
         """Return the oldest spilled intents that are due; they are held now. At most so many, with about so many keys.
 
-        Raises JournalError if a file cannot be read.
+        Raise JournalError if a file cannot be read.
         """
         taken: list[Note] = []
         now = time.monotonic()
@@ -219,7 +219,7 @@ class Journal:
         return None
 
     def sample(self, limit: int) -> list[Note]:
-        """Return open intents to show to people, the oldest first, at most `limit`. Raises JournalError."""
+        """Return open intents to show to people, the oldest first, at most `limit`. Raise JournalError."""
         found: list[Note] = []
         for segment in self._segments:
             for index, state in enumerate(segment.state):
@@ -259,7 +259,7 @@ class Journal:
     def end_sync(self, *, done: bool = True) -> None:
         """End a sync point: collections that were not written since it began need not be named after a stop.
 
-        done: the syncing worked; otherwise the next one syncs everything. Raises JournalError.
+        done: the syncing worked; otherwise the next one syncs everything. Raise JournalError.
         """
         if done:
             self._dirty.end()

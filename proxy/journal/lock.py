@@ -22,7 +22,7 @@ class DirectoryLock:
         self.identity = ""
 
     def take(self) -> None:
-        """Take the lock. Raises JournalError if another process has it, OSError if there can be none."""
+        """Take the lock. Raise JournalError if another process has it, OSError if there can be none."""
         path = self._folder / "lock"
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

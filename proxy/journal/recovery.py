@@ -60,7 +60,7 @@ def read(
     dirty: Callable[[], list[str]],
     unjournaled: Callable[[], bool],
 ) -> LeftOver:
-    """Read the directory. Raises JournalError, OSError if it cannot be read.
+    """Read the directory. Raise JournalError, OSError if it cannot be read.
 
     listed: the numbers in the manifest. boot, identity: of the machine and of the directory, now. dirty: reads which
     collections were written since the last sync point. unjournaled: opens the marker of that name, after it was looked

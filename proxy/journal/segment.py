@@ -48,7 +48,7 @@ class Segment:
 
     @classmethod
     def create(cls, folder: Path, base: int) -> Segment:
-        """Create a file. Raises JournalError."""
+        """Create a file. Raise JournalError."""
         path = folder / f"{base:016x}{SUFFIX}"
         try:
             fd = os.open(path, _FLAGS | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -63,7 +63,7 @@ class Segment:
         return segment
 
     def write(self, data: bytes) -> None:
-        """Append, not synced. Raises JournalError; the file is then as it was, or nothing more is written to it."""
+        """Append, not synced. Raise JournalError; the file is then as it was, or nothing more is written to it."""
         if self.sealed:
             raise JournalError(f"{self.path} is sealed after a failed write")
         try:
@@ -100,13 +100,13 @@ class Segment:
         return True
 
     def flush(self) -> None:
-        """Write what was closed. Raises JournalError, and then keeps it for the next time."""
+        """Write what was closed. Raise JournalError, and then keep it for the next time."""
         if self.fresh and not self.sealed:
             self.write(records.completed(self.fresh))
             self.fresh.clear()
 
     def read(self, index: int) -> Note | None:
-        """Return the intent; None if it is damaged in the file. Raises JournalError."""
+        """Return the intent; None if it is damaged in the file. Raise JournalError."""
         try:
             if self.fd < 0:
                 self.fd = os.open(self.path, _FLAGS)
@@ -121,7 +121,7 @@ class Segment:
         return None if found is None else found.note
 
     def sync(self) -> None:
-        """Wait until the disk has what was written. Raises OSError."""
+        """Wait until the disk has what was written. Raise OSError."""
         if self.fd < 0:
             self.fd = os.open(self.path, _FLAGS)
         os.fsync(self.fd)
@@ -153,7 +153,7 @@ class Damage:
         return f"the journal was damaged: {self.aside.name} was set aside"
 
     def set_aside(self) -> None:
-        """Rename it, for people to see, once everything that follows from it is in another file. Raises OSError."""
+        """Rename it, for people to see, once everything that follows from it is in another file. Raise OSError."""
         self.path.rename(self.aside)
 
 
@@ -169,7 +169,7 @@ def load(path: Path, following: int | None = None) -> Loaded | Damage | None:
     """Read a file of an earlier process; everything open is SPILLED. Return None if it was empty (it is removed).
 
     following: the first number of the next file, if there is one. A torn tail is cut; but if intents up to that number
-    are missing then, they were complete once, so that is damage. Raises JournalError if it cannot be read at all.
+    are missing then, they were complete once, so that is damage. Raise JournalError if it cannot be read at all.
     """
     try:
         data = path.read_bytes()

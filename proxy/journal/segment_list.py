@@ -54,7 +54,7 @@ class SegmentList:
         self.current = segment
 
     def begin(self, base: int) -> Segment:
-        """Append a new segment, listed before anything is in it. Raises JournalError."""
+        """Append a new segment, listed before anything is in it. Raise JournalError."""
         segment = Segment.create(self._folder, base)
         try:
             self._manifest.add(base)
@@ -65,7 +65,7 @@ class SegmentList:
         return segment
 
     def rotate(self) -> Segment:
-        """Begin the segment after the current one. Raises JournalError, and then nothing has changed."""
+        """Begin the segment after the current one. Raise JournalError, and then nothing has changed."""
         full = self.current
         assert full is not None
         following = self.begin(full.base + len(full.state))

@@ -22,7 +22,7 @@ class UnjournaledMarker:
         self.on = False
 
     def open(self) -> bool:
-        """Open or create the file; return True if an earlier process left it on. Raises OSError."""
+        """Open or create the file; return True if an earlier process left it on. Raise OSError."""
         self._fd = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         left = os.pread(self._fd, 1, 0)
         self.on = left == _ON

@@ -57,7 +57,7 @@ async def bisect(
 ) -> list[Refusal[Item]]:
     """Write all items, in halves if one of them is refused. Return those that are refused alone, in their order.
 
-    A write that raises must have had no effect. Raises the errors that are not about an item.
+    A write that raises must have had no effect. Raise the errors that are not about an item.
     """
     refused: list[Refusal[Item]] = []
     waiting = [items] if items else []
@@ -112,14 +112,14 @@ class Table(Protocol[Row_contra]):
         """Apply the rows, all or perhaps some of them, and keep what became of them."""
 
     async def is_healthy(self) -> bool:
-        """Return True if the table has another row to try. Raises if PostgreSQL refuses that, or a dead letter."""
+        """Return True if the table has another row to try. Raise if PostgreSQL refuses that, or a dead letter."""
 
     async def make_dead_letter(self, row: Row_contra, reason: str) -> None:
         """Make the row a dead letter."""
 
 
 async def isolate_refused(table: Table[Item], rows: Sequence[Item]) -> None:
-    """Apply each of the rows, or make it a dead letter. Raises DatabaseError if PostgreSQL is not healthy."""
+    """Apply each of the rows, or make it a dead letter. Raise DatabaseError if PostgreSQL is not healthy."""
 
     async def write(some: Sequence[Item]) -> None:
         await _write_in_a_session(table, some)

@@ -34,7 +34,7 @@ class FailoverDetector:
         self._warned = False
 
     async def step(self) -> bool:
-        """Check once. Return True if the timeline was new, and all that was done. Raises DatabaseError."""
+        """Check once. Return True if the timeline was new, and all that was done. Raise DatabaseError."""
         row = await self._database.fetchval(sql.mirror.TIMELINE)
         if row.noted == row.present:
             return False

@@ -85,7 +85,7 @@ class JournalDrainer:
     async def drain(self) -> bool:
         """Take some intents and close them. Return False if there were none.
 
-        Raises what `KeyRepairer.keys` raises (but CannotRead), and JournalError; what is not closed then is handed
+        Raise what `KeyRepairer.keys` raises (but CannotRead), and JournalError; what is not closed then is handed
         back to the journal.
         """
         notes = self._journal.take(_INTENTS, _KEYS)

@@ -87,7 +87,7 @@ class KeyRepairer:
     async def keys(self, collection: str, keys: Sequence[str], *, last: bool = False) -> RepairResult:
         """Repair each key once. last: see `TargetWriter.write`.
 
-        Raises DatabaseError, UpstreamError, ArangoError (401, 403, 5xx): try later; CannotRead: never again.
+        Raise DatabaseError, UpstreamError, ArangoError (401, 403, 5xx): try later; CannotRead: never again.
         """
         database, _, name = collection.partition("/")
         each = list(dict.fromkeys(keys))
@@ -102,7 +102,7 @@ class KeyRepairer:
         return done._replace(left=left)
 
     async def until_done(self, collection: str, keys: Sequence[str]) -> RepairResult:
-        """Repair keys a few times if they change meanwhile; `left` are those that are not done. Raises as `keys`."""
+        """Repair keys a few times if they change meanwhile; `left` are those that are not done. Raise as `keys`."""
         done = RepairResult(left=frozenset(keys))
         for number in range(1, ROUNDS + 1):
             done = done.then(await self.keys(collection, sorted(done.left), last=number == ROUNDS))

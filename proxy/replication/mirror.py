@@ -135,7 +135,7 @@ class Mirror:
     async def start(self) -> None:
         """Take the journal over, and begin to drain what an earlier process left.
 
-        Raises JournalError if another process has the directory, or if it cannot be read or written.
+        Raise JournalError if another process has the directory, or if it cannot be read or written.
         """
         recovery = await self._intents.start()
         self.recovered = frozenset(name.partition("/")[0] for name in recovery.collections)
@@ -170,13 +170,13 @@ class Mirror:
         """Record the intent of a write of documents, before it is forwarded. No keys: ArangoDB makes them.
 
         revised: whatever it writes has a new revision, so that a scan finds it if its keys never become known.
-        trace: the request's `traceparent`. Raises ArangoError 503 if the journal cannot be written and
+        trace: the request's `traceparent`. Raise ArangoError 503 if the journal cannot be written and
         `on_journal_error` is `refuse`; the write must then not be forwarded.
         """
         return self._intend(collection, DocumentWrite(keys, revised), trace)
 
     def intend_change(self, write: CollectionChange | VertexRemoval | OpaqueWrite) -> Intent:
-        """Record the intent of a write of unknown extent in the collections that it names. Raises as `intend`.
+        """Record the intent of a write of unknown extent in the collections that it names. Raise as `intend`.
 
         After a change or a removal `reread` compares them; after an opaque write `mark` marks them.
         """

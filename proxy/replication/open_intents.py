@@ -47,7 +47,7 @@ class OpenIntents:
         self._last_orphan, self._failing, self._started = 0, False, False
 
     async def start(self) -> Recovery:
-        """Take the journal over from an earlier process. Raises JournalError."""
+        """Take the journal over from an earlier process. Raise JournalError."""
         recovery = await asyncio.to_thread(self._journal.open)  # a large backlog takes seconds, and heartbeats go on
         self.index.recovered(recovery.collections)
         self._started = True
@@ -64,7 +64,7 @@ class OpenIntents:
     # ---- the life of an intent
 
     def open(self, collection: str, write: Write, *, stamp: int, since: int, trace: str) -> Intent:
-        """Record an intent. Raises ArangoError 503 if the journal cannot be written and writes are refused then."""
+        """Record an intent. Raise ArangoError 503 if the journal cannot be written and writes are refused then."""
         now, up = time.time(), uptime()
         try:
             seq = self._journal.intend(collection, write, stamp, now=now, up=up, since=since)
@@ -155,7 +155,7 @@ class OpenIntents:
         return self.index.pending(collection, keys)
 
     def oldest_age(self) -> float:
-        """Return seconds since the oldest open intent, 0 if none is open. Raises JournalError if that is unknown."""
+        """Return seconds since the oldest open intent, 0 if none is open. Raise JournalError if that is unknown."""
         if not self._started:
             raise JournalError("the journal was not read yet")
         ages = [age(intent.taken, intent.up) for intent in self.orphans.values()]

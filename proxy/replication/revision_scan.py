@@ -64,7 +64,7 @@ class Scans:
     ) -> tuple[Sequence[tuple[str, int]], int]:
         """Return what was written, and since when: for `done`, once all of it is repaired. oldest: open intent of all.
 
-        Raises TooMany, and as OriginScanner.
+        Raise TooMany, and as OriginScanner.
         """
         looked = [*notes, oldest] if oldest is not None else list(notes)
         database, _, name = collection.partition("/")

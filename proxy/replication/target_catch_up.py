@@ -38,7 +38,7 @@ class TargetCatchUp:
         """Make PostgreSQL have at least these versions, and what ArangoDB has of `absent` (mirror-protocol, "Flip", 2).
 
         Return GIVEN_UP if it cannot have them; that is marked, and the collection's flips are taken back, by then.
-        stamp: the era known before ArangoDB was asked; without it what is missing is read again. Raises DatabaseError,
+        stamp: the era known before ArangoDB was asked; without it what is missing is read again. Raise DatabaseError,
         UpstreamError, and ArangoError if ArangoDB refuses the proxy's own account.
         """
         left, dead = set(absent), False
@@ -64,7 +64,7 @@ class TargetCatchUp:
         """Read dead letters again that were not tried for that many seconds, and write what PostgreSQL takes of them.
 
         So they heal by themselves once the index, the trigger or the type is corrected. A new write, a repair and a
-        verification end them too (a verification: those of documents that either side has). Raises DatabaseError.
+        verification end them too (a verification: those of documents that either side has). Raise DatabaseError.
         """
         for collection, keys in (await self._target.dead_letters.due(seconds, _AT_ONCE)).items():
             try:

@@ -101,7 +101,7 @@ class TargetWriter:
     async def write_in(self, session: Session, batch: Batch) -> ApplyResult:
         """Apply a batch in the caller's transaction; a row that is refused undoes no other.
 
-        Raises StatementError if it is not about one document, or if an index of ours refuses one (`write` drops the
+        Raise StatementError if it is not about one document, or if an index of ours refuses one (`write` drops the
         index); DatabaseUnavailable.
         """
         writer = SessionWriter(session, batch, self._instance, Scope.SAVEPOINT)
@@ -111,7 +111,7 @@ class TargetWriter:
     async def write_together(self, groups: Mapping[str, Sequence[Version]]) -> frozenset[tuple[str, str]]:
         """Apply versions of several collections, one a key in each, in one transaction: all of them or none.
 
-        Return (collection, key) of those that must be read again. Raises StatementError if a row is refused.
+        Return (collection, key) of those that must be read again. Raise StatementError if a row is refused.
         """
         # in one order, so that two transactions do not block each other
         batches = [await self.prepare(collection, groups[collection]) for collection in sorted(groups)]
@@ -151,7 +151,7 @@ class TargetWriter:
     async def is_healthy(self, collection: str, keys: Collection[str]) -> bool:
         """Check that PostgreSQL takes another row of the table than these, and a dead letter; both are rolled back.
 
-        Return False if there is no such row. Raises DatabaseError.
+        Return False if there is no such row. Raise DatabaseError.
         """
         others = False
         relation = await self.tables.relation(collection)

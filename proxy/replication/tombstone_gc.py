@@ -23,7 +23,7 @@ _ROWS: Final = 1000  # of one transaction: writes to the collection wait for its
 
 
 async def purge(database: Database, collection: str, relation: str, era: int) -> int:
-    """Remove tombstones marked before `era`. Return their number. Raises DatabaseError.
+    """Remove tombstones marked before `era`. Return their number. Raise DatabaseError.
 
     The stamp floor is raised in the transaction that removes the first rows, and only if there are any.
     """
@@ -48,7 +48,7 @@ class Purger:
         self._eras: list[tuple[float, int]] = []  # (monotonic time, era raised then)
 
     async def step(self, now: float) -> int:
-        """Raise an era, and purge what is older than those of `keep` seconds ago. Raises DatabaseError."""
+        """Raise an era, and purge what is older than those of `keep` seconds ago. Raise DatabaseError."""
         old = [(at, era) for at, era in self._eras if now - at >= self._keep]
         self._eras.append((now, await self._target.raise_era()))
         if not old:

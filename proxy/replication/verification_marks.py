@@ -64,7 +64,7 @@ class VerificationMarks:
         await waiter
 
     async def post(self) -> None:
-        """Write the marks that wait. Raises DatabaseError, and then keeps them."""
+        """Write the marks that wait. Raise DatabaseError, and then keep them."""
         if not self._waiting:
             return
         waiting, self._waiting = self._waiting, {}

@@ -121,7 +121,7 @@ class WriteReporter:
     # ---- PostgreSQL
 
     async def report(self, *, last: bool = False) -> None:
-        """Send one report. Raises DatabaseError; all of it is reported again then, which does no harm."""
+        """Send one report. Raise DatabaseError; all of it is reported again then, which does no harm."""
         age: float | None
         try:
             age = self._oldest()

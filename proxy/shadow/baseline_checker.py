@@ -38,8 +38,9 @@ ODD_ANSWER: Final = (
 
 
 class BaselineChecker:
-    """Reads ArangoDB twice for a share of the reads. Its owner runs `run`: one check at a time, as it is load for the
-    origin; no verdict waits for it.
+    """Reads ArangoDB twice for a share of the reads.
+
+    Its owner runs `run`: one check at a time, as it is load for the origin; no verdict waits for it.
     """
 
     def __init__(self, sides: ReadBothSides, pairs: PairComparer, results: ResultStore) -> None:
@@ -73,7 +74,7 @@ class BaselineChecker:
 
     async def _check(self, job: Job) -> tuple[tuple[str, str], ...]:
         """Return (class, path) of what differs between two answers of the origin; UNDECIDED if writes came between
-        them, or may have. Raises UpstreamError, NotComparable.
+        them, or may have. Raise UpstreamError, NotComparable.
         """
         before = [await self._sides.revision(collection) for collection in job.collections]
         first = await self._sides.origin(job.operation)

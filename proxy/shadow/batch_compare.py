@@ -58,7 +58,7 @@ class BatchComparer:
         self._done = done
 
     async def compare(self, jobs: list[Job]) -> Statement | None:
-        """Leave in `jobs` what the fast path cannot decide. Returns the statement for those, or None if it failed."""
+        """Leave in `jobs` what the fast path cannot decide. Return the statement for those, or None if it failed."""
         due = jobs[0].due
         await self._backpressure.wait_turn(due)
         began = time.monotonic()
@@ -89,8 +89,9 @@ class BatchComparer:
                 self._certain(those, difference, statement)
 
     def _certain(self, jobs: Sequence[Job], difference: Difference, statement: Statement) -> None:
-        """Count reads that differ alike. An error of this program in one kind of difference
-        does not affect the others.
+        """Count reads that differ alike.
+
+        An error of this program in one kind of difference does not affect the others.
         """
         try:
             self._confirmer.confirm_together(

@@ -56,8 +56,10 @@ _EXPIRE: Final = 5.0  # seconds between two checks for abandoned cursors
 
 
 class SampledRead(NamedTuple):
-    """A read that is to be compared. collections: `database/name` of all that it reads, sorted. reversed: PostgreSQL
-    answered the client, and ArangoDB is asked. baseline: ArangoDB is compared with itself as well.
+    """A read that is to be compared.
+
+    collections: `database/name` of all that it reads, sorted. reversed: PostgreSQL answered the client, and ArangoDB is
+    asked. baseline: ArangoDB is compared with itself as well.
     """
 
     collections: tuple[str, ...]

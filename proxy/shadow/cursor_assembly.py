@@ -61,7 +61,7 @@ def cursor_to_follow(operation: Operation, outcome: Outcome) -> str | None:
 def merged(batches: Sequence[Outcome]) -> Outcome:
     """Return one answer with the rows of all batches; `count` and `extra` are the first's, `hasMore` the last's.
 
-    Raises msgspec.DecodeError if one is not a batch.
+    Raise msgspec.DecodeError if one is not a batch.
     """
     if len(batches) == 1:
         return batches[0]

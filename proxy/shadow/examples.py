@@ -68,7 +68,7 @@ class Examples:
         self._waiting.append(_Example(shape, collections, operation))
 
     async def flush(self) -> None:
-        """Write the examples. Raises DatabaseError, and then keeps them."""
+        """Write the examples. Raise DatabaseError, and then keep them."""
         if not self._waiting:
             return
         waiting, self._waiting = self._waiting, []

@@ -39,8 +39,9 @@ _REVISED: Final = msgspec.json.Decoder(_Revised)
 
 
 def normalize(operation: Operation) -> Operation | None:
-    """Return the document read or the query that a read means; any other operation itself. None for a request that both
-    sides refuse because of its form.
+    """Return the document read or the query that a read means; any other operation itself.
+
+    None for a request that both sides refuse because of its form.
     """
     endpoint = operation.endpoint
     if endpoint.read is Read.GRAPH_DOCUMENT:
@@ -57,7 +58,7 @@ def normalize(operation: Operation) -> Operation | None:
 def plain_outcome(operation: Operation, outcome: Outcome) -> Outcome | None:
     """Return the answer in the form of what `normalize` returns. None if it does not depend on documents.
 
-    Raises msgspec.DecodeError, UnicodeDecodeError if it is not an answer of ArangoDB's.
+    Raise msgspec.DecodeError, UnicodeDecodeError if it is not an answer of ArangoDB's.
     """
     endpoint = operation.endpoint
     if not endpoint.read.reworded:

@@ -29,7 +29,7 @@ class OriginHistory:
     def __init__(
         self, operation: Operation, origin: Outcome, target: TargetAnswer, rules: tuple[Rule, ...] = ()
     ) -> None:
-        """origin, target: the first comparison, which differed. Raises ValueError if an answer is not JSON."""
+        """origin, target: the first comparison, which differed. Raise ValueError if an answer is not JSON."""
         self._operation = operation
         self._rules = rules
         self._answers: list[Outcome] = []

@@ -68,7 +68,7 @@ class PairComparer:
         self._ties = asyncio.Lock()  # an evaluation is expensive
 
     async def compare(self, operation: Operation, origin: Outcome, rules: tuple[Rule, ...], own: Own) -> PairResult:
-        """Ask the target, and compare. Raises NotComparable, Unsupported, DatabaseError."""
+        """Ask the target, and compare. Raise NotComparable, Unsupported, DatabaseError."""
         if operation.effect is not Effect.QUERY and self._few(operation):
             began = time.monotonic()
             target = await self._sides.target(operation)
@@ -112,7 +112,7 @@ class PairComparer:
         return worked_out
 
     async def target(self, operation: Operation) -> Answer:
-        """Return the target's answer only. Raises NotComparable, Unsupported, DatabaseError."""
+        """Return the target's answer only. Raise NotComparable, Unsupported, DatabaseError."""
         if self._lane is None or (operation.effect is not Effect.QUERY and self._few(operation)):
             return await self._sides.target(operation)
         pending: Pending | None = None
@@ -139,8 +139,9 @@ class PairComparer:
         return await self.done(_judged, operation, origin, target, rules, own, answers=(origin, target))
 
     async def order_undetermined(self, operation: Operation) -> bool:
-        """Return True if equal sort keys inside a query leave its result undetermined. Raises Unsupported,
-        DatabaseUnavailable.
+        """Return True if equal sort keys inside a query leave its result undetermined.
+
+        Raise Unsupported, DatabaseUnavailable.
         """
         if operation.effect is not Effect.QUERY:
             return False
@@ -155,13 +156,13 @@ class PairComparer:
         return await self.done(_shown, origin, target, difference, answers=(origin, target))
 
     async def differs_from_itself(self, operation: Operation, first: Outcome, second: Outcome) -> Difference | None:
-        """Return how two answers of the origin differ. Raises NotComparable."""
+        """Return how two answers of the origin differ. Raise NotComparable."""
         if first.body == second.body and first.status == second.status == 200:
             return None
         return await self.done(differs_from_itself, operation, first, second, answers=(first, second))
 
     async def done(self, function: Callable[..., T], *arguments: Any, answers: tuple[Answer | None, ...]) -> T:
-        """Call a pure function of answers: here if they are small. Raises as it does, and NotComparable."""
+        """Call a pure function of answers: here if they are small. Raise as it does, and NotComparable."""
         if self.may_run_inline(answers):
             return function(*arguments)
         value: T = await self._run(function, *arguments)
@@ -175,12 +176,12 @@ class PairComparer:
         return None not in sizes and sum(size for size in sizes if size is not None) <= SMALL
 
     async def run_in_worker(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Call a pure function in a worker. Raises as it does, and NotComparable for the limits."""
+        """Call a pure function in a worker. Raise as it does, and NotComparable for the limits."""
         value: T = await self._run(function, *arguments)
         return value
 
     async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a function in a worker. Raises NotComparable for the limits, Unsupported for those of evaluation."""
+        """Call a function in a worker. Raise NotComparable for the limits, Unsupported for those of evaluation."""
         assert self._lane is not None
         try:
             return await self._lane.run(function, *arguments, seconds=SECONDS)

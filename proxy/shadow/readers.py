@@ -56,13 +56,13 @@ class ReadBothSides:
             raise NotComparable("reads collections that only its run determines")
 
     async def documents(self, collection: str, keys: Sequence[str]) -> dict[str, bytes]:
-        """Return the target's documents of these keys, as they are printed. Raises ArangoError, DatabaseError."""
+        """Return the target's documents of these keys, as they are printed. Raise ArangoError, DatabaseError."""
         return await self.store.documents(collection, keys)
 
     async def target(self, operation: Operation) -> TargetAnswer:
         """Return the target's answer; ArangoDB's errors are answers, and so is a statement that is refused.
 
-        Raises Unsupported, DatabaseUnavailable, and NotComparable if there are too many candidate rows.
+        Raise Unsupported, DatabaseUnavailable, and NotComparable if there are too many candidate rows.
         """
         try:
             if operation.effect is not Effect.QUERY:
@@ -82,7 +82,7 @@ class ReadBothSides:
     async def pending(self, operation: Operation) -> Pending | ArangoError:
         """Return the same for a light query, with its rows as PostgreSQL gave them.
 
-        Raises as `target`, and NeedsWorker.
+        Raise as `target`, and NeedsWorker.
         """
         try:
             analysis = self.store.analysis(operation)
@@ -97,8 +97,9 @@ class ReadBothSides:
         return Pending(rows, full, analysis.unordered, chosen)
 
     async def order_undetermined(self, operation: Operation) -> bool:
-        """Return True if equal sort keys inside a query leave its result undetermined. Raises Unsupported,
-        DatabaseUnavailable.
+        """Return True if equal sort keys inside a query leave its result undetermined.
+
+        Raise Unsupported, DatabaseUnavailable.
         """
         try:
             return operation.effect is Effect.QUERY and await self.store.order_undetermined(operation)
@@ -108,7 +109,7 @@ class ReadBothSides:
             return False  # one side refuses it, which is a difference of another kind
 
     async def origin(self, operation: Operation) -> Outcome:
-        """Return the origin's present answer; of a cursor all batches as one, up to a limit. Raises UpstreamError."""
+        """Return the origin's present answer; of a cursor all batches as one, up to a limit. Raise UpstreamError."""
         first = await self._origin.execute(operation)
         if operation.effect is not Effect.QUERY or first.status != 201:
             return first
@@ -127,8 +128,9 @@ class ReadBothSides:
         return merged(batches)
 
     async def revision(self, collection: str) -> str:
-        """Return what changes with every write of a collection; empty if the origin does not report it. Raises
-        UpstreamError.
+        """Return what changes with every write of a collection; empty if the origin does not report it.
+
+        Raise UpstreamError.
         """
         database, _, name = collection.partition("/")
         path = ("_api", "collection", name, "revision")
@@ -156,7 +158,7 @@ class Pending:
         return self.rows.size
 
     def answer(self) -> QueryAnswer | ArangoError:
-        """Compute the answer. Raises NotComparable, Unsupported, and StatementError if it must be evaluated."""
+        """Compute the answer. Raise NotComparable, Unsupported, and StatementError if it must be evaluated."""
         try:
             result = finished(self.rows, self.full_count)
         except Unsupported:

@@ -65,9 +65,11 @@ _Streak = Streak[tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What one check shows. judged: the comparison; explained: the target shows what the origin has answered before;
-    steady: the origin stayed the same around the target's answer; versioned: the answers carry revisions; repeated:
-    both sides show what they showed in the check before.
+    """What one check shows.
+
+    judged: the comparison; explained: the target shows what the origin has answered before; steady: the origin stayed
+    the same around the target's answer; versioned: the answers carry revisions; repeated: both sides show what they
+    showed in the check before.
     """
 
     judged: ComparisonResult
@@ -122,8 +124,9 @@ class Rechecker:
         self._free = 0.0  # the moment (monotonic) from which on another check may begin
 
     async def recheck(self, job: Job, first: ReadPair) -> RecheckResult | None:
-        """Recheck a read; None if it stays undecided. first: the pair that differed. Raise Unsupported, NotComparable,
-        and what an odd answer makes parsers raise.
+        """Recheck a read; None if it stays undecided.
+
+        first: the pair that differed. Raise Unsupported, NotComparable, and what an odd answer makes parsers raise.
         """
         schedule = Schedule(_FIRST_PAUSE, _LONGEST_PAUSE, until=time.monotonic() + self._seconds)
         attempt = 0
@@ -204,7 +207,7 @@ class Rechecker:
 def observe(
     read: _Read, known: ReadPair | Known | bytes, before: Outcome, packed: Answer, after: Outcome
 ) -> tuple[Observed, Known]:
-    """Return what one check shows, and what is known after it. Pure. Raises NotComparable."""
+    """Return what one check shows, and what is known after it. Pure. Raise NotComparable."""
     operation, target = read.operation, unpack(packed)
     if isinstance(known, bytes):
         known = pickle.loads(known)  # noqa: S301 - a worker of this program pickled it

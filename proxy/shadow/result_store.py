@@ -77,8 +77,9 @@ class ResultStore:
             passed[0] += 1
 
     def _fold(self) -> None:
-        """Move the sampled-out reads to the deltas. Each costs one addition until then: with a small share they are
-        nearly all reads.
+        """Move the sampled-out reads to the deltas.
+
+        Each costs one addition until then: with a small share they are nearly all reads.
         """
         for (collection, _), (number, shape) in self._passed.items():
             metrics.SHADOW.skipped(collection, SAMPLED_OUT, number)
@@ -207,7 +208,7 @@ class ResultStore:
     # ---- PostgreSQL
 
     async def flush(self) -> None:
-        """Write the deltas. Raises DatabaseError; nothing is lost then: the next flush writes them."""
+        """Write the deltas. Raise DatabaseError; nothing is lost then: the next flush writes them."""
         async with self._flushing:
             self._fold()
             if self._writing is not None:
@@ -231,7 +232,7 @@ class ResultStore:
     async def purge(self) -> int:
         """Delete repaired and ignored mismatches that are older than the retention, and the samples of all others.
 
-        An open mismatch stays, without values of documents. Returns how many rows were changed. Raises DatabaseError.
+        An open mismatch stays, without values of documents. Return how many rows were changed. Raise DatabaseError.
         """
         gone = await self._database.fetchval(sql.shadow.FORGET_MISMATCHES, self._retention)
         return gone + await self._database.fetchval(sql.shadow.FORGET_SAMPLES, self._retention)
@@ -350,7 +351,7 @@ def _figures_row(collection: str, age: float, delta: ComparisonDelta) -> tuple[o
 
 
 def redaction_of(settings: Settings) -> Redaction:
-    """Return what the settings forbid samples to contain. Raises ConfigurationError if a pattern is not a path."""
+    """Return what the settings forbid samples to contain. Raise ConfigurationError if a pattern is not a path."""
     try:
         for pattern in settings.redact_paths:
             tokens(pattern)

@@ -28,8 +28,10 @@ _ROWS: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
-    """What samples must not contain. everything: no value at all; paths: patterns of paths within documents (`paths`),
-    which apply wherever a path in a document or a row ends with them. False if everything may be kept.
+    """What samples must not contain.
+
+    everything: no value at all; paths: patterns of paths within documents (`paths`), which apply wherever a path in a
+    document or a row ends with them. False if everything may be kept.
     """
 
     everything: bool = False

@@ -89,7 +89,7 @@ class SamplingRules:
     # ---- PostgreSQL
 
     async def refresh(self) -> None:
-        """Read the tables. Raises DatabaseError, and then nothing has changed."""
+        """Read the tables. Raise DatabaseError, and then nothing has changed."""
         if self._database is None:
             return
         row = await self._database.fetchval(sql.shadow.RULES)

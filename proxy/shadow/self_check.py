@@ -12,7 +12,7 @@ from proxy.shadow.diff.documents import Difference, NotComparable, Rows, compare
 
 
 def differs_from_itself(operation: Operation, first: Outcome, second: Outcome) -> Difference | None:
-    """Return how two answers of one server differ. Raises NotComparable if one is not an answer to the request."""
+    """Return how two answers of one server differ. Raise NotComparable if one is not an answer to the request."""
     if operation.effect is not Effect.QUERY or error_of(first) is not None or error_of(second) is not None:
         if operation.effect is Effect.READ and first.body == second.body and first.status == second.status:
             return None

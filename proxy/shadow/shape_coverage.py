@@ -143,7 +143,7 @@ class Coverage:
     # ---- PostgreSQL
 
     async def flush(self) -> None:
-        """Write the counts. Raises DatabaseError; reads that were seen are kept then."""
+        """Write the counts. Raise DatabaseError; reads that were seen are kept then."""
         await self._shape()
         windows = self._windows
         if windows:

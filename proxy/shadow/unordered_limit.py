@@ -37,8 +37,9 @@ class Choice:
     count: int
 
     def rows(self, found: Rows) -> Rows:
-        """Return what the query must return: any `count` of the candidates. Raises
-        NotComparable if these are too many.
+        """Return what the query must return: any `count` of the candidates.
+
+        Raise NotComparable if these are too many.
         """
         if len(found.rows) > MOST:
             raise NotComparable("not deterministic")
@@ -47,8 +48,9 @@ class Choice:
 
 
 def choice(operation: Operation) -> Choice | None:
-    """Return the choice that a query makes; None if it is not of that form. Raises ArangoError if its text is invalid,
-    ValueError for its body.
+    """Return the choice that a query makes; None if it is not of that form.
+
+    Raise ArangoError if its text is invalid, ValueError for its body.
     """
     body = json_reader.load(operation.body)
     text, binds = body.get("query", ""), body.get("bindVars") or {}

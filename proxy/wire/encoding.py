@@ -24,7 +24,7 @@ def encoded(encoding: str | None) -> bool:
 def decoded(body: bytes, encoding: str, limit: int) -> bytes:
     """Return the body without its encoding; unchanged if the encoding is not one of ArangoDB's.
 
-    Raises ArangoError: 10 if it is broken, or in more than 64 members, 413 if it would be longer than `limit`
+    Raise ArangoError: 10 if it is broken, or in more than 64 members, 413 if it would be longer than `limit`
     bytes; Unsupported.
     """
     name = encoding.strip().lower()

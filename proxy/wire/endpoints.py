@@ -322,5 +322,5 @@ for _endpoint in (UNKNOWN, *(row.endpoint for row in ROWS)):
 
 
 def named(name: str) -> Endpoint:
-    """Return the endpoint of that name, to make an Operation; of several, one that may write. Raises KeyError."""
+    """Return the endpoint of that name, to make an Operation; of several, one that may write. Raise KeyError."""
     return _NAMED[name]

@@ -43,7 +43,7 @@ _WIDTHS: Final = {
 
 
 def decode(data: bytes) -> Any:
-    """Return the value. Raises ArangoError 600 if the bytes are not exactly one value."""
+    """Return the value. Raise ArangoError 600 if the bytes are not exactly one value."""
     return _Reader(data, plain=True).whole()
 
 
@@ -88,7 +88,7 @@ class _Reader:
         return value
 
     def _value(self, at: int, limit: int, depth: int) -> tuple[Any, int]:
-        """Return the value that begins at `at`, and its end. Raises ArangoError 600 if it passes `limit`."""
+        """Return the value that begins at `at`, and its end. Raise ArangoError 600 if it passes `limit`."""
         if at >= limit:
             raise wrong("Validator invalid length: value is cut")
         head = self._data[at]

@@ -18,7 +18,7 @@ _SHORT: Final = 126  # bytes of text whose length is in the first byte
 
 
 def of_json(text: bytes) -> bytes:
-    """Return the value of a JSON text as VelocyPack. Raises ArangoError 600 if it is not JSON."""
+    """Return the value of a JSON text as VelocyPack. Raise ArangoError 600 if it is not JSON."""
     return encode(json_values.parse(text))
 
 

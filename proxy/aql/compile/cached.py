@@ -39,7 +39,7 @@ class _CachedOutcomes(dict[Hashable, list[CachedOutcome]]):
 
 
 def compile_query(query: ast.Query, bind_vars: Mapping[str, Any] | None, catalog: Tables) -> Compiled | NotCompiled:
-    """Compile a query to one statement, or return why it cannot be. Raises ArangoError as `analyse` does."""
+    """Compile a query to one statement, or return why it cannot be. Raise ArangoError as `analyse` does."""
     analysis = analyse(query, bind_vars)
     if analysis.modifies:
         return NotCompiled("modification")

@@ -69,7 +69,7 @@ class Compilation(SqlForms):
     # --- dispatch by node type
 
     def term(self, node: ast.Expr) -> AnyTerm:
-        """Compile an expression to a term. Raises NotCompilable."""
+        """Compile an expression to a term. Raise NotCompilable."""
         self._count_node()
         if isinstance(node, ast.Literal):
             return ConstantTerm(node.value)
@@ -95,14 +95,14 @@ class Compilation(SqlForms):
         return self.truth(self.term(node))
 
     def statement(self, node: ast.Statement) -> None:
-        """Compile a statement into the present block. Raises NotCompilable."""
+        """Compile a statement into the present block. Raise NotCompilable."""
         compiler = _STATEMENTS.get(type(node))
         if compiler is None:
             raise NotCompilable(type(node).__name__.upper())
         compiler(self, node)
 
     def output(self, node: Any, columns: OutputColumns, hidden: frozenset[str] = NOTHING) -> Any:
-        """Rewrite an expression to one over the columns of a row, which it adds. Raises NotCompilable.
+        """Rewrite an expression to one over the columns of a row, which it adds. Raise NotCompilable.
 
         hidden: variables that the expression itself binds. A node of a type without a rule is copied, with all nodes
         below it rewritten.
@@ -157,7 +157,7 @@ class Compilation(SqlForms):
     # --- variables
 
     def find(self, name: str) -> Var:
-        """Return the variable of this name. Raises NotCompilable."""
+        """Return the variable of this name. Raise NotCompilable."""
         found = self.scope.find(name)
         if found is None:
             raise NotCompilable(f"variable {name}")

@@ -30,7 +30,7 @@ class Template:
 
 
 def compile_whole(c: Compilation, query: ast.Query) -> Template:
-    """Compile a query to its statement. Raises NotCompilable, ArangoError, Unsupported."""
+    """Compile a query to its statement. Raise NotCompilable, ArangoError, Unsupported."""
     c.mentioned = frozenset(node.name for node in ast.walk(query) if isinstance(node, ast.Variable))
     final = compile_level(c, query)
     columns = OutputColumns()
@@ -68,8 +68,10 @@ def compile_whole(c: Compilation, query: ast.Query) -> Template:
 def _compared(
     c: Compilation, block: Block, named: list[str], outer: list[str]
 ) -> tuple[Compared, tuple[int | Deferred, int | Deferred | None]]:
-    """Compile the statement with the whole runs of equal sort keys that LIMIT cuts. n: the number of a row; run: of its
-    run's first row."""
+    """Compile the statement with the whole runs of equal sort keys that LIMIT cuts.
+
+    n: the number of a row; run: of its run's first row.
+    """
     cut, place = (block, "q") if block.limited is None else block.limited
     offset, count = cut.bounds or (0, None)
     first = c.parameters.add(_sum(offset, 1), "bigint")

@@ -61,7 +61,7 @@ class Finish:
         )
 
     def start(self, binds: Mapping[str, Any], options: Options | None = None) -> Run:
-        """Begin one run of the query. Raises ArangoError, Unsupported as the evaluator would."""
+        """Begin one run of the query. Raise ArangoError, Unsupported as the evaluator would."""
         return Run(self, Context(dict(binds), options or Options()))
 
 
@@ -113,12 +113,12 @@ class Run:
         return project(frame)
 
     def values(self, rows: Sequence[Sequence[Any]]) -> list[Value]:
-        """Build the rows of the result. Raises StatementError (22P05) if their order is not exact."""
+        """Build the rows of the result. Raise StatementError (22P05) if their order is not exact."""
         self.check(rows)
         return self.unique([self.value(row) for row in rows])
 
     def encoded(self, rows: Sequence[Sequence[Any]]) -> list[bytes]:
-        """Build the rows as JSON, as ArangoDB prints it. Raises StatementError as `values` does."""
+        """Build the rows as JSON, as ArangoDB prints it. Raise StatementError as `values` does."""
         if self._finish.plain:
             self.check(rows)
             return [b"null" if row[1] is None else row[1].encode() for row in rows]

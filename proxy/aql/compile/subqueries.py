@@ -21,7 +21,7 @@ from proxy.aql.sql_terms import AnyTerm, NotCompilable, Term
 
 
 def compile_level(c: Compilation, query: ast.Query) -> ast.Return:
-    """Compile all statements but the last into the present block, and return that one. Raises NotCompilable."""
+    """Compile all statements but the last into the present block, and return that one. Raise NotCompilable."""
     for index, statement in enumerate(query.statements[:-1]):
         c.by_key = by_primary_index(query.statements, index)
         c.statement(statement)

@@ -23,14 +23,14 @@ class Wanted:
         self.wanted: set[str] = set()
 
     def value(self) -> str:
-        """Select the rows as jsonb. Raises NotCompilable."""
+        """Select the rows as jsonb. Raise NotCompilable."""
         if self.no_value is not None:
             raise self.no_value
         self.wanted.add("v")
         return f"{self.alias}.{self.prefix}v"
 
     def output(self) -> tuple[str, object]:
-        """Select the rows as json tuples, and return how each becomes a row. Raises NotCompilable."""
+        """Select the rows as json tuples, and return how each becomes a row. Raise NotCompilable."""
         if self.no_output is not None:
             raise self.no_output
         self.wanted.add("o")
@@ -46,7 +46,7 @@ class Rows(Wanted):
     """The rows of a subquery."""
 
     def count(self) -> str:
-        """Select the number of rows. Raises NotCompilable if only the result builder knows it."""
+        """Select the number of rows. Raise NotCompilable if only the result builder knows it."""
         if self.finish is not None and self.finish.distinct:
             raise NotCompilable("RETURN DISTINCT in a condition")
         return super().count()

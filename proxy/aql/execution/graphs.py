@@ -35,7 +35,7 @@ class GraphOptions:
 
 
 def graph_options(given: Value) -> GraphOptions:
-    """Return the options of a graph query. Raises ArangoError 10 for combinations that ArangoDB refuses."""
+    """Return the options of a graph query. Raise ArangoError 10 for combinations that ArangoDB refuses."""
     if not isinstance(given, dict):
         return GraphOptions()
     order = str(given.get("order") or ("bfs" if truthy(given.get("bfs", False)) else "dfs")).lower()
@@ -130,7 +130,7 @@ class Graph:
         return found
 
     def weight(self, edge: Document) -> float:
-        """Return the weight of an edge: its weight attribute, or the default. Raises ArangoError 1948 below 0."""
+        """Return the weight of an edge: its weight attribute, or the default. Raise ArangoError 1948 below 0."""
         attribute = self.options.weight_attribute
         if attribute is None:
             return 1.0

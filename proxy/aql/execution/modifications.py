@@ -30,7 +30,7 @@ class _Target:
     options: WriteOptions
 
     def send(self, kind: str, key: str | None, document: Document | None) -> Generator[Request, None, Versions]:
-        """Request one write and return (old, new). Raises the error with which the store refuses it."""
+        """Request one write and return (old, new). Raise the error with which the store refuses it."""
         request = Request(Write(kind, self.collection, key, document, self.options))
         yield request
         if request.error is not None:
@@ -202,7 +202,7 @@ def _at(document: Value, path: Path) -> Value:
 
 
 def _write_options(c: ProgramCompiler, node: ast.Object | None) -> WriteOptions:
-    """Return the options of a modification. Raises ArangoError 1575 if they are not constant."""
+    """Return the options of a modification. Raise ArangoError 1575 if they are not constant."""
     if node is None:
         return WriteOptions()
     compiled = c.expression(node)
@@ -226,7 +226,7 @@ def _write_options(c: ProgramCompiler, node: ast.Object | None) -> WriteOptions:
 
 
 def _key_of(value: Value) -> str:
-    """Return the key that a key expression names: a text, or the _key of an object. Raises ArangoError 1226."""
+    """Return the key that a key expression names: a text, or the _key of an object. Raise ArangoError 1226."""
     key = value.get("_key") if isinstance(value, dict) else value
     if not isinstance(key, str):
         raise ArangoError(1226, "AQL: missing document key (while executing)", status=400)

@@ -136,7 +136,7 @@ def limit(c: ProgramCompiler, offset: int, count: int | None, counted: Callable[
 
 
 def limit_bounds(c: ProgramCompiler, node: ast.Limit) -> tuple[int, int | None]:
-    """Return offset and count: constants or bind variables. Raises ArangoError 1501, 1504."""
+    """Return offset and count: constants or bind variables. Raise ArangoError 1501, 1504."""
     offset = 0 if node.offset is None else _limit_number(c, node.offset)
     count = _limit_number(c, node.count)
     if offset is None:

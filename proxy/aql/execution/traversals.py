@@ -154,7 +154,7 @@ def _edge_name(c: ProgramCompiler, edge: ast.Edges) -> str:
 
 
 def _options(c: ProgramCompiler, node: ast.Object | None) -> GraphOptions:
-    """Return the OPTIONS of a graph query. Raises ArangoError 1501 if they are not constant."""
+    """Return the OPTIONS of a graph query. Raise ArangoError 1501 if they are not constant."""
     if node is None:
         return GraphOptions()
     compiled = c.expression(node)

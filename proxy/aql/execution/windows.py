@@ -23,7 +23,7 @@ class Bounds:
 
 
 def bounds_of(compiled: Compiled, *, by_value: bool) -> Bounds:
-    """Return the bounds in a constant object. Raises ArangoError 1501 if they are not valid."""
+    """Return the bounds in a constant object. Raise ArangoError 1501 if they are not valid."""
     value = None if isinstance(compiled, Stepwise) else compiled([])
     if not isinstance(value, dict):
         raise _refusal()

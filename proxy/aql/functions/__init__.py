@@ -28,7 +28,7 @@ import_modules(__name__)
 
 
 def find(name: str) -> Implementation:
-    """Return the implementation of a function. Raises Unsupported, by name."""
+    """Return the implementation of a function. Raise Unsupported, by name."""
     found = REGISTRY.get(name)
     if found is None or found.implementation is None:
         raise Unsupported(f"function {name}")

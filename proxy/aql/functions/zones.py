@@ -55,7 +55,7 @@ def _offset(moment: int, zone: ZoneInfo) -> int:
 
 
 def _known(name: str) -> ZoneInfo:
-    """Return the zone of a name. Raises ArangoError 4 for an unknown one, which ends a query in ArangoDB as well."""
+    """Return the zone of a name. Raise ArangoError 4 for an unknown one, which ends a query in ArangoDB as well."""
     zone = _zone(name)
     if zone is None:
         raise ArangoError(4, f"AQL: {name} not found in timezone database (while executing)")
@@ -63,14 +63,14 @@ def _known(name: str) -> ZoneInfo:
 
 
 def local_time(moment: int, name: str) -> int:
-    """Return the local time in a zone, written as if it were UTC. Raises ArangoError 4 for an unknown zone."""
+    """Return the local time in a zone, written as if it were UTC. Raise ArangoError 4 for an unknown zone."""
     return moment + _offset(moment, _known(name))
 
 
 def utc_time(local: int, name: str) -> int:
     """Return the moment of a local time in a zone.
 
-    Raises ArangoError 4 for an unknown zone, and for a local time that occurs never or twice, because daylight saving
+    Raise ArangoError 4 for an unknown zone, and for a local time that occurs never or twice, because daylight saving
     time begins or ends then; the query ends in ArangoDB as well.
     """
     shown = _when(local).replace(tzinfo=_known(name))

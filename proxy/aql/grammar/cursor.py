@@ -146,7 +146,7 @@ class Parser:
         return False
 
     def expect(self, kind: str) -> Token:
-        """Consume a token of that kind. Raises ArangoError 1501 for any other."""
+        """Consume a token of that kind. Raise ArangoError 1501 for any other."""
         if self.kind != kind:
             self.unexpected(kind)
         return self.advance()
@@ -165,7 +165,7 @@ class Parser:
         fail(self.text, self.token.offset if at is None else at, message, number)
 
     def deeper(self) -> None:
-        """Enter a level of nesting. Raises ArangoError 1524 if there are too many."""
+        """Enter a level of nesting. Raise ArangoError 1524 if there are too many."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise self.too_deep()
@@ -177,7 +177,7 @@ class Parser:
     # --- scopes
 
     def declare(self, name: str, at: int) -> str:
-        """Declare a variable in the innermost scope. Raises ArangoError 1511 if one of that name is visible."""
+        """Declare a variable in the innermost scope. Raise ArangoError 1511 if one of that name is visible."""
         if name not in ("OLD", "NEW") and self.visible(name):
             fail(self.text, at, f"variable '{name}' is assigned multiple times", 1511)
         self.scopes[-1].names[name] = None

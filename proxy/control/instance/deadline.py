@@ -19,7 +19,7 @@ class Deadline:
         self.stuck: set[asyncio.Future[Any]] = set()
 
     async def __call__(self, statement: Coroutine[Any, Any, Result], limit: float) -> Result:
-        """Return the statement's result within `limit` seconds. Raises DatabaseUnavailable, and what it raises."""
+        """Return the statement's result within `limit` seconds. Raise DatabaseUnavailable, and what it raises."""
         if len(self.stuck) >= _STUCK:
             statement.close()
             raise DatabaseUnavailable("earlier statements still hang")

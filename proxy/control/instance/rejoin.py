@@ -91,7 +91,7 @@ class Rejoin:
         return True
 
     async def done(self, snapshot: Snapshot) -> bool:
-        """Take the next step; return True if the instance may hold a lease. Raises DatabaseError."""
+        """Take the next step; return True if the instance may hold a lease. Raise DatabaseError."""
         if self.unsafe and not await self._rolled_back(snapshot):
             return False
         if self.draining:

@@ -30,7 +30,7 @@ class Unauthorized(ArangoError):
 
 
 def identity(server: Server, operation: Operation) -> Identity:
-    """Return who asks. Raises Unauthorized if the request authenticates no user."""
+    """Return who asks. Raise Unauthorized if the request authenticates no user."""
     accounts = server.accounts
     if not accounts.enforced:
         return EVERYBODY
@@ -41,7 +41,7 @@ def identity(server: Server, operation: Operation) -> Identity:
 
 
 def collection(server: Server, operation: Operation, name: str, *, write: bool) -> None:
-    """Check the access to the documents of a collection. Raises ArangoError 11, 1004."""
+    """Check the access to the documents of a collection. Raise ArangoError 11, 1004."""
     accounts = server.accounts
     level = accounts.collection(identity(server, operation), operation.database, name)
     if level is Level.NONE:

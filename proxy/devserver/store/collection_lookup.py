@@ -21,7 +21,7 @@ _KEEP_FINISHED: Final = 1000
 
 
 def transaction_of(server: Server, operation: Operation) -> Transaction | None:
-    """Return the running transaction that a request names; None if it names none. Raises ArangoError 1655, 1654."""
+    """Return the running transaction that a request names; None if it names none. Raise ArangoError 1655, 1654."""
     headers = operation.headers
     number = headers.get("x-arango-trx-id") if headers else None
     if number is None:
@@ -34,7 +34,7 @@ def transaction_of(server: Server, operation: Operation) -> Transaction | None:
 
 
 def find_transaction(server: Server, operation: Operation, number: str) -> Transaction:
-    """Return a transaction of the request's database and user. Raises ArangoError 1655."""
+    """Return a transaction of the request's database and user. Raise ArangoError 1655."""
     database = server.database(operation)
     expire_transactions(server)
     found = server.transactions.get(number)
@@ -73,7 +73,7 @@ def readable(server: Server, operation: Operation, name: str) -> Collection:
 
 
 def writable(server: Server, operation: Operation, name: str) -> Collection:
-    """Return the collection to write to. Raises LockedError if a transaction has locked it exclusively."""
+    """Return the collection to write to. Raise LockedError if a transaction has locked it exclusively."""
     transaction = transaction_of(server, operation)
     if server.accounts.limited:
         access.collection(server, operation, server.database(operation).find(name).name, write=True)

@@ -20,7 +20,7 @@ def flag(params: Mapping[str, str], name: str, *, default: bool = False) -> bool
 
 
 def number(params: Mapping[str, str], name: str, default: int) -> int:
-    """Return a whole number of the query string; empty is the default. Raises ArangoError 10."""
+    """Return a whole number of the query string; empty is the default. Raise ArangoError 10."""
     text = params.get(name)
     if not text:
         return default
@@ -40,7 +40,7 @@ def header_revision(value: str | None) -> str | None:
 
 
 def body_object(operation: Operation) -> dict[str, Any]:
-    """Return the body, which must be an object; an empty body is an empty object. Raises ArangoError 600, 10."""
+    """Return the body, which must be an object; an empty body is an empty object. Raise ArangoError 600, 10."""
     if not operation.body.strip():
         return {}
     body = parse(operation.body)

@@ -39,7 +39,7 @@ _DEEP: Final = 100  # levels of nested rules
 
 
 def schema_of(body: Document) -> Document | None:
-    """Return the schema of a collection's definition; null and {} are none. Raises ArangoError 1621, Unsupported."""
+    """Return the schema of a collection's definition; null and {} are none. Raise ArangoError 1621, Unsupported."""
     schema = body.get("schema")
     if schema is None or schema == {}:
         return None
@@ -244,7 +244,7 @@ def _check_pattern(pattern: Any) -> None:
 
 
 def _parts(rule: Document) -> Iterator[Any]:
-    """Yield the rules within a rule. Raises ArangoError 1621 if a keyword contains something else."""
+    """Yield the rules within a rule. Raise ArangoError 1621 if a keyword contains something else."""
     for name in _NAMED:
         parts = rule.get(name, {})
         if not isinstance(parts, dict):
@@ -265,7 +265,7 @@ def _parts(rule: Document) -> Iterator[Any]:
 
 
 def _resolve(root: Any, reference: Any) -> Any:
-    """Return the rule that a `$ref` names: a place in the same rule. Raises ArangoError 1621, Unsupported."""
+    """Return the rule that a `$ref` names: a place in the same rule. Raise ArangoError 1621, Unsupported."""
     if not isinstance(reference, str):
         raise _wrong("$ref must be a string")
     if not reference.startswith("#"):

@@ -50,7 +50,7 @@ def save(server: Server, directory: Path) -> None:
 def load(server: Server, directory: Path) -> None:
     """Fill a new server from a snapshot; a directory without one leaves it unchanged.
 
-    Raises ConfigurationError if what is there is not a snapshot of this version.
+    Raise ConfigurationError if what is there is not a snapshot of this version.
     """
     if not (directory / _CURRENT).is_file():
         return

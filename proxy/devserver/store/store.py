@@ -49,7 +49,7 @@ class MemoryStore:
         return "memory"
 
     async def execute(self, operation: Operation) -> Outcome:
-        """Carry out an operation; errors are outcomes too. Waits for locks, and while a query sleeps.
+        """Carry out an operation; errors are outcomes too. Wait for locks, and while a query sleeps.
 
         A request with `x-arango-async` is answered immediately, and continues as a job.
         """
@@ -80,7 +80,7 @@ class MemoryStore:
     def run(self, operation: Operation, running: RunningQuery | None = None) -> Outcome:
         """Carry out an operation without an event loop: a lock is an error without waiting.
 
-        Raises PausedError if a query sleeps; `running` is one that has slept before.
+        Raise PausedError if a query sleeps; `running` is one that has slept before.
         """
         self.server.resumed = running
         command = _command(operation)
@@ -101,7 +101,7 @@ class MemoryStore:
                 del self.server.running[running.id]
 
     async def _unlocked(self, operation: Operation, running: RunningQuery | None) -> Outcome:
-        """Run an operation as soon as what it needs is unlocked, or its time is up. Raises PausedError."""
+        """Run an operation as soon as what it needs is unlocked, or its time is up. Raise PausedError."""
         try:
             return self._try(operation, running)
         except LockedError as error:
@@ -117,7 +117,7 @@ class MemoryStore:
         return self.run(operation, running)
 
     def _try(self, operation: Operation, running: RunningQuery | None) -> Outcome:
-        """Run an operation. Raises LockedError, and has done nothing, if a lock forbids it."""
+        """Run an operation. Raise LockedError, with nothing done, if a lock forbids it."""
         self.server.patient = True
         try:
             return self.run(operation, running)

@@ -66,7 +66,7 @@ def insert(collection: Collection, body: object, rules: WriteRules = PLAIN) -> W
 
 
 def replace(collection: Collection, key: str, body: object, rules: WriteRules = PLAIN) -> WriteResult:
-    """Store a new body under the same key (PUT). Raises ArangoError 1202, 1227, 1233, ConflictError."""
+    """Store a new body under the same key (PUT). Raise ArangoError 1202, 1227, 1233, ConflictError."""
     document = write_rules.require_object(body)
     stored = _stored(collection, key, document, rules)
     return _carry_out(collection, key, stored, write_rules.replaced(stored, document, rules), rules)
@@ -109,7 +109,7 @@ def check_unlocked(collection: Collection, key: str) -> None:
 
 
 def _stored(collection: Collection, key: str, body: Document, rules: WriteRules) -> bytes:
-    """Return the stored document if the write may go ahead. Raises ArangoError 1202, ConflictError, LockedError."""
+    """Return the stored document if the write may go ahead. Raise ArangoError 1202, ConflictError, LockedError."""
     stored = collection.get(key)
     if stored is None:
         raise ArangoError(1202)

@@ -91,7 +91,7 @@ class ConflictError(ArangoError):
 
 
 def require_object(body: object) -> Document:
-    """Return a body that is an object. Raises ArangoError 1227."""
+    """Return a body that is an object. Raise ArangoError 1227."""
     if not isinstance(body, dict):
         raise ArangoError(1227)
     return body
@@ -121,7 +121,7 @@ def check_revision(key: str, stored: bytes, body: Document, rules: WriteRules) -
 def overwritten(key: str, stored: bytes, body: Document, rules: WriteRules, *, edge: bool) -> Document | None:
     """Return what an insert makes of a document that exists already; None if nothing.
 
-    Raises ArangoError 1210 for mode `conflict`.
+    Raise ArangoError 1210 for mode `conflict`.
     """
     if rules.mode is Mode.REPLACE:
         return replaced(stored, body, rules)
@@ -152,7 +152,7 @@ def updated(stored: bytes, patch: Document, rules: WriteRules, *, edge: bool) ->
 def new_version(
     collection: CollectionRules, key: str, revision: int, body: Document, stored: bytes | None, rules: WriteRules
 ) -> NewVersion:
-    """Return the version to store. Raises ArangoError 1233 for an edge without ends, 1620 if the schema forbids it."""
+    """Return the version to store. Raise ArangoError 1233 for an edge without ends, 1620 if the schema forbids it."""
     given = body.get("_rev") if rules.restore else None
     rev = given if isinstance(given, str) else encode_rev(revision)
     document = assemble(collection.name, key, rev, body, edge=collection.edge)

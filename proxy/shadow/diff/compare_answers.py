@@ -46,8 +46,10 @@ _NO_COLLECTION: Final = frozenset({(404, 1203), (404, 1228)})
 
 
 def compare_answers(operation: Operation, origin: Outcome, target: TargetAnswer) -> Difference | None:
-    """Return how two answers differ; None if they are equal. Raises NotComparable if the origin's answer does not
-    depend on its data: what a client may not see, an overload, a result that continues in further batches.
+    """Return how two answers differ; None if they are equal.
+
+    Raise NotComparable if the origin's answer does not depend on its data: what a client may not see, an overload, a
+    result that continues in further batches.
     """
     if origin.status in (401, 403, 408, 410, 429) or origin.status >= 500:
         raise NotComparable(f"origin answered {origin.status}")
@@ -83,8 +85,9 @@ def stable(operation: Operation, before: Outcome, after: Outcome) -> bool:
 
 
 def error_of(outcome: Outcome) -> tuple[int, int] | None:
-    """Return (status, errorNum) of an error; the number is 0 without a body (HEAD). None for 2xx, 304, and 412 with a
-    revision, which is an answer about the document.
+    """Return (status, errorNum) of an error; the number is 0 without a body (HEAD).
+
+    None for 2xx, 304, and 412 with a revision, which is an answer about the document.
     """
     if outcome.status < 400 or (outcome.status == 412 and outcome.header(b"etag") is not None):
         return None

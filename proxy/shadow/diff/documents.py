@@ -116,7 +116,7 @@ class NotComparable(Exception):
 
 
 def compare_documents(origin_raw: bytes, target_raw: bytes) -> Difference | None:
-    """Compare one document as both sides print it; None if they are equal. Raises ValueError if one is not JSON."""
+    """Compare one document as both sides print it; None if they are equal. Raise ValueError if one is not JSON."""
     if origin_raw == target_raw:
         return None
     if len(origin_raw) + len(target_raw) > _REMEMBERED_BYTES:
@@ -239,7 +239,7 @@ def _revision(value: Any) -> str | None:
 def compare_rows(origin: Sequence[Any], target: Rows, *, partial: bool = False) -> Difference | None:
     """Compare the rows of a query. partial: `origin` is the first batch of more.
 
-    Raises NotComparable("partial") for a first batch of rows in no determined order.
+    Raise NotComparable("partial") for a first batch of rows in no determined order.
     """
     found = _compare_rows(origin, target, partial=partial)
     if found is None or not target.unordered:

@@ -16,7 +16,7 @@ _TOKEN: Final = re.compile(r'\[\]|(?:^|\.)"((?:[^"\\]|\\.)*)"|(?:^|\.)([^.\[\]"]
 
 @lru_cache(maxsize=4096)
 def tokens(path: str) -> tuple[str, ...]:
-    """Return the steps of a path; `[]` for the elements of an array. Raises ValueError if it is not a path."""
+    """Return the steps of a path; `[]` for the elements of an array. Raise ValueError if it is not a path."""
     found: list[str] = []
     at = 0
     for step in _TOKEN.finditer(path):

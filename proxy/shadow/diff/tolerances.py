@@ -49,7 +49,7 @@ class Rule:
 def apply_tolerances(
     operation: Operation, origin: Outcome, target: TargetAnswer, rules: Sequence[Rule]
 ) -> tuple[Outcome, TargetAnswer]:
-    """Return both answers without what the rules cover; errors stay. Raises ValueError if one is not JSON."""
+    """Return both answers without what the rules cover; errors stay. Raise ValueError if one is not JSON."""
     if not rules or error_of(origin) is not None or origin.status >= 300:
         return origin, target
     if isinstance(target, QueryAnswer):

@@ -28,7 +28,7 @@ def judge(
 ) -> ComparisonResult:
     """Compare the answers as they are; if they differ and there are tolerances, compare again with these applied.
 
-    own: (class, path) in which ArangoDB differs from itself for this shape. Raises NotComparable.
+    own: (class, path) in which ArangoDB differs from itself for this shape. Raise NotComparable.
     """
     difference = compare_answers(operation, origin, target)
     if difference is None or not (rules or own):

@@ -24,8 +24,10 @@ class Relation:
 
 
 class Catalog:
-    """Collections that the control plane knows. A table never moves while its collection has its name, so that an entry
-    is valid until the table is dropped: then its statements fail, and `clear` forgets it.
+    """Collections that the control plane knows.
+
+    A table never moves while its collection has its name, so that an entry is valid until the table is dropped: then
+    its statements fail, and `clear` forgets it.
     """
 
     def __init__(self, database: Database) -> None:

@@ -30,8 +30,9 @@ def check_definition(operation: Operation, raw: bytes | None) -> None:
 
 
 def outcome(operation: Operation, raw: bytes | None) -> Outcome:
-    """Return 200 with the document in its envelope, or 304 without a body by If-None-Match. Raise ArangoError 1202 if
-    it does not exist, 1200 (status 412) by If-Match or `rev`.
+    """Return 200 with the document in its envelope, or 304 without a body by If-None-Match.
+
+    Raise ArangoError 1202 if it does not exist, 1200 (status 412) by If-Match or `rev`.
     """
     if raw is None:
         raise ArangoError(1202)

@@ -178,8 +178,10 @@ def _example(body: dict[str, Any]) -> Query:
 
 
 def _path(prefix: str, dotted: str) -> Query:
-    """Return `a.b` as an attribute access. Names are quoted by backticks, so that queries of different attributes have
-    different fingerprints; a part that is not a plain name is a bind parameter.
+    """Return `a.b` as an attribute access.
+
+    Names are quoted by backticks, so that queries of different attributes have different fingerprints; a part that is
+    not a plain name is a bind parameter.
     """
     text, binds = "d", {}
     for number, part in enumerate(dotted.split(".")):

@@ -34,8 +34,10 @@ _UNDEFINED: Final = frozenset({"42P01", "3F000"})  # the table, or its schema, i
 
 @dataclass(frozen=True, slots=True)
 class _Handler:
-    """The method that answers an endpoint. listed: the body is a list of any length, which a worker reads if long.
-    fenced: clients may have this answer; else only ArangoDB can answer them.
+    """The method that answers an endpoint.
+
+    listed: the body is a list of any length, which a worker reads if long. fenced: clients may have this answer; else
+    only ArangoDB can answer them.
     """
 
     run: Callable[[PostgresStore, Operation, int | None], Awaitable[Outcome]]
@@ -123,8 +125,9 @@ class PostgresStore:
             return await self._queries.compared(operation.database, request)
 
     async def unfinished(self, operation: Operation) -> tuple[Unfinished, int | None]:
-        """Return the rows and fullCount from which that result is made (`Queries.unfinished`). Raise as `execute`, and
-        NeedsWorker if the query is not light.
+        """Return the rows and fullCount from which that result is made (`Queries.unfinished`).
+
+        Raise as `execute`, and NeedsWorker if the query is not light.
         """
         request = request_of(_query_of(operation).body, operation.extent)
         try:

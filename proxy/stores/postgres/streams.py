@@ -91,8 +91,10 @@ class Streams:
         total: bool = False,
         full_count: tuple[str, Sequence[object]] | None = None,
     ) -> Stream:
-        """Return a stream of a statement's rows. total: count them first, in the same snapshot. full_count: a statement
-        and its parameters, whose rows are counted too.
+        """Return a stream of a statement's rows.
+
+        total: count them first, in the same snapshot. full_count: a statement and its parameters, whose rows are
+        counted too.
 
         Raise ReadFenceError, Unsupported if too many are open, DatabaseError.
         """

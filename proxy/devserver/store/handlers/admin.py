@@ -162,8 +162,9 @@ def support_info(server: Server, operation: Operation) -> Outcome:
 
 
 def wal(server: Server, operation: Operation) -> Outcome:
-    """`/_admin/wal/flush`: everything is written already. The other endpoints of it belonged
-    to another storage engine.
+    """`/_admin/wal/flush`: everything is written already.
+
+    The other endpoints of it belonged to another storage engine.
     """
     access.require_admin(server, operation)
     if operation.method == "PUT" and operation.path[2:] == ("flush",):

@@ -122,7 +122,7 @@ def analyzers(server: Server, operation: Operation) -> Outcome:
 
 
 def _create(server: Server, operation: Operation) -> Outcome:
-    """Answer 201 for a new one, 200 for an equal one that exists. Raises ArangoError 10."""
+    """Answer 201 for a new one, 200 for an equal one that exists. Raise ArangoError 10."""
     body = body_object(operation)
     name = body.get("name")
     if not isinstance(name, str) or not name:
@@ -143,7 +143,7 @@ def _create(server: Server, operation: Operation) -> Outcome:
 
 
 def _properties(body: Document) -> Document:
-    """Return the properties of a definition, completed. Raises ArangoError 10."""
+    """Return the properties of a definition, completed. Raise ArangoError 10."""
     kind, given = body.get("type"), body.get("properties")
     defaults = _KINDS.get(kind) if isinstance(kind, str) else None
     if defaults is None:

@@ -41,7 +41,7 @@ def create(server: Server, operation: Operation) -> Outcome:
 
 
 def _name(body: Document, *, system: bool) -> str:
-    """Return the name of a body. Raises ArangoError 1208. system: it may begin with an underscore."""
+    """Return the name of a body. Raise ArangoError 1208. system: it may begin with an underscore."""
     name = body.get("name")
     if isinstance(name, str) and not normalized(name):
         raise ArangoError(1208, "collection name is not properly UTF-8 NFC-normalized")
@@ -51,7 +51,7 @@ def _name(body: Document, *, system: bool) -> str:
 
 
 def make(server: Server, database: Database, body: Document) -> Collection:
-    """Create a collection from a request's body. Raises ArangoError 1208, 1207, 1218, 10."""
+    """Create a collection from a request's body. Raise ArangoError 1208, 1207, 1218, 10."""
     name = _name(body, system=bool(body.get("isSystem", False)))
     if name in database.collections:
         raise ArangoError(1207, f"duplicate name: {name}")

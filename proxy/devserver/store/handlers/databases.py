@@ -57,7 +57,7 @@ def create(server: Server, operation: Operation) -> Outcome:
 
 
 def _users_of(body: Document) -> list[Document]:
-    """Return the users that a new database is given to. Raises ArangoError 10."""
+    """Return the users that a new database is given to. Raise ArangoError 10."""
     given = body.get("users") or []
     if not isinstance(given, list) or not all(
         isinstance(user, dict) and isinstance(user.get("username", user.get("user")), str) for user in given

@@ -94,7 +94,8 @@ def misplaced(operation: Operation) -> ArangoError:
 
 def _body(operation: Operation) -> Any:
     """Return the request's body, which is checked before its collection; an empty one is None.
-    Raises ArangoError 600.
+
+    Raise ArangoError 600.
     """
     return parse(operation.body) if operation.body else None
 

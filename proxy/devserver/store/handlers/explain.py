@@ -83,8 +83,9 @@ def explain(server: Server, operation: Operation) -> Outcome:
 
 
 def _warnings(query: ast.Query, options: Document) -> list[Document]:
-    """Return the warnings of a query's constants, which ArangoDB computes while it plans. With failOnWarning the first
-    is raised.
+    """Return the warnings of a query's constants, which ArangoDB computes while it plans.
+
+    With failOnWarning the first is raised.
     """
     settings = Options(
         fail_on_warning=bool(options.get("failOnWarning", False)),

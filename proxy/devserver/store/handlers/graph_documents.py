@@ -25,9 +25,9 @@ _ENDS: Final = "edge attribute missing or invalid: expecting both `_from` and `_
 
 
 def _collection(server: Server, operation: Operation, *, write: bool) -> tuple[Document, Collection, str]:
-    """Return the graph, the collection, and the kind of its documents. Raises ArangoError 1924, 1203.
+    """Return the graph, the collection, and the kind of its documents. Raise ArangoError 1924, 1203.
 
-    Only an insert checks that the collection belongs to the graph. Raises ArangoError 1947, 1930.
+    Only an insert checks that the collection belongs to the graph. Raise ArangoError 1947, 1930.
     """
     graph = find(server.database(operation), operation.path[2])
     kind, name = operation.path[3], operation.path[4]
@@ -41,8 +41,9 @@ def _collection(server: Server, operation: Operation, *, write: bool) -> tuple[D
 
 
 def _check_replacement(collection: Collection | None, operation: Operation) -> None:
-    """Raise ArangoError 1233 if an edge would lose its ends. This is checked before the edge is looked up, unless the
-    body has no ends at all (as version 3.2 did).
+    """Raise ArangoError 1233 if an edge would lose its ends.
+
+    This is checked before the edge is looked up, unless the body has no ends at all (as version 3.2 did).
     """
     body = body_object(operation)
     ends = [body.get(side) for side in ("_from", "_to")]
@@ -52,8 +53,9 @@ def _check_replacement(collection: Collection | None, operation: Operation) -> N
 
 
 def _check_ends(graph: Document, body: Document) -> None:
-    """Check that the ends of an edge are in collections of any edge definition of the graph, on either side. Raises
-    ArangoError 1947.
+    """Check that the ends of an edge are in collections of any edge definition of the graph, on either side.
+
+    Raise ArangoError 1947.
     """
     known = {name for one in graph["edgeDefinitions"] for name in (*one["from"], *one["to"])}
     for end in (body.get("_from"), body.get("_to")):
@@ -62,8 +64,9 @@ def _check_ends(graph: Document, body: Document) -> None:
 
 
 def _answer(operation: Operation, collection: Collection, kind: str, written: WriteResult, *, synced: int) -> Outcome:
-    """Return the answer to a write. synced: its status if it waits for the disk: 201 for an
-    insert, 200 for a change.
+    """Return the answer to a write.
+
+    synced: its status if it waits for the disk: 201 for an insert, 200 for a change.
     """
     params = operation.params
     code = synced if flag(params, "waitForSync") or collection.wait_for_sync else 202
@@ -90,8 +93,9 @@ def insert(server: Server, operation: Operation) -> Outcome:
 
 
 def _check_end(server: Server, operation: Operation, handle: object) -> None:
-    """Check that the end of an edge exists, as a graph requires, unlike the document API. Raises ArangoError 1233,
-    1202.
+    """Check that the end of an edge exists, as a graph requires, unlike the document API.
+
+    Raise ArangoError 1233, 1202.
     """
     name, slash, key = str(handle).partition("/")
     if not isinstance(handle, str) or not slash:
@@ -137,8 +141,9 @@ def change(server: Server, operation: Operation) -> Outcome:
 
 
 def remove(server: Server, operation: Operation) -> Outcome:
-    """DELETE. Removing a vertex removes its edges, in every graph of its collection; the
-    answer does not mention them.
+    """Remove a vertex or an edge: DELETE.
+
+    With a vertex its edges are removed, in every graph of its collection; the answer does not mention them.
     """
     _, collection, kind = _collection(server, operation, write=True)
     key = operation.key or ""

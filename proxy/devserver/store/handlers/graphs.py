@@ -26,7 +26,7 @@ def graphs_of(database: Database) -> Collection:
 
 
 def find(database: Database, name: str) -> Document:
-    """Return the stored definition. Raises ArangoError 1924."""
+    """Return the stored definition. Raise ArangoError 1924."""
     found = graphs_of(database).load(name)
     if found is None:
         raise ArangoError(1924, f"graph '{name}' not found")
@@ -57,7 +57,7 @@ def _code(operation: Operation, *, synced: int = 201) -> int:
 
 
 def _definition(body: Any) -> Document:
-    """Return an edge definition with its ends sorted. Raises ArangoError 1923."""
+    """Return an edge definition with its ends sorted. Raise ArangoError 1923."""
     if not isinstance(body, dict) or not isinstance(body.get("collection"), str):
         raise ArangoError(1923, "invalid edge definition", status=400)
     ends = {}
@@ -71,7 +71,7 @@ def _definition(body: Any) -> Document:
 
 
 def _list(body: Document, name: str) -> list[Any]:
-    """Return an array of a body; absent is empty. Raises ArangoError 10."""
+    """Return an array of a body; absent is empty. Raise ArangoError 10."""
     given = body.get(name)
     if given is not None and not isinstance(given, list):
         raise ArangoError(10, f"expecting an array for '{name}'")
@@ -79,7 +79,7 @@ def _list(body: Document, name: str) -> list[Any]:
 
 
 def _ensure(server: Server, database: Database, graph: Document) -> None:
-    """Create the collections that a graph needs. Raises ArangoError 1218 if an edge collection is not one."""
+    """Create the collections that a graph needs. Raise ArangoError 1218 if an edge collection is not one."""
     for name in edge_names(graph):
         found = database.collections.get(name)
         if found is None:
@@ -92,7 +92,7 @@ def _ensure(server: Server, database: Database, graph: Document) -> None:
 
 
 def _check_shared(database: Database, graph: Document) -> None:
-    """Check that an edge collection has one definition in all graphs of a database. Raises ArangoError 1921."""
+    """Check that an edge collection has one definition in all graphs of a database. Raise ArangoError 1921."""
     for other in graphs_of(database).scan():
         if other["_key"] == graph["_key"]:
             continue

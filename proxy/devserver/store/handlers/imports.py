@@ -82,7 +82,7 @@ def run(server: Server, operation: Operation) -> Outcome:
 
 
 def _items(operation: Operation) -> Iterator[_Item]:
-    """Yield the documents of a body, in the format of `type` (default: rows). Raises ArangoError 400."""
+    """Yield the documents of a body, in the format of `type` (default: rows). Raise ArangoError 400."""
     kind = operation.params.get("type", "")
     body = operation.body
     if kind == "auto":
@@ -165,8 +165,9 @@ def _take(
     summary: _Summary,
     undo: list[tuple[str, bytes | None]],
 ) -> None:
-    """Import one document, and count it in the summary. Raises the error of a document that
-    failed, after counting it.
+    """Import one document, and count it in the summary.
+
+    Raise the error of a document that failed, after counting it.
     """
     if item.empty:
         summary.empty += 1

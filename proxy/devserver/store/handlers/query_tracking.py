@@ -114,8 +114,9 @@ def rules(server: Server, operation: Operation) -> Outcome:
 
 
 def _everywhere(server: Server, operation: Operation) -> bool:
-    """Return True if all databases are meant, which only administrators may ask for, in `_system`. Raises ArangoError
-    11.
+    """Return True if all databases are meant, which only administrators may ask for, in `_system`.
+
+    Raise ArangoError 11.
     """
     if not flag(operation.params, "all"):
         return False
@@ -157,8 +158,9 @@ def _empty(operation: Operation, below: tuple[str, ...]) -> Outcome:
 
 
 def _settings(server: Server, operation: Operation, name: str, defaults: Document) -> Document:
-    """Return the settings of that name. A PUT changes the known ones that its body has, unless null. Raises ArangoError
-    10.
+    """Return the settings of that name.
+
+    A PUT changes the known ones that its body has, unless null. Raise ArangoError 10.
     """
     kept = server.settings.setdefault(name, dict(defaults))
     if operation.method == "PUT":

@@ -86,8 +86,9 @@ def _logger(server: Server) -> Document:
 
 
 def _inventory(server: Server, operation: Operation) -> Outcome:
-    """Return collections with their properties and secondary indexes, which a follower creates first. `global`: of all
-    databases.
+    """Return collections with their properties and secondary indexes, which a follower creates first.
+
+    `global`: of all databases.
     """
     database = server.database(operation)
     system = flag(operation.params, "includeSystem", default=True)

@@ -118,8 +118,9 @@ def _cursor(server: Server, operation: Operation, body: Document, rows: list[Any
 
 
 def _limited(body: Document, rows: list[Any]) -> list[Any]:
-    """Return the rows that `skip` and `limit` leave. Raises ArangoError 1504 for a negative one, as a LIMIT of AQL
-    does.
+    """Return the rows that `skip` and `limit` leave.
+
+    Raise ArangoError 1504 for a negative one, as a LIMIT of AQL does.
     """
     skip, limit = whole(body, "skip", 0), body.get("limit")
     most = limit if isinstance(limit, int) and not isinstance(limit, bool) else len(rows)

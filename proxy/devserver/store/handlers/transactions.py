@@ -100,7 +100,7 @@ def commit(server: Server, operation: Operation) -> Outcome:
 def apply(server: Server, transaction: Transaction) -> None:
     """Apply a transaction's writes to the server's collections, as one transaction of the log.
 
-    Raises ConflictError, or ArangoError 1210 if a unique index forbids a write; nothing has changed then.
+    Raise ConflictError, or ArangoError 1210 if a unique index forbids a write; nothing has changed then.
     """
     database = transaction.database
     changes = [

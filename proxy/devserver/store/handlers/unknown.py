@@ -10,7 +10,7 @@ from proxy.wire.path_tree import METHODS, knows_path
 
 
 def unknown(server: Server, operation: Operation) -> Outcome:
-    """Return the answer to OPTIONS. Raises ArangoError 1228, 400, 404, 405, 601, 1203."""
+    """Return the answer to OPTIONS. Raise ArangoError 1228, 400, 404, 405, 601, 1203."""
     server.database(operation)
     if operation.method == "OPTIONS":
         return Outcome(200, b"", ((b"allow", METHODS),), b"text/plain")

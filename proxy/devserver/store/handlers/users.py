@@ -211,8 +211,9 @@ def _config(server: Server, operation: Operation) -> Outcome:
 
 
 def tokens(server: Server, operation: Operation) -> Outcome:
-    """`/_api/token/{user}[/{id}]`: tokens that replace a password. The text is shown once, in the answer that creates
-    it.
+    """`/_api/token/{user}[/{id}]`: tokens that replace a password.
+
+    The text is shown once, in the answer that creates it.
     """
     account = _accessible(server, operation)
     if operation.method == "GET":
@@ -258,7 +259,7 @@ def _token(server: Server, shown: Document) -> Document:
 
 
 def _accessible(server: Server, operation: Operation) -> Account:
-    """Return the user of the path: for itself and for administrators. Raises ArangoError 10, 11, 1703."""
+    """Return the user of the path: for itself and for administrators. Raise ArangoError 10, 11, 1703."""
     if len(operation.path) < 3:
         raise ArangoError(10, "bad parameter")
     name = operation.path[2]

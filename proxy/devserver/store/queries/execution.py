@@ -44,7 +44,7 @@ class Answer:
 
 
 def run(server: Server, operation: Operation, text: str, bind: Document, options: Document) -> Answer:
-    """Run a query, and remember it if it was slow. Raises ArangoError as ArangoDB would answer it."""
+    """Run a query, and remember it if it was slow. Raise ArangoError as ArangoDB would answer it."""
     began = server.now()
     running = server.resumed
     if running is None:

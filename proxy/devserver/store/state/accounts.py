@@ -38,7 +38,7 @@ class Level(enum.IntEnum):
 
 
 def level_of(text: object) -> Level:
-    """Return a level by its name. Raises ArangoError 10."""
+    """Return a level by its name. Raise ArangoError 10."""
     if text not in ("rw", "ro", "none"):
         raise ArangoError(10, "expecting JSON object with key 'grant'")
     return Level[str(text).upper()]
@@ -120,14 +120,14 @@ class Accounts:
     # ---- users
 
     def find(self, name: str) -> Account:
-        """Return an account. Raises ArangoError 1703."""
+        """Return an account. Raise ArangoError 1703."""
         found = self.by_name.get(name)
         if found is None:
             raise ArangoError(1703, "user not found")
         return found
 
     def create(self, name: object, password: str, *, active: bool = True, extra: Document | None = None) -> Account:
-        """Create an account. Raises ArangoError 1700, 1702."""
+        """Create an account. Raise ArangoError 1700, 1702."""
         if not isinstance(name, str) or not name or name.startswith(":role:"):
             raise ArangoError(1700, "invalid user name", status=400)
         if name in self.by_name:
@@ -138,7 +138,7 @@ class Accounts:
         return account
 
     def remove(self, name: str) -> None:
-        """Remove an account. Raises ArangoError 1703; 11 for root."""
+        """Remove an account. Raise ArangoError 1703; 11 for root."""
         self.find(name)
         if name == "root":
             raise ArangoError(11, "forbidden")
@@ -267,7 +267,7 @@ def collection_level(account: Account, database: str, name: str) -> Level:
 
 
 def grant(account: Account, database: str, collection: str, level: Level) -> None:
-    """Set a level; an empty `collection` means the database's own. Raises ArangoError 10, 11."""
+    """Set a level; an empty `collection` means the database's own. Raise ArangoError 10, 11."""
     _check_grant(account, database, collection, level)
     grants = account.grants.setdefault(database, Grants())
     if collection:
@@ -277,7 +277,7 @@ def grant(account: Account, database: str, collection: str, level: Level) -> Non
 
 
 def revoke(account: Account, database: str, collection: str) -> None:
-    """Remove a level: of the database (and of all in it), or of one collection. Raises ArangoError 10, 11."""
+    """Remove a level: of the database (and of all in it), or of one collection. Raise ArangoError 10, 11."""
     if account.name == "root" and database == SYSTEM and collection in ("", "*"):
         raise ArangoError(11, "Cannot remove access level of 'root' to _system")
     if not collection:

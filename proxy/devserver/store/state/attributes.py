@@ -11,7 +11,7 @@ _LARGEST: Final = 1 << 63
 
 
 def whole(body: Mapping[str, Any], name: str, default: int, *, zero: bool = False) -> int:
-    """Return a whole number. Absent and null are the default, and so is 0 unless `zero`. Raises ArangoError 10."""
+    """Return a whole number. Absent and null are the default, and so is 0 unless `zero`. Raise ArangoError 10."""
     value = body.get(name)
     if value is None:
         return default

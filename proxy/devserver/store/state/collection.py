@@ -112,7 +112,7 @@ class Collection:
         return None if raw is None else json_reader.load(raw)
 
     def put(self, key: str, raw: bytes, document: Document, revision: int) -> None:
-        """Store a document. Raises ArangoError 1210 if a unique index forbids it; nothing has changed then."""
+        """Store a document. Raise ArangoError 1210 if a unique index forbids it; nothing has changed then."""
         old = self.documents.get(key)
         uniques = self.uniques if len(self.indexes) > 1 else ()
         if uniques:
@@ -167,7 +167,7 @@ class Collection:
         return (json_reader.load(documents[key]) for key in self.sorted_keys())
 
     def add_index(self, index: Index) -> None:
-        """Fill and add an index. Raises ArangoError 1210 if the documents violate it."""
+        """Fill and add an index. Raise ArangoError 1210 if the documents violate it."""
         if index.unique:
             for key in self.sorted_keys():
                 document = json_reader.load(self.documents[key])
@@ -176,7 +176,7 @@ class Collection:
         self.indexes.append(index)
 
     def find_index(self, text: str) -> Index:
-        """Return an index by number or name. Raises ArangoError 1212."""
+        """Return an index by number or name. Raise ArangoError 1212."""
         for index in self.indexes:
             if text in (index.id, index.name):
                 return index

@@ -24,7 +24,7 @@ class Database:
         return found
 
     def find(self, name: str) -> Collection:
-        """Return the collection of that name or number. Raises ArangoError 1203."""
+        """Return the collection of that name or number. Raise ArangoError 1203."""
         found = self.known(name)
         if found is None:
             raise ArangoError(1203, f"collection or view not found: {name}")

@@ -128,7 +128,7 @@ def edge() -> Index:
 
 
 def define(body: Document, number: int, name: str) -> Index:
-    """Return an index from the definition that a client sends. Raises ArangoError 10 if it is invalid."""
+    """Return an index from the definition that a client sends. Raise ArangoError 10 if it is invalid."""
     asked = body.get("type")
     if not isinstance(asked, str) or (asked not in _KINDS and asked not in _ALIASES):
         raise ArangoError(10, "invalid index type")

@@ -48,8 +48,9 @@ class KeyGenerator:
         return shown
 
     def make(self) -> str:
-        """Return a new key, above every numeric key that the collection has seen. Raises ArangoError 1225 if all are
-        used.
+        """Return a new key, above every numeric key that the collection has seen.
+
+        Raise ArangoError 1225 if all are used.
         """
         if self.kind == "uuid":
             return str(uuid.uuid4())

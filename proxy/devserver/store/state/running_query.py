@@ -19,9 +19,11 @@ from proxy.base.errors import ArangoError, CrossfadeError
 
 @dataclass(slots=True, eq=False)
 class RunningQuery:
-    """One query. began: seconds since the epoch; passed: how many of its pauses are over; met: how many of them the
-    present evaluation has met; slept: seconds of those that are over; owed: of those that it has met since.
-    most: seconds that it may take, 0 for any number. killed: it ends with 1500.
+    """One query.
+
+    began: seconds since the epoch; passed: how many of its pauses are over; met: how many of them the present
+    evaluation has met; slept: seconds of those that are over; owed: of those that it has met since. most: seconds that
+    it may take, 0 for any number. killed: it ends with 1500.
     """
 
     id: str
@@ -41,7 +43,7 @@ class RunningQuery:
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def pause(self, seconds: float) -> None:
-        """Meet a SLEEP. Raises PausedError if it has to be slept now, ArangoError 1500."""
+        """Meet a SLEEP. Raise PausedError if it has to be slept now, ArangoError 1500."""
         if self.killed:
             raise ArangoError(1500, "query killed")
         if self.most and time.monotonic() - self.since > self.most:
@@ -53,7 +55,7 @@ class RunningQuery:
                 raise PausedError(self)
 
     def finish(self) -> None:
-        """End the evaluation. Raises PausedError if pauses that it has met are to be slept first."""
+        """End the evaluation. Raise PausedError if pauses that it has met are to be slept first."""
         if self.owed:
             raise PausedError(self)
 

@@ -127,7 +127,7 @@ class Server:
         return created
 
     def database(self, operation: Operation) -> Database:
-        """Return the database of an operation. Raises ArangoError 1228, 1208."""
+        """Return the database of an operation. Raise ArangoError 1228, 1208."""
         found = self.databases.get(operation.database)
         if found is None:
             if not normalized(operation.database):

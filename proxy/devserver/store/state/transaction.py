@@ -53,7 +53,7 @@ class Transaction:
         return self.status is Status.RUNNING
 
     def collection(self, name: str, *, write: bool) -> Collection:
-        """Return this transaction's copy of a collection. Raises ArangoError 1203, 1652."""
+        """Return this transaction's copy of a collection. Raise ArangoError 1203, 1652."""
         shared = self.database.find(name)
         declared = shared.name in self.writers or (shared.name in self.readers and not write)
         if not declared and (write or not self.implicit):
