@@ -40,7 +40,7 @@ _MOST_REFUSALS: Final = 50  # of one page in a row: something raises the stamp f
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What one worker copied of a chunk. done: the chunk is finished, else the worker was stopped."""
+    """The part of a chunk that one worker copied. done: the chunk is finished, else the worker was stopped."""
 
     done: bool
     documents: int = 0
@@ -57,7 +57,7 @@ class _Stamped:
 
 @dataclass(frozen=True, slots=True)
 class _Retry:
-    """How a page is tried again: after `pause` seconds; alone: its documents one by one first; halve: half as many.
+    """The next attempt at a page: after `pause` seconds; alone: its documents one by one first; halve: half as many.
 
     reread: 1 if the stamp floor refused it, so that newer documents may be read now.
     """

@@ -123,7 +123,7 @@ class RunStatus:
 
     @property
     def waits_for(self) -> tuple[str, ...]:
-        """What an open run waits for; empty while workers make progress."""
+        """The reasons for which an open run waits; empty while workers make progress."""
         if self.state != "open":
             return ()
         if self.waiting or self.reasons or self.claimed:

@@ -46,7 +46,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What one worker verified of a chunk. done: the chunk is finished, else the worker was stopped."""
+    """The part of a chunk that one worker verified. done: the chunk is finished, else the worker was stopped."""
 
     done: bool
     tally: Tally

@@ -59,7 +59,7 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How workers work, in seconds: poll and idle are pauses, outage is PostgreSQL's, until they give up.
+    """Options of workers, in seconds: poll and idle: pauses; outage: of PostgreSQL, until they give up.
 
     limits: of each worker, in addition to _crossfade.throttle. split: documents that either part of a cut has.
     """

@@ -1,1 +1,1 @@
-"""How Crossfade is run: image, Prometheus, Grafana, Kubernetes, the runbook; and `deploy.demo`, the local stack."""
+"""Deployment of Crossfade: image, Prometheus, Grafana, Kubernetes, the runbook; and `deploy.demo`, the local stack."""

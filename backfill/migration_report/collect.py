@@ -53,7 +53,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What facts are read from. database: connections without a statement timeout."""
+    """The sources of the facts. database: connections without a statement timeout."""
 
     settings: Settings
     database: Database

@@ -1,4 +1,4 @@
-"""How the demo runs, and which collections it moves."""
+"""Options of the demo, and the collections that it moves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAMES = tuple(f"{database}/{name}" for database, name in (*SERVICE, *REFERENCE))
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """How the demo runs.
+    """Options of one run of the demo.
 
     rate: requests a second of all clients; steady: seconds that each measured phase lasts; comparisons: how many each
     collection needs for its flip (production: 3,000 and days). share: part of all records that is loaded,

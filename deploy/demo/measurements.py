@@ -1,4 +1,4 @@
-"""What the proxy and the clients measure, as the demo reads it: metrics, status, latencies."""
+"""The measurements of the proxy and the clients, as the demo reads them: metrics, status, latencies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the operator does in the demo: commands, and what their output must say."""
+"""The steps of the operator in the demo: commands, and what their output must show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the demo prints beside the commands' output: titles of steps, and what was found to be true."""
+"""The text that the demo prints beside the commands' output: titles of steps, and what was found to be true."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the demo has found, the verdicts, and the table that it prints at the end."""
+"""The findings of the demo, the verdicts, and the table that it prints at the end."""
 
 from __future__ import annotations
 

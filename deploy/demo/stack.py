@@ -75,7 +75,7 @@ class Stack:
 
     @property
     def url(self) -> str:
-        """Where clients find the proxy."""
+        """The URL of the proxy for clients."""
         return f"http://127.0.0.1:{self.port}"
 
     @property

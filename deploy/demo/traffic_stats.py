@@ -1,4 +1,4 @@
-"""What traffic counts, and what all its clients share."""
+"""The counts of traffic, and the conditions that all its clients share."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Tally:
 
 @dataclass
 class Conditions:
-    """What all clients share: the URL, the phase, and whether requests may be cut off at present."""
+    """Conditions that all clients share: the URL, the phase, and whether requests may be cut off at present."""
 
     url: str
     phase: str = "direct"

@@ -1,4 +1,4 @@
-"""What is known of a query without running it: collections, effect, shape, determinism, unsupported features.
+"""Analysis of a query without running it: collections, effect, shape, determinism, unsupported features.
 
 The static part is computed once for a tree and kept with it; `analyse` adds what depends on the bind variables.
 """
@@ -21,7 +21,7 @@ from proxy.base.errors import ArangoError
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What a query does.
+    """The effects and properties of a query.
 
     reads, writes: names of collections, at any depth; those of WITH are in reads. named: the collections in `reads`
     that only DOCUMENT names, by a constant or a bind variable, and that need not exist. dynamic: which collections it
@@ -132,7 +132,7 @@ def path_of(node: ast.Node) -> tuple[str, tuple[str, ...]] | None:
 
 @dataclass(slots=True)
 class _Collected:
-    """What the nodes of a query add up to. targets: ids of nodes that name a collection without reading it."""
+    """The sum of what the nodes of a query do. targets: ids of nodes that name a collection without reading it."""
 
     has_with: bool
     reads: set[str]

@@ -1,4 +1,4 @@
-"""What ArangoDB refuses in a query that its grammar accepts: functions, aggregates, options, accesses after a write.
+"""Checks of what ArangoDB's grammar accepts and ArangoDB refuses: functions, aggregates, options, use after a write.
 
 A collection that was written must not be accessed again, neither read nor written, in a subquery or not. After any
 modification there must be no traversal and no function that reads documents (1579).

@@ -1,4 +1,4 @@
-"""What the data does not determine in a query's result: which rows, and the order inside them. Pure, on the tree only.
+"""Choices in a query's result that the data does not determine: which rows, and the order inside them. Pure.
 
 ArangoDB guarantees no order for a scan. A result that depends on that order is a *choice* (`level_choices` describes
 them), and the data does not determine the result of a query with a choice. One kind of choice is common: a LIMIT at the

@@ -1,4 +1,4 @@
-"""What an expression compiles to: a plain function of the frame, or a stepwise one that asks the store."""
+"""The types of a compiled expression: a plain function of the frame, or a stepwise one that asks the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the evaluator requests from its store, and what it returns. Frozen values, except for the two-way `Request`.
+"""The evaluator's requests to its store, and its results. Frozen values, except for the two-way `Request`.
 
 `evaluate.run` yields a `Fetch` and is sent a list of documents: dicts with _key, _id and _rev, in any order; a superset
 is allowed, because every filter is applied again. Or it yields a `Write` and is sent `(old, new)`, either of which may

@@ -60,7 +60,7 @@ class Opaque:
 
 
 class DocumentPlan(msgspec.Struct, frozen=True, gc=False):
-    """How one document write is forwarded and read back.
+    """The plan to forward one document write and to read it back.
 
     collection: `database/name`. keys: those known before the answer; empty if ArangoDB makes them.
     removes: the operation removes. wants_new, silent: what the client asked for.

@@ -48,7 +48,7 @@ _HEAD: Final = msgspec.json.Decoder(_Head)
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the client wants of its cursor. size: rows of a batch. ttl: seconds that it is kept between two batches.
+    """The client's wishes for its cursor. size: rows of a batch. ttl: seconds that it is kept between two batches.
 
     count: answers have the number of all rows. retries: the batch that was sent last may be asked for again.
     stream: what is known only at the end (`extra`) is in the last batch. commits: it names limits of intermediate
@@ -65,7 +65,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Modification:
-    """How a modification is forwarded and read back.
+    """The plan to forward a modification and to read it back.
 
     body: the request's. collections: `database/name`, one for each key in a row. returns: the client gets rows.
     removed: collections that it removes from; in others its every write has a new revision.

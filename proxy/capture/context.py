@@ -1,4 +1,4 @@
-"""What every kind of write needs: the origin, the mirror, the lease, and waiting for both databases."""
+"""The context of every kind of write: the origin, the mirror, the lease, and waiting for both databases."""
 
 from __future__ import annotations
 

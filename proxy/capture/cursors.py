@@ -39,7 +39,7 @@ class _Cursor:
 
 
 class Cursors:
-    """Those that are open. A cursor that no client asks for is closed when its time to live is over."""
+    """The open cursors. A cursor that no client asks for is closed when its time to live is over."""
 
     def __init__(self, context: WriteContext) -> None:
         self._context = context

@@ -19,7 +19,7 @@ class NothingWritten:
 
 
 class Written(msgspec.Struct, frozen=True):  # made for nearly every write
-    """These versions were written, and nothing else: they go to PostgreSQL as they are."""
+    """The outcome that these versions were written, and nothing else: they go to PostgreSQL as they are."""
 
     changes: Sequence[Change]
 
@@ -33,7 +33,7 @@ class ReadAgain:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """What the request did, or will do, is not known: it is read again once it can no longer run at ArangoDB."""
+    """The outcome that the effect is not known: it is read again once the request can no longer run at ArangoDB."""
 
 
 @dataclass(frozen=True, slots=True)

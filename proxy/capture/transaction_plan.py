@@ -1,4 +1,4 @@
-"""What a stream transaction has written so far, kept until its end: versions, bounded, and intents. No I/O."""
+"""The writes of a stream transaction so far, kept until its end: versions, bounded, and intents. No I/O."""
 
 from __future__ import annotations
 

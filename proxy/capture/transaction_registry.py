@@ -42,7 +42,7 @@ _AT_ONCE: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the proxies know of one transaction, beside what this process holds itself."""
+    """The knowledge of all proxies about one transaction, beside what this process holds itself."""
 
     begun: bool = False
     elsewhere: bool = False

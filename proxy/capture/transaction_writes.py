@@ -96,7 +96,7 @@ async def without_versions(
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What may be written to a collection: these keys; keys that are not known; with `resync`, anything."""
+    """The possible writes to a collection: these keys; keys that are not known; with `resync`, anything."""
 
     collection: str
     keys: tuple[str, ...] = ()

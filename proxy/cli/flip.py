@@ -41,7 +41,7 @@ WaitForInstances = Annotated[
 
 @dataclass(frozen=True)
 class GateOptions:
-    """What to do about gates that do not pass."""
+    """Options for gates that do not pass."""
 
     wait_for_gates: Annotated[
         bool,

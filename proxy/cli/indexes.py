@@ -44,7 +44,7 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found. unread: shapes that could not be explained, and why."""
+    """The advice for all shapes. unread: shapes that could not be explained, and why."""
 
     indexes: tuple[Index, ...]
     looked: int

@@ -26,7 +26,7 @@ _LISTED: Final = 5  # names that are listed if nothing is near
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What Crossfade knows: registered collections that were not dropped, and databases with a default stage."""
+    """The known names: registered collections that were not dropped, and databases with a default stage."""
 
     collections: Mapping[str, CollectionState]
     defaults: Mapping[str, Stage]

@@ -1,4 +1,4 @@
-"""What commands can report while PostgreSQL, and the control plane with it, is away: the state of the local proxy."""
+"""The status that commands report while PostgreSQL, with the control plane, is away: that of the local proxy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How commands become part of `crossfade`: groups, help panels, help texts, bundles of options.
+"""Registration of commands in `crossfade`: groups, help panels, help texts, bundles of options.
 
 Terms: a *panel* is a heading of `crossfade --help`. A *bundle* is a frozen dataclass of annotated options that several
 commands share: a command takes it as one parameter, and users see its fields as options. A *default command* is the

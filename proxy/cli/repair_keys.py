@@ -21,7 +21,7 @@ _NO_DATABASE: Final = 1228
 
 @contextlib.asynccontextmanager
 async def _parts(settings: Settings, database: Database) -> AsyncIterator[tuple[KeyRepairer, CollectionResync]]:
-    """What repairs: only what is named here, and no proxy's intents."""
+    """Yield the two repairers, for what is named here and for no proxy's intents."""
     async with origin_store(settings) as origin:
         target = TargetWriter(database)
         repairer = KeyRepairer(target, origin)

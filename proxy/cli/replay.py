@@ -47,7 +47,7 @@ _OPEN: Final = frozenset({State.NEVER, State.FEW})
 
 @dataclass(slots=True)
 class _Tally:
-    """What was sent: answers by status, and reads without an answer."""
+    """Counts of what was sent: answers by status, and reads without an answer."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     lost: int = 0

@@ -34,7 +34,7 @@ _EVERYTHING: Final = "*/*"
 
 @dataclass(frozen=True, slots=True)
 class RollbackPlan:
-    """What the given names result in. names: of collections that are known; unknown: names that match nothing.
+    """The result of the given names. names: of collections that are known; unknown: names that match nothing.
 
     aborts: the open epoch concerns one of them, and none of them is beyond the stage.
     """

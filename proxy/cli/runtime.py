@@ -1,4 +1,4 @@
-"""What the commands share: options, errors as exit codes, output. Names of collections: `naming`."""
+"""Parts that all commands share: options, errors as exit codes, output. Names of collections: `naming`."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Audited:
-    """Who changes something, and why, for the audit; how the result is printed."""
+    """Options of a change: actor and reason, for the audit; form of the output."""
 
     reason: ReasonOption = None
     actor: ActorOption = None
@@ -104,14 +104,14 @@ class Audited:
 
 @dataclass(frozen=True)
 class ChangeOptions(Audited):
-    """How something is changed."""
+    """Options of a change that can be tried out."""
 
     dry_run: DryRunOption = False
 
 
 @dataclass(frozen=True)
 class StageOptions(ChangeOptions):
-    """How stages are changed forward."""
+    """Options of a change of stages forward."""
 
     timeout: TimeoutOption = 30.0
 

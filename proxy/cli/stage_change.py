@@ -1,4 +1,4 @@
-"""What the commands that change stages share: the change itself, its progress, its result."""
+"""Parts that the commands that change stages share: the change itself, its progress, its result."""
 
 from __future__ import annotations
 

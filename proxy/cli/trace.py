@@ -25,7 +25,7 @@ from proxy.operator.origin_connection import origin_store
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one database has. state: `document`, `tombstone`, `absent`, or why it could not be read.
+    """One database's version. state: `document`, `tombstone`, `absent`, or why it could not be read.
 
     revision: an integer in text; written_at: the time inside the revision. mark: a write epoch, PostgreSQL's only.
     """
@@ -38,7 +38,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class InstanceView:
-    """What one instance reported; `unheard`: why it reported nothing."""
+    """The report of one instance; `unheard`: why it reported nothing."""
 
     instance: str
     unheard: str | None

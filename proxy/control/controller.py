@@ -29,7 +29,7 @@ from proxy.state.control_row import By
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What a change did, or would do with `dry_run`. gates: of each collection whose reads go to PostgreSQL.
+    """The result of a change, with `dry_run` the expected one. gates: of each collection whose reads go to PostgreSQL.
 
     behind: instances that did not run at the new generation when the change returned; they are safe nevertheless.
     reached: with `dry_run`, what each instance reported of itself. seconds: the duration from the first step on.

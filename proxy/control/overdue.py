@@ -24,7 +24,7 @@ _BEATS: Final = 2  # heartbeats between two checks of its controller: each is a 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Why an epoch should be aborted; without_controller: only if no controller drives it."""
+    """The reason to abort an epoch; without_controller: only if no controller drives it."""
 
     why: str
     without_controller: bool

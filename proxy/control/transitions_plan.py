@@ -11,7 +11,7 @@ from proxy.model.stages import CollectionState, Phase, Snapshot, Stage, Transiti
 
 @dataclass(frozen=True, slots=True)
 class DesiredState:
-    """Where one collection is to go. collection: `database/name`; `db/*` (or `*/*`) is the default of new ones.
+    """The state that a collection is to reach. collection: `database/name`; `db/*` (or `*/*`): the default of new ones.
 
     weight: percent of reads, for `flipped` alone. edge: how its table is made where it is not registered yet.
     """
@@ -72,7 +72,7 @@ def phases_of(transitions: Sequence[Transition]) -> tuple[Phase, ...]:
 
 
 def to_target(transitions: Sequence[Transition]) -> tuple[Transition, ...]:
-    """Those that let more reads go to PostgreSQL: what the gates are for."""
+    """The transitions after which PostgreSQL serves more reads: gates apply to them."""
     return tuple(
         transition
         for transition in transitions

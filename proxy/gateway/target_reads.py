@@ -56,7 +56,7 @@ def _overloaded() -> ArangoError:
 
 
 class FallbackReason(enum.StrEnum):
-    """Why the origin answers a read that was routed to the target."""
+    """The reason for which the origin answers a read that was routed to the target."""
 
     LEASE = "lease"  # this instance may not read there now
     FENCE = "fence"  # the statement's own check of generation and leases refused it

@@ -28,7 +28,7 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Input(enum.Enum):
-    """What becomes of the client's bytes. Only ever changes downward."""
+    """The handling of the client's bytes. Only ever changes downward."""
 
     PARSED = enum.auto()
     DISCARDED = enum.auto()  # the framing is lost, or a body is not wanted: the connection ends with its answers
@@ -36,7 +36,7 @@ class Input(enum.Enum):
 
 
 class Output(enum.Enum):
-    """What the task is doing."""
+    """The present work of the task."""
 
     WAITING = enum.auto()  # for a request
     ANSWERING = enum.auto()  # a handler is at work

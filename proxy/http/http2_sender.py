@@ -20,7 +20,7 @@ _BATCH: Final = 64 << 10  # bytes of frames in one write
 
 
 class Answers:
-    """What one connection sends on its streams."""
+    """The answers that one connection sends on its streams."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What the clients of one listener share, and what the listener needs of each of them, whatever its protocol."""
+"""State that the clients of one listener share, and what the listener needs of each of them, whatever its protocol."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from proxy.model.message import Request, Response, Tunnel
 
 
 class Pool(Protocol):
-    """What a connection reports to its pool."""
+    """The part of a pool that a connection calls."""
 
     name: str
 

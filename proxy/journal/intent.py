@@ -8,7 +8,7 @@ from proxy.journal.records import DocumentWrite, Write
 
 
 class Ending(enum.Enum):
-    """How an intent ended. A request that waits to read its own write needs to know which."""
+    """The end of an intent. A request that waits to read its own write needs to know which."""
 
     APPLIED = "applied"  # PostgreSQL has what was written, or something newer
     NOTHING = "nothing"  # the origin wrote nothing

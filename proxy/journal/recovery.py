@@ -1,4 +1,4 @@
-"""What an earlier process left in the journal's directory: read and judged, nothing is written but torn tails cut."""
+"""Recovery of the files that an earlier process left: they are read and judged, and only torn tails are cut off."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNJOURNALED: Final = "the journal could not be written, and the process ended b
 
 @dataclass(slots=True)
 class Recovery:
-    """What an earlier process left. collections: open intents of each, all of them spilled.
+    """The remains of an earlier process. collections: open intents of each, all of them spilled.
 
     damaged: sentences about what is not as a process leaves it. unjournaled: it had forwarded writes without an
     intent in the journal, and PostgreSQL did not have them all.

@@ -28,7 +28,7 @@ _OLD_NAME = re.compile(r"\bcrossfade(?=\.)|(?<=SCHEMA IF NOT EXISTS )crossfade\b
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run did, or with `dry_run` of `apply` would do. before: migrations that were applied already."""
+    """The result of a run, with `dry_run` of `apply` the expected one. before: migrations that were applied already."""
 
     before: tuple[Migration, ...]
     applied: tuple[Migration, ...]

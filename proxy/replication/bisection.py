@@ -82,7 +82,7 @@ def is_of_a_document(error: CrossfadeError) -> bool:
 
 
 class RefusalCounts:
-    """How often rows have been in a batch that was refused, since a batch with them was taken."""
+    """Counts for each row the refused batches that it was in, since a batch with them was taken."""
 
     def __init__(self) -> None:
         self._refused: OrderedDict[tuple[str, str], int] = OrderedDict()

@@ -20,7 +20,7 @@ OTHER = ("other", "more kinds than are kept")  # endpoint and reason of what is 
 
 
 class Uncovered(StrEnum):
-    """What a request missed: the closed set of reasons of `crossfade_uncovered_requests_total`."""
+    """The kind of coverage that a request lacks: the closed set of reasons of `crossfade_uncovered_requests_total`."""
 
     WRITE = "not_captured"
     READ = "not_compared"

@@ -283,7 +283,7 @@ class Mirror:
 
     @property
     def waits_for(self) -> tuple[str, ...]:
-        """Why the backlog does not drain, as far as PostgreSQL is the cause; no values of documents."""
+        """The reasons for which the backlog does not drain, if PostgreSQL is the cause; no values of documents."""
         return self._applier.waits_for
 
     def is_open(self, intent: Intent) -> bool:

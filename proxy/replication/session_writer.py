@@ -33,7 +33,7 @@ Item = TypeVar("Item")
 
 
 class Rule(enum.Enum):
-    """When a document replaces the one that is stored."""
+    """The condition under which a document replaces the stored one."""
 
     NEWER = enum.auto()
     NEWER_OR_DIFFERENT = enum.auto()  # an equal revision with other content too: repairs
@@ -48,7 +48,7 @@ _STATEMENTS: Final = {
 
 
 class Scope(enum.Enum):
-    """What the refusal of a row undoes."""
+    """The extent of what the refusal of a row undoes."""
 
     STATEMENT = enum.auto()  # each statement is a transaction
     SAVEPOINT = enum.auto()  # likewise a part of the caller's transaction
@@ -66,7 +66,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ApplyResult:
-    """What became of a batch. A key that is in none of the three sets is done: PostgreSQL has something newer.
+    """The result of a batch. A key that is in none of the three sets is done: PostgreSQL has something newer.
 
     applied: PostgreSQL took this version. dead: it refused this version, which is a dead letter now; no flip of the
     collection outlives that. reread: the version was stamped too early, and the key must be read from ArangoDB again.

@@ -1,4 +1,4 @@
-"""What one instance knows of one document: open intents, changes in memory, versions applied recently."""
+"""The knowledge of one instance about one document: open intents, changes in memory, versions applied recently."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class Version(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What PostgreSQL has of a key. alive: False for a tombstone. A key without a row has no Stored."""
+    """PostgreSQL's version of a key. alive: False for a tombstone. A key without a row has no Stored."""
 
     rev: int
     alive: bool

@@ -43,7 +43,7 @@ _Part = tuple[Sequence[str], Sequence[str], Sequence[str], Sequence[bool]]  # co
 
 
 class _Written:
-    """What was written to one collection since the last report."""
+    """The writes to one collection since the last report."""
 
     __slots__ = ("keys", "revisions", "whole")
 

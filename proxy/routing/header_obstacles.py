@@ -1,4 +1,4 @@
-"""Why a request can be neither captured nor compared, whatever its endpoint: its headers decide. Pure.
+"""Headers because of which a request can be neither captured nor compared, whatever its endpoint. Pure.
 
 Stream transactions, async jobs, VelocyPack that JSON cannot express, and dirty reads (protocol sections 5 and 8).
 """
@@ -15,7 +15,7 @@ from proxy.model.operations import Operation
 
 
 class Obstacle(enum.Enum):
-    """What about the headers is in the way."""
+    """The kind of obstacle in the headers."""
 
     ASYNC_JOB = enum.auto()
     PACKED_BODY = enum.auto()

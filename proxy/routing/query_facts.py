@@ -1,4 +1,4 @@
-"""What a query's text shows, cheaply enough for the path of a request: parsed once, and never if it is huge.
+"""Facts that a query's text shows, cheaply enough for the path of a request: parsed once, and never if it is huge.
 
 Parsing takes a millisecond for every few hundred bytes: a text above `INLINE_TEXT_LIMIT` bytes is parsed in a worker
 process, and a large request is decoded there (`QueryFactsCache.known`). Of a text above `PARSED` bytes only the words

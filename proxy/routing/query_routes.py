@@ -23,7 +23,7 @@ _NOT_IN_SHADOW: Final = "reads a collection that is not in the shadow"
 
 @dataclass(frozen=True, slots=True)
 class _Reads:
-    """What a query reads.
+    """The reads of a query.
 
     names: `database/name`. policies: of these. beyond: of its extent, which holds names without database. moving: one
     of all these is in the middle of its flip.

@@ -29,7 +29,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a worker found out about a large query. facts: a QueryFacts, or None."""
+    """A worker's result for a large query. facts: a QueryFacts, or None."""
 
     facts: object
     shape: Shape

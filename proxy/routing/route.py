@@ -19,7 +19,7 @@ class Action(enum.Enum):
 
 
 class Route(msgspec.Struct, frozen=True, gc=False):
-    """What to do with one request.
+    """The treatment of one request.
 
     collections: `database/name` of what it reads (READ) or may have written (CAPTURE, OPAQUE; `db/*` is all of them).
     target: the target is asked first. compare: the shadow gets it. hold: wait until the flip that is under way has been
@@ -47,7 +47,7 @@ FORWARD: Final = Route(Action.FORWARD)
 
 @dataclass(frozen=True, slots=True)
 class QueryFacts:
-    """What the analysis of a query's text shows: names without database.
+    """The result of the analysis of a query's text: names without database.
 
     understood: the text was parsed. dynamic: it reads more than `reads` names: a graph without WITH, whose vertices lie
     anywhere, a named graph, whose definition is a document of `_graphs`, DOCUMENT of a computed id.

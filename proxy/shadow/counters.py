@@ -1,4 +1,4 @@
-"""What comparisons resulted in since the last flush: deltas in memory, bounded, that add up. No I/O.
+"""Results of comparisons since the last flush: deltas in memory, bounded, that add up. No I/O.
 
 compared = matched + ignored + mismatched + undecided; matched includes lag (`lagged` counts it).
 Beyond the bounds new shapes are counted together under OTHER, new fingerprints by their class without samples.

@@ -1,4 +1,4 @@
-"""What one statement shows about many reads of single documents, before any is compared by itself. Pure.
+"""Comparison of many reads of single documents by one statement, before any is compared by itself. Pure.
 
 What is equal to the byte need not be parsed; and what differs at one revision lag cannot explain (I8), so that many
 mismatches at once, which are of few kinds, are counted by kinds. All other reads are compared by themselves.

@@ -1,4 +1,4 @@
-"""What the shadow's workers pass on: a read to compare, and one pair of answers."""
+"""Values that the shadow's workers pass on: a read to compare, and one pair of answers."""
 
 from __future__ import annotations
 

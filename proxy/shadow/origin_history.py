@@ -1,4 +1,4 @@
-"""What the origin has answered since a read that differed: lag is proven if the target shows one of those states. Pure.
+"""The origin's answers since a read that differed: lag is proven if the target shows one of those states. Pure.
 
 On documents that are written all the time both sides may never agree at one moment, since the target is always a little
 late. But a target that shows what the origin answered at that read, or later, has only lagged. Answers that contain

@@ -65,7 +65,7 @@ _Streak = Streak[tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What one check shows.
+    """The result of one check.
 
     judged: the comparison; explained: the target shows what the origin has answered before; steady: the origin stayed
     the same around the target's answer; versioned: the answers carry revisions; repeated: both sides show what they
@@ -81,7 +81,7 @@ class Observed:
 
 @dataclass(slots=True)
 class Known:
-    """What is known of one read that is rechecked; pickled if a worker keeps it."""
+    """The knowledge about one read that is rechecked; pickled if a worker keeps it."""
 
     history: OriginHistory
     origin: Outcome | None = None  # of the check before

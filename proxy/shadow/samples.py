@@ -1,4 +1,4 @@
-"""What is kept of a mismatch as an example: request, both answers, revisions. Pure.
+"""Samples, kept of a mismatch as examples: request, both answers, revisions. Pure.
 
 Answers are kept as text, so that a sample shows what was printed (order, forms of numbers, U+0000), cut at MAX_TEXT.
 When redacted, values are replaced by the names of their types; keys of documents stay, since repair needs them.
@@ -28,7 +28,7 @@ _ROWS: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
-    """What samples must not contain.
+    """The values that samples must not contain.
 
     everything: no value at all; paths: patterns of paths within documents (`paths`), which apply wherever a path in a
     document or a row ends with them. False if everything may be kept.

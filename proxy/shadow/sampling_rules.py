@@ -39,7 +39,7 @@ class Shares:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """What the tables contained. sampling: (collection, shape or '') -> (percent, percent), None if not set."""
+    """The content of the tables. sampling: (collection, shape or '') -> (percent, percent), None if not set."""
 
     sampling: Mapping[tuple[str, str], tuple[float | None, float | None]]
     tolerances: Mapping[str, tuple[Rule, ...]]

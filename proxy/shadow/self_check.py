@@ -1,4 +1,4 @@
-"""How two answers of ArangoDB to the same request differ from each other. Pure."""
+"""Differences between two answers of ArangoDB to the same request. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much a shadow has to do: reads that wait or are being compared, and their bytes. Nothing here blocks."""
+"""The workload of a shadow: reads that wait or are being compared, and their bytes. Nothing here blocks."""
 
 from __future__ import annotations
 

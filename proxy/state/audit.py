@@ -1,4 +1,4 @@
-"""Who changed what, when and why: rows chained by hash, written in the transaction of the change itself.
+"""The audit (who changed what, when and why): rows chained by hash, written in the transaction of the change itself.
 
 hash = sha256(previous hash || canonical JSON of the row); the first row's previous hash is 32 zero bytes. Changing,
 removing or inserting a row breaks the chain at that row; only cutting rows off its end does not, so keep the last hash

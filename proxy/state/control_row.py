@@ -28,7 +28,7 @@ DRIVER: Final = 0x0C0_55FADF
 
 
 class By(enum.StrEnum):
-    """Who rolled reads back. `crossfade status` shows the automatic ones until an operator acknowledges them."""
+    """Who rolled reads back. `crossfade status` shows automatic rollbacks until an operator acknowledges them."""
 
     OPERATOR = "operator"
     AUTO_ROLLBACK = "auto_rollback"

@@ -1,4 +1,4 @@
-"""What RETURN and INTO give: an expression over columns of the statement, which the result builder evaluates.
+"""The values of RETURN and INTO: an expression over columns of the statement, which the result builder evaluates.
 
 Documents come as their stored text, and parts of a document are taken from it. Values that only SQL knows (groups,
 aggregates, counts, rows of subqueries) come as columns.

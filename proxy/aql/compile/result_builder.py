@@ -39,7 +39,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """How a row of the statement becomes a row of the result: `Finish.start` for one run, then `run.value(row)`.
+    """The step from a row of the statement to a row of the result: `Finish.start` for one run, then `run.value(row)`.
 
     expression: over variables with the names of the columns. guards: the number of further columns, each with the rank
     of a sort key. distinct: equal rows are given once.

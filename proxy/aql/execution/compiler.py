@@ -31,7 +31,7 @@ Stage: TypeAlias = Callable[[Flow], Flow]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a statement is written: the statements of its level, and its index among them."""
+    """The place of a statement: the statements of its level, and its index among them."""
 
     statements: tuple[ast.Statement, ...]
     index: int

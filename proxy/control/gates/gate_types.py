@@ -1,4 +1,4 @@
-"""What gates judge, and what they answer: frozen values. The gates themselves: `rules`."""
+"""The input and output of gates: frozen values. The gates themselves: `rules`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When an instance may acknowledge a phase: pure, from what the application reports (mirror-protocol, "Flip").
+"""When an instance may acknowledge a phase: conditions on what the application reports, pure (mirror-protocol, "Flip").
 
 begin towards flipped   the backlog is empty; from here on every answer that is derived from ArangoDB waits until
                         PostgreSQL has what it shows
@@ -20,7 +20,7 @@ Scope = frozenset[str] | None  # `database/name`, or `db/*` for a default; None 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What the lease needs to know of its application: cheap functions, called often.
+    """The conditions of the application that the lease checks: cheap functions, called often.
 
     Counts are of the collections of the scope. Counting more is safe, and only takes longer under load: an operation of
     unknown extent counts for every collection that it may write. Writes that wait for both databases before their

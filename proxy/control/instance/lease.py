@@ -120,7 +120,7 @@ class Lease:
 
     @property
     def last_heartbeat(self) -> float:
-        """When the last heartbeat that was answered began, on this instance's clock; 0 before the first."""
+        """The time at which the last answered heartbeat began, on this instance's clock; 0 before the first."""
         return self._last_heartbeat
 
     @property

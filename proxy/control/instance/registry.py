@@ -31,7 +31,7 @@ OLDER: Final = "a state directory is an older copy: what was noted since it was 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """What registering found. registered: False if another living process has this id (host, pid).
+    """The result of a registration. registered: False if another living process has this id (host, pid).
 
     diverged: as the row of the last process had it. fresh: this instance was not registered before. beats: the greatest
     number of a heartbeat that PostgreSQL has. older: the directory is an older copy, and everything was marked.
@@ -48,7 +48,7 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """What a heartbeat writes. until: absolute end of the lease in PostgreSQL's time; None extends nothing.
+    """The values that a heartbeat writes. until: absolute end of the lease in PostgreSQL's time; None extends nothing.
 
     number: unique among heartbeats of this instance. synced: number of the last one that is on this machine's disk.
     """
@@ -65,7 +65,7 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class RegistryView:
-    """What a heartbeat saw, in one statement's snapshot.
+    """The rows that a heartbeat read, in one statement's snapshot.
 
     registered: False once evicted. everyone: no other instance is diverged or has let its lease run out.
     snapshot: None if the generation is the one that was known. absent: see `Snapshot`.

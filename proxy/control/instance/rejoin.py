@@ -1,4 +1,4 @@
-"""What an instance must do before it may hold a lease again: drain its backlog, roll flips back.
+"""The steps of an instance before it may hold a lease again: drain its backlog, roll flips back.
 
 **Rejoin.** The model (`rejoin_aborts`) lets every instance whose lease ran out roll the flip back when it comes back.
 Its counterexamples need an instance that answered from ArangoDB *alone* meanwhile: others then continue with a

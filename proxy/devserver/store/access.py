@@ -1,4 +1,4 @@
-"""Who may do what, if the server checks it: a rule for each endpoint, and checks where a handler touches a collection.
+"""Access rights, if the server checks them: a rule for each endpoint, and checks where a handler touches a collection.
 
 401 with errorNum 11: no user was authenticated, or one without access to the database. 403 with errorNum 11: no access
 to a collection, or another level is needed. 403 with 1004: a write by a user who may only read. Protocol page,

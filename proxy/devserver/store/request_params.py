@@ -1,4 +1,4 @@
-"""What requests carry, read in the type that a handler needs: parameters, conditional headers, bodies."""
+"""Values of requests, read in the type that a handler needs: parameters, conditional headers, bodies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a write makes of one document: the decision alone, without a store.
+"""The result of a write for one document: the decision alone, without a store.
 
 Input: the stored document, the request's body, the rules. Output: the new document, or None for a write that changes
 nothing, or the error that ArangoDB answers. Rules: protocol page, section 2.
@@ -34,7 +34,7 @@ class Mode(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class WriteRules:
-    """How to write. expected: the revision that the stored document must have (If-Match); None: any.
+    """Options of a write. expected: the revision that the stored document must have (If-Match); None: any.
 
     body_revision: a `_rev` in the body must match too (ignoreRevs=false). restore: keep the body's `_rev` (isRestore).
     """
@@ -53,7 +53,7 @@ PLAIN: Final = WriteRules()
 
 @dataclass(frozen=True, slots=True)
 class CollectionRules:
-    """What a collection asks of its documents."""
+    """The rules of a collection for its documents."""
 
     name: str
     edge: bool
@@ -71,7 +71,7 @@ class NewVersion:
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What a write did. rev: of the new version, or of the removed one. changed: False for a no-op."""
+    """The result of a write. rev: of the new version, or of the removed one. changed: False for a no-op."""
 
     key: str
     rev: str

@@ -1,4 +1,4 @@
-"""Are two answers equal, and if not, where and how do they differ? Pure, a few microseconds per document.
+"""Comparison of two answers: equal, or where and how they differ. Pure, a few microseconds per document.
 
 compare_answers   two answers to one operation: statuses, documents, arrays, query results
 documents         two documents or rows: class and paths of a difference

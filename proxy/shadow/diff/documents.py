@@ -44,7 +44,7 @@ _RANK: Final = {kind: rank for rank, kind in enumerate(Kind)}
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How two answers differ. paths: where, array indexes as `[]`, sorted, at most MAX_PATHS; keys: of which documents.
+    """The difference of two answers. paths: sorted, array indexes as `[]`, at most MAX_PATHS; keys: of the documents.
 
     same_revision: the documents have one `_rev` and other content, which lag cannot explain (I8). also: if answers
     contain several documents, what else differs, a value for each class and paths; this is the most severe.

@@ -1,4 +1,4 @@
-"""What two answers result in after tolerances and ArangoDB's own differences. Pure."""
+"""The verdict on two answers after tolerances and ArangoDB's own differences. Pure."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class Unfinished:
 
     @property
     def size(self) -> int:
-        """Bytes of the rows, nearly."""
+        """Approximate bytes of the rows."""
         return sum(map(size_of, self.rows))
 
     def result(self) -> Result:

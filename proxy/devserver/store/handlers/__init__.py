@@ -1,4 +1,4 @@
-"""What carries out the endpoints: functions of (server, operation) that return an outcome, one module a subject.
+"""Handlers of the endpoints: functions of (server, operation) that return an outcome, one module a subject.
 
 table    COMMANDS: endpoint -> handler, rule of access
 unknown  paths and methods that are not endpoints

@@ -1,4 +1,4 @@
-"""What the server reports about itself, and its settings."""
+"""Reports of the server about itself, and its settings."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ Handler = Callable[[Server, Operation], Outcome]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """How one endpoint is carried out.
+    """The handler of one endpoint, and its conditions.
 
     access: the rule that is checked first if the server limits access. dirty_read: the answer says that it may be a
     dirty read, if the client allows one. shows_conflict: a conflict of a single document is answered with its revision.

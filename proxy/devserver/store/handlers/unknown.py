@@ -1,4 +1,4 @@
-"""What ArangoDB answers to a path or a method that is not an endpoint."""
+"""ArangoDB's answer to a path or a method that is not an endpoint."""
 
 from __future__ import annotations
 

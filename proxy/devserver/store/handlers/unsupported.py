@@ -1,4 +1,4 @@
-"""What this server does not do: views, services and tasks can be listed, creating one is refused (501) by name.
+"""Unsupported endpoints: views, services and tasks can be listed, creating one is refused (501) by name.
 
 So are JavaScript (transactions, Foxx, tasks, functions of AQL), geo and fulltext queries, and the revision trees that
 followers compare. `/_api/batch` and the oldest simple queries do not exist, as in 3.12.

@@ -1,4 +1,4 @@
-"""What a development server keeps, below everything that handles requests. It knows nothing of HTTP.
+"""The state of a development server, below everything that handles requests. It knows nothing of HTTP.
 
 server         Server: databases, collections, clock, ticks, sessions, settings, the log
 database       Database: collections by name

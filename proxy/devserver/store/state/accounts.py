@@ -26,7 +26,7 @@ _REMEMBERED: Final = 1024  # Authorization headers
 
 
 class Level(enum.IntEnum):
-    """How far a user may go. RW on `_system` makes an administrator."""
+    """Level of access. RW on `_system` makes an administrator."""
 
     NONE = 0
     RO = 1
@@ -75,7 +75,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who asks. A superuser (a server's own token, or a server without authentication) may do everything.
+    """The user of a request. A superuser (a server's own token, or a server without authentication) may do everything.
 
     unchecked: a superuser because the server does not enforce authentication.
     """

@@ -110,7 +110,7 @@ def primary() -> Index:
 
 @dataclass(frozen=True, slots=True)
 class _Definition:
-    """What a client asks for. family: the kind without its aliases. unique: as far as the family can be."""
+    """An index as a client requests it. family: the kind without its aliases. unique: as far as the family can be."""
 
     family: str
     body: Document

@@ -1,4 +1,4 @@
-"""What outlives a request: cursors, asynchronous jobs, replication batches and dumps."""
+"""State that outlives a request: cursors, asynchronous jobs, replication batches and dumps."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from proxy.devserver.store.state.indexes import Index
 
 
 class Status(enum.StrEnum):
-    """How far a transaction has come, by ArangoDB's names."""
+    """Status of a transaction, by ArangoDB's names."""
 
     RUNNING = "running"
     COMMITTED = "committed"
