@@ -16,7 +16,7 @@ from backfill.progress import Bars, Lines, shown
 from backfill.run_summary import RunStatus, line, samples
 from backfill.source import Source
 from backfill.throttle import ThrottleLimits
-from backfill.worker import Options, Workers
+from backfill.worker import WorkerOptions, Workers
 from backfill.worker_processes import WorkerPool
 from proxy.base.config import Settings, load
 from proxy.base.database import Database
@@ -49,9 +49,9 @@ class Parts:
     stop: asyncio.Event
 
 
-def options(workers: int, max_rate: float | None, max_lag: float | None) -> Options:
+def options(workers: int, max_rate: float | None, max_lag: float | None) -> WorkerOptions:
     """Return the options of workers from those of a command."""
-    return Options(workers=workers, limits=ThrottleLimits(max_rate, max_lag))
+    return WorkerOptions(workers=workers, limits=ThrottleLimits(max_rate, max_lag))
 
 
 async def each(names: Sequence[str], plan: Callable[[str], Awaitable[int | None]]) -> tuple[list[int], dict[str, str]]:
@@ -82,7 +82,7 @@ def report_left_out(left: Mapping[str, str]) -> None:
 async def work_on(
     parts: Parts,
     chosen: list[int],
-    how: Options,
+    how: WorkerOptions,
     *,
     as_json: bool,
     again: str,
@@ -104,7 +104,9 @@ async def work_on(
     return REFUSED if left else code
 
 
-async def _worked(parts: Parts, chosen: list[int], how: Options, *, as_json: bool, again: str, processes: int) -> int:
+async def _worked(
+    parts: Parts, chosen: list[int], how: WorkerOptions, *, as_json: bool, again: str, processes: int
+) -> int:
     with _view(as_json=as_json) as view:
         async with shown(parts.database, chosen, view) if view is not None else contextlib.nullcontext():
             if processes > 1:

@@ -26,7 +26,7 @@ from backfill.cli_runtime import (
 )
 from backfill.run_planner import plan_changed, plan_sample, plan_verification
 from backfill.run_summary import samples
-from backfill.worker import Options, Workers
+from backfill.worker import WorkerOptions, Workers
 from proxy.base.errors import PreconditionFailed
 from proxy.cli.registration import bundled
 from proxy.cli.runtime import DONE, REFUSED, Collections, JsonOption
@@ -120,7 +120,7 @@ def verify(
 
 
 async def _rounds(
-    parts: Parts, names: Sequence[str], how: Options, *, full: bool, repair: bool, interval: float, as_json: bool
+    parts: Parts, names: Sequence[str], how: WorkerOptions, *, full: bool, repair: bool, interval: float, as_json: bool
 ) -> int:
     """Verify the collections in rounds until stopped; return the exit code of the last finished round."""
     code = DONE

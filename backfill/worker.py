@@ -58,7 +58,7 @@ _numbers = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class WorkerOptions:
     """Options of workers, in seconds: poll and idle: pauses; outage: of PostgreSQL, until they give up.
 
     limits: of each worker, in addition to _crossfade.throttle. split: documents that either part of a cut has.
@@ -92,7 +92,7 @@ class Workers:
     """
 
     def __init__(
-        self, database: Database, maintenance: Database, source: Source, options: Options, stop: asyncio.Event
+        self, database: Database, maintenance: Database, source: Source, options: WorkerOptions, stop: asyncio.Event
     ) -> None:
         self._database = database
         self._maintenance = maintenance

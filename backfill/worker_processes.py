@@ -13,7 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from backfill.worker import Options
+from backfill.worker import WorkerOptions
 from proxy.base.errors import CrossfadeError
 
 _PARENT_CHECK: Final = 0.5  # seconds between two checks that the parent is alive
@@ -27,7 +27,7 @@ class ProcessesFailed(CrossfadeError):
 class WorkerPool:
     """Processes that work on runs. When `stop` is set they finish their pages and end."""
 
-    def __init__(self, stop: asyncio.Event, processes: int, options: Options) -> None:
+    def __init__(self, stop: asyncio.Event, processes: int, options: WorkerOptions) -> None:
         self._stop = stop
         self._processes = processes
         self._options = options

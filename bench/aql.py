@@ -36,7 +36,7 @@ import orjson
 
 import sql
 from deploy.demo.postgres import EmbeddedPostgres
-from deploy.demo.stack import Options, Stack
+from deploy.demo.stack import Stack, StackOptions
 from proxy.aql import analyse, ast, parse
 from proxy.aql.compile import Compiled, Table, Tables, compile_query
 from proxy.base.errors import ArangoError
@@ -323,7 +323,7 @@ async def measured(given: argparse.Namespace) -> dict[str, Any]:
         try:
             await migrate.apply(database)
             settings = {"CROSSFADE_SAMPLE_PERCENT": "0", "CROSSFADE_LOG_LEVEL": "warning"}
-            stack = Stack(Options.free(stage="flipped", dsn=server.dsn, settings=settings))
+            stack = Stack(StackOptions.free(stage="flipped", dsn=server.dsn, settings=settings))
             await asyncio.to_thread(stack.start)
             proxy = Upstream(stack.url, connections=1)
             try:

@@ -28,7 +28,7 @@ import msgspec
 
 from deploy.demo.child import Child
 from deploy.demo.db_checks import Row, Target, compare
-from deploy.demo.stack import Options, Stack, crossfade
+from deploy.demo.stack import Stack, StackOptions, crossfade
 
 DATABASE, COLLECTION = "bench", "papers"
 NAME = f"{DATABASE}/{COLLECTION}"
@@ -254,7 +254,7 @@ def _texts(answer: bytes) -> dict[str, str]:
 def run(number: int) -> bool:
     """Run all steps; return True if all is equal."""
     limit = 120 + number / 500
-    with Stack(Options.free(postgres={"fsync": "off", "max_wal_size": "4GB"})) as stack:
+    with Stack(StackOptions.free(postgres={"fsync": "off", "max_wal_size": "4GB"})) as stack:
         started = time.monotonic()
         count = load(stack.arango_url, number)
         _say(f"loaded {count:,} documents into ArangoDB in {time.monotonic() - started:.1f} s")

@@ -25,7 +25,7 @@ import httpx
 from backfill import run_store
 from backfill.run_planner import plan_backfill, plan_verification
 from backfill.source import Source
-from backfill.worker import Options, Workers
+from backfill.worker import WorkerOptions, Workers
 from deploy.demo.db_checks import Origin, compare_all
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.devserver.serve import DevelopmentServer
@@ -163,7 +163,7 @@ async def run(number: int, dsn: str, *, workers: int = 2) -> Outcome:
 
         async def work(chosen: Sequence[int], what: str) -> dict[str, Any]:
             started = time.monotonic()
-            options = Options(workers=workers, poll=0.05)
+            options = WorkerOptions(workers=workers, poll=0.05)
             await Workers(database, database, source, options, asyncio.Event()).work(chosen)
             outcome.seconds[what] = time.monotonic() - started
             [status] = await run_store.statuses(database, chosen)

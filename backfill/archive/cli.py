@@ -21,9 +21,8 @@ import sql
 from backfill.archive import cli_output, storage, verify
 from backfill.archive import manifest as manifests
 from backfill.archive.arango_target import IntoArango
-from backfill.archive.export import Export, Options
-from backfill.archive.import_ import Import
-from backfill.archive.import_ import Options as ImportOptions
+from backfill.archive.export import Export, ExportOptions
+from backfill.archive.import_ import Import, ImportOptions
 from backfill.archive.manifest import Entry, Manifest
 from backfill.archive.postgres_target import IntoPostgres
 from backfill.archive.progress import shown
@@ -150,7 +149,7 @@ def export(
         if dry_run:
             return await _plan_export(store, to, names, as_json=as_json)
         with storage.locked(to), shown("export", quiet=as_json) as progress:
-            job = Export(store, to, progress, inputs.stop, Options(part_size << 20, level))
+            job = Export(store, to, progress, inputs.stop, ExportOptions(part_size << 20, level))
             manifest = await job.run(names)
         return cli_output.exported(manifest, names, to, as_json=as_json)
 

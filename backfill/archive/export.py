@@ -34,7 +34,7 @@ class Progress(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ExportOptions:
     """part_bytes: approximate size of the documents in a part. level: zstandard level, 1 to 22."""
 
     part_bytes: int = PART_BYTES
@@ -50,14 +50,14 @@ class Export:
         root: Path,
         progress: Progress,
         stop: asyncio.Event,
-        options: Options | None = None,
+        options: ExportOptions | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
         self._root = root
         self._progress = progress
         self._stop = stop
-        self._options = options or Options()
+        self._options = options or ExportOptions()
         self._now = now
 
     async def run(self, collections: Sequence[str]) -> Manifest:

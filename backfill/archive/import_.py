@@ -89,7 +89,7 @@ class Sorted:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ImportOptions:
     """overwrite: also replace newer versions. dry_run: write nothing. patience: seconds to retry the target."""
 
     overwrite: bool = False
@@ -105,7 +105,7 @@ class Import:
     target: ArchiveTarget
     progress: Progress
     stop: asyncio.Event
-    options: Options = field(default_factory=Options)
+    options: ImportOptions = field(default_factory=ImportOptions)
 
     async def run(self, entries: Sequence[Entry]) -> list[Imported]:
         """Import the collections and return a result for each one that was started before `stop` was set.

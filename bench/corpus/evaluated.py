@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.corpus.world import Document, World, system
-from proxy.aql import Fetch, Options, Query, Result, Write, equal, run
+from proxy.aql import Fetch, Query, QueryOptions, Result, Write, equal, run
 from proxy.base.errors import ArangoError
 
-_OPTIONS = Options(memory_limit=1 << 28, max_runtime=10.0, user="root")
+_OPTIONS = QueryOptions(memory_limit=1 << 28, max_runtime=10.0, user="root")
 
 
-def evaluate_in(query: Query, world: World, options: Options = _OPTIONS) -> Result:
+def evaluate_in(query: Query, world: World, options: QueryOptions = _OPTIONS) -> Result:
     """Return the result. Raise ArangoError as the evaluator does; the world is unchanged."""
     store = _Store(world)
     running = run(query, world.binds, options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.corpus.holes import Hole
-from proxy.aql import Options, ast, run
+from proxy.aql import QueryOptions, ast, run
 from proxy.base.errors import ArangoError
 
 _NUMERIC = frozenset({"ABS", "CEIL", "FLOOR", "ROUND", "SQRT", "POW", "LOG", "LOG2", "LOG10", "EXP", "EXP2", "SUM",
@@ -332,7 +332,7 @@ def constant(node: ast.Expr) -> Any:
         if isinstance(below, ast.Variable | ast.Parameter | ast.Collection | ast.Subquery | ast.Expansion):
             return NOT_CONSTANT
     try:
-        next(run(ast.Query((), (ast.Return(node),)), None, Options(max_runtime=1.0)))
+        next(run(ast.Query((), (ast.Return(node),)), None, QueryOptions(max_runtime=1.0)))
     except StopIteration as stop:
         return stop.value.rows[0]
     except ArangoError:

@@ -18,11 +18,11 @@ from bench.corpus.__main__ import DEFAULT, lines
 from bench.corpus.evaluated import evaluate_in
 from bench.corpus.infer import Inference
 from bench.corpus.world import Filler, Way
-from proxy.aql import Options, Query, analyse, ast, parse, print_query
+from proxy.aql import Query, QueryOptions, analyse, ast, parse, print_query
 from proxy.aql.compile import Table, Tables, compile_query
 from proxy.base.errors import ArangoError
 
-_OPTIONS = Options(memory_limit=32 << 20, max_runtime=1.0)
+_OPTIONS = QueryOptions(memory_limit=32 << 20, max_runtime=1.0)
 _TIME_LIMIT = 8.0  # seconds that one mutant may take on a busy machine; its evaluation has one
 _PIECES = [
     "(", ")", "[", "]", "{", "}", ",", "..", ".", "?", ":", "*", "**", "@", "@@", "'", '"', "`", "\\", "/*", "//", "==",

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from deploy.demo.demo_options import DemoOptions
 from deploy.demo.scenario import run
-from deploy.demo.stack import Options, Part, Stack
+from deploy.demo.stack import Part, Stack, StackOptions
 from proxy.base.errors import ConfigurationError
 from proxy.model.stages import Stage
 
@@ -67,7 +67,7 @@ def dev(
         raise typer.BadParameter("new collections begin with off, mirror, shadow or flipped", param_hint="--stage")
     console = Console()
     stop = _stop_signals()
-    options = Options(
+    options = StackOptions(
         arango_port=arango_port,
         port=port,
         admin_port=admin_port,

@@ -13,7 +13,7 @@ from deploy.demo.measurements import Measurements
 from deploy.demo.operator_steps import Operator
 from deploy.demo.reporter import Reporter
 from deploy.demo.result_table import Outcome
-from deploy.demo.stack import Options, Stack
+from deploy.demo.stack import Stack, StackOptions
 from deploy.demo.traffic import Traffic
 from deploy.demo.waiter import Waiter
 
@@ -24,7 +24,7 @@ class Harness:
     """One run's parts. `start_history` makes the databases and the clients; `close` stops all."""
 
     def __init__(self, options: DemoOptions, console: Console) -> None:
-        self.stack = Stack(Options.free(folder=options.folder, settings=options.settings()))
+        self.stack = Stack(StackOptions.free(folder=options.folder, settings=options.settings()))
         self.outcome = Outcome()
         self.reporter = Reporter(console)
         self.waiter = Waiter(self.reporter, self.healthy)

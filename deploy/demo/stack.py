@@ -1,6 +1,6 @@
 """The local stack: PostgreSQL, a development ArangoDB, the proxy. Each is a process under a supervisor.
 
-    Options -> Stack.start(): PostgreSQL -> ArangoDB -> migrations -> proxy -> default stage; stop() in reverse
+    StackOptions -> Stack.start(): PostgreSQL -> ArangoDB -> migrations -> proxy -> default stage; stop() in reverse
 
 `ARANGO_URL` and `POSTGRES_DSN` replace either by a real server. Readiness is a condition (an answer on the port), never
 a pause. Output goes to files in the stack's folder.
@@ -29,7 +29,7 @@ Part = Literal["arangodb", "postgres"]
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class StackOptions:
     """Ports (0: a free one), the folder (None: a temporary one that is removed with the stack), and what to start.
 
     stage: of new collections; `flipped` applies no gates, since a local stack starts empty. only: one of the servers,
@@ -50,7 +50,7 @@ class Options:
     postgres: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def free(cls, **rest: object) -> Options:
+    def free(cls, **rest: object) -> StackOptions:
         """Return options with free ports everywhere, as tests and the demo need."""
         return cls(arango_port=0, port=0, admin_port=0, pg_port=0, **rest)  # type: ignore[arg-type]
 
@@ -58,7 +58,7 @@ class Options:
 class Stack:
     """The running servers. A context manager; or start() and stop(). Raises ConfigurationError if one cannot run."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: StackOptions) -> None:
         self.options = options
         self._temporary = options.folder is None
         self.folder = (options.folder or Path(tempfile.mkdtemp(prefix="crossfade-"))).resolve()

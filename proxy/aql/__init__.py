@@ -28,15 +28,15 @@ from proxy.aql.evaluate import run
 from proxy.aql.parser import parse
 from proxy.aql.printer import print_query
 from proxy.aql.printing import json_text
-from proxy.aql.requests import Fetch, Options, QueryWarning, Result, Stats, Write, WriteOptions
+from proxy.aql.requests import Fetch, QueryOptions, QueryWarning, Result, Stats, Write, WriteOptions
 from proxy.aql.shape import shape_of
 from proxy.aql.values import compare, equal, order_key
 
 __all__ = [
     "Analysis",
     "Fetch",
-    "Options",
     "Query",
+    "QueryOptions",
     "QueryWarning",
     "Result",
     "Stats",

@@ -1,6 +1,6 @@
 """Run a query: a synchronous generator that requests documents and writes from its caller, and returns the Result.
 
-    runner = run(parse(text), {"x": 1}, Options())
+    runner = run(parse(text), {"x": 1}, QueryOptions())
     action = next(runner)                     # a Fetch or a Write
     action = runner.send(documents)           # … until StopIteration, whose value is the Result
 
@@ -23,7 +23,7 @@ from proxy.aql.execution.sorting import limit, limit_bounds, sort_stage
 from proxy.aql.execution.stages import Row, rows_stage
 from proxy.aql.primary_index_order import by_primary_index
 from proxy.aql.query_context import Context
-from proxy.aql.requests import Fetch, Options, Request, Result, Write
+from proxy.aql.requests import Fetch, QueryOptions, Request, Result, Write
 from proxy.aql.values import Value
 from proxy.base.errors import ArangoError
 
@@ -31,7 +31,7 @@ _ROW = 128  # bytes of a row, without its value and the slots of its frame
 
 
 def run(
-    query: ast.Query, bind_vars: Mapping[str, Any] | None = None, options: Options | None = None
+    query: ast.Query, bind_vars: Mapping[str, Any] | None = None, options: QueryOptions | None = None
 ) -> Generator[Fetch | Write, Any, Result]:
     """Evaluate a parsed query.
 
@@ -40,7 +40,7 @@ def run(
     """
     binds = dict(bind_vars or {})
     analyse(query, binds)
-    context = Context(binds, options or Options())
+    context = Context(binds, options or QueryOptions())
     for code, message in query.warnings:
         context.warn(code, message)
     try:

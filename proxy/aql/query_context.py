@@ -8,7 +8,7 @@ import time
 from collections.abc import Generator, Mapping
 from typing import Any, TypeAlias
 
-from proxy.aql.requests import Document, Fetch, Options, QueryWarning, Request, Stats
+from proxy.aql.requests import Document, Fetch, QueryOptions, QueryWarning, Request, Stats
 from proxy.aql.values import Value, hash_key
 from proxy.base.arango_errors import ARANGO_ERRORS
 from proxy.base.errors import ArangoError
@@ -30,7 +30,7 @@ class Context:
     whose order shows.
     """
 
-    def __init__(self, binds: Mapping[str, Value], options: Options) -> None:
+    def __init__(self, binds: Mapping[str, Value], options: QueryOptions) -> None:
         self.binds = binds
         self.options = options
         self.warnings: list[QueryWarning] = []

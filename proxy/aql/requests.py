@@ -120,7 +120,7 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class QueryOptions:
     """How to run a query.
 
     memory_limit: bytes held at one time (an estimate from samples), max_runtime: seconds; 0 means no limit. database,
@@ -149,7 +149,7 @@ class Result:
     multiset. None: the whole result is one multiset.
     cut: if a LIMIT cut the first or the last run, the rows that the whole run would give, for comparison by membership;
     at least one of the two is not None.
-    order_undetermined: with `Options.ties`, a SORT that does not decide the order of rows (in a subquery, before a
+    order_undetermined: with `QueryOptions.ties`, a SORT that does not decide the order of rows (in a subquery, before a
     COLLECT or another SORT) met equal keys, so that their order, or which of them a LIMIT let through, may show.
     """
 

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 import sql
-from proxy.aql import Analysis, Fetch, Options, Query, analyse, ast, parse, run
+from proxy.aql import Analysis, Fetch, Query, QueryOptions, analyse, ast, parse, run
 from proxy.aql.compile import Compiled, Listing, NotCompiled, Table
 from proxy.base.config import Settings
 from proxy.base.database import Database
@@ -197,7 +197,7 @@ def _scan(
     """Return the first scan of an evaluated query; empty if it reads nothing or changes something."""
     if analysis.modifies or analysis.unsupported:
         return "", ()
-    running = run(query, binds, Options())
+    running = run(query, binds, QueryOptions())
     try:
         first = next(running)
     except (StopIteration, ArangoError):

@@ -130,7 +130,7 @@ class DevelopmentServer:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ServerOptions:
     """The options of `python -m proxy.devserver.serve`. snapshot: a folder to load from and to save to."""
 
     host: str = "127.0.0.1"
@@ -140,7 +140,7 @@ class Options:
     ttl_interval: float = TTL_INTERVAL
 
 
-async def run(options: Options) -> None:
+async def run(options: ServerOptions) -> None:
     """Serve until SIGTERM, SIGINT, or the end of the parent process.
 
     With a snapshot folder: load it first, and save to it at the end and on each SIGUSR1.
@@ -185,7 +185,7 @@ def main(arguments: list[str] | None = None) -> None:
     uvloop.run(run(options_of(arguments)))
 
 
-def options_of(arguments: list[str] | None) -> Options:
+def options_of(arguments: list[str] | None) -> ServerOptions:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m proxy.devserver.serve",
@@ -223,7 +223,7 @@ def options_of(arguments: list[str] | None) -> Options:
     if given.root_password is not None and not given.auth:
         parser.error("--root-password needs --auth")
     password = (given.root_password or "") if given.auth else None
-    return Options(given.host, given.port, given.snapshot, password, given.ttl_interval)
+    return ServerOptions(given.host, given.port, given.snapshot, password, given.ttl_interval)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 import asyncpg
 import httpx
 
-from deploy.demo.stack import Options, Stack
+from deploy.demo.stack import Stack, StackOptions
 from tests.acceptance.client import DOCS, EDGES, GRAPH, SHARED, SHARED_KEYS, VERTICES, Client
 from tests.acceptance.model import Shelf, plain
 from tests.acceptance.moves import MOVES
@@ -153,7 +153,7 @@ def play(stage: str, seconds: float, seed: int, clients: int = CLIENTS) -> Repor
     """Run one soak on its own stack."""
     with TemporaryDirectory(prefix="soak-") as folder:
         Path(folder).chmod(0o755)
-        with Stack(Options.free(stage=stage, folder=Path(folder) / "stack")) as stack:
+        with Stack(StackOptions.free(stage=stage, folder=Path(folder) / "stack")) as stack:
             asyncio.run(prepare(stack.url))
             report, workers = asyncio.run(soak(stack.url, seconds=seconds, clients=clients, seed=seed, stage=stage))
             report.served = served(stack.admin_url)

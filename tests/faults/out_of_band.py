@@ -24,7 +24,7 @@ from backfill.out_of_band_judge import OriginVersion
 from backfill.out_of_band_watch import OutOfBandWatch
 from backfill.run_planner import plan_backfill, plan_verification
 from backfill.source import Source
-from backfill.worker import Options, Workers
+from backfill.worker import WorkerOptions, Workers
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.http.upstream import Upstream
 from tests.ad_hoc import Database
@@ -178,7 +178,7 @@ class OutOfBandRun:
         try:
             for name in ("_system/books", "_system/papers", "_system/people"):
                 run = await plan_backfill(database, source, name)
-                await Workers(database, database, source, Options(poll=0.05), asyncio.Event()).work([run])
+                await Workers(database, database, source, WorkerOptions(poll=0.05), asyncio.Event()).work([run])
         finally:
             await source.close()
             await database.close()
@@ -188,7 +188,7 @@ class OutOfBandRun:
         source = Source(self._env.origin.url, "root", "")
         try:
             run = await plan_verification(database, source, BOOKS, repair=True)
-            await Workers(database, database, source, Options(poll=0.05), asyncio.Event()).work([run])
+            await Workers(database, database, source, WorkerOptions(poll=0.05), asyncio.Event()).work([run])
             await self._wait_until_judged(database)  # what is written from here on was written after it began
         finally:
             await source.close()

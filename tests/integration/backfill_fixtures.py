@@ -9,7 +9,7 @@ import sql
 from backfill import run_store
 from backfill.run_planner import plan_backfill
 from backfill.source import Source
-from backfill.worker import Options, Workers
+from backfill.worker import WorkerOptions, Workers
 from proxy.model.documents import to_jsonb
 from tests.ad_hoc import Database
 from tests.integration.stub_origin import StubOrigin
@@ -26,7 +26,7 @@ async def register(database: Database, collection: str = NAME, stage: str = "mir
 
 
 async def work(database: Database, source: Source, chosen: list[int] | None, **options: Any) -> None:
-    workers = Workers(database, database, source, Options(poll=0.02, **options), asyncio.Event())
+    workers = Workers(database, database, source, WorkerOptions(poll=0.02, **options), asyncio.Event())
     await workers.work(chosen)
 
 

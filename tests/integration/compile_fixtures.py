@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from proxy.aql import Fetch, Options, Result, Write, parse, run
+from proxy.aql import Fetch, QueryOptions, Result, Write, parse, run
 from proxy.aql.compile import Compiled, NotCompiled, Table, Tables, compile_query
 from proxy.base.errors import ArangoError, StatementError
 from proxy.model import json_values
@@ -55,7 +55,7 @@ class BothDatabases:
 
     def evaluated(self, text: str, binds: Mapping[str, Any] | None = None) -> Result:
         """Return the evaluator's result. Raise ArangoError."""
-        runner = run(parse(text), binds, Options(database="db"))
+        runner = run(parse(text), binds, QueryOptions(database="db"))
         answer: Any = None
         try:
             action = next(runner)
@@ -84,7 +84,9 @@ class BothDatabases:
             return plan.reason
         try:
             rows = await self.database.fetch(plan.sql, *plan.parameters)
-            return plan, plan.finish.start(binds or {}, Options(database="db")).values([tuple(row) for row in rows])
+            return plan, plan.finish.start(binds or {}, QueryOptions(database="db")).values(
+                [tuple(row) for row in rows]
+            )
         except StatementError as refused:
             if refused.sqlstate[:2] != "22":
                 raise

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from proxy.aql.compile import Compiled, NotCompiled
-from proxy.aql.requests import Options
+from proxy.aql.requests import QueryOptions
 from proxy.base.errors import StatementError
 from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.compiled_queries import Statements
@@ -279,7 +279,7 @@ async def test_values_that_sql_does_not_represent_exactly_are_refused_and_evalua
     plan = both.compiled("FOR d IN c SORT d.x LIMIT 2 RETURN d._key")
     assert isinstance(plan, Compiled)
     with pytest.raises(StatementError, match="order"):
-        (await statements.unfinished(plan, {}, Options())).result()
+        (await statements.unfinished(plan, {}, QueryOptions())).result()
 
 
 async def test_without_icu_no_query_that_orders_strings_is_compiled(both: BothDatabases) -> None:
@@ -389,5 +389,8 @@ async def test_a_limit_bounds_and_orders_no_rows_after_a_later_loop_or_sort(
         plan = both.compiled(text)
         assert isinstance(plan, Compiled), text
         assert plan.most == most, text
-        compared, expected = ((await statements.unfinished(plan, {}, Options())).result()).rows, await agree(both, text)
+        compared, expected = (
+            ((await statements.unfinished(plan, {}, QueryOptions())).result()).rows,
+            await agree(both, text),
+        )
         assert (compared if plan.order else sorted(compared, key=repr)) == expected, text

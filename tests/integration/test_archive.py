@@ -115,7 +115,7 @@ _EXPORT_UNTIL_KILLED = """
 import asyncio, sys
 from pathlib import Path
 from backfill.origin_pages import Document
-from backfill.archive.export import Export, Options
+from backfill.archive.export import Export, ExportOptions
 from backfill.archive.manifest import Origin
 from backfill.archive.progress import Silent
 from backfill.archive.storage import locked
@@ -134,7 +134,7 @@ class Slow:
         return Pages(few if first < 1000 else [], first >= 1000, 10)
 
 with locked(Path(sys.argv[1])):
-    asyncio.run(Export(Slow(), Path(sys.argv[1]), Silent(), asyncio.Event(), Options(part_bytes=3000)).run(["a/b"]))
+    asyncio.run(Export(Slow(), Path(sys.argv[1]), Silent(), asyncio.Event(), ExportOptions(part_bytes=3000)).run(["a/b"]))
 """  # noqa: E501 - a program in a string
 
 

@@ -15,7 +15,7 @@ from backfill.governor import Governor
 from backfill.run_planner import plan_backfill
 from backfill.source import Source
 from backfill.throttle import ThrottleLimits
-from backfill.worker import Options, Workers
+from backfill.worker import WorkerOptions, Workers
 from proxy.base.errors import DatabaseUnavailable, PreconditionFailed, UpstreamOutcomeUnknown
 from proxy.base.free_port import free_port
 from tests.ad_hoc import Database
@@ -314,7 +314,7 @@ async def test_a_run_fails_if_a_database_stays_unreachable(database: Database, o
         await impatient.close()
     assert await database.fetchval("SELECT state FROM _crossfade.chunk") == "open"  # released
     unreachable = await Database.open(f"postgresql://crossfade@127.0.0.1:{free_port()}/x", connect_timeout=1)
-    workers = Workers(unreachable, unreachable, impatient, Options(workers=1, outage=-1), asyncio.Event())
+    workers = Workers(unreachable, unreachable, impatient, WorkerOptions(workers=1, outage=-1), asyncio.Event())
     with pytest.raises(DatabaseUnavailable):
         await workers.work([run])
     await unreachable.close()

@@ -16,7 +16,7 @@ from backfill.origin_pages import OriginDisorder
 from backfill.recheck import KeyRechecker
 from backfill.run_planner import plan_backfill, plan_due, plan_verification
 from backfill.source import Source
-from backfill.worker import Options, Workers
+from backfill.worker import WorkerOptions, Workers
 from proxy.base.errors import ArangoError, PreconditionFailed
 from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import NAME, LateMirror, register, stored, work
@@ -227,7 +227,9 @@ async def test_a_worker_daemon_verifies_collections_that_became_unverified(
     await database.execute(f"DELETE FROM {relation} WHERE key = '0003'")  # a write that no proxy captured
     assert await plan_due(database, source) == []
     stop = asyncio.Event()
-    watching = asyncio.create_task(Workers(database, database, source, Options(poll=0.02), stop).work(None, watch=True))
+    watching = asyncio.create_task(
+        Workers(database, database, source, WorkerOptions(poll=0.02), stop).work(None, watch=True)
+    )
     await database.execute(
         "INSERT INTO _crossfade.unverified (collection, reason, instance) VALUES ($1, 'r', 'i')", NAME
     )

@@ -20,7 +20,7 @@ import pytest
 from arango.client import ArangoClient
 
 from deploy.demo.postgres import port_taken
-from deploy.demo.stack import Options, Part, Stack
+from deploy.demo.stack import Part, Stack, StackOptions
 from proxy.base.errors import ConfigurationError
 
 QUICK = {"fsync": "off", "shared_buffers": "16MB"}
@@ -50,7 +50,7 @@ async def ask(dsn: str, sql: str) -> object:
 
 @pytest.mark.long
 async def test_the_dev_stack_serves_an_unmodified_client() -> None:
-    with Stack(Options.free(stage="mirror", postgres=QUICK)) as stack:
+    with Stack(StackOptions.free(stage="mirror", postgres=QUICK)) as stack:
         client = ArangoClient(hosts=stack.url)
         with contextlib.closing(client):
             system = client.db("_system", username="root", password="")
@@ -78,7 +78,7 @@ async def test_the_dev_stack_serves_an_unmodified_client() -> None:
 
 
 def test_a_stack_of_arangodb_alone_has_no_postgresql_and_no_proxy() -> None:
-    with Stack(Options.free(only="arangodb")) as stack:
+    with Stack(StackOptions.free(only="arangodb")) as stack:
         with contextlib.closing(ArangoClient(hosts=stack.arango_url)) as client:
             assert client.db("_system", username="root", password="").version()
         assert stack.postgres is None
@@ -92,7 +92,7 @@ async def test_a_named_postgres_folder_survives_a_restart() -> None:
     with tempfile.TemporaryDirectory(prefix="crossfade-test-", ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o755)  # PostgreSQL's user passes through when we are root
         folder = Path(name) / "new"
-        with Stack(Options.free(only="postgres", folder=folder, postgres=QUICK)) as stack:
+        with Stack(StackOptions.free(only="postgres", folder=folder, postgres=QUICK)) as stack:
             await ask(stack.dsn, "CREATE TABLE kept (one int)")
             stack.stop_postgres("immediate")
             stack.start_postgres()
@@ -103,7 +103,7 @@ async def test_a_named_postgres_folder_survives_a_restart() -> None:
 def test_a_given_server_is_used_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTGRES_DSN", "postgresql://elsewhere/x")
     monkeypatch.setenv("ARANGO_URL", "http://elsewhere:8529/")
-    stack = Stack(Options.free())
+    stack = Stack(StackOptions.free())
     stack.start_postgres()
     stack.start_arangodb()
     assert stack.postgres is None
@@ -117,7 +117,7 @@ def test_a_given_server_is_used_unchanged(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_stack_of_one_server_refuses_a_given_server(monkeypatch: pytest.MonkeyPatch, only: Part, given: str) -> None:
     monkeypatch.setenv(given, "scheme://elsewhere")
     with pytest.raises(ConfigurationError, match=f"{given} names scheme://elsewhere: unset it"):
-        Stack(Options.free(only=only)).start()
+        Stack(StackOptions.free(only=only)).start()
 
 
 def test_a_taken_port_is_reported_with_its_option() -> None:
@@ -126,11 +126,11 @@ def test_a_taken_port_is_reported_with_its_option() -> None:
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(ConfigurationError, match=f"port {port} is taken: choose another one with --arango-port"):
-            Stack(Options(only="arangodb", arango_port=port)).start()
+            Stack(StackOptions(only="arangodb", arango_port=port)).start()
 
 
 def test_a_failing_command_is_shown_with_its_output() -> None:
-    stack = Stack(Options.free(dsn="postgresql://127.0.0.1:1/none", arango_url="http://127.0.0.1:1"))
+    stack = Stack(StackOptions.free(dsn="postgresql://127.0.0.1:1/none", arango_url="http://127.0.0.1:1"))
     with pytest.raises(ConfigurationError, match="`crossfade migrate` ended with 2"):
         stack.start()
     assert not stack.folder.exists()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.stack import Options, Stack, crossfade
+from deploy.demo.stack import Stack, StackOptions, crossfade
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -93,7 +93,7 @@ def test_the_quickstart_and_the_walkthrough_run_as_written() -> None:
     repeatable = opening.replace('system.create_database("shop")\n', "").replace(
         'shop.create_collection("orders")', 'shop.collection("orders")'
     )
-    with Stack(Options.free(settings=SETTINGS)) as stack:
+    with Stack(StackOptions.free(settings=SETTINGS)) as stack:
         python(stack, before)
         assert "shop/orders" not in run(stack, "status"), "nothing is mirrored yet"
         stack.start_watch()

@@ -17,7 +17,7 @@ from backfill import run_planner
 from backfill.out_of_band_judge import OriginVersion
 from backfill.out_of_band_watch import OutOfBandWatch
 from backfill.source import Source
-from backfill.worker import Options, Workers
+from backfill.worker import WorkerOptions, Workers
 from proxy.control import gate_inputs, thresholds
 from proxy.control.gates.gate_types import Gate, GateVerdict
 from proxy.control.gates.rules.out_of_band import VANISHED
@@ -178,7 +178,7 @@ async def _verified(stack: Running, *, repair: bool = True) -> None:
     source = Source(stack.origin.url, "root", "")
     try:
         run = await run_planner.plan_verification(stack.database, source, BOOKS, repair=repair)
-        await Workers(stack.database, stack.database, source, Options(poll=0.02), asyncio.Event()).work([run])
+        await Workers(stack.database, stack.database, source, WorkerOptions(poll=0.02), asyncio.Event()).work([run])
     finally:
         await source.close()
 
@@ -211,7 +211,7 @@ async def test_documents_copied_by_a_backfill_are_judged_by_how_they_were_writte
         source = Source(stack.origin.url, "root", "")
         async with watched(stack) as watcher:
             run = await run_planner.plan_backfill(stack.database, source, BOOKS)
-            workers = Workers(stack.database, stack.database, source, Options(poll=0.02), asyncio.Event())
+            workers = Workers(stack.database, stack.database, source, WorkerOptions(poll=0.02), asyncio.Event())
             copying = asyncio.create_task(workers.work([run]))
             for n in range(100):
                 await stack.client.post(PATH + "?overwriteMode=replace", json={"_key": f"old{n % 20}", "n": n})

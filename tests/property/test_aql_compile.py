@@ -11,7 +11,7 @@ import pytest
 
 from proxy.aql import analyse, parse
 from proxy.aql.compile import Compiled
-from proxy.aql.requests import Options
+from proxy.aql.requests import QueryOptions
 from proxy.aql.values import hash_key
 from proxy.base.errors import ArangoError, StatementError
 from proxy.shadow.diff.documents import Rows, compare_rows
@@ -49,7 +49,7 @@ async def test_the_compiled_statement_agrees_with_the_evaluator(database: Databa
         except ArangoError:
             expected = None
         try:
-            found = (await statements.unfinished(plan, binds, Options(database="db"))).result()
+            found = (await statements.unfinished(plan, binds, QueryOptions(database="db"))).result()
         except StatementError as error:
             if not inexact(error):
                 raise

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.aql import Fetch, Options, analyse, ast, parse, print_query, run
+from proxy.aql import Fetch, QueryOptions, analyse, ast, parse, print_query, run
 from proxy.aql.compile import Table, Tables, compile_query
 from proxy.base.errors import ArangoError
 
@@ -67,7 +67,7 @@ DOCUMENTS = [
 
 
 def evaluate(text: str, binds: dict[str, Any]) -> None:
-    runner = run(parse(text), binds, Options(max_runtime=1.0, memory_limit=20_000_000))
+    runner = run(parse(text), binds, QueryOptions(max_runtime=1.0, memory_limit=20_000_000))
     try:
         action = next(runner)
         for _ in range(2000):

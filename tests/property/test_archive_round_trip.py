@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from backfill import checksum
 from backfill.archive import reader
-from backfill.archive.export import Export, Options
+from backfill.archive.export import Export, ExportOptions
 from backfill.archive.manifest import Origin
 from backfill.archive.progress import Silent
 from backfill.archive.sources import Described, Pages
@@ -85,7 +85,7 @@ def test_an_archive_returns_the_documents_that_were_written(
     documents = [document(raw) for raw in raws]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        export = Export(Listed(documents, page), root, Silent(), asyncio.Event(), Options(part_bytes, level=1))
+        export = Export(Listed(documents, page), root, Silent(), asyncio.Event(), ExportOptions(part_bytes, level=1))
         [entry] = asyncio.run(export.run(["db/c"])).collections
         found = [one for part in entry.parts for one in reader.documents(root, part)]
         assert found == documents

@@ -21,7 +21,7 @@ from proxy.aql.compiled_types import Stepwise
 from proxy.aql.execution import ProgramCompiler
 from proxy.aql.query_context import Context
 from proxy.aql.registration import registering
-from proxy.aql.requests import Options
+from proxy.aql.requests import QueryOptions
 from proxy.aql.signatures import NOT_AHEAD
 from proxy.aql.sql_forms import SqlForms
 from proxy.aql.sql_terms import AnyTerm, Binds, BoundTerm, ConstantTerm, NotCompilable
@@ -64,7 +64,7 @@ class Compilation(SqlForms):
         self.currents = 0
         self._names = 0
         self._nodes_left = _MAX_NODES
-        self._context = Context(self.binds, Options(max_warnings=_MAX_NODES))
+        self._context = Context(self.binds, QueryOptions(max_warnings=_MAX_NODES))
 
     # --- dispatch by node type
 

@@ -14,7 +14,7 @@ from proxy.aql import ast
 from proxy.aql.compiled_types import Plain, Stepwise
 from proxy.aql.execution import ProgramCompiler
 from proxy.aql.query_context import Context
-from proxy.aql.requests import Options
+from proxy.aql.requests import QueryOptions
 from proxy.aql.values import Value, double, hash_key
 from proxy.base.errors import StatementError
 from proxy.model import json_reader, json_values
@@ -60,9 +60,9 @@ class Finish:
             and not self.distinct
         )
 
-    def start(self, binds: Mapping[str, Any], options: Options | None = None) -> Run:
+    def start(self, binds: Mapping[str, Any], options: QueryOptions | None = None) -> Run:
         """Begin one run of the query. Raise ArangoError, Unsupported as the evaluator would."""
-        return Run(self, Context(dict(binds), options or Options()))
+        return Run(self, Context(dict(binds), options or QueryOptions()))
 
 
 class Run:

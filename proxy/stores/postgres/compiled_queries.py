@@ -19,7 +19,7 @@ from proxy.aql.analyse import Analysis
 from proxy.aql.ast import Query
 from proxy.aql.compile import Compiled, NotCompiled, Run, Table, Tables, compile_query
 from proxy.aql.compile.result_builder import Finish
-from proxy.aql.requests import Options, Result, Stats
+from proxy.aql.requests import QueryOptions, Result, Stats
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, StatementError, Unsupported
 from proxy.stores.postgres.catalog import Catalog, Relation
@@ -62,7 +62,7 @@ class Unfinished:
 
     finish: Finish
     binds: dict[str, Any]
-    options: Options
+    options: QueryOptions
     rows: Rows
     collect: bool
     offset: int | None
@@ -146,7 +146,7 @@ class Statements:
         return await in_pieces(run.encoded, await self._fetch(plan.sql, plan.parameters, generation, plan.most))
 
     async def unfinished(
-        self, plan: Compiled, binds: dict[str, Any], options: Options, most: int | None = None
+        self, plan: Compiled, binds: dict[str, Any], options: QueryOptions, most: int | None = None
     ) -> Unfinished:
         """Run the statement of such a result only. most: raise TooLarge if its rows have more bytes."""
         compared = plan.compared

@@ -24,7 +24,7 @@ from proxy.aql.analyse import analyse
 from proxy.aql.evaluate import run as evaluate
 from proxy.aql.evaluate import sorts_inside
 from proxy.aql.parser import parse
-from proxy.aql.requests import Fetch, Options, QueryWarning, Result, Write
+from proxy.aql.requests import Fetch, QueryOptions, QueryWarning, Result, Write
 from proxy.base.database import Database, Session
 from proxy.base.errors import ArangoError, Unsupported
 from proxy.model import json_reader, json_values
@@ -57,7 +57,7 @@ class Evaluation:
         return (await self.run(database, request, None, ties=True)).order_undetermined
 
     async def run(self, database: str, request: CursorRequest, generation: int | None, *, ties: bool = False) -> Result:
-        """Evaluate a query. generation: the fence's, None for no fence. ties: see `Options.ties`.
+        """Evaluate a query. generation: the fence's, None for no fence. ties: see `QueryOptions.ties`.
 
         Raise ArangoError as ArangoDB would answer it, Unsupported (a modification, a feature, over the limits here),
         ReadFenceError (also if it names no collection), DatabaseError. A query reads what its text names, or its
@@ -183,9 +183,9 @@ def _present(running: Running, step: Fetch | Write | Result, absent: AbstractSet
     return step
 
 
-def options_of(database: str, request: CursorRequest) -> Options:
+def options_of(database: str, request: CursorRequest) -> QueryOptions:
     """Return the options of a request, within our own limits."""
-    return Options(
+    return QueryOptions(
         full_count=request.full_count,
         fail_on_warning=request.fail_on_warning,
         max_warnings=request.max_warnings,

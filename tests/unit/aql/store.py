@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from proxy.aql import Fetch, Options, Result, Write, equal, parse, run
+from proxy.aql import Fetch, QueryOptions, Result, Write, equal, parse, run
 from proxy.base.errors import ArangoError
 
 Document = dict[str, Any]
@@ -74,7 +74,7 @@ class Store:
 
     def query(self, text: str, binds: Mapping[str, Any] | None = None, **options: Any) -> Result:
         """Run a query to its end."""
-        runner = run(parse(text), binds, Options(**options))
+        runner = run(parse(text), binds, QueryOptions(**options))
         answer: Any = None
         try:
             action = next(runner)

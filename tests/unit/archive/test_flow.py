@@ -14,7 +14,7 @@ from rich.console import Console
 from backfill.archive import import_
 from backfill.archive import manifest as manifests
 from backfill.archive.cli_output import volume
-from backfill.archive.export import Export, Options, pieces
+from backfill.archive.export import Export, ExportOptions, pieces
 from backfill.archive.import_ import Import, batches, sort
 from backfill.archive.manifest import Entry, Origin
 from backfill.archive.progress import Bars, Lines, Silent, shown
@@ -100,7 +100,7 @@ class Kept:
 
 async def export(root: Path, store: Listed, part_bytes: int = 1000) -> Entry:
     root.mkdir(exist_ok=True)
-    manifest = await Export(store, root, Silent(), store.stop, Options(part_bytes)).run([NAME])
+    manifest = await Export(store, root, Silent(), store.stop, ExportOptions(part_bytes)).run([NAME])
     entry = manifest.entry(NAME)
     assert entry is not None
     return entry
@@ -180,7 +180,7 @@ async def test_an_unavailable_target_is_retried(tmp_path: Path) -> None:
         await Import(tmp_path, target, Silent(), asyncio.Event()).run([entry])
     target = Kept(fails=[DatabaseUnavailable("gone")])
     with pytest.raises(DatabaseUnavailable, match="gone"):
-        await Import(tmp_path, target, Silent(), asyncio.Event(), import_.Options(patience=0)).run([entry])
+        await Import(tmp_path, target, Silent(), asyncio.Event(), import_.ImportOptions(patience=0)).run([entry])
 
 
 async def test_a_stopped_import_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +199,7 @@ async def test_dry_runs_and_overwriting_are_counted(tmp_path: Path) -> None:
     present = {"001": document(1, rev=4), "002": document(2, rev=5), "003": document(3, rev=6)}
     for dry in (True, False):
         target = Kept(dict(present))
-        options = import_.Options(overwrite=True, dry_run=dry)
+        options = import_.ImportOptions(overwrite=True, dry_run=dry)
         [imported] = await Import(tmp_path, target, Silent(), asyncio.Event(), options).run([entry])
         assert (imported.written, imported.same, imported.newer, imported.overwritten) == (2, 1, 0, 1)
         assert (target.documents == present) is dry

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from proxy.base.errors import ArangoError, UpstreamUnavailable
-from proxy.devserver.serve import DevelopmentServer, Options, StoreHandler, options_of
+from proxy.devserver.serve import DevelopmentServer, ServerOptions, StoreHandler, options_of
 from proxy.model.message import Request
 from proxy.model.operations import Operation, Outcome
 from tests.harness import eventually
@@ -125,7 +125,7 @@ def test_a_process_that_checks_who_asks_and_saves_when_it_is_told_to(tmp_path: P
 
 
 def test_the_command_line() -> None:
-    assert options_of([]) == Options()
-    assert options_of(["--auth", "--ttl-interval", "0"]) == Options(root_password="", ttl_interval=0.0)
+    assert options_of([]) == ServerOptions()
+    assert options_of(["--auth", "--ttl-interval", "0"]) == ServerOptions(root_password="", ttl_interval=0.0)
     with pytest.raises(SystemExit):
         options_of(["--root-password", "x"])

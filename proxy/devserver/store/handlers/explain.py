@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from proxy.aql import Options, analyse, ast, parse
+from proxy.aql import QueryOptions, analyse, ast, parse
 from proxy.aql import run as evaluate
 from proxy.base.errors import ArangoError
 from proxy.devserver.store.answers import done
@@ -87,7 +87,7 @@ def _warnings(query: ast.Query, options: Document) -> list[Document]:
 
     With failOnWarning the first is raised.
     """
-    settings = Options(
+    settings = QueryOptions(
         fail_on_warning=bool(options.get("failOnWarning", False)),
         max_warnings=whole(options, "maxWarningCount", 10, zero=True),
     )

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 
-from proxy.aql import Fetch, Options, Result, Write, analyse, parse
+from proxy.aql import Fetch, QueryOptions, Result, Write, analyse, parse
 from proxy.aql import run as evaluate
 from proxy.base.errors import ArangoError, Unsupported
 from proxy.devserver.store import access, write_document
@@ -104,9 +104,9 @@ def _run(server: Server, operation: Operation, running: RunningQuery, options: D
     return Answer(result.rows, extra)
 
 
-def _options(operation: Operation, running: RunningQuery, options: Document) -> Options:
+def _options(operation: Operation, running: RunningQuery, options: Document) -> QueryOptions:
     memory = options.get("memoryLimit", 0)
-    return Options(
+    return QueryOptions(
         full_count=bool(options.get("fullCount", False)),
         fail_on_warning=bool(options.get("failOnWarning", False)),
         max_warnings=whole(options, "maxWarningCount", 10, zero=True),

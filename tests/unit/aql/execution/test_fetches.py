@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.aql import Fetch, Options, parse, run
+from proxy.aql import Fetch, QueryOptions, parse, run
 from proxy.base.errors import ArangoError
 from tests.unit.aql.store import Store
 
@@ -34,7 +34,7 @@ def test_the_one_shard_of_a_collection_is_called_like_it() -> None:
 
 
 def test_a_store_may_answer_a_count_with_documents() -> None:
-    runner = run(parse("RETURN LENGTH(docs)"), {}, Options())
+    runner = run(parse("RETURN LENGTH(docs)"), {}, QueryOptions())
     assert next(runner) == Fetch("docs", count=True)
     with pytest.raises(StopIteration) as stop:
         runner.send([{"_key": "1"}, {"_key": "2"}])
