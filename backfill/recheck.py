@@ -61,16 +61,16 @@ class Rechecked:
 
 
 class KeyRechecker:
-    """Rechecks keys of one collection. full: content too, not only revisions. patience: seconds for each batch."""
+    """Rechecks keys of one collection. full: content too. recheck_timeout: seconds for each batch."""
 
     def __init__(
-        self, database: Database, source: Source, table: Table, *, full: bool, patience: float = TIMEOUT
+        self, database: Database, source: Source, table: Table, *, full: bool, recheck_timeout: float = TIMEOUT
     ) -> None:
         self._database = database
         self._source = source
         self._table = table
         self._full = full
-        self._patience = patience
+        self._recheck_timeout = recheck_timeout
 
     async def recheck(self, suspects: Mapping[str, int | None], keep: Callable[[], Awaitable[None]]) -> Rechecked:
         """Check each key until it is equal, confirmed different, or out of time. keep: called between checks.
@@ -93,7 +93,7 @@ class KeyRechecker:
         confirmed: dict[str, str] = {}
         streaks: dict[str, Streak[KeyState]] = {}
         open_keys = list(suspects)
-        schedule = Schedule(*_PAUSES, until=time.monotonic() + self._patience)
+        schedule = Schedule(*_PAUSES, until=time.monotonic() + self._recheck_timeout)
         while True:
             reached = (await self._clock()).until
             states = await self.read_states(open_keys)

@@ -5,7 +5,7 @@ dictionaries, but documents must stay the bytes that ArangoDB printed (DESIGN se
 used for accounts, sessions and connections, and the response bodies are kept as received.
 
 Every request here only reads, so it can be repeated: if the origin does not answer, the request is retried with
-increasing pauses for `patience` seconds.
+increasing pauses until `retry_seconds` have passed.
 
 Order: ArangoDB's primary index is ordered by the bytes of `_key` on a single server (protocol page, section 10). The
 order of every page is checked, since a page in another order could silently skip documents. A cluster's coordinator
@@ -108,7 +108,7 @@ class _ByteClient(DefaultHTTPClient):
 class Source:
     """ArangoDB at one URL with one account. Coroutine-safe; `close()` when done.
 
-    threads: concurrent requests. timeout: seconds for a response. patience: seconds to retry an unreachable origin.
+    threads: concurrent requests. timeout: seconds for a response. retry_seconds: as long as requests are retried.
     Every method raises ArangoError (1203 if the collection does not exist), UpstreamError if the origin does not
     answer, ConfigurationError if it refuses the account.
     """
@@ -121,13 +121,13 @@ class Source:
         *,
         threads: int = 4,
         timeout: float = 60.0,
-        patience: float = 60.0,
+        retry_seconds: float = 60.0,
         most_bytes: int = MOST_BYTES,
     ) -> None:
         self._url = url.rstrip("/")
         self._user = user
         self._password = password
-        self._patience = patience
+        self._retry_seconds = retry_seconds
         self._most_bytes = most_bytes
         http = _ByteClient(request_timeout=timeout, retry_attempts=0, pool_maxsize=threads)
         self._client = ArangoClient(hosts=self._url, http_client=http, resolver_max_tries=1)
@@ -326,7 +326,7 @@ class Source:
 
     async def _retried(self, ask: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()
-        until = time.monotonic() + self._patience
+        until = time.monotonic() + self._retry_seconds
         pause = 0.1
         while True:
             try:

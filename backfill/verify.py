@@ -53,7 +53,7 @@ class Verified:
 
 
 class Verifier:
-    """Verifies the chunks that one worker claims. patience: seconds for a recheck."""
+    """Verifies the chunks that one worker claims. recheck_timeout: seconds for a recheck."""
 
     def __init__(
         self,
@@ -61,14 +61,14 @@ class Verifier:
         source: Source,
         *,
         governor: Governor | None = None,
-        patience: float = TIMEOUT,
+        recheck_timeout: float = TIMEOUT,
         lease: float = run_store.LEASE,
         page: int = FAST_PAGE,
     ) -> None:
         self._database = database
         self._source = source
         self._governor = governor or Governor(database, source)
-        self._patience = patience
+        self._recheck_timeout = recheck_timeout
         self._lease = lease
         self._page = page
 
@@ -78,7 +78,9 @@ class Verifier:
         Raise LeaseLost, OriginDisorder, ArangoError (1203: the collection was dropped), UpstreamError, DatabaseError.
         """
         full = claim.mode == "full"
-        rechecker = KeyRechecker(self._database, self._source, claim.table, full=full, patience=self._patience)
+        rechecker = KeyRechecker(
+            self._database, self._source, claim.table, full=full, recheck_timeout=self._recheck_timeout
+        )
         tally = Tally.from_json(claim.result)
         position = claim.start
         limit = FIRST_PAGE if full else self._page

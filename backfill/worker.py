@@ -70,7 +70,7 @@ class WorkerOptions:
     split: int = SPLIT_DOCUMENTS
     poll: float = 0.2
     idle: float = 1.0
-    patience: float = TIMEOUT
+    recheck_timeout: float = TIMEOUT
     outage: float = 60.0
 
 
@@ -134,7 +134,7 @@ class Workers:
             self._database,
             self._source,
             governor=self._governor,
-            patience=self._options.patience,
+            recheck_timeout=self._options.recheck_timeout,
             lease=self._options.lease,
         )
         away = 0.0

@@ -90,11 +90,11 @@ class Sorted:
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """overwrite: also replace newer versions. dry_run: write nothing. patience: seconds to retry the target."""
+    """overwrite: also replace newer versions. dry_run: write nothing. retry_seconds: seconds to retry the target."""
 
     overwrite: bool = False
     dry_run: bool = False
-    patience: float = 60.0
+    retry_seconds: float = 60.0
 
 
 @dataclass(slots=True)
@@ -110,7 +110,7 @@ class Import:
     async def run(self, entries: Sequence[Entry]) -> list[Imported]:
         """Import the collections and return a result for each one that was started before `stop` was set.
 
-        Raise ArchiveError, and errors of the target that persist for longer than `patience`.
+        Raise ArchiveError, and errors of the target that persist for longer than `retry_seconds`.
         """
         found = []
         for entry in entries:
@@ -177,7 +177,7 @@ class Import:
 
     async def _retried(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Run `attempt`, and retry it while the target does not answer: every attempt looks up its page again."""
-        until = time.monotonic() + self.options.patience
+        until = time.monotonic() + self.options.retry_seconds
         pause = 0.1
         while True:
             try:

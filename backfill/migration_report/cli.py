@@ -82,7 +82,7 @@ def report(
             opened = await Database.open(settings.postgresql_dsn, size=2, timeout=None, application="crossfade report")
             stack.push_async_callback(opened.close)
             await migrate.require_migrated(opened)
-            source = Source(settings.origin_url, *settings.origin_account, patience=3.0)
+            source = Source(settings.origin_url, *settings.origin_account, retry_seconds=3.0)
             stack.push_async_callback(source.close)
             names = await selected(opened, collections, database)
             inputs = Inputs(settings, opened, source)

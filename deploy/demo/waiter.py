@@ -27,7 +27,7 @@ class Waiter:
             time.sleep(0.1)
 
     def until(self, lacking: Callable[[], list[str]], what: str) -> None:
-        """Wait until nothing is lacking, as long as there is progress: what lacks must change within _PATIENCE seconds.
+        """Wait until nothing is lacking, as long as there is progress: the list must change within two minutes.
 
         On a slow or busy machine everything takes longer, and nothing else is different.
         """

@@ -36,7 +36,7 @@ from proxy.wire.endpoints import named
 
 log = structlog.get_logger(__name__)
 
-_PATIENCE: Final = 2.0  # seconds that an answer may wait for its flip
+_TIMEOUT: Final = 2.0  # seconds that an answer may wait for its flip
 _POLL: Final = 0.005
 # effects that create collections, or roll flipped ones back
 _CHANGES: Final = frozenset({Effect.CONTROL, Effect.OPAQUE})
@@ -125,7 +125,7 @@ class AutoFlip:
                 actor="local stack",
                 reason="a local stack starts empty: gates do not apply",
                 force=True,
-                timeout=_PATIENCE,
+                timeout=_TIMEOUT,
             )
 
     def _waiting(self) -> frozenset[str]:
@@ -151,6 +151,6 @@ class AutoFlip:
 
     @staticmethod
     async def _until(condition: Callable[[], bool]) -> None:
-        limit = time.monotonic() + _PATIENCE
+        limit = time.monotonic() + _TIMEOUT
         while not condition() and time.monotonic() < limit:
             await asyncio.sleep(_POLL)

@@ -32,7 +32,7 @@ from proxy.stores.arango import Requester
 from proxy.wire.auth import expiry_of
 
 _LIMIT: Final = 10_000
-_PATIENCE: Final = 2.0  # seconds after which an ArangoDB that hangs counts as unreachable
+_TIMEOUT: Final = 2.0  # seconds after which an ArangoDB that hangs counts as unreachable
 _PROMPT: Final = 0.25  # seconds that a read waits for a new answer, if there is an old one
 _PAUSE: Final = 1.0  # seconds between two probes of an ArangoDB that does not answer
 
@@ -120,7 +120,7 @@ class Credentials:
             probe.add_done_callback(functools.partial(self._ended, key))
         if old and self._silent:
             return True
-        done, _ = await asyncio.wait({probe}, timeout=_PROMPT if old else _PATIENCE)
+        done, _ = await asyncio.wait({probe}, timeout=_PROMPT if old else _TIMEOUT)
         if not done:
             self._silent = True
             return old
@@ -154,7 +154,7 @@ class Credentials:
         """Return ArangoDB's status; None if it does not answer."""
         headers = [(b"authorization", authorization)] if authorization is not None else []
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_TIMEOUT):
                 response = await self._origin.request(Request("GET", path.encode(), headers), idempotent=True)
                 if not isinstance(response.body, bytes):
                     async for _ in response.body:

@@ -11,7 +11,7 @@ from proxy.base.errors import DatabaseError, UpstreamError
 from proxy.model.message import Request
 from proxy.stores.arango import Requester
 
-_PATIENCE: Final = 1.5  # seconds
+_TIMEOUT: Final = 1.5  # seconds
 
 
 async def probe(database: Database, origin: Requester) -> dict[str, str]:
@@ -22,21 +22,21 @@ async def probe(database: Database, origin: Requester) -> dict[str, str]:
 
 async def _target(database: Database) -> str:
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT):
             await database.fetchval(sql.server.ALIVE)
     except (DatabaseError, TimeoutError) as error:
-        return str(error) or f"no answer within {_PATIENCE:g} s"
+        return str(error) or f"no answer within {_TIMEOUT:g} s"
     return ""
 
 
 async def _origin(origin: Requester) -> str:
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT):
             response = await origin.request(Request("GET", b"/_api/version"), idempotent=True)
             if not isinstance(response.body, bytes):
                 async for _ in response.body:
                     pass
     except (UpstreamError, TimeoutError) as error:
-        return str(error) or f"no answer within {_PATIENCE:g} s"
+        return str(error) or f"no answer within {_TIMEOUT:g} s"
     # it may refuse a request without credentials, and then it answers
     return f"it answers with status {response.status}" if response.status >= 500 else ""

@@ -34,7 +34,7 @@ from proxy.stores.postgres import PostgresStore
 
 log = structlog.get_logger(__name__)
 
-_PATIENCE: Final = 5.0  # seconds that a statement of the target may take at least
+_LEAST_LIMIT: Final = 5.0  # seconds that a statement of the target may take at least
 QUEUE: Final = 5.0  # seconds that a read waits for a connection
 _SHARE: Final = 2.5  # leases, of the three after which a flip is given up for an answer that waits
 _POLL: Final = 0.01
@@ -43,7 +43,7 @@ _CHECK: Final = 0.05  # seconds between two checks whether the target may still 
 
 def statement_limit(settings: Settings) -> float:
     """Return the seconds that one statement of a read may take."""
-    return max(_PATIENCE, 3 * settings.lease)
+    return max(_LEAST_LIMIT, 3 * settings.lease)
 
 
 def worker_limit(settings: Settings) -> float:
@@ -89,7 +89,7 @@ class TargetReads:
         credentials: Credentials,
         readings: Readings,
     ) -> None:
-        self._patience = QUEUE + statement_limit(settings)
+        self._time_limit = QUEUE + statement_limit(settings)
         self._lease_seconds = settings.lease
         self._answered: dict[str, float] = {}  # when the target last answered for a collection
         self._target = target
@@ -167,7 +167,7 @@ class TargetReads:
         reading = self._readings.begin(collections)
         failed, counts = False, True
         try:
-            async with asyncio.timeout(self._patience) as limit:
+            async with asyncio.timeout(self._time_limit) as limit:
                 self._open.add(limit)
                 try:
                     outcome = await self._target.fenced(operation, generation)

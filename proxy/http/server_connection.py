@@ -42,7 +42,7 @@ class ServerConnection(asyncio.Protocol):
         self._reading = True
         self._failure: Exception | None = None
         self._tunnel: ConnectionTunnel | None = None
-        self._patience = math.inf
+        self._timeout = math.inf
         self.transport: asyncio.Transport
         self.deadline = math.inf  # in the loop's time: for the answer to begin, then for its next piece
         self.idle_since = 0.0
@@ -64,14 +64,14 @@ class ServerConnection(asyncio.Protocol):
     def usable(self) -> bool:
         return not self.transport.is_closing()
 
-    def start(self, data: bytes, request: Request, patience: float) -> asyncio.Future[Response]:
-        """Send a request (or its head). Return the future of its answer. patience: seconds for it to begin."""
+    def start(self, data: bytes, request: Request, timeout: float) -> asyncio.Future[Response]:
+        """Send a request (or its head). Return the future of its answer. timeout: seconds for it to begin."""
         future: asyncio.Future[Response] = self._loop.create_future()
         self._future = future
         self._delivered = False
         self.silent = True
-        self._patience = patience
-        self.deadline = self._loop.time() + patience
+        self._timeout = timeout
+        self.deadline = self._loop.time() + timeout
         self._parser.expect(
             head=request.method == "HEAD", upgrade=request.tunnel is not None, streaming=request.streaming
         )
@@ -80,14 +80,14 @@ class ServerConnection(asyncio.Protocol):
 
     def write(self, piece: bytes) -> None:
         """Send a piece of a streamed request body; the time for the answer begins again."""
-        self.deadline = self._loop.time() + self._patience
+        self.deadline = self._loop.time() + self._timeout
         if not self.transport.is_closing():
             self.transport.write(piece)
 
     def sent(self) -> None:
         """Take note that a streamed request body has been written completely."""
         self.sending = False
-        self.deadline = self._loop.time() + self._patience
+        self.deadline = self._loop.time() + self._timeout
 
     def abandon(self, future: asyncio.Future[Response]) -> None:
         """Close the connection: the request's task was cancelled, and no other request may get its answer."""
@@ -123,7 +123,7 @@ class ServerConnection(asyncio.Protocol):
         if parser.complete:
             self._complete()
         elif parser.begun:
-            self.deadline = self._loop.time() + self._patience
+            self.deadline = self._loop.time() + self._timeout
             stream = parser.stream
             if stream is not None:
                 self._deliver()
@@ -207,7 +207,7 @@ class ServerConnection(asyncio.Protocol):
         if not self._reading and stream is not None and stream.size <= LOW_WATER:
             self._reading = True
             if not self.transport.is_closing():
-                self.deadline = self._loop.time() + self._patience
+                self.deadline = self._loop.time() + self._timeout
                 self.transport.resume_reading()
 
     def _switch(self, response: Response, rest: bytes) -> None:

@@ -24,13 +24,13 @@ class Backpressure:
     """Waits before each piece of work of one shadow; one waits at a time, so that pieces follow one another."""
 
     def __init__(self, fill_level: Callable[[], float], clock: Callable[[], float] = time.monotonic) -> None:
-        """filled: returns the share of the queue that is taken."""
+        """fill_level: returns the share of the queue that is taken."""
         self._fill_level = fill_level
         self._clock = clock
         self._turn = asyncio.Lock()
 
     async def wait_turn(self, due: float) -> float:
-        """Return after a short turn of the loop, at the latest when patience ends. Moments are monotonic.
+        """Return after a short turn of the loop, at the latest MAX_WAIT after `due`. Moments are monotonic.
 
         The result is the moment at which clients must get their turn: later if reads would otherwise have to be
         skipped.

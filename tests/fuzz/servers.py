@@ -28,7 +28,7 @@ from proxy.model.message import Handler, Request, Response
 from proxy.model.stages import CollectionState, Stage
 from tests.harness import eventually, running
 
-PATIENCE = 20.0  # seconds that a server may take to end a connection whose client has sent everything
+TIMEOUT = 20.0  # seconds that a server may take to end a connection whose client has sent everything
 LIMITS = HttpLimits(body=2 << 20, buffer_body=1 << 20, head=8 << 10, headers=200)
 MARKS = 8
 _COLLECTIONS = (
@@ -186,12 +186,12 @@ async def _proxied(
 # the client's side
 
 
-def talk(port: int, *pieces: bytes, patience: float = PATIENCE) -> bytes:
+def talk(port: int, *pieces: bytes, timeout: float = TIMEOUT) -> bytes:
     """Send the pieces, then end the sending side; return everything until the server closes.
 
     Raise HangError if it does not close.
     """
-    with socket.create_connection(("127.0.0.1", port), patience) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout) as connection:
         try:
             for piece in pieces:
                 connection.sendall(piece)
@@ -205,7 +205,7 @@ def talk(port: int, *pieces: bytes, patience: float = PATIENCE) -> bytes:
         except ConnectionResetError:
             pass
         except TimeoutError:
-            raise HangError(f"no end after {patience:g} s and the bytes {b''.join(parts)[-200:]!r}") from None
+            raise HangError(f"no end after {timeout:g} s and the bytes {b''.join(parts)[-200:]!r}") from None
     return b"".join(parts)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fuzz.servers import PATIENCE, FuzzServers, answers, mark, talk
+from tests.fuzz.servers import TIMEOUT, FuzzServers, answers, mark, talk
 
 MARK = b"/_db/own/_api/document/marks/m1"
 
@@ -37,7 +37,7 @@ def read_answer(connection: socket.socket) -> bytes:
 
 
 def test_keep_alive_is_the_rule_in_http_1_1(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
+    with socket.create_connection(("127.0.0.1", port), TIMEOUT) as connection:
         for _ in range(5):
             connection.sendall(get())
             head = read_answer(connection).partition(b"\r\n\r\n")[0].lower()
@@ -62,7 +62,7 @@ def test_head_states_the_length_and_sends_no_body(port: int) -> None:
 
 def test_expect_100_continue_is_answered(port: int) -> None:
     document = b'{"_key":"continued"}'
-    with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
+    with socket.create_connection(("127.0.0.1", port), TIMEOUT) as connection:
         length = b"Content-Length: %d" % len(document)
         connection.sendall(get(b"1.1", b"Expect: 100-continue", length, method=b"POST", target=b"/_api/document/c"))
         assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -79,7 +79,7 @@ def test_http_1_0_closes_unless_it_is_asked_to_keep_alive(port: int) -> None:
 
 
 def test_connection_close_is_the_last_request(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
+    with socket.create_connection(("127.0.0.1", port), TIMEOUT) as connection:
         connection.sendall(get(b"1.1", b"Connection: close") + get())
         data = b""
         while part := connection.recv(65536):  # it closes though the client does not

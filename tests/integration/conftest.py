@@ -18,6 +18,6 @@ async def origin() -> AsyncIterator[StubOrigin]:
 
 @pytest.fixture
 async def source(origin: StubOrigin) -> AsyncIterator[Source]:
-    opened = Source(origin.url, "root", "", threads=4, patience=5)
+    opened = Source(origin.url, "root", "", threads=4, retry_seconds=5)
     yield opened
     await opened.close()

@@ -40,7 +40,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 async def target(url: str) -> AsyncIterator[IntoArango]:
-    server, source = Server(url, "root", ""), Source(url, "root", "", patience=0.1)
+    server, source = Server(url, "root", ""), Source(url, "root", "", retry_seconds=0.1)
     into = IntoArango(server, source)
     await into.prepare(entry(keyOptions={"type": "traditional", "allowUserKeys": True, "lastValue": 7}))
     yield into

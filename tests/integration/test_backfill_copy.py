@@ -300,7 +300,7 @@ async def test_a_worker_survives_connections_that_postgresql_cuts(
 async def test_a_run_fails_if_a_database_stays_unreachable(database: Database, origin: StubOrigin, dsn: str) -> None:
     await register(database)
     origin.put(NAME, "a")
-    impatient = Source(origin.url, "root", "", patience=0.0)
+    impatient = Source(origin.url, "root", "", retry_seconds=0.0)
     run = await plan_backfill(database, impatient, NAME)
 
     async def refuse_while_busy(kind: str, bind: Mapping[str, Any]) -> bytes | None:

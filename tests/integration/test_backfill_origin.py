@@ -29,7 +29,7 @@ async def server() -> AsyncIterator[DevelopmentServer]:
 
 @pytest.fixture
 async def source(server: DevelopmentServer) -> AsyncIterator[Source]:
-    opened = Source(server.url, "root", "", threads=3, patience=5)
+    opened = Source(server.url, "root", "", threads=3, retry_seconds=5)
     yield opened
     await opened.close()
 

@@ -153,7 +153,7 @@ async def test_mirror_lag_is_not_a_difference(database: Database, origin: StubOr
         "VALUES ('i', 'h', 1, 'v', 3, 60)"
     )
     await database.execute(instance)
-    verifying = asyncio.create_task(verified(database, source, patience=60))
+    verifying = asyncio.create_task(verified(database, source, recheck_timeout=60))
     while origin.requests.count("revisions_of") < 3:  # it has been rechecked repeatedly
         await asyncio.sleep(0.01)
     raw = origin.document(NAME, "0001").decode()
@@ -161,7 +161,7 @@ async def test_mirror_lag_is_not_a_difference(database: Database, origin: StubOr
     assert (await verifying).result["differences"] == 0
 
     origin.put(NAME, "0001", '"n":"newer"')
-    result = (await verified(database, source, patience=0.3)).result
+    result = (await verified(database, source, recheck_timeout=0.3)).result
     assert (result["stale"], result["undecided"], result["differences"]) == (0, 1, 1)  # not equal, not a mismatch
 
     await database.execute("UPDATE _crossfade.instance SET backlog = 0, heartbeat_at = now() + interval '1 hour'")

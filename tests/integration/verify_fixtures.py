@@ -21,9 +21,9 @@ async def backfilled(database: Database, origin: StubOrigin, source: Source, doc
 
 
 async def verified(
-    database: Database, source: Source, *, full: bool = False, repair: bool = False, patience: float = 5.0
+    database: Database, source: Source, *, full: bool = False, repair: bool = False, recheck_timeout: float = 5.0
 ) -> RunStatus:
     run = await plan_verification(database, source, NAME, full=full, repair=repair)
-    await work(database, source, [run], patience=patience)
+    await work(database, source, [run], recheck_timeout=recheck_timeout)
     [status] = await run_store.statuses(database, [run])
     return status

@@ -161,8 +161,8 @@ class Database:
                         raise DatabaseBusy(f"every connection is in use for {waited:.1f} s") from error
                     raise DatabaseUnavailable(f"no connection within {waited:.1f} s") from error
                 # PostgreSQL gives no further connection: one of ours may be released, or another client may end
-                patience = self._connect_timeout if self._wait is None else self._wait
-                if error.sqlstate == "53300" and waited < patience:
+                limit = self._connect_timeout if self._wait is None else self._wait
+                if error.sqlstate == "53300" and waited < limit:
                     await asyncio.sleep(_FULL)
                     continue
                 if sqlstates.refuses_sessions(error.sqlstate) or error.sqlstate == "25006":

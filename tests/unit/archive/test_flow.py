@@ -180,7 +180,7 @@ async def test_an_unavailable_target_is_retried(tmp_path: Path) -> None:
         await Import(tmp_path, target, Silent(), asyncio.Event()).run([entry])
     target = Kept(fails=[DatabaseUnavailable("gone")])
     with pytest.raises(DatabaseUnavailable, match="gone"):
-        await Import(tmp_path, target, Silent(), asyncio.Event(), import_.ImportOptions(patience=0)).run([entry])
+        await Import(tmp_path, target, Silent(), asyncio.Event(), import_.ImportOptions(retry_seconds=0)).run([entry])
 
 
 async def test_a_stopped_import_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,8 +25,8 @@ async def test_errors_become_crossfade_errors(status: int, body: bytes, kind: ty
     await source.close()
 
 
-async def test_an_unreachable_origin_is_an_error_after_the_patience() -> None:
-    source = Source("http://127.0.0.1:1", "root", "", patience=0.0)
+async def test_an_unreachable_origin_is_an_error_after_the_time_for_retries() -> None:
+    source = Source("http://127.0.0.1:1", "root", "", retry_seconds=0.0)
     with pytest.raises(UpstreamOutcomeUnknown, match="did not answer"):
         await source.count("shop", "carts")
     await source.close()

@@ -93,11 +93,11 @@ async def test_what_stands_before_the_statement() -> None:
 
 
 async def test_the_wait_is_bounded_and_counted_for_automatic_rollback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.gateway.target_reads._PATIENCE", 0.02)
+    monkeypatch.setattr("proxy.gateway.target_reads._LEAST_LIMIT", 0.02)
     readings = Readings()
     readings.watch({"db/books": 1.0})
     slow = serving(Lease(), Target("never"), readings=readings)
-    slow._patience = 0.02
+    slow._time_limit = 0.02
     assert await slow.answer(READ, BOOKS, 7, None) is FallbackReason.SLOW
     for gives in (
         None,

@@ -1,4 +1,4 @@
-"""The shadow's work waits while turns of the loop are long: up to its patience."""
+"""The shadow's work waits while turns of the loop are long: up to a time limit."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_long_turns_are_waited_for() -> None:
 
 
 @pytest.mark.parametrize("late", [0.0, MAX_WAIT / 2, MAX_WAIT, 10 * MAX_WAIT])
-async def test_patience_ends_with_the_age_of_the_work(late: float) -> None:
+async def test_the_wait_ends_with_the_age_of_the_work(late: float) -> None:
     """I8: what is compared late has changed meanwhile. However much waits before it, nothing waits longer than that."""
     waited = await turns([LONG] * 100, due=-late) * LONG
     left = max(0.0, MAX_WAIT - late)
