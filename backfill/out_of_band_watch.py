@@ -22,12 +22,13 @@ import structlog
 
 import sql
 from backfill.out_of_band_judge import Gap, OriginVersion, PendingVersions, ReportedWrites
-from backfill.wal_reader import Log, Reader, Requester, Scan, Version, collections_of
+from backfill.wal_reader import Log, Reader, Scan, Version, collections_of
 from proxy.base.database import Database, Session
 from proxy.base.errors import ArangoError, DatabaseError, UpstreamError, error_label
 from proxy.base.log_throttle import LogThrottle
 from proxy.control.gates.rules.out_of_band import VANISHED
 from proxy.replication.versions import Stored
+from proxy.stores.arango import Requester
 
 log = structlog.get_logger(__name__)
 

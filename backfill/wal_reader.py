@@ -19,6 +19,7 @@ from proxy.base.errors import ArangoError, UpstreamOutcomeUnknown
 from proxy.model.error_body import ErrorBody, decode_error
 from proxy.model.message import Request, Response
 from proxy.model.revision import decode_rev
+from proxy.stores.arango import Requester
 
 _CHUNK: Final = 4 << 20  # bytes of one response
 _SYNCER: Final = 1128421190  # keeps the origin's log files while the watch reads them
@@ -31,12 +32,6 @@ _SCAN: Final = (
     "LET now = DATE_NOW() LET found = (FOR d IN @@c FILTER DECODE_REV(d._rev).date >= DATE_ISO8601(@since) LIMIT @most "
     "RETURN [d._key, d._rev]) RETURN { now, found }"
 )
-
-
-class Requester(Protocol):
-    """The method of the upstream pool that this module uses."""
-
-    async def request(self, request: Request, *, idempotent: bool = False) -> Response: ...
 
 
 @dataclass(frozen=True, slots=True)

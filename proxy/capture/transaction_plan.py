@@ -59,7 +59,7 @@ class Buffer:
 
     @property
     def empty(self) -> bool:
-        """Return True if it wrote nothing through this proxy."""
+        """True if it wrote nothing through this proxy."""
         return not self.whole and not self.again
 
     def numbers(self) -> list[int]:

@@ -50,7 +50,7 @@ class Found:
 
     @property
     def harmless(self) -> bool:
-        """Return True if nothing was written in it but what this process holds."""
+        """True if nothing was written in it but what this process holds."""
         return self.begun and not self.elsewhere and not self.lost
 
 

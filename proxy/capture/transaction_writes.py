@@ -1,8 +1,8 @@
-"""Writes inside of a stream transaction but AQL: documents, truncations, and those whose answers show no versions.
+"""Writes in a stream transaction, except AQL: documents, truncations, and those whose answers show no versions.
 
 What they wrote is kept in the transaction's buffer (`capture.attempt`): versions are applied with its commit, the rest
-is read again when it has ended, and if it was aborted nothing is. What rolls a flip back outside of a transaction does
-so with the commit.
+is read again when it has ended, and if it was aborted nothing is. A write that rolls a flip back outside of a
+transaction rolls it back at the commit in one.
 
 ArangoDB carries out writes through graphs as a part of the transaction. Of imports and simple writes that is not known
 here: they may be done immediately, whatever becomes of the transaction. So they are `apart`: read again both after
@@ -87,7 +87,7 @@ async def without_versions(
         response, body = await attempt.forward(request)
         made = graph_plan.key_of(body) if operation.endpoint.capture is Capture.GRAPH_DOCUMENT else None
         keys = () if made is None else (made,)
-        # with the key that ArangoDB made nothing is without one
+        # the answer names the key that ArangoDB made: then every intent has its keys
         outcome = outcomes.without_versions(operation, response.status, body, keys)
         await attempt.conclude(outcome, keep_flips=made is not None)
         await attempt.applied()

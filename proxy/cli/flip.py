@@ -107,7 +107,7 @@ class AutoRollbackOptions:
 
     @property
     def budget(self) -> RollbackBudget | None:
-        """Return the budget; None without --auto-rollback."""
+        """The budget; None without --auto-rollback."""
         if not self.auto_rollback:
             return None
         return RollbackBudget(self.max_error_percent, self.max_p99_ms / 1000 or None, self.max_mismatches)

@@ -39,7 +39,7 @@ from proxy.operator import shapes
 from proxy.operator.replay import Sent, Wanted, examples_of, round_robin, sendable
 from proxy.operator.shapes import State
 
-_LOOK: Final = 1.0  # seconds between two reads of the counts
+_POLL: Final = 1.0  # seconds between two reads of the counts
 _CLIENTS: Final = 8  # reads at a time
 _REFUSED: Final = frozenset({401, 403})
 _OPEN: Final = frozenset({State.NEVER, State.FEW})
@@ -165,7 +165,7 @@ class _Run:
                 left = wanted
                 while any(one.requests for one in left) and time.monotonic() < self._end:
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._stop.wait(), _LOOK)
+                        await asyncio.wait_for(self._stop.wait(), _POLL)
                     if self._stop.is_set():
                         break
                     left = await _wanted(self._connected, self._settings, self._names)

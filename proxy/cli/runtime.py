@@ -92,7 +92,7 @@ class Audited:
 
     @property
     def who(self) -> str:
-        """Return whom the audit names."""
+        """Whom the audit names."""
         return actor_or_me(self.actor)
 
     def required_reason(self, what: str) -> str:

@@ -63,7 +63,7 @@ class RuleOptions:
 
     @property
     def rule(self) -> tuple[str, float | None]:
-        """Return the rule's name and its number. Raise PreconditionFailed unless exactly one rule is given."""
+        """The rule's name and its number. Raise PreconditionFailed unless exactly one rule is given."""
         given: list[tuple[str, float | None]] = []
         if self.digits is not None:
             given.append(("round", self.digits))

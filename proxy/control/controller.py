@@ -48,7 +48,7 @@ class Changed:
 
     @property
     def unready(self) -> tuple[InstanceAnswer, ...]:
-        """Return the instances that would make a change fail that needs all of them."""
+        """The instances that would make a change fail that needs all of them."""
         return tuple(one for one in self.reached if one.trouble) if self.phases else ()
 
 
@@ -163,7 +163,7 @@ async def evict(
     """
     if not confirmed_stopped:
         raise PreconditionFailed(
-            f"evicting {instance} asserts that its process is dead and stays so: stop it, then say --confirmed-stopped"
+            f"evicting {instance} asserts that its process is dead and stays so: stop it, then pass --confirmed-stopped"
         )
     async with database.transaction() as session:
         control = await control_row.lock(session)

@@ -220,7 +220,7 @@ class Run:
         if late:
             names = "; ".join(f"{row.instance} {_why(row, self.generation)}" for row in late)
             raise PreconditionFailed(
-                f"an instance fell out in the last moment: {names}. The epoch was aborted, try again"
+                f"an instance stopped acknowledging in the last moment: {names}. The epoch was aborted, try again"
             )
         return control
 
@@ -236,11 +236,11 @@ class Run:
         ]:
             raise PreconditionFailed("no instance is registered: a flip needs a proxy")
         if self.judged is not None:
-            said = await missing_writes.recorded_since(
+            recorded = await missing_writes.recorded_since(
                 session, [transition.collection for transition in to_target(self.transitions)], self.judged
             )
-            if said:
-                raise PreconditionFailed(f"{said}: nothing changed, see `crossfade gates`")
+            if recorded:
+                raise PreconditionFailed(f"{recorded}: nothing changed, see `crossfade gates`")
 
     async def _abort(self, error: BaseException) -> None:
         """Close the epoch; if this fails, a later change or an instance finds it without a controller and closes it."""
@@ -268,7 +268,7 @@ def _why(row: sql.control.WaitingInstanceRow, generation: int) -> str:
 
 
 async def ensure_in(session: Session, targets: Sequence[DesiredState]) -> None:
-    """Create the tables of collections that are to be mirrored; the default of an older epoch does not."""
+    """Create the tables of collections that are to be mirrored; defaults and the stage `off` need none."""
     for target in targets:
         if target.is_default or target.stage is Stage.OFF:
             continue

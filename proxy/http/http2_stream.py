@@ -64,7 +64,7 @@ class Exchange:
 
     @property
     def need(self) -> int:
-        """Return the bytes of the lease that lets the whole body come."""
+        """The bytes of the lease that lets the whole body come."""
         most = self._limits.buffer_body
         return most if self._length is None else min(self._length, most)
 

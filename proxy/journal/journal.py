@@ -178,9 +178,9 @@ class Journal:
         segment.state[seq - segment.base] = SPILLED
 
     def take(self, intents: int, keys: int) -> list[Note]:
-        """Return the oldest spilled intents that are due; they are held now. At most so many, with about so many keys.
+        """Return the oldest spilled intents that are due; they are held now.
 
-        Raise JournalError if a file cannot be read.
+        intents: at most this number; keys: about this number in all. Raise JournalError if a file cannot be read.
         """
         taken: list[Note] = []
         now = time.monotonic()

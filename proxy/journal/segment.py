@@ -153,7 +153,7 @@ class Damage:
         return f"the journal was damaged: {self.aside.name} was set aside"
 
     def set_aside(self) -> None:
-        """Rename it, for people to see, once everything that follows from it is in another file. Raise OSError."""
+        """Rename it for operators to see, once everything that follows from it is in another file. Raise OSError."""
         self.path.rename(self.aside)
 
 

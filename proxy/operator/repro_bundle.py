@@ -2,7 +2,7 @@
 
 JSON. Documents are kept as the text that either side printed (`origin`, `target`; null where it has none) beside what
 PostgreSQL queries (`queryable`), since a difference may lie in either. A sample that was redacted has no request that
-could be asked again: its bundle tells, and reproduces nothing.
+could be sent again: its bundle is a report, and reproduces nothing.
 """
 
 from __future__ import annotations

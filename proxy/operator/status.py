@@ -46,7 +46,7 @@ class CollectionStatus:
 
     @property
     def mismatch_rate(self) -> float | None:
-        """Return confirmed mismatches / comparisons; None without a comparison."""
+        """Confirmed mismatches / comparisons; None without a comparison."""
         return self.mismatched / self.compared if self.compared else None
 
 

@@ -168,12 +168,12 @@ class Applier:
 
     @property
     def reachable(self) -> bool:
-        """Return True if PostgreSQL took the last batch of every collection."""
+        """True if PostgreSQL took the last batch of every collection."""
         return not self._troubles
 
     @property
     def waits_for(self) -> tuple[str, ...]:
-        """Return why batches wait, each reason once; no values of documents."""
+        """Why batches wait, each reason once; no values of documents."""
         return tuple(dict.fromkeys(self._troubles.values()))
 
     def apply_now(self) -> None:

@@ -45,7 +45,7 @@ class Refusal(Generic[Item]):
 
     @property
     def reason(self) -> str:
-        """The error as text for people, after its SQLSTATE if it has one."""
+        """The error as a readable text, after its SQLSTATE if it has one."""
         sqlstate = self.error.sqlstate if isinstance(self.error, DatabaseError) else ""
         return f"{sqlstate}: {self.error}" if sqlstate else str(self.error)
 

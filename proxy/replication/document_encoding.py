@@ -1,7 +1,7 @@
 """Documents as the parameters of a statement: JSON text, and the queryable form if PostgreSQL cannot derive it.
 
-Encoding takes time that clients would wait for, so only so many documents and bytes are encoded between two turns of
-the event loop, and a large document that jsonb cannot hold as it is goes to a worker process. One statement holds no
+Encoding takes time that clients would wait for, so a limited number of documents and bytes is encoded between two turns
+of the event loop, and a large document that jsonb cannot hold as it is goes to a worker process. One statement holds no
 more than a few megabytes of documents.
 """
 

@@ -143,7 +143,7 @@ class OpenIntents:
 
     @property
     def journaled(self) -> bool:
-        """Return True if the journal took the last intent."""
+        """True if the journal took the last intent."""
         return not self._failing
 
     def is_open(self, intent: Intent) -> bool:

@@ -50,7 +50,7 @@ class Control:
 
     @property
     def towards_target(self) -> bool:
-        """Return True if an open epoch would send reads to PostgreSQL."""
+        """True if an open epoch would send reads to PostgreSQL."""
         return any(transition.after.stage.at_least(_TO_TARGET) for transition in self.transitions)
 
 

@@ -21,7 +21,7 @@ from proxy.wire.endpoints import named
 
 
 class Requester(Protocol):
-    """The part of the upstream pool that this store uses."""
+    """The part of the upstream pool that stores, captures and the reader of the log use."""
 
     async def request(self, request: Request, *, idempotent: bool = False) -> Response: ...
 

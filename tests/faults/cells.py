@@ -123,7 +123,7 @@ class Cell:
 
     @property
     def good(self) -> bool:
-        """Return True if nothing was lost, no ghost or stale read was found, and errors are only those the fault
+        """True if nothing was lost, no ghost or stale read was found, and errors are only those the fault
         allows.
         """
         quiet = self.errors == 0 or self.fault in _MAY_COST

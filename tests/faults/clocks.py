@@ -43,7 +43,7 @@ class Wall:
 
     @property
     def revisions(self) -> Clock:
-        """Return the revision clock of an ArangoDB server with this wall clock."""
+        """The revision clock of an ArangoDB server with this wall clock."""
         return Clock(lambda: int(1000 * self()))
 
 

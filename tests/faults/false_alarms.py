@@ -63,7 +63,7 @@ class Result:
 
     @property
     def right(self) -> bool:
-        """Return True if there was no false alarm, every divergence was found, nothing failed and hardly any was
+        """True if there was no false alarm, every divergence was found, nothing failed and hardly any was
         undecided.
         """
         few = self.figures.get("undecided", 0) <= UNDECIDED * self.figures.get("compared", 0)

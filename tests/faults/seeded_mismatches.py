@@ -37,7 +37,7 @@ class SeededMismatch:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Return the paths as they must be stored."""
+        """The paths as they must be stored."""
         if self.kind == "error":
             return ("origin answer, target 400/1562",)
         if not self.path:

@@ -190,7 +190,11 @@ class Fleet:
                     **({"timeout": 20.0} | more),
                 )
             except PreconditionFailed as error:
-                if not patient or "fell out in the last moment" not in str(error) or time.monotonic() > limit:
+                if (
+                    not patient
+                    or "stopped acknowledging in the last moment" not in str(error)
+                    or time.monotonic() > limit
+                ):
                     raise
 
     async def flipped(self, *collections: str, weight: int = 100) -> None:

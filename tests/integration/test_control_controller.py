@@ -237,7 +237,7 @@ async def test_an_instance_that_becomes_silent_before_the_commit_aborts_it(
         while not await database.fetchval(silent):
             await asyncio.sleep(0.01)
 
-    with pytest.raises(PreconditionFailed, match="fell out in the last moment: frozen is silent"):
+    with pytest.raises(PreconditionFailed, match="stopped acknowledging in the last moment: frozen is silent"):
         await _flip_with_action_before_commit(fleet, database, monkeypatch, freeze)
     assert await _stage(database, JOBS) == ("shadow", 0)
     assert await database.fetchval("SELECT phase FROM _crossfade.control") == "settled"

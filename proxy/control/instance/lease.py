@@ -115,7 +115,7 @@ class Lease:
 
     @property
     def connected(self) -> bool:
-        """Return True if the last heartbeat was answered."""
+        """True if the last heartbeat was answered."""
         return self._current
 
     @property
@@ -125,12 +125,12 @@ class Lease:
 
     @property
     def diverged(self) -> bool:
-        """Return True if PostgreSQL may lack what this instance acknowledged, or if an operator forbade to read it."""
+        """True if PostgreSQL may lack what this instance acknowledged, or if an operator forbade to read it."""
         return self._rejoin.diverged
 
     @property
     def may_read_target(self) -> bool:
-        """Return True if a heartbeat that began less than L ago showed all leases held and no instance diverged.
+        """True if a heartbeat that began less than L ago showed all leases held and no instance diverged.
 
         The fence in each statement decides.
         """
@@ -138,7 +138,7 @@ class Lease:
 
     @property
     def own_lease_expired(self) -> bool:
-        """Return True if no instance reads from PostgreSQL because of this one, until it has rolled back.
+        """True if no instance reads from PostgreSQL because of this one, until it has rolled back.
 
         Its lease has run out in PostgreSQL's time, or its row there is diverged. Only then may it answer for flipped
         collections from ArangoDB alone; call `record_origin_only_ack` before such an answer leaves. While it drains the

@@ -68,7 +68,7 @@ class Rejoin:
 
     @property
     def diverged(self) -> bool:
-        """Return True if PostgreSQL lacks what this instance acknowledged, or if an operator forbade to read it."""
+        """True if PostgreSQL lacks what this instance acknowledged, or if an operator forbade to read it."""
         return self._origin_only or self.unsafe
 
     def start(self) -> None:

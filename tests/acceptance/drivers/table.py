@@ -32,7 +32,7 @@ class Run:
 
     @property
     def rate(self) -> float:
-        """Return the share of tests that passed, of those in scope and not skipped."""
+        """The share of tests that passed, of those in scope and not skipped."""
         passed = self.number(Outcome.PASSED)
         judged = passed + self.number(Outcome.FAILED)
         return passed / judged if judged else 0.0

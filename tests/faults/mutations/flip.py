@@ -60,8 +60,8 @@ MUTANTS = (
     Mutant(
         "a mark between the gates and the begin of a flip is ignored",
         "proxy/control/epoch.py",
-        "            if said:\n",
-        "            if said and False:\n",
+        "            if recorded:\n",
+        "            if recorded and False:\n",
         "tests/integration/test_flip_ends.py::test_a_mark_between_the_gates_and_the_begin_of_a_flip_forbids_it",
     ),
     Mutant(
