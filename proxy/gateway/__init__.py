@@ -10,4 +10,8 @@ authorization       whether a client may read: ArangoDB decides, the answer is c
 velocypack_answers  answers in VelocyPack for clients that accept it
 service_proxy       service paths: a reverse proxy in front of document services
 health              whether both databases answer, now and within a bound
+
+Terms: *held*: a request waits until the flip in progress of a collection that it names is decided. *Fallback*: ArangoDB
+answers a read that was routed to PostgreSQL, for a counted reason. *Service path*: any path that does not begin with
+`/_`: a document service answers it.
 """

@@ -19,6 +19,9 @@ Both:
     httptools_adapter the scanner of HTTP/1.1 (llhttp); h2_adapter: the framing layer of HTTP/2
 
 All exchange `proxy.model.message`; a handler knows neither sockets nor protocols, and tests call it without them.
+
+Terms: the *head* of a message is its first line and its headers. A body is *collected* if it is read completely before
+it is passed on, else it *streams*. A listener *drains* when it accepts no further connection and lets requests end.
 """
 
 from proxy.http.limits import HttpLimits

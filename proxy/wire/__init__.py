@@ -7,4 +7,7 @@ encode             Outcome, ArangoError -> Response, with the headers that Arang
 encoding           bodies in gzip and deflate
 auth               the user of a request: Basic and JWT, read and made
 velocypack         ArangoDB's binary form of JSON, read; velocypack_writer writes it
+
+Terms: a *row* states all that the proxy knows of one endpoint. Its *effect* is what the endpoint does to documents, its
+*family* the part of the API to which it belongs, its *capture* the kind of write.
 """
