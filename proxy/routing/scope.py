@@ -22,7 +22,12 @@ class _Collected(msgspec.Struct):
     collection: str = ""
 
 
+class _Index(msgspec.Struct):
+    type: str = ""
+
+
 _COLLECTION: Final = msgspec.json.Decoder(_Collected)
+_INDEX: Final = msgspec.json.Decoder(_Index)
 _NAME: Final = msgspec.json.Decoder(_Named)
 
 
@@ -80,6 +85,14 @@ def name_in_body(body: bytes) -> str:
         return _NAME.decode(body).name
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
+
+
+def index_type(body: bytes) -> str | None:
+    """Return the type of index that the body of a creation names; None if it cannot be read."""
+    try:
+        return _INDEX.decode(body).type
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def _collection_in_body(body: bytes) -> str:

@@ -14,7 +14,7 @@ from proxy.model.operations import Operation
 from proxy.model.stages import Snapshot
 from proxy.routing.header_obstacles import PACKED, Obstacle, header_obstacle
 from proxy.routing.route import FORWARD, Action, Route
-from proxy.routing.scope import anywhere, captured_only, may_write, name_in_body
+from proxy.routing.scope import anywhere, captured_only, index_type, may_write, name_in_body
 
 # these make no difference to document writes: the answers show what was written
 _SHOWN_BY_ANSWERS: Final = PACKED | {Obstacle.IN_TRANSACTION}
@@ -83,7 +83,8 @@ def _transaction(operation: Operation, snapshot: Snapshot) -> Route:
 
 
 def _index(operation: Operation, snapshot: Snapshot) -> Route:
-    if b'"ttl"' not in operation.body:
+    """Return the route of an index's creation: one by which documents expire removes them. An attribute may be `ttl`."""
+    if index_type(operation.body) not in ("ttl", None):
         return FORWARD
     return opaque(operation, snapshot, may_write(operation), "documents expire")
 
