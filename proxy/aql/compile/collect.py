@@ -56,9 +56,12 @@ def _groups(c: Compilation, node: ast.Collect, alias: str, outer: _Grouped) -> l
     columns = []
     for number, assign in enumerate(node.groups):
         term = c.term(hoisted(c, assign.value))
-        columns.append(f"_crossfade.group_key({c.json(term)}) AS k{number}")
-        outer.block.order.append(OrderKey(f"_crossfade.sort_key({alias}.k{number})", descending=False, guarded=False))
-        outer.bind(assign.name, ValueVar(f"{alias}.k{number}", "json", scalar=True))
+        name, kind, column = f"{alias}.k{number}", "json", f"_crossfade.group_key({c.json(term)})"
+        if isinstance(term, Term) and term.kind == "number":  # jsonb forgets that it is a double, which prints 1e+15
+            kind, column = "number", term.sql
+        columns.append(f"{column} AS k{number}")
+        outer.block.order.append(OrderKey(c.sort_key(Term(name, kind)), descending=False, guarded=False))
+        outer.bind(assign.name, ValueVar(name, kind, scalar=True))
     return columns
 
 

@@ -70,10 +70,12 @@ def _descending(c: Compilation, direction: str | ast.Expr) -> bool:
 
 @statement_of(ast.Limit)
 def limit(c: Compilation, node: ast.Limit) -> None:
-    """Compile LIMIT offset, count."""
+    """Compile LIMIT offset, count. A count of null is 0, but after an offset it means the rest."""
     wrap_limited(c)
     offset = 0 if node.offset is None else _limit_number(c, node.offset)
     count = _limit_number(c, node.count)
+    if count is None and node.offset is None:
+        count = 0
     if count is not None:
         c.block.limit += f" LIMIT {c.parameters.add(count, 'bigint')}"
     if offset:
