@@ -124,14 +124,19 @@ class CollectionResync:
         return list(found)
 
     async def register(self, collection: str) -> bool:
-        """Make the table of a collection that ArangoDB has, for edges or not. Return False if it does not have it."""
+        """Make the table of a collection that ArangoDB has, for edges or not. Return False if it does not have it.
+
+        It may have been dropped since it was made. Without a table no later resync finds that.
+        """
         database, _, name = collection.partition("/")
         try:
             edge = await self._origin.is_edge(database, name)
         except ArangoError as error:
             if error.number in GONE:
+                self._dropped.missing(collection)
                 return False
             raise
+        self._dropped.present(collection)
         await self._target.tables.register(collection, edge=edge)
         await self._target.tables.mark_dropped(collection, dropped=False)
         return True

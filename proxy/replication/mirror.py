@@ -182,16 +182,15 @@ class Mirror:
         """
         first, *others = write.collections
         collection = first.partition("/")[0] + "/*" if others else first
-        if not isinstance(write, OpaqueWrite):
+        intent = self._intend(collection, write, None)
+        if intent.seq >= 0 and not isinstance(write, OpaqueWrite):  # an orphan has no resync: it explains nothing
             self._dropped.expect(write)
-        return self._intend(collection, write, None)
+        return intent
 
     def _intend(self, collection: str, write: Write, trace: bytes | None) -> Intent:
         since = self._clock.shown if type(write) is DocumentWrite else 0
         intent = self._intents.open(collection, write, stamp=self._era(), since=since, trace=sampled(trace))
         if intent.seq < 0:  # a crash would lose it: the collection needs a verification
-            if isinstance(write, Resync):  # there will be no resync: a missing collection would prove nothing
-                self._dropped.kept(write)
             touched = (collection,) if isinstance(write, DocumentWrite) else write.collections
             self._marks.add(touched, NOT_JOURNALED)
         return intent

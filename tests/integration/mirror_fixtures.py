@@ -65,6 +65,11 @@ class Origin(KeyedOrigin):
         del self.documents[change.collection][change.key]
         return Change(change.collection, change.key, change.rev, None)
 
+    async def is_edge(self, database: str, collection: str) -> bool:
+        if f"{database}/{collection}" in self.gone:
+            raise ArangoError(1203)
+        return False
+
     async def read(self, database: str, collection: str, keys: Sequence[str]) -> dict[str, bytes | None]:
         self.reads += 1
         if self.down:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from proxy.base.errors import ArangoError, JournalError
+from proxy.journal.intent import Ending
 from proxy.journal.journal import Journal
+from proxy.journal.records import CollectionChange
 from proxy.model.operations import Change
 from proxy.replication import open_intents
 from proxy.replication.target_writer import TargetWriter
@@ -223,3 +225,41 @@ async def test_the_proxys_own_account_may_be_refused_for_a_while(tmp_path: Path,
         await drained(mirror)
         assert await stored(database) == origin.documents[COLLECTION]
         assert await marks(database) == []
+
+
+async def test_a_collection_that_is_dropped_before_its_creation_is_noted_needs_no_verification(
+    tmp_path: Path, database: Database, dsn: str
+) -> None:
+    """It never got a table, so that the comparison after the drop of its graph does not find that it is missing."""
+    origin = Origin()
+    async with running(tmp_path, database, dsn, origin) as mirror:
+        made = mirror.intend_change(CollectionChange("create", (COLLECTION,)))
+        written = mirror.intend(COLLECTION, ("a",))
+        dropped = mirror.intend_change(CollectionChange("graph", ("shop/*",)))
+        origin.gone.add(COLLECTION)
+        for intent in (made, dropped):
+            mirror.reread(intent)
+            assert await mirror.applied(intent) is Ending.APPLIED
+        mirror.reread(written)
+        assert await mirror.applied(written) is Ending.APPLIED
+        assert await database.fetchval("SELECT count(*) FROM _crossfade.unverified") == 0
+
+
+async def test_a_drop_that_was_refused_because_of_the_journal_explains_no_missing_collection(
+    tmp_path: Path, database: Database, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin = Origin()
+    async with running(tmp_path, database, dsn, origin, on_journal_error="refuse") as mirror:
+
+        def full(*_: object, **__: object) -> int:
+            raise JournalError("no space left")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Journal, "intend", full)
+            with pytest.raises(ArangoError):
+                mirror.intend_change(CollectionChange("drop", (COLLECTION,)))
+        origin.gone.add(COLLECTION)  # by a client that does not go through the proxy
+        written = mirror.intend(COLLECTION, ("a",))
+        mirror.reread(written)
+        assert await mirror.applied(written) is Ending.GIVEN_UP
+        assert [collection for collection, _ in await marks(database)] == [COLLECTION]
