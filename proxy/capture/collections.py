@@ -29,20 +29,20 @@ async def compared(
     collections: tuple[str, ...],
     kind: str,
     *,
-    document: tuple[str, str] | None = None,
+    beside: tuple[str, tuple[str, ...]] | None = None,
     reason: str = "",
 ) -> Response:
     """Forward a request after which these collections (perhaps none) are compared as a whole. Raise UpstreamError.
 
-    document: (collection, key) of one that it writes beside, to be read again. reason: why flips are rolled back, if it
-    is not the endpoint's name.
+    beside: (collection, keys) of documents that it writes beside, to be read again; no keys: whatever has a new
+    revision. reason: why flips are rolled back, if it is not the endpoint's name.
     """
     undo = Undo(() if kind == "create" else collections, reason or operation.endpoint.name)
     async with context.write(undo=undo, counted=False) as attempt:
-        beside = [attempt.intend(document[0], document[1:])] if document is not None else []
+        documents = [attempt.intend(*beside, revised=not beside[1])] if beside is not None else []
         if collections:
             attempt.intend_change(CollectionChange(kind, collections))
         response, body = await attempt.forward(request)
         await attempt.conclude(outcomes.without_versions(operation, response.status, body))
-    await context.applied(beside)
+    await context.applied(documents)
     return response

@@ -1,7 +1,8 @@
 """Vertices and edges through a named graph (`/_api/gharial`): which documents a request writes, by key. Pure.
 
-A change of the graph itself writes its definition, a document of `_graphs`; it may create collections, which its body
-names, and drop some: one that its path names, or, with the whole graph, every one that no other graph uses.
+A change of the graph itself writes its definition, a document of `_graphs`, and may write those of other graphs; it may
+create collections, which its body names, and drop some: one that its path names, or, with the whole graph, every one
+that no other graph uses.
 
 The removal of a vertex or an edge also removes every edge that ends in it, in every graph, and its answer does not name
 them (protocol page, "Surprises"): they are found afterwards, see `replication.resync`.
@@ -88,10 +89,15 @@ def makes(operation: Operation) -> tuple[str, ...]:
     return tuple(f"{operation.database}/{name}" for name in dict.fromkeys(names) if name)
 
 
-def definition(operation: Operation) -> tuple[str, str] | None:
-    """Return (collection, key) of the document that defines the graph; None if the request does not name the graph."""
+def definition(operation: Operation) -> tuple[str, tuple[str, ...]] | None:
+    """Return (collection, keys) of the documents that a change writes; None if the request does not name the graph.
+
+    No keys: ArangoDB replaces the definition of an edge collection in every graph that has one of it.
+    """
     key = operation.path[2] if len(operation.path) > 2 else _graph_of(operation.body).name
-    return (f"{operation.database}/_graphs", key) if valid_key(key) else None
+    if not valid_key(key):
+        return None
+    return f"{operation.database}/_graphs", () if operation.endpoint.verb is Verb.REPLACE else (key,)
 
 
 def _graph_of(body: bytes) -> _Graph:

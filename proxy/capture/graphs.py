@@ -52,4 +52,4 @@ async def define(context: WriteContext, request: Request, operation: Operation, 
         definition = None
     dropped, made = (captured_only(snapshot, of(operation)) for of in (graph_plan.drops, graph_plan.makes))
     kind = "graph" if dropped else "create"
-    return await compared(context, request, operation, (*dropped, *made), kind, document=definition)
+    return await compared(context, request, operation, (*dropped, *made), kind, beside=definition)

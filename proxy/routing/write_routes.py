@@ -83,7 +83,7 @@ def _transaction(operation: Operation, snapshot: Snapshot) -> Route:
 
 
 def _index(operation: Operation, snapshot: Snapshot) -> Route:
-    """Return the route of an index's creation: one by which documents expire removes them. An attribute may be `ttl`."""
+    """Return the route of an index's creation: by one of type `ttl` documents expire; an attribute may be called so."""
     if index_type(operation.body) not in ("ttl", None):
         return FORWARD
     return opaque(operation, snapshot, may_write(operation), "documents expire")

@@ -188,7 +188,7 @@ _TABLE: Final[Sequence[tuple[str, str, Endpoint]]] = (
     ("DELETE", "_api/gharial/{g}/vertex/{c}/{k}", _graph_write("gharial.vertex_remove", verb=Verb.REMOVE)),
     ("GET", "_api/gharial/{g}/edge", _graph("gharial.edge_collections")),
     ("POST", "_api/gharial/{g}/edge", _graph_change("gharial.add_edge_definition")),
-    ("PUT", "_api/gharial/{g}/edge/{c}", _graph_change("gharial.replace_edge_definition")),
+    ("PUT", "_api/gharial/{g}/edge/{c}", _graph_change("gharial.replace_edge_definition", verb=Verb.REPLACE)),
     ("DELETE", "_api/gharial/{g}/edge/{c}", _graph_change("gharial.remove_edge_definition")),
     ("POST", "_api/gharial/{g}/edge/{c}", _graph_write("gharial.edge_insert", verb=Verb.INSERT)),
     ("GET", "_api/gharial/{g}/edge/{c}/{k}", _graph_read("gharial.edge_read")),

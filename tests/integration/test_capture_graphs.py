@@ -91,11 +91,13 @@ async def test_a_dropped_graph_can_drop_its_collections(stack: Running) -> None:
     assert await stack.database.fetchval("SELECT count(*) FROM _system.people WHERE doc IS NOT NULL") == 0
 
 
+_LIVES: dict[str, object] = {"collection": "lives", "from": ["people"], "to": ["streets"]}
 DEFINITIONS: list[tuple[str, str, dict[str, object] | None]] = [
     ("POST", f"{GRAPH}/vertex", {"collection": "towns"}),
     ("DELETE", f"{GRAPH}/vertex/towns", None),
     ("POST", f"{GRAPH}/edge", {"collection": "lives", "from": ["people"], "to": ["towns"]}),
-    ("PUT", f"{GRAPH}/edge/lives", {"collection": "lives", "from": ["people"], "to": ["streets"]}),
+    ("PUT", f"{GRAPH}/edge/lives", _LIVES),
+    ("POST", "/_api/gharial", {"name": "twin", "edgeDefinitions": [_LIVES]}),
     ("PUT", f"{GRAPH}/edge/lives?dropCollections=true", {"collection": "lives", "from": ["people"], "to": ["lanes"]}),
     ("DELETE", f"{GRAPH}/edge/lives", None),
     ("POST", "/_api/gharial", {"name": "other", "orphanCollections": ["alone"]}),
@@ -107,7 +109,10 @@ DEFINITIONS: list[tuple[str, str, dict[str, object] | None]] = [
 async def test_a_changed_graph_definition_is_in_postgresql_before_the_answer(
     dsn: str, tmp_path: Path, *, alone: bool
 ) -> None:
-    """Whatever collection the path names, the change writes a document of `_graphs`; the flip stays in force."""
+    """Whatever collection the path names, the change writes documents of `_graphs`; the flip stays in force.
+
+    A replaced definition of an edge collection is replaced in the graph `twin` too.
+    """
     async with running(dsn, tmp_path) as stack:
         definition = {"collection": "knows", "from": ["people"], "to": ["people"]}
         await stack.client.post("/_api/gharial", json={"name": "social", "edgeDefinitions": [definition]})
@@ -123,6 +128,9 @@ async def test_a_changed_graph_definition_is_in_postgresql_before_the_answer(
             answer = await stack.client.request(method, path, json=body)
             assert answer.status_code < 300, answer.text
             assert await stack.differences("_system/_graphs") == [], (method, path)
+        twin = (await stack.client.get("/_api/document/_graphs/twin")).json()
+        assert [definition["to"] for definition in twin["edgeDefinitions"]] == [["lanes"]]
+        assert twin["orphanCollections"] == ["streets"]
         await stack.drained()
         rows = await stack.database.fetch("SELECT collection FROM _crossfade.collection WHERE stage = 'flipped'")
         assert {row["collection"] for row in rows} == set(flipped)

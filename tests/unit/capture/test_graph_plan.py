@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proxy.capture import aql_plan, import_plan, simple_api
-from proxy.capture.graph_plan import GraphPlan, drops, key_of, makes, plan
+from proxy.capture.graph_plan import GraphPlan, definition, drops, key_of, makes, plan
 from proxy.capture.transaction_plan import declared
 from proxy.model.operations import Operation
 from proxy.wire.endpoints import named
@@ -51,6 +51,16 @@ def test_what_a_change_of_a_graph_makes() -> None:
     assert makes(operation("create", body)) == ("shop/o", "shop/knows", "shop/people", "shop/towns")
     assert makes(operation("add_vertex_collection", b'{"collection":"v"}')) == ("shop/v",)
     assert makes(operation("create", b"{")) == ()
+
+
+def test_a_change_writes_its_graph_and_a_replaced_definition_may_write_others() -> None:
+    def written(name: str, *path: str, body: bytes = b"") -> tuple[str, tuple[str, ...]] | None:
+        return definition(Operation(named(name), "PUT", "shop", path=("_api", "gharial", *path), body=body))
+
+    assert written("gharial.create", body=b'{"name":"g"}') == ("shop/_graphs", ("g",))
+    assert written("gharial.create", body=b"{}") is None
+    assert written("gharial.remove_edge_definition", "g", "edge", "knows") == ("shop/_graphs", ("g",))
+    assert written("gharial.replace_edge_definition", "g", "edge", "knows") == ("shop/_graphs", ())
 
 
 def test_dropping_collections_is_asked_for_by_a_parameter() -> None:

@@ -214,16 +214,22 @@ def add_edge_definition(server: Server, operation: Operation) -> Outcome:
 
 
 def replace_edge_definition(server: Server, operation: Operation) -> Outcome:
+    """Replace the definition of an edge collection in every graph that has one of it."""
     database = server.database(operation)
     graph = find(database, operation.path[2])
-    before = set(vertex_names(graph))
     definition = _definition({"collection": operation.path[4], **body_object(operation)})
     if definition["collection"] != operation.path[4] or definition["collection"] not in edge_names(graph):
         raise ArangoError(1930, "edge collection not used in graph", status=404)
-    graph["edgeDefinitions"] = [
-        definition if old["collection"] == definition["collection"] else old for old in graph["edgeDefinitions"]
-    ]
-    return _change(server, database, operation, graph, before)
+    _ensure(server, database, {"edgeDefinitions": [definition], "orphanCollections": []})
+    for one in list(graphs_of(database).scan()):
+        if definition["collection"] in edge_names(one):
+            before = set(vertex_names(one))
+            one["edgeDefinitions"] = [
+                definition if old["collection"] == definition["collection"] else old for old in one["edgeDefinitions"]
+            ]
+            _keep_orphans(one, before)
+            _save(database, one)
+    return _answer(_code(operation), find(database, graph["_key"]))
 
 
 def remove_edge_definition(server: Server, operation: Operation) -> Outcome:
@@ -240,10 +246,15 @@ def remove_edge_definition(server: Server, operation: Operation) -> Outcome:
 
 
 def _change(server: Server, database: Database, operation: Operation, graph: Document, before: set[str]) -> Outcome:
-    """Store a changed definition: vertex collections that no edge uses any more become orphans."""
-    used = {name for definition in graph["edgeDefinitions"] for name in (*definition["from"], *definition["to"])}
-    orphans = [name for name in graph["orphanCollections"] if name not in used]
-    graph["orphanCollections"] = orphans + sorted(before - used - set(orphans))
+    """Store a changed definition."""
+    _keep_orphans(graph, before)
     _check_shared(database, graph)
     _ensure(server, database, graph)
     return _answer(_code(operation), _save(database, graph))
+
+
+def _keep_orphans(graph: Document, before: set[str]) -> None:
+    """Make vertex collections that no edge uses any more orphans. before: those of the definition before the change."""
+    used = {name for definition in graph["edgeDefinitions"] for name in (*definition["from"], *definition["to"])}
+    orphans = [name for name in graph["orphanCollections"] if name not in used]
+    graph["orphanCollections"] = orphans + sorted(before - used - set(orphans))
