@@ -37,7 +37,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from proxy.base.config_names import ADVANCED, PREFIX, flattened, unknown_variables
+from proxy.base.config_names import ADVANCED, KUBERNETES_URL, PREFIX, flattened, unknown_variables
 from proxy.base.errors import ConfigurationError
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
@@ -57,9 +57,7 @@ def _advanced(default: Any = ..., description: str = "", **more: Any) -> Any:
 class Settings(BaseSettings):
     """All settings. `CROSSFADE_CONFIG` names a TOML file with the same names; the environment wins."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", hide_input_in_errors=True
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
     # ---- what most installations set
 
@@ -73,9 +71,11 @@ class Settings(BaseSettings):
         description="URL of PostgreSQL, target and control plane: the primary, directly or through a pooler in session "
         "mode",
     )
-    listen_host: str = Field("127.0.0.1", description="address of the traffic listener")
+    listen_host: str = Field("127.0.0.1", min_length=1, description="address of the traffic listener")
     listen_port: int = Field(8530, ge=0, le=65535, description="port of the traffic listener")
-    admin_host: str = Field("127.0.0.1", description="address of the admin listener: metrics, health, status")
+    admin_host: str = Field(
+        "127.0.0.1", min_length=1, description="address of the admin listener: metrics, health, status"
+    )
     admin_port: int = Field(8531, ge=0, le=65535, description="port of the admin listener")
     services: dict[str, SecretUrl] = Field(
         default_factory=dict,
@@ -234,6 +234,35 @@ class Settings(BaseSettings):
         """The DSN, with its password: for clients, not for messages."""
         return self.dsn.get_secret_value()
 
+    @field_validator("origin", "services")
+    @classmethod
+    def _whole_urls(cls, value: SecretUrl | dict[str, SecretUrl]) -> SecretUrl | dict[str, SecretUrl]:
+        """Refuse URLs whose rest would be ignored: usually the host is then a part of an unencoded password."""
+        for url in value.values() if isinstance(value, dict) else (value,):
+            parts = urlsplit(str(url.get_secret_value()))
+            if parts.query or parts.fragment or "@" in parts.path:
+                raise ValueError(
+                    "a URL of a server has no ?, no # and no @ after its host: write / @ : ? and # of a password as "
+                    "%2F %40 %3A %3F and %23"
+                )
+        return value
+
+    @field_validator("listen_port", "admin_port", mode="before")
+    @classmethod
+    def _not_of_kubernetes(cls, value: object, info: ValidationInfo) -> object:
+        """Ignore what Kubernetes sets in each pod for a service called `crossfade-admin` or `crossfade-listen`."""
+        if isinstance(value, str) and KUBERNETES_URL.match(value):
+            return cls.model_fields[str(info.field_name)].default
+        return value
+
+    @field_validator("state_dir", mode="before")
+    @classmethod
+    def _named_folder(cls, value: object) -> object:
+        """Refuse an empty path, which would be the working directory."""
+        if value == "":
+            raise ValueError("it names no folder")
+        return value
+
     @field_validator("services")
     @classmethod
     def _paths_of_services(cls, value: dict[str, SecretUrl]) -> dict[str, SecretUrl]:
@@ -311,7 +340,7 @@ def _of_file(path: Path) -> dict[str, Any]:
 def load(**overrides: object) -> Settings:
     """Return the settings of the environment and the file. Raise ConfigurationError, which names each wrong one."""
     file = os.environ.get("CROSSFADE_CONFIG")
-    if file and not Path(file).is_file():
+    if file and not os.path.isfile(file):
         raise ConfigurationError(f"CROSSFADE_CONFIG names {file}, and there is no such file")
     unknown = unknown_variables(os.environ, Settings.model_fields.keys())
     if unknown:
@@ -324,6 +353,9 @@ def load(**overrides: object) -> Settings:
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     # causes are left out: they hold what was given, which may be a password
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigurationError(f"{file}, which CROSSFADE_CONFIG names, cannot be read: {reason}") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{file} is not TOML: {error}") from None
     except SettingsError as error:  # a variable that should hold JSON, and does not

@@ -19,7 +19,7 @@ _OTHERS: Final = frozenset({"CONFIG", "FAULT", "PARENT", "DATABASE"})
 _KUBERNETES: Final = re.compile(
     r"(\w*_)?SERVICE_(HOST|PORT(_\w+)?)|(\w*_)?PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?"
 )
-_KUBERNETES_URL: Final = re.compile(r"(tcp|udp|sctp)://")
+KUBERNETES_URL: Final = re.compile(r"(tcp|udp|sctp)://")
 
 
 def unknown_variables(environment: Mapping[str, str], known: Collection[str]) -> list[str]:
@@ -30,9 +30,9 @@ def unknown_variables(environment: Mapping[str, str], known: Collection[str]) ->
         if not upper.startswith(PREFIX):
             continue
         name = upper.removeprefix(PREFIX)
-        if name in _OTHERS or name.partition("__")[0].lower() in known:
+        if name in _OTHERS or name.lower() in known:
             continue
-        if _KUBERNETES.fullmatch(name) or (name.endswith("PORT") and _KUBERNETES_URL.match(value)):
+        if _KUBERNETES.fullmatch(name) or (name.endswith("PORT") and KUBERNETES_URL.match(value)):
             continue
         near = _nearest(name.lower(), known)
         meant = f"do you mean {PREFIX}{near.upper()}?" if near else "docs/settings.md lists the settings"

@@ -54,6 +54,13 @@ def test_the_usual_names_of_both_servers_are_taken_where_crossfades_own_are_not_
         ("CROSSFADE_ADMIN_NAMES", "proxy", r'set CROSSFADE_ADMIN_NAMES to a JSON array, as in \["crossfade.example"\]'),
         ("CROSSFADE_LEASE", "0.3", "set CROSSFADE_LEASE .*: .*a lease lasts two heartbeats"),
         ("CROSSFADE_CONFIG", "/nonexistent.toml", "no such file"),
+        ("CROSSFADE_LISTEN_HOST", "", "set CROSSFADE_LISTEN_HOST"),  # every interface, in the socket API
+        ("CROSSFADE_ADMIN_HOST", "", "set CROSSFADE_ADMIN_HOST"),
+        ("CROSSFADE_STATE_DIR", "", "set CROSSFADE_STATE_DIR .*names no folder"),
+        ("CROSSFADE_LEASE", "inf", "set CROSSFADE_LEASE .*finite"),
+        ("CROSSFADE_TOMBSTONE_SECONDS", "nan", "set CROSSFADE_TOMBSTONE_SECONDS .*finite"),
+        ("CROSSFADE_ORIGIN", "http://127.0.0.1:8529?x=1", "set CROSSFADE_ORIGIN .*has no"),
+        ("CROSSFADE_SERVICES", '{"/a": "http://127.0.0.1:1/x#y"}', "set CROSSFADE_SERVICES .*has no"),
     ],
 )
 def test_a_wrong_value_is_named(name: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,6 +74,9 @@ def test_an_unknown_setting_or_a_broken_file_is_named(tmp_path: Path, monkeypatc
     monkeypatch.setenv("CROSSFADE_CONFIG", str(file))
     file.write_text("listen_prot = 1\n")
     with pytest.raises(ConfigurationError, match="listen_prot is not a setting: do you mean listen_port"):
+        load()
+    file.write_bytes(b"listen_port = 1 # \xff\n")
+    with pytest.raises(ConfigurationError, match="cannot be read: it is not UTF-8"):
         load()
     file.write_text("listen_port = = 1\n")
     with pytest.raises(ConfigurationError, match="is not TOML"):
@@ -84,6 +94,8 @@ def test_an_unknown_setting_or_a_broken_file_is_named(tmp_path: Path, monkeypatc
         ("CROSSFADE_ADMIN_PRT", "do you mean CROSSFADE_ADMIN_PORT?"),
         ("CROSSFADE_COLOUR", "CROSSFADE_COLOUR is not a setting: docs/settings.md lists the settings"),
         ("CROSSFADE_ORIGINS__X", "CROSSFADE_ORIGINS__X is not a setting"),
+        ("CROSSFADE_ORIGIN__PASSWORD", "CROSSFADE_ORIGIN__PASSWORD is not a setting: do you mean CROSSFADE_ORIGIN_"),
+        ("CROSSFADE_LISTEN_PORT__X", "CROSSFADE_LISTEN_PORT__X is not a setting: do you mean CROSSFADE_LISTEN_PORT?"),
     ],
 )
 def test_a_misspelt_variable_is_refused_and_the_near_one_named(
@@ -106,6 +118,8 @@ def test_a_misspelt_variable_is_refused_and_the_near_one_named(
         ("CROSSFADE_PORT_8531_TCP", "tcp://10.0.0.1:8531"),
         ("CROSSFADE_PORT_8531_TCP_ADDR", "10.0.0.1"),
         ("CROSSFADE_PROXY_SERVICE_HOST", "10.0.0.1"),
+        ("CROSSFADE_LISTEN_PORT", "tcp://10.0.0.1:8531"),
+        ("CROSSFADE_ADMIN_PORT", "tcp://10.0.0.1:8531"),
         ("CROSSFADE_FAULT", ""),
         ("CROSSFADE_DATABASE", "shop"),
     ],
@@ -122,6 +136,9 @@ def test_what_kubernetes_sets_for_a_service_of_that_name_is_let_through(
     [
         ("CROSSFADE_ORIGIN", "ftp://root:s3cret@host"),
         ("CROSSFADE_ORIGIN", "http://root:s3cret@host:99999999"),
+        ("CROSSFADE_ORIGIN", "http://root:s@ec/s3cret@host:80"),
+        ("CROSSFADE_ORIGIN", "http://root:5#s3cret@host:80"),
+        ("CROSSFADE_ORIGIN", "http://root:5?s3cret@host:80"),
         ("CROSSFADE_SERVICES", '{"/a": "ftp://u:s3cret@host"}'),
         ("CROSSFADE_SERVICES", '{"/a": "s3cret'),
         ("CROSSFADE_LISTEN_PORT", "s3cret"),
