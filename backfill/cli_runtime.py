@@ -21,9 +21,9 @@ from backfill.worker_processes import WorkerPool
 from proxy.base.config import Settings, load
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, CrossfadeError, PreconditionFailed
-from proxy.base.supervise import stop_on_signals
+from proxy.base.supervise import StopEvent, stop_on_signals
 from proxy.cli.naming import expand
-from proxy.cli.runtime import DONE, REFUSED, Collections, console, fail, note, write_json
+from proxy.cli.runtime import DONE, REFUSED, Collections, code_when_stopped, console, fail, note, write_json
 from proxy.model.stages import Stage
 from proxy.operator import migrate
 
@@ -46,7 +46,7 @@ class Parts:
     database: Database
     maintenance: Database
     source: Source
-    stop: asyncio.Event
+    stop: StopEvent
 
 
 def options(workers: int, max_rate: float | None, max_lag: float | None) -> WorkerOptions:
@@ -170,12 +170,12 @@ def execute(go: Callable[[Parts], Awaitable[int]], workers: int, *, as_json: boo
 
 async def _with_parts(go: Callable[[Parts], Awaitable[int]], settings: Settings, workers: int) -> int:
     async with _parts(settings, workers) as parts:
-        return await go(parts)
+        return code_when_stopped(await go(parts), parts.stop)
 
 
 @contextlib.asynccontextmanager
 async def _parts(settings: Settings, workers: int) -> AsyncIterator[Parts]:
-    stop = asyncio.Event()
+    stop = StopEvent()
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(stop_on_signals(stop))
         database = await Database.open(settings.postgresql_dsn, size=2 * workers + 3, application="crossfade backfill")

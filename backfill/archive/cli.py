@@ -1,7 +1,7 @@
 """`crossfade archive export | import | verify`.
 
-Exit codes: 0 done (for verify: and no damage found); 1 refused, stopped, damaged, or documents were refused; 2 a wrong
-setting, or a database cannot be reached or is not migrated.
+Exit codes: 0 done (for verify: and no damage found); 1 refused, stopped by SIGTERM, damaged, or documents were refused;
+2 a wrong setting, or a database cannot be reached or is not migrated; 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from backfill.source import Source
 from proxy.base.config import Settings, load
 from proxy.base.database import Database
 from proxy.base.errors import CrossfadeError, DatabaseError, PreconditionFailed
-from proxy.base.supervise import stop_on_signals
+from proxy.base.supervise import StopEvent, stop_on_signals
 from proxy.cli.naming import near_matches, qualified
 from proxy.cli.registration import group
 from proxy.cli.runtime import (
@@ -46,6 +46,7 @@ from proxy.cli.runtime import (
     ReasonOption,
     SomeCollections,
     actor_or_me,
+    code_when_stopped,
     fail,
     note,
     write_json,
@@ -82,7 +83,7 @@ class ArchiveInputs:
 
     settings: Settings
     stack: contextlib.AsyncExitStack
-    stop: asyncio.Event
+    stop: StopEvent
 
     async def postgres(self, *, timeout: float | None = 30.0) -> Database:
         """Return PostgreSQL, migrated. Raise DatabaseError."""
@@ -347,7 +348,7 @@ def _main(go: Callable[[ArchiveInputs], Awaitable[int]], *, as_json: bool) -> No
 
     async def run() -> int:
         async with _inputs(load()) as inputs:
-            return await go(inputs)
+            return code_when_stopped(await go(inputs), inputs.stop)
 
     try:
         code = asyncio.run(run())
@@ -358,7 +359,7 @@ def _main(go: Callable[[ArchiveInputs], Awaitable[int]], *, as_json: bool) -> No
 
 @contextlib.asynccontextmanager
 async def _inputs(settings: Settings) -> AsyncIterator[ArchiveInputs]:
-    stop = asyncio.Event()
+    stop = StopEvent()
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(stop_on_signals(stop))
         yield ArchiveInputs(settings, stack, stop)

@@ -35,12 +35,23 @@ async def cancelled(task: asyncio.Task[None]) -> None:
         await task
 
 
+class StopEvent(asyncio.Event):
+    """Set when a command must end. interrupted: by SIGINT, which Ctrl-C sends."""
+
+    interrupted: bool = False
+
+    def interrupt(self) -> None:
+        """Set the event because of SIGINT."""
+        self.interrupted = True
+        self.set()
+
+
 @contextlib.contextmanager
-def stop_on_signals(stop: asyncio.Event) -> Iterator[None]:
+def stop_on_signals(stop: StopEvent) -> Iterator[None]:
     """Let SIGTERM and SIGINT set `stop`: what runs finishes its page, part or chunk, and ends."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, stop.interrupt)
     try:
         yield
     finally:

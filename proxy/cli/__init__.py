@@ -43,6 +43,7 @@ from proxy.base.errors import CrossfadeError
 from proxy.cli import registration
 
 _GROUP = "crossfade.commands"
+_INTERRUPTED: Final = 130  # `runtime.INTERRUPTED`, which is not loaded yet
 # modules and their commands. Only the module of the wanted command is loaded: it halves the time to start
 COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "proxy_run": ("migrate", "proxy"),
@@ -179,7 +180,11 @@ def log_to(stream: TextIO) -> None:
 def main() -> None:
     """Run the console script. Standard output has the command's result; logs go to standard error."""
     log_to(sys.stderr)
-    app, broken = build(next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
-    for sentence in broken:
-        typer.echo(sentence, err=True)
-    app()
+    try:
+        app, broken = build(next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
+        for sentence in broken:
+            typer.echo(sentence, err=True)
+        app()
+    except KeyboardInterrupt:  # while the command is loaded: once it runs, `runtime.execute` reports it
+        typer.echo("crossfade: interrupted before anything was done", err=True)
+        sys.exit(_INTERRUPTED)

@@ -26,6 +26,7 @@ from proxy.base.errors import (
     SchemaOutdated,
     UpstreamError,
 )
+from proxy.base.supervise import StopEvent
 from proxy.control.epoch import TimedOut
 from proxy.operator import migrate
 
@@ -162,6 +163,11 @@ def exit_code(error: CrossfadeError) -> int:
     if isinstance(error, ConfigurationError | DatabaseUnavailable | SchemaOutdated):
         return UNUSABLE
     return REFUSED
+
+
+def code_when_stopped(code: int, stop: StopEvent) -> int:
+    """Return the exit code of a command that ends early when `stop` is set: Ctrl-C has its own code."""
+    return INTERRUPTED if code == REFUSED and stop.interrupted else code
 
 
 def _advice(error: CrossfadeError) -> str:

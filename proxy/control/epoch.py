@@ -244,7 +244,8 @@ class Run:
 
     async def _abort(self, error: BaseException) -> None:
         """Close the epoch; if this fails, a later change or an instance finds it without a controller and closes it."""
-        why = str(error) or type(error).__name__
+        interrupted = isinstance(error, asyncio.CancelledError | KeyboardInterrupt)
+        why = "its command was interrupted" if interrupted else str(error) or type(error).__name__
 
         async def close() -> bool:
             async with self.database.transaction() as session:

@@ -4,8 +4,7 @@ While an epoch is open, queries of its collections wait (`hold`), and answers wa
 flip). Two bounds keep that short:
 - queries never wait longer than `flip_hold_timeout`;
 - an epoch whose controller is gone is closed as soon as an instance sees it. A controller holds an advisory lock while
-its
-  epoch is open, and loses it with its connection: killed, or cut off. No other process commits what it began.
+  its epoch is open, and loses it with its connection: killed, or cut off. No other process commits what it began.
 """
 
 from __future__ import annotations

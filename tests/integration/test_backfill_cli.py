@@ -1,4 +1,4 @@
-"""The backfill commands as processes: output, exit codes, SIGTERM."""
+"""The backfill commands as processes: output, exit codes, signals."""
 
 from __future__ import annotations
 
@@ -118,18 +118,19 @@ async def test_databases_that_are_away_or_not_migrated_exit_2(
     assert (code, "set CROSSFADE_ORIGIN_USER" in err) == (2, True)
 
 
-async def test_sigterm_finishes_the_page_and_releases_the_chunk(
-    database: Database, dsn: str, origin: StubOrigin
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 1), (signal.SIGINT, 130)])
+async def test_a_signal_finishes_the_page_and_releases_the_chunk(
+    database: Database, dsn: str, origin: StubOrigin, number: signal.Signals, expected: int
 ) -> None:
     relation = await register(database)
-    for number in range(400):
-        origin.put(NAME, f"{number:03}")
+    for key in range(400):
+        origin.put(NAME, f"{key:03}")
     process = await start(dsn, origin, "backfill", NAME, "--workers", "1", "--max-rate", "50")
     while not await database.fetchval("SELECT documents FROM _crossfade.chunk"):
         await asyncio.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     _, err = await process.communicate()
-    assert (process.returncode, b"crossfade backfill run" in err) == (1, True)
+    assert (process.returncode, b"crossfade backfill run" in err) == (expected, True)
     chunk = await database.fetchrow("SELECT state, worker, position, documents FROM _crossfade.chunk")
     assert chunk is not None
     assert (chunk["state"], chunk["worker"], chunk["documents"]) == (

@@ -117,6 +117,8 @@ async def test_ctrl_c_leaves_nothing_open(shell: Shell, fleet: Fleet, database: 
     assert (flip.returncode, b"interrupted: an unfinished change is aborted" in errors) == (130, True), errors
     assert await database.fetchval("SELECT phase FROM _crossfade.control") == "settled"
     assert (await stages(database))[ORDERS] == "shadow"
+    aborted = "SELECT reason FROM _crossfade.audit WHERE action = 'abort' ORDER BY id DESC LIMIT 1"
+    assert await database.fetchval(aborted) == "its command was interrupted"
 
 
 async def test_an_automatic_rollback_is_armed_with_the_flip_shown_and_disabled(

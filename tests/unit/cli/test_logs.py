@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import structlog
 
+import proxy.cli
 from proxy.app import process
 from proxy.base.config import Settings
 from proxy.cli import log_to
@@ -51,3 +52,16 @@ def test_the_proxy_logs_from_the_level_of_its_settings_on(monkeypatch: pytest.Mo
     process.run(Settings(log_level="warning"))
     assert "loud" in stream.getvalue()
     assert "quiet" not in stream.getvalue()
+
+
+def test_ctrl_c_while_a_command_is_loaded_has_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load(_: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(proxy.cli, "build", load)
+    with pytest.raises(SystemExit) as ended:
+        proxy.cli.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "crossfade: interrupted before anything was done\n"
