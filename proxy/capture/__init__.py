@@ -17,6 +17,7 @@ The kinds:
     transactions        begin, commit, abort (transaction_plan, pure); transaction_writes: inside of them;
                         open_transactions: kept until their end, then applied as one; transaction_registry: whose
     async_jobs          requests that are answered before they are carried out
+    shown               what the refusal of a document write shows is in PostgreSQL first
     reread              answers that do not say what was written: keys of the request, or revisions
     opaque              what is not captured: forwarded, and what it may touch gets a mark (I10)
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote_plus
 import msgspec
 
 from proxy.base.errors import ArangoError
-from proxy.capture.refusals import not_begun
+from proxy.capture.refusals import SHOWING, conflicting, error, not_begun
 from proxy.model.documents import key_of
 from proxy.model.endpoint import Capture, Verb
 from proxy.model.json_trim import cut_new, elements, elements_in_pieces, members
@@ -148,6 +148,32 @@ def _parsing(plan: DocumentPlan, status: int, headers: Headers, body: bytes) -> 
     return (yield from _parse_many(plan, headers, body))
 
 
+def shown_keys(plan: DocumentPlan, request_body: bytes, status: int, answer: ParsedAnswer) -> list[str]:
+    """Return the keys of documents whose state an answer shows by refusing a write: there, not there, or another.
+
+    Of an array each element may be refused. The document that a unique index conflicts with has another key.
+    """
+    if status in (404, 409, 412):
+        return list(dict.fromkeys((*plan.keys, *conflicting(answer.body))))
+    if not answer.refusals:
+        return []
+    found: dict[str, None] = {}
+    keys = plan.keys or _element_keys(request_body)
+    for position, refusal in answer.refusals:
+        if error(refusal)[0] in SHOWING:
+            key = keys[position] if position < len(keys) else None
+            found |= dict.fromkeys((*([key] if key else ()), *conflicting(refusal)))
+    return list(found)
+
+
+def _element_keys(body: bytes) -> list[str | None]:
+    """Return the key that each element of an array names; None for one that names none."""
+    try:
+        return [_named(item, insert=False) for item in elements(body)]
+    except ValueError:
+        return []
+
+
 # ---- before
 
 
@@ -220,15 +246,18 @@ def _parse_many(plan: DocumentPlan, headers: Headers, body: bytes) -> Generator[
     changes: list[Change] = []
     keys: list[str] = []
     kept: list[bytes] = []
+    refusals: list[tuple[int, bytes]] = []
     complete = True
     for some in _some(body):
         if items:
             yield
+        first = len(items)
         items += some
-        for item in some:
+        for position, item in enumerate(some, first):
             answer, new = _read(item)
             if answer.error:
                 kept.append(item)
+                refusals.append((position, item))
                 continue
             change, known = _change(plan, answer, new)
             complete = complete and known
@@ -242,7 +271,7 @@ def _parse_many(plan: DocumentPlan, headers: Headers, body: bytes) -> Generator[
         body = b"[" + b",".join(kept) + b"]" if kept else b"{}"
     elif not plan.wants_new and not plan.removes:
         body = _joined(body, items, kept)
-    return ParsedAnswer(body, headers, tuple(changes), tuple(keys), complete)
+    return ParsedAnswer(body, headers, tuple(changes), tuple(keys), complete, refusals=tuple(refusals))
 
 
 def _some(body: bytes) -> Iterator[list[bytes]]:

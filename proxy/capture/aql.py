@@ -26,7 +26,7 @@ from proxy.capture.bodies import collect, with_body
 from proxy.capture.context import WriteContext, error_number
 from proxy.capture.cursors import Cursors
 from proxy.capture.outcomes import NOTHING_WRITTEN, READ_AGAIN, UNKNOWN
-from proxy.capture.refusals import in_parts, wrote_nothing
+from proxy.capture.refusals import conflicting, in_parts, wrote_nothing
 from proxy.capture.transaction_plan import Buffer
 from proxy.capture.unread_rows import DiskBudget, Rows
 from proxy.journal.intent import Intent
@@ -98,6 +98,7 @@ class Modifications:
         response, body = await attempt.forward(with_body(run.request, asked))
         if response.status >= 400:
             await self._failed(run, response.status, body)
+            await self._show(run, body)
         elif isinstance(planned, Modification):
             body = await self._read_whole(run, body)
             await attempt.conclude(NOTHING_WRITTEN, tuple(run.unkeyed.values()))  # all keys have their own intents
@@ -130,6 +131,13 @@ class Modifications:
             return
         await run.attempt.conclude(UNKNOWN if status >= 500 else READ_AGAIN, keep_flips=status < 500)
         await self._wait_for_parts(run)
+
+    async def _show(self, run: _Run, refusal: bytes) -> None:
+        """Bring the document that an error names to PostgreSQL before the client hears of it, as `capture.shown`."""
+        keys = conflicting(refusal)
+        for name in run.unkeyed if keys else ():
+            if self._context.flipped(name):
+                await self._context.ensure_replica_has(name, (), keys)
 
     async def _wait_for_parts(self, run: _Run) -> None:
         """Hold the answer to a query that failed until what it wrote to flipped collections was searched (I7).

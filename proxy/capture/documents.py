@@ -8,6 +8,7 @@ from proxy.base.errors import error_label
 from proxy.capture import opaque, outcomes
 from proxy.capture.answers import DocumentPlan, Opaque, parse_answer_in_turns, plan
 from proxy.capture.context import WriteContext
+from proxy.capture.shown import ensure_shown
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
 from proxy.routing.route import Route
@@ -44,6 +45,5 @@ async def capture(context: WriteContext, request: Request, planned: DocumentPlan
         await attempt.conclude(outcomes.of_documents(captured))
         if context.flipped(collection):  # looked up when answering, not before
             await attempt.applied()
-            if not captured.changes and response.status in (404, 409, 412):
-                await context.ensure_replica_has(collection, (), planned.keys)
+            await ensure_shown(context, planned, request, response.status, captured)
     return Response(response.status, captured.headers, captured.body, response.reason)

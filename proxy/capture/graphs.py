@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from proxy.capture import graph_plan, opaque, outcomes
 from proxy.capture.collections import compared
 from proxy.capture.context import WriteContext
-from proxy.capture.refusals import error
+from proxy.capture.refusals import SHOWING, conflicting, error
 from proxy.journal.records import VertexRemoval
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
 from proxy.routing.route import Route
 from proxy.routing.scope import captured_only
-
-_SHOWN: Final = frozenset({1200, 1202, 1210})  # errors that show a document that is there, or is not
 
 
 async def capture(context: WriteContext, request: Request, operation: Operation, route: Route) -> Response:
@@ -35,9 +31,9 @@ async def capture(context: WriteContext, request: Request, operation: Operation,
         outcome = outcomes.without_versions(operation, response.status, body, () if made is None else (made,))
         await attempt.conclude(outcome)
         await attempt.applied()
-        shown = error(body)[0] in _SHOWN and context.flipped(planned.collection)
-        if shown and planned.key is not None:
-            await context.ensure_replica_has(planned.collection, (), (planned.key,))
+        if error(body)[0] in SHOWING and context.flipped(planned.collection):
+            shown = {key for key in (planned.key, *conflicting(body)) if key}
+            await context.ensure_replica_has(planned.collection, (), sorted(shown))
     return response
 
 

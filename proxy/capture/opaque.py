@@ -10,16 +10,14 @@ state first, as before every such answer.
 
 from __future__ import annotations
 
-import re
 import time
-from typing import Final
 
 from proxy.capture.answers import body_keys
 from proxy.capture.attempt import Undo
 from proxy.capture.bodies import collect_up_to, readable
 from proxy.capture.context import WriteContext
 from proxy.capture.outcomes import NOTHING_WRITTEN, UNCAPTURED
-from proxy.capture.refusals import error, script_in_parts, wrote_nothing
+from proxy.capture.refusals import SHOWING, conflicting, error, script_in_parts, wrote_nothing
 from proxy.capture.transaction_plan import Buffer
 from proxy.journal.records import OpaqueWrite
 from proxy.model.endpoint import Effect
@@ -27,9 +25,6 @@ from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
 from proxy.replication.coverage_gaps import Uncovered
 from proxy.routing.route import Route
-
-_SHOWN: Final = frozenset({1200, 1202, 1210})  # errors that show a document that is there, or is not
-_CONFLICTING: Final = re.compile(r"conflicting key: (\S+)$")
 
 
 async def forward(
@@ -72,9 +67,8 @@ async def _shown(context: WriteContext, operation: Operation, response: Response
     collection = route.collections[0]
     if operation.effect is not Effect.WRITE or collection.endswith("/*") or not context.flipped(collection):
         return
-    number, message = error(response.body)
-    if number not in _SHOWN and (number or response.status not in (404, 409, 412)):
+    number = error(response.body)[0]
+    if number not in SHOWING and (number or response.status not in (404, 409, 412)):
         return
-    named = _CONFLICTING.search(message)
-    keys = {key for key in (operation.key, named and named[1]) if key}
+    keys = {key for key in (operation.key, *conflicting(response.body)) if key}
     await context.ensure_replica_has(collection, (), sorted(keys or body_keys(operation)))

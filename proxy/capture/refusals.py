@@ -26,6 +26,7 @@ written is searched whenever it fails; with such limits no answer waits for what
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -45,6 +46,8 @@ NEVER_RAN: Final = frozenset(
 )
 # whatever the request: too few replicas, the queue is full, it would wait too long there
 _NOT_BEGUN: Final = frozenset({1429, 21003, 21004})
+SHOWING: Final = frozenset({1200, 1202, 1210})  # errors that show a document that is there, or is not
+_CONFLICTING: Final = re.compile(r"conflicting key: ([^\s\"\\]+)")
 _UNAVAILABLE: Final = 503  # status and number of a server that starts, or is in maintenance: it takes no requests
 _NO_ACCESS: Final = frozenset({401, 403, 405, 501})
 # ArangoDB's own refusals of what would come to a Foxx service: (status, number)
@@ -150,6 +153,12 @@ def executed(body: object) -> int:
         return _ANSWER.decode(body).extra.stats.executed if isinstance(body, bytes) else -1
     except (msgspec.DecodeError, UnicodeDecodeError):
         return -1
+
+
+def conflicting(body: object) -> tuple[str, ...]:
+    """Return the key of the document that an error says it conflicts with, if it names one."""
+    named = _CONFLICTING.search(error(body)[1])
+    return (named[1],) if named else ()
 
 
 def error(body: object) -> tuple[int, str]:

@@ -15,7 +15,7 @@ from typing import Final
 from proxy.capture.attempt import Attempt, Undo
 from proxy.capture.context import WriteContext
 from proxy.capture.outcomes import NOTHING_WRITTEN, READ_AGAIN, UNKNOWN, WriteOutcome
-from proxy.capture.refusals import wrote_nothing
+from proxy.capture.refusals import conflicting, wrote_nothing
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
 
@@ -39,8 +39,9 @@ async def by_revisions(
     async with context.write(undo=Undo((collection,), _WHY)) as attempt:
         attempt.intend(collection, revised=True)
         response = await _carried_out(attempt, request, operation)
-    if keys and response.status in _SHOWS and context.flipped(collection):
-        await context.ensure_replica_has(collection, (), keys)
+    shown = (*keys, *conflicting(response.body)) if response.status in _SHOWS else ()
+    if shown and context.flipped(collection):
+        await context.ensure_replica_has(collection, (), shown)
     return response
 
 

@@ -23,6 +23,7 @@ from proxy.capture import graph_plan, import_plan, opaque, outcomes, simple_api
 from proxy.capture.answers import Opaque, parse_answer_in_turns, plan
 from proxy.capture.attempt import Attempt, Undo
 from proxy.capture.context import WriteContext
+from proxy.capture.shown import ensure_shown
 from proxy.capture.transaction_plan import Buffer
 from proxy.journal.records import CollectionChange, Resync, VertexRemoval
 from proxy.model.endpoint import Capture, InTransaction
@@ -56,6 +57,7 @@ async def documents(
             await attempt.conclude(outcomes.UNKNOWN)
             return response
         await attempt.conclude(outcomes.of_documents(captured))
+    await ensure_shown(context, planned, request, response.status, captured)
     return Response(response.status, captured.headers, captured.body, response.reason)
 
 

@@ -18,6 +18,7 @@ class ParsedAnswer(msgspec.Struct, frozen=True, gc=False):
     body, headers: for the client. changes: versions that were written or removed. written_keys: every key that the
     answer names as written. complete: the changes are all that was written; else the keys must be reread.
     late: the request may still run in ArangoDB (5xx): the keys are reread after the time limit.
+    refusals: of an array, (position, error) of each element that was refused.
     """
 
     body: bytes
@@ -26,6 +27,7 @@ class ParsedAnswer(msgspec.Struct, frozen=True, gc=False):
     written_keys: tuple[str, ...] = ()
     complete: bool = True
     late: bool = False
+    refusals: tuple[tuple[int, bytes], ...] = ()
 
 
 class Version(msgspec.Struct, gc=False):
