@@ -10,11 +10,13 @@ from collections.abc import AsyncIterator, Iterator
 import asyncpg
 import pytest
 
+from deploy.demo.loopback import reach_directly
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.operator import migrate
 from tests.ad_hoc import Database
 
 _numbers = itertools.count(1)
+reach_directly(os.environ)  # else an HTTP proxy of the environment gets the requests to the tests' servers
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

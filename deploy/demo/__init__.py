@@ -14,5 +14,6 @@ commands, by SQL.
     records         real records that packages ship; fake_data: a history, the same for the same seed
     loader          both, straight into ArangoDB
     stack           PostgreSQL, a development ArangoDB, the proxy; postgres: an embedded PostgreSQL
+    loopback        HTTP proxies of the environment do not apply to servers of this machine
     child           a server's process; supervisor: ends it when the parent ends
 """

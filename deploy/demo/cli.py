@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -15,6 +16,7 @@ import typer
 from rich.console import Console
 
 from deploy.demo.demo_options import DemoOptions
+from deploy.demo.loopback import reach_directly
 from deploy.demo.scenario import run
 from deploy.demo.stack import Part, Stack, StackOptions
 from proxy.base.errors import ConfigurationError
@@ -111,6 +113,7 @@ def demo(
     """
     console = Console() if sys.stdout.isatty() else Console(width=120)
     stop = _stop_signals()
+    reach_directly(os.environ)
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # retries against a killed proxy are part of the play
     options = DemoOptions(
         folder=directory,
@@ -162,7 +165,7 @@ def _show(console: Console, stack: Stack) -> None:
     lines.append(f"logs          {stack.folder}")
     if stack.proxy is not None:
         lines.append("in another terminal, before `crossfade status` and the other commands:")
-        lines += [f"    export {name}={value}" for name, value in stack.environment().items()]
+        lines += [f"    export {name}={shlex.quote(value)}" for name, value in stack.environment().items()]
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 

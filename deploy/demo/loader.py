@@ -23,7 +23,7 @@ def make_database(url: str, name: str, password: str = "") -> StandardDatabase:
     system = client.db("_system", username="root", password=password)
     if system.has_database(name):
         raise ConfigurationError(
-            f"{url} has a database {name} already: the demo wants to make it, and overwrites nothing"
+            f"{url.rpartition('@')[2]} has a database {name} already: the demo wants to make it, and overwrites nothing"
         )
     system.create_database(name)
     return client.db(name, username="root", password=password)

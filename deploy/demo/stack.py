@@ -90,7 +90,7 @@ class Stack:
         ):
             if self.options.only == only and given:
                 self.stop()
-                raise ConfigurationError(f"{name} names {given}: unset it to start one here")
+                raise ConfigurationError(f"{name} names a server: unset it to start one here")
         try:
             if self.options.only != "arangodb":
                 self.start_postgres()
