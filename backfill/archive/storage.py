@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import quote
 
 from proxy.base.errors import CrossfadeError
+from proxy.base.private_files import open_private
 
 PARTIAL: Final = ".partial"
 _LOCK: Final = ".lock"
@@ -37,8 +38,8 @@ def inside(root: Path, name: str) -> Path:
 def locked(root: Path) -> Iterator[None]:
     """Create the folder and lock it for one writer. Raise ArchiveError if it is locked or cannot be written."""
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        file = (root / _LOCK).open("a")
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = open_private(root / _LOCK, "ab")
     except OSError as error:
         raise ArchiveError(f"{root} cannot be written: {error.strerror}") from error
     with file:
@@ -52,7 +53,7 @@ def locked(root: Path) -> Iterator[None]:
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace the content of a file atomically, and sync it."""
     temporary = path.with_name(path.name + PARTIAL)
-    with temporary.open("wb") as file:
+    with open_private(temporary) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

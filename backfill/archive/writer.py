@@ -13,6 +13,7 @@ from backfill.archive.compression import LEVEL, Compressor
 from backfill.archive.manifest import Part
 from backfill.archive.storage import PARTIAL, put_in_place
 from backfill.origin_pages import Document
+from proxy.base.private_files import open_private
 
 SUM_DIGITS: Final = 16
 
@@ -22,7 +23,7 @@ class _HashingFile:
 
     def __init__(self, path: Path, level: int) -> None:
         self.path = path
-        self._file = path.with_name(path.name + PARTIAL).open("wb")
+        self._file = open_private(path.with_name(path.name + PARTIAL))
         self._hash = hashlib.sha256()
         self.size = 0
         self._compressor = Compressor(self, level)

@@ -10,6 +10,7 @@ supervise         tasks that are restarted, and awaited at the end; periodic: wo
 backoff           longer pauses from failure to failure; log_throttle: one log line a minute for trouble that lasts
 failpoints        named points where a test kills or stops the process
 state_directory   the instance's private directory and lasting id; machine: boot and file identities
+private_files     files and folders that only their owner may read
 free_port         free ports on loopback
 module_discovery  the modules of a package, imported, which fills the tables that they register themselves in
 """

@@ -1,12 +1,11 @@
 """The state directory: private to its user, and the lasting id of the instance that it belongs to.
 
 It holds names of collections and keys of documents (journal, snapshot): it is made for its owner alone, and rights of
-others are removed. A group's rights stay: an operator may have given them on purpose.
+others are removed.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import socket
@@ -18,11 +17,10 @@ from typing import Final
 import structlog
 
 from proxy.base.errors import ConfigurationError
+from proxy.base.private_files import make_private
 
 log = structlog.get_logger(__name__)
 
-_OWNER_ONLY: Final = 0o700
-_OTHERS: Final = 0o007
 _ID: Final = re.compile(r"\S{1,300}")
 
 
@@ -32,7 +30,7 @@ def prepare(folder: Path) -> str:
     The id stays with the directory, as the journal does: a restart is the same instance, and continues its journal.
     """
     try:
-        private(folder)
+        make_private(folder)
         found = _read(folder / "instance")
         if found is not None:
             return found
@@ -51,7 +49,7 @@ def spool(folder: Path) -> Path:
     """
     made = folder / "spool"
     try:
-        private(made)
+        make_private(made)
         with tempfile.TemporaryFile(dir=made) as file:
             file.write(b"\0")
     except OSError as error:
@@ -60,15 +58,6 @@ def spool(folder: Path) -> Path:
             "the proxy may write, on a disk with room for the largest of them"
         ) from error
     return made
-
-
-def private(folder: Path) -> None:
-    """Make a directory for its owner alone; take the rights of others from one that exists and is ours."""
-    folder.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
-    mode = folder.stat().st_mode
-    if mode & _OTHERS:
-        with contextlib.suppress(PermissionError):  # another's directory, such as the root of a mounted volume
-            folder.chmod(mode & ~_OTHERS & 0o7777)
 
 
 def _read(file: Path) -> str | None:

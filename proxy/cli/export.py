@@ -12,6 +12,7 @@ import typer
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import PreconditionFailed
+from proxy.base.private_files import write_private
 from proxy.cli.runtime import DONE, REFUSED, JsonOption, console, execute, note, plural, write_json
 from proxy.devserver.repro_run import reproduce as reproduced
 from proxy.operator import mismatches as ledger
@@ -35,7 +36,7 @@ def export(
 ) -> None:
     """Write a mismatch as a bundle that reproduces it: request, both answers, its documents on both sides.
 
-    The file holds values of documents.
+    The file holds values of documents: only its owner may read it.
 
     Example:
       crossfade mismatches export 7 -o mismatch.json
@@ -50,7 +51,7 @@ def export(
             sys.stdout.write(text.decode())
             return DONE
         try:
-            output.write_bytes(text)
+            write_private(output, text)
         except OSError as error:
             raise PreconditionFailed(f"{output} cannot be written: {error.strerror}") from error
         documents = sum(len(one["documents"]) for one in made["collections"].values())

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from proxy.base.private_files import open_private
 from proxy.journal.segment import journal_error
 
 EVERYTHING: Final = "*"  # instead of a collection: every database
@@ -79,8 +80,8 @@ def replace(file: Path, text: str) -> None:
     """Replace a file by a new one, complete and on disk, its name included. Raise JournalError."""
     new = file.with_name(file.name + ".new")
     try:
-        with new.open("w", encoding="ascii") as opened:
-            opened.write(text)
+        with open_private(new) as opened:
+            opened.write(text.encode("ascii"))
             opened.flush()
             os.fsync(opened.fileno())
         new.replace(file)

@@ -18,6 +18,7 @@ from typing import Final
 
 from proxy.base.errors import JournalError
 from proxy.base.machine import boot_id
+from proxy.base.private_files import make_private
 from proxy.journal import records, recovery
 from proxy.journal.dirty_collections import EVERYTHING, DirtyCollections, replace
 from proxy.journal.lock import DirectoryLock
@@ -69,7 +70,7 @@ class Journal:
         Raise JournalError if another process has it, or if it cannot be read or written.
         """
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_private(self._folder)
             self._lock.take()
             return self._recover()
         except OSError as error:

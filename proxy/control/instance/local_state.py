@@ -22,6 +22,7 @@ from typing import Final
 
 import orjson
 
+from proxy.base.private_files import make_private, write_private
 from proxy.model.stages import Snapshot
 from proxy.state.codec import decode, encode
 
@@ -42,7 +43,7 @@ class StateFiles:
     """The files, in one directory, which is created if missing. boot: identifies this boot of the machine."""
 
     def __init__(self, folder: Path, boot: str = "") -> None:
-        (folder / "journal").mkdir(parents=True, exist_ok=True)
+        make_private(folder / "journal")
         self._beats = folder / "journal" / "beats"
         self._boot = boot[:_BOOT].ljust(_BOOT)
         before, flag, boot_before = self._read()
@@ -132,7 +133,7 @@ class StateFiles:
         temporary = self._control.with_suffix(".new")
         self._unkept = snapshot
         try:
-            temporary.write_bytes(orjson.dumps(encode(snapshot)))
+            write_private(temporary, orjson.dumps(encode(snapshot)))
             temporary.replace(self._control)
             self._unkept = None
         except OSError:

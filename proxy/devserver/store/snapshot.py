@@ -16,6 +16,7 @@ from typing import Any, Final
 import orjson
 
 from proxy.base.errors import ConfigurationError
+from proxy.base.private_files import open_private
 from proxy.devserver.store.state.accounts import Account, Grants, Level
 from proxy.devserver.store.state.database import Database
 from proxy.devserver.store.state.indexes import Index
@@ -131,7 +132,7 @@ def _account(user: Document) -> Account:
 
 
 def _write(file: Path, data: bytes) -> None:
-    with file.open("wb") as opened:
+    with open_private(file) as opened:
         opened.write(data)
         opened.flush()
         os.fsync(opened.fileno())
