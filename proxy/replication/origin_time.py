@@ -21,6 +21,7 @@ class OriginTime:
     def __init__(self, origin: OriginScanner, clock: OriginClock) -> None:
         self._origin = origin
         self._clock = clock
+        self._refused = False  # a wrong account would fill ArangoDB's audit log with failed logins
 
     async def read_first(self) -> None:
         """Read the clock, waiting at most a moment: what is intended before it was read is searched in all."""
@@ -31,9 +32,15 @@ class OriginTime:
     async def run(self) -> None:
         """Read the clock until cancelled."""
         while True:
-            await asyncio.sleep(_INTERVAL if self._clock.shown else _FIRST_INTERVAL)
+            fast = not self._clock.shown and not self._refused
+            await asyncio.sleep(_FIRST_INTERVAL if fast else _INTERVAL)
             await self._read()
 
     async def _read(self) -> None:
-        with contextlib.suppress(UpstreamError, ArangoError, ValueError):
+        try:
             self._clock.observe_time(await self._origin.time_now("_system"))
+            self._refused = False
+        except UpstreamError:
+            self._refused = False
+        except (ArangoError, LookupError, ValueError):
+            self._refused = True
