@@ -73,7 +73,7 @@ def list_(chosen: Selection, *, as_json: JsonOption = False) -> None:
         measured = await _measured(connected) if any(one.armed for one in found) else {}
         if as_json:
             write_json([{**plain(one), "seen": measured.get(one.collection, {})} for one in found])
-        elif found:
+        elif any(one.armed or one.why is not None for one in found):
             show(console(), found, measured)
         else:
             console().print("no automatic rollback: `crossfade flip COLLECTION --auto-rollback` arms it")

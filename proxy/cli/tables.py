@@ -84,7 +84,7 @@ def status(console: Console, found: Status) -> None:
             _run(one.verification),
             f"{one.compared:,}",
             f"{one.mismatched:,}" + (f" ({rate:.2%})" if rate else ""),
-            _blocks(one),
+            escape(blocking(one, found)),
         )
     if found.collections:
         console.print(shown)
@@ -125,14 +125,22 @@ def _run(run: RunStatus | None) -> str:
     return run.state if run.differences is None else f"{run.state} ({run.differences:,} differ)"
 
 
-def _blocks(one: CollectionStatus) -> str:
+def blocking(one: CollectionStatus, found: Status) -> str:
+    """Return what is known to block a flip of the collection. Gates may find more: they also ask ArangoDB. Pure."""
+    live = [instance for instance in found.instances if instance.stopped_at is None]
+    silent = sum(instance.lease_left <= 0 for instance in live) if one.state.stage is not Stage.OFF else 0
     counts = {
-        "unverified": one.unverified,
+        f"unverified ({one.unverified_reason})": one.unverified - silent if one.unverified_reason is not None else 0,
+        "silent proxies" if silent > 1 else "silent proxy": silent,
+        "out-of-band writes": sum(
+            writes.open for writes in found.out_of_band_writes if writes.collection == one.collection
+        ),
         "open mismatches": one.open_mismatches,
         "dead letters": one.dead_letters,
         "undecided": one.undecided,
     }
-    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "-"
+    known = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count > 0)
+    return known or ("-" if one.state.stage is Stage.FLIPPED else "run `crossfade gates`")
 
 
 def instances(console: Console, found: Sequence[sql.control.InstanceRow]) -> None:
@@ -171,7 +179,7 @@ def gaps(console: Console, found: Sequence[sql.control.UncoveredRow]) -> None:
         return
     shown = table("not captured or not compared", "where", "endpoint", "why", "times", "last", right=("times",))
     for one in found:
-        where = one.collection or f"{one.database}/?"
+        where = one.collection or (f"{one.database}/?" if one.database else "-")
         shown.add_row(escape(where), escape(one.endpoint), escape(one.reason), f"{one.seen:,}", _time(one.last_seen))
     console.print(shown)
 

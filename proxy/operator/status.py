@@ -30,7 +30,10 @@ class RunStatus:
 
 @dataclass(frozen=True, slots=True)
 class CollectionStatus:
-    """One collection; counts of comparisons are since the last repair or change of stage."""
+    """One collection; counts of comparisons are since the last repair or change of stage.
+
+    unverified: marks, and silent instances; unverified_reason: of the newest mark.
+    """
 
     collection: str
     state: CollectionState
@@ -43,6 +46,7 @@ class CollectionStatus:
     unverified: int
     backfill: RunStatus | None
     verification: RunStatus | None
+    unverified_reason: str | None = None
 
     @property
     def mismatch_rate(self) -> float | None:
@@ -154,4 +158,5 @@ def _collection(row: sql.control.StatusRow) -> CollectionStatus:
         row.unverified,
         backfill,
         verification,
+        row.unverified_reason,
     )

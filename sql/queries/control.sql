@@ -223,16 +223,14 @@ WHERE c.collection = $1;
 
 -- name: status
 -- One row a collection, with everything about it. The journal of a silent instance is not drained: until
--- it comes back, or is evicted, what it served counts as unverified.
+-- it comes back, or is evicted, what it served counts as unverified. unverified_reason: of the newest mark.
 SELECT c.collection, c.stage, c.weight, c.stage_since, coalesce(k.compared, 0) AS compared,
     coalesce(k.mismatched, 0) AS mismatched, coalesce(k.undecided, 0) AS undecided,
     (SELECT count(*) FROM _crossfade.mismatch m WHERE m.collection = c.collection AND m.state = 'open') AS open_mismatches,
     (SELECT count(*) FROM _crossfade.dead_letter d WHERE d.collection = c.collection) AS dead_letters,
-    (SELECT count(*) FROM _crossfade.unverified u WHERE u.collection IN (c.collection, c.database || '/*', '*/*')
-        AND u.id > coalesce((SELECT max(r.unverified_before) FROM _crossfade.run r
-            WHERE r.collection = c.collection AND r.kind = 'verify' AND r.state = 'done'), 0))
-        + (SELECT count(*) FROM _crossfade.instance i
-           WHERE c.stage <> 'off' AND i.stopped_at IS NULL AND i.lease_until < clock_timestamp()) AS unverified,
+    u.marks + (SELECT count(*) FROM _crossfade.instance i
+        WHERE c.stage <> 'off' AND i.stopped_at IS NULL AND i.lease_until < clock_timestamp()) AS unverified,
+    u.reason AS unverified_reason,
     b.id AS backfill, b.state AS backfill_state, b.finished_at AS backfill_at,
     (SELECT coalesce(sum(ch.documents), 0)::bigint FROM _crossfade.chunk ch WHERE ch.run = b.id) AS backfill_documents,
     v.id AS verify, v.state AS verify_state, v.finished_at AS verify_at, v.result::text AS verify_result
@@ -242,6 +240,10 @@ LEFT JOIN LATERAL (SELECT * FROM _crossfade.run r WHERE r.collection = c.collect
     ORDER BY r.id DESC LIMIT 1) b ON true
 LEFT JOIN LATERAL (SELECT * FROM _crossfade.run r WHERE r.collection = c.collection AND r.kind = 'verify'
     ORDER BY r.id DESC LIMIT 1) v ON true
+CROSS JOIN LATERAL (SELECT count(*) AS marks, (array_agg(m.reason ORDER BY m.id DESC))[1] AS reason
+    FROM _crossfade.unverified m WHERE m.collection IN (c.collection, c.database || '/*', '*/*')
+        AND m.id > coalesce((SELECT max(r.unverified_before) FROM _crossfade.run r
+            WHERE r.collection = c.collection AND r.kind = 'verify' AND r.state = 'done'), 0)) u
 WHERE _crossfade.present(c)
 ORDER BY c.collection;
 

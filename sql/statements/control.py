@@ -139,6 +139,7 @@ class StatusRow(NamedTuple):
     open_mismatches: int
     dead_letters: int
     unverified: int
+    unverified_reason: str | None
     backfill: int | None
     backfill_state: str | None
     backfill_at: datetime | None

@@ -139,6 +139,7 @@ async def test_an_automatic_rollback_is_armed_with_the_flip_shown_and_disabled(
     off = await shell("auto-rollback", "disable", "orders", "--reason", "a load test")
     assert (off.code, "automatic rollback disabled: shop/orders" in off.out) == (0, True)
     assert "nothing to disable" in (await shell("auto-rollback", "disable", "orders")).err
+    assert "no automatic rollback" in (await shell("auto-rollback")).out
     assert (await shell("status", "--json")).json["auto_rollback"][0]["armed"] is False
     assert (await shell("flip", "orders", "--auto-rollback")).code == 0  # nothing moves; it is armed again
     found = (await rollback_budgets.read(database))[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -12,6 +13,7 @@ import sql
 from proxy.cli import tables
 from proxy.cli.runtime import console
 from proxy.model.stages import CollectionState, Stage
+from proxy.operator.out_of_band import OutOfBandCount
 from proxy.operator.status import CollectionStatus, Status
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -66,3 +68,20 @@ def test_status_says_when_flipped_is_a_wish(stage: Stage, state: str, said: str)
     """`flipped 100 %` beside a dead proxy: every read comes from ArangoDB then."""
     told = tables.reads_lost(status(stage, state))
     assert told.startswith(said) if said else told == ""
+
+
+def test_status_names_what_blocks_a_flip() -> None:
+    """A dash never stands for what was not checked, and a silent proxy is not a mark that a verification removes."""
+    shadow = status(Stage.SHADOW, "live")
+    assert tables.blocking(shadow.collections[0], shadow) == "run `crossfade gates`"
+    flipped = status(Stage.FLIPPED, "live")
+    assert tables.blocking(flipped.collections[0], flipped) == "-"
+
+    silent = status(Stage.SHADOW, "silent")
+    counted = replace(silent.collections[0], unverified=1)
+    assert tables.blocking(counted, silent) == "1 silent proxy"
+    marked = replace(silent.collections[0], unverified=3, unverified_reason="import", dead_letters=1)
+    assert tables.blocking(marked, silent) == "2 unverified (import), 1 silent proxy, 1 dead letters"
+
+    written = replace(shadow, out_of_band_writes=(OutOfBandCount("shop/orders", 3, 2, NOW, ("1", "2", "3")),))
+    assert tables.blocking(shadow.collections[0], written) == "2 out-of-band writes"
