@@ -127,9 +127,17 @@ def refused(host: str, origin: str | None, names: Collection[str]) -> str | None
             "the admin listener does not accept this name: use its IP address, or set CROSSFADE_ADMIN_NAMES to a JSON "
             "array of the names that clients reach it by"
         )
-    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+    if origin is not None and _host_of(origin) != host.lower():
         return "the admin listener does not answer pages of another origin"
     return None
+
+
+def _host_of(origin: str) -> str | None:
+    """Return host and port of an Origin header, in lower case; None if it cannot be read."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _name_of(host: str) -> str | None:

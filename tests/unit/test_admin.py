@@ -72,7 +72,8 @@ async def test_only_its_own_names_are_answered(host: str, status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("origin", "status"), [("http://127.0.0.1:8531", 200), ("https://rebound.example", 403), ("null", 403)]
+    ("origin", "status"),
+    [("http://127.0.0.1:8531", 200), ("http://[::", 403), ("https://rebound.example", 403), ("null", 403)],
 )
 async def test_a_page_of_another_origin_is_refused(origin: str, status: int) -> None:
     app = create(dict, lambda: None)
