@@ -80,3 +80,11 @@ def test_every_installation_in_the_makefile_and_the_docs_names_what_it_installs(
     for path in (ROOT / "Makefile", ROOT / "deploy/Dockerfile", *ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")):
         for line in re.findall(r"pip install[^\n`]*-r requirements[^\n`]*", path.read_text()):
             assert {"--require-hashes", "--no-deps"} <= set(line.split()), (path.name, line)
+
+
+def test_the_documented_installation_of_the_command_resolves_nothing_anew() -> None:
+    """Without constraints the next release of any dependency, or of the build backend, would be installed untested."""
+    for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md"), ROOT / "deploy/runbook.md"):
+        for line in re.findall(r"(?:uv tool|pipx|pip) install[^\n`]* \.(?=[\n`])", path.read_text()):
+            assert "-c requirements/run.txt" in line, (path.name, line)
+            assert "-b requirements/build.txt" in line, (path.name, line)
