@@ -33,6 +33,8 @@ _OLDEST_POSTGRESQL: Final = 15
 _OLDEST_ARANGODB: Final = (3, 12)
 _OF_POOLERS: Final = frozenset({"26000", "34000", "42P05"})
 _CUT: Final = "08"  # it takes no transactions
+_NO_RIGHT: Final = "42501"
+_ANOTHER_ROLE: Final = "run every part of Crossfade as the role that ran `crossfade migrate`, which owns the schemas"
 _ASK: Final = 4.0  # seconds
 _COLOUR: Final = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -109,6 +111,7 @@ async def _postgresql(database: Database) -> list[Check]:
         else Check("PostgreSQL", "fail", f"version {major}", f"version {_OLDEST_POSTGRESQL} or newer is needed")
     ]
     checks.append(await _guarded("sessions", lambda: _sessions(database)))
+    checks.append(await _guarded("rights", lambda: _rights(database)))
     checks.append(await _guarded("schema", lambda: _schema(database)))
     if checks[-1].verdict == "ok":
         checks.append(await _guarded("string order", lambda: _icu(database)))
@@ -121,7 +124,8 @@ async def _guarded(name: str, look: Callable[[], Awaitable[Check]]) -> Check:
     except SchemaOutdated as error:
         return Check(name, "fail", str(error), "run `crossfade migrate`", unusable=True)
     except DatabaseError as error:
-        return Check(name, "fail", f"cannot be checked: {error}", "see PostgreSQL's log", unusable=True)
+        remedy = _ANOTHER_ROLE if error.sqlstate == _NO_RIGHT else "see PostgreSQL's log"
+        return Check(name, "fail", f"cannot be checked: {error}", remedy, unusable=True)
 
 
 async def _sessions(database: Database) -> Check:
@@ -153,6 +157,14 @@ async def _pooled(database: Database) -> bool:
                 return await one.fetchval(sql.server.PROCESS) != first
             except DatabaseTimedOut:  # the pooler has only one server process, which the transaction holds
                 return True
+
+
+async def _rights(database: Database) -> Check:
+    """Check that the role may create schemas: it owns them and the tables in them, and needs no other right."""
+    remedy = await database.fetchval(sql.server.MISSING_RIGHT)
+    if remedy:
+        return Check("rights", "fail", "the role may not create schemas", f"run as the owner of the database: {remedy}")
+    return Check("rights", "ok", "the role may create schemas")
 
 
 async def _schema(database: Database) -> Check:

@@ -16,6 +16,11 @@ SELECT current_setting('server_version');
 -- Whether transactions of this session may not write.
 SELECT current_setting('transaction_read_only') = 'on';
 
+-- name: missing_right
+-- What gives the role the right to create schemas, one per database of ArangoDB; empty if it has that right.
+SELECT CASE WHEN has_database_privilege(current_database(), 'CREATE') THEN ''
+            ELSE format('GRANT CREATE ON DATABASE %I TO %I', current_database(), current_user) END;
+
 -- name: process
 -- The server process that runs this statement; a pooler may change it between two of them.
 SELECT pg_backend_pid();

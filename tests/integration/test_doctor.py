@@ -8,12 +8,14 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
+import asyncpg
 import pytest
 
 from proxy.base.free_port import free_port
 from proxy.cli.doctor import Check, _postgresql
+from proxy.operator import migrate
 from tests.ad_hoc import Database
 from tests.harness import eventually, read_only
 
@@ -79,6 +81,29 @@ async def test_a_read_only_database_is_reported(dsn: str) -> None:
     await read_only(dsn, on=True)
     found = (await check_verdicts(dsn))["sessions"]
     assert (found.verdict, found.found) == ("fail", "PostgreSQL takes no writes")
+
+
+async def test_the_rights_of_the_role_are_checked_and_those_documented_suffice(dsn: str) -> None:
+    at, database = urlsplit(dsn), dsn.rpartition("/")[2]
+    role = f"role of {database}"
+    owner = await asyncpg.connect(dsn)
+    try:
+        await owner.execute(f'CREATE ROLE "{role}" LOGIN')
+        as_role = f"postgresql://{quote(role)}@{at.hostname}:{at.port}/{database}"
+        found = await check_verdicts(as_role)
+        assert found["rights"].verdict == "fail"
+        assert f'GRANT CREATE ON DATABASE {database} TO "{role}"' in found["rights"].remedy
+        assert "as the role that ran `crossfade migrate`" in found["schema"].remedy
+        await owner.execute("DROP SCHEMA _crossfade CASCADE")
+        await owner.execute(f'GRANT CREATE ON DATABASE {database} TO "{role}"')
+        await owner.execute(f"REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC")
+        own = await Database.open(as_role, size=2, timeout=30.0)
+        await migrate.apply(own)
+        await own.close()
+        assert {check.verdict for check in (await check_verdicts(as_role)).values()} <= {"ok", "warn"}
+    finally:
+        await owner.execute(f'DROP OWNED BY "{role}" CASCADE; DROP ROLE "{role}"')
+        await owner.close()
 
 
 async def test_a_responding_postgresql_is_not_reported_as_away(dsn: str) -> None:
