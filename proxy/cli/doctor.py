@@ -13,6 +13,7 @@ import typer
 from rich.markup import escape
 
 import sql
+from proxy import __version__
 from proxy.base.arango_client import OriginClient, ask_instance
 from proxy.base.config import Settings, load
 from proxy.base.database import Database
@@ -235,6 +236,9 @@ async def _instances(database: Database) -> list[Check]:
         if one.state == "live" and (waits := await _waits_for(one)):
             found_there = f"backlog {one.backlog}, which waits for PostgreSQL: {waits}"
             checks.append(Check(name, "fail", found_there, "it drains by itself when PostgreSQL takes its writes"))
+        elif one.state == "live" and one.version != __version__:
+            remedy = "restart it with this version, or use the command of its version: the schema may have changed"
+            checks.append(Check(name, "warn", f"runs version {one.version}, this command {__version__}", remedy))
         elif one.state == "live":
             checks.append(Check(name, "ok", f"backlog {one.backlog}, lag {one.lag_seconds:.1f} s"))
         elif one.state == "silent":

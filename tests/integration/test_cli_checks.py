@@ -125,13 +125,16 @@ async def test_a_repair_without_arangodb_fails_and_keeps_the_mismatch_open(
     assert (await shell("mismatches", "ignore", str(number), "--reason", "x", "--json")).json["ignored"] == [number]
 
 
-async def test_doctor_prints_human_readable_text(shell: Shell, fleet: Fleet) -> None:
+async def test_doctor_prints_human_readable_text(shell: Shell, fleet: Fleet, database: Database) -> None:
     one = await fleet.start("one")
     await until(lambda: one.lease.may_read_target)
     result = await shell("doctor")
     assert result.code == 0, result.out
     assert "ok    instance one: backlog 0, lag 0.0 s" in result.out
     assert "ok    ArangoDB: arango 3.12.4" in result.out
+    await database.execute("UPDATE _crossfade.instance SET version = '0.0.1'")
+    result = await shell("doctor")
+    assert (result.code, "warn  instance one: runs version 0.0.1, this command" in result.out) == (0, True)
     shell.environment["CROSSFADE_HEARTBEAT"] = "soon"
     assert (await shell("doctor")).code == 2
 
