@@ -67,9 +67,12 @@ class Pattern:
             return None
         return [_text(matcher.group(number)) for number in range(matcher.groupCount() + 1)]
 
-    def replace(self, text: str, replacement: str) -> str:
-        """Replace every match; `$1` stands for a group."""
-        return str(self._matcher(icu.UnicodeString(text)).replaceAll(icu.UnicodeString(replacement)))
+    def replace(self, text: str, replacement: str) -> str | None:
+        """Replace every match; `$1` stands for a group. None if a match needs a group that the pattern does not have."""
+        try:
+            return str(self._matcher(icu.UnicodeString(text)).replaceAll(icu.UnicodeString(replacement)))
+        except icu.ICUError:
+            return None
 
     def split(self, text: str, limit: int | None = None) -> list[str]:
         """Return the parts between matches and the groups of the matches, at most `limit` of them."""

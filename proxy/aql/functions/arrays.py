@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from proxy.aql.functions.registry import function, is_number
+from proxy.aql.functions.registry import function
 from proxy.aql.functions.sets import distinct_elements
 from proxy.aql.functions.sql_calls import SqlCall, of_bool, sql_form
-from proxy.aql.query_context import Context
+from proxy.aql.query_context import MAX_ELEMENTS, Context
 from proxy.aql.sql_terms import NotCompilable, Term
 from proxy.aql.values import Value, double, equal, hash_key, order_key, to_integer, to_number, truthy, unique
 
@@ -267,17 +267,16 @@ def range_function(context: Context, start: Value, stop: Value, step: Value = No
         low, high = to_integer(start), to_integer(stop)
         context.check_size(abs(high - low) + 1)
         return list(range(low, high + 1)) if low <= high else list(range(low, high - 1, -1))
-    if not (is_number(start) and is_number(stop) and is_number(step)):
-        start, stop, step = to_number(start), to_number(stop), to_number(step)
-    if step == 0 or (start < stop and step < 0) or (start > stop and step > 0):
+    value, last, by = float(to_number(start)), float(to_number(stop)), float(to_number(step))
+    if by == 0 or (value < last and by < 0) or (value > last and by > 0):
         context.warn_invalid_argument("RANGE")
         return None
-    count = int((stop - start) / step) + 1
-    context.check_size(count)
+    count = (last - value) / by
+    if count > MAX_ELEMENTS or value + by == value or last + by == last:  # too many, or it never gets past the last
+        context.check_size(MAX_ELEMENTS + 1)
     found: list[Value] = []
-    value = start
-    while (value <= stop) if step > 0 else (value >= stop):
+    while (value <= last) if by > 0 else (value >= last):
         found.append(double(value))
-        value += step
+        value += by
         context.check_size(len(found))
     return found

@@ -134,7 +134,12 @@ def regex_replace(
 ) -> Value:
     """REGEX_REPLACE(text, regex, replacement, caseInsensitive)"""
     compiled = _pattern(context, "REGEX_REPLACE", pattern, ignore_case)
-    return None if compiled is None else compiled.replace(to_string(text), to_string(replacement))
+    if compiled is None:
+        return None
+    replaced = compiled.replace(to_string(text), to_string(replacement))
+    if replaced is None:
+        context.warn_in_function("REGEX_REPLACE", 1543)
+    return replaced
 
 
 @function("REGEX_SPLIT", arguments=(2, 4))

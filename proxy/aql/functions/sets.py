@@ -116,7 +116,8 @@ def minhash_count(context: Context, error: Value) -> Value:
     if not is_number(error) or error <= 0:
         context.warn_invalid_argument("MINHASH_COUNT")
         return None
-    return math.ceil(1 / (error * error))
+    share = error * error
+    return math.ceil(1 / share) if share > 1e-18 else None  # beyond 64 bits there is no number of hashes
 
 
 @function("MINHASH_ERROR", arguments=1)

@@ -59,4 +59,4 @@ def _cosine(a: Vector, b: Vector) -> float:
 
 _distance("COSINE_SIMILARITY", _cosine)
 _distance("L1_DISTANCE", lambda a, b: sum(abs(x - y) for x, y in zip(a, b, strict=True)))
-_distance("L2_DISTANCE", lambda a, b: math.sqrt(sum((x - y) ** 2 for x, y in zip(a, b, strict=True))))
+_distance("L2_DISTANCE", lambda a, b: math.sqrt(sum((x - y) * (x - y) for x, y in zip(a, b, strict=True))))

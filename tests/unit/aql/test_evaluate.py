@@ -146,6 +146,8 @@ def test_bind_variables_are_allowed_everywhere(store: Store) -> None:
         ("FOR p IN people LIMIT 'x' RETURN p", 1504),
         ("FOR p IN people SORT p.a 'up' RETURN p", 1501),
         ("RETURN 1..100000000", 32),
+        ("RETURN RANGE(0, 1e308, 1e-10)", 32),
+        ("RETURN RANGE(1e21, 1e21, 1)", 32),
         ("RETURN ASSERT(false, 'why')", 1593),
         ("RETURN FAIL('no')", 1569),
         ("RETURN CALL('nosuch')", 1540),
