@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proxy.aql.printing import to_string
-from proxy.aql.sql_terms import AnyTerm, ConstantTerm, NotCompilable, Parameters, Term, plain_text
+from proxy.aql.sql_terms import AnyTerm, ConstantTerm, NotCompilable, Parameters, Term, false_after, plain_text
 from proxy.aql.values import truthy
 
 
@@ -63,4 +63,4 @@ class SqlForms:
             return "true" if term.value is None else "false"
         if term.kind == "json":
             return f"(coalesce({term.sql}, 'null') = 'null')"
-        return f"({term.sql} IS NULL)" if term.kind == "number" else "false"
+        return f"({term.sql} IS NULL)" if term.kind == "number" else false_after(term)

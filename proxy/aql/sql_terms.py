@@ -42,6 +42,13 @@ class Term:
     member: tuple[str, str] | None = None
 
 
+def false_after(term: Term | ConstantTerm) -> str:
+    """Return a false condition that still computes the term if that can refuse a value (a call that warns)."""
+    if isinstance(term, ConstantTerm) or "(" not in term.sql:
+        return "false"
+    return f"(CASE WHEN ({term.sql}) IS NULL THEN false ELSE false END)"
+
+
 class ConstantTerm:
     """A value that is known before the statement runs; its SQL is a parameter. kind: see `kind_of`."""
 

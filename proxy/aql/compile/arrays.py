@@ -10,7 +10,7 @@ from proxy.aql import ast
 from proxy.aql.compile.comparisons import comparison
 from proxy.aql.compile.compilation import Compilation, term_of
 from proxy.aql.compile.scope import Scope, ValueVar
-from proxy.aql.sql_terms import AnyTerm, ConstantTerm, NotCompilable, Term
+from proxy.aql.sql_terms import AnyTerm, ConstantTerm, NotCompilable, Term, false_after
 
 _MAX_AMOUNT: Final = 1 << 31
 
@@ -65,7 +65,7 @@ def quantified(c: Compilation, node: ast.Quantified) -> Term:
     if node.op not in ("IN", "NOT IN"):
         return _counted(base, alias, comparison(c, node.op, item, right), wanted)
     if isinstance(right, ConstantTerm) and right.kind not in ("texts", "scalars", "array"):
-        return Term("false", "bool", scalar=True)
+        return Term(false_after(Term(base)), "bool", scalar=True)
     whole = c.json(right)
     test = f"_crossfade.member({item.sql}, {whole})"
     found = _counted(base, alias, test if node.op == "IN" else f"(NOT {test})", wanted)

@@ -12,7 +12,7 @@ from proxy.aql import ast
 from proxy.aql.compile.compilation import Compilation, term_of
 from proxy.aql.functions.patterns import like_condition
 from proxy.aql.operators import COMPARISONS
-from proxy.aql.sql_terms import SCALAR_KINDS, AnyTerm, ConstantTerm, NotCompilable, Term, json_parameter, plain_text
+from proxy.aql.sql_terms import SCALAR_KINDS, AnyTerm, ConstantTerm, NotCompilable, Term, false_after, json_parameter, plain_text
 
 _MIRRORED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 
@@ -84,12 +84,12 @@ def _equals_constant(c: Compilation, left: Term, right: ConstantTerm) -> str:
         return f"_crossfade.same({c.json(left)}, {c.json(right)})"
     if left.kind == "bool":
         if right.kind != "bool":
-            return "false"
+            return false_after(left)
         return left.sql if right.value else f"(NOT {left.sql})"
     if left.kind == "text":
         if right.kind == "odd":
             raise NotCompilable("text that jsonb does not hold")
-        return f"({left.sql} = {c.text(right)})" if right.kind == "text" else "false"
+        return f"({left.sql} = {c.text(right)})" if right.kind == "text" else false_after(left)
     return f"coalesce({c.json(left)} = {c.json(right)}, false)"
 
 
@@ -103,7 +103,7 @@ def _membership(c: Compilation, node: ast.Binary) -> Term:
     left = c.term(node.left)
     if isinstance(array, ConstantTerm):
         if array.kind not in ("texts", "scalars", "array"):
-            return Term("false", "bool", scalar=True)
+            return Term(false_after(left), "bool", scalar=True)
         if array.kind != "array" or all(not isinstance(item, list | dict) for item in array.value):
             sql = _in_constants(c, left, array)
             return Term(sql if wanted else f"(NOT {sql})", "bool", scalar=True)
