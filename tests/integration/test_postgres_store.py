@@ -77,6 +77,8 @@ async def test_if_match_and_if_none_match_are_honoured(store: PostgresStore, dat
         assert (await store.execute(read(if_match=matching))).status == 200
         not_modified = await store.execute(read(if_none_match=matching))
         assert (not_modified.status, not_modified.body, not_modified.content_type) == (304, b"", b"text/plain")
+        both = await store.execute(read(if_match=new_rev(), if_none_match=matching))
+        assert both.status == 412  # the precondition is checked first
     for other in ("*", new_rev(), f"W/{rev}"):
         assert (await store.execute(read(if_none_match=other))).status == 200
         refused = await store.execute(read(if_match=other))

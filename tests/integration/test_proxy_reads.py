@@ -146,6 +146,26 @@ async def test_reads_without_a_counterpart_in_postgresql_go_to_arangodb(flipped:
     answer = await flipped.client.put("/_api/simple/fulltext", json=body, headers=EXPLAIN)
     assert answer.status_code >= 400  # the development server has none either: what is refused is not counted
     assert answer.headers["x-crossfade-served-by"] == "arangodb"
+    for limits in ({"skip": "1"}, {"limit": 1.5}, {"limit": True}):  # what ArangoDB makes of these is for it to say
+        answer = await flipped.client.put("/_api/simple/all", json={"collection": "people", **limits}, headers=EXPLAIN)
+        assert answer.headers["x-crossfade-served-by"] == "arangodb", limits
+
+
+async def test_several_slashes_at_the_start_of_a_path_are_one(flipped: Running) -> None:
+    """A client whose URL ends in a slash sends such paths, which ArangoDB accepts."""
+    base = str(flipped.client.base_url).rstrip("/")
+    written = await flipped.client.post(f"{base}//_api/document/people", json={"_key": "c", "n": 3})
+    assert written.status_code == 202
+    answer = await flipped.client.get(f"{base}///_api/document/people/c", headers=EXPLAIN)
+    assert (answer.status_code, answer.headers["x-crossfade-served-by"]) == (200, "postgresql")
+
+
+async def test_examples_match_as_aql_compares(flipped: Running) -> None:
+    await flipped.client.post("/_api/document/people", json=[{"_key": "c", "n": [1]}, {"_key": "d", "n": [1, None]}])
+    body = {"collection": "people", "example": {"n": [1]}}
+    for client in (flipped.client, flipped.direct):
+        rows = (await client.put("/_api/simple/by-example", json=body)).json()["result"]
+        assert sorted(row["_key"] for row in rows) == ["c", "d"]
 
 
 async def test_a_cursor_of_a_simple_read_stays_with_its_store(flipped: Running) -> None:

@@ -36,12 +36,10 @@ def system_of(raw: bytes) -> _System:
 
 
 def document_outcome(operation: Operation, raw: bytes) -> Outcome:
-    """Return 200 with the document as it is stored, or 304 or 412 by If-None-Match and If-Match."""
+    """Return 200 with the document as it is stored, 412 by If-Match, or else 304 by If-None-Match."""
     wanted, unwanted = operation.headers.get("if-match"), operation.headers.get("if-none-match")
     system = system_of(raw)
     etag = ((b"etag", b'"' + system.rev.encode() + b'"'),)
-    if unwanted is not None and header_revision(unwanted) == decode_rev(system.rev):
-        return Outcome(304, b"", etag, b"text/plain")
     if wanted is not None and header_revision(wanted) != decode_rev(system.rev):
         body = {
             "error": True,
@@ -53,6 +51,8 @@ def document_outcome(operation: Operation, raw: bytes) -> Outcome:
             "_rev": system.rev,
         }
         return Outcome(412, json_values.dump(body), etag)
+    if unwanted is not None and header_revision(unwanted) == decode_rev(system.rev):
+        return Outcome(304, b"", etag, b"text/plain")
     return Outcome(200, raw, etag)
 
 

@@ -152,16 +152,14 @@ def _range(_: Operation, body: dict[str, Any]) -> Query:
 
 def _limit(body: dict[str, Any]) -> Query:
     skip, limit = body.get("skip"), body.get("limit")
-    if any(isinstance(one, int | float) and one < 0 for one in (skip, limit)):
+    for one in (skip, limit):
+        if one is not None and (not isinstance(one, int) or isinstance(one, bool)):
+            raise Unsupported("skip or limit that is not a whole number")
+    if any(one is not None and one < 0 for one in (skip, limit)):
         raise ArangoError(1504, "number out of range")
-    skip = skip if _is_count(skip) else 0
-    if not _is_count(limit):
+    if limit is None:
         return (" LIMIT @skip, 9223372036854775807", {"skip": skip}) if skip else ("", {})
-    return " LIMIT @skip, @limit", {"skip": skip, "limit": limit}
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return " LIMIT @skip, @limit", {"skip": skip or 0, "limit": limit}
 
 
 def _example(body: dict[str, Any]) -> Query:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator
 from typing import Any, Final
 
-from proxy.aql.values import compare
+from proxy.aql.values import compare, equal
 from proxy.base.errors import ArangoError
 from proxy.devserver.store import write_document
 from proxy.devserver.store.collection_lookup import readable, writable
@@ -20,7 +20,7 @@ from proxy.devserver.store.state.server import Server
 from proxy.devserver.store.write_rules import WriteResult, WriteRules
 from proxy.model import json_reader
 from proxy.model.cursor_requests import DEFAULT_BATCH, DEFAULT_TTL, CursorRequest
-from proxy.model.documents import Merging, same
+from proxy.model.documents import Merging
 from proxy.model.json_values import parse
 from proxy.model.operations import Operation, Outcome
 from proxy.wire.encode import json_outcome
@@ -84,11 +84,11 @@ def _touches(edge: Document, vertices: set[str], direction: str) -> bool:
 
 
 def matching(collection: Collection, example: object) -> Iterator[Document]:
-    """Yield the documents that have every attribute of the example; `a.b` is a path."""
+    """Yield the documents that have every attribute of the example, as AQL compares them; `a.b` is a path."""
     if not isinstance(example, dict):
         raise ArangoError(400, "<example> must be an object")
     for document in collection.scan():
-        if all(same(_at(document, path), value) for path, value in example.items()):
+        if all(equal(_at(document, path), value) for path, value in example.items()):
             yield document
 
 
