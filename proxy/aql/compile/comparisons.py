@@ -12,7 +12,16 @@ from proxy.aql import ast
 from proxy.aql.compile.compilation import Compilation, term_of
 from proxy.aql.functions.patterns import like_condition
 from proxy.aql.operators import COMPARISONS
-from proxy.aql.sql_terms import SCALAR_KINDS, AnyTerm, ConstantTerm, NotCompilable, Term, false_after, json_parameter, plain_text
+from proxy.aql.sql_terms import (
+    SCALAR_KINDS,
+    AnyTerm,
+    ConstantTerm,
+    NotCompilable,
+    Term,
+    false_after,
+    json_parameter,
+    plain_text,
+)
 
 _MIRRORED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 
