@@ -68,7 +68,7 @@ class Pattern:
         return [_text(matcher.group(number)) for number in range(matcher.groupCount() + 1)]
 
     def replace(self, text: str, replacement: str) -> str | None:
-        """Replace every match; `$1` stands for a group. None if a match needs a group that the pattern does not have."""
+        """Replace every match; `$1` stands for a group. None if the pattern does not have that group."""
         try:
             return str(self._matcher(icu.UnicodeString(text)).replaceAll(icu.UnicodeString(replacement)))
         except icu.ICUError:
