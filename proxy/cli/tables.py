@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -203,16 +204,34 @@ def out_of_band_writes(console: Console, found: Sequence[OutOfBandCount]) -> Non
 
 
 def audit(console: Console, found: Sequence[Entry]) -> None:
-    shown = table("", "id", "when", "who", "what", "why", "moves", right=("id",))
+    shown = table("", "id", "when", "who", "what", "why", "changed", right=("id",))
     for one in found:
-        changed = ", ".join(
-            f"{transition['collection']} {transition['before']['stage']} -> {transition['after']['stage']}"
-            for transition in one.detail.get("moves", ())
-        )
         shown.add_row(
-            str(one.id), _time(one.at), escape(one.actor), one.action, escape(one.reason or "-"), escape(changed or "-")
+            str(one.id),
+            _time(one.at),
+            escape(one.actor),
+            one.action,
+            escape(one.reason or "-"),
+            escape(changed(one.detail) or "-"),
         )
     console.print(shown)
+
+
+def changed(detail: Mapping[str, Any]) -> str:
+    """Return what an entry of the audit changed: stages if it changed some, else all of its detail. Pure."""
+    if detail.get("moves"):
+        return ", ".join(
+            f"{move['collection']} {_moved(move['before'])} -> {_moved(move['after'])}" for move in detail["moves"]
+        )
+    return "; ".join(f"{name}: {_plain(value)}" for name, value in detail.items() if value not in (None, "", []))
+
+
+def _moved(state: Mapping[str, Any]) -> str:
+    return f"{state['stage']} {state['weight']} %" if state["stage"] == Stage.FLIPPED else str(state["stage"])
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def mismatches(console: Console, found: Sequence[MismatchRow]) -> None:

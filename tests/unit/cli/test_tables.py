@@ -85,3 +85,13 @@ def test_status_names_what_blocks_a_flip() -> None:
 
     written = replace(shadow, out_of_band_writes=(OutOfBandCount("shop/orders", 3, 2, NOW, ("1", "2", "3")),))
     assert tables.blocking(shadow.collections[0], written) == "2 out-of-band writes"
+
+
+def test_the_audit_shows_what_each_entry_changed() -> None:
+    before, after = {"stage": "flipped", "weight": 10}, {"stage": "shadow", "weight": 0}
+    moves = [{"collection": "shop/orders", "before": before, "after": after}]
+    assert tables.changed({"epoch": 3, "moves": moves}) == "shop/orders flipped 10 % -> shadow"
+    evicted = {"moves": [], "instance": "two", "unverified": ["shop/orders", "shop/users"]}
+    assert tables.changed(evicted) == "instance: two; unverified: shop/orders, shop/users"
+    assert tables.changed({"limit": "slowdown", "value": 2.0}) == "limit: slowdown; value: 2.0"
+    assert tables.changed({}) == ""
