@@ -15,6 +15,7 @@ from proxy.devserver.store.state.collection import DOCUMENTS, EDGES, Collection
 from proxy.devserver.store.state.database import Database
 from proxy.devserver.store.state.server import Server
 from proxy.model.documents import normalized, valid_collection
+from proxy.model.json_values import dump
 from proxy.model.operations import Operation, Outcome
 from proxy.model.revision import encode_rev
 
@@ -192,7 +193,7 @@ def rename(server: Server, operation: Operation) -> Outcome:
     name = _name(body_object(operation), system=collection.system)
     if name in database.collections and name != collection.name:
         raise ArangoError(1207, f"duplicate name: {name}")
-    old, new = f'"_id":"{collection.name}/'.encode(), f'"_id":"{name}/'.encode()
+    old, new = (b'"_id":' + dump(f"{one}/")[:-1] for one in (collection.name, name))
     for key, raw in collection.documents.items():
         collection.documents[key] = raw.replace(old, new, 1)
     _rename_in_graphs(database, collection.name, name)

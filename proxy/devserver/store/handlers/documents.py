@@ -267,7 +267,8 @@ def _many(
 def shown(name: str, written: WriteResult, shape: Shape) -> bytes:
     """Return the answer for one written document, with its attributes in ArangoDB's order."""
     key = written.key
-    text = f'{{"_id":"{name}/{key}","_key":"{key}","_rev":"{written.rev}"'
+    identity = dump(f"{name}/{key}").decode()  # a name may hold quotation marks and backslashes
+    text = f'{{"_id":{identity},"_key":"{key}","_rev":"{written.rev}"'
     if written.old_rev is not None and shape.update_of:
         text += f',"_oldRev":"{written.old_rev}"'
     body = text.encode()
