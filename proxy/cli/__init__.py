@@ -1,7 +1,7 @@
 """The command `crossfade`.
 
     registration   groups, help panels, help texts, bundles of options
-    runtime        options, errors -> exit codes, human-readable and JSON output
+    runtime        options, errors -> exit codes, readable and JSON output; control_characters: replaced in values
     naming         names of collections, and what is reported of names that are not known
     stages         mirror, shadow, stage default; flip: flip; rollback: rollback; stage_change: what they share
     replay         shadow replay: recorded reads again, until rare query shapes are compared often enough

@@ -27,6 +27,7 @@ from proxy.base.errors import (
     UpstreamError,
 )
 from proxy.base.supervise import StopEvent
+from proxy.cli.control_characters import PrintableOnly, printable
 from proxy.control.epoch import TimedOut
 from proxy.operator import migrate
 
@@ -149,7 +150,7 @@ def execute(
 def fail(error: CrossfadeError, *, as_json: bool = False, meanwhile: Sequence[str] = ()) -> typer.Exit:
     """Print the error on standard error (and as JSON on standard output), and return the exit to raise."""
     code = exit_code(error)
-    typer.echo(f"crossfade: {_advice(error)}", err=True)
+    typer.echo(printable(f"crossfade: {_advice(error)}"), err=True)
     if as_json:
         about = {"kind": type(error).__name__, "message": str(error), "code": code}
         write_json({"error": {**about, "meanwhile": list(meanwhile)} if meanwhile else about})
@@ -211,15 +212,19 @@ def actor_or_me(actor: str | None) -> str:
 def console(*, stderr: bool = False) -> Console:
     """Return a console for human-readable output.
 
-    Output that is piped has no colours and no broken lines, so that `grep` finds whole rows.
+    Output that is piped has no colours and no broken lines, so that `grep` finds whole rows. Control characters of
+    values are replaced.
     """
     made = Console(stderr=stderr, highlight=False, soft_wrap=False)
-    return made if made.is_terminal else Console(stderr=stderr, highlight=False, soft_wrap=False, width=_UNBROKEN)
+    if not made.is_terminal:
+        made = Console(stderr=stderr, highlight=False, soft_wrap=False, width=_UNBROKEN)
+    made.push_render_hook(PrintableOnly())
+    return made
 
 
 def note(text: str) -> None:
     """Print a remark on standard error."""
-    typer.echo(f"crossfade: {text}", err=True)
+    typer.echo(printable(f"crossfade: {text}"), err=True)
 
 
 def plural(number: int, what: str) -> str:
