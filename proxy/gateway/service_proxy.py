@@ -56,7 +56,8 @@ def forwarded(headers: Headers, peer: str, scheme: bytes, forwarding: Forwarding
     """
     if forwarding == "off":
         return headers
-    kept = [pair for pair in headers if pair[0].lower() not in _FORWARDED]
+    # WSGI and CGI show `X_Forwarded_For` under the same name as `X-Forwarded-For`: a client could set it that way
+    kept = [pair for pair in headers if pair[0].lower().replace(b"_", b"-") not in _FORWARDED]
     before: dict[bytes, bytes] = {}
     if forwarding == "append":
         for name in _FORWARDED:

@@ -114,3 +114,14 @@ def test_forwarding_can_be_off_and_a_client_without_an_address_adds_none() -> No
         b"x-forwarded-proto": b"http",
         b"x-forwarded-host": b"a",
     }
+
+
+@pytest.mark.parametrize("mode", ["append", "replace"])
+def test_names_with_underscores_do_not_pass_for_what_the_proxy_sets(mode: Forwarding) -> None:
+    sent = [(b"Host", b"h"), (b"X_Forwarded_For", b"6.6.6.6"), (b"X-Forwarded_Proto", b"https"), (b"X_Other", b"1")]
+    made = forwarded(sent, "10.0.0.1", b"http", mode)
+    names = {name.lower().replace(b"_", b"-"): value for name, value in made}
+    assert len(names) == len(made)
+    assert names[b"x-forwarded-for"] == b"10.0.0.1"
+    assert names[b"x-forwarded-proto"] == b"http"
+    assert names[b"x-other"] == b"1"
