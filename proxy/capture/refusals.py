@@ -53,7 +53,13 @@ _NO_ACCESS: Final = frozenset({401, 403, 405, 501})
 # ArangoDB's own refusals of what would come to a Foxx service: (status, number)
 _BEFORE_SERVICES: Final = frozenset({(401, 11), (405, 405), (501, 9)})
 # below these paths of the API every request is carried out completely, or refused
-_WHOLE: Final = frozenset({"collection", "database", "document", "edges", "gharial", "index", "user", "view"})
+_WHOLE: Final = frozenset(
+    {
+        *("collection", "database", "document", "edges", "gharial", "import", "index", "user", "view"),
+        # a path that these do not have runs no query and no transaction
+        *("analyzer", "cursor", "explain", "query", "transaction"),
+    }
+)
 _UNROUTED: Final = "unknown path '"  # ArangoDB's router: no handler got the request
 
 

@@ -7,8 +7,10 @@ import json
 import pytest
 
 from proxy.capture.aql_plan import Modification, plan
-from proxy.capture.refusals import in_parts, script_in_parts
+from proxy.capture.refusals import in_parts, script_in_parts, wrote_nothing
+from proxy.model.endpoint import Refusal
 from proxy.model.operations import Operation
+from proxy.wire.decode import decode_parts
 from proxy.wire.endpoints import named
 
 
@@ -44,3 +46,32 @@ def test_a_script_that_fails_may_have_committed_where_it_names_a_limit_or_ran_lo
     assert not script_in_parts(script, 404, b'{"errorNum":1203}', 0.0)
     other = Operation(named("cursor.create"), "POST", "db", None, None, body=body)
     assert not script_in_parts(other, 400, failed, 2.0)
+
+
+def refused(target: str, status: int, number: int, message: str) -> bool:
+    operation = decode_parts("POST", target.encode(), [])
+    assert operation.endpoint.refusal is Refusal.UNKNOWN
+    body = {"error": True, "code": status, "errorNum": number, "errorMessage": message}
+    return wrote_nothing(operation, status, json.dumps(body).encode())
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "number", "message"),
+    [
+        ("/_api/cursor/5/2/3", 400, 400, "expecting POST /_api/cursor/<cursor-id>"),
+        ("/_api/import/x", 400, 601, "superfluous suffix, expecting /_api/import?collection=<identifier>"),
+        ("/_db/shop/_api/transaction/a/b", 404, 404, "not found"),
+        ("/_api/document/books/a", 400, 601, "superfluous suffix"),
+        ("/_api/whatever", 404, 404, "unknown path '/_api/whatever'"),
+    ],
+)
+def test_an_unknown_path_of_a_handler_that_works_completely_wrote_nothing(
+    target: str, status: int, number: int, message: str
+) -> None:
+    assert refused(target, status, number, message)
+
+
+def test_another_unknown_path_may_have_been_carried_out_in_parts() -> None:
+    assert not refused("/_api/whatever", 400, 400, "failed at the second step")
+    assert not refused("/_api/hot_backup/x", 404, 404, "not found")
+    assert not refused("/_api/cursor/5/2/3", 500, 4, "internal error")
