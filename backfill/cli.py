@@ -31,7 +31,7 @@ from backfill.cli_runtime import (
 )
 from backfill.governor import setting
 from backfill.run_planner import plan_backfill
-from backfill.throttle import as_options
+from backfill.throttle import as_text
 from backfill.worker import Workers
 from backfill.worker_processes import die_with_parent
 from proxy.base.errors import PreconditionFailed
@@ -156,9 +156,9 @@ def status(chosen: Selection, *, as_json: JsonOption = False) -> None:
             return DONE
         if not found:
             typer.echo("no backfill or verification has been run")
-        limits = as_options((await setting(parts.database)).limits)
+        limits = as_text((await setting(parts.database)).limits)
         if limits:
-            typer.echo("throttle: " + ", ".join(f"{name} {value}" for name, value in limits.items()))
+            typer.echo(f"throttle: {limits}")
         return DONE
 
     execute(go, 1, as_json=as_json)

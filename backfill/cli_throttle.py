@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from backfill.governor import Setting, change, setting
-from backfill.throttle import ThrottleLimits, as_options
+from backfill.throttle import ThrottleLimits, as_options, as_text
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import PreconditionFailed
@@ -107,9 +107,8 @@ def _execute(wanted: Callable[[Setting], ThrottleLimits] | None, action: str, ho
             figures = {"lag": known.lag, "replica_lag": known.replica_lag, "workers": known.workers}
             write_json({"limits": as_options(known.limits), "figures": figures, "changed_by": known.changed_by})
             return DONE
-        limits = as_options(known.limits)
-        text = ", ".join(f"{name} {value}" for name, value in limits.items()) if limits else "no limits"
-        typer.echo(f"{text}; {known.workers} workers, mirror lag {known.lag:.1f} s")
+        workers = f"{known.workers} worker{'' if known.workers == 1 else 's'}"
+        typer.echo(f"{as_text(known.limits) or 'no limits'}; {workers}, mirror lag {known.lag:.1f} s")
         return DONE
 
     execute(go, as_json=how.as_json)

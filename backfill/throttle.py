@@ -60,6 +60,11 @@ def as_options(limits: ThrottleLimits) -> dict[str, Any]:
     return {name: value for name, value in named.items() if value not in (None, False)}
 
 
+def as_text(limits: ThrottleLimits) -> str:
+    """Return the limits that are set, human-readable; empty if none is."""
+    return ", ".join(name if value is True else f"{name} {value}" for name, value in as_options(limits).items())
+
+
 @dataclass(frozen=True, slots=True)
 class Figures:
     """The measurements that a decision is based on.

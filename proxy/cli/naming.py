@@ -131,20 +131,21 @@ def alternatives(name: str, there: Known) -> str:
             near_matches(database, there.databases), sorted(there.databases), f"`crossfade mirror '{name}'`"
         )
     others = near_matches(name, [one for one in there.collections if one != name])
-    return _instead(others, sorted(there.collections), f"`crossfade mirror {name}`")
+    return _instead(others, sorted(there.collections), f"`crossfade mirror {'NAME' if '*' in rest else name}`")
 
 
 def near_matches(name: str, candidates: Collection[str]) -> list[str]:
     """Return the candidates that may be meant, the likeliest first: other case, another database, other letters."""
-    rest = name.rpartition("/")[2]
-    same = [one for one in sorted(candidates) if "/" in name and one.rpartition("/")[2].lower() == rest.lower()]
+    database, _, rest = name.lower().rpartition("/")
+    same = [one for one in sorted(candidates) if database and one.rpartition("/")[2].lower() == rest]
     folded: dict[str, str] = {}
     for one in sorted(candidates):
-        folded.setdefault(one.lower(), one)
-        if "/" in name:
-            folded.setdefault(one.rpartition("/")[2].lower(), one)
+        theirs, _, short = one.lower().rpartition("/")
+        folded.setdefault(short, one)
+        if theirs != database:  # of two names in one database, the database says nothing about how near they are
+            folded.setdefault(one.lower(), one)
     found = dict.fromkeys(same)
-    for wanted in dict.fromkeys((name.lower(), rest.lower())):
+    for wanted in dict.fromkeys((name.lower(), rest)):
         close = difflib.get_close_matches(wanted, folded, n=_NEAR, cutoff=0.7)
         found |= dict.fromkeys(folded[one] for one in close)
     return list(found)[:_NEAR]
