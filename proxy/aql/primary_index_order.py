@@ -6,6 +6,9 @@ ArangoDB drops such a SORT and scans the index instead. It cannot if the loop is
 from elsewhere, if there are more sort keys, or if it uses an index for a filter: equality on `_key`, `_id`, `_from` or
 `_to`, which always have one. It would use an index that a user created on another attribute as well, and ICU would
 order the keys then. That is not known here; keys for which the two orders differ are rare.
+
+The index then answers ranges of keys as well (`FILTER d._key > @last SORT d._key LIMIT 1000`), also in byte order: a
+client that reads page by page would miss documents otherwise.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from proxy.aql import ast
 from proxy.aql.analyse import path_of
 from proxy.aql.trees import conjuncts, is_collection
 
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _INDEXED = frozenset({("_key",), ("_id",), ("_from",), ("_to",)})
 
 
@@ -36,6 +40,22 @@ def by_primary_index(statements: tuple[ast.Statement, ...], index: int) -> bool:
         elif not isinstance(statement, ast.Let):
             return False
     return variable is not None and path_of(sort.keys[0].value) == (variable, ("_key",))
+
+
+def key_range(statements: tuple[ast.Statement, ...], index: int, part: ast.Expr) -> tuple[str, ast.Expr] | None:
+    """Return operator and bound of a condition on the key that the primary index answers in byte order, or None.
+
+    index: of the FILTER whose conjunct the condition is.
+    """
+    if not isinstance(part, ast.Binary) or part.op not in _MIRRORED:
+        return None
+    if not any(by_primary_index(statements, later) for later in range(index + 1, len(statements))):
+        return None
+    variable = next(one.variable for one in statements if isinstance(one, ast.For))
+    for key, op, bound in ((part.left, part.op, part.right), (part.right, _MIRRORED[part.op], part.left)):
+        if path_of(key) == (variable, ("_key",)) and isinstance(bound, ast.Literal | ast.Parameter):
+            return op, bound
+    return None
 
 
 def _indexed(node: ast.Expr, variable: str) -> bool:

@@ -46,7 +46,8 @@ class Compilation(SqlForms):
 
     binds: records whose values the statement depends on. momentary: the statement holds for this moment only, because
     of DATE_NOW. scans: by the SQL of their documents. mentioned: variables that some expression of the query names.
-    by_key: the present SORT is one by the primary index. currents: depth of array operators, in which CURRENT is a
+    by_key: the present SORT is one by the primary index. place: the statements of the level, and the index of the
+    present one. currents: depth of array operators, in which CURRENT is a
     variable.
     """
 
@@ -61,6 +62,7 @@ class Compilation(SqlForms):
         self.scans: dict[str, Scan] = {}
         self.mentioned: frozenset[str] = frozenset()
         self.by_key = False
+        self.place: tuple[tuple[ast.Statement, ...], int] = ((), 0)
         self.currents = 0
         self._names = 0
         self._nodes_left = _MAX_NODES

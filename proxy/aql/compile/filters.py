@@ -10,6 +10,7 @@ from proxy.aql.compile.blocks import wrap_limited
 from proxy.aql.compile.compilation import Compilation, statement_of
 from proxy.aql.compile.scope import AliasVar, DocumentVar, Scope
 from proxy.aql.compile.subqueries import hoisted
+from proxy.aql.primary_index_order import key_range
 from proxy.aql.sql_terms import SCALAR_KINDS, AnyTerm, BoundTerm, ConstantTerm, Term, json_parameter, plain_text
 from proxy.aql.trees import conjuncts
 
@@ -20,13 +21,26 @@ _ENDS: Final = {("_from",): "from_id", ("_to",): "to_id"}
 @statement_of(ast.Filter)
 def filter_statement(c: Compilation, node: ast.Filter) -> None:
     """Compile FILTER."""
+    place = c.place
     wrap_limited(c)
     for part in conjuncts(hoisted(c, node.condition)):
         if isinstance(part, ast.Binary) and part.op == "==":
             c.block.where.extend(_implied_by_equality(c, part))
         elif isinstance(part, ast.Binary) and part.op == "IN":
             c.block.where.extend(_implied_by_membership(c, part))
-        c.block.where.append(_conjunct(c, part))
+        c.block.where.append(_range_of_bytes(c, part, place) or _conjunct(c, part))
+
+
+def _range_of_bytes(c: Compilation, part: ast.Expr, place: tuple[tuple[ast.Statement, ...], int]) -> str | None:
+    """Compile a range of keys that the primary index answers, in byte order, which is that of the column."""
+    found = key_range(*place, part)
+    if found is None or not isinstance(part, ast.Binary):
+        return None
+    bound = c.term(found[1])
+    key = c.term(part.left if found[1] is part.right else part.right)
+    if not isinstance(bound, ConstantTerm) or bound.kind != "text" or not isinstance(key, Term):
+        return None
+    return f"({key.sql} {found[0]} {c.text(bound)})"
 
 
 def _conjunct(c: Compilation, node: ast.Expr) -> str:

@@ -24,6 +24,7 @@ def compile_level(c: Compilation, query: ast.Query) -> ast.Return:
     """Compile all statements but the last into the present block, and return that one. Raise NotCompilable."""
     for index, statement in enumerate(query.statements[:-1]):
         c.by_key = by_primary_index(query.statements, index)
+        c.place = (query.statements, index)
         c.statement(statement)
     final = query.statements[-1]
     if not isinstance(final, ast.Return):

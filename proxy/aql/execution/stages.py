@@ -8,13 +8,15 @@ Modifications are not: they consume all rows before the first write, so that rea
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from proxy.aql import ast
 from proxy.aql.access import access
 from proxy.aql.compiled_types import Compiled, Constant, Frame, Plain, Stepwise, evaluate
 from proxy.aql.execution.compiler import Flow, Place, ProgramCompiler, Stage, stage_of
-from proxy.aql.trees import pattern_names
+from proxy.aql.primary_index_order import key_range
+from proxy.aql.trees import conjuncts, pattern_names
 from proxy.aql.values import Value, hash_key, truthy
 
 Binder: TypeAlias = Callable[[Frame, Value], None]
@@ -33,10 +35,36 @@ class Row:
 # --- FILTER
 
 
+def _with_ranges_of_bytes(c: ProgramCompiler, condition: ast.Expr, place: Place) -> ast.Expr:
+    """Return the condition with ranges of keys in the order of the primary index where that answers them."""
+    parts = list(conjuncts(condition))
+    found: list[ast.Expr] = []
+    for part in parts:
+        bounded = key_range(place.statements, place.index, part)
+        bound = None if bounded is None else _text(c, bounded[1])
+        if bounded is not None and bound is not None and isinstance(part, ast.Binary):
+            # hexadecimal digits sort as the bytes that they stand for
+            found.append(replace(part, left=_hexadecimal(part.left), right=_hexadecimal(part.right)))
+        else:
+            found.append(part)
+    return condition if found == parts else found[0] if len(found) == 1 else ast.Logical("AND", tuple(found))
+
+
+def _text(c: ProgramCompiler, node: ast.Expr) -> str | None:
+    value = node.value if isinstance(node, ast.Literal) else None
+    if isinstance(node, ast.Parameter) and not node.source:
+        value = c.context.binds.get(node.name)
+    return value if isinstance(value, str) else None
+
+
+def _hexadecimal(node: ast.Expr) -> ast.Expr:
+    return ast.Call("TO_HEX", (node,))
+
+
 @stage_of(ast.Filter)
-def filter_statement(c: ProgramCompiler, node: ast.Filter, _place: Place) -> Stage:
+def filter_statement(c: ProgramCompiler, node: ast.Filter, place: Place) -> Stage:
     """Compile FILTER: frames pass if the condition is truthy."""
-    condition = c.expression(node.condition)
+    condition = c.expression(_with_ranges_of_bytes(c, node.condition, place))
     stats = c.context.stats
     if isinstance(condition, Stepwise):
         steps = condition.steps
