@@ -11,14 +11,14 @@ from typing import Final
 
 import sql
 from backfill.key_sampling import find_cut
-from backfill.source import Source
+from backfill.source import ArangoSource
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError
 
 SPLIT_DOCUMENTS: Final = 5_000
 
 
-async def split_largest(database: Database, source: Source, chosen: Sequence[int] | None, least: int) -> bool:
+async def split_largest(database: Database, source: ArangoSource, chosen: Sequence[int] | None, least: int) -> bool:
     """Split one chunk of these runs (None: of any run) so that both parts have at least `least` documents left.
 
     Return False if there is no such chunk. Raise UpstreamError, DatabaseError.
@@ -33,7 +33,7 @@ async def split_largest(database: Database, source: Source, chosen: Sequence[int
     return False
 
 
-async def _cut(source: Source, row: sql.backfill.DivisibleChunkRow, least: int) -> str | None:
+async def _cut(source: ArangoSource, row: sql.backfill.DivisibleChunkRow, least: int) -> str | None:
     async def step(after: str, skip: int) -> str | None:
         return await source.step(row.database, row.name, after, skip)
 

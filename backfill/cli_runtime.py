@@ -12,9 +12,9 @@ from typing import Annotated
 import typer
 
 from backfill import run_store
-from backfill.progress import Bars, Lines, shown
-from backfill.run_summary import RunStatus, line, samples
-from backfill.source import Source
+from backfill.progress import RunBars, RunLines, shown
+from backfill.run_summary import RunSummary, line, samples
+from backfill.source import ArangoSource
 from backfill.throttle import ThrottleLimits
 from backfill.worker import WorkerOptions, Workers
 from backfill.worker_processes import WorkerPool
@@ -45,7 +45,7 @@ class Parts:
 
     database: Database
     maintenance: Database
-    source: Source
+    source: ArangoSource
     stop: StopEvent
 
 
@@ -128,18 +128,18 @@ async def _worked(
 
 
 @contextlib.contextmanager
-def _view(*, as_json: bool) -> Iterator[Bars | Lines | None]:
+def _view(*, as_json: bool) -> Iterator[RunBars | RunLines | None]:
     out = console(stderr=True)
     if as_json:
         yield None
     elif out.is_terminal:
-        with Bars(out) as bars:
+        with RunBars(out) as bars:
             yield bars
     else:
-        yield Lines(out)
+        yield RunLines(out)
 
 
-def print_statuses(found: Sequence[RunStatus], *, as_json: bool) -> None:
+def print_statuses(found: Sequence[RunSummary], *, as_json: bool) -> None:
     """Print one line for each run, or one JSON document."""
     if as_json:
         write_json([status.as_json() for status in found])
@@ -185,6 +185,6 @@ async def _parts(settings: Settings, workers: int) -> AsyncIterator[Parts]:
         )
         stack.push_async_callback(maintenance.close)
         await migrate.require_migrated(database)
-        source = Source(settings.origin_url, *settings.origin_account, threads=workers + 1)
+        source = ArangoSource(settings.origin_url, *settings.origin_account, threads=workers + 1)
         stack.push_async_callback(source.close)
         yield Parts(database, maintenance, source, stop)

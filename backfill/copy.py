@@ -22,8 +22,8 @@ from backfill.checksum import fingerprinted
 from backfill.governor import Governor
 from backfill.key_ranges import FIRST_PAGE, next_limit
 from backfill.origin_pages import Document, Page
-from backfill.run_store import Claim, RangeCut, Table
-from backfill.source import Source
+from backfill.run_store import Claim, CollectionTable, RangeCut
+from backfill.source import ArangoSource
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, DatabaseTimedOut, DatabaseUnavailable, StatementError, error_label
 from proxy.base.sqlstates import is_a_conflict
@@ -125,7 +125,7 @@ class _ReadAhead:
 
 async def copy_chunk(
     database: Database,
-    source: Source,
+    source: ArangoSource,
     claim: Claim,
     *,
     stop: asyncio.Event,
@@ -232,7 +232,7 @@ async def _note_cancelled(database: Database, claim: Claim, lease: float, page: 
 
 
 async def dead_letters_of(
-    target: TargetWriter, table: Table, documents: Iterable[Document], era: int
+    target: TargetWriter, table: CollectionTable, documents: Iterable[Document], era: int
 ) -> frozenset[str]:
     """Write documents apart that PostgreSQL keeps refusing. Return the keys of those that are dead letters now.
 

@@ -24,7 +24,7 @@ from backfill.governor import Governor
 from backfill.key_repair import repair_keys
 from backfill.origin_pages import Document
 from backfill.run_store import Claim, LeaseLost
-from backfill.source import Source
+from backfill.source import ArangoSource
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, DatabaseUnavailable, StatementError
 from proxy.replication.bisection import ENOUGH
@@ -36,7 +36,7 @@ _TRIES: Final = 2 * ENOUGH
 
 async def copy_dump(
     database: Database,
-    source: Source,
+    source: ArangoSource,
     claim: Claim,
     *,
     stop: asyncio.Event,
@@ -76,7 +76,7 @@ async def copy_dump(
     return Copied(done=True, documents=documents, bytes=size, refused=refused, reread=reread)
 
 
-async def _batches(source: Source, claim: Claim, size: int) -> AsyncGenerator[tuple[Document, ...], None]:
+async def _batches(source: ArangoSource, claim: Claim, size: int) -> AsyncGenerator[tuple[Document, ...], None]:
     """Yield batches. The next one is read while the one before is written."""
     assert claim.shard is not None
     base = claim.table.database

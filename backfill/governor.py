@@ -17,8 +17,8 @@ from typing import Final
 import sql
 from backfill import run_store
 from backfill.run_store import Claim
-from backfill.source import Source
-from backfill.throttle import Figures, Latency, Meter, ThrottleLimits, as_options, decide
+from backfill.source import ArangoSource
+from backfill.throttle import Latency, LoadFigures, Meter, ThrottleLimits, as_options, decide
 from proxy.base.database import Database
 from proxy.state import audit
 
@@ -85,7 +85,7 @@ def _setting(row: sql.backfill.ThrottleRow) -> Setting:
 class Governor:
     """Decides when the workers of one process may continue. own: limits for each of these workers."""
 
-    def __init__(self, database: Database, source: Source, own: ThrottleLimits | None = None) -> None:
+    def __init__(self, database: Database, source: ArangoSource, own: ThrottleLimits | None = None) -> None:
         self._database = database
         self._source = source
         self._own = own or ThrottleLimits()
@@ -114,7 +114,7 @@ class Governor:
             documents = 0
             decision = decide(
                 limits,
-                Figures(
+                LoadFigures(
                     documents=meter.documents,
                     seconds=meter.seconds,
                     lag=known.lag,

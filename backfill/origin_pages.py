@@ -11,7 +11,7 @@ import msgspec
 
 from proxy.base.errors import ArangoError, CrossfadeError, UpstreamOutcomeUnknown
 from proxy.model.revision import decode_rev
-from proxy.replication.versions import Version
+from proxy.replication.versions import StampedVersion
 
 T = TypeVar("T")
 # the escape of a surrogate, lone or half of a pair: its replacement only needs the same length
@@ -31,9 +31,9 @@ class Document:
     rev: int
     raw: bytes
 
-    def stamped(self, era: int) -> Version:
+    def stamped(self, era: int) -> StampedVersion:
         """Return the document as a version to apply. era: the write epoch, read before the document was."""
-        return Version(self.key, self.rev, self.raw, era)
+        return StampedVersion(self.key, self.rev, self.raw, era)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class RevisionPage:
     last: bool
 
 
-class Head(msgspec.Struct):
+class PageHead(msgspec.Struct):
     key: str = msgspec.field(name="_key")
     rev: str = msgspec.field(name="_rev")
 
@@ -99,7 +99,7 @@ KEYS = msgspec.json.Decoder(Keys)
 ROLE = msgspec.json.Decoder(Role)
 SHARDS = msgspec.json.Decoder(Shards)
 COUNT = msgspec.json.Decoder(Count)
-HEAD = msgspec.json.Decoder(Head)
+HEAD = msgspec.json.Decoder(PageHead)
 _ELEMENT = msgspec.json.Decoder(_Element)
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 

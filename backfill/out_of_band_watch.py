@@ -22,7 +22,7 @@ import structlog
 
 import sql
 from backfill.out_of_band_judge import Gap, OriginVersion, PendingVersions, ReportedWrites
-from backfill.wal_reader import Log, Reader, Scan, Version, collections_of
+from backfill.wal_reader import LoggedVersion, OriginLog, Reader, RevisionScan, collections_of
 from proxy.base.database import Database, Session
 from proxy.base.errors import ArangoError, DatabaseError, UpstreamError, error_label
 from proxy.base.log_throttle import LogThrottle
@@ -41,7 +41,7 @@ _PAUSE: Final = {"log": 0.5, "scan": 10.0}  # seconds between two reads
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class ClockBounds:
     """Bounds of PostgreSQL's clock relative to this process's monotonic clock."""
 
     low: float
@@ -87,7 +87,7 @@ class OutOfBandWatch:
         self._pause = pause
         self._pending = PendingVersions()
         self._reader: Reader | None = None
-        self._clock: Clock | None = None
+        self._clock: ClockBounds | None = None
         self._relations: dict[str, str] = {}  # tables of mirrored collections
         self._present: frozenset[str] = frozenset()  # mirrored collections that no proxy has dropped
         self._since: dict[str, float] = {}  # watched collections, and since when
@@ -159,7 +159,7 @@ class OutOfBandWatch:
         before = time.monotonic()
         rows = await session.fetch(sql.out_of_band.WATCHED)
         now = rows[0].now
-        self._clock = Clock(now - time.monotonic(), now - before)
+        self._clock = ClockBounds(now - time.monotonic(), now - before)
         self._relations = {
             row.collection: row.relation for row in rows if row.collection is not None and row.relation is not None
         }
@@ -173,7 +173,7 @@ class OutOfBandWatch:
 
     async def _open(self, rows: Sequence[sql.out_of_band.WatchedRow], now: float) -> None:
         """Open the log, or else scans. Resume after an earlier watch if that stopped recently."""
-        self._last, self._judged, reader = now, _Read(0.0, 0.0, 0), Log(*self._account)
+        self._last, self._judged, reader = now, _Read(0.0, 0.0, 0), OriginLog(*self._account)
         known = [
             (row.tick_at, row.tick, row.collection, row.since)
             for row in rows
@@ -186,7 +186,7 @@ class OutOfBandWatch:
             await reader.probe()
         except ArangoError as error:
             log.info("wal_unavailable", error=str(error))
-            self._reader = Scan(*self._account)
+            self._reader = RevisionScan(*self._account)
             return
         except UpstreamError as error:
             self._note = f"ArangoDB does not answer: {error}"
@@ -213,7 +213,7 @@ class OutOfBandWatch:
         # a later read returns what is written from now on
         self._since |= dict.fromkeys(new, self._clock.latest(time.monotonic()))
 
-    async def _read(self, reader: Reader, clock: Clock) -> bool:
+    async def _read(self, reader: Reader, clock: ClockBounds) -> bool:
         """Read once. Return True if more can be read immediately."""
         began = clock.earliest(time.monotonic())
         page = await reader.read(list(self._relations))
@@ -315,5 +315,5 @@ class OutOfBandWatch:
             await asyncio.wait_for(self._stop.wait(), seconds)
 
 
-def _sightings(versions: Sequence[Version], after: float, seen: float) -> list[OriginVersion]:
+def _sightings(versions: Sequence[LoggedVersion], after: float, seen: float) -> list[OriginVersion]:
     return [OriginVersion(one.collection, one.key, one.rev, one.removed, after, seen) for one in versions]

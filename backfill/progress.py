@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from backfill.run_store import statuses
-from backfill.run_summary import Rate, RunStatus, duration, line
+from backfill.run_summary import Rate, RunSummary, duration, line
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError
 
@@ -25,11 +25,11 @@ class View(Protocol):
 
     pause: float
 
-    def show(self, found: Sequence[RunStatus]) -> None: ...
+    def show(self, found: Sequence[RunSummary]) -> None: ...
     def trouble(self, text: str) -> None: ...
 
 
-class Bars:
+class RunBars:
     """A bar for each run and worker, for terminals: rate, remaining time by the recent rate, why a worker waits."""
 
     pause = BAR_SECONDS
@@ -46,14 +46,14 @@ class Bars:
         self._rates: dict[object, Rate] = {}
         self._workers: dict[tuple[int, str], TaskID] = {}
 
-    def __enter__(self) -> Bars:
+    def __enter__(self) -> RunBars:
         self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def show(self, found: Sequence[RunStatus]) -> None:
+    def show(self, found: Sequence[RunSummary]) -> None:
         for status in found:
             rate = self._rate(status.run, status.documents)
             task = self._tasks.get(status.run)
@@ -75,7 +75,7 @@ class Bars:
         for task in self._tasks.values():
             self._progress.update(task, rate="", left=f"waits: {text}")
 
-    def _show_workers(self, status: RunStatus) -> None:
+    def _show_workers(self, status: RunSummary) -> None:
         here = {(status.run, at.worker): at for at in status.workers if status.state == "open"}
         for key, at in here.items():
             # host:pid:number:token; the middle distinguishes workers of one machine
@@ -100,13 +100,13 @@ class Bars:
         return rate
 
 
-def _left(status: RunStatus, rate: Rate) -> str:
+def _left(status: RunSummary, rate: Rate) -> str:
     """Return the remaining time, or what the run waits for."""
     waits = ", ".join(status.waits_for)
     return f"waits: {waits}" if waits else f"{duration(rate.left(status.planned))} left"
 
 
-class Lines:
+class RunLines:
     """A line for each run every few seconds, for logs."""
 
     pause = BAR_SECONDS
@@ -123,7 +123,7 @@ class Lines:
             self._last = now
             self._console.print(f"waits: {text}", markup=False, highlight=False, soft_wrap=True)
 
-    def show(self, found: Sequence[RunStatus]) -> None:
+    def show(self, found: Sequence[RunSummary]) -> None:
         now = time.monotonic()
         for status in found:
             self._rates.setdefault(status.run, Rate()).add(now, status.documents)

@@ -18,8 +18,8 @@ from typing import Final
 
 import sql
 from backfill.origin_pages import OriginDisorder
-from backfill.run_store import Table
-from backfill.source import Source
+from backfill.run_store import CollectionTable
+from backfill.source import ArangoSource
 from proxy.base.database import Database
 from proxy.model.documents import to_jsonb
 from proxy.model.json_reader import load
@@ -64,7 +64,13 @@ class KeyRechecker:
     """Rechecks keys of one collection. full: content too. recheck_timeout: seconds for each batch."""
 
     def __init__(
-        self, database: Database, source: Source, table: Table, *, full: bool, recheck_timeout: float = TIMEOUT
+        self,
+        database: Database,
+        source: ArangoSource,
+        table: CollectionTable,
+        *,
+        full: bool,
+        recheck_timeout: float = TIMEOUT,
     ) -> None:
         self._database = database
         self._source = source

@@ -14,8 +14,8 @@ import sql
 from backfill import run_store
 from backfill.key_ranges import KeyRange, chunk_count, ranges
 from backfill.key_sampling import EXACT, spread
-from backfill.run_store import Table
-from backfill.source import Source
+from backfill.run_store import CollectionTable
+from backfill.source import ArangoSource
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, PreconditionFailed
 
@@ -29,7 +29,7 @@ _SLACK_MS: Final = 60_000  # by how much ArangoDB's clock may be behind PostgreS
 
 async def plan_backfill(
     database: Database,
-    source: Source,
+    source: ArangoSource,
     collection: str,
     *,
     workers: int = 2,
@@ -59,7 +59,13 @@ async def plan_backfill(
 
 
 async def plan_verification(
-    database: Database, source: Source, collection: str, *, full: bool = False, repair: bool = False, workers: int = 2
+    database: Database,
+    source: ArangoSource,
+    collection: str,
+    *,
+    full: bool = False,
+    repair: bool = False,
+    workers: int = 2,
 ) -> int:
     """Return the run to work on: an unfinished verification of the mode, or a new one. Raise PreconditionFailed."""
     mode = "full" if full else "fast"
@@ -74,7 +80,13 @@ async def plan_verification(
 
 
 async def plan_sample(
-    database: Database, source: Source, collection: str, percent: float, *, full: bool = False, repair: bool = False
+    database: Database,
+    source: ArangoSource,
+    collection: str,
+    percent: float,
+    *,
+    full: bool = False,
+    repair: bool = False,
 ) -> int:
     """Return a verification of about `percent` of the documents, in random key ranges. It satisfies no gate.
 
@@ -94,7 +106,7 @@ async def plan_sample(
 
 
 async def plan_changed(
-    database: Database, source: Source, collection: str, *, full: bool = False, repair: bool = False
+    database: Database, source: ArangoSource, collection: str, *, full: bool = False, repair: bool = False
 ) -> int | None:
     """Return a verification of failed or changed ranges; None if there is no such range. It satisfies no gate.
 
@@ -119,7 +131,7 @@ async def plan_changed(
     return await run_store.begin(database, collection, "check", mode, chunks=chosen, known=known)
 
 
-async def key_ranges(source: Source, table: Table, count: int, chunks: int) -> tuple[KeyRange, ...]:
+async def key_ranges(source: ArangoSource, table: CollectionTable, count: int, chunks: int) -> tuple[KeyRange, ...]:
     """Return at most `chunks` ranges of about equal size, covering every key once. Raise ArangoError, UpstreamError."""
     if chunks < 2:
         return (KeyRange(),)
@@ -133,7 +145,7 @@ async def key_ranges(source: Source, table: Table, count: int, chunks: int) -> t
     return ranges(cuts, len(cuts) + 1)
 
 
-async def _counted(source: Source, table: Table) -> int:
+async def _counted(source: ArangoSource, table: CollectionTable) -> int:
     """Return the origin's number of documents. Raise PreconditionFailed if it has no such collection; ArangoError."""
     try:
         return await source.count(table.database, table.name)
@@ -150,7 +162,7 @@ def _order(span: KeyRange) -> str:
     return span.lower or ""
 
 
-async def plan_due(database: Database, source: Source, pause: float = REQUEST_PAUSE) -> list[int]:
+async def plan_due(database: Database, source: ArangoSource, pause: float = REQUEST_PAUSE) -> list[int]:
     """Plan verifications with repair of backfilled collections marked unverified since their last verification."""
     async with database.transaction() as session:
         await session.execute(
@@ -160,7 +172,7 @@ async def plan_due(database: Database, source: Source, pause: float = REQUEST_PA
         return [await _plan_one_due(database, source, collection) for collection in due]
 
 
-async def _plan_one_due(database: Database, source: Source, collection: str) -> int:
+async def _plan_one_due(database: Database, source: ArangoSource, collection: str) -> int:
     try:
         return await plan_verification(database, source, collection, repair=True)
     except (ArangoError, PreconditionFailed):

@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 
 import sql
 from backfill.key_ranges import KeyRange
-from backfill.run_summary import RunStatus, WorkerProgress
+from backfill.run_summary import RunSummary, WorkerProgress
 from proxy.base.database import Database, Session
 from proxy.base.errors import CrossfadeError, PreconditionFailed
 
@@ -34,7 +34,7 @@ class RangeCut(CrossfadeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class CollectionTable:
     """The table of one collection. relation: quoted, for `Statement.on`."""
 
     collection: str
@@ -54,7 +54,7 @@ class Claim:
     kind: Kind
     mode: str
     repair: bool
-    table: Table
+    table: CollectionTable
     range: KeyRange
     position: str | None
     result: Mapping[str, Any]
@@ -70,7 +70,7 @@ class Claim:
         return replace(self, range=KeyRange(self.range.lower, upper))
 
 
-async def table(database: Database, collection: str) -> Table:
+async def table(database: Database, collection: str) -> CollectionTable:
     """Return the table of a mirrored collection. Raise PreconditionFailed if it is unknown, or at stage `off`.
 
     What is written before every proxy captures would be lost (mirror-protocol, answer 11).
@@ -205,25 +205,25 @@ async def note_wait(database: Database, run: int, reason: str | None) -> None:
     await database.execute(sql.backfill.NOTE_WAIT, run, reason)
 
 
-async def statuses(database: Database, runs: Sequence[int]) -> list[RunStatus]:
+async def statuses(database: Database, runs: Sequence[int]) -> list[RunSummary]:
     """Return the progress of these runs, in the order of their numbers."""
     rows = await database.fetch(sql.backfill.STATES, list(runs))
     return [_status(row) for row in rows]
 
 
-async def latest(database: Database, collections: Sequence[str] | None) -> list[RunStatus]:
+async def latest(database: Database, collections: Sequence[str] | None) -> list[RunSummary]:
     """Return the newest run of each kind of these collections (None: all)."""
     rows = await database.fetch(sql.backfill.LATEST, None if collections is None else list(collections))
     return await statuses(database, rows)
 
 
-def _table(row: sql.collections.CollectionRow | sql.backfill.ClaimRow) -> Table:
-    return Table(row.collection, row.database, row.name, row.relation, row.stage)
+def _table(row: sql.collections.CollectionRow | sql.backfill.ClaimRow) -> CollectionTable:
+    return CollectionTable(row.collection, row.database, row.name, row.relation, row.stage)
 
 
-def _status(row: sql.backfill.RunProgressRow) -> RunStatus:
+def _status(row: sql.backfill.RunProgressRow) -> RunSummary:
     result = json.loads(row.result)
-    return RunStatus(
+    return RunSummary(
         run=row.id,
         collection=row.collection,
         kind=row.kind,

@@ -12,7 +12,7 @@ SAMPLES = 20  # keys kept of each class
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class VerificationTally:
     """Counts of a verification so far: one tally for each chunk, and their sum for the run.
 
     origin, target: documents read on each side; checked: keys compared. missing, extra, stale, different: confirmed
@@ -35,14 +35,14 @@ class Tally:
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pending: Mapping[str, int | None] = field(default_factory=dict)
 
-    def found(self, kind: str, key: str) -> Tally:
+    def found(self, kind: str, key: str) -> VerificationTally:
         """Return the tally with one more confirmed difference of class `kind` (or `undecided`)."""
         counted: dict[str, Any] = {kind: getattr(self, kind) + 1}
         return replace(self, keys=_merged(self.keys, {kind: (key,)}), **counted)
 
-    def __add__(self, other: Tally) -> Tally:
+    def __add__(self, other: VerificationTally) -> VerificationTally:
         sums: dict[str, Any] = {name: getattr(self, name) + getattr(other, name) for name in _COUNTS}
-        return Tally(keys=_merged(self.keys, other.keys), pending={**self.pending, **other.pending}, **sums)
+        return VerificationTally(keys=_merged(self.keys, other.keys), pending={**self.pending, **other.pending}, **sums)
 
     def as_json(self) -> dict[str, Any]:
         """Return the value for _crossfade.chunk.result, which `from_json` reads."""
@@ -52,7 +52,7 @@ class Tally:
         return values
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Tally:
+    def from_json(cls, values: Mapping[str, Any]) -> VerificationTally:
         counts: dict[str, Any] = {name: values.get(name, 0) for name in _COUNTS}
         keys = {kind: tuple(found) for kind, found in values.get("keys", {}).items()}
         return cls(keys=keys, pending=dict(values.get("pending", {})), **counts)
@@ -90,7 +90,7 @@ class WorkerProgress:
 
 
 @dataclass(frozen=True, slots=True)
-class RunStatus:
+class RunSummary:
     """The status of a run. planned: documents that the origin reported when it started; seconds: since then.
 
     waiting: why workers wait at the moment; reasons: what else delays the run (a chunk that was released, the work
@@ -189,7 +189,7 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def line(status: RunStatus, rate: float = 0.0, left: float | None = None) -> str:
+def line(status: RunSummary, rate: float = 0.0, left: float | None = None) -> str:
     """Return one run as one line of plain text."""
     what = status.kind if status.kind == "backfill" else f"{status.kind} {status.mode}"
     text = f"{what} {status.collection}: run {status.run} {status.state}, {status.documents:,}"
@@ -204,7 +204,7 @@ def line(status: RunStatus, rate: float = 0.0, left: float | None = None) -> str
     return text + _outcome(status)
 
 
-def _outcome(status: RunStatus) -> str:
+def _outcome(status: RunSummary) -> str:
     result = status.result
     if status.kind == "backfill":
         dead = result.get("dead_letters", 0)
@@ -223,7 +223,7 @@ def _outcome(status: RunStatus) -> str:
     )
 
 
-def samples(results: Iterable[RunStatus]) -> list[str]:
+def samples(results: Iterable[RunSummary]) -> list[str]:
     """Return a line with some keys for each class of difference."""
     return [
         f"  {status.collection} {kind}: {', '.join(keys)}"

@@ -105,7 +105,7 @@ class _ByteClient(DefaultHTTPClient):
             return _ByteResponse(method, answer)
 
 
-class Source:
+class ArangoSource:
     """ArangoDB at one URL with one account. Coroutine-safe; `close()` when done.
 
     threads: concurrent requests. timeout: seconds for a response. retry_seconds: as long as requests are retried.

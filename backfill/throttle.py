@@ -66,7 +66,7 @@ def as_text(limits: ThrottleLimits) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class LoadFigures:
     """The measurements that a decision is based on.
 
     documents, seconds: processed and elapsed since the rate was last set; lag, replica_lag: seconds (None: this account
@@ -90,7 +90,7 @@ class Decision:
     reason: str = ""
 
 
-def decide(limits: ThrottleLimits, figures: Figures) -> Decision:
+def decide(limits: ThrottleLimits, figures: LoadFigures) -> Decision:
     """Return the first reason to wait: operators' first. An unknown measurement that has a limit is a reason (I9)."""
     if limits.paused:
         return Decision(LAG_WAIT, "paused: run `crossfade backfill resume` to continue")

@@ -21,9 +21,9 @@ from backfill.governor import Governor
 from backfill.key_ranges import FIRST_PAGE, next_limit
 from backfill.key_repair import repair_keys
 from backfill.recheck import FULL_KEYS, TIMEOUT, KeyRechecker, intact
-from backfill.run_store import Claim, RangeCut, Table
-from backfill.run_summary import Tally
-from backfill.source import Source
+from backfill.run_store import Claim, CollectionTable, RangeCut
+from backfill.run_summary import VerificationTally
+from backfill.source import ArangoSource
 from proxy.base.database import Database
 from proxy.state import missing_writes
 
@@ -32,7 +32,7 @@ MOST_PENDING: Final = 500  # suspects, before they are rechecked
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ComparedPage:
     """One page. bound: the key up to which both sides were read, None for the end of the range; last: key seen."""
 
     suspects: Mapping[str, int | None]
@@ -45,11 +45,11 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifiedChunk:
     """The part of a chunk that one worker verified. done: the chunk is finished, else the worker was stopped."""
 
     done: bool
-    tally: Tally
+    tally: VerificationTally
 
 
 class Verifier:
@@ -58,7 +58,7 @@ class Verifier:
     def __init__(
         self,
         database: Database,
-        source: Source,
+        source: ArangoSource,
         *,
         governor: Governor | None = None,
         recheck_timeout: float = TIMEOUT,
@@ -72,7 +72,7 @@ class Verifier:
         self._lease = lease
         self._page = page
 
-    async def verify_chunk(self, claim: Claim, stop: asyncio.Event) -> Verified:
+    async def verify_chunk(self, claim: Claim, stop: asyncio.Event) -> VerifiedChunk:
         """Verify from the claim's position to the end of its range, or until `stop` is set; pages are always complete.
 
         Raise LeaseLost, OriginDisorder, ArangoError (1203: the collection was dropped), UpstreamError, DatabaseError.
@@ -81,7 +81,7 @@ class Verifier:
         rechecker = KeyRechecker(
             self._database, self._source, claim.table, full=full, recheck_timeout=self._recheck_timeout
         )
-        tally = Tally.from_json(claim.result)
+        tally = VerificationTally.from_json(claim.result)
         position = claim.start
         limit = FIRST_PAGE if full else self._page
         meter = self._governor.meter()
@@ -112,12 +112,12 @@ class Verifier:
                 tally = await self._recheck(rechecker, claim, tally)
                 claim = await self._note(claim, position, tally)
             if done or stop.is_set():
-                return Verified(done, tally)
+                return VerifiedChunk(done, tally)
             await self._governor.pause_if_limited(
                 claim, meter, page.checked, stop=stop, lease=self._lease, key=position or None
             )
 
-    async def _recheck(self, rechecker: KeyRechecker, claim: Claim, tally: Tally) -> Tally:
+    async def _recheck(self, rechecker: KeyRechecker, claim: Claim, tally: VerificationTally) -> VerificationTally:
         waits = f"{len(tally.pending):,} keys that differ are compared again, once the mirror has caught up"
 
         async def keep() -> None:
@@ -137,7 +137,7 @@ class Verifier:
             left = again.keys
         return replace(tally, remaining=tally.remaining + len(left))
 
-    async def _compare_fast(self, claim: Claim, after: str, limit: int) -> Compared:
+    async def _compare_fast(self, claim: Claim, after: str, limit: int) -> ComparedPage:
         table, upper = claim.table, claim.range.upper
         noted = await missing_writes.dead_letters(self._database, table.collection, after=after, upper=upper)
         statement = sql.backfill.TARGET_REVISIONS.on(table.relation)
@@ -148,8 +148,8 @@ class Verifier:
         origin = {key: rev for key, rev in page.entries if bound is None or key <= bound}
         await self._agreed(table, noted, bound, origin)
         if origin == target:
-            return Compared({}, len(origin), len(target), len(origin), bound, limit, last=max(origin, default=""))
-        return Compared(
+            return ComparedPage({}, len(origin), len(target), len(origin), bound, limit, last=max(origin, default=""))
+        return ComparedPage(
             suspects={key: _unseen(key, origin, target) for key, _ in origin.items() ^ target.items()},
             origin=len(origin),
             target=len(target),
@@ -159,7 +159,7 @@ class Verifier:
             last=max(origin.keys() | target.keys(), default=""),
         )
 
-    async def _compare_full(self, rechecker: KeyRechecker, claim: Claim, after: str, limit: int) -> Compared:
+    async def _compare_full(self, rechecker: KeyRechecker, claim: Claim, after: str, limit: int) -> ComparedPage:
         table, upper = claim.table, claim.range.upper
         noted = await missing_writes.dead_letters(self._database, table.collection, after=after, upper=upper)
         statement = sql.backfill.TARGET_DIGESTS.on(table.relation)
@@ -184,7 +184,7 @@ class Verifier:
         for at in range(0, len(doubtful), FULL_KEYS):
             found = await rechecker.documents(doubtful[at : at + FULL_KEYS])
             suspects |= {key: None for key, (_, raw, doc) in found.items() if not intact(raw, doc)}
-        return Compared(
+        return ComparedPage(
             suspects=suspects,
             origin=len(origin),
             target=len(target),
@@ -195,13 +195,13 @@ class Verifier:
         )
 
     async def _agreed(
-        self, table: Table, noted: Mapping[str, int], bound: str | None, origin: Mapping[str, int]
+        self, table: CollectionTable, noted: Mapping[str, int], bound: str | None, origin: Mapping[str, int]
     ) -> None:
         """End the dead letters of keys that both sides were read for and agree about."""
         noted = {key: rev for key, rev in noted.items() if bound is None or key <= bound}
         await missing_writes.end_dead_letters(self._database, table.collection, table.relation, noted, origin)
 
-    async def _note(self, claim: Claim, position: str, tally: Tally) -> Claim:
+    async def _note(self, claim: Claim, position: str, tally: VerificationTally) -> Claim:
         # the position is committed: a later cut lies after it
         try:
             await self._checkpoint(claim, position, tally, 0)
@@ -209,7 +209,7 @@ class Verifier:
             return await self._note(claim.up_to(cut.upper), position, tally)
         return claim
 
-    async def _checkpoint(self, claim: Claim, position: str, tally: Tally, documents: int) -> None:
+    async def _checkpoint(self, claim: Claim, position: str, tally: VerificationTally, documents: int) -> None:
         async with self._database.transaction() as session:
             await run_store.checkpoint(
                 session, claim, position or None, documents=documents, result=tally.as_json(), lease=self._lease

@@ -35,7 +35,7 @@ _SCAN: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class LoggedVersion:
     """One version that the origin has. rev: the document's revision; for a removal, the removed revision."""
 
     collection: str
@@ -45,14 +45,14 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class LogPage:
     """The result of one read.
 
     lost: some versions since the last read were missed; more: further versions can be read immediately;
     tick: the position in the log after this page.
     """
 
-    versions: Sequence[Version]
+    versions: Sequence[LoggedVersion]
     lost: bool = False
     more: bool = False
     tick: int = 0
@@ -113,17 +113,17 @@ _SCANNED: Final = msgspec.json.Decoder(_Scanned)
 
 
 class Reader(Protocol):
-    """Common interface of `Log` and `Scan`. mode: `log` or `scan`. Methods raise UpstreamError, ArangoError."""
+    """Common interface of both readers. mode: `log` or `scan`. Methods raise UpstreamError, ArangoError."""
 
     mode: str
 
     async def begin(self, tick: int = 0) -> None:
         """Start reading: from `tick` if this reader has a log and `tick` is not 0, else from now."""
 
-    async def join(self, collections: Sequence[str]) -> Sequence[Version]:
+    async def join(self, collections: Sequence[str]) -> Sequence[LoggedVersion]:
         """Add collections to read. Return earlier versions that a later read may return again."""
 
-    async def read(self, collections: Sequence[str]) -> Page:
+    async def read(self, collections: Sequence[str]) -> LogPage:
         """Return the versions since the last read."""
 
 
@@ -175,7 +175,7 @@ class _Names:
     asked: set[tuple[str, str]] = field(default_factory=set)  # ids that were looked up, found or not
 
 
-class Log:
+class OriginLog:
     """The write-ahead log of a single server."""
 
     mode = "log"
@@ -194,10 +194,10 @@ class Log:
         """Raise ArangoError if this account may not read the log."""
         await self._origin.ask("GET", f"/_db/_system/_api/wal/tail?global=true&from={self._tick}&to={self._tick}")
 
-    async def join(self, _collections: Sequence[str]) -> Sequence[Version]:
+    async def join(self, _collections: Sequence[str]) -> Sequence[LoggedVersion]:
         return ()  # the log has every later version of every collection
 
-    async def read(self, collections: Sequence[str]) -> Page:
+    async def read(self, collections: Sequence[str]) -> LogPage:
         target = f"/_db/_system/_api/wal/tail?global=true&from={self._tick}&chunkSize={_CHUNK}"
         body, response = await self._origin.ask("GET", f"{target}&syncerId={_SYNCER}&clientInfo=crossfade-watch")
         lost = response.header(b"x-arango-replication-frompresent") == b"false"
@@ -208,10 +208,10 @@ class Log:
         except msgspec.DecodeError as error:
             raise UpstreamOutcomeUnknown(f"the origin's log cannot be decoded: {error}") from error
         self._tick = max(self._tick, included or _number(response.header(b"x-arango-replication-lastscanned")))
-        return Page(versions, lost, more, self._tick)
+        return LogPage(versions, lost, more, self._tick)
 
-    async def _versions(self, body: bytes, wanted: set[str]) -> list[Version]:
-        found: list[Version] = []
+    async def _versions(self, body: bytes, wanted: set[str]) -> list[LoggedVersion]:
+        found: list[LoggedVersion] = []
         for line in body.split(b"\n"):
             kind = _TYPE.decode(line).type if line else 0
             if kind in _NAMING:
@@ -222,7 +222,7 @@ class Log:
             collection = await self._name(marker.db, marker.cuid)
             if collection in wanted:
                 data = marker.data
-                found.append(Version(collection, data.key, decode_rev(data.rev), marker.type == _REMOVE))
+                found.append(LoggedVersion(collection, data.key, decode_rev(data.rev), marker.type == _REMOVE))
         return found
 
     async def _name(self, database: str, guid: str) -> str:
@@ -241,7 +241,7 @@ class Log:
         return known or ""
 
 
-class Scan:
+class RevisionScan:
     """Scans for recent revisions. Each reads a collection completely, so the watch makes them rarely."""
 
     mode = "scan"
@@ -253,14 +253,14 @@ class Scan:
     async def begin(self, _tick: int = 0) -> None:
         self._since.clear()
 
-    async def join(self, collections: Sequence[str]) -> Sequence[Version]:
+    async def join(self, collections: Sequence[str]) -> Sequence[LoggedVersion]:
         for collection in collections:
             self._since.pop(collection, None)
         await self.read(collections)  # only to learn the origin's time
         return (await self.read(collections)).versions
 
-    async def read(self, collections: Sequence[str]) -> Page:
-        versions: list[Version] = []
+    async def read(self, collections: Sequence[str]) -> LogPage:
+        versions: list[LoggedVersion] = []
         scanned_at: dict[str, float] = {}
         lost = False
         for collection in collections:
@@ -274,9 +274,9 @@ class Scan:
             versions += found
         # only after every scan succeeded: a failed read returns no versions, so the next one must read them again
         self._since |= scanned_at
-        return Page(versions, lost)
+        return LogPage(versions, lost)
 
-    async def _scan(self, collection: str) -> tuple[float, list[Version]]:
+    async def _scan(self, collection: str) -> tuple[float, list[LoggedVersion]]:
         """Return the origin's clock before the scan, in milliseconds, and the versions since the last scan."""
         database, _, name = collection.partition("/")
         since = max(0, int(self._since.get(collection, 0)) - _MARGIN)
@@ -287,7 +287,7 @@ class Scan:
             answer = _SCANNED.decode(content).result[0]
         except (msgspec.DecodeError, IndexError) as error:
             raise UpstreamOutcomeUnknown(f"the origin's answer to a scan cannot be decoded: {error}") from error
-        return answer.now, [Version(collection, key, decode_rev(rev), removed=False) for key, rev in answer.found]
+        return answer.now, [LoggedVersion(collection, key, decode_rev(rev), removed=False) for key, rev in answer.found]
 
 
 def _number(text: bytes | None) -> int:

@@ -34,8 +34,8 @@ from backfill.origin_pages import OriginDisorder
 from backfill.recheck import TIMEOUT
 from backfill.run_planner import plan_due
 from backfill.run_store import Claim, LeaseLost
-from backfill.run_summary import Tally
-from backfill.source import GONE, Source
+from backfill.run_summary import VerificationTally
+from backfill.source import GONE, ArangoSource
 from backfill.throttle import ThrottleLimits
 from backfill.verify import Verifier
 from proxy.base.database import Database, Session
@@ -92,7 +92,12 @@ class Workers:
     """
 
     def __init__(
-        self, database: Database, maintenance: Database, source: Source, options: WorkerOptions, stop: asyncio.Event
+        self,
+        database: Database,
+        maintenance: Database,
+        source: ArangoSource,
+        options: WorkerOptions,
+        stop: asyncio.Event,
     ) -> None:
         self._database = database
         self._maintenance = maintenance
@@ -279,7 +284,7 @@ class Workers:
 
     async def _end_verification(self, row: sql.backfill.RunRow) -> None:
         chunks = await self._database.fetch(sql.backfill.CHUNKS, row.id)
-        tally = sum((Tally.from_json(json.loads(chunk.result)) for chunk in chunks), Tally())
+        tally = sum((VerificationTally.from_json(json.loads(chunk.result)) for chunk in chunks), VerificationTally())
         known = json.loads(row.result)
         now = await self._source.count(row.database, row.name)
         result = {**known, **tally.result(), "counted": now}

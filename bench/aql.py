@@ -38,7 +38,7 @@ import sql
 from deploy.demo.postgres import EmbeddedPostgres
 from deploy.demo.stack import Stack, StackOptions
 from proxy.aql import analyse, ast, parse
-from proxy.aql.compile import Compiled, Table, Tables, compile_query
+from proxy.aql.compile import Compiled, CompiledTable, CompiledTables, compile_query
 from proxy.base.errors import ArangoError
 from proxy.cli.explain import examine
 from proxy.http import Upstream
@@ -80,7 +80,9 @@ def time_parsing(corpus: Path) -> dict[str, float]:
         except ArangoError:  # an unknown function
             continue
         again.append(_repeated(partial(_understood, text, names)))
-        tables = Tables({name: Table(f"bench.{number}") for number, name in enumerate(sorted(analysis.reads))})
+        tables = CompiledTables(
+            {name: CompiledTable(f"bench.{number}") for number, name in enumerate(sorted(analysis.reads))}
+        )
         started = time.perf_counter()
         statement = compile_query(query, names, tables)
         took = time.perf_counter() - started
@@ -112,7 +114,7 @@ def _repeated(action: Callable[[], Any]) -> float:
     return statistics.median(rounds)
 
 
-async def fill(database: Database, name: str, number: int) -> Table:
+async def fill(database: Database, name: str, number: int) -> CompiledTable:
     """Create a collection of that many documents, `_DOCUMENTS_PER_USER` for each user, and their index."""
     row = await database.fetchrow("SELECT relation FROM _crossfade.ensure_collection('bench', $1, false)", name)
     assert row is not None
@@ -132,7 +134,7 @@ async def fill(database: Database, name: str, number: int) -> Table:
     await database.execute(_TEXT_INDEX.format(relation=relation))
     await database.execute(f"VACUUM ANALYZE {relation}")
     indexed = await database.fetchval(sql.store.INDEXED, relation)
-    return Table(relation, indexed=frozenset(indexed))
+    return CompiledTable(relation, indexed=frozenset(indexed))
 
 
 async def time_alternately(rounds: int, *actions: Callable[[int], Awaitable[Any]]) -> list[float]:
@@ -248,7 +250,7 @@ async def list_query(
     loaded = time.perf_counter() - started
     users = max(1, number // _DOCUMENTS_PER_USER)
     text = _LIST_QUERY.format(name)
-    query, tables = parse(text), Tables({name: table})
+    query, tables = parse(text), CompiledTables({name: table})
     sample = compile_query(query, {"user": "u0"}, tables)
     if not isinstance(sample, Compiled):
         raise SystemExit(f"the list query does not compile: {sample.reason}")

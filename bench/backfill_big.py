@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from deploy.demo.child import Child
-from deploy.demo.db_checks import Row, Target, compare
+from deploy.demo.db_checks import DocumentTableRow, Target, compare
 from deploy.demo.stack import Stack, StackOptions, crossfade
 
 DATABASE, COLLECTION = "bench", "papers"
@@ -224,7 +224,7 @@ async def compare_directly(stack: Stack, step: int = 5_000) -> tuple[int, int, l
                 after,
                 last,
             )
-            stored = {row["key"]: Row(row["raw"], row["doc"], row["rev"]) for row in rows}
+            stored = {row["key"]: DocumentTableRow(row["raw"], row["doc"], row["rev"]) for row in rows}
             one = compare(NAME, found, stored)
             count, identical, seen = count + one.documents, identical + one.identical, seen + len(stored)
             different += [*one.missing, *one.extra, *one.different]

@@ -24,9 +24,9 @@ import httpx
 
 from backfill import run_store
 from backfill.run_planner import plan_backfill, plan_verification
-from backfill.source import Source
+from backfill.source import ArangoSource
 from backfill.worker import WorkerOptions, Workers
-from deploy.demo.db_checks import Origin, compare_all
+from deploy.demo.db_checks import DirectArangoDB, compare_all
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.devserver.serve import DevelopmentServer
 from proxy.operator import migrate
@@ -155,7 +155,7 @@ async def run(number: int, dsn: str, *, workers: int = 2) -> Outcome:
         server = await stack.enter_async_context(DevelopmentServer())
         database = await Database.open(dsn, size=2 * workers + 4)
         stack.push_async_callback(database.close)
-        source = Source(server.url, "root", "", threads=workers + 1)
+        source = ArangoSource(server.url, "root", "", threads=workers + 1)
         stack.push_async_callback(source.close)
         await load(server.url, number)
         await database.execute("SELECT _crossfade.ensure_collection($1, $2)", BASE, COLLECTION)
@@ -179,7 +179,7 @@ async def run(number: int, dsn: str, *, workers: int = 2) -> Outcome:
         outcome.repaired = report["repaired"]
         report = await work([await plan_verification(database, source, NAME, full=True)], "verify --full again")
         outcome.equal_after = report["differences"] == 0 and report["checked"] == number
-        [compared] = await compare_all(Origin(server.url), dsn, [(BASE, COLLECTION)])
+        [compared] = await compare_all(DirectArangoDB(server.url), dsn, [(BASE, COLLECTION)])
         outcome.equal_directly = compared.equal and compared.documents == number
     return outcome
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from backfill.archive.manifest import Entry
-from backfill.archive.server import DUPLICATE_NAME, EDGE, NO_COLLECTION, NO_DATABASE, DocumentAnswer, Server
+from backfill.archive.manifest import CollectionEntry
+from backfill.archive.server import DUPLICATE_NAME, EDGE, NO_COLLECTION, NO_DATABASE, ArangoServer, DocumentAnswer
 from backfill.archive.targets import Refused, TargetResult
 from backfill.origin_pages import REV_MAX, Document, revision
-from backfill.source import Source
+from backfill.source import ArangoSource
 from proxy.base.errors import ArangoError, CrossfadeError, UpstreamOutcomeUnknown
 from proxy.model.revision import encode_rev
 from proxy.replication.bisection import bisect
@@ -32,7 +32,9 @@ _READ_ONLY: Final = ("id", "selectivityEstimate", "isNewlyCreated", "code", "err
 class IntoArango:
     """ArangoDB as the target. keep_revisions: ask the server to keep the revisions of the archive."""
 
-    def __init__(self, server: Server, source: Source, *, keep_revisions: bool = True, indexes: bool = True) -> None:
+    def __init__(
+        self, server: ArangoServer, source: ArangoSource, *, keep_revisions: bool = True, indexes: bool = True
+    ) -> None:
         self._server = server
         self._source = source
         self._keep = keep_revisions
@@ -43,7 +45,7 @@ class IntoArango:
     def keeps_revisions(self) -> bool | None:
         return self._kept
 
-    async def prepare(self, entry: Entry) -> None:
+    async def prepare(self, entry: CollectionEntry) -> None:
         """Create the database and the collection if they are missing."""
         database, _, name = entry.collection.partition("/")
         try:
@@ -100,7 +102,7 @@ class IntoArango:
     async def overwrite(self, collection: str, documents: Sequence[Document]) -> TargetResult:
         return await self._insert(collection, documents, replace=True)
 
-    async def finish(self, entry: Entry) -> list[str]:
+    async def finish(self, entry: CollectionEntry) -> list[str]:
         database, _, name = entry.collection.partition("/")
         notes = []
         properties = {known: entry.properties[known] for known in _AFTERWARDS if entry.properties.get(known)}

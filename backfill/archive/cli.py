@@ -23,13 +23,13 @@ from backfill.archive import manifest as manifests
 from backfill.archive.arango_target import IntoArango
 from backfill.archive.export import Export, ExportOptions
 from backfill.archive.import_ import Import, ImportOptions
-from backfill.archive.manifest import Entry, Manifest
+from backfill.archive.manifest import ArchiveManifest, CollectionEntry
 from backfill.archive.postgres_target import IntoPostgres
 from backfill.archive.progress import shown
-from backfill.archive.server import Server
-from backfill.archive.sources import FromArango, FromPostgres, Store
+from backfill.archive.server import ArangoServer
+from backfill.archive.sources import ArchiveSource, FromArango, FromPostgres
 from backfill.archive.targets import ArchiveTarget
-from backfill.source import Source
+from backfill.source import ArangoSource
 from proxy.base.config import Settings, load
 from proxy.base.database import Database
 from proxy.base.errors import CrossfadeError, DatabaseError, PreconditionFailed
@@ -55,7 +55,7 @@ from proxy.operator import migrate
 from proxy.state import audit, missing_writes
 
 
-class Side(enum.StrEnum):
+class DatabaseSide(enum.StrEnum):
     """One of the two databases."""
 
     ARANGODB = "arangodb"
@@ -94,18 +94,18 @@ class ArchiveInputs:
         await migrate.require_migrated(database)
         return database
 
-    def arango(self) -> tuple[Server, Source]:
+    def arango(self) -> tuple[ArangoServer, ArangoSource]:
         """Return ArangoDB, with Crossfade's own account."""
         settings = self.settings
         account = (settings.origin_url, *settings.origin_account)
-        server, source = Server(*account), Source(*account)
+        server, source = ArangoServer(*account), ArangoSource(*account)
         self.stack.push_async_callback(server.close)
         self.stack.push_async_callback(source.close)
         return server, source
 
-    async def store(self, side: Side) -> Store:
+    async def store(self, side: DatabaseSide) -> ArchiveSource:
         """Return the database to read from."""
-        if side is Side.ARANGODB:
+        if side is DatabaseSide.ARANGODB:
             return FromArango(*self.arango())
         return FromPostgres(await self.postgres(timeout=None), self.settings.postgresql_dsn)
 
@@ -125,7 +125,7 @@ def export(
         Path, typer.Option("--to", metavar="DIR", help="the folder of the archive; it is created if it does not exist")
     ],
     *,
-    side: Annotated[Side, typer.Option("--from", help="the database to read")] = Side.ARANGODB,
+    side: Annotated[DatabaseSide, typer.Option("--from", help="the database to read")] = DatabaseSide.ARANGODB,
     database: DatabaseOption = "_system",
     part_size: Annotated[
         int, typer.Option("--part-size", metavar="MIB", min=1, help="size of one part of the archive, uncompressed")
@@ -161,7 +161,9 @@ def import_(
     folder: FolderArgument,
     collections: SomeCollections = None,
     *,
-    into: Annotated[Side, typer.Option("--into", metavar="DB", help="the database to write: arangodb or postgresql")],
+    into: Annotated[
+        DatabaseSide, typer.Option("--into", metavar="DB", help="the database to write: arangodb or postgresql")
+    ],
     database: DatabaseOption = "_system",
     overwrite_newer: Annotated[
         bool, typer.Option("--overwrite-newer", help="also replace newer versions in the database; needs --reason")
@@ -192,9 +194,9 @@ def import_(
             raise PreconditionFailed("--overwrite-newer loses newer versions: it needs --reason")
         manifest = manifests.read(folder)
         entries = _entries(manifest, collections, database)
-        opened = await inputs.postgres(timeout=_LARGE) if into is Side.POSTGRESQL else await _control(inputs)
+        opened = await inputs.postgres(timeout=_LARGE) if into is DatabaseSide.POSTGRESQL else await _control(inputs)
         target: ArchiveTarget
-        if into is Side.POSTGRESQL:
+        if into is DatabaseSide.POSTGRESQL:
             assert opened is not None
             target = IntoPostgres(opened, await inputs.postgres(timeout=None), indexes=indexes)
         else:
@@ -227,7 +229,8 @@ def verify_(
     collections: SomeCollections = None,
     *,
     against: Annotated[
-        Side | None, typer.Option("--against", help="also compare the archive with a database, document by document")
+        DatabaseSide | None,
+        typer.Option("--against", help="also compare the archive with a database, document by document"),
     ] = None,
     database: DatabaseOption = "_system",
     as_json: JsonOption = False,
@@ -260,7 +263,7 @@ def verify_(
 # ---- parts of the commands
 
 
-async def _names(store: Store, collections: Sequence[str], database: str) -> list[str]:
+async def _names(store: ArchiveSource, collections: Sequence[str], database: str) -> list[str]:
     found: dict[str, None] = {}
     for name in qualified(collections, database):
         # system collections are not listed: ArangoDB itself reports a missing one
@@ -273,10 +276,10 @@ async def _names(store: Store, collections: Sequence[str], database: str) -> lis
     return list(found)
 
 
-def _entries(manifest: Manifest, collections: Sequence[str] | None, database: str) -> list[Entry]:
+def _entries(manifest: ArchiveManifest, collections: Sequence[str] | None, database: str) -> list[CollectionEntry]:
     if not collections:
         return list(manifest.collections)
-    found: dict[str, Entry] = {}
+    found: dict[str, CollectionEntry] = {}
     for name in qualified(collections, database):
         matching = [one for one in manifest.collections if fnmatch.fnmatchcase(one.collection, name)]
         if not matching:
@@ -286,7 +289,7 @@ def _entries(manifest: Manifest, collections: Sequence[str] | None, database: st
     return list(found.values())
 
 
-async def _plan_export(store: Store, to: Path, names: Sequence[str], *, as_json: bool) -> int:
+async def _plan_export(store: ArchiveSource, to: Path, names: Sequence[str], *, as_json: bool) -> int:
     manifest = manifests.read(to) if manifests.exists(to) else None
     rows = []
     for name in names:
@@ -321,7 +324,7 @@ async def _control(inputs: ArchiveInputs) -> Database | None:
         return None
 
 
-async def _refuse_served(database: Database, entries: Sequence[Entry]) -> None:
+async def _refuse_served(database: Database, entries: Sequence[CollectionEntry]) -> None:
     """Raise PreconditionFailed for flipped collections: an import into one database would be visible to clients."""
     for entry in entries:
         row = await database.fetchrow(sql.collections.FIND, entry.collection)
@@ -332,7 +335,9 @@ async def _refuse_served(database: Database, entries: Sequence[Entry]) -> None:
             )
 
 
-async def _mark(database: Database, entries: Sequence[Entry], manifest: Manifest, into: Side) -> None:
+async def _mark(
+    database: Database, entries: Sequence[CollectionEntry], manifest: ArchiveManifest, into: DatabaseSide
+) -> None:
     for entry in entries:
         row = await database.fetchrow(sql.collections.FIND, entry.collection)
         if row is not None and row.stage != "off":

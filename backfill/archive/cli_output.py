@@ -9,12 +9,12 @@ import typer
 
 from backfill.archive import manifest as manifests
 from backfill.archive.import_ import Imported
-from backfill.archive.manifest import Entry, Manifest
-from backfill.archive.verify import Verified
+from backfill.archive.manifest import ArchiveManifest, CollectionEntry
+from backfill.archive.verify import VerifiedCollection
 from proxy.cli.runtime import DONE, REFUSED, note, write_json
 
 
-def exported(manifest: Manifest, names: Sequence[str], to: Path, *, as_json: bool) -> int:
+def exported(manifest: ArchiveManifest, names: Sequence[str], to: Path, *, as_json: bool) -> int:
     """Print the result of an export of these collections."""
     entries = [entry for name in names if (entry := manifest.entry(name)) is not None]
     complete = len(entries) == len(names) and all(entry.state == "done" for entry in entries)
@@ -35,7 +35,13 @@ def exported(manifest: Manifest, names: Sequence[str], to: Path, *, as_json: boo
 
 
 def imported(
-    found: Sequence[Imported], entries: Sequence[Entry], folder: Path, into: str, *, dry_run: bool, as_json: bool
+    found: Sequence[Imported],
+    entries: Sequence[CollectionEntry],
+    folder: Path,
+    into: str,
+    *,
+    dry_run: bool,
+    as_json: bool,
 ) -> int:
     """Print the result of an import of these entries."""
     if as_json:
@@ -63,7 +69,7 @@ def imported(
     return DONE if complete and all(entry.state == "done" for entry in entries) else REFUSED
 
 
-def verified(found: Sequence[Verified], *, as_json: bool) -> int:
+def verified(found: Sequence[VerifiedCollection], *, as_json: bool) -> int:
     """Print the result of a verification."""
     right = all(one.right for one in found)
     if as_json:

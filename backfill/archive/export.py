@@ -17,8 +17,8 @@ import msgspec
 
 from backfill.archive import manifest as manifests
 from backfill.archive.compression import LEVEL
-from backfill.archive.manifest import Entry, Manifest
-from backfill.archive.sources import Store
+from backfill.archive.manifest import ArchiveManifest, CollectionEntry
+from backfill.archive.sources import ArchiveSource
 from backfill.archive.storage import ArchiveError, clear_partial, folder_name
 from backfill.archive.writer import PartWriter
 from backfill.origin_pages import Document
@@ -46,7 +46,7 @@ class Export:
 
     def __init__(
         self,
-        store: Store,
+        store: ArchiveSource,
         root: Path,
         progress: Progress,
         stop: asyncio.Event,
@@ -60,7 +60,7 @@ class Export:
         self._options = options or ExportOptions()
         self._now = now
 
-    async def run(self, collections: Sequence[str]) -> Manifest:
+    async def run(self, collections: Sequence[str]) -> ArchiveManifest:
         """Export the collections and return the manifest. An entry is `open` if `stop` was set before it was finished.
 
         Raise ArchiveError if the folder holds an archive of another source or cannot be written, and errors of the
@@ -76,7 +76,7 @@ class Export:
                 break
             if entry is None:
                 found = await self._store.describe(collection)
-                entry = Entry(
+                entry = CollectionEntry(
                     collection=collection,
                     edge=found.edge,
                     started_at=self._time(),
@@ -88,7 +88,7 @@ class Export:
             manifest = await self._one(manifest, entry)
         return manifest
 
-    async def _begin(self) -> Manifest:
+    async def _begin(self) -> ArchiveManifest:
         origin = await self._store.origin()
         if not manifests.exists(self._root):
             manifest = manifests.new(origin, __version__, self._time())
@@ -102,7 +102,7 @@ class Export:
             )
         return manifest
 
-    async def _one(self, manifest: Manifest, entry: Entry) -> Manifest:
+    async def _one(self, manifest: ArchiveManifest, entry: CollectionEntry) -> ArchiveManifest:
         folder = self._root / folder_name(entry.collection)
         planned = await self._store.count(entry.collection)
         try:
@@ -140,10 +140,12 @@ class Export:
             self._progress.show(entry.collection, entry.documents, entry.bytes, entry.documents)
         return manifest
 
-    def _part(self, entry: Entry) -> PartWriter:
+    def _part(self, entry: CollectionEntry) -> PartWriter:
         return PartWriter(self._root, folder_name(entry.collection), len(entry.parts) + 1, self._options.level)
 
-    async def _finish(self, manifest: Manifest, entry: Entry, part: PartWriter) -> tuple[Manifest, Entry]:
+    async def _finish(
+        self, manifest: ArchiveManifest, entry: CollectionEntry, part: PartWriter
+    ) -> tuple[ArchiveManifest, CollectionEntry]:
         finished = await asyncio.to_thread(part.finish)
         entry = msgspec.structs.replace(entry, parts=(*entry.parts, finished), respaced=entry.respaced + part.respaced)
         manifest = manifest.with_entry(entry)

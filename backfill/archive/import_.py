@@ -17,8 +17,8 @@ import structlog
 
 from backfill.archive import reader
 from backfill.archive.export import Progress
-from backfill.archive.manifest import Entry, Part
-from backfill.archive.reader import Damage
+from backfill.archive.manifest import CollectionEntry, Part
+from backfill.archive.reader import PartDamage
 from backfill.archive.targets import ArchiveTarget, Refused, TargetResult
 from backfill.key_ranges import PAGE_BYTES, PAGE_DOCUMENTS
 from backfill.origin_pages import Document
@@ -50,7 +50,7 @@ class Imported:
     refused: int = 0
     refusals: tuple[Refused, ...] = ()
     damaged: int = 0
-    damages: tuple[Damage, ...] = ()
+    damages: tuple[PartDamage, ...] = ()
     notes: tuple[str, ...] = ()
     done: bool = False
     revisions_kept: bool | None = None
@@ -107,7 +107,7 @@ class Import:
     stop: asyncio.Event
     options: ImportOptions = field(default_factory=ImportOptions)
 
-    async def run(self, entries: Sequence[Entry]) -> list[Imported]:
+    async def run(self, entries: Sequence[CollectionEntry]) -> list[Imported]:
         """Import the collections and return a result for each one that was started before `stop` was set.
 
         Raise ArchiveError, and errors of the target that persist for longer than `retry_seconds`.
@@ -119,7 +119,7 @@ class Import:
             found.append(await self._one(entry))
         return found
 
-    async def _one(self, entry: Entry) -> Imported:
+    async def _one(self, entry: CollectionEntry) -> Imported:
         tally = Imported(entry.collection)
         if not self.options.dry_run:
             await self._retried(lambda: self.target.prepare(entry))
@@ -138,7 +138,7 @@ class Import:
         notes = () if self.options.dry_run else tuple(await self._retried(lambda: self.target.finish(entry)))
         return replace(tally, done=True, notes=notes, revisions_kept=self.target.keeps_revisions)
 
-    async def _part(self, entry: Entry, part: Part, tally: Imported, size: int) -> tuple[Imported, int]:
+    async def _part(self, entry: CollectionEntry, part: Part, tally: Imported, size: int) -> tuple[Imported, int]:
         pages = batches(reader.documents(self.root, part))
         while not self.stop.is_set():
             page = await asyncio.to_thread(next, pages, None)

@@ -41,7 +41,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     last: str
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class CollectionEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One collection. state `open`: the export was interrupted and can continue. Times: ISO 8601, UTC.
 
     properties, indexes: as ArangoDB reported them; empty if exported from PostgreSQL. respaced: number of documents
@@ -81,7 +81,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return self.parts[-1].last if self.parts else ""
 
 
-class Origin(msgspec.Struct, frozen=True, kw_only=True):
+class ArchiveOrigin(msgspec.Struct, frozen=True, kw_only=True):
     """The database that the documents were read from. at: host, port and database, never an account."""
 
     kind: Kind
@@ -89,19 +89,19 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class ArchiveManifest(msgspec.Struct, frozen=True, kw_only=True):
     """An archive. created_at: ISO 8601, UTC."""
 
     id: str
     created_at: str
     crossfade: str
-    source: Origin
-    collections: tuple[Entry, ...] = ()
+    source: ArchiveOrigin
+    collections: tuple[CollectionEntry, ...] = ()
 
-    def entry(self, collection: str) -> Entry | None:
+    def entry(self, collection: str) -> CollectionEntry | None:
         return next((entry for entry in self.collections if entry.collection == collection), None)
 
-    def with_entry(self, entry: Entry) -> Manifest:
+    def with_entry(self, entry: CollectionEntry) -> ArchiveManifest:
         """Return the manifest with this entry added, or replacing the entry of the same collection."""
         others = [entry if one.collection == entry.collection else one for one in self.collections]
         if all(one.collection != entry.collection for one in self.collections):
@@ -109,12 +109,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, collections=tuple(others))
 
 
-def new(source: Origin, crossfade: str, at: str) -> Manifest:
+def new(source: ArchiveOrigin, crossfade: str, at: str) -> ArchiveManifest:
     """Return a manifest without collections."""
-    return Manifest(id=str(uuid.uuid4()), created_at=at, crossfade=crossfade, source=source)
+    return ArchiveManifest(id=str(uuid.uuid4()), created_at=at, crossfade=crossfade, source=source)
 
 
-def as_json(manifest: Manifest) -> dict[str, Any]:
+def as_json(manifest: ArchiveManifest) -> dict[str, Any]:
     """Return the manifest as written to the file, which includes the totals of each collection."""
     entries = []
     for entry in manifest.collections:
@@ -133,7 +133,7 @@ def as_json(manifest: Manifest) -> dict[str, Any]:
     return found
 
 
-def write(root: Path, manifest: Manifest) -> None:
+def write(root: Path, manifest: ArchiveManifest) -> None:
     """Replace the present manifest atomically. Raise ArchiveError."""
     text = msgspec.json.format(msgspec.json.encode(as_json(manifest)), indent=1)
     try:
@@ -146,7 +146,7 @@ def exists(root: Path) -> bool:
     return (root / NAME).exists()
 
 
-def read(root: Path) -> Manifest:
+def read(root: Path) -> ArchiveManifest:
     """Read the manifest of an archive. Raise ArchiveError if it is missing, damaged or of another version."""
     path = root / NAME
     try:
@@ -163,7 +163,7 @@ def read(root: Path) -> Manifest:
     if recorded != _checksum(found):
         raise ArchiveError(f"{path} is damaged: its checksum does not match its content")
     try:
-        manifest = msgspec.convert(found, Manifest)
+        manifest = msgspec.convert(found, ArchiveManifest)
     except msgspec.ValidationError as error:
         raise ArchiveError(f"{path} is damaged: {error}") from error
     for entry, values in zip(manifest.collections, found["collections"], strict=True):

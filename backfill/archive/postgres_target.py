@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Final
 
 import sql
-from backfill.archive.manifest import Entry
+from backfill.archive.manifest import CollectionEntry
 from backfill.archive.storage import ArchiveError
 from backfill.archive.targets import TargetResult
 from backfill.origin_pages import Document
-from backfill.run_store import Table
+from backfill.run_store import CollectionTable
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseUnavailable
-from proxy.replication.session_writer import ApplyResult, Rule
+from proxy.replication.session_writer import ApplyResult, ReplaceRule
 from proxy.replication.target_writer import TargetWriter
 
 _ATTEMPTS: Final = 3  # with a new write epoch each, before the page is retried later
@@ -30,15 +30,15 @@ class IntoPostgres:
         self._target = TargetWriter(database, "archive")
         self._maintenance = maintenance
         self._indexes = indexes
-        self._tables: dict[str, Table] = {}
+        self._tables: dict[str, CollectionTable] = {}
 
-    async def prepare(self, entry: Entry) -> None:
+    async def prepare(self, entry: CollectionEntry) -> None:
         """Create the table if it is missing."""
         base, _, name = entry.collection.partition("/")
         row = await self._database.fetchval(sql.collections.ENSURE, base, name, entry.edge)
         if entry.edge and not row.edge:
             raise ArchiveError(f"{entry.collection} holds edges in the archive, and its table was made for documents")
-        self._tables[entry.collection] = Table(entry.collection, base, name, row.relation, row.stage)
+        self._tables[entry.collection] = CollectionTable(entry.collection, base, name, row.relation, row.stage)
 
     async def revisions(self, collection: str, keys: Sequence[str]) -> dict[str, int]:
         table = await self._table(collection)
@@ -51,15 +51,15 @@ class IntoPostgres:
         self, collection: str, new: Sequence[Document], older: Sequence[tuple[Document, int]]
     ) -> TargetResult:
         documents = [*new, *(document for document, _ in older)]
-        done = await self._write(collection, documents, Rule.NEWER)
+        done = await self._write(collection, documents, ReplaceRule.NEWER)
         kept = len(documents) - len(done.applied) - len(done.reasons)
         return TargetResult(len(done.applied), kept, tuple(done.reasons.items()))
 
     async def overwrite(self, collection: str, documents: Sequence[Document]) -> TargetResult:
-        done = await self._write(collection, documents, Rule.ALWAYS)
+        done = await self._write(collection, documents, ReplaceRule.ALWAYS)
         return TargetResult(len(documents) - len(done.reasons), 0, tuple(done.reasons.items()))
 
-    async def _write(self, collection: str, documents: Sequence[Document], rule: Rule) -> ApplyResult:
+    async def _write(self, collection: str, documents: Sequence[Document], rule: ReplaceRule) -> ApplyResult:
         """Write documents, again with a newer write epoch if a truncation or a purge interfered.
 
         Raise DatabaseUnavailable if one interferes with every attempt.
@@ -75,7 +75,7 @@ class IntoPostgres:
                 return done
         raise DatabaseUnavailable(f"the stamp floor of {collection} was raised meanwhile")
 
-    async def finish(self, entry: Entry) -> list[str]:
+    async def finish(self, entry: CollectionEntry) -> list[str]:
         table = self._tables[entry.collection]
         if self._indexes:
             statement = await self._maintenance.fetchval(sql.indexes.CONTAINMENT_STATEMENT, entry.collection)
@@ -83,11 +83,11 @@ class IntoPostgres:
         await self._maintenance.execute(sql.indexes.ANALYZE.on(table.relation))
         return []
 
-    async def _table(self, collection: str) -> Table | None:
+    async def _table(self, collection: str) -> CollectionTable | None:
         if collection not in self._tables:
             row = await self._database.fetchrow(sql.collections.FIND, collection)
             if row is None:
                 return None
             base, _, name = collection.partition("/")
-            self._tables[collection] = Table(collection, base, name, row.relation, row.stage)
+            self._tables[collection] = CollectionTable(collection, base, name, row.relation, row.stage)
         return self._tables[collection]

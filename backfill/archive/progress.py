@@ -41,7 +41,7 @@ class _Speed(ProgressColumn):
         return Text(f"{speed:,.0f}/s" if speed else "", style="progress.data.speed")
 
 
-class Bars:
+class ExportBars:
     """One bar for each collection."""
 
     def __init__(self, console: Console, what: str) -> None:
@@ -57,7 +57,7 @@ class Bars:
         )
         self._tasks: dict[str, TaskID] = {}
 
-    def __enter__(self) -> Bars:
+    def __enter__(self) -> ExportBars:
         self._progress.start()
         return self
 
@@ -74,7 +74,7 @@ class Bars:
         self._progress.update(task, completed=done, total=total, size=volume(size) if size else "")
 
 
-class Lines:
+class ExportLines:
     """A line every few seconds, for logs."""
 
     def __init__(
@@ -107,7 +107,7 @@ def shown(what: str, *, quiet: bool) -> Iterator[Shown]:
     if quiet:
         yield Silent()
     elif console.is_terminal:
-        with Bars(console, what) as bars:
+        with ExportBars(console, what) as bars:
             yield bars
     else:
-        yield Lines(console, what)
+        yield ExportLines(console, what)

@@ -29,7 +29,7 @@ class Sum:
 
 
 @dataclass(frozen=True, slots=True)
-class Damage:
+class PartDamage:
     """A deviation of a part from what was written. line: from 1; None if it concerns the complete file."""
 
     file: str
@@ -49,7 +49,7 @@ class Checked:
     documents: int
     bytes: int
     damaged: int
-    damages: tuple[Damage, ...]
+    damages: tuple[PartDamage, ...]
 
 
 class _Hashing:
@@ -121,12 +121,12 @@ class _Walk:
         self.number = 0
         self.bytes = 0
         self.damaged = 0
-        self.damages: list[Damage] = []
+        self.damages: list[PartDamage] = []
 
     def damage(self, reason: str, line: int | None = None, key: str | None = None, file: str | None = None) -> None:
         self.damaged += 1
         if len(self.damages) < SAMPLES:
-            self.damages.append(Damage(file or self._part.file, reason, line, key))
+            self.damages.append(PartDamage(file or self._part.file, reason, line, key))
 
     def lines(self, found: Iterator[bytes], expected: Iterator[Sum]) -> None:
         self._next = next(expected, None)

@@ -41,7 +41,7 @@ _ONE: Final = msgspec.json.Decoder(DocumentAnswer)
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 
 
-class Server:
+class ArangoServer:
     """ArangoDB at one URL with one account. `close()` when done.
 
     Every method raises UpstreamError if it does not answer, ConfigurationError if it refuses the account, and

@@ -9,12 +9,12 @@ from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import sql
-from backfill.archive.manifest import Origin
-from backfill.archive.server import EDGE, Server
+from backfill.archive.manifest import ArchiveOrigin
+from backfill.archive.server import EDGE, ArangoServer
 from backfill.archive.storage import ArchiveError
 from backfill.key_ranges import FIRST_PAGE, PAGE_BYTES, PAGE_DOCUMENTS, next_limit
 from backfill.origin_pages import Document
-from backfill.source import Source
+from backfill.source import ArangoSource
 from proxy.base.database import Database
 
 _STORED_BYTES: Final = 1 << 20  # size of a page as stored by PostgreSQL, compressed
@@ -38,10 +38,10 @@ class Pages:
     limit: int
 
 
-class Store(Protocol):
+class ArchiveSource(Protocol):
     """A database that documents are read from. Collections are 'database/name'."""
 
-    async def origin(self) -> Origin: ...
+    async def origin(self) -> ArchiveOrigin: ...
 
     async def collections(self, pattern: str) -> list[str]:
         """Return the collections that match a pattern 'database/*'."""
@@ -57,12 +57,12 @@ class Store(Protocol):
 class FromArango:
     """ArangoDB, with Crossfade's own account."""
 
-    def __init__(self, server: Server, source: Source) -> None:
+    def __init__(self, server: ArangoServer, source: ArangoSource) -> None:
         self._server = server
         self._source = source
 
-    async def origin(self) -> Origin:
-        return Origin(kind="arangodb", at=self._server.at, version=await self._server.version())
+    async def origin(self) -> ArchiveOrigin:
+        return ArchiveOrigin(kind="arangodb", at=self._server.at, version=await self._server.version())
 
     async def collections(self, pattern: str) -> list[str]:
         wanted, _, _ = pattern.partition("/")
@@ -97,9 +97,9 @@ class FromPostgres:
         self._at = address(dsn)
         self._relations: dict[str, str] = {}
 
-    async def origin(self) -> Origin:
+    async def origin(self) -> ArchiveOrigin:
         version = await self._database.fetchval(sql.server.VERSION_NAME)
-        return Origin(kind="postgresql", at=self._at, version=version)
+        return ArchiveOrigin(kind="postgresql", at=self._at, version=version)
 
     async def collections(self, pattern: str) -> list[str]:
         rows = await self._database.fetch(sql.collections.ALL)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from backfill.archive.manifest import Entry
+from backfill.archive.manifest import CollectionEntry
 from backfill.origin_pages import Document
 
 Refused = tuple[str, str]  # key, reason
@@ -32,7 +32,7 @@ class ArchiveTarget(Protocol):
         """True if documents got the revisions of the archive; None before the first write."""
         ...
 
-    async def prepare(self, entry: Entry) -> None:
+    async def prepare(self, entry: CollectionEntry) -> None:
         """Create the collection if it is missing."""
         ...
 
@@ -50,6 +50,6 @@ class ArchiveTarget(Protocol):
         """Write documents over any present versions."""
         ...
 
-    async def finish(self, entry: Entry) -> list[str]:
+    async def finish(self, entry: CollectionEntry) -> list[str]:
         """Finish after the load (indexes, …); return a sentence for each thing that failed."""
         ...

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from backfill.archive import reader
 from backfill.archive.export import Progress
-from backfill.archive.manifest import Entry
-from backfill.archive.reader import Damage, Sum
-from backfill.archive.sources import Store
+from backfill.archive.manifest import CollectionEntry
+from backfill.archive.reader import PartDamage, Sum
+from backfill.archive.sources import ArchiveSource
 from backfill.archive.writer import SUM_DIGITS
 
 SAMPLES: Final = 20
@@ -23,7 +23,7 @@ _SUMS: Final = 5_000  # checksums read from a file in one batch
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifiedCollection:
     """The verification of one collection. damaged: number of damages; complete: its export was finished.
 
     missing: only in the archive; extra: only in the database; different: not the same bytes; None: not compared.
@@ -35,7 +35,7 @@ class Verified:
     documents: int = 0
     bytes: int = 0
     damaged: int = 0
-    damages: tuple[Damage, ...] = ()
+    damages: tuple[PartDamage, ...] = ()
     digest: str = ""
     missing: int | None = None
     extra: int | None = None
@@ -66,9 +66,9 @@ class Verified:
         return found
 
 
-async def check(root: Path, entry: Entry, progress: Progress, stop: asyncio.Event) -> Verified:
+async def check(root: Path, entry: CollectionEntry, progress: Progress, stop: asyncio.Event) -> VerifiedCollection:
     """Check every line and file of every part. Stop between parts if `stop` is set (the result is then incomplete)."""
-    found = Verified(entry.collection, complete=entry.state == "done", digest=entry.digest)
+    found = VerifiedCollection(entry.collection, complete=entry.state == "done", digest=entry.digest)
     for part in entry.parts:
         if stop.is_set():
             return replace(found, complete=False)
@@ -86,8 +86,13 @@ async def check(root: Path, entry: Entry, progress: Progress, stop: asyncio.Even
 
 
 async def compare(
-    root: Path, entry: Entry, store: Store, found: Verified, progress: Progress, stop: asyncio.Event
-) -> Verified:
+    root: Path,
+    entry: CollectionEntry,
+    store: ArchiveSource,
+    found: VerifiedCollection,
+    progress: Progress,
+    stop: asyncio.Event,
+) -> VerifiedCollection:
     """Compare the archive with a database by the bytes of each document. No client may write to it meanwhile."""
     counts: Counter[str] = Counter()
     keys: list[tuple[str, str]] = []
@@ -128,7 +133,7 @@ async def compare(
     )
 
 
-async def _ours(root: Path, entry: Entry) -> AsyncGenerator[tuple[str, str], None]:
+async def _ours(root: Path, entry: CollectionEntry) -> AsyncGenerator[tuple[str, str], None]:
     for part in entry.parts:
         noted = reader.sums(root, part)
         while few := await asyncio.to_thread(_take, noted):
@@ -140,7 +145,7 @@ def _take(noted: Iterator[Sum]) -> list[Sum]:
     return list(itertools.islice(noted, _SUMS))
 
 
-async def _theirs(store: Store, collection: str) -> AsyncGenerator[tuple[str, str], None]:
+async def _theirs(store: ArchiveSource, collection: str) -> AsyncGenerator[tuple[str, str], None]:
     after, limit = "", 0
     while True:
         page = await store.page(collection, after, limit)

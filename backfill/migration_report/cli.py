@@ -16,7 +16,7 @@ from backfill.migration_report import facts as values
 from backfill.migration_report import html, markdown
 from backfill.migration_report.collect import Inputs, gather
 from backfill.migration_report.facts import Facts
-from backfill.source import Source
+from backfill.source import ArangoSource
 from proxy.base.config import load
 from proxy.base.database import Database
 from proxy.base.errors import CrossfadeError, PreconditionFailed
@@ -82,7 +82,7 @@ def report(
             opened = await Database.open(settings.postgresql_dsn, size=2, timeout=None, application="crossfade report")
             stack.push_async_callback(opened.close)
             await migrate.require_migrated(opened)
-            source = Source(settings.origin_url, *settings.origin_account, retry_seconds=3.0)
+            source = ArangoSource(settings.origin_url, *settings.origin_account, retry_seconds=3.0)
             stack.push_async_callback(source.close)
             names = await selected(opened, collections, database)
             inputs = Inputs(settings, opened, source)

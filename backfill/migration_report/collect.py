@@ -15,9 +15,10 @@ import sql
 from backfill import checksum
 from backfill.key_ranges import FIRST_PAGE, next_limit
 from backfill.migration_report.facts import (
+    AuditEntry,
     AuditFacts,
-    AuditRow,
     CollectionFacts,
+    CopyFacts,
     EpochFacts,
     Facts,
     InstanceFacts,
@@ -25,10 +26,9 @@ from backfill.migration_report.facts import (
     MismatchFacts,
     Orphans,
     RunFacts,
-    Side,
 )
 from backfill.migration_report.settings import settings_facts, versions
-from backfill.source import Source
+from backfill.source import ArangoSource
 from proxy.base.arango_client import OriginClient
 from proxy.base.config import Settings
 from proxy.base.database import Database
@@ -57,7 +57,7 @@ class Inputs:
 
     settings: Settings
     database: Database
-    source: Source
+    source: ArangoSource
 
 
 async def gather(
@@ -128,24 +128,24 @@ async def _collection(
     )
 
 
-async def _target(database: Database, relation: str, *, checksums: bool) -> tuple[Side, int | None, int | None]:
+async def _target(database: Database, relation: str, *, checksums: bool) -> tuple[CopyFacts, int | None, int | None]:
     try:
         counts = await database.fetchval(sql.report.COUNTS.on(relation))
-        side = Side(documents=counts.documents)
+        side = CopyFacts(documents=counts.documents)
         if checksums:
             row = await database.fetchval(sql.archive.DIGEST.on(relation))
             words = [int(word) for word in row[2:]]  # w1 to w8
-            side = Side(documents=row.documents, bytes=row.bytes, checksum=checksum.of_words(words))
+            side = CopyFacts(documents=row.documents, bytes=row.bytes, checksum=checksum.of_words(words))
         return side, counts.tombstones, counts.disk
     except DatabaseError as error:
-        return Side(error=str(error)), None, None
+        return CopyFacts(error=str(error)), None, None
 
 
-async def _origin(source: Source, collection: str, *, checksums: bool) -> Side:
+async def _origin(source: ArangoSource, collection: str, *, checksums: bool) -> CopyFacts:
     database, _, name = collection.partition("/")
     try:
         if not checksums:
-            return Side(documents=await source.count(database, name))
+            return CopyFacts(documents=await source.count(database, name))
         documents, size, total, after, limit = 0, 0, 0, "", FIRST_PAGE
         while True:
             page = await source.page(database, name, after, None, limit)
@@ -153,10 +153,10 @@ async def _origin(source: Source, collection: str, *, checksums: bool) -> Side:
             total += await asyncio.to_thread(_sum, raws)
             documents, size = documents + len(raws), size + page.bytes
             if page.last:
-                return Side(documents, size, checksum.text(total))
+                return CopyFacts(documents, size, checksum.text(total))
             after, limit = page.documents[-1].key, next_limit(page.limit, len(raws), page.bytes)
     except (ArangoError, UpstreamError, ConfigurationError) as error:
-        return Side(error=error.message if isinstance(error, ArangoError) else str(error))
+        return CopyFacts(error=error.message if isinstance(error, ArangoError) else str(error))
 
 
 def _sum(raws: Sequence[bytes]) -> int:
@@ -261,7 +261,7 @@ def move_text(move: Any) -> str:
 async def _audit(database: Database) -> AuditFacts:
     walked = await audit.verify(database)
     newest = tuple(
-        AuditRow(entry.id, _time(entry.at), entry.actor, entry.action, entry.reason)
+        AuditEntry(entry.id, _time(entry.at), entry.actor, entry.action, entry.reason)
         for entry in await audit.entries(database, limit=ROWS)
     )
     return AuditFacts(walked.rows, walked.head.hex(), walked.broken, walked.why, newest)

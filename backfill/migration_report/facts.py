@@ -12,7 +12,7 @@ Tone = Literal["good", "bad", "open"]
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class CopyFacts:
     """One database's copy of a collection. None: not read; error: why it could not be read.
 
     checksum: of the set of documents as printed (backfill/checksum.py); the same on both sides if these are equal byte
@@ -102,8 +102,8 @@ class CollectionFacts:
     stage: str
     weight: int
     stage_since: str
-    origin: Side
-    target: Side
+    origin: CopyFacts
+    target: CopyFacts
     tombstones: int | None
     disk: int | None
     compared: int
@@ -139,7 +139,7 @@ class EpochFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class AuditRow:
+class AuditEntry:
     """One row of the audit."""
 
     id: int
@@ -157,7 +157,7 @@ class AuditFacts:
     head: str
     broken: int | None
     why: str
-    newest: tuple[AuditRow, ...]
+    newest: tuple[AuditEntry, ...]
 
 
 @dataclass(frozen=True, slots=True)

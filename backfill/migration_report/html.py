@@ -9,7 +9,7 @@ import html
 from collections.abc import Iterable, Sequence
 
 from backfill.migration_report import format as words
-from backfill.migration_report.facts import CollectionFacts, Facts, RunFacts, Side, Tone, total, verdict
+from backfill.migration_report.facts import CollectionFacts, CopyFacts, Facts, RunFacts, Tone, total, verdict
 from backfill.migration_report.style import CSS
 
 
@@ -130,7 +130,7 @@ def _collection(number: int, one: CollectionFacts) -> str:
     return "".join(parts) + "</section>\n"
 
 
-def _side(name: str, side: Side) -> str:
+def _side(name: str, side: CopyFacts) -> str:
     failure = f'<span class="pill bad">{_esc(side.error)}</span>' if side.error else ""
     known = f"<b>{words.count(side.documents)}</b> documents" if side.error is None else ""
     volume = f', {words.size(side.bytes)} <span class="soft">({words.count(side.bytes)} bytes)</span>'

@@ -19,7 +19,7 @@ from bench.corpus.evaluated import evaluate_in
 from bench.corpus.infer import Inference
 from bench.corpus.world import Filler, Way
 from proxy.aql import Query, QueryOptions, analyse, ast, parse, print_query
-from proxy.aql.compile import Table, Tables, compile_query
+from proxy.aql.compile import CompiledTable, CompiledTables, compile_query
 from proxy.base.errors import ArangoError
 
 _OPTIONS = QueryOptions(memory_limit=32 << 20, max_runtime=1.0)
@@ -64,7 +64,9 @@ def try_mutant(text: str, rng: random.Random) -> str:
         found = analyse(query, binds)
     except ArangoError:
         return "refused"
-    tables = Tables({name: Table(f"t.c{number}", edge=number % 2 == 0) for number, name in enumerate(found.reads)})
+    tables = CompiledTables(
+        {name: CompiledTable(f"t.c{number}", edge=number % 2 == 0) for number, name in enumerate(found.reads)}
+    )
     try:
         compile_query(query, binds, tables)
         return _evaluated(query, names, rng)

@@ -166,7 +166,7 @@ class Inference(Expressions):
         return str(node.value) if isinstance(node, ast.Literal) else "g"
 
     def modification(self, node: ast.Statement, scope: dict[str, Hole]) -> None:
-        assert isinstance(node, ast.Insert | ast.Change | ast.Remove | ast.Upsert)
+        assert isinstance(node, ast.Insert | ast.UpdateOrReplace | ast.Remove | ast.Upsert)
         name = self.collection(node.collection)
         self.written.add(name)
         scope["NEW"] = new = Hole("object")
@@ -182,7 +182,7 @@ class Inference(Expressions):
             return
         scope["OLD"] = old = self.document(name)
         scope["NEW"] = old
-        if isinstance(node, ast.Change):
+        if isinstance(node, ast.UpdateOrReplace):
             if node.key is not None:
                 self.key(node.key, old, scope)
                 self.value(node.document, scope).used_as("object")

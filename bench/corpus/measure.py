@@ -14,7 +14,7 @@ from bench.corpus.postgres import INEXACT_DATA, Refused, Target
 from bench.corpus.world import Filler, World, system, ways
 from proxy.aql import Query, Result, analyse, ast, parse, print_query
 from proxy.base.errors import ArangoError
-from proxy.shadow.diff.documents import Rows, compare_rows
+from proxy.shadow.diff.documents import TargetRows, compare_rows
 
 # ArangoDB refuses the text itself, whatever the documents: an unknown function, a wrong number of arguments, a
 # collection where a value is required
@@ -110,7 +110,7 @@ async def check_compiled(query: Query, world: World, expected: Result, target: T
     groups = expected.groups if statement.order else None
     if expected.groups is not None and not statement.order and len(expected.rows) > 1:
         return False, "WRONG: its order is determined, the statement's is not"
-    difference = compare_rows(rows, Rows(expected.rows, groups, cut[0], cut[1], analysis.unordered))
+    difference = compare_rows(rows, TargetRows(expected.rows, groups, cut[0], cut[1], analysis.unordered))
     return difference is None, "" if difference is None else f"WRONG: {difference.kind} at {difference.paths[:4]}"
 
 

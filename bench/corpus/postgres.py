@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.corpus.world import World
 from proxy.aql import Query
-from proxy.aql.compile import Compiled, NotCompiled, Table, Tables, compile_query
+from proxy.aql.compile import Compiled, CompiledTable, CompiledTables, NotCompiled, compile_query
 from proxy.base.errors import StatementError
 from proxy.model import json_values
 from proxy.model.documents import to_jsonb
@@ -32,7 +32,7 @@ class Target:
     def __init__(self, database: Database, *, icu: bool) -> None:
         self._database = database
         self._icu = icu
-        self._tables: dict[tuple[str, bool], Table] = {}
+        self._tables: dict[tuple[str, bool], CompiledTable] = {}
         self._filled: set[str] = set()
 
     @classmethod
@@ -40,7 +40,7 @@ class Target:
         """Open it with this server's capabilities."""
         return cls(database, icu=await has_icu(database))
 
-    async def fill(self, world: World) -> Tables:
+    async def fill(self, world: World) -> CompiledTables:
         """Fill the tables of the world's collections with exactly its documents."""
         tables = {name: await self._table(name, name in world.edges) for name in world.collections}
         for relation in self._filled:
@@ -59,9 +59,9 @@ class Target:
                 [raw.decode() if escaped is None else escaped for raw, escaped in zip(raws, documents, strict=True)],
             )
             self._filled.add(tables[name].relation)
-        return Tables(tables, self._icu)
+        return CompiledTables(tables, self._icu)
 
-    async def _table(self, name: str, edge: bool) -> Table:
+    async def _table(self, name: str, edge: bool) -> CompiledTable:
         table = self._tables.get((name, edge))
         if table is None:
             row = await self._database.fetchrow(
@@ -71,10 +71,12 @@ class Target:
                 edge,
             )
             assert row is not None
-            table = self._tables[(name, edge)] = Table(row["relation"], edge)
+            table = self._tables[(name, edge)] = CompiledTable(row["relation"], edge)
         return table
 
-    async def answer(self, query: Query, binds: Mapping[str, Any], tables: Tables) -> tuple[Compiled, list[Any]]:
+    async def answer(
+        self, query: Query, binds: Mapping[str, Any], tables: CompiledTables
+    ) -> tuple[Compiled, list[Any]]:
         """Return the statement and its rows. Raise Refused."""
         compiled = compile_query(query, binds, tables)
         if isinstance(compiled, NotCompiled):

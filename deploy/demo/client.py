@@ -16,25 +16,25 @@ from arango.exceptions import ArangoError
 from deploy.demo.expected_state import ExpectedState, merged, plain
 from deploy.demo.fake_data import DATABASE, SKILLS, Document, Generator
 from deploy.demo.service import JOBS, RESULTS, RESUMES, ResumeService
-from deploy.demo.traffic_stats import Conditions, Tally
+from deploy.demo.traffic_stats import TrafficConditions, TrafficTally
 
 _T = TypeVar("_T")
 _LOOKUP_TIMEOUT = 60.0  # seconds for which a client looks up the outcome of a request that was cut off
 
 
-class Client:
+class DemoClient:
     """One client of the résumé service. It owns its users: no other client writes their documents.
 
     rate: requests per second, evenly; the client never sends two at a time. reserved: keys that it only reads.
     """
 
     def __init__(
-        self, number: int, users: Sequence[str], conditions: Conditions, rate: float, password: str = ""
+        self, number: int, users: Sequence[str], conditions: TrafficConditions, rate: float, password: str = ""
     ) -> None:
         self.users = list(users)
         self.conditions = conditions
         self.expected = ExpectedState()
-        self.tally = Tally()
+        self.tally = TrafficTally()
         self.reserved: frozenset[str] = frozenset()
         self._pause = 1 / rate
         self._password = password

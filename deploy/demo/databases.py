@@ -24,8 +24,8 @@ class Databases:
         self._password = password
 
     @property
-    def origin(self) -> db_checks.Origin:
-        return db_checks.Origin(self._stack.arango_url, password=self._password)
+    def origin(self) -> db_checks.DirectArangoDB:
+        return db_checks.DirectArangoDB(self._stack.arango_url, password=self._password)
 
     def service(self) -> ResumeService:
         """Return a client of the service's, connected to the proxy."""

@@ -34,7 +34,7 @@ class DirectError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DocumentTableRow:
     """One row of a document table: the document as it is served, as it is queried, and its revision."""
 
     raw: str
@@ -66,7 +66,7 @@ class _Page(msgspec.Struct, rename="camel"):
     error_message: str = ""
 
 
-class Origin:
+class DirectArangoDB:
     """Reads an ArangoDB over HTTP, without the proxy."""
 
     def __init__(self, url: str, user: str = "root", password: str = "") -> None:
@@ -118,13 +118,13 @@ class Target:
         finally:
             await connection.close()
 
-    async def documents(self, database: str, collection: str) -> dict[str, Row]:
+    async def documents(self, database: str, collection: str) -> dict[str, DocumentTableRow]:
         """Return every row of the table with a document (a row without one is a tombstone), by key."""
         rows = await self.connection.fetch(
             f"SELECT key, rev, raw::text AS raw, doc::text AS doc FROM {table(database, collection)} "
             "WHERE raw IS NOT NULL OR doc IS NOT NULL"
         )
-        return {row["key"]: Row(row["raw"] or "null", row["doc"] or "null", row["rev"]) for row in rows}
+        return {row["key"]: DocumentTableRow(row["raw"] or "null", row["doc"] or "null", row["rev"]) for row in rows}
 
     async def load_users(self, users: Sequence[User]) -> None:
         """Create the service's relational tables, its users and their profiles."""
@@ -211,7 +211,7 @@ def unescaped(value: Any) -> Any:
     return value
 
 
-def compare(collection: str, origin: Mapping[str, str], target: Mapping[str, Row]) -> Comparison:
+def compare(collection: str, origin: Mapping[str, str], target: Mapping[str, DocumentTableRow]) -> Comparison:
     """Compare every document of both sides: what is served, what is queried, and the revision."""
     found = Comparison(collection, documents=len(origin))
     found.missing = sorted(origin.keys() - target.keys())
@@ -231,7 +231,7 @@ def compare(collection: str, origin: Mapping[str, str], target: Mapping[str, Row
     return found
 
 
-async def compare_all(origin: Origin, dsn: str, collections: Sequence[tuple[str, str]]) -> list[Comparison]:
+async def compare_all(origin: DirectArangoDB, dsn: str, collections: Sequence[tuple[str, str]]) -> list[Comparison]:
     """Return one comparison per collection, given as (database, name)."""
     async with Target.open(dsn) as target:
         found = []
@@ -241,7 +241,7 @@ async def compare_all(origin: Origin, dsn: str, collections: Sequence[tuple[str,
         return found
 
 
-async def mutants(origin: Origin, dsn: str, database: str, name: str) -> dict[str, bool]:
+async def mutants(origin: DirectArangoDB, dsn: str, database: str, name: str) -> dict[str, bool]:
     """Seed one fault of each kind in a transaction that is rolled back; True if the comparison finds exactly that."""
     documents = await asyncio.to_thread(origin.documents, database, name)
     place, found = table(database, name), {}

@@ -12,9 +12,9 @@ from deploy.demo.loader import Document, load_all
 from deploy.demo.measurements import Measurements
 from deploy.demo.operator_steps import Operator
 from deploy.demo.reporter import Reporter
-from deploy.demo.result_table import Outcome
+from deploy.demo.result_table import RunFigures
 from deploy.demo.stack import Stack, StackOptions
-from deploy.demo.traffic import Traffic
+from deploy.demo.traffic import DemoTraffic
 from deploy.demo.waiter import Waiter
 
 _SIZES = {"users": 200, "resumes": 2000, "jobs": 1800, "results": 1200}
@@ -25,7 +25,7 @@ class Harness:
 
     def __init__(self, options: DemoOptions, console: Console) -> None:
         self.stack = Stack(StackOptions.free(folder=options.folder, settings=options.settings()))
-        self.outcome = Outcome()
+        self.outcome = RunFigures()
         self.reporter = Reporter(console)
         self.waiter = Waiter(self.reporter, self.healthy)
         self.databases = Databases(self.stack, options.password)
@@ -42,10 +42,10 @@ class Harness:
         self.loaded: dict[tuple[str, str], list[Document]] = {}
         self.profiles: dict[str, str] = {}  # the résumé that each user's profile names
         self._options = options
-        self._traffic: Traffic | None = None
+        self._traffic: DemoTraffic | None = None
 
     @property
-    def traffic(self) -> Traffic:
+    def traffic(self) -> DemoTraffic:
         """The clients, once there is a history."""
         assert self._traffic is not None
         return self._traffic
@@ -60,7 +60,7 @@ class Harness:
             self.stack.arango_url, history, share=options.share, password=options.password, note=self._loaded_one
         )
         self.profiles = self.databases.load_users(history)
-        self._traffic = Traffic(
+        self._traffic = DemoTraffic(
             self.stack.arango_url,
             [user.id for user in history.users],
             clients=options.clients,

@@ -9,9 +9,9 @@ from deploy.demo import db_checks
 from deploy.demo.cli_runner import DemoFailed
 from deploy.demo.loader import Document
 from deploy.demo.reporter import Reporter
-from deploy.demo.result_table import Outcome, scrape
+from deploy.demo.result_table import RunFigures, scrape
 from deploy.demo.stack import Stack
-from deploy.demo.traffic import Traffic
+from deploy.demo.traffic import DemoTraffic
 from deploy.demo.waiter import Waiter
 
 _WINDOWS = 20
@@ -20,7 +20,7 @@ _WINDOWS = 20
 class Measurements:
     """Figures of one run."""
 
-    def __init__(self, stack: Stack, outcome: Outcome, reporter: Reporter, waiter: Waiter) -> None:
+    def __init__(self, stack: Stack, outcome: RunFigures, reporter: Reporter, waiter: Waiter) -> None:
         self._stack = stack
         self._outcome = outcome
         self._reporter = reporter
@@ -58,7 +58,7 @@ class Measurements:
         self._reporter.good(f"{target:,.0f} of {target + origin:,.0f} reads came from PostgreSQL: {share:.0%}")
         return share
 
-    def latency(self, traffic: Traffic, phase: str) -> None:
+    def latency(self, traffic: DemoTraffic, phase: str) -> None:
         """Keep and print the latency that clients measured in a phase."""
         tally = traffic.tally()
         p50, p99 = tally.percentile(50, phase), tally.percentile(99, phase)

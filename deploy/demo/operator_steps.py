@@ -12,9 +12,9 @@ from deploy.demo.loader import Document
 from deploy.demo.measurements import Measurements
 from deploy.demo.read_load import read_all
 from deploy.demo.reporter import Reporter
-from deploy.demo.result_table import Outcome
+from deploy.demo.result_table import RunFigures
 from deploy.demo.stack import Stack
-from deploy.demo.traffic import Traffic
+from deploy.demo.traffic import DemoTraffic
 from deploy.demo.waiter import Waiter
 
 
@@ -25,7 +25,7 @@ class Operator:
         self,
         options: DemoOptions,
         stack: Stack,
-        outcome: Outcome,
+        outcome: RunFigures,
         *,
         reporter: Reporter,
         waiter: Waiter,
@@ -79,7 +79,7 @@ class Operator:
         self._reporter.check(condition=named, what=f"explained: {shown['kind']} at {', '.join(shown['paths'])}")
         self._outcome.explained += 1
 
-    def enough(self, traffic: Traffic, loaded: Mapping[tuple[str, str], Sequence[Document]]) -> None:
+    def enough(self, traffic: DemoTraffic, loaded: Mapping[tuple[str, str], Sequence[Document]]) -> None:
         """Bring about the comparisons that the gates need, until every gate passes. loaded: documents by place."""
         traffic.phase("shadow, in a hurry", hurry=True)
         wanted = self._options.comparisons

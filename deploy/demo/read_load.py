@@ -12,7 +12,7 @@ from arango.client import ArangoClient
 from arango.exceptions import ArangoError
 
 from deploy.demo.expected_state import plain
-from deploy.demo.traffic_stats import Tally
+from deploy.demo.traffic_stats import TrafficTally
 
 Document = dict[str, Any]
 PHASE = "all documents"
@@ -25,9 +25,9 @@ def read_all(
     reads: int,
     threads: int = 3,
     password: str = "",
-) -> Tally:
+) -> TrafficTally:
     """Read each collection `reads` times; collections: (database, name) -> documents that are not written meanwhile."""
-    tally = Tally()
+    tally = TrafficTally()
     with futures.ThreadPoolExecutor(threads, thread_name_prefix="read_all") as pool:
         parts = [
             pool.submit(_read, url, place, documents[number::threads], reads // threads + 1, password)
@@ -39,11 +39,11 @@ def read_all(
     return tally
 
 
-def _read(url: str, place: tuple[str, str], documents: Sequence[Document], reads: int, password: str) -> Tally:
+def _read(url: str, place: tuple[str, str], documents: Sequence[Document], reads: int, password: str) -> TrafficTally:
     database, name = place
     client = ArangoClient(hosts=url)
     collection = client.db(database, username="root", password=password).collection(name)
-    tally, seconds = Tally(), []
+    tally, seconds = TrafficTally(), []
     for document in itertools.islice(itertools.cycle(documents), reads):
         tally.requests += 1
         began = time.perf_counter()

@@ -13,20 +13,20 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.demo.db_checks import Comparison
-from deploy.demo.traffic_stats import Tally
+from deploy.demo.traffic_stats import TrafficTally
 
 _SERIES = re.compile(r"^([a-z_]+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 
 
 @dataclass
-class Outcome:
+class RunFigures:
     """Figures of one run.
 
     latency: (p50, p99) in milliseconds by name of the phase. lost: acknowledged writes that the databases do not have.
     seeded: faults that the checker was given, and whether it found them.
     """
 
-    tally: Tally = field(default_factory=Tally)
+    tally: TrafficTally = field(default_factory=TrafficTally)
     mirrored: int = 0
     server_errors: int = 0
     found: int = 0
@@ -125,7 +125,7 @@ def scrape(url: str) -> list[tuple[str, dict[str, str], float]]:
     ]
 
 
-def report(console: Console, outcome: Outcome) -> None:
+def report(console: Console, outcome: RunFigures) -> None:
     """Print the table, and what is wrong, if anything."""
     console.print()
     console.print(outcome.table())

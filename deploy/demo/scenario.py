@@ -1,7 +1,7 @@
 """The demo's steps on real records: from the first request through the proxy to reads from PostgreSQL, and back.
 
 Each step prints what it does, does it with the commands, and asserts; the first thing that is not as it must be ends
-the run. What the whole run must show is in `Outcome`.
+the run. What the whole run must show is in `RunFigures`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from deploy.demo.cli_runner import DemoFailed
 from deploy.demo.demo_options import NAMES, REFERENCE, SERVICE, DemoOptions
 from deploy.demo.fake_data import DATABASE, RESUMES
 from deploy.demo.harness import Harness
-from deploy.demo.result_table import Outcome, report
+from deploy.demo.result_table import RunFigures, report
 from deploy.demo.stack import Stack
 
 _RESUMES = f"{DATABASE}/{RESUMES}"
@@ -38,7 +38,7 @@ class Scenario:
         self._operator = harness.operator
         self._cli = harness.operator.cli
 
-    def play(self) -> Outcome:
+    def play(self) -> RunFigures:
         """Carry out all steps. Raise DemoFailed, ConfigurationError, or what a client failed with."""
         steps: list[tuple[str, Callable[[], None]]] = [
             ("History: ArangoDB and PostgreSQL before there is a proxy", self._harness.start_history),

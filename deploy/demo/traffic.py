@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from concurrent import futures
 
-from deploy.demo.client import Client
+from deploy.demo.client import DemoClient
 from deploy.demo.fake_data import Document
-from deploy.demo.traffic_stats import Conditions, Tally
+from deploy.demo.traffic_stats import TrafficConditions, TrafficTally
 
 
-class Traffic:
+class DemoTraffic:
     """All clients together."""
 
     def __init__(
         self, url: str, users: Sequence[str], *, clients: int = 6, rate: float = 150.0, password: str = ""
     ) -> None:
-        self.conditions = Conditions(url)
+        self.conditions = TrafficConditions(url)
         self.clients = [
-            Client(number, users[number::clients], self.conditions, rate / clients, password)
+            DemoClient(number, users[number::clients], self.conditions, rate / clients, password)
             for number in range(clients)
         ]
 
@@ -70,8 +70,8 @@ class Traffic:
         self.conditions.cuts += 1
         self.conditions.down = False
 
-    def tally(self) -> Tally:
-        total = Tally()
+    def tally(self) -> TrafficTally:
+        total = TrafficTally()
         for client in self.clients:
             total.add(client.tally)
         return total

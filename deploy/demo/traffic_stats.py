@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Tally:
+class TrafficTally:
     """The counts of one client, or of all. seconds: the latency of each request, by phase.
 
     exposed: requests in progress while the proxy was killed, or sent while it was dead; cut: those that raised.
@@ -20,7 +20,7 @@ class Tally:
     cut: int = 0
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
-    def add(self, other: Tally) -> None:
+    def add(self, other: TrafficTally) -> None:
         self.requests += other.requests
         self.writes += other.writes
         self.failed += other.failed
@@ -39,7 +39,7 @@ class Tally:
 
 
 @dataclass
-class Conditions:
+class TrafficConditions:
     """Conditions that all clients share: the URL, the phase, and whether requests may be cut off at present."""
 
     url: str

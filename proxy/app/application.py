@@ -24,7 +24,7 @@ from proxy.base.config import Settings
 from proxy.base.errors import ConfigurationError
 from proxy.capture import TransactionRegistry
 from proxy.control import controller
-from proxy.control.instance.ack_conditions import Conditions
+from proxy.control.instance.ack_conditions import AckConditions
 from proxy.control.instance.auto_rollback import AutoRollback
 from proxy.control.instance.lease import Lease
 from proxy.control.read_stats import Readings
@@ -256,10 +256,10 @@ class Application:
             lease=self.lease,
         ).handle
 
-    def _conditions(self) -> Conditions:
+    def _conditions(self) -> AckConditions:
         """Return what the lease asks of this application."""
         flight = self.flight
-        return Conditions(
+        return AckConditions(
             backlog=self._backlog,
             lag_seconds=lambda: self.mirror.lag_seconds,
             uncaptured_pending=lambda scope: flight.count(flight.uncaptured, scope),

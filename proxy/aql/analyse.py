@@ -214,7 +214,7 @@ _COLLECTORS: Final[dict[type, Callable[[_Collected, Any], None]]] = {
     ast.Parameter: _parameter,
     ast.Collection: _collection,
     ast.Insert: _modification,
-    ast.Change: _modification,
+    ast.UpdateOrReplace: _modification,
     ast.Remove: _modification,
     ast.Upsert: _upsert,
     ast.Call: _call,

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from proxy.aql.compiled_types import Compiled, Frame, Plain, Stepwise, evaluate
 from proxy.aql.functions.arrays import flatten
 from proxy.aql.operators import COMPARISONS
-from proxy.aql.requests import Request
+from proxy.aql.requests import StoreRequest
 from proxy.aql.values import Value, to_integer, truthy
 
 
@@ -76,7 +76,7 @@ def _expand_stepwise(
     count: Plain | None,
     result: Compiled,
 ) -> Stepwise:
-    def steps(frame: Frame) -> Generator[Request, None, Value]:
+    def steps(frame: Frame) -> Generator[StoreRequest, None, Value]:
         built: list[Value] = []
         skip, rest = _bounds(frame, offset, count)
         for item in _elements(base(frame), levels) if skip >= 0 else ():
@@ -127,7 +127,7 @@ def array_test(
     if isinstance(condition, Stepwise):
         asking = condition.steps
 
-        def steps(frame: Frame) -> Generator[Request, None, Value]:
+        def steps(frame: Frame) -> Generator[StoreRequest, None, Value]:
             array = base(frame)
             if array.__class__ is not list:
                 return False

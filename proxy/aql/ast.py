@@ -15,7 +15,7 @@ Node = nodes.Node
 Literal = nodes.Literal
 Parameter = nodes.Parameter
 Variable = nodes.Variable
-Collection = nodes.Collection
+Collection = nodes.CollectionName
 children, walk = nodes.children, nodes.walk
 
 
@@ -320,7 +320,7 @@ class Insert(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Change(Node):
+class UpdateOrReplace(Node):
     """UPDATE or REPLACE [key WITH] document IN collection; kind is the keyword."""
 
     kind: str
@@ -370,5 +370,5 @@ Expr: TypeAlias = (
     | Passthru | Unary | Binary | Logical | Quantified | Range | Ternary | Call | Array | Object | Subquery
 )  # fmt: skip
 Pattern: TypeAlias = str | ArrayPattern | ObjectPattern
-Modification: TypeAlias = Insert | Change | Remove | Upsert
+Modification: TypeAlias = Insert | UpdateOrReplace | Remove | Upsert
 Statement: TypeAlias = For | Traversal | Paths | Filter | Let | Sort | Limit | Collect | Window | Return | Modification

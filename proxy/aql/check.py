@@ -17,7 +17,7 @@ from proxy.aql.signatures import FETCHING, RANDOM
 from proxy.aql.trees import is_collection
 from proxy.base.errors import ArangoError
 
-_MODIFICATIONS = (ast.Insert, ast.Change, ast.Remove, ast.Upsert)
+_MODIFICATIONS = (ast.Insert, ast.UpdateOrReplace, ast.Remove, ast.Upsert)
 _NOT_FOLDED = RANDOM | {"NOOPT"}  # calls that are not constants even if their arguments are
 
 

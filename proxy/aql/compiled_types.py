@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, TypeAlias
 
-from proxy.aql.requests import Request
+from proxy.aql.requests import StoreRequest
 from proxy.aql.values import Value
 
 Frame: TypeAlias = list[Any]
 Plain: TypeAlias = Callable[[Frame], Value]
-Steps: TypeAlias = Callable[[Frame], Generator[Request, None, Value]]
+Steps: TypeAlias = Callable[[Frame], Generator[StoreRequest, None, Value]]
 
 
 class Stepwise:
@@ -37,7 +37,7 @@ class Constant:
 Compiled: TypeAlias = Plain | Stepwise
 
 
-def evaluate(compiled: Compiled, frame: Frame) -> Generator[Request, None, Value]:
+def evaluate(compiled: Compiled, frame: Frame) -> Generator[StoreRequest, None, Value]:
     """Evaluate a compiled expression of either kind."""
     if isinstance(compiled, Stepwise):
         return (yield from compiled.steps(frame))

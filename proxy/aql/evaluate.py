@@ -18,12 +18,12 @@ from typing import Any
 from proxy.aql import ast
 from proxy.aql.analyse import analyse
 from proxy.aql.compiled_types import Frame
-from proxy.aql.execution.compiler import Flow, Place, ProgramCompiler, Stage
+from proxy.aql.execution.compiler import Flow, ProgramCompiler, Stage, StatementPlace
 from proxy.aql.execution.sorting import limit, limit_bounds, sort_stage
-from proxy.aql.execution.stages import Row, rows_stage
+from proxy.aql.execution.stages import ResultRow, rows_stage
 from proxy.aql.primary_index_order import by_primary_index
-from proxy.aql.query_context import Context
-from proxy.aql.requests import Fetch, QueryOptions, Request, Result, Write
+from proxy.aql.query_context import QueryContext
+from proxy.aql.requests import Fetch, QueryOptions, Result, StoreRequest, Write
 from proxy.aql.values import Value
 from proxy.base.errors import ArangoError
 
@@ -40,16 +40,16 @@ def run(
     """
     binds = dict(bind_vars or {})
     analyse(query, binds)
-    context = Context(binds, options or QueryOptions())
+    context = QueryContext(binds, options or QueryOptions())
     for code, message in query.warnings:
         context.warn(code, message)
     try:
         program = _Program(context, query)
         flow = program.run()
         size = _ROW + 8 * program.size
-        rows: list[Row] = []
+        rows: list[ResultRow] = []
         for item in flow:
-            if item.__class__ is Row:
+            if item.__class__ is ResultRow:
                 rows.append(item)
                 context.count_memory(1, sys.getsizeof(item.value) + size)
             else:
@@ -57,7 +57,7 @@ def run(
         groups, cut = program.groups(rows), None
         if groups is not None:
             for part in (whole := program.whole_runs()):
-                if isinstance(part, Request):
+                if isinstance(part, StoreRequest):
                     yield from _ask(part)
             cut = whole.value
     except RecursionError:
@@ -73,7 +73,7 @@ def run(
     )
 
 
-def _ask(request: Request) -> Generator[Fetch | Write, Any, None]:
+def _ask(request: StoreRequest) -> Generator[Fetch | Write, Any, None]:
     """Pass a request to the caller, and its answer, or the error thrown in, back to the pipeline."""
     try:
         request.result = yield request.action
@@ -93,18 +93,18 @@ class _Window:
 class _WholeRuns:
     """An iterator of requests; `value` is set once it is exhausted."""
 
-    def __init__(self, steps: Generator[Request, None, Any]) -> None:
+    def __init__(self, steps: Generator[StoreRequest, None, Any]) -> None:
         self._steps = steps
         self.value: tuple[list[Value] | None, list[Value] | None] | None = None
 
-    def __iter__(self) -> Generator[Request, None, None]:
+    def __iter__(self) -> Generator[StoreRequest, None, None]:
         self.value = yield from self._steps
 
 
 class _Program:
     """The top level of a query, which knows how its rows are ordered."""
 
-    def __init__(self, context: Context, query: ast.Query) -> None:
+    def __init__(self, context: QueryContext, query: ast.Query) -> None:
         self.context = context
         self.query = query
         self.order = _order(query.statements)
@@ -132,7 +132,7 @@ class _Program:
                 self.window = _Window([], [], [])
                 return cutting_stage(offset, count, counted, self.mark, self.window)
             return limit(c, offset, count, counted)
-        stage = c.stage(Place(statements, index))
+        stage = c.stage(StatementPlace(statements, index))
         if self.window is not None:
             self.after_limit.append(stage)
         return stage
@@ -155,7 +155,7 @@ class _Program:
             flow = stage(flow)
         return self.project(flow)
 
-    def groups(self, rows: list[Row]) -> tuple[int, ...] | None:
+    def groups(self, rows: list[ResultRow]) -> tuple[int, ...] | None:
         """Return the sizes of the runs of equal sort key; None if no statement decides the order."""
         if self.order is None:
             return None
@@ -167,7 +167,7 @@ class _Program:
         """Return the rows of the whole first and last run, if the LIMIT cut them."""
         return _WholeRuns(self._whole_runs())
 
-    def _whole_runs(self) -> Generator[Request, None, Any]:
+    def _whole_runs(self) -> Generator[StoreRequest, None, Any]:
         window = self.window
         if window is None or not window.through or not (window.before or window.after):
             return None
@@ -182,7 +182,7 @@ class _Program:
         head_rows = yield from self._projected(head)
         return head_rows, (yield from self._projected(tail))
 
-    def _projected(self, frames: list[Frame] | None) -> Generator[Request, None, list[Value] | None]:
+    def _projected(self, frames: list[Frame] | None) -> Generator[StoreRequest, None, list[Value] | None]:
         """Return the rows of frames as they left the LIMIT."""
         if frames is None:
             return None
@@ -191,7 +191,7 @@ class _Program:
         for stage in self.after_limit:
             flow = stage(flow)
         for row in self.project(flow):
-            if row.__class__ is Row:
+            if row.__class__ is ResultRow:
                 values.append(row.value)
             else:
                 yield row

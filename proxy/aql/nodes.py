@@ -34,7 +34,7 @@ class Variable(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Collection(Node):
+class CollectionName(Node):
     """A collection or view, by name."""
 
     name: str

@@ -8,7 +8,7 @@ from typing import Final
 
 from proxy.aql.compiled_types import Constant, Frame, Plain
 from proxy.aql.functions.patterns import like, regex_test
-from proxy.aql.query_context import Context
+from proxy.aql.query_context import QueryContext
 from proxy.aql.values import (
     Value,
     contains,
@@ -58,7 +58,7 @@ def _exact(op: str, left: Value, right: Value) -> Value:
     return result if -_INT64 <= result < _INT64 else None
 
 
-def constant_arithmetic(context: Context, op: str, a: Value, b: Value) -> Value:
+def constant_arithmetic(context: QueryContext, op: str, a: Value, b: Value) -> Value:
     """Compute arithmetic of two constants, which ArangoDB folds before a query runs: exact if both are integers.
 
     A result that no double holds is null with warning 1504, once for the whole query, as for a division by zero.
@@ -72,7 +72,7 @@ def constant_arithmetic(context: Context, op: str, a: Value, b: Value) -> Value:
     return value
 
 
-def arithmetic(context: Context, op: str, a: Value, b: Value) -> Value:
+def arithmetic(context: QueryContext, op: str, a: Value, b: Value) -> Value:
     """Compute + - * / % of any two values. Division by zero is null with warning 1562."""
     try:
         x = a if a.__class__ is float else float(to_number(a))
@@ -91,7 +91,7 @@ def arithmetic(context: Context, op: str, a: Value, b: Value) -> Value:
         return None
 
 
-def range_array(context: Context, low: Value, high: Value) -> Value:
+def range_array(context: QueryContext, low: Value, high: Value) -> Value:
     """Return the numbers from low to high, both included, up or down."""
     first, last = to_integer(low), to_integer(high)
     context.check_size(abs(last - first) + 1)
@@ -118,7 +118,7 @@ COMPARISONS: dict[str, Callable[[Value, Value], bool]] = {
 ARITHMETIC: Final = frozenset({"+", "-", "*", "/", "%"})
 
 
-def binary(context: Context, op: str, left: Plain, right: Plain) -> Plain:
+def binary(context: QueryContext, op: str, left: Plain, right: Plain) -> Plain:
     """Return the function of a binary operator."""
     if op in ARITHMETIC:
         return lambda frame: arithmetic(context, op, left(frame), right(frame))

@@ -237,7 +237,7 @@ def _target(node: ast.Modification) -> str:
     return f"IN {print_expression(node.collection)}{_options(node.options)}"
 
 
-def _change(node: ast.Change) -> str:
+def _change(node: ast.UpdateOrReplace) -> str:
     key = f"{print_expression(node.key)} WITH " if node.key is not None else ""
     return f"{node.kind} {key}{print_expression(node.document)} {_target(node)}"
 
@@ -262,7 +262,7 @@ _STATEMENTS: dict[type, Callable[[Any], str]] = {
     ast.Window: _window,
     ast.Return: lambda node: f"RETURN {'DISTINCT ' if node.distinct else ''}{print_expression(node.value)}",
     ast.Insert: lambda node: f"INSERT {print_expression(node.document)} {_target(node)}",
-    ast.Change: _change,
+    ast.UpdateOrReplace: _change,
     ast.Remove: lambda node: f"REMOVE {print_expression(node.key)} {_target(node)}",
     ast.Upsert: _upsert,
 }

@@ -8,12 +8,12 @@ import time
 from collections.abc import Generator, Mapping
 from typing import Any, TypeAlias
 
-from proxy.aql.requests import Document, Fetch, QueryOptions, QueryWarning, Request, Stats
+from proxy.aql.requests import Document, Fetch, QueryOptions, QueryWarning, Stats, StoreRequest
 from proxy.aql.values import Value, hash_key
 from proxy.base.arango_errors import ARANGO_ERRORS
 from proxy.base.errors import ArangoError
 
-Steps: TypeAlias = Generator[Request, None, Value]
+Steps: TypeAlias = Generator[StoreRequest, None, Value]
 
 MAX_ELEMENTS = 10_000_000  # of one range or array that a function makes (ArangoDB's own limit for ranges)
 MAX_TEXT = 1 << 26  # characters of one string that a function makes
@@ -23,7 +23,7 @@ _ELEMENT = 128  # approximate bytes of a row or element that is kept
 _SAMPLED = 8  # documents whose average size is taken for all
 
 
-class Context:
+class QueryContext:
     """The context of one run, never shared.
 
     quiet: a filter is evaluated ahead of its turn, and must not warn. order_undetermined: equal sort keys were met
@@ -107,7 +107,7 @@ class Context:
             raise ArangoError(32, "AQL: resource limit exceeded: value too large (while executing)")
         return count
 
-    def fetch(self, fetch: Fetch) -> Generator[Request, None, list[Document]]:
+    def fetch(self, fetch: Fetch) -> Generator[StoreRequest, None, list[Document]]:
         """Return the documents of a fetch: from the store, or from the same fetch earlier in this run."""
         key = (fetch.collection, tuple((path, hash_key(value)) for path, value in fetch.equalities), fetch.keys)
         found = self._fetched.get(key)
@@ -116,8 +116,8 @@ class Context:
             self._keep(key, found)
         return found
 
-    def _asked(self, fetch: Fetch) -> Generator[Request, None, Any]:
-        request = Request(fetch)
+    def _asked(self, fetch: Fetch) -> Generator[StoreRequest, None, Any]:
+        request = StoreRequest(fetch)
         yield request
         if request.error is not None:
             raise request.error
@@ -138,12 +138,12 @@ class Context:
             self._cached = len(found) + 1
         self._fetched[key] = found
 
-    def count(self, collection: str) -> Generator[Request, None, int]:
+    def count(self, collection: str) -> Generator[StoreRequest, None, int]:
         """Return the number of documents of a collection."""
         found = yield from self._asked(Fetch(collection, count=True))
         return len(found) if found.__class__ is list else int(found)
 
-    def prefetch(self, collection: str, keys: list[str]) -> Generator[Request, None, None]:
+    def prefetch(self, collection: str, keys: list[str]) -> Generator[StoreRequest, None, None]:
         """Fetch many documents together, for later calls of `document`."""
         wanted = [key for key in dict.fromkeys(keys) if (collection, (), (key,)) not in self._fetched]
         for begin in range(0, len(wanted) if len(wanted) > 1 else 0, _FETCH_SIZE):
@@ -154,7 +154,7 @@ class Context:
             for key in part:
                 self._keep((collection, (), (key,)), [found[key]] if key in found else [])
 
-    def prefetch_equal(self, collection: str, name: str, values: list[str]) -> Generator[Request, None, None]:
+    def prefetch_equal(self, collection: str, name: str, values: list[str]) -> Generator[StoreRequest, None, None]:
         """Fetch together the documents in which an attribute is one of these strings, for later calls of `fetch`."""
         key_of = {value: (collection, (((name,), hash_key(value)),), None) for value in dict.fromkeys(values)}
         wanted = [value for value, key in key_of.items() if key not in self._fetched]
@@ -168,7 +168,7 @@ class Context:
             for value, documents in groups.items():
                 self._keep(key_of[value], documents)
 
-    def document(self, collection: str, key: str) -> Generator[Request, None, Document | None]:
+    def document(self, collection: str, key: str) -> Generator[StoreRequest, None, Document | None]:
         """Return one document by key; None if it does not exist."""
         for document in (yield from self.fetch(Fetch(collection, (), (key,)))):
             if document.get("_key") == key:

@@ -1,4 +1,4 @@
-"""The evaluator's requests to its store, and its results. Frozen values, except for the two-way `Request`.
+"""The evaluator's requests to its store, and its results. Frozen values, except for the two-way `StoreRequest`.
 
 `evaluate.run` yields a `Fetch` and is sent a list of documents: dicts with _key, _id and _rev, in any order; a superset
 is allowed, because every filter is applied again. Or it yields a `Write` and is sent `(old, new)`, either of which may
@@ -65,7 +65,7 @@ class Write:
     options: WriteOptions
 
 
-class Request:
+class StoreRequest:
     """One request on its way from the pipeline to the store, and its answer on the way back."""
 
     __slots__ = ("action", "error", "result")

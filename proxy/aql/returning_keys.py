@@ -13,7 +13,7 @@ from proxy.aql import ast
 from proxy.aql.check import collection_name
 from proxy.aql.printer import print_query
 
-_MODIFICATIONS = (ast.Insert, ast.Change, ast.Remove, ast.Upsert)
+_MODIFICATIONS = (ast.Insert, ast.UpdateOrReplace, ast.Remove, ast.Upsert)
 _KEEPS_ROWS = (ast.Let, ast.Sort, ast.Return, *_MODIFICATIONS)
 _LOOPS = (ast.For, ast.Traversal, ast.Paths)
 

@@ -35,7 +35,7 @@ _MOST_COLLECTIONS: Final = 2000  # series of one metric
 _BUCKETS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
-class Family(NamedTuple):
+class MetricFamily(NamedTuple):
     """One metric. name: as in /metrics, without the suffixes of a counter or histogram."""
 
     name: str
@@ -44,11 +44,11 @@ class Family(NamedTuple):
     labels: tuple[str, ...]
 
 
-FAMILIES: dict[str, Family] = {}
+FAMILIES: dict[str, MetricFamily] = {}
 
 
-def _describe(name: str, kind: Literal["counter", "gauge", "histogram"], text: str, *labels: str) -> Family:
-    family = Family(f"crossfade_{name}", kind, text, labels)
+def _describe(name: str, kind: Literal["counter", "gauge", "histogram"], text: str, *labels: str) -> MetricFamily:
+    family = MetricFamily(f"crossfade_{name}", kind, text, labels)
     FAMILIES[family.name] = family
     return family
 
@@ -67,7 +67,7 @@ def _histogram(name: str, text: str, *labels: str) -> Histogram:
     return Histogram(family.name, text, labels, registry=REGISTRY, buckets=_BUCKETS)
 
 
-class Traffic(Collector):
+class TrafficMetrics(Collector):
     """Requests and their durations, counted with one look-up and no lock, since every request passes here.
 
     Only one thread may observe.
@@ -179,7 +179,7 @@ _REQUESTS = _describe(
 _REQUEST_DURATION = _describe(
     "request_duration_seconds", "histogram", "Time to answer a request", "endpoint", "served_by"
 )
-TRAFFIC = Traffic()
+TRAFFIC = TrafficMetrics()
 REGISTRY.register(TRAFFIC)
 SERVICE_REQUESTS = _counter("service_requests_total", "Requests on service paths", "route", "status")
 SERVICE_DURATION = _histogram("service_request_duration_seconds", "Time to answer a request on a service path", "route")

@@ -20,15 +20,15 @@ from dataclasses import dataclass, field, replace
 from proxy.base import failpoints
 from proxy.base.errors import ArangoError, UpstreamOutcomeUnknown
 from proxy.capture import aql_plan, opaque
-from proxy.capture.aql_plan import Batch, Modification, UnkeyedWrite
+from proxy.capture.aql_plan import Modification, OriginBatch, UnkeyedWrite
 from proxy.capture.attempt import KEYS, Attempt, Undo
 from proxy.capture.bodies import collect, with_body
 from proxy.capture.context import WriteContext, error_number
-from proxy.capture.cursors import Cursors
+from proxy.capture.cursors import ModificationCursors
 from proxy.capture.outcomes import NOTHING_WRITTEN, READ_AGAIN, UNKNOWN
 from proxy.capture.refusals import conflicting, in_parts, wrote_nothing
 from proxy.capture.transaction_plan import Buffer
-from proxy.capture.unread_rows import DiskBudget, Rows
+from proxy.capture.unread_rows import DiskBudget, UnreadRows
 from proxy.journal.intent import Intent
 from proxy.journal.records import CollectionChange
 from proxy.model.message import Request, Response
@@ -62,7 +62,7 @@ class Modifications:
     def __init__(self, context: WriteContext) -> None:
         self._context = context
         self._room = DiskBudget(context.settings.state_dir)
-        self.cursors = Cursors(context)
+        self.cursors = ModificationCursors(context)
 
     async def capture(
         self, request: Request, operation: Operation, route: Route, buffer: Buffer | None = None
@@ -161,7 +161,7 @@ class Modifications:
         later = asked.stream  # until its last batch was read nothing of it is committed
         planned = replace(run.planned, body=b"")  # which no worker needs to see again
         head: list[bytes] = []
-        rows: Rows | None = None
+        rows: UnreadRows | None = None
         last, extra = first, b""
         try:
             while True:
@@ -171,7 +171,7 @@ class Modifications:
                 number = asked.size - len(head) if rows is None else 0
                 head += batch.rows[:number]
                 if rows is None and len(batch.rows) > number:
-                    rows = Rows(self._room)
+                    rows = UnreadRows(self._room)
                     await asyncio.to_thread(rows.add, head)
                 if rows is not None and len(batch.rows) > number:
                     await asyncio.to_thread(rows.add, batch.rows[number:])
@@ -189,7 +189,7 @@ class Modifications:
             return aql_plan.whole(first, last, head)
         return self.cursors.open(run.request, run.operation.database, asked, rows, head, extra)
 
-    async def _parsed(self, planned: Modification | UnkeyedWrite, body: bytes) -> Batch:
+    async def _parsed(self, planned: Modification | UnkeyedWrite, body: bytes) -> OriginBatch:
         try:
             batch = await self._context.read(
                 aql_plan.read, planned, body, size=len(body), odd=None, inline_limit=_INLINE_ANSWER_LIMIT

@@ -95,7 +95,7 @@ class UnkeyedWrite:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class OriginBatch:
     """One answer of the origin. rows: the client's. keys: by collection. id: of the cursor that has more, else None."""
 
     rows: Sequence[bytes]
@@ -131,7 +131,7 @@ def plan(body: bytes, database: str) -> Modification | UnkeyedWrite | str:
     )
 
 
-def read(plan: Modification | UnkeyedWrite, body: bytes) -> Batch:
+def read(plan: Modification | UnkeyedWrite, body: bytes) -> OriginBatch:
     """Parse an answer into the client's rows and the keys. Raise ValueError if it is not an answer of ArangoDB's."""
     try:
         head = _HEAD.decode(body)
@@ -146,7 +146,7 @@ def read(plan: Modification | UnkeyedWrite, body: bytes) -> Batch:
             rows = [part[0] for part in parts] if plan.returns else []
     except msgspec.DecodeError as error:
         raise ValueError(f"not an answer to a query: {error}") from error
-    return Batch(rows, {name: tuple(some) for name, some in found.items()}, head.id if head.more else None)
+    return OriginBatch(rows, {name: tuple(some) for name, some in found.items()}, head.id if head.more else None)
 
 
 def whole(first: bytes, last: bytes, rows: Sequence[bytes]) -> bytes:

@@ -51,7 +51,7 @@ class Undo(NamedTuple):
     reason: str = ""
 
 
-class Context(Protocol):
+class AttemptContext(Protocol):
     """The part of `capture.context.WriteContext` that an attempt uses."""
 
     @property
@@ -89,7 +89,7 @@ class Attempt:
 
     def __init__(
         self,
-        context: Context,
+        context: AttemptContext,
         undo: Undo,
         buffer: Buffer | None,
         *,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from proxy.base.errors import ArangoError
 from proxy.capture.aql_plan import Asked, part
 from proxy.capture.context import WriteContext
-from proxy.capture.unread_rows import Rows
+from proxy.capture.unread_rows import UnreadRows
 from proxy.model.cursor_requests import misplaced_batch
 from proxy.model.endpoint import Family, Verb
 from proxy.model.message import Request, Response
@@ -31,14 +31,14 @@ class _Cursor:
     database: str
     owner: bytes | None
     asked: Asked
-    rows: Rows
+    rows: UnreadRows
     extra: bytes
     timer: asyncio.TimerHandle
     number: int = 1
     busy: bool = False
 
 
-class Cursors:
+class ModificationCursors:
     """The open cursors. A cursor that no client asks for is closed when its time to live is over."""
 
     def __init__(self, context: WriteContext) -> None:
@@ -55,7 +55,9 @@ class Cursors:
         """Return True if a request continues a cursor that an instance of this proxy opened for a modification."""
         return operation.endpoint.family is Family.CURSOR and WRITE_CURSORS.owns(operation.path[2])
 
-    def open(self, request: Request, database: str, asked: Asked, rows: Rows, head: list[bytes], extra: bytes) -> bytes:
+    def open(
+        self, request: Request, database: str, asked: Asked, rows: UnreadRows, head: list[bytes], extra: bytes
+    ) -> bytes:
         """Open a cursor; return the client's first answer. head: the rows of the first batch."""
         shown = WRITE_CURSORS.make()
         body = part(head, asked, 1, shown=shown, total=len(rows), extra=extra)

@@ -41,7 +41,7 @@ _AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class KnownTransaction:
     """The knowledge of all proxies about one transaction, beside what this process holds itself."""
 
     begun: bool = False
@@ -75,7 +75,7 @@ class TransactionRegistry:
         self._notes: dict[Name, _Note] = {}
         self._waiting: dict[Name, asyncio.Future[None]] = {}  # until that note is in PostgreSQL
         self._over: list[Name] = []
-        self._questions: list[tuple[Name, float, Callable[[Found], None]]] = []
+        self._questions: list[tuple[Name, float, Callable[[KnownTransaction], None]]] = []
         self._something = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -133,19 +133,19 @@ class TransactionRegistry:
 
     # ---- what all of them saw
 
-    async def find(self, name: Name) -> Found:
+    async def find(self, name: Name) -> KnownTransaction:
         """Return what PostgreSQL has now; try again as long as it is away."""
         while True:
             with contextlib.suppress(DatabaseError):
-                return (await self._find([name])).get(name, Found())
+                return (await self._find([name])).get(name, KnownTransaction())
             await asyncio.sleep(_POST)
 
-    def ask(self, name: Name, tell: Callable[[Found], None]) -> None:
+    def ask(self, name: Name, tell: Callable[[KnownTransaction], None]) -> None:
         """Call `tell` once there is a note, or it would have arrived by then: for callers that do not wait."""
         self._questions.append((name, time.monotonic() + NOTED, tell))
         self._something.set()
 
-    async def _find(self, names: list[Name]) -> dict[Name, Found]:
+    async def _find(self, names: list[Name]) -> dict[Name, KnownTransaction]:
         rows = await self._database.fetch(
             sql.transactions.FIND,
             [database for database, _ in names],
@@ -153,7 +153,9 @@ class TransactionRegistry:
             self._instance,
             self._incarnation,
         )
-        return {(row.database, row.id): Found(begun=True, elsewhere=row.elsewhere, lost=row.lost) for row in rows}
+        return {
+            (row.database, row.id): KnownTransaction(begun=True, elsewhere=row.elsewhere, lost=row.lost) for row in rows
+        }
 
     # ---- PostgreSQL
 
@@ -197,7 +199,7 @@ class TransactionRegistry:
         for question in asked:
             name, until, tell = question
             if name in found or now >= until:
-                tell(found.get(name, Found()))
+                tell(found.get(name, KnownTransaction()))
             else:
                 left.append(question)
         self._questions[: len(asked)] = left

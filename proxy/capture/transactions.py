@@ -28,7 +28,7 @@ from proxy.capture.context import WriteContext
 from proxy.capture.open_transactions import OpenTransaction, OpenTransactions
 from proxy.capture.outcomes import NOTHING_WRITTEN, UNKNOWN
 from proxy.capture.refusals import not_begun
-from proxy.capture.transaction_registry import NOTED, Found, Name, TransactionRegistry
+from proxy.capture.transaction_registry import NOTED, KnownTransaction, Name, TransactionRegistry
 from proxy.journal.intent import Intent
 from proxy.journal.records import OpaqueWrite
 from proxy.model.endpoint import Capture, InTransaction, Verb
@@ -91,7 +91,7 @@ class Transactions:
             return (await self._forwarded(request))[0]
         if known is None and not await self._open.runs(request, name):
             return (await self._forwarded(request))[0]  # it has ended: nothing is committed any more
-        found: Found | None = None
+        found: KnownTransaction | None = None
         if any(map(context.flipped, route.collections)):
             found = await self._looked_up(name, known)
             if found is not None and not found.harmless and (known is None or found.elsewhere or found.lost):
@@ -106,7 +106,7 @@ class Transactions:
         unseen = found is None and (empty or not known.own)  # others may have taken writes of it
         return await self._ends(request, name, known, route, commit=True, unseen=unseen)
 
-    async def _looked_up(self, name: Name, known: OpenTransaction | None) -> Found | None:
+    async def _looked_up(self, name: Name, known: OpenTransaction | None) -> KnownTransaction | None:
         """Return what the other proxies know of it; None if no read goes to PostgreSQL because of this instance."""
         until = time.monotonic() + (NOTED if known is None else 0.0)
         while True:
@@ -131,7 +131,7 @@ class Transactions:
         """Ask without waiting: until they answer the intents are open, and no flip begins."""
         mirror = self._context.mirror
 
-        def answered(found: Found) -> None:
+        def answered(found: KnownTransaction) -> None:
             seen = (own or found.begun) and not found.lost  # another process that wrote in it sees its end
             if not seen:
                 self._context.gaps.add(name[0], f"{name[0]}/*", "transaction.commit", Uncovered.WRITE, _UNSEEN)

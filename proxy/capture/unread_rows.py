@@ -38,7 +38,7 @@ class DiskBudget:
         self.memory = 0  # bytes
 
 
-class Rows:
+class UnreadRows:
     """The rows of one result, in order. Its methods may wait for a disk."""
 
     def __init__(self, room: DiskBudget) -> None:

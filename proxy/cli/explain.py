@@ -12,7 +12,7 @@ from rich.markup import escape
 
 import sql
 from proxy.aql import Analysis, Fetch, Query, QueryOptions, analyse, ast, parse, run
-from proxy.aql.compile import Compiled, Listing, NotCompiled, Table
+from proxy.aql.compile import Compiled, CompiledTable, Listing, NotCompiled
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, PreconditionFailed
@@ -33,7 +33,7 @@ _STATEMENTS: tuple[tuple[type, str], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
+class IndexSuggestion:
     """An index that would help: the statement that creates it, and why."""
 
     statement: str
@@ -61,7 +61,7 @@ class Explanation:
     pushed: tuple[str, ...]
     kept: tuple[str, ...]
     plan: tuple[str, ...]
-    indexes: tuple[Advice, ...]
+    indexes: tuple[IndexSuggestion, ...]
     created: tuple[str, ...] = ()
 
 
@@ -144,7 +144,7 @@ async def examine(
         reason = f"{made.reason} {made.detail}".strip()
         pushed, kept = ("the scan of the first collection",) if text else (), _written(query)
     plan: tuple[str, ...] = ()
-    indexes: tuple[Advice, ...] = ()
+    indexes: tuple[IndexSuggestion, ...] = ()
     if text:
         explained = sql.explain.MEASURED_PLAN if measure else sql.explain.PLAN
         plan = tuple(await connected.fetch(explained.fill(query=text), *parameters))
@@ -192,7 +192,7 @@ def _written(query: Query) -> tuple[str, ...]:
 
 
 def _scan(
-    query: Query, analysis: Analysis, binds: Mapping[str, Any], tables: Mapping[str, Table]
+    query: Query, analysis: Analysis, binds: Mapping[str, Any], tables: Mapping[str, CompiledTable]
 ) -> tuple[str, tuple[Any, ...]]:
     """Return the first scan of an evaluated query; empty if it reads nothing or changes something."""
     if analysis.modifies or analysis.unsupported:
@@ -223,7 +223,7 @@ def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 async def _missing(
     connected: Database,
     database: str,
-    tables: Mapping[str, Table],
+    tables: Mapping[str, CompiledTable],
     listings: tuple[Listing, ...],
     query: str,
     plan: Mapping[str, Any],
@@ -239,13 +239,13 @@ async def _missing(
             name = own_indexes.name_of(relation, columns)
             valid = await connected.fetchrow(sql.indexes.IS_VALID, relation, name)
             if valid is False:
-                yield Advice(
+                yield IndexSuggestion(
                     own_indexes.drop(relation, name).without_description,
                     f"{listing.collection}: its creation was interrupted",
                 )
             if not valid:
                 advised.add(listing.collection)
-                yield Advice(
+                yield IndexSuggestion(
                     sql.indexes.CREATE.fill(name=name, columns=columns).on(relation).without_description,
                     f"{listing.collection}: the first rows would be read in the order of SORT, and no other rows",
                 )
@@ -258,7 +258,7 @@ async def _missing(
             continue
         if not await connected.fetchval(sql.indexes.HAS_CONTAINMENT, tables[name].relation):
             statement = await connected.fetchval(sql.indexes.CONTAINMENT_STATEMENT, f"{database}/{name}")
-            yield Advice(statement, f"{name}: the equality filters would be looked up")
+            yield IndexSuggestion(statement, f"{name}: the equality filters would be looked up")
 
 
 # ---- output

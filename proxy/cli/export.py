@@ -17,7 +17,7 @@ from proxy.cli.runtime import DONE, REFUSED, JsonOption, console, execute, note,
 from proxy.devserver.repro_run import reproduce as reproduced
 from proxy.operator import mismatches as ledger
 from proxy.operator import repro_bundle as bundles
-from proxy.operator.mismatches import MismatchRow
+from proxy.operator.mismatches import MismatchFingerprint
 from proxy.operator.origin_connection import origin_store
 from proxy.shadow.diff.documents import NotComparable
 
@@ -102,7 +102,7 @@ def reproduce(
     execute(go, as_json=as_json)
 
 
-async def _find(connected: Database, which: str) -> MismatchRow:
+async def _find(connected: Database, which: str) -> MismatchFingerprint:
     identifier = int(which) if which.isdecimal() and len(which) < 12 else await ledger.find_mismatch(connected, which)
     found = await ledger.show_mismatch(connected, identifier) if identifier is not None else None
     if found is None:

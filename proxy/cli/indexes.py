@@ -30,7 +30,7 @@ _TRIED: Final[tuple[Any, ...]] = (1, "1", [])  # values for literals of a shape 
 
 
 @dataclass(slots=True)
-class Index:
+class MissingIndex:
     """One missing index. shapes: those that it serves, with their counts; failed: why it could not be created."""
 
     collection: str
@@ -43,10 +43,10 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class AdviceForShapes:
     """The advice for all shapes. unread: shapes that could not be explained, and why."""
 
-    indexes: tuple[Index, ...]
+    indexes: tuple[MissingIndex, ...]
     looked: int
     unread: Mapping[str, str]
 
@@ -98,7 +98,7 @@ def indexes(
     execute(go, as_json=how.as_json, timeout=None)
 
 
-async def needed(connected: Database, names: Sequence[str]) -> Found:
+async def needed(connected: Database, names: Sequence[str]) -> AdviceForShapes:
     """Return the indexes that are missing for the shapes of collections, each once. Raise DatabaseError."""
     rows = [row for row in await shapes.listed(connected, list(names)) if row.text != row.shape]
     recorded: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
@@ -107,7 +107,7 @@ async def needed(connected: Database, names: Sequence[str]) -> Found:
         if isinstance(request.get("query"), str):
             recorded.setdefault(kept.shape, []).append((request["query"], request.get("bindVars") or {}))
     relations = {name: (await Catalog(connected).find(name)).relation for name in names}
-    missing: dict[str, Index] = {}
+    missing: dict[str, MissingIndex] = {}
     unread: dict[str, str] = {}
     for row in rows:
         try:
@@ -119,9 +119,9 @@ async def needed(connected: Database, names: Sequence[str]) -> Found:
             collection = f"{row.collection.partition('/')[0]}/{name}"
             if collection not in relations:
                 continue
-            index = missing.setdefault(statement, Index(collection, relations[collection], statement, reason))
+            index = missing.setdefault(statement, MissingIndex(collection, relations[collection], statement, reason))
             index.shapes[row.text] = row.seen
-    return Found(tuple(missing.values()), len({row.shape for row in rows}), unread)
+    return AdviceForShapes(tuple(missing.values()), len({row.shape for row in rows}), unread)
 
 
 async def _advice(
@@ -148,7 +148,7 @@ def with_sample_values(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
         yield query, {f"literal{number}": value for number in range(len(pieces) - 1)}
 
 
-async def _make_all(connected: Database, found: Sequence[Index], *, actor: str, reason: str | None) -> None:
+async def _make_all(connected: Database, found: Sequence[MissingIndex], *, actor: str, reason: str | None) -> None:
     """One that cannot be made keeps no other from being made."""
     for relation in dict.fromkeys(one.relation for one in found):
         await drop_invalid(connected, relation)
@@ -174,7 +174,7 @@ def _teller(collection: str) -> Callable[[str], None]:
     return lambda text: note(f"{collection}: {text}")
 
 
-def _show(out: Console, found: Found, names: Sequence[str], *, created: bool) -> None:
+def _show(out: Console, found: AdviceForShapes, names: Sequence[str], *, created: bool) -> None:
     for one in found.indexes:
         state = (
             "[green]created[/green]"

@@ -30,7 +30,7 @@ from proxy.cli.runtime import (
     write_json,
 )
 from proxy.operator import mismatches as ledger
-from proxy.operator.mismatches import MismatchRow
+from proxy.operator.mismatches import MismatchFingerprint
 from proxy.state import audit
 
 Ids = Annotated[list[int], typer.Argument(metavar="ID", help="as `crossfade mismatches list` shows them")]
@@ -207,7 +207,7 @@ async def _repair_all(settings: Settings, connected: Database, keys: Mapping[str
 
 
 def _print_repaired(
-    rows: Sequence[MismatchRow], keys: Mapping[str, Sized], repaired: _Repaired, *, dry_run: bool
+    rows: Sequence[MismatchFingerprint], keys: Mapping[str, Sized], repaired: _Repaired, *, dry_run: bool
 ) -> None:
     for collection, wanted in keys.items():
         number = len(wanted) - len(repaired.left.get(collection, ()))
@@ -224,7 +224,7 @@ def _print_repaired(
             note(f"{collection}: not repaired, they keep changing or PostgreSQL refuses them: {shown}")
 
 
-async def _found(connected: Database, identifiers: list[int]) -> list[MismatchRow]:
+async def _found(connected: Database, identifiers: list[int]) -> list[MismatchFingerprint]:
     rows = [
         (identifier, await ledger.show_mismatch(connected, identifier)) for identifier in dict.fromkeys(identifiers)
     ]

@@ -25,7 +25,7 @@ _LISTED: Final = 5  # names that are listed if nothing is near
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownNames:
     """The known names: registered collections that were not dropped, and databases with a default stage."""
 
     collections: Mapping[str, CollectionState]
@@ -36,9 +36,9 @@ class Known:
         return frozenset(name.partition("/")[0] for name in self.collections) | (self.defaults.keys() - {"*"})
 
 
-async def known(database: Database) -> Known:
+async def known(database: Database) -> KnownNames:
     """Return what Crossfade knows. Raise DatabaseError."""
-    return Known(await status.present(database), await status.defaults(database))
+    return KnownNames(await status.present(database), await status.defaults(database))
 
 
 def qualified(names: Iterable[str], database: str) -> list[str]:
@@ -96,7 +96,7 @@ def _is_mirrored(state: CollectionState) -> bool:
     return state.stage.at_least(Stage.MIRROR)
 
 
-def require(names: Sequence[str], there: Known) -> Sequence[str]:
+def require(names: Sequence[str], there: KnownNames) -> Sequence[str]:
     """Return the names if each is known or a pattern. Raise PreconditionFailed that names what exists instead."""
     wrong = unknown(names, there)
     if wrong:
@@ -114,7 +114,7 @@ async def require_known(database: Database, names: Sequence[str], default: str) 
     return full
 
 
-def unknown(names: Iterable[str], there: Known) -> list[str]:
+def unknown(names: Iterable[str], there: KnownNames) -> list[str]:
     """Return those that are neither a known collection nor a pattern."""
     return [name for name in names if "*" not in name and name not in there.collections]
 
@@ -123,7 +123,7 @@ def matches(collection: str, pattern: str) -> bool:
     return fnmatch.fnmatchcase(collection, pattern)
 
 
-def alternatives(name: str, there: Known) -> str:
+def alternatives(name: str, there: KnownNames) -> str:
     """Return what exists in place of a name or pattern that matches nothing: near matches, else what is known."""
     database, _, rest = name.partition("/")
     if rest == "*" and database not in there.databases:
@@ -160,7 +160,7 @@ def _instead(offered: Sequence[str], everything: Sequence[str], begin: str) -> s
     return f"there is {', '.join(everything[:_LISTED])}{more} (`crossfade status`); {begin} starts mirroring a new one"
 
 
-def flipped(there: Known) -> str:
+def flipped(there: KnownNames) -> str:
     """Return which reads come from PostgreSQL now: an operator who rolls back needs this first."""
     found = [
         f"{name} {state.weight} %" for name, state in sorted(there.collections.items()) if state.stage is Stage.FLIPPED

@@ -38,7 +38,7 @@ _ORDER: Final = tuple(name for names in PANELS.values() for name in names)
 _VALUES: Final[Mapping[type, str]] = {bool: "", int: "N", float: "N", str: "TEXT", Path: "PATH"}
 
 
-class Command(TyperCommand):
+class HelpfulCommand(TyperCommand):
     """A command whose --help looks like every other flag."""
 
     def get_help_option(self, ctx: Any) -> Any:
@@ -102,7 +102,7 @@ def _panel(info: CommandInfo | TyperInfo, name: str) -> None:
 
 def _each(app: typer.Typer) -> None:
     for command in app.registered_commands:
-        command.cls = Command
+        command.cls = HelpfulCommand
         if command.callback is not None:
             command.help = help_text(command.help or command.callback.__doc__ or "")
             _name_values(command.callback)

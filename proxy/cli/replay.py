@@ -36,7 +36,7 @@ from proxy.cli.tables import table
 from proxy.control import thresholds
 from proxy.model.stages import Stage
 from proxy.operator import shapes
-from proxy.operator.replay import Sent, Wanted, examples_of, round_robin, sendable
+from proxy.operator.replay import Sent, WantedShape, examples_of, round_robin, sendable
 from proxy.operator.shapes import State
 
 _POLL: Final = 1.0  # seconds between two reads of the counts
@@ -103,7 +103,7 @@ def replay(
     execute(go, as_json=as_json)
 
 
-async def _wanted(connected: Database, _settings: Settings, names: Sequence[str] | None) -> list[Wanted]:
+async def _wanted(connected: Database, _settings: Settings, names: Sequence[str] | None) -> list[WantedShape]:
     """Return the shapes that lack comparisons, each once, the most lacking first."""
     limits = await thresholds.read(connected)
     missing: dict[str, tuple[str, set[str], int]] = {}
@@ -115,7 +115,7 @@ async def _wanted(connected: Database, _settings: Settings, names: Sequence[str]
     rows = await connected.fetch(sql.examples.OF_SHAPES, list(missing))
     found = examples_of((row.shape, row.request) for row in rows)
     wanted = [
-        Wanted(shape, text, tuple(sorted(of)), needed, _requests(found.get(shape, ())))
+        WantedShape(shape, text, tuple(sorted(of)), needed, _requests(found.get(shape, ())))
         for shape, (text, of, needed) in missing.items()
     ]
     return sorted(wanted, key=lambda one: (-one.missing, one.shape))
@@ -147,12 +147,12 @@ class _Run:
         self._end = time.monotonic() + seconds
         self._quiet = quiet
         self._tally = _Tally()
-        self._round_robin: Iterator[tuple[Wanted, Sent]] = iter(())
+        self._round_robin: Iterator[tuple[WantedShape, Sent]] = iter(())
         self._next = time.monotonic()
         self._stop = asyncio.Event()
         self._failure: PreconditionFailed | None = None
 
-    async def until_enough(self, wanted: list[Wanted]) -> tuple[_Tally, list[Wanted]]:
+    async def until_enough(self, wanted: list[WantedShape]) -> tuple[_Tally, list[WantedShape]]:
         """Return what was sent, and what is lacking at the end. Raise PreconditionFailed if nothing can be sent."""
         self._round_robin = round_robin(wanted)
         total = sum(one.missing for one in wanted if one.requests)
@@ -212,7 +212,7 @@ class _Run:
         self._stop.set()
 
 
-def _show(wanted: Sequence[Wanted], *, as_json: bool) -> None:
+def _show(wanted: Sequence[WantedShape], *, as_json: bool) -> None:
     if as_json:
         write_json([_plain(one) for one in wanted])
         return
@@ -232,11 +232,11 @@ def _show(wanted: Sequence[Wanted], *, as_json: bool) -> None:
     out.print(shown)
 
 
-def _short(one: Wanted) -> str:
+def _short(one: WantedShape) -> str:
     return escape(one.text[:80])
 
 
-def _plain(one: Wanted) -> dict[str, Any]:
+def _plain(one: WantedShape) -> dict[str, Any]:
     return {
         "shape": one.shape,
         "text": one.text,
@@ -246,7 +246,7 @@ def _plain(one: Wanted) -> dict[str, Any]:
     }
 
 
-def _report(wanted: Sequence[Wanted], left: Sequence[Wanted], tally: _Tally, *, as_json: bool) -> int:
+def _report(wanted: Sequence[WantedShape], left: Sequence[WantedShape], tally: _Tally, *, as_json: bool) -> int:
     """Print the result of a replay and return its exit code: 1 if a shape still lacks comparisons."""
     if as_json:
         answers = {str(status): number for status, number in sorted(tally.statuses.items())}

@@ -18,7 +18,7 @@ from proxy.base.database import Database
 from proxy.base.errors import PreconditionFailed
 from proxy.cli import offline_status
 from proxy.cli.flip import WaitForInstances
-from proxy.cli.naming import Known, alternatives, flipped, known, matches, qualified
+from proxy.cli.naming import KnownNames, alternatives, flipped, known, matches, qualified
 from proxy.cli.registration import bundled
 from proxy.cli.runtime import REFUSED, ChangeOptions, DatabaseOption, execute, note
 from proxy.cli.stage_change import change
@@ -106,7 +106,7 @@ def rollback(
     execute(go, as_json=how.as_json, away=offline_status.rollback_advice)
 
 
-def plan(names: Sequence[str] | None, there: Known, opened: OpenEpoch | None, to: Stage) -> RollbackPlan:
+def plan(names: Sequence[str] | None, there: KnownNames, opened: OpenEpoch | None, to: Stage) -> RollbackPlan:
     """Return what is to be rolled back. names: `database/name` and patterns; None: everything. Pure."""
     moving = {transition.collection for transition in opened.transitions} if opened is not None else set()
     defaults = {f"{database}/*": stage for database, stage in there.defaults.items()}

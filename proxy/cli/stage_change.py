@@ -14,7 +14,7 @@ from proxy.cli import tables
 from proxy.cli.runtime import DONE, REFUSED, ChangeOptions, StageOptions, console, note, write_json
 from proxy.control import controller
 from proxy.control.controller import Changed
-from proxy.control.epoch import Progress, Step
+from proxy.control.epoch import EpochStep, Progress
 from proxy.control.gates.gates import blocking
 from proxy.control.preflight import InstanceAnswer
 from proxy.control.rollback_budgets import RollbackBudget
@@ -125,7 +125,7 @@ def _follow() -> Progress:
     """Print each phase on standard error, and the instances that it waits for; once each."""
     printed: set[tuple[Phase, tuple[str, ...]]] = set()
 
-    def step(one: Step) -> None:
+    def step(one: EpochStep) -> None:
         names = tuple(waiting.instance for waiting in one.waiting)
         if one.phase is not Phase.IDLE and (one.phase, names) not in printed:
             printed.add((one.phase, names))

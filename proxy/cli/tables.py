@@ -13,10 +13,10 @@ from rich.table import Table
 import sql
 from proxy.control.gates.gate_types import Gate, GateVerdict
 from proxy.model.stages import CollectionState, Stage, Transition
-from proxy.operator.mismatches import MismatchRow
+from proxy.operator.mismatches import MismatchFingerprint
 from proxy.operator.out_of_band import OutOfBandCount
-from proxy.operator.status import CollectionStatus, RunStatus, Status
-from proxy.state.audit import Entry
+from proxy.operator.status import CollectionStatus, ControlStatus, RunStatus
+from proxy.state.audit import AuditRecord
 
 _COLOUR = {GateVerdict.PASSED: "green", GateVerdict.FAILED: "red", GateVerdict.INCONCLUSIVE: "yellow"}
 # what operators copy into the next command
@@ -60,7 +60,7 @@ def gates(console: Console, found: Mapping[str, Sequence[Gate]]) -> None:
         console.print(shown)
 
 
-def status(console: Console, found: Status) -> None:
+def status(console: Console, found: ControlStatus) -> None:
     _epoch(console, found)
     lost = reads_lost(found)
     if lost:
@@ -96,7 +96,7 @@ def status(console: Console, found: Status) -> None:
     out_of_band_writes(console, found.out_of_band_writes)
 
 
-def reads_lost(found: Status) -> str:
+def reads_lost(found: ControlStatus) -> str:
     """Return why reads of flipped collections come from ArangoDB nevertheless; empty if they do not. Pure."""
     if not any(one.state.stage is Stage.FLIPPED for one in found.collections):
         return ""
@@ -106,7 +106,7 @@ def reads_lost(found: Status) -> str:
     return f"reads of flipped collections come from ArangoDB: {', '.join(behind)} (that is safe; `crossfade instances`)"
 
 
-def _epoch(console: Console, found: Status) -> None:
+def _epoch(console: Console, found: ControlStatus) -> None:
     defaults = ", ".join(f"{database}: {stage}" for database, stage in sorted(found.defaults.items()))
     console.print(f"generation {found.generation}, epoch {found.epoch}; new collections: {defaults or 'off'}")
     if found.open_epoch is not None:
@@ -126,7 +126,7 @@ def _run(run: RunStatus | None) -> str:
     return run.state if run.differences is None else f"{run.state} ({run.differences:,} differ)"
 
 
-def blocking(one: CollectionStatus, found: Status) -> str:
+def blocking(one: CollectionStatus, found: ControlStatus) -> str:
     """Return what is known to block a flip of the collection. Gates may find more: they also ask ArangoDB. Pure."""
     live = [instance for instance in found.instances if instance.stopped_at is None]
     silent = sum(instance.lease_left <= 0 for instance in live) if one.state.stage is not Stage.OFF else 0
@@ -203,7 +203,7 @@ def out_of_band_writes(console: Console, found: Sequence[OutOfBandCount]) -> Non
     console.print(shown)
 
 
-def audit(console: Console, found: Sequence[Entry]) -> None:
+def audit(console: Console, found: Sequence[AuditRecord]) -> None:
     shown = table("", "id", "when", "who", "what", "why", "changed", right=("id",))
     for one in found:
         shown.add_row(
@@ -234,7 +234,7 @@ def _plain(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def mismatches(console: Console, found: Sequence[MismatchRow]) -> None:
+def mismatches(console: Console, found: Sequence[MismatchFingerprint]) -> None:
     shown = table("", "id", "collection", "class", "paths", "state", "seen", "last", "keys", right=("id", "seen"))
     for one in found:
         keys = ", ".join(one.keys[:3]) + (f" and {len(one.keys) - 3} more" if len(one.keys) > 3 else "")

@@ -24,7 +24,7 @@ from proxy.operator.origin_connection import origin_store
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class TracedVersion:
     """One database's version. state: `document`, `tombstone`, `absent`, or why it could not be read.
 
     revision: an integer in text; written_at: the time inside the revision. mark: a write epoch, PostgreSQL's only.
@@ -53,8 +53,8 @@ class Trace:
     key: str
     stage: str
     verdict: str
-    origin: Side
-    target: Side
+    origin: TracedVersion
+    target: TracedVersion
     stamp_floor: int
     era: int
     dead_letter: dict[str, Any] | None
@@ -133,9 +133,9 @@ async def read(settings: Settings, connected: Database, collection: str, key: st
     # after the instances: a write that was open there may have arrived
     origin = await _origin(settings, collection, key)
     stored = await connected.fetchrow(sql.trace.ROW.on(about.relation), key)
-    target = Side("absent")
+    target = TracedVersion("absent")
     if stored is not None:
-        target = Side("tombstone" if stored.tombstone else "document", *_revision(stored.rev), stored.mark)
+        target = TracedVersion("tombstone" if stored.tombstone else "document", *_revision(stored.rev), stored.mark)
     letter = await connected.fetchrow(sql.trace.DEAD_LETTER, collection, key)
     whole = collection.partition("/")[0] + "/*"
     marks = await connected.fetch(sql.trace.MARKS, collection, whole)
@@ -160,7 +160,7 @@ def _mismatch(row: sql.trace.MismatchRow) -> dict[str, object]:
     return {("class" if name == "kind" else name): value for name, value in row._asdict().items()}
 
 
-def verdict(origin: Side, target: Side, views: Sequence[InstanceView], *, dead: bool) -> str:
+def verdict(origin: TracedVersion, target: TracedVersion, views: Sequence[InstanceView], *, dead: bool) -> str:
     """Return the comparison of both sides: `equal`, `different: …` with the reason, or `unknown: …`."""
     if origin.state not in ("document", "absent"):
         return "unknown: ArangoDB could not be read"
@@ -176,14 +176,14 @@ def verdict(origin: Side, target: Side, views: Sequence[InstanceView], *, dead: 
     return "different: nothing is in progress, run `crossfade verify`"
 
 
-async def _origin(settings: Settings, collection: str, key: str) -> Side:
+async def _origin(settings: Settings, collection: str, key: str) -> TracedVersion:
     database, _, name = collection.partition("/")
     try:
         async with origin_store(settings) as reader:
             raw = (await reader.read(database, name, [key]))[key]
     except (UpstreamError, ArangoError) as error:
-        return Side(f"not read: {error}")
-    return Side("absent") if raw is None else Side("document", *_revision(revision_of(raw)))
+        return TracedVersion(f"not read: {error}")
+    return TracedVersion("absent") if raw is None else TracedVersion("document", *_revision(revision_of(raw)))
 
 
 async def _asked(one: sql.control.InstanceRow, collection: str, key: str) -> InstanceView:
@@ -255,7 +255,7 @@ def _lines(known: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _side(side: Side) -> str:
+def _side(side: TracedVersion) -> str:
     if side.revision is None:
         return escape(side.state)
     return f"{side.state}, revision {side.revision}" + (f" of {_time(side.written_at)}" if side.written_at else "")

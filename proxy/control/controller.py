@@ -16,7 +16,7 @@ from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import PreconditionFailed
 from proxy.control import gate_inputs
-from proxy.control.epoch import POLL, Progress, Run, Step, ensure_in, ignore_progress
+from proxy.control.epoch import POLL, EpochRun, EpochStep, Progress, ensure_in, ignore_progress
 from proxy.control.gates.gate_types import Gate
 from proxy.control.gates.gates import refusal
 from proxy.control.preflight import InstanceAnswer, ask_instances
@@ -102,7 +102,7 @@ async def change(
     if not transitions:
         await _ensure(database, targets, budget, control.epoch, actor=actor, reason=reason)
         return result
-    run = Run(
+    run = EpochRun(
         database,
         targets=targets,
         transitions=transitions,
@@ -119,7 +119,7 @@ async def change(
         epoch, generation = await run.run_phases(steps, detail)
     else:
         epoch, generation = await run.change_immediately()
-    progress(Step(Phase.IDLE))
+    progress(EpochStep(Phase.IDLE))
     behind = await _learned(database, generation, 3 * settings.lease + 1 if wait else 0.0)
     return replace(result, epoch=epoch, generation=generation, behind=behind, seconds=time.monotonic() - began)
 

@@ -45,22 +45,22 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class EpochStep:
     """Progress of a change. phase: the current one, `settled` once committed; waiting: instances that it waits for."""
 
     phase: Phase
     waiting: tuple[Waiting, ...] = ()
 
 
-Progress = Callable[[Step], None]
+Progress = Callable[[EpochStep], None]
 
 
-def ignore_progress(_: Step) -> None:
+def ignore_progress(_: EpochStep) -> None:
     """Ignore progress, for callers that do not show it."""
 
 
 @dataclass(slots=True)
-class Run:
+class EpochRun:
     """One change in progress."""
 
     database: Database
@@ -145,7 +145,7 @@ class Run:
                 Waiting(row.instance, _why(row, self.generation))
                 for row in await self.database.fetch(sql.control.WAITING_FOR, self.generation)
             )
-            self.progress(Step(phase, waiting))
+            self.progress(EpochStep(phase, waiting))
             if not waiting:
                 return
             await self._still_ours()

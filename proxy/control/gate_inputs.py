@@ -20,9 +20,9 @@ from proxy.base.database import Database
 from proxy.base.errors import ArangoError, UpstreamError
 from proxy.control import thresholds
 from proxy.control.gates.gate_types import (
-    Evidence,
     GapFact,
     Gate,
+    GateEvidence,
     GateLimits,
     InstanceFact,
     MarkFact,
@@ -57,7 +57,7 @@ async def judge(database: Database, settings: Settings, collections: Sequence[st
     return found
 
 
-async def read(database: Database, collection: str) -> Evidence | None:
+async def read(database: Database, collection: str) -> GateEvidence | None:
     """Return what the gates of `database/name` check in PostgreSQL; None if the control plane does not know it."""
     row = await database.fetchrow(sql.control.EVIDENCE, collection)
     if row is None:
@@ -67,7 +67,7 @@ async def read(database: Database, collection: str) -> Evidence | None:
     watch = await database.fetchrow(sql.out_of_band.WATCH_OF, collection)
     out_of_band_writes = await database.fetch(sql.out_of_band.OUT_OF_BAND_WRITES, collection)
     facts = tuple(map(shape_fact, shapes))
-    return Evidence(
+    return GateEvidence(
         collection=collection,
         generation=row.generation,
         instances=tuple(_instance(i) for i in instances if i.stopped_at is None),

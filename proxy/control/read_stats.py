@@ -16,7 +16,7 @@ WINDOW: Final = 6  # seconds that the figures cover
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class ReadFigures:
     """One collection within the window. worst: seconds of the longest read, including those in flight."""
 
     reads: int = 0
@@ -80,14 +80,14 @@ class Readings:
             cell[3] += took > limit
             cell[4] = max(cell[4], took)
 
-    def figures(self, collection: str) -> Figures:
+    def figures(self, collection: str) -> ReadFigures:
         """Return the counts of the window and of reads that are in flight for too long."""
         now = self._clock()
         since = now // 1 - WINDOW
         cells = [cell for cell in self._seconds.get(collection, ()) if cell[0] > since]
         ages = [now - reading.began for reading in self._open if collection in reading.collections]
         late = [age for age in ages if age > self._slow_from.get(collection, age)]
-        return Figures(
+        return ReadFigures(
             reads=int(sum(cell[1] for cell in cells)) + len(late),
             errors=int(sum(cell[2] for cell in cells)),
             slow=int(sum(cell[3] for cell in cells)) + len(late),

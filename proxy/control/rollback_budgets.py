@@ -15,7 +15,7 @@ from typing import Final
 
 import sql
 from proxy.base.database import Database, Session
-from proxy.control.read_stats import WINDOW, Figures
+from proxy.control.read_stats import WINDOW, ReadFigures
 from proxy.model.stages import CollectionState, Stage, Transition
 from proxy.state import control_row
 
@@ -55,7 +55,7 @@ class CollectionBudget:
         return self.ended_at is None
 
 
-def judge(budget: RollbackBudget, mismatched: int, figures: Figures) -> str:
+def judge(budget: RollbackBudget, mismatched: int, figures: ReadFigures) -> str:
     """Return why the collection must be rolled back, or an empty string. Pure."""
     if mismatched > budget.mismatches:
         return f"confirmed mismatches since automatic rollback was armed: {mismatched}, allowed: {budget.mismatches}"

@@ -26,7 +26,7 @@ _OWN: Final = HOP_BY_HOP | {b"content-length"}
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class Http2Head:
     """The head of a request. length: the declared bytes of its body; None if it declares none.
 
     expects: the client waits for an interim answer before it sends the body.
@@ -39,7 +39,7 @@ class Head:
     expects: bool
 
 
-def read_head(fields: Iterable[tuple[bytes, bytes]], limits: HttpLimits) -> Head:
+def read_head(fields: Iterable[tuple[bytes, bytes]], limits: HttpLimits) -> Http2Head:
     """Return the head of a request out of its fields. Raise FramingError with the status to answer."""
     pseudo: dict[bytes, bytes] = {}
     headers: Headers = []
@@ -59,7 +59,7 @@ def read_head(fields: Iterable[tuple[bytes, bytes]], limits: HttpLimits) -> Head
         raise FramingError("the request has too many headers", 431)
     if length is not None and length > limits.body:
         raise FramingError("the body of the request is too large", 413)
-    return Head(pseudo[b":method"].decode(), pseudo[b":path"], headers, length, expects and length != 0)
+    return Http2Head(pseudo[b":method"].decode(), pseudo[b":path"], headers, length, expects and length != 0)
 
 
 def _declared_length(headers: Headers) -> int | None:

@@ -10,7 +10,7 @@ from proxy.http.limits import HttpLimits
 from proxy.model.message import Handler
 
 
-class Client(Protocol):
+class ClientConnection(Protocol):
     """One client's connection, as its listener sees it."""
 
     @property
@@ -36,4 +36,4 @@ class ListenerState:
     tls: bool = False
     ticks: int = 0
     draining: bool = False
-    connections: set[Client] = field(default_factory=set)
+    connections: set[ClientConnection] = field(default_factory=set)

@@ -22,7 +22,7 @@ from proxy.base.private_files import make_private
 from proxy.journal import records, recovery
 from proxy.journal.dirty_collections import EVERYTHING, DirtyCollections, replace
 from proxy.journal.lock import DirectoryLock
-from proxy.journal.manifest import Manifest
+from proxy.journal.manifest import JournalManifest
 from proxy.journal.records import DocumentWrite, Note, OpaqueWrite, Write
 from proxy.journal.recovery import Recovery
 from proxy.journal.segment import DONE, HELD, SPILLED, Loaded, journal_error
@@ -54,7 +54,7 @@ class Journal:
         self._bytes = segment_bytes
         self._boot = boot()
         self._lock = DirectoryLock(folder)
-        self._manifest = Manifest(folder)
+        self._manifest = JournalManifest(folder)
         self._segments = SegmentList(folder, self._manifest)
         self._dirty = DirtyCollections(folder)
         self.unjournaled = UnjournaledMarker(folder)

@@ -27,7 +27,7 @@ _COPY: Final = "the journal is a copy: what was noted after it was made is missi
 _REMOVED: Final = "files of the journal were removed: {}"
 
 
-class Manifest:
+class JournalManifest:
     """The list. Raises JournalError if it cannot be written."""
 
     def __init__(self, folder: Path) -> None:

@@ -104,7 +104,7 @@ class Note(NamedTuple):
     since: int = 0
 
 
-class Found(NamedTuple):
+class FoundRecord(NamedTuple):
     """A record in a segment: `note` for INTENT and KEYS, `completed` (relative numbers) for COMPLETED."""
 
     offset: int
@@ -146,7 +146,7 @@ def completed(numbers: Sequence[int]) -> bytes:
     return _CRC.pack(crc32(body)) + body
 
 
-def at(data: bytes, offset: int) -> Found | None:
+def at(data: bytes, offset: int) -> FoundRecord | None:
     """Return the record that begins at the offset; None if there is none that is complete and undamaged."""
     if offset + FRAME_SIZE > len(data):
         return None
@@ -156,7 +156,7 @@ def at(data: bytes, offset: int) -> Found | None:
         return None
     start = offset + FRAME_SIZE
     if kind == COMPLETED:
-        return Found(offset, end, None, array("I", data[start:end]))
+        return FoundRecord(offset, end, None, array("I", data[start:end]))
     up, since = 0.0, 0
     if kind in (INTENT, KEYS) and size >= _NOTE_SIZE:
         seq, time, stamp, flags, length, up, since = _NOTE.unpack_from(data, start)
@@ -168,10 +168,10 @@ def at(data: bytes, offset: int) -> Found | None:
         return None
     collection = sys.intern(data[start : start + length].decode("utf-8", "surrogatepass"))
     write = _decoded(flags, collection, data[start + length : end])
-    return Found(offset, end, Note(seq, time, stamp, collection, write, up, since), ())
+    return FoundRecord(offset, end, Note(seq, time, stamp, collection, write, up, since), ())
 
 
-def scan(data: bytes, offset: int) -> Iterator[Found]:
+def scan(data: bytes, offset: int) -> Iterator[FoundRecord]:
     """Yield the records from the offset on, up to the first that is not complete and undamaged."""
     while (found := at(data, offset)) is not None:
         yield found
@@ -186,7 +186,7 @@ def claimed_end(data: bytes, offset: int) -> int:
     return offset + FRAME_SIZE + int(size)
 
 
-def salvage(data: bytes, offset: int) -> Iterator[Found]:
+def salvage(data: bytes, offset: int) -> Iterator[FoundRecord]:
     """Yield every undamaged record after a damage, found by trying each offset."""
     while offset < len(data):
         found = at(data, offset)

@@ -10,7 +10,7 @@ from typing import Final
 
 from proxy.journal.dirty_collections import EVERYTHING
 from proxy.journal.manifest import missed
-from proxy.journal.segment import SUFFIX, Damage, Loaded, load
+from proxy.journal.segment import SUFFIX, Loaded, SegmentDamage, load
 
 _MACHINE: Final = "the machine stopped before the journal was synced"
 _UNJOURNALED: Final = "the journal could not be written, and the process ended before PostgreSQL had it all"
@@ -45,7 +45,7 @@ class LeftOver:
     """
 
     loaded: tuple[Loaded, ...]
-    damaged: tuple[Damage, ...]
+    damaged: tuple[SegmentDamage, ...]
     last: int
     marks: tuple[tuple[str, str], ...]
     recovery: Recovery
@@ -71,11 +71,11 @@ def read(
     before = _text(folder / "boot")
     missing = missed(folder, listed, numbers, before, identity)
     loaded: list[Loaded] = []
-    damaged: list[Damage] = []
+    damaged: list[SegmentDamage] = []
     last = 0
     for path, following in itertools.zip_longest(paths, numbers[1:]):
         found = load(path, following)
-        if isinstance(found, Damage):
+        if isinstance(found, SegmentDamage):
             damaged.append(found)
             last = max(last, found.last)
         elif found is not None:

@@ -15,7 +15,7 @@ from typing import Final
 
 from proxy.base.errors import JournalError
 from proxy.journal import records
-from proxy.journal.records import Found, Note
+from proxy.journal.records import FoundRecord, Note
 
 DONE: Final = 0
 HELD: Final = 1  # this process handles it
@@ -140,7 +140,7 @@ class Segment:
 
 
 @dataclass(slots=True)
-class Damage:
+class SegmentDamage:
     """A damaged file. notes: what could be saved of it. last: the last number that it may hold."""
 
     path: Path
@@ -165,7 +165,7 @@ class Loaded:
     collections: dict[str, int] = field(default_factory=dict)
 
 
-def load(path: Path, following: int | None = None) -> Loaded | Damage | None:
+def load(path: Path, following: int | None = None) -> Loaded | SegmentDamage | None:
     """Read a file of an earlier process; everything open is SPILLED. Return None if it was empty (it is removed).
 
     following: the first number of the next file, if there is one. A torn tail is cut; but if intents up to that number
@@ -207,7 +207,7 @@ def _torn(data: bytes, end: int) -> bool:
     return records.claimed_end(data, end) > len(data) and next(records.salvage(data, end + 1), None) is None
 
 
-def _replay(segment: Segment, names: list[str], found: Found) -> bool:
+def _replay(segment: Segment, names: list[str], found: FoundRecord) -> bool:
     """Apply a record; return False if it does not fit those before it. `names`: the collection of each intent."""
     if found.note is None:
         for index in found.completed:
@@ -227,7 +227,7 @@ def _replay(segment: Segment, names: list[str], found: Found) -> bool:
     return False
 
 
-def _damage(path: Path, base: int | None, found: list[Found]) -> Damage:
+def _damage(path: Path, base: int | None, found: list[FoundRecord]) -> SegmentDamage:
     """Return the intents in a damaged file that may be open."""
     open_notes: dict[int, Note] = {}
     last = int(path.stem, 16)
@@ -240,7 +240,7 @@ def _damage(path: Path, base: int | None, found: list[Found]) -> Damage:
             for index in record.completed:
                 open_notes.pop(base + index, None)
     aside = next(name for name in _names(path) if not name.exists())
-    return Damage(path, aside, list(open_notes.values()), last)
+    return SegmentDamage(path, aside, list(open_notes.values()), last)
 
 
 def _names(path: Path) -> Iterator[Path]:

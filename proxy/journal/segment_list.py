@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from proxy.base.errors import JournalError
-from proxy.journal.manifest import Manifest
+from proxy.journal.manifest import JournalManifest
 from proxy.journal.segment import Segment
 
 
@@ -18,7 +18,7 @@ class SegmentList:
     current: the one that new intents go to; None while the journal is closed.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: JournalManifest) -> None:
         self._folder = folder
         self._manifest = manifest
         self._segments: list[Segment] = []

@@ -30,17 +30,17 @@ class ParsedAnswer(msgspec.Struct, frozen=True, gc=False):
     refusals: tuple[tuple[int, bytes], ...] = ()
 
 
-class Version(msgspec.Struct, gc=False):
+class KeyAndRevision(msgspec.Struct, gc=False):
     """Key and revision of a document, as printed; empty if it has none."""
 
     key: str = msgspec.field(name="_key", default="")
     rev: str = msgspec.field(name="_rev", default="")
 
 
-_VERSION: Final = msgspec.json.Decoder(Version)
+_VERSION: Final = msgspec.json.Decoder(KeyAndRevision)
 
 
-def version_of(raw: bytes) -> Version:
+def version_of(raw: bytes) -> KeyAndRevision:
     """Return the version of a document as ArangoDB printed it, lone surrogates included."""
     try:
         return _VERSION.decode(raw)

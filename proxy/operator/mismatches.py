@@ -14,7 +14,7 @@ from proxy.base.database import Database
 
 
 @dataclass(frozen=True, slots=True)
-class MismatchRow:
+class MismatchFingerprint:
     """One fingerprint. kind: its class; samples: only if one mismatch is shown."""
 
     id: int
@@ -32,12 +32,12 @@ class MismatchRow:
 
 async def list_mismatches(
     database: Database, collection: str | None = None, state: str | None = "open"
-) -> list[MismatchRow]:
+) -> list[MismatchFingerprint]:
     """Return mismatches, the newest first; state None: all. Raise DatabaseError."""
     return [_row(row) for row in await database.fetch(sql.shadow.LIST_MISMATCHES, collection, state)]
 
 
-async def show_mismatch(database: Database, identifier: int) -> MismatchRow | None:
+async def show_mismatch(database: Database, identifier: int) -> MismatchFingerprint | None:
     """Return one mismatch with its samples; None if the id is not known. Raise DatabaseError."""
     row = await database.fetchrow(sql.shadow.SHOW_MISMATCH, identifier)
     return None if row is None else _row(row)
@@ -75,8 +75,8 @@ async def _mark(database: Database, state: str, ids: Sequence[int] | None, colle
         return concerned
 
 
-def _row(row: sql.shadow.MismatchRow) -> MismatchRow:
-    return MismatchRow(
+def _row(row: sql.shadow.MismatchRow) -> MismatchFingerprint:
+    return MismatchFingerprint(
         row.id,
         row.collection,
         row.fingerprint,

@@ -35,7 +35,7 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedShape:
     """A shape that lacks comparisons: how many, and requests that supply them (none: no example is kept)."""
 
     shape: str
@@ -80,7 +80,7 @@ def _reads_by_put(target: str) -> bool:
     )
 
 
-def round_robin(wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Sent]]:
+def round_robin(wanted: Sequence[WantedShape]) -> Iterator[tuple[WantedShape, Sent]]:
     """Yield requests forever, cycling through the shapes and through the examples of each. Empty if there are none."""
     sources = [(one, cycle(one.requests)) for one in wanted if one.requests]
     while sources:

@@ -17,7 +17,7 @@ from proxy.aql import analyse, parse
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, PreconditionFailed
 from proxy.model.operations import Operation
-from proxy.operator.mismatches import MismatchRow
+from proxy.operator.mismatches import MismatchFingerprint
 from proxy.stores.arango import ArangoStore
 from proxy.wire.endpoints import named
 
@@ -25,7 +25,7 @@ FORMAT: Final = "crossfade mismatch 1"
 MOST: Final = 1000  # documents of a collection
 
 
-async def build(database: Database, origin: ArangoStore, found: MismatchRow, *, whole: bool) -> dict[str, Any]:
+async def build(database: Database, origin: ArangoStore, found: MismatchFingerprint, *, whole: bool) -> dict[str, Any]:
     """Return the bundle of a mismatch with its newest sample.
 
     whole: all documents of its collections, at most MOST of each, not those alone that the mismatch names; so are they
@@ -74,7 +74,7 @@ def read(text: bytes) -> dict[str, Any]:
     return bundle
 
 
-def _collections(found: MismatchRow, request: Mapping[str, Any]) -> Sequence[str]:
+def _collections(found: MismatchFingerprint, request: Mapping[str, Any]) -> Sequence[str]:
     """Return the mismatch's collections and the others that its query reads."""
     if "query" not in request:
         return [found.collection]

@@ -11,7 +11,7 @@ import sql
 from proxy.base.database import Database
 from proxy.base.errors import PreconditionFailed
 from proxy.shadow.diff.paths import tokens
-from proxy.shadow.diff.tolerances import RULES, Rule
+from proxy.shadow.diff.tolerances import RULES, Tolerance
 from proxy.state import audit
 
 
@@ -30,7 +30,7 @@ async def sampling(database: Database, collection: str | None = None) -> list[sq
     return await database.fetch(sql.shadow.LIST_SAMPLING, collection)
 
 
-def checked(collection: str, path: str, rule: str, argument: float | None) -> Rule:
+def checked(collection: str, path: str, rule: str, argument: float | None) -> Tolerance:
     """Return the tolerance as it may be stored. Raise PreconditionFailed with the reason if it is not valid."""
     if rule not in RULES:
         raise PreconditionFailed(f"{rule!r} is not a rule: use one of {', '.join(RULES)}")
@@ -48,10 +48,10 @@ def checked(collection: str, path: str, rule: str, argument: float | None) -> Ru
         raise PreconditionFailed(
             "_key, _id and _rev name a document and its version: a difference in them always matters"
         )
-    return Rule(collection, path, rule, argument)
+    return Tolerance(collection, path, rule, argument)
 
 
-async def add(database: Database, rule: Rule, *, reason: str, actor: str) -> int:
+async def add(database: Database, rule: Tolerance, *, reason: str, actor: str) -> int:
     """Store a tolerance and return its id. Raise DatabaseError."""
     async with database.transaction() as session:
         identifier = await session.fetchval(
@@ -63,13 +63,13 @@ async def add(database: Database, rule: Rule, *, reason: str, actor: str) -> int
     return identifier
 
 
-async def remove(database: Database, identifier: int, *, reason: str | None, actor: str) -> Rule:
+async def remove(database: Database, identifier: int, *, reason: str | None, actor: str) -> Tolerance:
     """Remove a tolerance and return it. Raise PreconditionFailed if the id is not known, DatabaseError."""
     async with database.transaction() as session:
         row = await session.fetchrow(sql.shadow.REMOVE_TOLERANCE, identifier)
         if row is None:
             raise PreconditionFailed(f"there is no tolerance {identifier}: run `crossfade tolerance list`")
-        rule = Rule(row.collection, row.path, row.rule, row.argument)
+        rule = Tolerance(row.collection, row.path, row.rule, row.argument)
         await session.execute(sql.shadow.RESET_COMPARISONS, [rule.collection])
         detail = {"collection": rule.collection, "rule": str(rule)}
         await audit.record(session, actor=actor, action="remove tolerance", reason=reason, detail=detail)

@@ -62,7 +62,7 @@ class ShapeRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
+class ShapeAdvice:
     """The state of a shape, why, and what to do; both are empty if nothing is to be done."""
 
     state: State
@@ -93,27 +93,27 @@ _ABOUT: Final[Mapping[str, str]] = {
 }
 
 
-def advise(row: ShapeRow, limits: GateLimits) -> Advice:
+def advise(row: ShapeRow, limits: GateLimits) -> ShapeAdvice:
     """Return the state of one shape and what to do about it. Pure."""
     fact = row.fact
     if row.recent_mismatched:
         do = f"`crossfade mismatches list {row.collection}`"
-        return Advice(State.MISMATCHED, f"{row.recent_mismatched} mismatches since the last reset", do)
+        return ShapeAdvice(State.MISMATCHED, f"{row.recent_mismatched} mismatches since the last reset", do)
     if row.exempt is not None:
-        return Advice(State.EXEMPT, f"{row.exempt} ({row.exempt_by})")
+        return ShapeAdvice(State.EXEMPT, f"{row.exempt} ({row.exempt_by})")
     if fact.unsupported:
         do = f"`crossfade explain` shows what is missing; {_COMPARED_LATER}"
-        return Advice(State.UNSUPPORTED, f"PostgreSQL could not run it {fact.unsupported} times", do)
+        return ShapeAdvice(State.UNSUPPORTED, f"PostgreSQL could not run it {fact.unsupported} times", do)
     if not row.compared:
-        return Advice(State.NEVER, *_skipped(row))
+        return ShapeAdvice(State.NEVER, *_skipped(row))
     if fact.decided < limits.shape_comparisons:
         why, do = _skipped(row) if row.skipped > row.compared else ("", _RARE)
-        return Advice(State.FEW, f"{fact.decided} of {limits.shape_comparisons}" + (f"; {why}" if why else ""), do)
+        return ShapeAdvice(State.FEW, f"{fact.decided} of {limits.shape_comparisons}" + (f"; {why}" if why else ""), do)
     origin, target = fact.origin_p99, fact.target_p99
     if origin is not None and target is not None and target > max(limits.slowdown * origin, limits.min_p99_seconds):
         do = f"`crossfade indexes {row.collection} --create`, then `crossfade queries reset {row.collection}`"
-        return Advice(State.SLOW, f"p99 is {target / origin if origin else 0:.1f} times ArangoDB's", do)
-    return Advice(State.DONE)
+        return ShapeAdvice(State.SLOW, f"p99 is {target / origin if origin else 0:.1f} times ArangoDB's", do)
+    return ShapeAdvice(State.DONE)
 
 
 def _skipped(row: ShapeRow) -> tuple[str, str]:

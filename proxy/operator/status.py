@@ -67,7 +67,7 @@ class OpenEpoch:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class ControlStatus:
     """The control plane at one moment."""
 
     generation: int
@@ -80,7 +80,7 @@ class Status:
     out_of_band_writes: tuple[OutOfBandCount, ...] = ()
 
 
-async def read(database: Database) -> Status:
+async def read(database: Database) -> ControlStatus:
     """Return the whole status. Raise DatabaseError."""
     async with database.session() as session, session.transaction(isolation="repeatable_read", readonly=True):
         control = await session.fetchval(sql.control.CONTROL)
@@ -89,7 +89,7 @@ async def read(database: Database) -> Status:
         gaps = await session.fetch(sql.control.UNCOVERED)
         instances = await session.fetch(sql.control.INSTANCES)
         out_of_band_writes = await out_of_band.counts(session)
-    return Status(
+    return ControlStatus(
         control.generation,
         control.epoch,
         _open(control),

@@ -24,7 +24,7 @@ from proxy.model.operations import Change
 from proxy.replication.recent_applies import Applied, RecentApplies
 from proxy.replication.session_writer import ApplyResult
 from proxy.replication.target_writer import TargetWriter
-from proxy.replication.versions import Version, newest
+from proxy.replication.versions import StampedVersion, newest
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ _LINGER: Final = 0.01  # seconds that a small batch waits for further changes, i
 _AT_ONCE: Final = 50  # writes that are finished between two turns of the event loop
 
 
-class Batch(NamedTuple):
+class ChangeBatch(NamedTuple):
     """Changes of one collection. No other batch gets one of its keys until it is `done`."""
 
     collection: str
@@ -76,7 +76,7 @@ class Queue:
         self.ready.set()
         return True
 
-    def take(self, keys: int) -> Batch | None:
+    def take(self, keys: int) -> ChangeBatch | None:
         """Return the next batch, of at most that many keys; None if all changes must wait for a batch in progress."""
         for collection, waiting in self._waiting.items():
             taken = self._taken.get(collection)
@@ -97,7 +97,7 @@ class Queue:
                 self._waiting[collection] = waiting  # after the others
             self._taken.setdefault(collection, set()).update(seen)
             self.waiting -= len(entries)
-            return Batch(collection, entries, seen)
+            return ChangeBatch(collection, entries, seen)
         self.ready.clear()
         return None
 
@@ -105,18 +105,18 @@ class Queue:
         """Return what waits of a collection, without the batches in progress."""
         return tuple(self._waiting.get(collection, ()))
 
-    def put_back(self, batch: Batch) -> None:
+    def put_back(self, batch: ChangeBatch) -> None:
         """Put a batch that was not applied in front again. Its collection is held until the batch is `done`."""
         self._waiting.setdefault(batch.collection, deque()).extendleft(reversed(batch.entries))
         self.waiting += len(batch.entries)
         self._held.add(batch.collection)
 
-    def applied(self, batch: Batch) -> None:
+    def applied(self, batch: ChangeBatch) -> None:
         """Release the memory of a batch."""
         self.count -= len(batch.entries)
         self.size -= size_of(change for change, _ in batch.entries)
 
-    def done(self, batch: Batch) -> None:
+    def done(self, batch: ChangeBatch) -> None:
         """Let other batches have its keys."""
         taken = self._taken[batch.collection]
         taken -= batch.keys
@@ -195,8 +195,10 @@ class Applier:
                 continue
             await self._apply(taken, backoff)
 
-    async def _apply(self, batch: Batch, backoff: Backoff) -> None:
-        rows = newest(Version(change.key, change.rev, change.raw, intent.stamp) for change, intent in batch.entries)
+    async def _apply(self, batch: ChangeBatch, backoff: Backoff) -> None:
+        rows = newest(
+            StampedVersion(change.key, change.rev, change.raw, intent.stamp) for change, intent in batch.entries
+        )
         began = time.perf_counter()
         try:
             written = await self._target.write(batch.collection, rows)
@@ -224,7 +226,7 @@ class Applier:
         finally:
             self._queue.done(batch)
 
-    async def _settle(self, batch: Batch, written: ApplyResult) -> None:
+    async def _settle(self, batch: ChangeBatch, written: ApplyResult) -> None:
         """Finish the intents of a batch. If this is cancelled midway, the rest stays open and is read again."""
         now = time.time()
         for number, (change, intent) in enumerate(batch.entries, 1):

@@ -37,7 +37,7 @@ Row_contra = TypeVar("Row_contra", contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal(Generic[Item]):
+class RefusedItem(Generic[Item]):
     """An item that is refused alone, and why."""
 
     item: Item
@@ -54,12 +54,12 @@ async def bisect(
     items: Sequence[Item],
     write: Callable[[Sequence[Item]], Awaitable[object]],
     is_of_an_item: Callable[[CrossfadeError], bool],
-) -> list[Refusal[Item]]:
+) -> list[RefusedItem[Item]]:
     """Write all items, in halves if one of them is refused. Return those that are refused alone, in their order.
 
     A write that raises must have had no effect. Raise the errors that are not about an item.
     """
-    refused: list[Refusal[Item]] = []
+    refused: list[RefusedItem[Item]] = []
     waiting = [items] if items else []
     while waiting:
         part = waiting.pop()
@@ -69,7 +69,7 @@ async def bisect(
             if not is_of_an_item(error):
                 raise
             if len(part) == 1:
-                refused.append(Refusal(part[0], error))
+                refused.append(RefusedItem(part[0], error))
             else:
                 middle = len(part) // 2
                 waiting += [part[middle:], part[:middle]]
@@ -105,7 +105,7 @@ class RefusalCounts:
                 self._refused.pop((collection, key), None)
 
 
-class Table(Protocol[Row_contra]):
+class RowsTable(Protocol[Row_contra]):
     """The table that the rows are for. Each method raises DatabaseError."""
 
     async def write(self, rows: Sequence[Row_contra]) -> None:
@@ -118,7 +118,7 @@ class Table(Protocol[Row_contra]):
         """Make the row a dead letter."""
 
 
-async def isolate_refused(table: Table[Item], rows: Sequence[Item]) -> None:
+async def isolate_refused(table: RowsTable[Item], rows: Sequence[Item]) -> None:
     """Apply each of the rows, or make it a dead letter. Raise DatabaseError if PostgreSQL is not healthy."""
 
     async def write(some: Sequence[Item]) -> None:
@@ -141,7 +141,7 @@ def _of_statement(error: CrossfadeError) -> bool:
     return isinstance(error, DatabaseError) and error.of_statement
 
 
-async def _write_in_a_session(table: Table[Item], rows: Sequence[Item]) -> None:
+async def _write_in_a_session(table: RowsTable[Item], rows: Sequence[Item]) -> None:
     """Write the rows, again if there was no session: the row before may have ended all of them."""
     for number in range(1, ENOUGH + 1):
         try:

@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 
 import sql
 from proxy.base.database import Database, Session
-from proxy.replication.tables import Tables
+from proxy.replication.tables import TableCache
 from proxy.state import missing_writes
 
 
 class DeadLetters:
     """Remembers which collections have dead letters, as of the last `end_superseded`; before it, any may have some."""
 
-    def __init__(self, database: Database, tables: Tables) -> None:
+    def __init__(self, database: Database, tables: TableCache) -> None:
         self._database = database
         self._tables = tables
         self._collections: set[str] | None = None

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from proxy.base.errors import IsolationError
 from proxy.isolation import Lane
 from proxy.model.documents import suspected, to_jsonb
-from proxy.replication.versions import Version
+from proxy.replication.versions import StampedVersion
 
 _DOCUMENTS: Final = 50  # encoded between two turns of the event loop
 _BYTES: Final = 256 << 10  # likewise; and of one document that is escaped in this process
@@ -26,7 +26,7 @@ _SECONDS: Final = 20.0  # that a worker has to escape one document
 class EncodedVersion(NamedTuple):
     """A version, and its document as text and in its queryable form. wrong: why there is no text."""
 
-    row: Version
+    row: StampedVersion
     raw: str
     doc: str | None
     wrong: str = ""
@@ -38,7 +38,7 @@ class DocumentEncoder:
     def __init__(self) -> None:
         self.lane: Lane | None = None
 
-    async def encode(self, rows: Iterable[Version]) -> list[EncodedVersion]:
+    async def encode(self, rows: Iterable[StampedVersion]) -> list[EncodedVersion]:
         """Encode those versions that are documents."""
         found: list[EncodedVersion] = []
         number = size = 0

@@ -19,9 +19,9 @@ from proxy.base.errors import ArangoError, DatabaseError
 from proxy.journal.intent import Ending
 from proxy.model.documents import valid_key
 from proxy.model.parsed_answer import revision_of
-from proxy.replication.session_writer import ApplyResult, Rule
+from proxy.replication.session_writer import ApplyResult, ReplaceRule
 from proxy.replication.target_writer import TargetWriter
-from proxy.replication.versions import Version
+from proxy.replication.versions import StampedVersion
 
 KEYS: Final = 100  # read from ArangoDB in one request: 20 MB of documents of 200 KB
 ROUNDS: Final = 5  # repairs of a key that keeps changing, before others get their turn
@@ -122,13 +122,13 @@ class KeyRepairer:
                 raise
             raise CannotRead(error) from error
         failpoints.reach("mid-repair")
-        rows = [Version(key, revision_of(raw), raw, era) for key, raw in found.items() if raw is not None]
+        rows = [StampedVersion(key, revision_of(raw), raw, era) for key, raw in found.items() if raw is not None]
         gone = {key: before[key].rev if key in before else 0 for key, raw in found.items() if raw is None}
         present = absent = ApplyResult()
         trouble: DatabaseError | None = None
         if rows:
             try:
-                present = await self._target.write(collection, rows, rule=Rule.NEWER_OR_DIFFERENT, last=last)
+                present = await self._target.write(collection, rows, rule=ReplaceRule.NEWER_OR_DIFFERENT, last=last)
             except DatabaseError as error:  # a refused document must not hold up the removals
                 if not error.of_statement:
                     raise

@@ -54,7 +54,7 @@ _TICK: Final = 0.1  # seconds between two checks for lost requests that are due,
 _AT_ONCE: Final = 500  # documents of one write that are handed on between two turns of the event loop
 
 
-class Origin(DocumentReader, OriginScanner, OriginLister, Protocol):
+class OriginReads(DocumentReader, OriginScanner, OriginLister, Protocol):
     """All that the mirror reads from ArangoDB."""
 
 
@@ -68,7 +68,7 @@ class Mirror:
         self,
         settings: Settings,
         database: Database,
-        origin: Origin,
+        origin: OriginReads,
         instance: str,
         era: Callable[[], int],
         running_intents: Callable[[], Container[int]] = tuple,

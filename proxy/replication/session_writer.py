@@ -19,9 +19,9 @@ from proxy.base.database import Session
 from proxy.base.errors import CrossfadeError, StatementError, error_label
 from proxy.base.sql_values import storable
 from proxy.replication import own_indexes
-from proxy.replication.bisection import Refusal, bisect, is_of_a_document
+from proxy.replication.bisection import RefusedItem, bisect, is_of_a_document
 from proxy.replication.document_encoding import EncodedVersion, statement_parts
-from proxy.replication.versions import Stored, Version, is_superseded
+from proxy.replication.versions import StampedVersion, Stored, is_superseded
 from proxy.state import missing_writes
 from sql.statement import Statement
 
@@ -32,7 +32,7 @@ _REASON: Final = 500  # characters of a reason
 Item = TypeVar("Item")
 
 
-class Rule(enum.Enum):
+class ReplaceRule(enum.Enum):
     """The condition under which a document replaces the stored one."""
 
     NEWER = enum.auto()
@@ -41,13 +41,13 @@ class Rule(enum.Enum):
 
 
 _STATEMENTS: Final = {
-    Rule.NEWER: sql.documents.UPSERT,
-    Rule.NEWER_OR_DIFFERENT: sql.documents.REPLACE_EQUAL,
-    Rule.ALWAYS: sql.documents.RESTORE,
+    ReplaceRule.NEWER: sql.documents.UPSERT,
+    ReplaceRule.NEWER_OR_DIFFERENT: sql.documents.REPLACE_EQUAL,
+    ReplaceRule.ALWAYS: sql.documents.RESTORE,
 }
 
 
-class Scope(enum.Enum):
+class UndoScope(enum.Enum):
     """The extent of what the refusal of a row undoes."""
 
     STATEMENT = enum.auto()  # each statement is a transaction
@@ -55,12 +55,12 @@ class Scope(enum.Enum):
     TRANSACTION = enum.auto()  # the caller's transaction: all rows or none, no dead letters
 
 
-class Batch(NamedTuple):
+class VersionBatch(NamedTuple):
     """Versions of one collection, one a key, ready to be written. encoded: those that are documents."""
 
     collection: str
     relation: str
-    rows: Sequence[Version]
+    rows: Sequence[StampedVersion]
     encoded: Sequence[EncodedVersion] = ()
 
 
@@ -91,7 +91,9 @@ class ApplyResult:
 class SessionWriter:
     """Writes one batch on one session."""
 
-    def __init__(self, session: Session, batch: Batch, instance: str, scope: Scope = Scope.STATEMENT) -> None:
+    def __init__(
+        self, session: Session, batch: VersionBatch, instance: str, scope: UndoScope = UndoScope.STATEMENT
+    ) -> None:
         self._session = session
         self._batch = batch
         self._collection = batch.collection
@@ -103,7 +105,7 @@ class SessionWriter:
         self._reasons: dict[str, str] = {}
         self._dropped: set[str] = set()  # indexes that gave way to a document of this batch
 
-    async def write(self, rule: Rule, *, last: bool) -> ApplyResult:
+    async def write(self, rule: ReplaceRule, *, last: bool) -> ApplyResult:
         """Apply the batch, documents first. last: see `TargetWriter.write`."""
         await self.upsert(rule)
         failpoints.reach("mid-batch")
@@ -118,22 +120,22 @@ class SessionWriter:
 
     async def all_or_nothing(self) -> frozenset[str]:
         """Apply the batch as a part of the caller's transaction. Return the keys that must be read again."""
-        await self.upsert(Rule.NEWER)
+        await self.upsert(ReplaceRule.NEWER)
         await self.remove()
-        return frozenset(await self._to_reread(Rule.NEWER))
+        return frozenset(await self._to_reread(ReplaceRule.NEWER))
 
-    async def make_dead_letter(self, row: Version, reason: str) -> ApplyResult:
+    async def make_dead_letter(self, row: StampedVersion, reason: str) -> ApplyResult:
         """Make a row a dead letter unless PostgreSQL has a newer version. Its collection is no longer flipped then."""
         await self._bury(row, reason)
         return self._result(set())
 
     # ---- statements
 
-    async def upsert(self, rule: Rule) -> None:
+    async def upsert(self, rule: ReplaceRule) -> None:
         """Apply the documents of the batch."""
         for item in self._batch.encoded:
             if item.wrong:
-                if self._scope is Scope.TRANSACTION:
+                if self._scope is UndoScope.TRANSACTION:
                     raise StatementError("a document cannot be read", "22000")
                 await self._bury(item.row, item.wrong)
         statement = _STATEMENTS[rule].on(self._relation)
@@ -158,10 +160,10 @@ class SessionWriter:
         removals = [row for row in self._batch.rows if row.removed]
         await self._run_in_halves(removals, self._marker(sql.documents.REMOVE), lambda row: row)
 
-    def _marker(self, statement: Statement[str]) -> Callable[[Sequence[Version]], Awaitable[None]]:
+    def _marker(self, statement: Statement[str]) -> Callable[[Sequence[StampedVersion]], Awaitable[None]]:
         on_table = statement.on(self._relation)
 
-        async def run(part: Sequence[Version]) -> None:
+        async def run(part: Sequence[StampedVersion]) -> None:
             found = await self._session.fetch(
                 on_table,
                 self._collection,
@@ -176,23 +178,26 @@ class SessionWriter:
     # ---- rows that PostgreSQL refuses
 
     async def _run_in_halves(
-        self, items: Sequence[Item], run: Callable[[Sequence[Item]], Awaitable[None]], row_of: Callable[[Item], Version]
+        self,
+        items: Sequence[Item],
+        run: Callable[[Sequence[Item]], Awaitable[None]],
+        row_of: Callable[[Item], StampedVersion],
     ) -> None:
         """Run a statement for the rows. Those that are refused alone become dead letters."""
-        if self._scope is Scope.TRANSACTION:
+        if self._scope is UndoScope.TRANSACTION:
             if items:
                 await run(items)
             return
 
         async def attempt(part: Sequence[Item]) -> None:
-            if self._scope is Scope.STATEMENT:
+            if self._scope is UndoScope.STATEMENT:
                 await run(part)
                 return
             async with self._session.transaction():
                 await run(part)
 
         for refusal in await bisect(items, attempt, is_of_a_document):
-            left: list[Refusal[Item]] = [refusal]
+            left: list[RefusedItem[Item]] = [refusal]
             while left and await self._drop_indexes_for(left[0].error, left[0].item):
                 left = await bisect([refusal.item], attempt, is_of_a_document)
             for one in left:
@@ -211,7 +216,7 @@ class SessionWriter:
         ):
             return False
         names = [name for name in await self._too_small(error, item) if name not in self._dropped]
-        if names and self._scope is Scope.SAVEPOINT:
+        if names and self._scope is UndoScope.SAVEPOINT:
             raise error
         gone = False
         for name in names:
@@ -238,7 +243,7 @@ class SessionWriter:
                 found.append(row.name)
         return found
 
-    async def _bury(self, row: Version, reason: str) -> None:
+    async def _bury(self, row: StampedVersion, reason: str) -> None:
         """Only the first line of the reason is kept: the others may quote the document."""
         line = storable(reason.partition("\n")[0])[:_REASON]
         lacks, new = await missing_writes.add_dead_letter(
@@ -260,24 +265,24 @@ class SessionWriter:
 
     # ---- rows that no statement returned
 
-    async def _finish(self, rule: Rule, *, last: bool) -> set[str]:
+    async def _finish(self, rule: ReplaceRule, *, last: bool) -> set[str]:
         again = await self._to_reread(rule)
         return await self._without_passed_over(again) if last else again
 
-    async def _to_reread(self, rule: Rule) -> set[str]:
+    async def _to_reread(self, rule: ReplaceRule) -> set[str]:
         """Return keys of versions that were refused and are not superseded by what is stored (mirror-protocol)."""
         open_rows = [row for row in self._batch.rows if row.key not in self._applied and row.key not in self._reasons]
         if not open_rows:
             return set()
-        if rule is Rule.ALWAYS:
+        if rule is ReplaceRule.ALWAYS:
             return {row.key for row in open_rows}
         stored = await stored_revisions(self._session, self._relation, [row.key for row in open_rows])
         again = {row.key for row in open_rows if not is_superseded(row, stored.get(row.key))}
-        if rule is Rule.NEWER_OR_DIFFERENT:
+        if rule is ReplaceRule.NEWER_OR_DIFFERENT:
             again |= await self._uncompared([row for row in open_rows if row.key not in again])
         return again
 
-    async def _uncompared(self, rows: Iterable[Version]) -> set[str]:
+    async def _uncompared(self, rows: Iterable[StampedVersion]) -> set[str]:
         """Return keys that have this revision already, of which the stamp was refused: their content may differ."""
         same = [row for row in rows if not row.removed]
         if not same:

@@ -6,7 +6,7 @@ import sql
 from proxy.base.database import Database
 
 
-class Tables:
+class TableCache:
     """Remembers the table of each collection ('database/name')."""
 
     def __init__(self, database: Database) -> None:

@@ -15,7 +15,7 @@ from proxy.model.operations import Change
 from proxy.replication.key_repair import CannotRead, KeyRepairer
 from proxy.replication.target_writer import TargetWriter
 from proxy.replication.verification_marks import VerificationMarks
-from proxy.replication.versions import Version, is_superseded
+from proxy.replication.versions import StampedVersion, is_superseded
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +44,7 @@ class TargetCatchUp:
         left, dead = set(absent), False
         if changes:
             stored = await self._target.revisions(collection, [change.key for change in changes])
-            rows = [Version(change.key, change.rev, change.raw, stamp or 0) for change in changes]
+            rows = [StampedVersion(change.key, change.rev, change.raw, stamp or 0) for change in changes]
             rows = [row for row in rows if not is_superseded(row, stored.get(row.key))]
             if rows and stamp is not None:
                 written = await self._target.write(collection, rows)

@@ -20,9 +20,16 @@ from proxy.isolation import Lane
 from proxy.replication.bisection import RefusalCounts, isolate_refused
 from proxy.replication.dead_letters import DeadLetters
 from proxy.replication.document_encoding import DocumentEncoder
-from proxy.replication.session_writer import ApplyResult, Batch, Rule, Scope, SessionWriter, stored_revisions
-from proxy.replication.tables import Tables
-from proxy.replication.versions import Stored, Version
+from proxy.replication.session_writer import (
+    ApplyResult,
+    ReplaceRule,
+    SessionWriter,
+    UndoScope,
+    VersionBatch,
+    stored_revisions,
+)
+from proxy.replication.tables import TableCache
+from proxy.replication.versions import StampedVersion, Stored
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +42,7 @@ class TargetWriter:
         self._instance = instance
         self._encoder = DocumentEncoder()
         self._refusals = RefusalCounts()
-        self.tables = Tables(database)
+        self.tables = TableCache(database)
         self.dead_letters = DeadLetters(database, self.tables)
 
     def use_encoding_workers(self, lane: Lane) -> None:
@@ -55,9 +62,9 @@ class TargetWriter:
     async def write(
         self,
         collection: str,
-        rows: Sequence[Version],
+        rows: Sequence[StampedVersion],
         *,
-        rule: Rule = Rule.NEWER,
+        rule: ReplaceRule = ReplaceRule.NEWER,
         last: bool = False,
         alone: bool = False,
     ) -> ApplyResult:
@@ -68,7 +75,7 @@ class TargetWriter:
         alone: the caller has tried often enough, and each row is to be tried apart from the others.
         """
 
-        async def once(some: Sequence[Version]) -> ApplyResult:
+        async def once(some: Sequence[StampedVersion]) -> ApplyResult:
             batch = await self.prepare(collection, some)
             with self._known_tables(collection):
                 async with self._database.session() as session:
@@ -85,30 +92,30 @@ class TargetWriter:
         era: raised before that read. `reread`: keys that have a newer row by now, to be repaired again. last: see
         `write`.
         """
-        rows = [Version(key, rev, None, era) for key, rev in keys.items()]
+        rows = [StampedVersion(key, rev, None, era) for key, rev in keys.items()]
 
-        async def once(some: Sequence[Version]) -> ApplyResult:
-            batch = Batch(collection, await self.tables.relation(collection), some)
+        async def once(some: Sequence[StampedVersion]) -> ApplyResult:
+            batch = VersionBatch(collection, await self.tables.relation(collection), some)
             async with self._database.session() as session:
                 return await self._finish(session, batch, await self._writer(session, batch).absent(last=last))
 
         return await self._persistently(collection, rows, once)
 
-    async def prepare(self, collection: str, rows: Sequence[Version]) -> Batch:
+    async def prepare(self, collection: str, rows: Sequence[StampedVersion]) -> VersionBatch:
         """Encode versions, one a key, before a connection is taken."""
-        return Batch(collection, await self.tables.relation(collection), rows, await self._encoder.encode(rows))
+        return VersionBatch(collection, await self.tables.relation(collection), rows, await self._encoder.encode(rows))
 
-    async def write_in(self, session: Session, batch: Batch) -> ApplyResult:
+    async def write_in(self, session: Session, batch: VersionBatch) -> ApplyResult:
         """Apply a batch in the caller's transaction; a row that is refused undoes no other.
 
         Raise StatementError if it is not about one document, or if an index of ours refuses one (`write` drops the
         index); DatabaseUnavailable.
         """
-        writer = SessionWriter(session, batch, self._instance, Scope.SAVEPOINT)
+        writer = SessionWriter(session, batch, self._instance, UndoScope.SAVEPOINT)
         with self._known_tables(batch.collection):
-            return await self._finish(session, batch, await writer.write(Rule.NEWER, last=False))
+            return await self._finish(session, batch, await writer.write(ReplaceRule.NEWER, last=False))
 
-    async def write_together(self, groups: Mapping[str, Sequence[Version]]) -> frozenset[tuple[str, str]]:
+    async def write_together(self, groups: Mapping[str, Sequence[StampedVersion]]) -> frozenset[tuple[str, str]]:
         """Apply versions of several collections, one a key in each, in one transaction: all of them or none.
 
         Return (collection, key) of those that must be read again. Raise StatementError if a row is refused.
@@ -118,7 +125,7 @@ class TargetWriter:
         again: set[tuple[str, str]] = set()
         async with self._database.transaction() as session:
             for batch in batches:
-                writer = SessionWriter(session, batch, self._instance, Scope.TRANSACTION)
+                writer = SessionWriter(session, batch, self._instance, UndoScope.TRANSACTION)
                 again |= {(batch.collection, key) for key in await writer.all_or_nothing()}
                 failpoints.reach("mid-transaction")
         return frozenset(again)
@@ -126,7 +133,10 @@ class TargetWriter:
     # ---- rows that are refused again and again
 
     async def _persistently(
-        self, collection: str, rows: Sequence[Version], once: Callable[[Sequence[Version]], Awaitable[ApplyResult]]
+        self,
+        collection: str,
+        rows: Sequence[StampedVersion],
+        once: Callable[[Sequence[StampedVersion]], Awaitable[ApplyResult]],
     ) -> ApplyResult:
         """Apply rows together, or apart if they were refused several times."""
         keys = [row.key for row in rows]
@@ -141,7 +151,10 @@ class TargetWriter:
         return written
 
     async def _isolate_refused(
-        self, collection: str, rows: Sequence[Version], once: Callable[[Sequence[Version]], Awaitable[ApplyResult]]
+        self,
+        collection: str,
+        rows: Sequence[StampedVersion],
+        once: Callable[[Sequence[StampedVersion]], Awaitable[ApplyResult]],
     ) -> ApplyResult:
         table = _IsolatedRows(self, collection, frozenset(row.key for row in rows), once)
         if rows:
@@ -168,18 +181,18 @@ class TargetWriter:
                     raise
         return others
 
-    async def make_dead_letter(self, collection: str, row: Version, reason: str) -> ApplyResult:
+    async def make_dead_letter(self, collection: str, row: StampedVersion, reason: str) -> ApplyResult:
         """Make a version a dead letter; it is in none of the result's sets if PostgreSQL has a newer one."""
-        batch = Batch(collection, await self.tables.relation(collection), [row])
+        batch = VersionBatch(collection, await self.tables.relation(collection), [row])
         async with self._database.session() as session:
             return await self._finish(session, batch, await self._writer(session, batch).make_dead_letter(row, reason))
 
     # ---- one session
 
-    def _writer(self, session: Session, batch: Batch) -> SessionWriter:
+    def _writer(self, session: Session, batch: VersionBatch) -> SessionWriter:
         return SessionWriter(session, batch, self._instance)
 
-    async def _finish(self, session: Session, batch: Batch, written: ApplyResult) -> ApplyResult:
+    async def _finish(self, session: Session, batch: VersionBatch, written: ApplyResult) -> ApplyResult:
         keys = [row.key for row in batch.rows]
         await self.dead_letters.after_write(session, batch.collection, batch.relation, keys, dead=bool(written.dead))
         return written
@@ -206,7 +219,7 @@ class _IsolatedRows:
         target: TargetWriter,
         collection: str,
         keys: frozenset[str],
-        once: Callable[[Sequence[Version]], Awaitable[ApplyResult]],
+        once: Callable[[Sequence[StampedVersion]], Awaitable[ApplyResult]],
     ) -> None:
         self._target = target
         self._collection = collection
@@ -214,17 +227,17 @@ class _IsolatedRows:
         self._once = once
         self.result = ApplyResult()
 
-    async def write(self, rows: Sequence[Version]) -> None:
+    async def write(self, rows: Sequence[StampedVersion]) -> None:
         self.result += await self._once(rows)
 
     async def is_healthy(self) -> bool:
         return await self._target.is_healthy(self._collection, self._keys)
 
-    async def make_dead_letter(self, row: Version, reason: str) -> None:
+    async def make_dead_letter(self, row: StampedVersion, reason: str) -> None:
         self.result += await self._target.make_dead_letter(self._collection, row, reason)
 
 
-def _count(batch: Batch, written: ApplyResult) -> None:
+def _count(batch: VersionBatch, written: ApplyResult) -> None:
     removed = sum(1 for row in batch.rows if row.removed and row.key in written.applied)
     if upserted := len(written.applied) - removed:
         metrics.CHANGES_APPLIED.labels(batch.collection, "upsert").inc(upserted)

@@ -22,7 +22,7 @@ from proxy.journal.intent import Intent
 from proxy.model.operations import Change
 from proxy.replication.bisection import ENOUGH
 from proxy.replication.target_writer import TargetWriter
-from proxy.replication.versions import Version, newest
+from proxy.replication.versions import StampedVersion, newest
 
 log = structlog.get_logger(__name__)
 
@@ -96,9 +96,9 @@ class TransactionApplier:
     async def _apply(self, changes: Sequence[Change], intents: Sequence[Intent]) -> list[Intent]:
         """Apply one transaction. Return the intents with keys that the stamp floor or a newer era refused."""
         stamp = min(intent.stamp for intent in intents)
-        groups: dict[str, list[Version]] = {}
+        groups: dict[str, list[StampedVersion]] = {}
         for change in changes:
-            groups.setdefault(change.collection, []).append(Version(change.key, change.rev, change.raw, stamp))
+            groups.setdefault(change.collection, []).append(StampedVersion(change.key, change.rev, change.raw, stamp))
         refused = await self._target.write_together({name: newest(rows) for name, rows in groups.items()})
         return [intent for intent in intents if any((intent.collection, key) in refused for key in intent.keys)]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 
-class Version(NamedTuple):
+class StampedVersion(NamedTuple):
     """One version to apply. raw: the document as ArangoDB printed it, None for a removal. stamp: an era."""
 
     key: str
@@ -56,9 +56,9 @@ def is_superseded(version: Ordered, stored: Stored | None) -> bool:
     return stored.rev >= version.rev
 
 
-def newest(rows: Iterable[Version]) -> list[Version]:
+def newest(rows: Iterable[StampedVersion]) -> list[StampedVersion]:
     """Return one row a key: the greatest by (revision, removed)."""
-    best: dict[str, Version] = {}
+    best: dict[str, StampedVersion] = {}
     for row in rows:
         known = best.get(row.key)
         if known is None or (row.rev, row.removed) >= (known.rev, known.removed):

@@ -17,7 +17,7 @@ from proxy.base.errors import ArangoError, IsolationError
 from proxy.isolation import Lane
 from proxy.model.endpoint import Effect
 from proxy.model.operations import Operation
-from proxy.routing.query_shapes import NOT_UNDERSTOOD, Known, shape_of_text
+from proxy.routing.query_shapes import NOT_UNDERSTOOD, WorkerFacts, shape_of_text
 from proxy.routing.route import QueryFacts
 from proxy.routing.scope import GRAPHS
 
@@ -48,7 +48,7 @@ class QueryFactsCache:
 
     def __init__(self, lane: Lane | None = None) -> None:
         self._known: OrderedDict[str, QueryFacts] = OrderedDict()
-        self._long: OrderedDict[bytes, Known] = OrderedDict()
+        self._long: OrderedDict[bytes, WorkerFacts] = OrderedDict()
         self._lane = lane
 
     async def known(self, operation: Operation) -> Operation:
@@ -67,7 +67,7 @@ class QueryFactsCache:
             try:
                 found = await self._lane.run(find, body, seconds=_SECONDS)
             except IsolationError:
-                found = Known(None, NOT_UNDERSTOOD)
+                found = WorkerFacts(None, NOT_UNDERSTOOD)
             else:
                 if len(body) <= _LONG:
                     self._long[body] = found
@@ -77,7 +77,7 @@ class QueryFactsCache:
 
     def of_operation(self, operation: Operation, *, matters: bool = True) -> QueryFacts | None:
         """Return the facts of a query, as `of`, or those that a worker found."""
-        if isinstance(operation.known, Known):
+        if isinstance(operation.known, WorkerFacts):
             facts = operation.known.facts
             return facts if isinstance(facts, QueryFacts) else None
         return self.of(operation.body, matters=matters)
@@ -123,14 +123,14 @@ class QueryFactsCache:
         return facts
 
 
-def find(body: bytes) -> Known:
+def find(body: bytes) -> WorkerFacts:
     """Return the facts and the shape of a request of any size; runs in a worker."""
     facts = QueryFactsCache().of(body)
     try:
         text = _CURSOR.decode(body).query
     except (msgspec.DecodeError, UnicodeDecodeError):
         text = ""
-    return Known(facts, shape_of_text(text) if 0 < len(text) <= PARSED else NOT_UNDERSTOOD)
+    return WorkerFacts(facts, shape_of_text(text) if 0 < len(text) <= PARSED else NOT_UNDERSTOOD)
 
 
 def by_words(text: bytes) -> QueryFacts | None:

@@ -28,7 +28,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class WorkerFacts:
     """A worker's result for a large query. facts: a QueryFacts, or None."""
 
     facts: object
@@ -50,7 +50,7 @@ def shape_of_operation(operation: Operation) -> Shape:
     """Return the endpoint, or the query without its literals: microseconds for a known text, on the request path."""
     if operation.effect is not Effect.QUERY:
         return _endpoint_shape(operation.endpoint.name)
-    if isinstance(operation.known, Known):
+    if isinstance(operation.known, WorkerFacts):
         return operation.known.shape
     try:
         return shape_of_text(_QUERY.decode(operation.body).query)

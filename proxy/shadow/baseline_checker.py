@@ -16,7 +16,7 @@ import structlog
 
 from proxy.base.errors import ArangoError, UpstreamError
 from proxy.shadow.diff.documents import NotComparable
-from proxy.shadow.jobs import Job
+from proxy.shadow.jobs import ReadToCompare
 from proxy.shadow.pair_comparison import PairComparer
 from proxy.shadow.readers import ReadBothSides
 from proxy.shadow.result_store import ResultStore
@@ -47,14 +47,14 @@ class BaselineChecker:
         self._sides = sides
         self._pairs = pairs
         self._results = results
-        self._waiting: asyncio.Queue[Job] = asyncio.Queue(_WAITING)
+        self._waiting: asyncio.Queue[ReadToCompare] = asyncio.Queue(_WAITING)
 
     @property
     def waiting(self) -> int:
         """Number of reads that wait for their check."""
         return self._waiting.qsize()
 
-    def offer(self, job: Job) -> None:
+    def offer(self, job: ReadToCompare) -> None:
         """Queue a read that has its verdict, if it is of the share; without room it is dropped."""
         if job.baseline:
             job.baseline = False
@@ -72,7 +72,7 @@ class BaselineChecker:
                 found = (UNDECIDED,)
             self._results.baseline(job.collections, job.shape, found)
 
-    async def _check(self, job: Job) -> tuple[tuple[str, str], ...]:
+    async def _check(self, job: ReadToCompare) -> tuple[tuple[str, str], ...]:
         """Return (class, path) of what differs between two answers of the origin; UNDECIDED if writes came between
         them, or may have. Raise UpstreamError, NotComparable.
         """

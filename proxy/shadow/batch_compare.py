@@ -15,24 +15,24 @@ from proxy.shadow.accounting import FAILED, VerdictSink
 from proxy.shadow.backpressure import Backpressure
 from proxy.shadow.diff.documents import Difference, Kind
 from proxy.shadow.fast_path import definite_difference, split_equal
-from proxy.shadow.jobs import Job, ReadPair
+from proxy.shadow.jobs import ReadPair, ReadToCompare
 from proxy.shadow.mismatch_recorder import MismatchRecorder
 from proxy.shadow.readers import ReadBothSides, document_answer
 from proxy.shadow.sampling_rules import SamplingRules
 
 log = structlog.get_logger(__name__)
 
-_Alike = dict[tuple[Kind, tuple[str, ...]], tuple[Difference, list[Job]]]
+_Alike = dict[tuple[Kind, tuple[str, ...]], tuple[Difference, list[ReadToCompare]]]
 
 
-class Statement(NamedTuple):
+class StatementResult(NamedTuple):
     """The result of one statement: documents by key as they are printed, when it began (monotonic), its seconds."""
 
     found: Mapping[str, bytes]
     began: float
     seconds: float
 
-    def pair(self, job: Job) -> ReadPair:
+    def pair(self, job: ReadToCompare) -> ReadPair:
         """Return both answers to one of the reads."""
         raw = self.found.get(job.operation.key or "")
         return ReadPair(self.began, job.outcome, document_answer(job.operation, raw))
@@ -48,7 +48,7 @@ class BatchComparer:
         verdicts: VerdictSink,
         confirmer: MismatchRecorder,
         backpressure: Backpressure,
-        done: Callable[[Job], None],
+        done: Callable[[ReadToCompare], None],
     ) -> None:
         self._sides = sides
         self._rules = rules
@@ -57,7 +57,7 @@ class BatchComparer:
         self._backpressure = backpressure
         self._done = done
 
-    async def compare(self, jobs: list[Job]) -> Statement | None:
+    async def compare(self, jobs: list[ReadToCompare]) -> StatementResult | None:
         """Leave in `jobs` what the fast path cannot decide. Return the statement for those, or None if it failed."""
         due = jobs[0].due
         await self._backpressure.wait_turn(due)
@@ -67,7 +67,7 @@ class BatchComparer:
             found = await self._sides.documents(name, [job.operation.key or "" for job in jobs])
         except (ArangoError, DatabaseError):
             return None
-        statement = Statement(found, began, time.monotonic() - began)
+        statement = StatementResult(found, began, time.monotonic() - began)
         same, jobs[:] = split_equal(jobs, found)
         self._verdicts.observe_target_read((same or jobs)[0].collections, statement.seconds)
         if same:
@@ -79,7 +79,7 @@ class BatchComparer:
             await self._confirm(jobs, statement, due)
         return statement
 
-    async def _confirm(self, jobs: list[Job], statement: Statement, due: float) -> None:
+    async def _confirm(self, jobs: list[ReadToCompare], statement: StatementResult, due: float) -> None:
         """Count those that certainly differ, piece by piece; all others stay in `jobs`."""
         kept = 0
         while kept < len(jobs):
@@ -88,7 +88,7 @@ class BatchComparer:
             for difference, those in alike.values():
                 self._certain(those, difference, statement)
 
-    def _certain(self, jobs: Sequence[Job], difference: Difference, statement: Statement) -> None:
+    def _certain(self, jobs: Sequence[ReadToCompare], difference: Difference, statement: StatementResult) -> None:
         """Count reads that differ alike.
 
         An error of this program in one kind of difference does not affect the others.
@@ -104,22 +104,22 @@ class BatchComparer:
         finally:
             self._end(jobs)
 
-    def _tolerant(self, job: Job) -> bool:
+    def _tolerant(self, job: ReadToCompare) -> bool:
         """Return True if differences may be tolerated: then each read is compared by itself."""
         return bool(self._rules.tolerances(job.collections) or self._rules.own(job.collections, job.shape.name))
 
-    def _end(self, jobs: Sequence[Job]) -> None:
+    def _end(self, jobs: Sequence[ReadToCompare]) -> None:
         for job in jobs:
             self._done(job)
 
 
-def _piece(jobs: list[Job], kept: int, statement: Statement, end: float) -> tuple[_Alike, int]:
+def _piece(jobs: list[ReadToCompare], kept: int, statement: StatementResult, end: float) -> tuple[_Alike, int]:
     """Take those that certainly differ out of `jobs` after the first `kept`, one at least, until the moment `end`.
 
     Returns them, with the difference of the first, by class and paths; and how many of `jobs` stay.
     """
     alike: _Alike = {}
-    others: list[Job] = []
+    others: list[ReadToCompare] = []
     tested = 0
     for job in jobs[kept:]:
         tested += 1

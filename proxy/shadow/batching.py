@@ -11,7 +11,7 @@ from collections import deque
 from typing import Final
 
 from proxy.model.endpoint import Read
-from proxy.shadow.jobs import Job
+from proxy.shadow.jobs import ReadToCompare
 
 WAIT: Final = 0.02
 TOGETHER: Final = 32  # documents that one statement reads at most
@@ -22,9 +22,9 @@ class Batcher:
     """Reads that wait. Moments are monotonic, and grow from call to call."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, deque[Job]] = {}  # by collection, the oldest first; none is empty
+        self._waiting: dict[str, deque[ReadToCompare]] = {}  # by collection, the oldest first; none is empty
 
-    def add(self, job: Job, now: float) -> None:
+    def add(self, job: ReadToCompare, now: float) -> None:
         """Add one read."""
         operation = job.operation
         plain = operation.endpoint.read is Read.DOCUMENT and not job.reversed and not operation.headers
@@ -39,11 +39,11 @@ class Batcher:
         """Return the moment at which the next group is to be taken; None if nothing waits."""
         return min((waiting[0].due for waiting in self._waiting.values()), default=None)
 
-    def take(self, now: float) -> list[list[Job]]:
+    def take(self, now: float) -> list[list[ReadToCompare]]:
         """Return what is due: of each collection one group of at most TOGETHER, younger reads with the oldest; all
         others by themselves. There may be more: call `due` again.
         """
-        ready: list[list[Job]] = []
+        ready: list[list[ReadToCompare]] = []
         for name, waiting in list(self._waiting.items()):
             if waiting[0].due > now:
                 continue
@@ -56,7 +56,7 @@ class Batcher:
                 del self._waiting[name]
         return ready
 
-    def left(self) -> list[Job]:
+    def left(self) -> list[ReadToCompare]:
         """Remove and return everything that waits."""
         jobs = [job for waiting in self._waiting.values() for job in waiting]
         self._waiting.clear()

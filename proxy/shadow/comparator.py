@@ -32,7 +32,7 @@ from proxy.shadow.diff.documents import NotComparable
 from proxy.shadow.examples import Examples
 from proxy.shadow.explain import Explainer
 from proxy.shadow.first_comparison import ReadComparer
-from proxy.shadow.jobs import QUEUE_BYTES, Job, ReadPair
+from proxy.shadow.jobs import QUEUE_BYTES, ReadPair, ReadToCompare
 from proxy.shadow.mismatch_recorder import MismatchRecorder
 from proxy.shadow.pair_comparison import PairComparer
 from proxy.shadow.peer_lag import PeerLag
@@ -118,8 +118,8 @@ class Shadow:
         self._assembler = CursorAssembler(self._enqueue)
         self._batcher = Batcher()
         self._arrived = asyncio.Event()
-        self._groups: asyncio.Queue[list[Job]] = asyncio.Queue()
-        self._differing: asyncio.Queue[tuple[Job, ReadPair]] = asyncio.Queue(settings.shadow_queue)
+        self._groups: asyncio.Queue[list[ReadToCompare]] = asyncio.Queue()
+        self._differing: asyncio.Queue[tuple[ReadToCompare, ReadPair]] = asyncio.Queue(settings.shadow_queue)
         self._differing_bytes = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -160,7 +160,7 @@ class Shadow:
         names, shape, baseline, backwards = taken
         if self._examples is not None:
             self._examples.offer(shape, names, operation)
-        job = Job(operation, outcome, names, origin_seconds, route, backwards, shape, trace, baseline)
+        job = ReadToCompare(operation, outcome, names, origin_seconds, route, backwards, shape, trace, baseline)
         if not self._load.has_room(job):
             self._verdicts.skipped_before_queueing(names, shape, OVERLOADED)
             return
@@ -193,7 +193,7 @@ class Shadow:
         """Return the number of reads that were not compared since this process began, by reason."""
         return self._results.skips(collection)
 
-    def _enqueue(self, job: Job) -> None:
+    def _enqueue(self, job: ReadToCompare) -> None:
         self._load.add(job)
         if self._load.overloaded:
             self._skip(job, OVERLOADED)
@@ -270,7 +270,7 @@ class Shadow:
                     self._skip(job, reason)
                 raise
 
-    async def _compare_batch(self, jobs: list[Job]) -> None:
+    async def _compare_batch(self, jobs: list[ReadToCompare]) -> None:
         """Compare reads of single documents of one collection by one statement; if it fails, they stay in `jobs`."""
         statement, end = await self._batches.compare(jobs), 0.0
         while statement is not None and jobs:
@@ -286,7 +286,7 @@ class Shadow:
             self._differing_bytes -= job.size
             await self._carry_out(job, self._comparer.recheck(job, pair))
 
-    async def _carry_out(self, job: Job, work: Awaitable[ReadPair | None]) -> None:
+    async def _carry_out(self, job: ReadToCompare, work: Awaitable[ReadPair | None]) -> None:
         """Await work on a read and end the read, unless the work returns a pair of answers that needs a recheck."""
         differing: ReadPair | None = None
         try:
@@ -316,7 +316,7 @@ class Shadow:
             if differing is None:
                 self._done(job)
 
-    def _queue_recheck(self, job: Job, pair: ReadPair) -> bool:
+    def _queue_recheck(self, job: ReadToCompare, pair: ReadPair) -> bool:
         """Return False if there is no room for one more read that differs."""
         if self._differing.full() or self._differing_bytes + job.size > _DIFFERING_BYTES:
             return False
@@ -324,10 +324,10 @@ class Shadow:
         self._differing.put_nowait((job, pair))
         return True
 
-    def _skip(self, job: Job, reason: str) -> None:
+    def _skip(self, job: ReadToCompare, reason: str) -> None:
         self._verdicts.skipped(job, reason)
         self._done(job)
 
-    def _done(self, job: Job) -> None:
+    def _done(self, job: ReadToCompare) -> None:
         self._baseline.offer(job)
         self._load.remove(job)

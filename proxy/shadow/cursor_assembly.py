@@ -17,7 +17,7 @@ import msgspec
 
 from proxy.model.endpoint import Effect, Verb
 from proxy.model.operations import Operation, Outcome
-from proxy.shadow.jobs import Job
+from proxy.shadow.jobs import ReadToCompare
 
 MAX_OPEN: Final = 256
 MAX_BYTES: Final = 8 << 20  # of all open cursors together
@@ -78,7 +78,7 @@ def _key(operation: Operation) -> tuple[str, str]:
 
 @dataclass(slots=True)
 class _Open:
-    job: Job
+    job: ReadToCompare
     batches: list[Outcome]
     touched: float
     size: int
@@ -88,7 +88,7 @@ class _Open:
 class CursorAssembler:
     """The cursors of one proxy that clients are reading. `ready(job)` gets each when it is complete or given up."""
 
-    def __init__(self, ready: Callable[[Job], None], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, ready: Callable[[ReadToCompare], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._ready = ready
         self._clock = clock
         self._open: OrderedDict[tuple[str, str], _Open] = OrderedDict()
@@ -97,7 +97,7 @@ class CursorAssembler:
     def __len__(self) -> int:
         return len(self._open)
 
-    def begin(self, cursor: str, job: Job) -> None:
+    def begin(self, cursor: str, job: ReadToCompare) -> None:
         """Add a query whose first batch has been answered."""
         self._open[job.operation.database, cursor] = _Open(job, [job.outcome], self._clock(), len(job.outcome.body))
         self._bytes += len(job.outcome.body)

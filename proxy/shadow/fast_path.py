@@ -11,16 +11,18 @@ from typing import Final
 
 from proxy.base.errors import ArangoError
 from proxy.shadow.diff.documents import Difference, compare_documents
-from proxy.shadow.jobs import Job
+from proxy.shadow.jobs import ReadToCompare
 from proxy.shadow.readers import document_answer
 
 _ODD: Final = (ArangoError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
-def split_equal(jobs: Sequence[Job], found: Mapping[str, bytes]) -> tuple[list[Job], list[Job]]:
+def split_equal(
+    jobs: Sequence[ReadToCompare], found: Mapping[str, bytes]
+) -> tuple[list[ReadToCompare], list[ReadToCompare]]:
     """Return the reads whose client got exactly the target's bytes, and all others."""
-    same: list[Job] = []
-    others: list[Job] = []
+    same: list[ReadToCompare] = []
+    others: list[ReadToCompare] = []
     for job in jobs:
         outcome = job.outcome
         equal = outcome.status == 200 and found.get(job.operation.key or "") == outcome.body
@@ -28,7 +30,7 @@ def split_equal(jobs: Sequence[Job], found: Mapping[str, bytes]) -> tuple[list[J
     return same, others
 
 
-def definite_difference(job: Job, raw: bytes | None) -> Difference | None:
+def definite_difference(job: ReadToCompare, raw: bytes | None) -> Difference | None:
     """Return how a read certainly differs from what the target has; None if it does not, or if that is not certain."""
     if raw is None or job.outcome.status != 200:
         return None

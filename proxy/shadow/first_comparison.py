@@ -10,12 +10,12 @@ import time
 
 from proxy.model.endpoint import Effect
 from proxy.shadow.accounting import VerdictSink
-from proxy.shadow.batch_compare import Statement
+from proxy.shadow.batch_compare import StatementResult
 from proxy.shadow.diff.compare_answers import QueryAnswer
 from proxy.shadow.diff.documents import Kind, NotComparable
-from proxy.shadow.diff.tolerances import Rule
+from proxy.shadow.diff.tolerances import Tolerance
 from proxy.shadow.diff.verdict import ComparisonResult, Own
-from proxy.shadow.jobs import Job, ReadPair
+from proxy.shadow.jobs import ReadPair, ReadToCompare
 from proxy.shadow.mismatch_recorder import MismatchRecorder
 from proxy.shadow.packed_answer import PackedAnswer
 from proxy.shadow.pair_comparison import PairComparer
@@ -46,7 +46,7 @@ class ReadComparer:
         self._confirmer = confirmer
         self._rechecker = rechecker
 
-    async def compare(self, job: Job) -> ReadPair | None:
+    async def compare(self, job: ReadToCompare) -> ReadPair | None:
         """Look at one read: ask the store that did not answer the client, and compare."""
         operation, began = job.operation, time.monotonic()
         rules, own = self._allowed(job)
@@ -67,13 +67,13 @@ class ReadComparer:
         self._verdicts.keep_timing(job, origin=seconds, target=job.seconds)
         return await self._first(job, pair, judged)
 
-    async def compare_answered(self, job: Job, statement: Statement) -> ReadPair | None:
+    async def compare_answered(self, job: ReadToCompare, statement: StatementResult) -> ReadPair | None:
         """Compare a read that the target has answered by one statement, together with others."""
         pair, (rules, own) = statement.pair(job), self._allowed(job)
         judged = await self._pairs.judge(job.operation, pair.origin, pair.target, rules, own)
         return await self._first(job, pair, judged)
 
-    async def recheck(self, job: Job, first: ReadPair) -> None:
+    async def recheck(self, job: ReadToCompare, first: ReadPair) -> None:
         """Look again until the difference is lag, a mismatch, or undecided, and count it."""
         rechecked = await self._rechecker.recheck(job, first)
         if rechecked is not None and rechecked.judged.difference is None:
@@ -100,7 +100,9 @@ class ReadComparer:
         else:
             self._verdicts.count_undecided(job, began=first.began)
 
-    async def _first(self, job: Job, pair: ReadPair, judged: ComparisonResult | NotComparable) -> ReadPair | None:
+    async def _first(
+        self, job: ReadToCompare, pair: ReadPair, judged: ComparisonResult | NotComparable
+    ) -> ReadPair | None:
         """Count the verdict of a first comparison, or return the pair for the recheck."""
         if isinstance(judged, NotComparable):
             raise judged
@@ -114,6 +116,6 @@ class ReadComparer:
             return pair
         return None
 
-    def _allowed(self, job: Job) -> tuple[tuple[Rule, ...], Own]:
+    def _allowed(self, job: ReadToCompare) -> tuple[tuple[Tolerance, ...], Own]:
         """Return what does not count in the read's answers: tolerances, and ArangoDB's own differences."""
         return self._rules.tolerances(job.collections), self._rules.own(job.collections, job.shape.name)

@@ -14,7 +14,7 @@ QUEUE_BYTES: Final = 24 << 20  # of bodies that may wait in one process
 
 
 @dataclass(slots=True)
-class Job:
+class ReadToCompare:
     """One read to compare.
 
     outcome: what the client was answered; of a cursor that was read to its end, all its batches as one. seconds: how

@@ -15,10 +15,10 @@ import orjson
 from proxy.shadow.accounting import VerdictSink
 from proxy.shadow.diff.documents import MAX_KEYS, Difference, NotComparable
 from proxy.shadow.explain import Explainer
-from proxy.shadow.jobs import Job, ReadPair
+from proxy.shadow.jobs import ReadPair, ReadToCompare
 from proxy.shadow.packed_answer import unpack
 from proxy.shadow.pair_comparison import PairComparer
-from proxy.shadow.samples import Evidence, shown_answers
+from proxy.shadow.samples import MismatchEvidence, shown_answers
 from proxy.shadow.workload import Workload
 
 _WAITING: Final = 16  # mismatches that may wait for their explanation
@@ -40,9 +40,9 @@ class MismatchRecorder:
         self._results = verdicts.results
         self._explainer = explainer
         self._load = load
-        self._unexplained: asyncio.Queue[tuple[tuple[str, ...], Evidence]] = asyncio.Queue(_WAITING)
+        self._unexplained: asyncio.Queue[tuple[tuple[str, ...], MismatchEvidence]] = asyncio.Queue(_WAITING)
 
-    async def confirm(self, job: Job, pair: ReadPair, difference: Difference) -> None:
+    async def confirm(self, job: ReadToCompare, pair: ReadPair, difference: Difference) -> None:
         """Record a mismatch; each of its parts has a fingerprint. It counts whether or not an example can be kept."""
         for number, part in enumerate(difference.each()):
             new, wanted = self._wanted(job, part)
@@ -56,9 +56,9 @@ class MismatchRecorder:
 
     def confirm_together(
         self,
-        jobs: Sequence[Job],
+        jobs: Sequence[ReadToCompare],
         difference: Difference,
-        pair: Callable[[Job], ReadPair],
+        pair: Callable[[ReadToCompare], ReadPair],
         *,
         began: float,
         seconds: float,
@@ -75,22 +75,22 @@ class MismatchRecorder:
         if new:
             self._explain(jobs[0], examples[0])
 
-    def _wanted(self, job: Job, difference: Difference) -> tuple[bool, int]:
+    def _wanted(self, job: ReadToCompare, difference: Difference) -> tuple[bool, int]:
         """Return whether it is new, and how many examples are wanted: at least one if it is new."""
         new = self._results.is_new(job.collections, difference)
         return new, max(int(new), self._results.wanted(job.collections, difference))
 
-    def _explain(self, job: Job, evidence: Evidence) -> None:
+    def _explain(self, job: ReadToCompare, evidence: MismatchEvidence) -> None:
         if not self._unexplained.full():
             self._unexplained.put_nowait((job.collections, evidence))
             self._load.begin()
 
-    async def _evidence(self, job: Job, pair: ReadPair, difference: Difference) -> Evidence:
+    async def _evidence(self, job: ReadToCompare, pair: ReadPair, difference: Difference) -> MismatchEvidence:
         try:
             origin, target = await self._pairs.shown(pair.origin, pair.target, difference)
         except NotComparable as reason:  # over the limits of a worker
             origin, target = b"", orjson.dumps(str(reason))
-        return Evidence(job.operation, difference, origin, target, job.route, job.reversed, trace=job.trace)
+        return MismatchEvidence(job.operation, difference, origin, target, job.route, job.reversed, trace=job.trace)
 
     async def run(self) -> None:
         """Explain mismatches, one after the other, without end."""
@@ -104,7 +104,7 @@ class MismatchRecorder:
                 self._load.end()
 
 
-def _evidence(job: Job, pair: ReadPair, difference: Difference) -> Evidence:
+def _evidence(job: ReadToCompare, pair: ReadPair, difference: Difference) -> MismatchEvidence:
     """Return the evidence for documents, which are in this process."""
     origin, target = shown_answers(pair.origin, unpack(pair.target), difference)
-    return Evidence(job.operation, difference, origin, target, job.route, job.reversed, trace=job.trace)
+    return MismatchEvidence(job.operation, difference, origin, target, job.route, job.reversed, trace=job.trace)

@@ -16,7 +16,7 @@ from proxy.model.endpoint import Effect, Read
 from proxy.model.operations import Operation, Outcome
 from proxy.shadow.diff.compare_answers import QueryAnswer, TargetAnswer, compare_answers, error_of
 from proxy.shadow.diff.documents import canonical
-from proxy.shadow.diff.tolerances import Rule, apply_tolerances
+from proxy.shadow.diff.tolerances import Tolerance, apply_tolerances
 
 _ANSWERS: Final = 24  # answers that are kept, the first among them
 _BYTES: Final = 256 << 10  # of all of them
@@ -27,7 +27,7 @@ class OriginHistory:
     """Answers of the origin to one operation, from the first comparison on."""
 
     def __init__(
-        self, operation: Operation, origin: Outcome, target: TargetAnswer, rules: tuple[Rule, ...] = ()
+        self, operation: Operation, origin: Outcome, target: TargetAnswer, rules: tuple[Tolerance, ...] = ()
     ) -> None:
         """origin, target: the first comparison, which differed. Raise ValueError if an answer is not JSON."""
         self._operation = operation

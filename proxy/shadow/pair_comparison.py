@@ -24,7 +24,7 @@ from proxy.model.endpoint import Effect
 from proxy.model.operations import Operation, Outcome
 from proxy.shadow.diff.compare_answers import TargetAnswer
 from proxy.shadow.diff.documents import Difference, NotComparable
-from proxy.shadow.diff.tolerances import Rule
+from proxy.shadow.diff.tolerances import Tolerance
 from proxy.shadow.diff.verdict import ComparisonResult, Own, judge
 from proxy.shadow.packed_answer import PackedAnswer, pack, unpack
 from proxy.shadow.readers import Pending, ReadBothSides
@@ -67,7 +67,9 @@ class PairComparer:
         self._lane = lane
         self._ties = asyncio.Lock()  # an evaluation is expensive
 
-    async def compare(self, operation: Operation, origin: Outcome, rules: tuple[Rule, ...], own: Own) -> PairResult:
+    async def compare(
+        self, operation: Operation, origin: Outcome, rules: tuple[Tolerance, ...], own: Own
+    ) -> PairResult:
         """Ask the target, and compare. Raise NotComparable, Unsupported, DatabaseError."""
         if operation.effect is not Effect.QUERY and self._few(operation):
             began = time.monotonic()
@@ -94,7 +96,7 @@ class PairComparer:
         origin: Outcome,
         found: Pending | ArangoError,
         seconds: float,
-        rules: tuple[Rule, ...],
+        rules: tuple[Tolerance, ...],
         own: Own,
     ) -> PairResult:
         """Complete the comparison of a light query."""
@@ -133,7 +135,7 @@ class PairComparer:
         return answer
 
     async def judge(
-        self, operation: Operation, origin: Outcome, target: Answer, rules: tuple[Rule, ...], own: Own
+        self, operation: Operation, origin: Outcome, target: Answer, rules: tuple[Tolerance, ...], own: Own
     ) -> ComparisonResult | NotComparable:
         """Compare two answers."""
         return await self.done(_judged, operation, origin, target, rules, own, answers=(origin, target))
@@ -221,7 +223,7 @@ def _size(answer: Answer) -> int | None:
 
 
 def _judged(
-    operation: Operation, origin: Outcome, target: Answer, rules: tuple[Rule, ...], own: Own
+    operation: Operation, origin: Outcome, target: Answer, rules: tuple[Tolerance, ...], own: Own
 ) -> ComparisonResult | NotComparable:
     try:
         return judge(operation, origin, unpack(target), rules, own)
@@ -234,7 +236,7 @@ def _shown(origin: Outcome, target: Answer, difference: Difference) -> tuple[byt
 
 
 async def _compared(
-    sides: ReadBothSides, operation: Operation, origin: Outcome, rules: tuple[Rule, ...], own: Own
+    sides: ReadBothSides, operation: Operation, origin: Outcome, rules: tuple[Tolerance, ...], own: Own
 ) -> PairResult:
     if operation.effect is Effect.QUERY:
         sides.comparable(operation)
@@ -266,7 +268,7 @@ async def _sides_of(address: Address) -> ReadBothSides:
 
 
 async def _compare(
-    address: Address, operation: Operation, origin: Outcome, rules: tuple[Rule, ...], own: Own
+    address: Address, operation: Operation, origin: Outcome, rules: tuple[Tolerance, ...], own: Own
 ) -> PairResult:
     found = await _compared(await _sides_of(address), operation, origin, rules, own)
     assert not isinstance(found.target, PackedAnswer)
@@ -279,7 +281,7 @@ async def _finish(
     origin: Outcome,
     pending: Pending,
     seconds: float,
-    rules: tuple[Rule, ...],
+    rules: tuple[Tolerance, ...],
     own: Own,
 ) -> PairResult:
     try:

@@ -15,7 +15,7 @@ from proxy.model.endpoint import Effect
 from proxy.model.operations import Operation, Outcome
 from proxy.shadow.cursor_assembly import CursorBatch, batch_of, merged
 from proxy.shadow.diff.compare_answers import QueryAnswer, TargetAnswer
-from proxy.shadow.diff.documents import NotComparable, Rows
+from proxy.shadow.diff.documents import NotComparable, TargetRows
 from proxy.shadow.unordered_limit import REASON, Choice, choice
 from proxy.stores.base import Store
 from proxy.stores.postgres import PostgresStore, answers
@@ -181,6 +181,6 @@ def _cursor(database: str, batch: CursorBatch, method: str, endpoint: str) -> Op
     return Operation(named(endpoint), method, database, key=batch.id, path=("_api", "cursor", batch.id))
 
 
-def _rows(result: Result, *, unordered: bool) -> Rows:
+def _rows(result: Result, *, unordered: bool) -> TargetRows:
     first, last = result.cut if result.cut is not None else (None, None)
-    return Rows(result.rows, result.groups, first, last, unordered)
+    return TargetRows(result.rows, result.groups, first, last, unordered)

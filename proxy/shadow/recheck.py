@@ -31,9 +31,9 @@ from proxy.model.operations import Operation, Outcome
 from proxy.model.recheck import CHECKS, Schedule, Streak
 from proxy.shadow.diff.compare_answers import QueryAnswer, TargetAnswer, stable
 from proxy.shadow.diff.documents import Difference, canonical
-from proxy.shadow.diff.tolerances import Rule, without_baseline
+from proxy.shadow.diff.tolerances import Tolerance, without_baseline
 from proxy.shadow.diff.verdict import ComparisonResult, Own, judge
-from proxy.shadow.jobs import Job, ReadPair
+from proxy.shadow.jobs import ReadPair, ReadToCompare
 from proxy.shadow.origin_history import OriginHistory
 from proxy.shadow.packed_answer import PackedAnswer, unpack
 from proxy.shadow.pair_comparison import Answer, PairComparer
@@ -80,7 +80,7 @@ class Observed:
 
 
 @dataclass(slots=True)
-class Known:
+class RecheckedRead:
     """The knowledge about one read that is rechecked; pickled if a worker keeps it."""
 
     history: OriginHistory
@@ -95,7 +95,7 @@ class _Read:
 
     operation: Operation
     collections: int
-    rules: tuple[Rule, ...]
+    rules: tuple[Tolerance, ...]
     own: Own
 
 
@@ -123,7 +123,7 @@ class Rechecker:
         self._seconds = seconds
         self._free = 0.0  # the moment (monotonic) from which on another check may begin
 
-    async def recheck(self, job: Job, first: ReadPair) -> RecheckResult | None:
+    async def recheck(self, job: ReadToCompare, first: ReadPair) -> RecheckResult | None:
         """Recheck a read; None if it stays undecided.
 
         first: the pair that differed. Raise Unsupported, NotComparable, and what an odd answer makes parsers raise.
@@ -132,7 +132,7 @@ class Rechecker:
         attempt = 0
         rules, own = self._rules.tolerances(job.collections), self._rules.own(job.collections, job.shape.name)
         read = _Read(job.operation, len(job.collections), rules, own)
-        known: ReadPair | Known | bytes = first
+        known: ReadPair | RecheckedRead | bytes = first
         streak: _Streak | None = None
         while schedule.left(time.monotonic()):
             if (behind := self._free - time.monotonic()) > 0:
@@ -153,8 +153,8 @@ class Rechecker:
         return None
 
     async def _check(
-        self, job: Job, read: _Read, streak: _Streak | None, known: ReadPair | Known | bytes
-    ) -> tuple[_Streak | RecheckResult | None, Known | bytes]:
+        self, job: ReadToCompare, read: _Read, streak: _Streak | None, known: ReadPair | RecheckedRead | bytes
+    ) -> tuple[_Streak | RecheckResult | None, RecheckedRead | bytes]:
         """Check once: return the end, or the streak that continues or begins with it; None if it showed nothing.
 
         known: what is known, at first the check that differed; what is known then is returned too.
@@ -188,8 +188,8 @@ class Rechecker:
         return streak, known
 
     async def _observed(
-        self, read: _Read, known: ReadPair | Known | bytes, before: Outcome, target: Answer, after: Outcome
-    ) -> tuple[Observed, Known | bytes]:
+        self, read: _Read, known: ReadPair | RecheckedRead | bytes, before: Outcome, target: Answer, after: Outcome
+    ) -> tuple[Observed, RecheckedRead | bytes]:
         """Evaluate a check: here if all of it is small, else in a worker, which returns what is known as bytes."""
         answers: tuple[Answer | None, ...] = (before, target, after)
         if isinstance(known, ReadPair):
@@ -205,15 +205,15 @@ class Rechecker:
 
 
 def observe(
-    read: _Read, known: ReadPair | Known | bytes, before: Outcome, packed: Answer, after: Outcome
-) -> tuple[Observed, Known]:
+    read: _Read, known: ReadPair | RecheckedRead | bytes, before: Outcome, packed: Answer, after: Outcome
+) -> tuple[Observed, RecheckedRead]:
     """Return what one check shows, and what is known after it. Pure. Raise NotComparable."""
     operation, target = read.operation, unpack(packed)
     if isinstance(known, bytes):
         known = pickle.loads(known)  # noqa: S301 - a worker of this program pickled it
     if isinstance(known, ReadPair):
-        known = Known(OriginHistory(operation, known.origin, unpack(known.target), read.rules))
-    assert isinstance(known, Known)
+        known = RecheckedRead(OriginHistory(operation, known.origin, unpack(known.target), read.rules))
+    assert isinstance(known, RecheckedRead)
     known.history.add(before)
     known.history.add(after)
     judged = judge(operation, after, target, read.rules, read.own)
@@ -236,7 +236,7 @@ def observe(
 
 
 def _observe(
-    read: _Read, known: ReadPair | Known | bytes, before: Outcome, packed: Answer, after: Outcome
+    read: _Read, known: ReadPair | RecheckedRead | bytes, before: Outcome, packed: Answer, after: Outcome
 ) -> tuple[Observed, bytes]:
     """Call `observe` in a worker."""
     observed, known = observe(read, known, before, packed, after)
@@ -280,7 +280,7 @@ def _same(first: TargetAnswer, second: TargetAnswer) -> bool:
     return first == second
 
 
-def _read_by(job: Job) -> Iterable[str]:
+def _read_by(job: ReadToCompare) -> Iterable[str]:
     """Return every collection that a read may have read: lag in any of them may be the difference."""
     operation = job.operation
     return {*job.collections, *(f"{operation.database}/{name}" for name in operation.extent)}

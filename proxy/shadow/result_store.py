@@ -27,8 +27,8 @@ from proxy.routing.query_shapes import Shape
 from proxy.shadow.counters import SLICE, ComparisonDelta, Counts, Deltas, ShapeDelta, fingerprint
 from proxy.shadow.diff.documents import MAX_KEYS, Difference
 from proxy.shadow.diff.paths import tokens
-from proxy.shadow.diff.tolerances import Rule
-from proxy.shadow.samples import Evidence, Redaction, sample
+from proxy.shadow.diff.tolerances import Tolerance
+from proxy.shadow.samples import MismatchEvidence, Redaction, sample
 from sql.statement import Statement
 
 SAMPLED_OUT: Final = "sampled out"
@@ -106,7 +106,9 @@ class ResultStore:
             metrics.SHADOW.compared(collection, "lag" if lagged else "match", number)
             self._deltas.count(collection, shape, counts, began=began, lagged=number if lagged else 0)
 
-    def ignored(self, collections: Iterable[str], shape: Shape, *, began: float, rules: Iterable[Rule] = ()) -> None:
+    def ignored(
+        self, collections: Iterable[str], shape: Shape, *, began: float, rules: Iterable[Tolerance] = ()
+    ) -> None:
         """Count a read whose answers differ in tolerated ways only. rules: the tolerances that applied."""
         for collection in collections:
             metrics.SHADOW.compared(collection, "ignored")
@@ -130,7 +132,7 @@ class ResultStore:
         collections: Sequence[str],
         shape: Shape,
         difference: Difference,
-        examples: Sequence[Evidence],
+        examples: Sequence[MismatchEvidence],
         *,
         began: float,
         number: int = 1,
@@ -148,7 +150,7 @@ class ResultStore:
         collections: Sequence[str],
         shape: Shape,
         difference: Difference,
-        examples: Sequence[Evidence],
+        examples: Sequence[MismatchEvidence],
         *,
         began: float,
         number: int = 1,
@@ -172,7 +174,7 @@ class ResultStore:
                 text = orjson.dumps(storable_json(sample(example, text=shape.text, redaction=self._redaction)))
                 self._deltas.add_sample(delta, text)
 
-    def explained(self, collections: Iterable[str], evidence: Evidence, text: str) -> None:
+    def explained(self, collections: Iterable[str], evidence: MismatchEvidence, text: str) -> None:
         """Add an explanation to the sample of a mismatch that has been counted."""
         for collection in collections:
             key = (collection, fingerprint(collection, evidence.difference), evidence.id)

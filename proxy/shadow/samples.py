@@ -42,7 +42,7 @@ class Redaction:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class MismatchEvidence:
     """A confirmed mismatch: the request, both answers (bodies, or what represents them), the difference.
 
     reversed: PostgreSQL had answered the client. trace: the request's `traceparent`, or empty. id: links an explanation
@@ -88,7 +88,7 @@ class _Revision(msgspec.Struct):
 _REVISION: Final = msgspec.json.Decoder(_Revision)
 
 
-def sample(evidence: Evidence, *, text: str, redaction: Redaction) -> dict[str, Any]:
+def sample(evidence: MismatchEvidence, *, text: str, redaction: Redaction) -> dict[str, Any]:
     """Return a sample as JSON values. text: the shape's text, which replaces the query's when values are redacted."""
     return {
         "request": request_of(evidence.operation, text, redaction),

@@ -18,7 +18,7 @@ from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError
 from proxy.base.periodic import Periodic
-from proxy.shadow.diff.tolerances import Rule
+from proxy.shadow.diff.tolerances import Tolerance
 
 _EVERY: Final = 1.0  # seconds
 _REMEMBERED: Final = 10_000
@@ -42,7 +42,7 @@ class _Table:
     """The content of the tables. sampling: (collection, shape or '') -> (percent, percent), None if not set."""
 
     sampling: Mapping[tuple[str, str], tuple[float | None, float | None]]
-    tolerances: Mapping[str, tuple[Rule, ...]]
+    tolerances: Mapping[str, tuple[Tolerance, ...]]
     own: Mapping[tuple[str, str], frozenset[tuple[str, str]]]
 
 
@@ -69,7 +69,7 @@ class SamplingRules:
             self._shares[collections, shape] = found
         return found
 
-    def tolerances(self, collections: Sequence[str]) -> tuple[Rule, ...]:
+    def tolerances(self, collections: Sequence[str]) -> tuple[Tolerance, ...]:
         """Return the tolerances of these collections, in the order in which they were made."""
         table = self._table.tolerances
         return tuple(rule for name in collections for rule in table.get(name, ())) if table else ()
@@ -96,9 +96,9 @@ class SamplingRules:
         text = "\0".join((row.sampling, row.tolerances, row.baseline))
         if text == self._text:
             return
-        tolerances: dict[str, tuple[Rule, ...]] = {}
+        tolerances: dict[str, tuple[Tolerance, ...]] = {}
         for collection, path, rule, argument in orjson.loads(row.tolerances):
-            tolerances[collection] = (*tolerances.get(collection, ()), Rule(collection, path, rule, argument))
+            tolerances[collection] = (*tolerances.get(collection, ()), Tolerance(collection, path, rule, argument))
         own: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
         for collection, shape, kind, path in orjson.loads(row.baseline):
             own[collection, shape] = own.get((collection, shape), _NONE) | {(kind, path)}

@@ -8,7 +8,7 @@ from proxy.model import json_reader
 from proxy.model.endpoint import Effect
 from proxy.model.operations import Operation, Outcome
 from proxy.shadow.diff.compare_answers import compare_answers, error_of
-from proxy.shadow.diff.documents import Difference, NotComparable, Rows, compare_rows
+from proxy.shadow.diff.documents import Difference, NotComparable, TargetRows, compare_rows
 
 
 def differs_from_itself(operation: Operation, first: Outcome, second: Outcome) -> Difference | None:
@@ -18,7 +18,7 @@ def differs_from_itself(operation: Operation, first: Outcome, second: Outcome) -
             return None
         return compare_answers(operation, first, second)
     ours, theirs = _rows(first), _rows(second)
-    return compare_rows(ours, Rows(theirs, (1,) * len(theirs)))
+    return compare_rows(ours, TargetRows(theirs, (1,) * len(theirs)))
 
 
 def _rows(outcome: Outcome) -> list[Any]:

@@ -17,7 +17,7 @@ from proxy.aql.choices import LIMITED
 from proxy.aql.lexer import Token, tokenize
 from proxy.model import json_reader, json_values
 from proxy.model.operations import Operation
-from proxy.shadow.diff.documents import NotComparable, Rows
+from proxy.shadow.diff.documents import NotComparable, TargetRows
 
 MOST: Final = 1000  # candidates
 REASON: Final = LIMITED
@@ -36,7 +36,7 @@ class Choice:
     offset: int
     count: int
 
-    def rows(self, found: Rows) -> Rows:
+    def rows(self, found: TargetRows) -> TargetRows:
         """Return what the query must return: any `count` of the candidates.
 
         Raise NotComparable if these are too many.
@@ -44,7 +44,7 @@ class Choice:
         if len(found.rows) > MOST:
             raise NotComparable("not deterministic")
         number = min(self.count, max(0, len(found.rows) - self.offset))
-        return Rows(found.rows[:number], (number,), None, found.rows, found.unordered, chosen=True)
+        return TargetRows(found.rows[:number], (number,), None, found.rows, found.unordered, chosen=True)
 
 
 def choice(operation: Operation) -> Choice | None:

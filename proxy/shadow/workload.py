@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from proxy.shadow.jobs import QUEUE_BYTES, Job
+from proxy.shadow.jobs import QUEUE_BYTES, ReadToCompare
 
 
 class Workload:
@@ -16,7 +16,7 @@ class Workload:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def has_room(self, job: Job) -> bool:
+    def has_room(self, job: ReadToCompare) -> bool:
         """Return True if one more read may wait."""
         return self._pending < self._limit and self._bytes + job.size <= QUEUE_BYTES
 
@@ -29,13 +29,13 @@ class Workload:
         """Return the share of the queue that is taken, from 0 to 1."""
         return max(self._pending / self._limit, self._bytes / QUEUE_BYTES)
 
-    def add(self, job: Job) -> None:
+    def add(self, job: ReadToCompare) -> None:
         """Count a read until `remove`."""
         job.counted = job.size
         self._bytes += job.counted
         self.begin()
 
-    def remove(self, job: Job) -> None:
+    def remove(self, job: ReadToCompare) -> None:
         """Count a read no longer."""
         self._bytes -= job.counted
         self.end()

@@ -23,7 +23,7 @@ _PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditRecord:
     """One row of the audit. detail: JSON values."""
 
     id: int
@@ -76,7 +76,7 @@ async def record(
     return await session.fetchval(sql.control.AUDIT_INSERT, end.at, actor, action, reason, text, previous, digest)
 
 
-async def entries(database: Database, *, limit: int = 50) -> list[Entry]:
+async def entries(database: Database, *, limit: int = 50) -> list[AuditRecord]:
     """Return the newest rows, newest first."""
     return [_entry(row) for row in await database.fetch(sql.control.AUDIT_NEWEST, limit)]
 
@@ -98,7 +98,7 @@ async def verify(database: Database) -> ChainVerdict:
             return ChainVerdict(rows, previous)
 
 
-def _hash(entry: Entry) -> bytes:
+def _hash(entry: AuditRecord) -> bytes:
     return chain(
         entry.previous,
         at=entry.at,
@@ -109,5 +109,7 @@ def _hash(entry: Entry) -> bytes:
     )
 
 
-def _entry(row: sql.control.AuditRow) -> Entry:
-    return Entry(row.id, row.at, row.actor, row.action, row.reason, orjson.loads(row.detail), row.previous, row.hash)
+def _entry(row: sql.control.AuditRow) -> AuditRecord:
+    return AuditRecord(
+        row.id, row.at, row.actor, row.action, row.reason, orjson.loads(row.detail), row.previous, row.hash
+    )

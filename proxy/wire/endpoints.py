@@ -288,7 +288,7 @@ _TABLE: Final[Sequence[tuple[str, str, Endpoint]]] = (
 )
 
 
-class Row(NamedTuple):
+class EndpointRow(NamedTuple):
     """One method and one pattern of an endpoint. parameter: it is that endpoint only with this in the query string."""
 
     method: str
@@ -297,14 +297,14 @@ class Row(NamedTuple):
     endpoint: Endpoint
 
 
-def _expand() -> Iterator[Row]:
+def _expand() -> Iterator[EndpointRow]:
     for methods, patterns, endpoint in _TABLE:
         paths = [pattern.partition("?")[::2] for pattern in patterns.split()]
         place = max(path.split("/").index("{c}") if "{c}" in path else -1 for path, _ in paths)
         placed = dataclasses.replace(endpoint, collection_at=place)
         for method in methods.split():
             for path, parameter in paths:
-                yield Row(method, path, parameter, placed)
+                yield EndpointRow(method, path, parameter, placed)
 
 
 ROWS: Final = tuple(_expand())

@@ -14,7 +14,7 @@ _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class EndpointPlace:
     """An endpoint at one pattern.
 
     collection, key: indexes of the segments (after `/_db/{db}`) that name them; -1 if none does. fixed: the path names
@@ -36,12 +36,12 @@ class _Node:
 
     children: dict[str, _Node] = field(default_factory=dict)
     variable: _Node | None = None
-    methods: dict[str, Place] = field(default_factory=dict)
-    rest: dict[str, Place] = field(default_factory=dict)
+    methods: dict[str, EndpointPlace] = field(default_factory=dict)
+    rest: dict[str, EndpointPlace] = field(default_factory=dict)
 
 
 _ROOT: Final = _Node()
-_UNKNOWN_SAFE, _UNKNOWN, _SERVICE = Place(UNKNOWN_SAFE), Place(UNKNOWN), Place(SERVICE)
+_UNKNOWN_SAFE, _UNKNOWN, _SERVICE = EndpointPlace(UNKNOWN_SAFE), EndpointPlace(UNKNOWN), EndpointPlace(SERVICE)
 
 
 def knows_path(segments: Sequence[str]) -> bool:
@@ -55,10 +55,10 @@ def knows_path(segments: Sequence[str]) -> bool:
     return bool(node.methods or node.rest)
 
 
-def find(method: str, segments: Sequence[str]) -> Place:
+def find(method: str, segments: Sequence[str]) -> EndpointPlace:
     """Return the place of a method and decoded path segments (after `/_db/{db}`). Never fails: see `unknown`."""
     node = _ROOT
-    rest: dict[str, Place] = {}
+    rest: dict[str, EndpointPlace] = {}
     for segment in segments:
         if node.rest:
             rest = node.rest
@@ -96,7 +96,7 @@ def _add(method: str, pattern: str, parameter: str, endpoint: Endpoint) -> None:
         return
     at = {name: index for index, name in enumerate(segments)}
     fixed = "*" not in pattern and not any(name[0] == "{" and name != "{c}" for name in segments)
-    places[method] = Place(endpoint, at.get("{c}", -1), at.get("{k}", -1), fixed)
+    places[method] = EndpointPlace(endpoint, at.get("{c}", -1), at.get("{k}", -1), fixed)
 
 
 for _row in sorted(ROWS, key=lambda row: bool(row.parameter)):  # stable: those with a parameter after the plain ones

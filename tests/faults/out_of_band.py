@@ -23,7 +23,7 @@ import httpx
 from backfill.out_of_band_judge import OriginVersion
 from backfill.out_of_band_watch import OutOfBandWatch
 from backfill.run_planner import plan_backfill, plan_verification
-from backfill.source import Source
+from backfill.source import ArangoSource
 from backfill.worker import WorkerOptions, Workers
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.http.upstream import Upstream
@@ -174,7 +174,7 @@ class OutOfBandRun:
     async def _backfill(self) -> None:
         """Copy while clients write. Run it again if PostgreSQL was away."""
         database = await Database.open(self._env.dsn, size=8)
-        source = Source(self._env.origin.url, "root", "")
+        source = ArangoSource(self._env.origin.url, "root", "")
         try:
             for name in ("_system/books", "_system/papers", "_system/people"):
                 run = await plan_backfill(database, source, name)
@@ -185,7 +185,7 @@ class OutOfBandRun:
 
     async def _verify(self) -> None:
         database = await Database.open(self._env.dsn, size=8)
-        source = Source(self._env.origin.url, "root", "")
+        source = ArangoSource(self._env.origin.url, "root", "")
         try:
             run = await plan_verification(database, source, BOOKS, repair=True)
             await Workers(database, database, source, WorkerOptions(poll=0.05), asyncio.Event()).work([run])

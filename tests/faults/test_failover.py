@@ -10,7 +10,7 @@ from deploy.demo.postgres import EmbeddedPostgres
 from proxy.base.errors import DatabaseError
 from proxy.model.stages import CollectionState, Stage
 from proxy.replication.target_writer import TargetWriter
-from proxy.replication.versions import Version
+from proxy.replication.versions import StampedVersion
 from tests.conftest import _create, migrated_template
 from tests.harness import eventually, running
 
@@ -59,7 +59,7 @@ async def test_a_new_timeline_raises_the_era_and_makes_every_database_unverified
                 ("_system/*", "PostgreSQL's timeline changed: a failover may have lost commits")
             ]
             assert await stack.database.fetchval("SELECT min(floor) FROM _crossfade.stamp_floor") >= before + 1_000_000
-            old = Version("a", 1 << 62, b'{"_key":"a"}', before)
+            old = StampedVersion("a", 1 << 62, b'{"_key":"a"}', before)
             assert (await TargetWriter(stack.database).write(BOOKS, [old])).reread == {"a"}, (
                 "stamps from before the failover are refused"
             )

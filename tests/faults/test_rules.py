@@ -10,7 +10,7 @@ from proxy.model.operations import Operation, Outcome
 from proxy.replication.mirror import Mirror
 from proxy.replication.target_writer import TargetWriter
 from proxy.replication.tombstone_gc import purge
-from proxy.replication.versions import Version
+from proxy.replication.versions import StampedVersion
 from tests.ad_hoc import Database
 from tests.harness import running as running_stack
 from tests.integration.mirror_fixtures import COLLECTION, Origin, drained, running, settings, stored
@@ -30,8 +30,8 @@ async def test_a_purge_waits_for_the_statements_that_began_before_it(database: D
     assert await purging == 1
 
 
-def _row(rev: int, stamp: int, *, removed: bool = False) -> Version:
-    return Version("a", rev, None if removed else b'{"_key":"a"}', stamp)
+def _row(rev: int, stamp: int, *, removed: bool = False) -> StampedVersion:
+    return StampedVersion("a", rev, None if removed else b'{"_key":"a"}', stamp)
 
 
 async def _alive(database: Database, relation: str) -> int | None:

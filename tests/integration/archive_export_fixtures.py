@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backfill.archive import manifest as manifests
-from backfill.archive.manifest import Entry, Origin
+from backfill.archive.manifest import ArchiveOrigin, CollectionEntry
 from backfill.archive.writer import PartWriter
 from backfill.origin_pages import Document
 from tests.integration.archive_fixtures import UNUSUAL_DOCUMENTS, BothDatabases, arangodb
@@ -51,9 +51,9 @@ def handmade(folder: Path, *documents: tuple[str, int, bytes], edge: bool = Fals
     (folder / "shop" / "carts").mkdir(parents=True)
     writer = PartWriter(folder, "shop/carts", 1)
     writer.add([Document(key, rev, raw) for key, rev, raw in documents])
-    entry = Entry(
+    entry = CollectionEntry(
         collection=NAME, edge=edge, state="done", started_at="", parts=(writer.finish(),), **values  # type: ignore[arg-type]
     )  # fmt: skip
-    source = Origin(kind="arangodb", at="elsewhere", version="3.12.4")
+    source = ArchiveOrigin(kind="arangodb", at="elsewhere", version="3.12.4")
     manifests.write(folder, manifests.new(source, "0", "2026-01-01T00:00:00Z").with_entry(entry))
     return str(folder)

@@ -8,7 +8,7 @@ from typing import Any
 import sql
 from backfill import run_store
 from backfill.run_planner import plan_backfill
-from backfill.source import Source
+from backfill.source import ArangoSource
 from backfill.worker import WorkerOptions, Workers
 from proxy.model.documents import to_jsonb
 from tests.ad_hoc import Database
@@ -25,7 +25,7 @@ async def register(database: Database, collection: str = NAME, stage: str = "mir
     return str(await database.fetchval("SELECT relation FROM _crossfade.collection WHERE collection = $1", collection))
 
 
-async def work(database: Database, source: Source, chosen: list[int] | None, **options: Any) -> None:
+async def work(database: Database, source: ArangoSource, chosen: list[int] | None, **options: Any) -> None:
     workers = Workers(database, database, source, WorkerOptions(poll=0.02, **options), asyncio.Event())
     await workers.work(chosen)
 
@@ -35,7 +35,7 @@ async def stored(database: Database, relation: str) -> dict[str, bytes]:
     return {row["key"]: row["raw"].encode() for row in rows}
 
 
-async def claimed(database: Database, source: Source) -> run_store.Claim:
+async def claimed(database: Database, source: ArangoSource) -> run_store.Claim:
     run = await plan_backfill(database, source, NAME)
     claim = await run_store.claim(database, "me", [run])
     assert claim is not None

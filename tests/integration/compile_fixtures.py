@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from proxy.aql import Fetch, QueryOptions, Result, Write, parse, run
-from proxy.aql.compile import Compiled, NotCompiled, Table, Tables, compile_query
+from proxy.aql.compile import Compiled, CompiledTable, CompiledTables, NotCompiled, compile_query
 from proxy.base.errors import ArangoError, StatementError
 from proxy.model import json_values
 from proxy.model.documents import to_jsonb
@@ -22,7 +22,7 @@ class BothDatabases:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.collections: dict[str, dict[str, Document]] = {}
-        self.tables: dict[str, Table] = {}
+        self.tables: dict[str, CompiledTable] = {}
 
     async def fill(self, collection: str, rows: list[Document], *, edge: bool = False) -> None:
         """Replace the collection's documents with these."""
@@ -30,7 +30,7 @@ class BothDatabases:
             relation = await self.database.fetchval(
                 "SELECT relation FROM _crossfade.ensure_collection('db', $1, $2)", collection, edge
             )
-            self.tables[collection] = Table(relation, edge, small=True)
+            self.tables[collection] = CompiledTable(relation, edge, small=True)
         documents = {}
         for number, row in enumerate(rows, 1):
             key = str(row.get("_key", number))
@@ -51,7 +51,7 @@ class BothDatabases:
     def compiled(
         self, text: str, binds: Mapping[str, Any] | None = None, *, icu: bool = True
     ) -> Compiled | NotCompiled:
-        return compile_query(parse(text), binds, Tables(self.tables, icu))
+        return compile_query(parse(text), binds, CompiledTables(self.tables, icu))
 
     def evaluated(self, text: str, binds: Mapping[str, Any] | None = None) -> Result:
         """Return the evaluator's result. Raise ArangoError."""

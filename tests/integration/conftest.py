@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from backfill.source import Source
+from backfill.source import ArangoSource
 from tests.integration.stub_origin import StubOrigin
 
 
@@ -17,7 +17,7 @@ async def origin() -> AsyncIterator[StubOrigin]:
 
 
 @pytest.fixture
-async def source(origin: StubOrigin) -> AsyncIterator[Source]:
-    opened = Source(origin.url, "root", "", threads=4, retry_seconds=5)
+async def source(origin: StubOrigin) -> AsyncIterator[ArangoSource]:
+    opened = ArangoSource(origin.url, "root", "", threads=4, retry_seconds=5)
     yield opened
     await opened.close()

@@ -17,7 +17,7 @@ from proxy.admin import AdminServer, create
 from proxy.base.config import Settings
 from proxy.base.errors import PreconditionFailed
 from proxy.control.controller import change
-from proxy.control.instance.ack_conditions import Conditions, Scope
+from proxy.control.instance.ack_conditions import AckConditions, Scope
 from proxy.control.instance.lease import Lease
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Stage
@@ -69,7 +69,7 @@ class Application:
     clean: bool = True
     scopes: list[Scope] = field(default_factory=list)
 
-    def conditions(self) -> Conditions:
+    def conditions(self) -> AckConditions:
         def count(name: str) -> Callable[[Scope], int]:
             def counted(scope: Scope) -> int:
                 self.scopes.append(scope)
@@ -77,7 +77,7 @@ class Application:
 
             return counted
 
-        return Conditions(
+        return AckConditions(
             backlog=count("backlog"),
             lag_seconds=lambda: self.lag,
             uncaptured_pending=count("uncaptured"),

@@ -9,12 +9,12 @@ import httpx
 import pytest
 
 from backfill.archive.arango_target import IntoArango
-from backfill.archive.manifest import Entry
+from backfill.archive.manifest import CollectionEntry
 from backfill.archive.postgres_target import IntoPostgres
-from backfill.archive.server import Server
+from backfill.archive.server import ArangoServer
 from backfill.archive.storage import ArchiveError
 from backfill.origin_pages import Document
-from backfill.source import Source
+from backfill.source import ArangoSource
 from proxy.base.errors import ConfigurationError, DatabaseUnavailable, UpstreamOutcomeUnknown
 from proxy.model.revision import decode_rev, encode_rev
 from tests.ad_hoc import Database
@@ -28,8 +28,8 @@ def document(key: str, rev: int, value: str) -> Document:
     return Document(key, rev, f'{{"_key":"{key}","_id":"carts/{key}","_rev":"{encode_rev(rev)}","v":{value}}}'.encode())
 
 
-def entry(name: str = NAME, *, edge: bool = False, **properties: object) -> Entry:
-    return Entry(collection=name, edge=edge, started_at="", properties=properties)
+def entry(name: str = NAME, *, edge: bool = False, **properties: object) -> CollectionEntry:
+    return CollectionEntry(collection=name, edge=edge, started_at="", properties=properties)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 async def target(url: str) -> AsyncIterator[IntoArango]:
-    server, source = Server(url, "root", ""), Source(url, "root", "", retry_seconds=0.1)
+    server, source = ArangoServer(url, "root", ""), ArangoSource(url, "root", "", retry_seconds=0.1)
     into = IntoArango(server, source)
     await into.prepare(entry(keyOptions={"type": "traditional", "allowUserKeys": True, "lastValue": 7}))
     yield into
@@ -103,7 +103,7 @@ async def test_preparing_a_collection_twice_creates_it_once(target: IntoArango, 
 
 
 async def test_an_index_or_schema_that_cannot_be_created_is_reported(target: IntoArango) -> None:
-    odd = Entry(
+    odd = CollectionEntry(
         collection="shop/gone",
         edge=False,
         started_at="",
@@ -125,7 +125,7 @@ async def test_a_refused_account_is_reported_with_the_setting() -> None:
 
     listener = Listener(refuse, host="127.0.0.1", port=0, limits=HttpLimits())
     await listener.start()
-    server = Server(f"http://127.0.0.1:{listener.port}", "me", "x")
+    server = ArangoServer(f"http://127.0.0.1:{listener.port}", "me", "x")
     try:
         with pytest.raises(ConfigurationError, match="set CROSSFADE_ORIGIN_USER"):
             await server.databases()

@@ -16,7 +16,7 @@ from backfill.governor import Governor
 from backfill.liveness_lock import LivenessLock
 from backfill.run_planner import plan_backfill, plan_verification
 from backfill.run_store import Claim, LeaseLost, RangeCut
-from backfill.source import Source
+from backfill.source import ArangoSource
 from backfill.verify import Verifier
 from proxy.base.errors import PreconditionFailed
 from tests.ad_hoc import Database
@@ -39,7 +39,7 @@ async def claim(database: Database, run: int, worker: str = "me", holder: int | 
 
 
 async def test_a_chunk_is_split_while_its_worker_processes_it(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     """Two workers, one chunk: the second one gets a part, and no document is copied twice or skipped."""
     relation = await filled(database, origin)
@@ -62,7 +62,7 @@ async def test_a_chunk_is_split_while_its_worker_processes_it(
 
 
 async def test_a_split_verification_counts_every_key_once(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     relation = await filled(database, origin)
     await work(database, source, [await plan_backfill(database, source, NAME)])
@@ -86,7 +86,9 @@ async def test_a_split_verification_counts_every_key_once(
     assert (status.result["checked"], status.result["keys"]) == (900, {"missing": ["0100", "0800"]})
 
 
-async def test_small_chunks_and_dumps_are_not_split(database: Database, origin: StubOrigin, source: Source) -> None:
+async def test_small_chunks_and_dumps_are_not_split(
+    database: Database, origin: StubOrigin, source: ArangoSource
+) -> None:
     await filled(database, origin, 300)
     run = await plan_backfill(database, source, NAME)
     assert not await split_largest(database, source, [run], 10)  # it is free: an idle worker can claim it
@@ -110,7 +112,7 @@ async def test_small_chunks_and_dumps_are_not_split(database: Database, origin: 
 
 
 async def test_a_chunk_is_free_immediately_when_its_workers_connection_ends(
-    database: Database, dsn: str, origin: StubOrigin, source: Source
+    database: Database, dsn: str, origin: StubOrigin, source: ArangoSource
 ) -> None:
     await filled(database, origin, 10)
     run = await plan_backfill(database, source, NAME)
@@ -131,7 +133,7 @@ async def test_a_chunk_is_free_immediately_when_its_workers_connection_ends(
 
 
 async def test_a_killed_verification_resumes_where_it_stopped(
-    database: Database, dsn: str, origin: StubOrigin, source: Source
+    database: Database, dsn: str, origin: StubOrigin, source: ArangoSource
 ) -> None:
     """SIGKILL: the next worker does not wait for the lease."""
     relation = await filled(database, origin)
@@ -165,7 +167,7 @@ async def test_a_killed_verification_resumes_where_it_stopped(
 
 
 async def test_a_table_that_cannot_hold_documents_stops_before_the_first_row(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     relation = await filled(database, origin, 3)
     await database.execute(f"ALTER TABLE {relation} ALTER COLUMN rev TYPE integer, DROP COLUMN mark")
@@ -178,7 +180,7 @@ async def test_a_table_that_cannot_hold_documents_stops_before_the_first_row(
 
 
 async def test_the_governor_makes_no_requests_without_limits(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     await filled(database, origin, 3)
     held = await claim(database, await plan_backfill(database, source, NAME))

@@ -13,7 +13,7 @@ from backfill.checksum import of_documents
 from backfill.copy import copy_chunk
 from backfill.governor import Governor
 from backfill.run_planner import plan_backfill
-from backfill.source import Source
+from backfill.source import ArangoSource
 from backfill.throttle import ThrottleLimits
 from backfill.worker import WorkerOptions, Workers
 from proxy.base.errors import DatabaseUnavailable, PreconditionFailed, UpstreamOutcomeUnknown
@@ -24,7 +24,7 @@ from tests.integration.stub_origin import StubOrigin, answer
 
 
 async def test_every_document_is_copied_as_arangodb_printed_it(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     relation = await register(database)
     contents = [
@@ -46,7 +46,7 @@ async def test_every_document_is_copied_as_arangodb_printed_it(
 
 
 async def test_large_collections_are_split_and_several_workers_share_the_chunks(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     relation = await register(database)
     for number in range(10_500):
@@ -67,7 +67,7 @@ async def test_large_collections_are_split_and_several_workers_share_the_chunks(
 
 
 async def test_an_invalid_index_of_an_interrupted_build_is_rebuilt(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     relation = await register(database)
     origin.put(NAME, "a")
@@ -81,7 +81,7 @@ async def test_an_invalid_index_of_an_interrupted_build_is_rebuilt(
 
 @pytest.mark.parametrize("stage", ["off", None])
 async def test_a_backfill_before_the_mirror_is_refused(
-    database: Database, origin: StubOrigin, source: Source, stage: str | None
+    database: Database, origin: StubOrigin, source: ArangoSource, stage: str | None
 ) -> None:
     if stage is not None:
         await register(database, stage=stage)
@@ -90,7 +90,7 @@ async def test_a_backfill_before_the_mirror_is_refused(
 
 
 async def test_a_copy_converges_with_concurrent_live_writes(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     """I4: whichever comes first, page or mirror, the newest version stays, and what was deleted stays deleted."""
     relation = await register(database)
@@ -122,7 +122,7 @@ async def test_a_copy_converges_with_concurrent_live_writes(
 
 
 async def test_a_late_page_does_not_restore_a_deleted_document(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     """The page is read before the deletion and written after the tombstone."""
     relation = await register(database)
@@ -144,7 +144,7 @@ async def test_a_late_page_does_not_restore_a_deleted_document(
 
 
 async def test_a_page_older_than_the_stamp_floor_is_read_again(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     """Counterexample 3: put, delete, purge, page. Without the stamp floor the document would reappear."""
     relation = await register(database)
@@ -170,7 +170,7 @@ async def test_a_page_older_than_the_stamp_floor_is_read_again(
 
 
 async def test_refused_documents_become_dead_letters_and_the_chunk_continues(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     relation = await register(database)
     await database.execute(f"ALTER TABLE {relation} ADD CHECK (doc ->> 'n' <> '13')")
@@ -195,7 +195,7 @@ async def test_refused_documents_become_dead_letters_and_the_chunk_continues(
     assert [row["key"] for row in await database.fetch("SELECT key FROM _crossfade.dead_letter")] == ["latin"]
 
 
-async def test_mirror_lag_pauses_the_copy(database: Database, origin: StubOrigin, source: Source) -> None:
+async def test_mirror_lag_pauses_the_copy(database: Database, origin: StubOrigin, source: ArangoSource) -> None:
     await register(database)
     for number in range(30):
         origin.put(NAME, f"{number:02}")
@@ -222,7 +222,9 @@ async def test_mirror_lag_pauses_the_copy(database: Database, origin: StubOrigin
     assert (await copying).documents == 30
 
 
-async def test_a_transaction_with_a_conflict_is_retried(database: Database, origin: StubOrigin, source: Source) -> None:
+async def test_a_transaction_with_a_conflict_is_retried(
+    database: Database, origin: StubOrigin, source: ArangoSource
+) -> None:
     relation = await register(database)
     await database.execute("CREATE SEQUENCE tries")
     await database.execute(
@@ -236,7 +238,7 @@ async def test_a_transaction_with_a_conflict_is_retried(database: Database, orig
 
 
 async def test_a_run_fails_if_the_stamp_floor_keeps_rising(
-    database: Database, origin: StubOrigin, source: Source, monkeypatch: pytest.MonkeyPatch
+    database: Database, origin: StubOrigin, source: ArangoSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await register(database)
     await database.execute("UPDATE _crossfade.stamp_floor SET floor = 1000000")
@@ -249,7 +251,7 @@ async def test_a_run_fails_if_the_stamp_floor_keeps_rising(
 
 
 async def test_a_server_that_answers_in_smaller_batches_is_read_by_more_pages(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     relation = await register(database)
     for number in range(12):
@@ -272,7 +274,7 @@ async def test_a_server_that_answers_in_smaller_batches_is_read_by_more_pages(
 
 
 async def test_a_worker_survives_connections_that_postgresql_cuts(
-    database: Database, dsn: str, origin: StubOrigin, source: Source
+    database: Database, dsn: str, origin: StubOrigin, source: ArangoSource
 ) -> None:
     relation = await register(database)
     origin.put(NAME, "a")
@@ -300,7 +302,7 @@ async def test_a_worker_survives_connections_that_postgresql_cuts(
 async def test_a_run_fails_if_a_database_stays_unreachable(database: Database, origin: StubOrigin, dsn: str) -> None:
     await register(database)
     origin.put(NAME, "a")
-    impatient = Source(origin.url, "root", "", retry_seconds=0.0)
+    impatient = ArangoSource(origin.url, "root", "", retry_seconds=0.0)
     run = await plan_backfill(database, impatient, NAME)
 
     async def refuse_while_busy(kind: str, bind: Mapping[str, Any]) -> bytes | None:

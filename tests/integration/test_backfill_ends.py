@@ -15,14 +15,14 @@ from backfill import run_store
 from backfill.checksum import of_documents
 from backfill.copy import copy_chunk
 from backfill.run_planner import plan_backfill
-from backfill.source import Source
+from backfill.source import ArangoSource
 from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import NAME, claimed, register, stored, work
 from tests.integration.stub_origin import StubOrigin, answer
 
 
 async def test_a_stopping_worker_finishes_its_page_and_releases_the_chunk(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     relation = await register(database)
     for number in range(100):
@@ -41,7 +41,7 @@ async def test_a_stopping_worker_finishes_its_page_and_releases_the_chunk(
 
 
 async def test_a_worker_that_lost_its_lease_rolls_its_page_back(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     relation = await register(database)
     origin.put(NAME, "a")
@@ -58,7 +58,7 @@ async def test_a_worker_that_lost_its_lease_rolls_its_page_back(
 
 
 async def test_a_killed_worker_process_loses_at_most_one_page(
-    database: Database, dsn: str, origin: StubOrigin, source: Source
+    database: Database, dsn: str, origin: StubOrigin, source: ArangoSource
 ) -> None:
     relation = await register(database)
     for number in range(900):
@@ -102,7 +102,7 @@ async def test_a_killed_worker_process_loses_at_most_one_page(
 
 
 async def test_a_run_on_a_dropped_collection_fails_with_a_clear_error(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     await register(database)
     origin.put(NAME, "a")
@@ -115,7 +115,7 @@ async def test_a_run_on_a_dropped_collection_fails_with_a_clear_error(
 
 
 async def test_pages_in_an_unexpected_order_fail_the_run(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     await register(database)
     for key in ("Zebra", "apple"):
@@ -129,7 +129,7 @@ async def test_pages_in_an_unexpected_order_fail_the_run(
 
 
 async def test_a_run_whose_collection_left_the_mirror_is_cancelled(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     await register(database)
     origin.put(NAME, "a")
@@ -149,7 +149,9 @@ async def test_a_run_whose_collection_left_the_mirror_is_cancelled(
     assert status.state == "cancelled"
 
 
-async def test_transient_origin_errors_are_retried(database: Database, origin: StubOrigin, source: Source) -> None:
+async def test_transient_origin_errors_are_retried(
+    database: Database, origin: StubOrigin, source: ArangoSource
+) -> None:
     relation = await register(database)
     origin.put(NAME, "a")
     failures = iter([answer(503, b"busy"), answer(502, b"{}"), b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\nbroken"])
@@ -172,7 +174,7 @@ async def test_a_page_that_is_too_large_is_requested_in_smaller_parts(database: 
     relation = await register(database)
     for number in range(30):
         origin.put(NAME, f"{number:02}", '"text":"' + "x" * 50_000 + '"')
-    small = Source(origin.url, "root", "", most_bytes=200_000)
+    small = ArangoSource(origin.url, "root", "", most_bytes=200_000)
     try:
         await work(database, small, [await plan_backfill(database, small, NAME)], workers=1)
     finally:

@@ -12,7 +12,7 @@ from arango.client import ArangoClient
 from backfill import run_store
 from backfill.key_repair import repair_keys
 from backfill.run_planner import plan_backfill, plan_verification
-from backfill.source import Source
+from backfill.source import ArangoSource
 from proxy.base.errors import ArangoError
 from proxy.devserver.serve import DevelopmentServer
 from tests.ad_hoc import Database
@@ -28,8 +28,8 @@ async def server() -> AsyncIterator[DevelopmentServer]:
 
 
 @pytest.fixture
-async def source(server: DevelopmentServer) -> AsyncIterator[Source]:
-    opened = Source(server.url, "root", "", threads=3, retry_seconds=5)
+async def source(server: DevelopmentServer) -> AsyncIterator[ArangoSource]:
+    opened = ArangoSource(server.url, "root", "", threads=3, retry_seconds=5)
     yield opened
     await opened.close()
 
@@ -49,7 +49,7 @@ async def load(server: DevelopmentServer, documents: list[dict[str, Any]]) -> No
 
 
 async def test_a_collection_is_copied_verified_and_repaired(
-    database: Database, server: DevelopmentServer, source: Source
+    database: Database, server: DevelopmentServer, source: ArangoSource
 ) -> None:
     relation = await register(database)
     odd = {"nul": "a\x00b", "one": 1.0, "exact": 2**53 + 1, "most": 2**64 - 1, "huge": 1e300, "deep": {"": [{}, None]}}
@@ -68,7 +68,7 @@ async def test_a_collection_is_copied_verified_and_repaired(
     assert (await repair_keys(database, source, "shop/carts", ["nobody"])).removed == {"nobody"}
 
 
-async def test_pages_of_one_document_hold_every_key_once(server: DevelopmentServer, source: Source) -> None:
+async def test_pages_of_one_document_hold_every_key_once(server: DevelopmentServer, source: ArangoSource) -> None:
     await load(server, [{"_key": key} for key in KEYS])
     found: list[str] = []
     while True:
@@ -87,7 +87,7 @@ async def test_pages_of_one_document_hold_every_key_once(server: DevelopmentServ
 
 
 async def test_missing_documents_collections_and_databases_are_distinguished(
-    server: DevelopmentServer, source: Source
+    server: DevelopmentServer, source: ArangoSource
 ) -> None:
     await load(server, [])
     assert await source.read("shop", "carts", ["a"]) == {"a": None}

@@ -14,7 +14,7 @@ from backfill.checksum import of_documents
 from backfill.key_sampling import spread
 from backfill.origin_pages import OriginDisorder
 from backfill.run_planner import plan_backfill, plan_changed, plan_sample, plan_verification
-from backfill.source import Source
+from backfill.source import ArangoSource
 from bench import planted
 from proxy.base.errors import PreconditionFailed
 from proxy.devserver.serve import DevelopmentServer
@@ -48,7 +48,7 @@ async def test_exactly_the_seeded_faults_are_found(dsn: str) -> None:
 
 
 async def test_a_sample_states_its_size_and_passes_no_gate(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     relation = await filled(database, origin)
     await work(database, source, [await plan_backfill(database, source, NAME)])
@@ -68,7 +68,7 @@ async def test_a_sample_states_its_size_and_passes_no_gate(
 
 
 async def test_only_what_failed_or_changed_is_verified_again(
-    database: Database, origin: StubOrigin, source: Source, monkeypatch: pytest.MonkeyPatch
+    database: Database, origin: StubOrigin, source: ArangoSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("backfill.run_planner.chunk_count", lambda *_: 9)
     monkeypatch.setattr("backfill.run_planner._SLACK_MS", 0)
@@ -108,7 +108,7 @@ async def test_commands_state_which_part_they_checked(database: Database, dsn: s
 
 
 async def test_continuous_verification_repeats_until_it_is_stopped(
-    database: Database, dsn: str, origin: StubOrigin, source: Source
+    database: Database, dsn: str, origin: StubOrigin, source: ArangoSource
 ) -> None:
     await filled(database, origin, 20)
     await work(database, source, [await plan_backfill(database, source, NAME)])
@@ -124,7 +124,7 @@ async def test_continuous_verification_repeats_until_it_is_stopped(
 async def test_a_dump_copies_the_same_documents_as_pages(database: Database, server: DevelopmentServer) -> None:
     relation = await register(database)
     await load(server, [{"_key": f"{n:04}", "n": n} for n in range(2_500)])
-    source = Source(server.url, "root", "", threads=3)
+    source = ArangoSource(server.url, "root", "", threads=3)
     try:
         run = await plan_backfill(database, source, NAME, dump=True)
         assert await plan_backfill(database, source, NAME) == run
@@ -146,7 +146,9 @@ async def test_a_dump_copies_the_same_documents_as_pages(database: Database, ser
         await source.close()
 
 
-async def test_a_server_without_dumps_is_read_by_pages(database: Database, origin: StubOrigin, source: Source) -> None:
+async def test_a_server_without_dumps_is_read_by_pages(
+    database: Database, origin: StubOrigin, source: ArangoSource
+) -> None:
     relation = await filled(database, origin, 5)
     run = await plan_backfill(database, source, NAME, dump=True)
     await work(database, source, [run])
@@ -154,7 +156,9 @@ async def test_a_server_without_dumps_is_read_by_pages(database: Database, origi
     assert (status.mode, status.documents, len(await stored(database, relation))) == ("copy", 5, 5)
 
 
-async def test_shards_of_a_cluster_are_merged_by_bytes(database: Database, origin: StubOrigin, source: Source) -> None:
+async def test_shards_of_a_cluster_are_merged_by_bytes(
+    database: Database, origin: StubOrigin, source: ArangoSource
+) -> None:
     relation = await register(database)
     for n in range(400):
         origin.put(NAME, f"{'aZ_'[n % 3]}{n * 37 % 400:03}", f'"n":{n}')
@@ -181,7 +185,7 @@ async def test_shards_of_a_cluster_are_merged_by_bytes(database: Database, origi
 
 
 async def test_an_account_without_permission_for_the_server_role_reads_as_from_a_single_server(
-    origin: StubOrigin, source: Source
+    origin: StubOrigin, source: ArangoSource
 ) -> None:
     origin.put(NAME, "a")
 

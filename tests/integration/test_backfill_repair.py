@@ -15,7 +15,7 @@ from backfill.key_repair import repair_keys
 from backfill.origin_pages import OriginDisorder
 from backfill.recheck import KeyRechecker
 from backfill.run_planner import plan_backfill, plan_due, plan_verification
-from backfill.source import Source
+from backfill.source import ArangoSource
 from backfill.worker import WorkerOptions, Workers
 from proxy.base.errors import ArangoError, PreconditionFailed
 from tests.ad_hoc import Database
@@ -24,7 +24,9 @@ from tests.integration.stub_origin import StubOrigin, answer
 from tests.integration.verify_fixtures import backfilled, verified
 
 
-async def test_a_page_that_omits_a_document_is_detected(database: Database, origin: StubOrigin, source: Source) -> None:
+async def test_a_page_that_omits_a_document_is_detected(
+    database: Database, origin: StubOrigin, source: ArangoSource
+) -> None:
     """A verifier that silently skipped documents would report such a collection as equal."""
     await backfilled(database, origin, source)
 
@@ -45,7 +47,7 @@ async def test_a_page_that_omits_a_document_is_detected(database: Database, orig
 
 
 async def test_a_verification_that_read_too_few_documents_fails(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     await backfilled(database, origin, source)
 
@@ -58,7 +60,9 @@ async def test_a_verification_that_read_too_few_documents_fails(
     assert "showed 30 documents, and ArangoDB counts 1000" in status.result["error"]
 
 
-async def test_repair_never_overwrites_a_newer_version(database: Database, origin: StubOrigin, source: Source) -> None:
+async def test_repair_never_overwrites_a_newer_version(
+    database: Database, origin: StubOrigin, source: ArangoSource
+) -> None:
     """The mirror writes after the repair has read and before it writes."""
     relation = await backfilled(database, origin, source, 3)
     mirror = LateMirror(database, origin, relation)
@@ -78,7 +82,7 @@ async def test_repair_never_overwrites_a_newer_version(database: Database, origi
 
 
 async def test_repair_does_not_remove_a_document_inserted_meanwhile(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     """A removal is refused because of a newer row, and the key is repaired again."""
     relation = await backfilled(database, origin, source, 3)
@@ -106,7 +110,7 @@ async def test_repair_does_not_remove_a_document_inserted_meanwhile(
 
 
 async def test_repair_reports_keys_that_keep_changing(
-    database: Database, origin: StubOrigin, source: Source, monkeypatch: pytest.MonkeyPatch
+    database: Database, origin: StubOrigin, source: ArangoSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     relation = await backfilled(database, origin, source, 3)
     monkeypatch.setattr("backfill.key_repair.ATTEMPTS", 2)
@@ -121,7 +125,7 @@ async def test_repair_reports_keys_that_keep_changing(
 
 
 async def test_repair_makes_dead_letters_of_refused_documents(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     relation = await backfilled(database, origin, source, 3)
     await database.execute(f"ALTER TABLE {relation} ADD CHECK (doc ->> 'n' <> '13')")
@@ -148,7 +152,7 @@ CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON {relation} FOR EACH ROW EXECUTE
 
 @pytest.mark.parametrize("state", ["40001", "53200", "57014", "42501"])
 async def test_repair_and_backfill_copy_the_documents_that_a_trigger_does_not_refuse(
-    database: Database, origin: StubOrigin, source: Source, state: str
+    database: Database, origin: StubOrigin, source: ArangoSource, state: str
 ) -> None:
     """A trigger may raise any SQLSTATE; the other documents are copied and repaired."""
     relation = await register(database)
@@ -169,7 +173,7 @@ async def test_repair_and_backfill_copy_the_documents_that_a_trigger_does_not_re
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("repair", [False, True])
 async def test_a_dead_letter_ends_if_both_sides_agree_on_the_document(
-    database: Database, origin: StubOrigin, source: Source, *, full: bool, repair: bool
+    database: Database, origin: StubOrigin, source: ArangoSource, *, full: bool, repair: bool
 ) -> None:
     """Also for a removal: the row was removed by hand, or its tombstone is older or purged."""
     relation = await backfilled(database, origin, source, 5)
@@ -190,7 +194,7 @@ async def test_a_dead_letter_ends_if_both_sides_agree_on_the_document(
 
 
 async def test_a_missing_collection_does_not_remove_its_documents(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     relation = await backfilled(database, origin, source, 3)
     del origin.collections[NAME]
@@ -203,7 +207,7 @@ async def test_a_missing_collection_does_not_remove_its_documents(
 
 
 async def test_disorder_is_an_error_only_while_the_origin_has_every_write_first(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     await backfilled(database, origin, source, 3)
 
@@ -221,7 +225,7 @@ async def test_disorder_is_an_error_only_while_the_origin_has_every_write_first(
 
 
 async def test_a_worker_daemon_verifies_collections_that_became_unverified(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     relation = await backfilled(database, origin, source)
     await database.execute(f"DELETE FROM {relation} WHERE key = '0003'")  # a write that no proxy captured
@@ -243,7 +247,7 @@ async def test_a_worker_daemon_verifies_collections_that_became_unverified(
 
 
 async def test_a_mark_on_a_dropped_collection_results_in_a_failed_run(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     await backfilled(database, origin, source)
     del origin.collections[NAME]
@@ -258,7 +262,7 @@ async def test_a_mark_on_a_dropped_collection_results_in_a_failed_run(
 
 
 async def test_a_verification_started_too_early_for_the_gates_is_not_resumed(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     await backfilled(database, origin, source)
     old = await plan_verification(database, source, NAME)
@@ -271,7 +275,7 @@ async def test_a_verification_started_too_early_for_the_gates_is_not_resumed(
 
 @pytest.mark.parametrize("full", [False, True])
 async def test_a_repair_that_makes_all_equal_closes_open_mismatches(
-    database: Database, origin: StubOrigin, source: Source, full: bool
+    database: Database, origin: StubOrigin, source: ArangoSource, full: bool
 ) -> None:
     relation = await backfilled(database, origin, source)
     for kind in ("missing", "value"):

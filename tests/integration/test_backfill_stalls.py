@@ -9,10 +9,10 @@ import pytest
 from rich.console import Console
 
 from backfill import run_store
-from backfill.progress import Lines, shown
+from backfill.progress import RunLines, shown
 from backfill.run_planner import plan_backfill
-from backfill.run_summary import RunStatus, line
-from backfill.source import Source
+from backfill.run_summary import RunSummary, line
+from backfill.source import ArangoSource
 from tests.ad_hoc import Database
 from tests.harness import eventually
 from tests.integration.backfill_fixtures import NAME, register, stored, work
@@ -46,8 +46,8 @@ async def origin() -> AsyncIterator[StubOrigin]:
 
 
 @pytest.fixture
-async def source(origin: StubOrigin) -> AsyncIterator[Source]:
-    client = Source(origin.url, "root", "")
+async def source(origin: StubOrigin) -> AsyncIterator[ArangoSource]:
+    client = ArangoSource(origin.url, "root", "")
     yield client
     await client.close()
 
@@ -63,7 +63,7 @@ async def test_a_time_limit_preset_for_the_role_does_not_stop_a_backfill(
 
 
 async def test_a_cancelled_page_is_retried_in_smaller_parts(
-    database: Database, source: Source, caplog: pytest.LogCaptureFixture
+    database: Database, source: ArangoSource, caplog: pytest.LogCaptureFixture
 ) -> None:
     relation = await register(database)
     await database.execute(_CANCEL)
@@ -78,7 +78,7 @@ async def test_a_cancelled_page_is_retried_in_smaller_parts(
     assert len(await stored(database, relation)) == 60
 
 
-async def test_a_stalled_run_states_what_it_waits_for(database: Database, source: Source) -> None:
+async def test_a_stalled_run_states_what_it_waits_for(database: Database, source: ArangoSource) -> None:
     await register(database)
     await database.execute(_CANCEL_INDEX)
     await database.execute(
@@ -100,7 +100,7 @@ async def test_a_stalled_run_states_what_it_waits_for(database: Database, source
     assert "waits" not in status.result
 
 
-async def test_a_run_without_workers_is_reported(database: Database, source: Source) -> None:
+async def test_a_run_without_workers_is_reported(database: Database, source: ArangoSource) -> None:
     await register(database)
     run = await plan_backfill(database, source, NAME)
     [status] = await run_store.statuses(database, [run])
@@ -119,13 +119,13 @@ async def test_an_unreachable_database_is_reported_with_the_run(dsn: str) -> Non
     await database.close()
     reported: asyncio.Queue[str] = asyncio.Queue()
 
-    class View(Lines):
+    class View(RunLines):
         pause = 0.01
 
         def trouble(self, text: str) -> None:
             reported.put_nowait(text)
 
-        def show(self, found: Sequence[RunStatus]) -> None:
+        def show(self, found: Sequence[RunSummary]) -> None:
             raise AssertionError("there is nothing to show")
 
     async with shown(database, [1], View(Console())):

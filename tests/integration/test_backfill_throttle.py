@@ -16,7 +16,7 @@ from backfill import cli, run_store
 from backfill.copy import copy_chunk
 from backfill.governor import Governor, change, setting
 from backfill.run_planner import plan_backfill
-from backfill.source import Source
+from backfill.source import ArangoSource
 from backfill.throttle import ThrottleLimits
 from proxy.state import audit
 from tests.ad_hoc import Database
@@ -52,7 +52,7 @@ async def set_to(database: Database, limits: ThrottleLimits) -> None:
 
 
 async def test_throttle_pause_and_resume_take_effect_and_are_audited(
-    database: Database, dsn: str, origin: StubOrigin, source: Source
+    database: Database, dsn: str, origin: StubOrigin, source: ArangoSource
 ) -> None:
     await filled(database, origin)
     code, out = await run_command(dsn, "backfill", "throttle", "--max-rate", "5", "--max-lag", "3", "--reason", "day")
@@ -78,7 +78,7 @@ async def test_throttle_pause_and_resume_take_effect_and_are_audited(
 
 
 async def test_a_throttle_file_pauses_the_workers_of_its_machine(
-    database: Database, origin: StubOrigin, source: Source, tmp_path: Path
+    database: Database, origin: StubOrigin, source: ArangoSource, tmp_path: Path
 ) -> None:
     await filled(database, origin)
     flag = tmp_path / "hold"
@@ -91,7 +91,9 @@ async def test_a_throttle_file_pauses_the_workers_of_its_machine(
     assert (await copying).documents == 30
 
 
-async def test_all_workers_share_a_rate_that_may_change(database: Database, origin: StubOrigin, source: Source) -> None:
+async def test_all_workers_share_a_rate_that_may_change(
+    database: Database, origin: StubOrigin, source: ArangoSource
+) -> None:
     await filled(database, origin)
     await set_to(database, ThrottleLimits(max_rate=1.0))
     claim = await claimed(database, source)
@@ -104,7 +106,7 @@ async def test_all_workers_share_a_rate_that_may_change(database: Database, orig
 
 
 async def test_workers_pause_while_the_origin_is_slower_than_usual(
-    database: Database, origin: StubOrigin, source: Source, monkeypatch: pytest.MonkeyPatch
+    database: Database, origin: StubOrigin, source: ArangoSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("backfill.governor.REFRESH", 0.0)
     await filled(database, origin, 10)
@@ -149,7 +151,7 @@ async def test_a_limit_on_replica_lag_is_refused_if_the_lag_is_not_visible(datab
 
 
 async def test_limits_of_the_command_line_and_of_operators_both_apply(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     await filled(database, origin)
     await set_to(database, ThrottleLimits(max_lag=60))

@@ -10,7 +10,7 @@ from backfill import recheck as looking
 from backfill import run_store, verify
 from backfill.key_repair import repair_keys
 from backfill.run_planner import plan_backfill, plan_verification
-from backfill.source import Source
+from backfill.source import ArangoSource
 from backfill.verify import Verifier
 from tests.ad_hoc import Database
 from tests.integration.backfill_fixtures import NAME, LateMirror, register, stored, work
@@ -20,7 +20,7 @@ from tests.integration.verify_fixtures import backfilled, verified
 
 @pytest.mark.parametrize("full", [False, True])
 async def test_equal_collections_verify_without_differences(
-    database: Database, origin: StubOrigin, source: Source, full: bool
+    database: Database, origin: StubOrigin, source: ArangoSource, full: bool
 ) -> None:
     await backfilled(database, origin, source, 120)
     await database.execute(
@@ -49,7 +49,7 @@ async def plant(database: Database, origin: StubOrigin, relation: str) -> None:
 
 @pytest.mark.parametrize("full", [False, True])
 async def test_every_class_of_difference_is_found_with_its_keys(
-    database: Database, origin: StubOrigin, source: Source, full: bool
+    database: Database, origin: StubOrigin, source: ArangoSource, full: bool
 ) -> None:
     relation = await backfilled(database, origin, source)
     await plant(database, origin, relation)
@@ -66,7 +66,7 @@ async def test_every_class_of_difference_is_found_with_its_keys(
 
 @pytest.mark.parametrize("full", [False, True])
 async def test_repair_fixes_the_differences_and_rechecks_them(
-    database: Database, origin: StubOrigin, source: Source, full: bool
+    database: Database, origin: StubOrigin, source: ArangoSource, full: bool
 ) -> None:
     relation = await backfilled(database, origin, source)
     await plant(database, origin, relation)
@@ -79,7 +79,7 @@ async def test_repair_fixes_the_differences_and_rechecks_them(
 
 
 async def test_full_verification_compares_content_at_equal_revisions(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     relation = await backfilled(database, origin, source)
     change = (
@@ -102,7 +102,7 @@ async def test_full_verification_compares_content_at_equal_revisions(
 
 
 async def test_full_verification_ignores_harmless_differences(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     """Forms of numbers and order of attributes are not differences; NULs, noncharacters and big integers survive."""
     relation = await register(database)
@@ -133,7 +133,9 @@ async def test_full_verification_ignores_harmless_differences(
     assert (await verified(database, source, full=True)).result["keys"] == {"different": ["k0", "k3"]}
 
 
-async def test_tombstones_are_not_counted_as_documents(database: Database, origin: StubOrigin, source: Source) -> None:
+async def test_tombstones_are_not_counted_as_documents(
+    database: Database, origin: StubOrigin, source: ArangoSource
+) -> None:
     relation = await backfilled(database, origin, source)
     mirror = LateMirror(database, origin, relation)
     await mirror.remove("0005")
@@ -144,7 +146,7 @@ async def test_tombstones_are_not_counted_as_documents(database: Database, origi
     assert "0005" not in await stored(database, relation)
 
 
-async def test_mirror_lag_is_not_a_difference(database: Database, origin: StubOrigin, source: Source) -> None:
+async def test_mirror_lag_is_not_a_difference(database: Database, origin: StubOrigin, source: ArangoSource) -> None:
     """I8: verification waits for writes that are still in the journal of the mirror."""
     relation = await backfilled(database, origin, source)
     rev = origin.put(NAME, "0001", '"n":"new"')
@@ -169,7 +171,9 @@ async def test_mirror_lag_is_not_a_difference(database: Database, origin: StubOr
     assert (result["stale"], result["undecided"], result["differences"]) == (1, 0, 1)
 
 
-async def test_concurrent_writes_are_not_differences(database: Database, origin: StubOrigin, source: Source) -> None:
+async def test_concurrent_writes_are_not_differences(
+    database: Database, origin: StubOrigin, source: ArangoSource
+) -> None:
     relation = await backfilled(database, origin, source, 300)
     mirror = LateMirror(database, origin, relation)
     running = True
@@ -195,7 +199,7 @@ async def test_concurrent_writes_are_not_differences(database: Database, origin:
 
 
 async def test_an_interrupted_verification_resumes_where_it_stopped(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     relation = await backfilled(database, origin, source, 100)
     await database.execute(f"DELETE FROM {relation} WHERE key = '0010'")
@@ -218,7 +222,7 @@ async def test_an_interrupted_verification_resumes_where_it_stopped(
 
 
 async def test_many_differences_are_rechecked_in_batches(
-    database: Database, origin: StubOrigin, source: Source, monkeypatch: pytest.MonkeyPatch
+    database: Database, origin: StubOrigin, source: ArangoSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verify, "MOST_PENDING", 10)
     monkeypatch.setattr(looking, "FAST_KEYS", 7)

@@ -11,7 +11,7 @@ import pytest
 import sql
 from proxy.base.errors import PreconditionFailed
 from proxy.control.controller import change, evict, rollback
-from proxy.control.epoch import Step, TimedOut
+from proxy.control.epoch import EpochStep, TimedOut
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import CollectionState, Phase, Stage, Transition
 from proxy.state import audit, control_row
@@ -47,7 +47,7 @@ async def _wait_for_heartbeats(instance: Instance) -> None:
 
 async def test_two_instances_follow_every_stage_and_back(fleet: Fleet, database: Database) -> None:
     one, two = await fleet.start("one"), await fleet.start("two")
-    steps: list[Step] = []
+    steps: list[EpochStep] = []
     await fleet.to(Stage.MIRROR, JOBS, RESUMES)
     assert one.lease.snapshot.state(JOBS).stage is Stage.MIRROR
     await fleet.to(Stage.SHADOW, JOBS, RESUMES)
@@ -208,7 +208,7 @@ async def _flip_with_action_before_commit(
     await fleet.to(Stage.SHADOW, JOBS)
     await pass_gates(database, JOBS)
     lock = control_row.lock
-    last: list[Step] = []
+    last: list[EpochStep] = []
 
     async def locked(session: Session) -> control_row.Control:
         if last:
@@ -216,7 +216,7 @@ async def _flip_with_action_before_commit(
             await action()
         return await lock(session)
 
-    def acknowledged(step: Step) -> None:
+    def acknowledged(step: EpochStep) -> None:
         if step.phase is Phase.DRAIN and not step.waiting:
             last.append(step)
 

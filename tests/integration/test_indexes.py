@@ -15,7 +15,7 @@ from proxy.cli.index_building import make
 from proxy.cli.indexes import needed, with_sample_values
 from proxy.model.revision import Clock
 from proxy.replication.target_writer import TargetWriter
-from proxy.replication.versions import Version
+from proxy.replication.versions import StampedVersion
 from proxy.routing.query_shapes import shape_of_text
 from tests.ad_hoc import Database
 from tests.integration.cli_fixtures import Shell, origin, quiet_instances, shell
@@ -138,8 +138,8 @@ async def test_an_index_is_dropped_for_a_document_that_is_too_large_for_it(
     assert any(name.startswith("list_") for name in await indexes_of(docs))
     clock = Clock()
 
-    def row(key: str, **document: Any) -> Version:
-        return Version(key, clock.tick(), json.dumps({"_key": key, **document}).encode(), 1)
+    def row(key: str, **document: Any) -> StampedVersion:
+        return StampedVersion(key, clock.tick(), json.dumps({"_key": key, **document}).encode(), 1)
 
     target = TargetWriter(docs, "one")
     written = await target.write(DOCS, [row("a", user="u"), row("b", user="u", created=LONG), row("c", user="u")])
@@ -152,7 +152,7 @@ async def test_an_index_is_dropped_for_a_document_that_is_too_large_for_it(
 async def test_foreign_indexes_are_kept(docs: Database) -> None:
     await docs.execute("CREATE INDEX reporting ON shop.orders ((doc -> 'user'))")
     written = await TargetWriter(docs, "one").write(
-        DOCS, [Version("b", Clock().tick(), json.dumps({"_key": "b", "user": LONG}).encode(), 1)]
+        DOCS, [StampedVersion("b", Clock().tick(), json.dumps({"_key": "b", "user": LONG}).encode(), 1)]
     )
     assert written.dead == {"b"}
     assert await indexes_of(docs) == {"reporting": True}

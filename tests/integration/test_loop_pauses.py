@@ -20,7 +20,7 @@ import pytest
 from proxy.base.errors import ArangoError, JournalError
 from proxy.capture import answers as capture
 from proxy.capture.answers import DocumentPlan, parse_answer_in_turns, plan
-from proxy.capture.attempt import Attempt, Context, Undo
+from proxy.capture.attempt import Attempt, AttemptContext, Undo
 from proxy.capture.outcomes import NOTHING_WRITTEN
 from proxy.isolation import Isolation, Lane
 from proxy.journal.intent import Ending
@@ -31,7 +31,7 @@ from proxy.replication import document_encoding, key_repair
 from proxy.replication.applier import Queue
 from proxy.replication.document_encoding import EncodedVersion, statement_parts
 from proxy.replication.target_writer import TargetWriter
-from proxy.replication.versions import Version
+from proxy.replication.versions import StampedVersion
 from proxy.replication.write_reports import WriteReporter
 from proxy.wire.decode import decode
 from tests.ad_hoc import Database
@@ -158,7 +158,7 @@ async def test_documents_are_encoded_and_written_in_bounded_pieces(
 ) -> None:
     turns, clock = Turns(), Clock()
     turns.spy(monkeypatch, document_encoding, "to_jsonb", len)
-    rows = [Version(f"k{number}", clock.tick(), _document(number, "x" * 100_000), 0) for number in range(60)]
+    rows = [StampedVersion(f"k{number}", clock.tick(), _document(number, "x" * 100_000), 0) for number in range(60)]
     async with turns.counted():
         written = await TargetWriter(database).write(COLLECTION, rows)
     assert (len(written.applied), len(await stored(database))) == (60, 60)
@@ -190,13 +190,16 @@ async def test_a_large_document_is_escaped_by_a_worker(database: Database) -> No
     mirror.use_encoding_workers(cast("Lane", lane))
     large = _document(1, r"caf\u00e9 \u0000" * 50_000)
     try:
-        rows = [Version("k1", clock.tick(), large, 0), Version("k2", clock.tick(), _document(2, r"\u0000"), 0)]
+        rows = [
+            StampedVersion("k1", clock.tick(), large, 0),
+            StampedVersion("k2", clock.tick(), _document(2, r"\u0000"), 0),
+        ]
         assert not (await mirror.write(COLLECTION, rows)).dead
         assert lane.lengths == [len(large)]
     finally:
         await isolation.close()
     assert await mirror.write(
-        COLLECTION, [Version("k3", clock.tick(), large.replace(b"k1", b"k3"), 0)]
+        COLLECTION, [StampedVersion("k3", clock.tick(), large.replace(b"k1", b"k3"), 0)]
     )  # with none left
     assert set(await stored(database)) == {"k1", "k2", "k3"}
     table = await mirror.tables.relation(COLLECTION)
@@ -215,7 +218,7 @@ async def test_the_keys_of_a_request_are_journaled_in_many_turns_and_atomically(
     turns.spy(monkeypatch, Journal, "intend", lambda _self, _collection, write, *_: len(write.keys))
     keys = tuple(f"k{number}" for number in range(MANY))
     async with running(tmp_path, database, dsn, Origin(), on_journal_error="refuse") as mirror:
-        context = cast("Context", SimpleNamespace(mirror=mirror, generation=1))
+        context = cast("AttemptContext", SimpleNamespace(mirror=mirror, generation=1))
         attempt = Attempt(context, undo=Undo(), buffer=None, apart=False, counted=False)
         async with turns.counted():
             await attempt.intend_keys(COLLECTION, keys)

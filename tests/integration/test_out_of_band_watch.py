@@ -16,7 +16,7 @@ import sql
 from backfill import run_planner
 from backfill.out_of_band_judge import OriginVersion
 from backfill.out_of_band_watch import OutOfBandWatch
-from backfill.source import Source
+from backfill.source import ArangoSource
 from backfill.worker import WorkerOptions, Workers
 from proxy.control import gate_inputs, thresholds
 from proxy.control.gates.gate_types import Gate, GateVerdict
@@ -175,7 +175,7 @@ async def test_only_out_of_band_writes_are_reported(dsn: str, tmp_path: Path) ->
 
 
 async def _verified(stack: Running, *, repair: bool = True) -> None:
-    source = Source(stack.origin.url, "root", "")
+    source = ArangoSource(stack.origin.url, "root", "")
     try:
         run = await run_planner.plan_verification(stack.database, source, BOOKS, repair=repair)
         await Workers(stack.database, stack.database, source, WorkerOptions(poll=0.02), asyncio.Event()).work([run])
@@ -208,7 +208,7 @@ async def test_an_origin_that_lost_what_it_acknowledged_is_not_ready_for_a_rollb
 async def test_documents_copied_by_a_backfill_are_judged_by_how_they_were_written(dsn: str, tmp_path: Path) -> None:
     """A row in PostgreSQL does not prove whether the write came through a proxy or out of band."""
     async with mirrored(dsn, tmp_path) as stack:
-        source = Source(stack.origin.url, "root", "")
+        source = ArangoSource(stack.origin.url, "root", "")
         async with watched(stack) as watcher:
             run = await run_planner.plan_backfill(stack.database, source, BOOKS)
             workers = Workers(stack.database, stack.database, source, WorkerOptions(poll=0.02), asyncio.Event())

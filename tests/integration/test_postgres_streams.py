@@ -14,7 +14,7 @@ from proxy.model.cursor_requests import request_of
 from proxy.model.operations import Operation, Outcome
 from proxy.stores.postgres import PostgresStore, QueryLimits
 from proxy.stores.postgres import cursors as cursors_module
-from proxy.stores.postgres.cursors import Cursors
+from proxy.stores.postgres.cursors import TargetCursors
 from proxy.stores.postgres.read_fence import ReadFenceError
 from proxy.stores.postgres.streams import Stream, Streams
 from proxy.wire.endpoints import named
@@ -38,13 +38,13 @@ def parsed(outcome: Outcome) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def cursors() -> AsyncIterator[Cursors]:
-    cursors = Cursors()
+async def cursors() -> AsyncIterator[TargetCursors]:
+    cursors = TargetCursors()
     yield cursors
     await cursors.close()
 
 
-async def opened(cursors: Cursors, stream: Stream, **body: Any) -> dict[str, Any]:
+async def opened(cursors: TargetCursors, stream: Stream, **body: Any) -> dict[str, Any]:
     request = request_of(orjson.dumps({"query": "RETURN 1", **body}))
     rows = await stream.take(request.batch_size + 1)
     if stream.ended:
@@ -61,7 +61,7 @@ async def connections(database: Database) -> int:
 
 
 async def test_batches_arrive_in_order_and_the_last_releases_the_connection(
-    database: Database, cursors: Cursors
+    database: Database, cursors: TargetCursors
 ) -> None:
     stream = await Streams(database).open(NUMBERS, [2500], None, encode, total=True)
     body = await opened(cursors, stream, batchSize=1000, count=True)
@@ -77,14 +77,14 @@ async def test_batches_arrive_in_order_and_the_last_releases_the_connection(
     assert await connections(database) == 0
 
 
-async def test_a_result_of_one_batch_leaves_nothing_open(database: Database, cursors: Cursors) -> None:
+async def test_a_result_of_one_batch_leaves_nothing_open(database: Database, cursors: TargetCursors) -> None:
     for rows in (0, 1, 3):
         body = await opened(cursors, await Streams(database).open(NUMBERS, [rows], None, encode), batchSize=3)
         assert (len(body["result"]), body["hasMore"]) == (rows, False)
     assert await connections(database) == 0
 
 
-async def test_rows_are_those_of_the_time_the_cursor_was_opened(database: Database, cursors: Cursors) -> None:
+async def test_rows_are_those_of_the_time_the_cursor_was_opened(database: Database, cursors: TargetCursors) -> None:
     await database.execute("CREATE TABLE numbers AS SELECT n FROM generate_series(1, 2000) n")
     sql = "SELECT true AS found, n FROM numbers ORDER BY n"
     body = await opened(cursors, await Streams(database).open(sql, [], None, encode), batchSize=1000)
@@ -95,7 +95,7 @@ async def test_rows_are_those_of_the_time_the_cursor_was_opened(database: Databa
     assert parsed(await cursors.next(following(body["id"])))["result"] == list(range(1001, 2001))
 
 
-async def test_deleting_and_closing_release_connections(database: Database, cursors: Cursors) -> None:
+async def test_deleting_and_closing_release_connections(database: Database, cursors: TargetCursors) -> None:
     streams = Streams(database)
     first = await opened(cursors, await streams.open(NUMBERS, [5000], None, encode), batchSize=10)
     await opened(cursors, await streams.open(NUMBERS, [5000], None, encode), batchSize=10)
@@ -115,7 +115,7 @@ async def test_deleting_and_closing_release_connections(database: Database, curs
 async def test_an_unread_cursor_is_closed_at_its_ttl(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cursors_module, "_SWEEP", 0.01)
     now = 100.0
-    cursors = Cursors(clock=lambda: now)
+    cursors = TargetCursors(clock=lambda: now)
     body = await opened(cursors, await Streams(database).open(NUMBERS, [5000], None, encode), batchSize=10, ttl=5)
 
     now += 4
@@ -128,7 +128,7 @@ async def test_an_unread_cursor_is_closed_at_its_ttl(database: Database, monkeyp
     await cursors.close()
 
 
-async def test_a_batch_may_be_requested_again(database: Database, cursors: Cursors) -> None:
+async def test_a_batch_may_be_requested_again(database: Database, cursors: TargetCursors) -> None:
     stream = await Streams(database).open(NUMBERS, [30], None, encode)
     body = await opened(cursors, stream, batchSize=10, options={"allowRetry": True})
 
@@ -158,7 +158,7 @@ async def test_the_number_of_streams_is_bounded(database: Database) -> None:
     await (await streams.open(NUMBERS, [1], None, encode)).close()
 
 
-async def test_a_failure_between_batches_ends_the_cursor(database: Database, cursors: Cursors) -> None:
+async def test_a_failure_between_batches_ends_the_cursor(database: Database, cursors: TargetCursors) -> None:
     failing = "SELECT true AS found, 10 / (1500 - n) AS n FROM generate_series(1, 5000) n"
     body = await opened(cursors, await Streams(database).open(failing, [], None, encode), batchSize=1000)
 
@@ -169,7 +169,7 @@ async def test_a_failure_between_batches_ends_the_cursor(database: Database, cur
     assert await connections(database) == 0
 
 
-async def test_two_concurrent_readers_of_one_cursor_are_serialized(database: Database, cursors: Cursors) -> None:
+async def test_two_concurrent_readers_of_one_cursor_are_serialized(database: Database, cursors: TargetCursors) -> None:
     body = await opened(cursors, await Streams(database).open(NUMBERS, [9000], None, encode), batchSize=3000)
 
     answers = await asyncio.gather(*(cursors.next(following(body["id"])) for _ in range(2)), return_exceptions=True)

@@ -15,7 +15,7 @@ from proxy.model.stages import CollectionState, Phase, Stage, Transition
 from proxy.replication.mirror import Mirror
 from proxy.state import control_row
 from proxy.stores.postgres import PostgresStore
-from proxy.stores.postgres.cursors import Cursors
+from proxy.stores.postgres.cursors import TargetCursors
 from tests.harness import Running, eventually, running
 
 BOOKS = "_system/books"
@@ -125,10 +125,10 @@ async def test_a_cursor_that_fails_mid_stream_returns_an_arangodb_error(
     await stack.client.post(DOCUMENT, json={"_key": "b"})
     opened = await stack.client.post("/_api/cursor", json={"query": "FOR b IN books RETURN b._key", "batchSize": 1})
 
-    async def broken(self: Cursors, operation: Operation) -> Outcome:
+    async def broken(self: TargetCursors, operation: Operation) -> Outcome:
         raise DatabaseUnavailable("the connection broke")
 
-    monkeypatch.setattr(Cursors, "next", broken)
+    monkeypatch.setattr(TargetCursors, "next", broken)
     answer = await stack.client.post(f"/_api/cursor/{opened.json()['id']}")
     assert (answer.status_code, answer.json()["errorNum"]) == (503, 503)
 

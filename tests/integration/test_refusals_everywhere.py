@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 
-from backfill.archive.manifest import Entry
+from backfill.archive.manifest import CollectionEntry
 from backfill.archive.postgres_target import IntoPostgres
 from backfill.archive.targets import TargetResult
 from backfill.key_repair import repair_keys
 from backfill.origin_pages import Document
 from backfill.run_planner import plan_backfill
-from backfill.source import Source
+from backfill.source import ArangoSource
 from proxy.replication.key_repair import KeyRepairer
 from proxy.replication.target_writer import TargetWriter
 from tests.ad_hoc import Database
@@ -35,7 +35,7 @@ async def _dead_letter_keys(database: Database) -> list[str]:
 
 
 async def test_a_refused_version_that_is_superseded_ends_no_flip(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     """PostgreSQL lacks nothing: it has a newer version of the document."""
     relation = await register(database, stage="flipped")
@@ -50,7 +50,7 @@ async def test_a_refused_version_that_is_superseded_ends_no_flip(
 
 
 async def test_a_page_that_has_the_document_does_not_end_the_dead_letter_of_its_removal(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     """PostgreSQL refused the tombstone, and the page was read before the removal: the document is a ghost."""
     await backfilled(database, origin, source, 3)
@@ -64,7 +64,7 @@ async def test_a_page_that_has_the_document_does_not_end_the_dead_letter_of_its_
 
 
 async def test_a_backfill_drops_crossfades_index_for_a_document_too_large_for_it(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     relation = await register(database)
     await database.execute(f"CREATE INDEX list_0123456789abcdef01234567 ON {relation} ((doc -> 'text'))")
@@ -77,7 +77,7 @@ async def test_a_backfill_drops_crossfades_index_for_a_document_too_large_for_it
 
 
 async def test_a_row_that_a_trigger_skips_becomes_a_dead_letter_in_backfill_repair_and_archive(
-    database: Database, origin: StubOrigin, source: Source
+    database: Database, origin: StubOrigin, source: ArangoSource
 ) -> None:
     """No error is raised, so nothing but its absence shows that PostgreSQL lacks it."""
     relation = await register(database)
@@ -87,7 +87,7 @@ async def test_a_row_that_a_trigger_skips_becomes_a_dead_letter_in_backfill_repa
     assert await _dead_letter_keys(database) == ["0002"]
     assert (await repair_keys(database, source, NAME, ["0001", "0002"])).dead == {"0002"}
     target = IntoPostgres(database, database)
-    await target.prepare(Entry(collection=NAME, edge=False, started_at=""))
+    await target.prepare(CollectionEntry(collection=NAME, edge=False, started_at=""))
     written = await target.write(NAME, [Document("0002", 7, b"{}"), Document("0009", 7, b"{}")], ())
     reason = "PostgreSQL passes it over: a trigger or a rule of the table"
     assert written == TargetResult(1, 0, (("0002", reason),))

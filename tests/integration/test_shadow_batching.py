@@ -14,7 +14,7 @@ from proxy.operator import rules_admin, shapes
 from proxy.operator.mismatches import list_mismatches, show_mismatch
 from proxy.shadow.counters import MAX_SAMPLES
 from proxy.shadow.diff.documents import Difference, Kind
-from proxy.shadow.jobs import Job
+from proxy.shadow.jobs import ReadToCompare
 from tests.ad_hoc import Database
 from tests.integration.shadow_fixtures import C, Stack, hand_over, shadow_with_rules, stack_on
 
@@ -128,7 +128,7 @@ async def test_an_exception_in_one_kind_of_read_fails_no_other_kind(
     await stack.change_target("type", lambda raw: raw.replace(b'"x":1', b'"x":"1"'))
     confirm = stack.shadow._confirmer.confirm_together
 
-    def broken(jobs: Sequence[Job], difference: Difference, *rest: Any, **more: Any) -> None:
+    def broken(jobs: Sequence[ReadToCompare], difference: Difference, *rest: Any, **more: Any) -> None:
         if difference.kind is Kind.TYPE:
             raise RuntimeError("nobody foresaw it")
         confirm(jobs, difference, *rest, **more)

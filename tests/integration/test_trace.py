@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import proxy.cli
 from proxy.base.errors import PreconditionFailed
 from proxy.cli import trace
-from proxy.cli.trace import InstanceView, Side
+from proxy.cli.trace import InstanceView, TracedVersion
 from proxy.model.stages import CollectionState, Stage
 from tests.harness import Running, running
 
@@ -136,27 +136,33 @@ def test_a_document_can_be_named_with_or_without_its_database() -> None:
 @pytest.mark.parametrize(
     ("origin", "target", "views", "dead", "expected"),
     [
-        (Side("not read: down"), Side("absent"), (), False, "unknown"),
-        (Side("document", "5"), Side("absent"), (), True, "cannot hold"),
+        (TracedVersion("not read: down"), TracedVersion("absent"), (), False, "unknown"),
+        (TracedVersion("document", "5"), TracedVersion("absent"), (), True, "cannot hold"),
         (
-            Side("document", "5"),
-            Side("document", "4"),
+            TracedVersion("document", "5"),
+            TracedVersion("document", "4"),
             (InstanceView("p", None, {"open": 1}),),
             False,
             "is in progress",
         ),
-        (Side("document", "5"), Side("document", "4"), (InstanceView("p", "away", {}),), False, "not every"),
         (
-            Side("absent"),
-            Side("document", "4"),
+            TracedVersion("document", "5"),
+            TracedVersion("document", "4"),
+            (InstanceView("p", "away", {}),),
+            False,
+            "not every",
+        ),
+        (
+            TracedVersion("absent"),
+            TracedVersion("document", "4"),
             (InstanceView("p", None, {"open": 0}),),
             False,
             "nothing is in progress",
         ),
-        (Side("absent"), Side("tombstone", "4"), (), False, "equal"),
+        (TracedVersion("absent"), TracedVersion("tombstone", "4"), (), False, "equal"),
     ],
 )
 def test_the_verdict_explains_the_difference(
-    origin: Side, target: Side, views: tuple[InstanceView, ...], dead: bool, expected: str
+    origin: TracedVersion, target: TracedVersion, views: tuple[InstanceView, ...], dead: bool, expected: str
 ) -> None:
     assert expected in trace.verdict(origin, target, views, dead=dead)

@@ -26,7 +26,7 @@ import structlog
 
 from proxy.base.errors import DatabaseError, PreconditionFailed
 from proxy.control.controller import change, rollback
-from proxy.control.instance.ack_conditions import Conditions
+from proxy.control.instance.ack_conditions import AckConditions
 from proxy.control.instance.lease import Lease
 from proxy.control.transitions_plan import DesiredState
 from proxy.model.stages import Stage
@@ -77,9 +77,9 @@ class Proxy:
         self.tasks: set[asyncio.Task[None]] = set()
         self.drainer: asyncio.Task[None] | None = None
 
-    def conditions(self) -> Conditions:
+    def conditions(self) -> AckConditions:
         clean = not self.journal
-        return Conditions(
+        return AckConditions(
             backlog=lambda _: len(self.journal),
             lag_seconds=lambda: 0.0,
             uncaptured_pending=lambda _: 0,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 
 from proxy.model.revision import encode_rev
-from proxy.replication.versions import Version
+from proxy.replication.versions import StampedVersion
 
 BASE = 1_800_000_000_000 << 20  # a revision of these years
 
@@ -25,16 +25,16 @@ class History:
 
     events: tuple[tuple[str, bool], ...]
 
-    def rows(self, stamp: int = 1) -> list[Version]:
+    def rows(self, stamp: int = 1) -> list[StampedVersion]:
         """Return one message per event: upserts with new revisions, removals with the removed one."""
         alive: dict[str, int] = {}
         result = []
         for number, (key, removed) in enumerate(self.events):
             if not removed:
                 alive[key] = BASE + number
-                result.append(Version(key, alive[key], document(key, alive[key]), stamp))
+                result.append(StampedVersion(key, alive[key], document(key, alive[key]), stamp))
             elif key in alive:
-                result.append(Version(key, alive.pop(key), None, stamp))
+                result.append(StampedVersion(key, alive.pop(key), None, stamp))
         return result
 
     def final(self) -> dict[str, int]:

@@ -7,12 +7,18 @@ import random
 from typing import Any
 
 from proxy.aql import ast, parse
-from proxy.aql.compile import Compiled, NotCompiled, Table, Tables, compile_query
+from proxy.aql.compile import Compiled, CompiledTable, CompiledTables, NotCompiled, compile_query
 from proxy.aql.compile.cached import CachedOutcome
 from tests.property.aql_queries import ODD, PLAIN, Maker
 
-TABLES = Tables({"c": Table("db.c"), "f": Table("db.f", indexed=frozenset({"s"})), "g": Table("db.g", True),
-                 "h": Table("db.h", True)})  # fmt: skip
+TABLES = CompiledTables(
+    {
+        "c": CompiledTable("db.c"),
+        "f": CompiledTable("db.f", indexed=frozenset({"s"})),
+        "g": CompiledTable("db.g", True),
+        "h": CompiledTable("db.h", True),
+    }
+)
 TEXTS = ["a", "", "é", "%a", "_b%", "x\\", "1", "c/1", "a\0b", "'; --"]
 QUERIES_WITH_BINDS = [
     ("FOR d IN c FILTER d.user == @a SORT d.at DESC LIMIT @n, @m RETURN d", "anm"),

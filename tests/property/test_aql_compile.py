@@ -14,7 +14,7 @@ from proxy.aql.compile import Compiled
 from proxy.aql.requests import QueryOptions
 from proxy.aql.values import hash_key
 from proxy.base.errors import ArangoError, StatementError
-from proxy.shadow.diff.documents import Rows, compare_rows
+from proxy.shadow.diff.documents import TargetRows, compare_rows
 from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.compiled_queries import Statements, inexact
 from proxy.stores.postgres.read_fence import QueryLimits
@@ -62,7 +62,7 @@ async def test_the_compiled_statement_agrees_with_the_evaluator(database: Databa
         assert expected is not None, (text, binds)
         facts = analyse(query, binds)
         cut = found.cut or (None, None)
-        rows = Rows(found.rows, found.groups, cut[0], cut[1], facts.unordered or not facts.deterministic)
+        rows = TargetRows(found.rows, found.groups, cut[0], cut[1], facts.unordered or not facts.deterministic)
         difference = compare_rows(expected.rows, rows)
         if difference is not None and "DISTINCT" in text:  # which of the equal {} and {k: null} is given is undefined
             assert Counter(map(hash_key, expected.rows)) == Counter(map(hash_key, found.rows)), (text, binds)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.aql import Fetch, QueryOptions, analyse, ast, parse, print_query, run
-from proxy.aql.compile import Table, Tables, compile_query
+from proxy.aql.compile import CompiledTable, CompiledTables, compile_query
 from proxy.base.errors import ArangoError
 
 SEEDS = [
@@ -88,7 +88,7 @@ def test_mutated_queries_end_in_a_result_or_an_error(text: str, value: Any) -> N
         assert found is None or found.shape
         binds = dict.fromkeys(query_parameters(query), value)
         analyse(query, binds)
-        compile_query(query, binds, Tables({"docs": Table("db.docs", edge=True)}))
+        compile_query(query, binds, CompiledTables({"docs": CompiledTable("db.docs", edge=True)}))
         evaluate(text, binds)
     except ArangoError:
         pass

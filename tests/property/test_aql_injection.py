@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.aql import analyse, parse
-from proxy.aql.compile import Compiled, Table, Tables, compile_query
+from proxy.aql.compile import Compiled, CompiledTable, CompiledTables, compile_query
 from proxy.base.errors import ArangoError, StatementError
 from tests.ad_hoc import Database
 
@@ -52,7 +52,7 @@ QUERIES_WITH_BINDS = [
     "FOR v, e IN OUTBOUND @x edges FILTER v.a == @x RETURN e[@x]",
     "FOR d IN docs FILTER d.t ANY == @x AND @x IN d.t[*].@x SORT d.@x LIMIT 3 RETURN DOCUMENT('docs', @x)",
 ]
-TABLES = Tables({"docs": Table("db.docs"), "edges": Table("db.edges", True)})
+TABLES = CompiledTables({"docs": CompiledTable("db.docs"), "edges": CompiledTable("db.edges", True)})
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
 
 _PARAMETER = re.compile(r"\$\d+::\w+(?:\[\])?")

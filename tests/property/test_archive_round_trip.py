@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from backfill import checksum
 from backfill.archive import reader
 from backfill.archive.export import Export, ExportOptions
-from backfill.archive.manifest import Origin
+from backfill.archive.manifest import ArchiveOrigin
 from backfill.archive.progress import Silent
 from backfill.archive.sources import Described, Pages
 from backfill.origin_pages import Document, document
@@ -51,8 +51,8 @@ class Listed:
         self._documents = documents
         self._page = page
 
-    async def origin(self) -> Origin:
-        return Origin(kind="arangodb", at="here", version="3.12.4")
+    async def origin(self) -> ArchiveOrigin:
+        return ArchiveOrigin(kind="arangodb", at="here", version="3.12.4")
 
     async def collections(self, pattern: str) -> list[str]:
         return []

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.replication.versions import Stored, Version, is_superseded, newest
+from proxy.replication.versions import StampedVersion, Stored, is_superseded, newest
 from tests.property.i4_histories import History, histories
 
 
-def apply(state: dict[str, Stored], row: Version) -> None:
+def apply(state: dict[str, Stored], row: StampedVersion) -> None:
     """Apply the rule: a version replaces what is smaller by (revision, removed)."""
     stored = state.get(row.key)
     if stored is None or (row.rev, row.raw is None) > (stored.rev, not stored.alive):
@@ -38,7 +38,7 @@ def test_any_order_with_duplicates_gives_the_newest_state(history: History, data
 @given(histories, st.data())
 @settings(max_examples=300, deadline=None)
 def test_a_batch_reduced_to_one_row_per_key_gives_the_same_state(history: History, data: st.DataObject) -> None:
-    order: Sequence[Version] = data.draw(st.permutations(history.rows()))
+    order: Sequence[StampedVersion] = data.draw(st.permutations(history.rows()))
     one_by_one: dict[str, Stored] = {}
     batched: dict[str, Stored] = {}
     for row in order:
@@ -64,4 +64,4 @@ def test_a_change_is_superseded_if_the_rule_would_not_apply_it(history: History)
                 before = dict(state)
                 apply(state, second)
                 assert is_superseded(second, before.get(second.key)) == (state == before)
-    assert not is_superseded(Version("k", 1, None, 0), None)
+    assert not is_superseded(StampedVersion("k", 1, None, 0), None)

@@ -20,7 +20,7 @@ from deploy.demo.postgres import EmbeddedPostgres
 from proxy.replication.key_repair import KeyRepairer
 from proxy.replication.target_writer import TargetWriter
 from proxy.replication.tombstone_gc import purge
-from proxy.replication.versions import Version, newest
+from proxy.replication.versions import StampedVersion, newest
 from tests.ad_hoc import Database
 from tests.conftest import _create
 from tests.property.i4_histories import History, histories
@@ -34,7 +34,7 @@ class FinalOrigin:
     def __init__(self) -> None:
         self.documents: dict[str, bytes] = {}
 
-    def commit(self, row: Version) -> None:
+    def commit(self, row: StampedVersion) -> None:
         if row.raw is None:
             del self.documents[row.key]
         else:
@@ -84,7 +84,7 @@ def repairer(world: World, origin: FinalOrigin) -> KeyRepairer:
     return KeyRepairer(world.target, origin)
 
 
-async def deliver(world: World, repair: KeyRepairer, rows: Sequence[Version]) -> None:
+async def deliver(world: World, repair: KeyRepairer, rows: Sequence[StampedVersion]) -> None:
     """Apply a batch as the mirror does, and read again what is refused."""
     written = await world.target.write(COLLECTION, newest(rows))
     if written.reread:
@@ -104,8 +104,8 @@ def test_any_interleaving_converges(world: World, history: History, steps: list[
         origin = FinalOrigin()
         repair = repairer(world, origin)
         events = history.rows()
-        on_the_way: list[Version] = []
-        sent: list[Version] = []
+        on_the_way: list[StampedVersion] = []
+        sent: list[StampedVersion] = []
         for step in [*steps, *(["commit"] * len(events))]:
             if step == "commit" and events:
                 event = events.pop(0)._replace(stamp=await world.era())
@@ -152,7 +152,7 @@ def test_concurrent_appliers_repairs_and_purges_converge(world: World, history: 
         for event in events:
             origin.commit(event)
 
-        async def applier(mine: Sequence[Version]) -> None:
+        async def applier(mine: Sequence[StampedVersion]) -> None:
             for row in mine:
                 await deliver(world, repair, [row._replace(stamp=stamp)])
 

@@ -18,9 +18,19 @@ compiles a type of node.
 """
 
 from proxy.aql.compile.cached import compile_query
-from proxy.aql.compile.plan import Compared, Compiled, Listing, NotCompiled, Table, Tables
-from proxy.aql.compile.result_builder import Finish, Run
+from proxy.aql.compile.plan import ComparedStatement, Compiled, CompiledTable, CompiledTables, Listing, NotCompiled
+from proxy.aql.compile.result_builder import BuilderRun, Finish
 from proxy.base.module_discovery import import_modules
 
-__all__ = ["Compared", "Compiled", "Finish", "Listing", "NotCompiled", "Run", "Table", "Tables", "compile_query"]
+__all__ = [
+    "BuilderRun",
+    "ComparedStatement",
+    "Compiled",
+    "CompiledTable",
+    "CompiledTables",
+    "Finish",
+    "Listing",
+    "NotCompiled",
+    "compile_query",
+]
 import_modules(__name__)

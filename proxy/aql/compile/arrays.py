@@ -9,7 +9,7 @@ from typing import Final
 from proxy.aql import ast
 from proxy.aql.compile.comparisons import comparison
 from proxy.aql.compile.compilation import Compilation, term_of
-from proxy.aql.compile.scope import Scope, ValueVar
+from proxy.aql.compile.scope import ValueVar, VariableScope
 from proxy.aql.sql_terms import AnyTerm, ConstantTerm, NotCompilable, Term, false_after
 
 _MAX_AMOUNT: Final = 1 << 31
@@ -76,7 +76,7 @@ def quantified(c: Compilation, node: ast.Quantified) -> Term:
 def _current(c: Compilation) -> Iterator[str]:
     """Bind CURRENT to the element of an array operator, whose alias is given."""
     alias, before, depth = c.fresh("e"), c.scope, c.currents
-    c.scope = Scope({"CURRENT": ValueVar(f"{alias}.v")}, before)
+    c.scope = VariableScope({"CURRENT": ValueVar(f"{alias}.v")}, before)
     c.currents += 1
     try:
         yield alias

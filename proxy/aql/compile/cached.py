@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 from proxy.aql import ast
 from proxy.aql.analyse import analyse
 from proxy.aql.compile.compilation import Compilation
-from proxy.aql.compile.plan import Compared, Compiled, NotCompiled, Tables
+from proxy.aql.compile.plan import ComparedStatement, Compiled, CompiledTables, NotCompiled
 from proxy.aql.compile.query import Template, compile_whole
 from proxy.aql.sql_terms import NotCompilable, kind_of, with_binds
 from proxy.base.errors import ArangoError, Unsupported
@@ -38,7 +38,9 @@ class _CachedOutcomes(dict[Hashable, list[CachedOutcome]]):
     """Outcomes of one query, by tables and kinds of its bind variables."""
 
 
-def compile_query(query: ast.Query, bind_vars: Mapping[str, Any] | None, catalog: Tables) -> Compiled | NotCompiled:
+def compile_query(
+    query: ast.Query, bind_vars: Mapping[str, Any] | None, catalog: CompiledTables
+) -> Compiled | NotCompiled:
     """Compile a query to one statement, or return why it cannot be. Raise ArangoError as `analyse` does."""
     analysis = analyse(query, bind_vars)
     if analysis.modifies:
@@ -70,7 +72,7 @@ def compile_query(query: ast.Query, bind_vars: Mapping[str, Any] | None, catalog
     return _with_binds(outcome, binds)
 
 
-def _compiled(query: ast.Query, binds: Mapping[str, Any], catalog: Tables) -> tuple[Outcome, set[str] | None]:
+def _compiled(query: ast.Query, binds: Mapping[str, Any], catalog: CompiledTables) -> tuple[Outcome, set[str] | None]:
     """Return the outcome, and the bind variables whose values it depends on; None if it must not be kept."""
     compilation = Compilation(binds, catalog)
     outcome: Outcome
@@ -92,7 +94,7 @@ def _with_binds(outcome: Outcome, binds: Mapping[str, Any]) -> Compiled | NotCom
     made, form = outcome.compiled, outcome.compared
     compared = None
     if form is not None:
-        compared = Compared(
+        compared = ComparedStatement(
             form.sql, form.given, with_binds(outcome.offset, binds), with_binds(outcome.count, binds), binds
         )
     return Compiled(  # not by `replace`, which takes three times as long

@@ -9,9 +9,9 @@ from proxy.aql.compile.blocks import wrap_limited
 from proxy.aql.compile.compilation import Compilation, statement_of
 from proxy.aql.compile.output_columns import OutputColumns
 from proxy.aql.compile.result_builder import Finish
-from proxy.aql.compile.scope import Block, FromItem, OrderKey, RowsVar, Scope, ValueVar
+from proxy.aql.compile.scope import Block, FromItem, OrderKey, RowsVar, ValueVar, VariableScope
 from proxy.aql.compile.subqueries import hoisted
-from proxy.aql.compile.subquery_rows import Wanted
+from proxy.aql.compile.subquery_rows import WantedColumns
 from proxy.aql.sql_terms import NotCompilable, Term
 
 
@@ -22,7 +22,7 @@ def collect(c: Compilation, node: ast.Collect) -> None:
         raise NotCompilable("order of groups without ICU")
     wrap_limited(c)
     inner, alias = c.block, c.fresh("g")
-    outer = _Grouped(Scope(outer=c.scope.outer), Block(sorted_by="collect"))
+    outer = _Grouped(VariableScope(outer=c.scope.outer), Block(sorted_by="collect"))
     columns = _groups(c, node, alias, outer) + _aggregates(c, node, alias, outer)
     if node.count_into is not None:
         columns.append("count(*) AS n")
@@ -41,7 +41,7 @@ def collect(c: Compilation, node: ast.Collect) -> None:
 class _Grouped:
     """The scope and the block after COLLECT, in which only its own variables are known."""
 
-    def __init__(self, scope: Scope, block: Block) -> None:
+    def __init__(self, scope: VariableScope, block: Block) -> None:
         self.scope = scope
         self.block = block
 
@@ -97,7 +97,7 @@ def _aggregate(c: Compilation, node: ast.Expr) -> Term:
 # --- INTO
 
 
-class _Gathered(Wanted):
+class _Gathered(WantedColumns):
     """The columns of INTO that are needed. order: ORDER BY of the rows, or nothing."""
 
     order = ""

@@ -15,11 +15,11 @@ from typing import Any, Final, TypeAlias, TypeVar
 from proxy.aql import ast
 from proxy.aql.analyse import source_name
 from proxy.aql.compile.output_columns import OutputColumns
-from proxy.aql.compile.plan import Table, Tables
-from proxy.aql.compile.scope import AliasVar, Block, Remappable, RowsVar, Scan, Scope, Var
+from proxy.aql.compile.plan import CompiledTable, CompiledTables
+from proxy.aql.compile.scope import AliasVar, Block, CollectionScan, Remappable, RowsVar, Var, VariableScope
 from proxy.aql.compiled_types import Stepwise
 from proxy.aql.execution import ProgramCompiler
-from proxy.aql.query_context import Context
+from proxy.aql.query_context import QueryContext
 from proxy.aql.registration import registering
 from proxy.aql.requests import QueryOptions
 from proxy.aql.signatures import NOT_AHEAD
@@ -51,22 +51,22 @@ class Compilation(SqlForms):
     variable.
     """
 
-    def __init__(self, binds: Mapping[str, Any], catalog: Tables) -> None:
+    def __init__(self, binds: Mapping[str, Any], catalog: CompiledTables) -> None:
         super().__init__()
         self.binds = Binds(binds)
         self.momentary = False
         self.catalog = catalog
-        self.scope = Scope()
+        self.scope = VariableScope()
         self.block = Block()
         self.collections: set[str] = set()
-        self.scans: dict[str, Scan] = {}
+        self.scans: dict[str, CollectionScan] = {}
         self.mentioned: frozenset[str] = frozenset()
         self.by_key = False
         self.place: tuple[tuple[ast.Statement, ...], int] = ((), 0)
         self.currents = 0
         self._names = 0
         self._nodes_left = _MAX_NODES
-        self._context = Context(self.binds, QueryOptions(max_warnings=_MAX_NODES))
+        self._context = QueryContext(self.binds, QueryOptions(max_warnings=_MAX_NODES))
 
     # --- dispatch by node type
 
@@ -140,7 +140,7 @@ class Compilation(SqlForms):
         self._names += 1
         return f"{letter}{self._names}"
 
-    def table(self, name: str) -> Table:
+    def table(self, name: str) -> CompiledTable:
         """Return the table of a collection, and record that the statement reads it."""
         found = self.catalog.tables.get(name)
         if found is None:
@@ -181,7 +181,7 @@ class Compilation(SqlForms):
         return None
 
     @contextlib.contextmanager
-    def in_scope(self, scope: Scope) -> Iterator[None]:
+    def in_scope(self, scope: VariableScope) -> Iterator[None]:
         """Compile with the variables of another scope, for an expression that was written there."""
         before, self.scope = self.scope, scope
         try:

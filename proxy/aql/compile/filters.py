@@ -8,7 +8,7 @@ from proxy.aql import ast
 from proxy.aql.compile.accesses import document_path
 from proxy.aql.compile.blocks import wrap_limited
 from proxy.aql.compile.compilation import Compilation, statement_of
-from proxy.aql.compile.scope import AliasVar, DocumentVar, Scope
+from proxy.aql.compile.scope import AliasVar, DocumentVar, VariableScope
 from proxy.aql.compile.subqueries import hoisted
 from proxy.aql.primary_index_order import key_range
 from proxy.aql.sql_terms import SCALAR_KINDS, AnyTerm, BoundTerm, ConstantTerm, Term, json_parameter, plain_text
@@ -166,7 +166,7 @@ def _implied_by_membership(c: Compilation, node: ast.Binary) -> list[str]:
 def _attribute_of_document(c: Compilation, node: ast.Expr) -> tuple[DocumentVar, tuple[str, ...]] | None:
     """Return the document and the path of `doc.a.b`; None for other expressions and documents that may be missing."""
     path: list[str] = []
-    scope: Scope = c.scope
+    scope: VariableScope = c.scope
     while True:
         if isinstance(node, ast.Attribute):
             path.append(node.name)

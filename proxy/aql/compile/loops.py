@@ -8,7 +8,7 @@ from proxy.aql import ast
 from proxy.aql.compile.blocks import begin_loop, derive, order_by_place, wrap_limited
 from proxy.aql.compile.compilation import Compilation, statement_of
 from proxy.aql.compile.expressions import pure
-from proxy.aql.compile.scope import AliasVar, DocumentVar, ElementVar, FromItem, Scan, ValueVar
+from proxy.aql.compile.scope import AliasVar, CollectionScan, DocumentVar, ElementVar, FromItem, ValueVar
 from proxy.aql.compile.subqueries import hoisted, subquery_level
 from proxy.aql.sql_terms import ConstantTerm, NotCompilable
 
@@ -57,7 +57,7 @@ def _scan(c: Compilation, variable: str, collection: str) -> None:
     var = DocumentVar(f"{alias}.key", f"{alias}.doc", f"{alias}.raw", prefix, collection)
     var.edges = alias if table.edge else None
     var.indexed = table.indexed
-    c.scans[var.doc] = Scan(collection)
+    c.scans[var.doc] = CollectionScan(collection)
     c.bind(variable, var)
 
 

@@ -18,7 +18,7 @@ from proxy.aql.compile.expressions import pure
 from proxy.aql.compile.lookups import lookup
 from proxy.aql.compile.output_columns import OutputColumns
 from proxy.aql.compile.result_builder import Finish
-from proxy.aql.compile.scope import AliasVar, DocumentVar, ElementVar, RowsVar, Scope, ValueVar
+from proxy.aql.compile.scope import AliasVar, DocumentVar, ElementVar, RowsVar, ValueVar, VariableScope
 from proxy.aql.compile.subqueries import rows_output, subquery_count
 from proxy.aql.signatures import FETCHING
 from proxy.aql.sql_terms import NotCompilable, Term
@@ -47,14 +47,16 @@ def variable(c: Compilation, node: ast.Variable, columns: OutputColumns, hidden:
     return columns.add(var.sql, "json")
 
 
-def _in_scope(c: Compilation, scope: Scope, node: ast.Expr, columns: OutputColumns, hidden: frozenset[str]) -> ast.Expr:
+def _in_scope(
+    c: Compilation, scope: VariableScope, node: ast.Expr, columns: OutputColumns, hidden: frozenset[str]
+) -> ast.Expr:
     """Rewrite an expression with the variables of the scope in which it was written."""
     with c.in_scope(scope):
         found: ast.Expr = c.output(node, columns, hidden)
         return found
 
 
-def _contains_rows(node: ast.Expr, scope: Scope) -> bool:
+def _contains_rows(node: ast.Expr, scope: VariableScope) -> bool:
     """Return True if an array is, or contains, rows of a subquery over documents: then its elements are columns."""
     if not pure(node):
         return True

@@ -11,7 +11,7 @@ from proxy.aql.sql_terms import with_binds
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class CompiledTable:
     """The table of a collection.
 
     relation: schema-qualified, quoted by PostgreSQL itself. edge: it has the columns from_id and to_id. indexed: the
@@ -26,18 +26,18 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Tables:
+class CompiledTables:
     """The tables that a query may read, by collection name without database.
 
     icu: whether the migration found ICU; without it no query that depends on the order of strings is compiled.
     """
 
-    tables: Mapping[str, Table]
+    tables: Mapping[str, CompiledTable]
     icu: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ComparedStatement:
     """The statement of a sorted query whose result is compared: it gives the whole runs of equal sort keys that LIMIT
     cuts. It has two more columns, at the end: n, the number of a row from 1 on, and run, the number of the first row of
     its run. The result is rows offset + 1 to offset + count.
@@ -84,7 +84,7 @@ class Compiled:
     collections: frozenset[str]
     finish: Finish
     order: str = ""
-    compared: Compared | None = None
+    compared: ComparedStatement | None = None
     most: int | None = None
     pushed: tuple[str, ...] = ()
     finished: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from proxy.aql import ast
 from proxy.aql.compile.compilation import Compilation
 from proxy.aql.compile.output_columns import OutputColumns
-from proxy.aql.compile.plan import Compared, Compiled, Listing
+from proxy.aql.compile.plan import ComparedStatement, Compiled, Listing
 from proxy.aql.compile.result_builder import Finish
 from proxy.aql.compile.scope import Block
 from proxy.aql.compile.subqueries import compile_level
@@ -23,7 +23,7 @@ class Template:
     """
 
     compiled: Compiled
-    compared: Compared | None
+    compared: ComparedStatement | None
     most: int | Deferred | None
     offset: int | Deferred
     count: int | Deferred | None
@@ -48,7 +48,7 @@ def compile_whole(c: Compilation, query: ast.Query) -> Template:
     order = "" if final.distinct else _order(query.statements)
     if order == "sort" and not block.order:
         order = ""  # by constants only
-    compared: Compared | None = None
+    compared: ComparedStatement | None = None
     bounds: tuple[int | Deferred, int | Deferred | None] = (0, None)
     if order == "sort" and block.sorted_by == "sort" and _comparable(query.statements):
         compared, bounds = _compared(c, block, named, outer)
@@ -67,7 +67,7 @@ def compile_whole(c: Compilation, query: ast.Query) -> Template:
 
 def _compared(
     c: Compilation, block: Block, named: list[str], outer: list[str]
-) -> tuple[Compared, tuple[int | Deferred, int | Deferred | None]]:
+) -> tuple[ComparedStatement, tuple[int | Deferred, int | Deferred | None]]:
     """Compile the statement with the whole runs of equal sort keys that LIMIT cuts.
 
     n: the number of a row; run: of its run's first row.
@@ -83,7 +83,7 @@ def _compared(
     sql = f"SELECT {', '.join([*outer, 'q.n AS n', 'q.run AS run'])} FROM ({block.select(columns)}) q ORDER BY q.n"
     cut.ties = None
     text, parameters = c.parameters.numbered(sql)
-    return Compared(text, parameters, 0, None), (offset, count)
+    return ComparedStatement(text, parameters, 0, None), (offset, count)
 
 
 def _sum(one: int | Deferred, other: int | Deferred) -> int | Deferred:

@@ -13,7 +13,7 @@ from typing import Any
 from proxy.aql import ast
 from proxy.aql.compiled_types import Plain, Stepwise
 from proxy.aql.execution import ProgramCompiler
-from proxy.aql.query_context import Context
+from proxy.aql.query_context import QueryContext
 from proxy.aql.requests import QueryOptions
 from proxy.aql.values import Value, double, hash_key
 from proxy.base.errors import StatementError
@@ -60,19 +60,19 @@ class Finish:
             and not self.distinct
         )
 
-    def start(self, binds: Mapping[str, Any], options: QueryOptions | None = None) -> Run:
+    def start(self, binds: Mapping[str, Any], options: QueryOptions | None = None) -> BuilderRun:
         """Begin one run of the query. Raise ArangoError, Unsupported as the evaluator would."""
-        return Run(self, Context(dict(binds), options or QueryOptions()))
+        return BuilderRun(self, QueryContext(dict(binds), options or QueryOptions()))
 
 
-class Run:
+class BuilderRun:
     """One run: `values` or `encoded` of the statement's rows, each a sequence of columns. Warnings are in `context`."""
 
-    def __init__(self, finish: Finish, context: Context) -> None:
+    def __init__(self, finish: Finish, context: QueryContext) -> None:
         self.context = context
         self._finish = finish
         self._slots: list[int] = []
-        self._inner: list[Run | None] = []
+        self._inner: list[BuilderRun | None] = []
         self._size = 0
         self._project: Plain | None = None
         self._seen: set[Any] = set()
@@ -84,7 +84,9 @@ class Run:
         finish = self._finish
         compiler = ProgramCompiler(self.context)
         self._slots = [compiler.slot(column.name) for column in finish.columns]
-        self._inner = [None if column.rows is None else Run(column.rows, self.context) for column in finish.columns]
+        self._inner = [
+            None if column.rows is None else BuilderRun(column.rows, self.context) for column in finish.columns
+        ]
         compiler.known = {column.name for column in finish.columns}
         compiled = compiler.expression(finish.expression)
         assert not isinstance(compiled, Stepwise)
@@ -149,7 +151,7 @@ class Run:
         return self.unique([self.part(row) for row in rows])
 
 
-def _decoded(value: Any, kind: str, inner: Run | None) -> Value:
+def _decoded(value: Any, kind: str, inner: BuilderRun | None) -> Value:
     if inner is not None:
         return inner.inner(value or [])
     if kind == "number":

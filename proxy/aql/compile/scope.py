@@ -62,7 +62,7 @@ class ElementVar:
     sql: str
     place: str
     source: ast.Expr
-    scope: Scope
+    scope: VariableScope
 
     def remap(self, move: Callable[[str], str]) -> None:
         """Replace its columns by those that `move` gives."""
@@ -74,7 +74,7 @@ class AliasVar:
     """An expression over other variables."""
 
     expression: ast.Expr
-    scope: Scope
+    scope: VariableScope
 
 
 @dataclass(slots=True, eq=False)
@@ -102,15 +102,15 @@ Remappable: TypeAlias = DocumentVar | ValueVar | ElementVar | RowsVar
 
 
 @dataclass(slots=True)
-class Scope:
+class VariableScope:
     """Variables by name; others are looked up in the outer scope."""
 
     variables: dict[str, Var] = field(default_factory=dict)
-    outer: Scope | None = None
+    outer: VariableScope | None = None
 
     def find(self, name: str) -> Var | None:
         """Return the variable of this name; None if there is none."""
-        scope: Scope | None = self
+        scope: VariableScope | None = self
         while scope is not None:
             found = scope.variables.get(name)
             if found is not None:
@@ -134,7 +134,7 @@ class OrderKey:
 
 
 @dataclass(slots=True, eq=False)
-class Scan:
+class CollectionScan:
     """One FOR over a collection, for the advice which index would serve it.
 
     equal: attributes that are compared by == with known values; order: keys of a SORT over this collection only. Both

@@ -14,8 +14,8 @@ from proxy.aql.compile.expressions import pure
 from proxy.aql.compile.lookups import lookup
 from proxy.aql.compile.output_columns import OutputColumns
 from proxy.aql.compile.result_builder import Finish
-from proxy.aql.compile.scope import Block, FromItem, RowsVar, Scope
-from proxy.aql.compile.subquery_rows import Rows
+from proxy.aql.compile.scope import Block, FromItem, RowsVar, VariableScope
+from proxy.aql.compile.subquery_rows import SubqueryRows
 from proxy.aql.primary_index_order import by_primary_index
 from proxy.aql.sql_terms import AnyTerm, NotCompilable, Term
 
@@ -36,7 +36,7 @@ def compile_level(c: Compilation, query: ast.Query) -> ast.Return:
 def subquery_level(c: Compilation, query: ast.Query) -> Iterator[ast.Return]:
     """Compile the level of a subquery: inside, its block and scope are the present ones."""
     scope, block = c.scope, c.block
-    c.scope, c.block = Scope(outer=scope), Block()
+    c.scope, c.block = VariableScope(outer=scope), Block()
     try:
         yield compile_level(c, query)
     finally:
@@ -123,7 +123,7 @@ def _rows_variable(c: Compilation, node: ast.Subquery) -> ast.Variable:
     name = c.fresh("#")
     alias = c.fresh("l")
     wrap_limited(c)
-    rows = Rows(alias)
+    rows = SubqueryRows(alias)
     with subquery_level(c, node.query) as final:
         block = c.block
         block.distinct = final.distinct

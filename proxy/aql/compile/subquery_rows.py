@@ -7,7 +7,7 @@ from proxy.aql.compile.scope import Block
 from proxy.aql.sql_terms import NotCompilable
 
 
-class Wanted:
+class WantedColumns:
     """Which columns of rows are needed, and why one cannot be given. prefix: of the names of the columns.
 
     value_column, output_column: the SQL of a row as jsonb and as a json tuple; no_value, no_output: why there is none.
@@ -42,7 +42,7 @@ class Wanted:
         return f"{self.alias}.{self.prefix}n"
 
 
-class Rows(Wanted):
+class SubqueryRows(WantedColumns):
     """The rows of a subquery."""
 
     def count(self) -> str:

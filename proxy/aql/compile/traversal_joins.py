@@ -14,7 +14,7 @@ from proxy.aql.analyse import source_name
 from proxy.aql.compile.blocks import begin_loop, wrap_limited
 from proxy.aql.compile.compilation import Compilation, statement_of
 from proxy.aql.compile.lookups import looked_up
-from proxy.aql.compile.plan import Table
+from proxy.aql.compile.plan import CompiledTable
 from proxy.aql.compile.scope import DocumentVar, FromItem
 from proxy.aql.compile.subqueries import hoisted
 from proxy.aql.sql_terms import ConstantTerm, NotCompilable, Term
@@ -27,7 +27,7 @@ _SIDES: Final = {"OUTBOUND": (("from", "to"),), "INBOUND": (("to", "from"),), "A
 class _Edges:
     """One edge collection. prefix: `collection/`, as SQL."""
 
-    table: Table
+    table: CompiledTable
     prefix: str
     direction: str
 

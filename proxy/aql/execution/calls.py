@@ -10,14 +10,14 @@ from proxy.aql.analyse import source_name
 from proxy.aql.compiled_types import Compiled, Constant, Frame, Plain, Stepwise
 from proxy.aql.execution.compiler import ProgramCompiler, expression_of
 from proxy.aql.functions import find
-from proxy.aql.query_context import Context
-from proxy.aql.requests import Request
+from proxy.aql.query_context import QueryContext
+from proxy.aql.requests import StoreRequest
 from proxy.aql.signatures import FETCHING, TAKES_COLLECTION, UNFOLDED, UNSUPPORTED
 from proxy.aql.trees import is_collection
 from proxy.aql.values import Value
 from proxy.base.errors import ArangoError, Unsupported
 
-Fetching: TypeAlias = Callable[[Frame], Generator[Request, None, Value]]
+Fetching: TypeAlias = Callable[[Frame], Generator[StoreRequest, None, Value]]
 _NOT_FOUND: Final = 1203  # a collection that does not exist: DOCUMENT gives null
 
 
@@ -42,7 +42,7 @@ def call(c: ProgramCompiler, node: ast.Call) -> Compiled:
     return _applied(c.context, name, arguments)
 
 
-def _applied(context: Context, name: str, arguments: list[Plain]) -> Plain:
+def _applied(context: QueryContext, name: str, arguments: list[Plain]) -> Plain:
     function = find(name)
     if name not in UNFOLDED and all(isinstance(argument, Constant) for argument in arguments):
         return Constant(function(context, *[argument([]) for argument in arguments]))
@@ -67,24 +67,24 @@ def _collection_or_value(c: ProgramCompiler, node: ast.Expr) -> Plain:
 # --- functions that read documents
 
 
-def _fetching(context: Context, name: str, arguments: list[Plain]) -> Fetching:
+def _fetching(context: QueryContext, name: str, arguments: list[Plain]) -> Fetching:
     compiler = _FETCHING.get(name)
     if compiler is None:
         raise Unsupported(f"function {name}")
     return compiler(context, arguments)
 
 
-def _collection_count(context: Context, arguments: list[Plain]) -> Fetching:
+def _collection_count(context: QueryContext, arguments: list[Plain]) -> Fetching:
     collection = arguments[0]
 
-    def count(frame: Frame) -> Generator[Request, None, Value]:
+    def count(frame: Frame) -> Generator[StoreRequest, None, Value]:
         return (yield from context.count(str(collection(frame))))
 
     return count
 
 
-def _shard_id(context: Context, arguments: list[Plain]) -> Fetching:
-    def shard(frame: Frame) -> Generator[Request, None, Value]:
+def _shard_id(context: QueryContext, arguments: list[Plain]) -> Fetching:
+    def shard(frame: Frame) -> Generator[StoreRequest, None, Value]:
         collection, keys = arguments[0](frame), arguments[1](frame)
         if collection.__class__ is not str or keys.__class__ is not dict:
             which, kind = ("second", "an object") if collection.__class__ is str else ("first", "a string")
@@ -95,8 +95,8 @@ def _shard_id(context: Context, arguments: list[Plain]) -> Fetching:
     return shard
 
 
-def _document(context: Context, arguments: list[Plain]) -> Fetching:
-    def document(frame: Frame) -> Generator[Request, None, Value]:
+def _document(context: QueryContext, arguments: list[Plain]) -> Fetching:
+    def document(frame: Frame) -> Generator[StoreRequest, None, Value]:
         collection = arguments[0](frame) if len(arguments) == 2 else None
         wanted = arguments[-1](frame)
         if len(arguments) == 2 and collection.__class__ is not str:
@@ -114,7 +114,7 @@ def _document(context: Context, arguments: list[Plain]) -> Fetching:
     return document
 
 
-def _one_document(context: Context, collection: Value, wanted: Value) -> Generator[Request, None, Value]:
+def _one_document(context: QueryContext, collection: Value, wanted: Value) -> Generator[StoreRequest, None, Value]:
     """Fetch one document by key or id; null if it or its collection does not exist."""
     if wanted.__class__ is not str or (collection is not None and collection.__class__ is not str):
         return None
@@ -133,7 +133,7 @@ def _one_document(context: Context, collection: Value, wanted: Value) -> Generat
         return None
 
 
-_FETCHING: Final[dict[str, Callable[[Context, list[Plain]], Fetching]]] = {
+_FETCHING: Final[dict[str, Callable[[QueryContext, list[Plain]], Fetching]]] = {
     "COLLECTION_COUNT": _collection_count,
     "SHARD_ID": _shard_id,
     "DOCUMENT": _document,

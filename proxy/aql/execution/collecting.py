@@ -9,15 +9,15 @@ from typing import Any, TypeAlias
 from proxy.aql import ast
 from proxy.aql.aggregates import AGGREGATES
 from proxy.aql.compiled_types import Compiled, Constant, Frame, evaluate
-from proxy.aql.execution.compiler import Flow, Place, ProgramCompiler, Stage, stage_of
+from proxy.aql.execution.compiler import Flow, ProgramCompiler, Stage, StatementPlace, stage_of
 from proxy.aql.execution.windows import bounds_of, spans
-from proxy.aql.query_context import Context
-from proxy.aql.requests import Request
+from proxy.aql.query_context import QueryContext
+from proxy.aql.requests import StoreRequest
 from proxy.aql.values import Value, hash_key, order_key
 from proxy.base.errors import ArangoError
 
 Aggregated: TypeAlias = list[tuple[Callable[[list[Value]], Value], Compiled]]  # functions and their arguments
-Gather: TypeAlias = Callable[[Frame], Generator[Request, None, Value]]
+Gather: TypeAlias = Callable[[Frame], Generator[StoreRequest, None, Value]]
 
 
 @dataclass(slots=True, eq=False)
@@ -42,7 +42,7 @@ class _Outputs:
 
 
 @stage_of(ast.Collect)
-def collect_statement(c: ProgramCompiler, node: ast.Collect, _place: Place) -> Stage:
+def collect_statement(c: ProgramCompiler, node: ast.Collect, _place: StatementPlace) -> Stage:
     """Compile COLLECT: one frame for each group, in the order of the keys."""
     c.tie = None
     keys = [c.expression(assign.value) for assign in node.groups]
@@ -70,7 +70,7 @@ def collect_statement(c: ProgramCompiler, node: ast.Collect, _place: Place) -> S
 
 
 def _grouped(
-    flow: Flow, keys: list[Compiled], aggregates: Aggregated, gather: Gather | None, context: Context
+    flow: Flow, keys: list[Compiled], aggregates: Aggregated, gather: Gather | None, context: QueryContext
 ) -> Generator[Any, None, dict[Hashable, _Group]]:
     """Consume all frames and return their groups; requests are passed on."""
     groups: dict[Hashable, _Group] = {}
@@ -130,7 +130,7 @@ def _gather(c: ProgramCompiler, node: ast.Collect) -> Gather | None:
     names = node.ends if node.keep is None else node.keep
     slots = [(name, c.slot(name)) for name in names]
 
-    def build(frame: Frame) -> Generator[Request, None, Value]:
+    def build(frame: Frame) -> Generator[StoreRequest, None, Value]:
         yield from ()  # a generator, like the other kind
         return {name: frame[slot] for name, slot in slots}
 
@@ -138,7 +138,7 @@ def _gather(c: ProgramCompiler, node: ast.Collect) -> Gather | None:
 
 
 @stage_of(ast.Window)
-def window_statement(c: ProgramCompiler, node: ast.Window, _place: Place) -> Stage:
+def window_statement(c: ProgramCompiler, node: ast.Window, _place: StatementPlace) -> Stage:
     """Compile WINDOW: aggregates over the rows round each row, by position or by the distance of a value."""
     by_value = node.value is not None
     key = c.expression(node.value) if node.value is not None else Constant(None)

@@ -20,9 +20,9 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from proxy.aql import ast
 from proxy.aql.compiled_types import Compiled, Constant, Frame, Plain, Stepwise
-from proxy.aql.query_context import Context
+from proxy.aql.query_context import QueryContext
 from proxy.aql.registration import registering
-from proxy.aql.requests import Request
+from proxy.aql.requests import StoreRequest
 from proxy.aql.values import Value
 
 Flow: TypeAlias = Iterator[Any]  # of frames and Requests
@@ -30,7 +30,7 @@ Stage: TypeAlias = Callable[[Flow], Flow]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StatementPlace:
     """The place of a statement: the statements of its level, and its index among them."""
 
     statements: tuple[ast.Statement, ...]
@@ -43,7 +43,7 @@ class Place:
 
 
 ExpressionCompiler: TypeAlias = Callable[["ProgramCompiler", Any], Compiled]
-StageCompiler: TypeAlias = Callable[["ProgramCompiler", Any, Place], Stage]
+StageCompiler: TypeAlias = Callable[["ProgramCompiler", Any, StatementPlace], Stage]
 _EXPRESSIONS: Final[dict[type, ExpressionCompiler]] = {}
 _STAGES: Final[dict[type, StageCompiler]] = {}
 _Expression = TypeVar("_Expression", bound=ExpressionCompiler)
@@ -61,7 +61,7 @@ class ProgramCompiler:
     subquery, whose rows become an array.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: QueryContext) -> None:
         self.context = context
         self.constants: dict[str, Constant] = {}
         self.size = 0
@@ -110,7 +110,7 @@ class ProgramCompiler:
             return itemgetter(slot)
         return compiled
 
-    def stage(self, place: Place) -> Stage:
+    def stage(self, place: StatementPlace) -> Stage:
         """Compile a statement that is not the last of its level; the variables that it binds are known afterwards."""
         statement = place.statements[place.index]
         return _STAGES[statement.__class__](self, statement, place)
@@ -126,8 +126,10 @@ def stage_of(*types: type[ast.Node]) -> Callable[[_Stage], _Stage]:
     return registering(_STAGES, types)
 
 
-def _after(pending: list[tuple[int, Stepwise]], compiled: Plain) -> Callable[[Frame], Generator[Request, None, Value]]:
-    def steps(frame: Frame) -> Generator[Request, None, Value]:
+def _after(
+    pending: list[tuple[int, Stepwise]], compiled: Plain
+) -> Callable[[Frame], Generator[StoreRequest, None, Value]]:
+    def steps(frame: Frame) -> Generator[StoreRequest, None, Value]:
         for slot, part in pending:
             frame[slot] = yield from part.steps(frame)
         return compiled(frame)

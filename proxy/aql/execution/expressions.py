@@ -13,7 +13,7 @@ from proxy.aql.compiled_types import Compiled, Constant, Frame, Plain, Stepwise
 from proxy.aql.execution.compiler import ProgramCompiler, expression_of
 from proxy.aql.operators import ARITHMETIC, binary, constant_arithmetic, range_array, unary
 from proxy.aql.printing import to_string
-from proxy.aql.requests import Request
+from proxy.aql.requests import StoreRequest
 from proxy.aql.trees import written
 from proxy.aql.values import Value, truthy
 from proxy.base.errors import ArangoError
@@ -153,7 +153,7 @@ def logical(c: ProgramCompiler, node: ast.Logical) -> Compiled:
 
 
 def _logical_steps(parts: list[Compiled], *, wanted: bool) -> Stepwise:
-    def steps(frame: Frame) -> Generator[Request, None, Value]:
+    def steps(frame: Frame) -> Generator[StoreRequest, None, Value]:
         value: Value = None
         for part in parts:
             value = (yield from part.steps(frame)) if isinstance(part, Stepwise) else part(frame)
@@ -185,7 +185,7 @@ def ternary(c: ProgramCompiler, node: ast.Ternary) -> Compiled:
 
 
 def _ternary_steps(condition: Compiled, then: Compiled, otherwise: Compiled, *, short: bool) -> Stepwise:
-    def steps(frame: Frame) -> Generator[Request, None, Value]:
+    def steps(frame: Frame) -> Generator[StoreRequest, None, Value]:
         value = (yield from condition.steps(frame)) if isinstance(condition, Stepwise) else condition(frame)
         if short and truthy(value):
             return value

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 
-from proxy.aql.query_context import Context
-from proxy.aql.requests import Document, Fetch, Request
+from proxy.aql.query_context import QueryContext
+from proxy.aql.requests import Document, Fetch, StoreRequest
 from proxy.aql.values import Value, to_number, truthy
 from proxy.base.errors import ArangoError
 
@@ -69,13 +69,13 @@ def _names(value: Value) -> frozenset[str] | None:
 class Graph:
     """Edges and vertices, fetched on demand; one graph for each row that starts a traversal."""
 
-    def __init__(self, context: Context, edges: list[EdgeCollection], options: GraphOptions) -> None:
+    def __init__(self, context: QueryContext, edges: list[EdgeCollection], options: GraphOptions) -> None:
         self.context = context
         self.options = options
         wanted = options.edge_collections
         self.collections = [edge for edge in edges if wanted is None or edge.name in wanted]
 
-    def vertex(self, identity: str) -> Generator[Request, None, Document | None]:
+    def vertex(self, identity: str) -> Generator[StoreRequest, None, Document | None]:
         """Return a vertex by id; None if it does not exist, because an edge can lead anywhere."""
         name, slash, key = identity.partition("/")
         if not slash or not name or not key:
@@ -87,7 +87,7 @@ class Graph:
                 raise
             return None
 
-    def prepare(self, identities: list[str], *, edges: bool) -> Generator[Request, None, None]:
+    def prepare(self, identities: list[str], *, edges: bool) -> Generator[StoreRequest, None, None]:
         """Fetch many vertices together and, if the traversal continues from them, the edges at them."""
         by_name: dict[str, list[str]] = {}
         for identity in identities:
@@ -107,7 +107,7 @@ class Graph:
 
     def neighbours(
         self, identity: str, *, backwards: bool = False
-    ) -> Generator[Request, None, list[tuple[Document, str]]]:
+    ) -> Generator[StoreRequest, None, list[tuple[Document, str]]]:
         """Return the edges at a vertex that may be followed, each with the id of the vertex at its other end."""
         found: list[tuple[Document, str]] = []
         allowed = self.options.vertex_collections

@@ -6,9 +6,9 @@ from collections.abc import Callable, Generator
 
 from proxy.aql import ast
 from proxy.aql.compiled_types import Compiled, Frame, Stepwise
-from proxy.aql.execution.compiler import Flow, Place, ProgramCompiler, Stage, expression_of
-from proxy.aql.execution.stages import Row, rows_stage
-from proxy.aql.requests import Request
+from proxy.aql.execution.compiler import Flow, ProgramCompiler, Stage, StatementPlace, expression_of
+from proxy.aql.execution.stages import ResultRow, rows_stage
+from proxy.aql.requests import StoreRequest
 from proxy.aql.signatures import FETCHING
 from proxy.aql.values import Value
 
@@ -19,10 +19,10 @@ def subquery(c: ProgramCompiler, node: ast.Subquery) -> Compiled:
     run = _level(c, node.query)
     context = c.context
 
-    def steps(frame: Frame) -> Generator[Request, None, Value]:
+    def steps(frame: Frame) -> Generator[StoreRequest, None, Value]:
         values: list[Value] = []
         for row in run(frame[:]):
-            if row.__class__ is Row:
+            if row.__class__ is ResultRow:
                 values.append(row.value)
             else:
                 yield row
@@ -46,7 +46,7 @@ def _level(c: ProgramCompiler, query: ast.Query) -> Callable[[Frame], Flow]:
     c.base, c.known, c.tie, c.nested = [[]], set(c.known), None, True
     base = c.base
     stages: list[Stage] = [
-        c.stage(Place(query.statements, index))
+        c.stage(StatementPlace(query.statements, index))
         for index, statement in enumerate(query.statements)
         if not isinstance(statement, ast.Return)
     ]
@@ -66,7 +66,9 @@ def _level(c: ProgramCompiler, query: ast.Query) -> Callable[[Frame], Flow]:
 def _asks_store(node: ast.Subquery) -> bool:
     """Return True if a subquery may ask the store."""
     return any(
-        isinstance(below, (ast.Collection, ast.Traversal, ast.Paths, ast.Insert, ast.Change, ast.Remove, ast.Upsert))
+        isinstance(
+            below, (ast.Collection, ast.Traversal, ast.Paths, ast.Insert, ast.UpdateOrReplace, ast.Remove, ast.Upsert)
+        )
         or (isinstance(below, ast.Parameter) and below.source)
         or (isinstance(below, ast.Call) and below.name in FETCHING)
         for below in ast.walk(node)

@@ -8,21 +8,21 @@ from typing import Any, Final, TypeAlias
 from proxy.aql import ast
 from proxy.aql.analyse import source_name
 from proxy.aql.compiled_types import Compiled, Frame, evaluate
-from proxy.aql.execution.compiler import Flow, Place, ProgramCompiler, Stage, stage_of
+from proxy.aql.execution.compiler import Flow, ProgramCompiler, Stage, StatementPlace, stage_of
 from proxy.aql.execution.stages import Binder, binder
-from proxy.aql.query_context import Context
-from proxy.aql.requests import Document, Request
+from proxy.aql.query_context import QueryContext
+from proxy.aql.requests import Document, StoreRequest
 from proxy.aql.scan_narrowing import conditions, narrowed
 from proxy.aql.trees import is_collection, pattern_names
 from proxy.aql.values import to_integer, type_name
 from proxy.base.errors import ArangoError, Unsupported
 
-Source: TypeAlias = Callable[[Frame], Generator[Request, None, Any]]  # what a loop goes through, for a frame
+Source: TypeAlias = Callable[[Frame], Generator[StoreRequest, None, Any]]  # what a loop goes through, for a frame
 _CLOCK_INTERVAL: Final = 1024  # frames between two checks of the time limit
 
 
 @stage_of(ast.For)
-def for_statement(c: ProgramCompiler, node: ast.For, place: Place) -> Stage:
+def for_statement(c: ProgramCompiler, node: ast.For, place: StatementPlace) -> Stage:
     """Compile FOR."""
     if node.search is not None:
         raise Unsupported("SEARCH")
@@ -36,7 +36,7 @@ def for_statement(c: ProgramCompiler, node: ast.For, place: Place) -> Stage:
     return _loop(c.context, source, binder(c, node.variable))
 
 
-def _loop(context: Context, source: Source, bind: Binder) -> Stage:
+def _loop(context: QueryContext, source: Source, bind: Binder) -> Stage:
     """Return the stage that yields one frame for each element."""
 
     def run(flow: Flow) -> Flow:
@@ -55,7 +55,7 @@ def _loop(context: Context, source: Source, bind: Binder) -> Stage:
     return run
 
 
-def _scan(c: ProgramCompiler, node: ast.For, place: Place) -> Source:
+def _scan(c: ProgramCompiler, node: ast.For, place: StatementPlace) -> Source:
     """Go through a collection, narrowed by the filters that follow."""
     source = node.source
     assert isinstance(source, (ast.Collection, ast.Parameter))
@@ -68,7 +68,7 @@ def _scan(c: ProgramCompiler, node: ast.For, place: Place) -> Source:
         finally:
             context.quiet = before
 
-    def fetch(frame: Frame) -> Generator[Request, None, list[Document]]:
+    def fetch(frame: Frame) -> Generator[StoreRequest, None, list[Document]]:
         context.quiet = True
         try:
             wanted = narrowed(name, pushed, frame)
@@ -80,7 +80,7 @@ def _scan(c: ProgramCompiler, node: ast.For, place: Place) -> Source:
 
 
 def _range(low: Compiled, high: Compiled) -> Source:
-    def source(frame: Frame) -> Generator[Request, None, Any]:
+    def source(frame: Frame) -> Generator[StoreRequest, None, Any]:
         first = to_integer((yield from evaluate(low, frame)))
         last = to_integer((yield from evaluate(high, frame)))
         return range(first, last + 1) if first <= last else range(first, last - 1, -1)
@@ -89,7 +89,7 @@ def _range(low: Compiled, high: Compiled) -> Source:
 
 
 def _elements(compiled: Compiled) -> Source:
-    def source(frame: Frame) -> Generator[Request, None, Any]:
+    def source(frame: Frame) -> Generator[StoreRequest, None, Any]:
         value = yield from evaluate(compiled, frame)
         if value.__class__ is not list:
             raise ArangoError(

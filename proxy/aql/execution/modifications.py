@@ -9,14 +9,14 @@ from typing import Final, TypeAlias
 from proxy.aql import ast
 from proxy.aql.analyse import source_name
 from proxy.aql.compiled_types import Compiled, Frame, Stepwise, evaluate
-from proxy.aql.execution.compiler import Flow, Place, ProgramCompiler, Stage, stage_of
-from proxy.aql.query_context import Context
-from proxy.aql.requests import Document, Fetch, Path, Request, Write, WriteOptions
+from proxy.aql.execution.compiler import Flow, ProgramCompiler, Stage, StatementPlace, stage_of
+from proxy.aql.query_context import QueryContext
+from proxy.aql.requests import Document, Fetch, Path, StoreRequest, Write, WriteOptions
 from proxy.aql.values import Value, equal, truthy
 from proxy.base.errors import ArangoError
 
 Versions: TypeAlias = tuple[Document | None, Document | None]  # OLD and NEW
-FrameWrite: TypeAlias = Callable[[Frame], Generator[Request, None, Versions]]
+FrameWrite: TypeAlias = Callable[[Frame], Generator[StoreRequest, None, Versions]]
 _OVERWRITE_MODES: Final = frozenset({"ignore", "replace", "update", "conflict"})
 _SYSTEM: Final = ("_key", "_id", "_rev")
 
@@ -25,13 +25,13 @@ _SYSTEM: Final = ("_key", "_id", "_rev")
 class _Target:
     """The collection that a modification writes to, and how."""
 
-    context: Context
+    context: QueryContext
     collection: str
     options: WriteOptions
 
-    def send(self, kind: str, key: str | None, document: Document | None) -> Generator[Request, None, Versions]:
+    def send(self, kind: str, key: str | None, document: Document | None) -> Generator[StoreRequest, None, Versions]:
         """Request one write and return (old, new). Raise the error with which the store refuses it."""
-        request = Request(Write(kind, self.collection, key, document, self.options))
+        request = StoreRequest(Write(kind, self.collection, key, document, self.options))
         yield request
         if request.error is not None:
             raise request.error
@@ -46,8 +46,8 @@ class _Target:
         return None
 
 
-@stage_of(ast.Insert, ast.Change, ast.Remove, ast.Upsert)
-def modification(c: ProgramCompiler, node: ast.Modification, _place: Place) -> Stage:
+@stage_of(ast.Insert, ast.UpdateOrReplace, ast.Remove, ast.Upsert)
+def modification(c: ProgramCompiler, node: ast.Modification, _place: StatementPlace) -> Stage:
     """Compile a modification: all rows in, a write for each, then the rows out with OLD and NEW."""
     name = node.collection.name if isinstance(node.collection, ast.Collection) else None
     collection = source_name(c.context.binds, node.collection.name) if name is None else name
@@ -85,7 +85,7 @@ def modification(c: ProgramCompiler, node: ast.Modification, _place: Place) -> S
 def _insert(c: ProgramCompiler, node: ast.Insert, target: _Target) -> FrameWrite:
     document = c.expression(node.document)
 
-    def insert(frame: Frame) -> Generator[Request, None, Versions]:
+    def insert(frame: Frame) -> Generator[StoreRequest, None, Versions]:
         value = _object((yield from evaluate(document, frame)))
         return (yield from target.send("insert", value.get("_key"), value))
 
@@ -95,20 +95,20 @@ def _insert(c: ProgramCompiler, node: ast.Insert, target: _Target) -> FrameWrite
 def _remove(c: ProgramCompiler, node: ast.Remove, target: _Target) -> FrameWrite:
     key = c.expression(node.key)
 
-    def remove(frame: Frame) -> Generator[Request, None, Versions]:
+    def remove(frame: Frame) -> Generator[StoreRequest, None, Versions]:
         value = yield from evaluate(key, frame)
         return (yield from target.send("remove", _key_of(value), target.revision(value)))
 
     return remove
 
 
-def _change(c: ProgramCompiler, node: ast.Change, target: _Target) -> FrameWrite:
+def _change(c: ProgramCompiler, node: ast.UpdateOrReplace, target: _Target) -> FrameWrite:
     """Compile UPDATE and REPLACE."""
     kind = node.kind.lower()
     key = c.expression(node.key) if node.key is not None else None
     document = c.expression(node.document)
 
-    def change(frame: Frame) -> Generator[Request, None, Versions]:
+    def change(frame: Frame) -> Generator[StoreRequest, None, Versions]:
         value = yield from evaluate(document, frame)
         whose = value if key is None else (yield from evaluate(key, frame))
         patch = _without_system(value)
@@ -129,7 +129,7 @@ def _upsert(c: ProgramCompiler, node: ast.Upsert, target: _Target) -> FrameWrite
     old = c.slot("OLD")
     kind = node.kind.lower()
 
-    def upsert(frame: Frame) -> Generator[Request, None, Versions]:
+    def upsert(frame: Frame) -> Generator[StoreRequest, None, Versions]:
         if search is None:
             assert condition is not None
             found = yield from _first_where(target, frame, condition, slot)
@@ -149,7 +149,7 @@ def _upsert(c: ProgramCompiler, node: ast.Upsert, target: _Target) -> FrameWrite
 _WRITES: Final[dict[type, Callable[..., FrameWrite]]] = {
     ast.Insert: _insert,
     ast.Remove: _remove,
-    ast.Change: _change,
+    ast.UpdateOrReplace: _change,
     ast.Upsert: _upsert,
 }
 
@@ -159,7 +159,7 @@ _WRITES: Final[dict[type, Callable[..., FrameWrite]]] = {
 
 def _first_where(
     target: _Target, frame: Frame, condition: Compiled, slot: int
-) -> Generator[Request, None, Document | None]:
+) -> Generator[StoreRequest, None, Document | None]:
     """Return the first document that meets the condition, in which it is CURRENT."""
     for document in (yield from target.context.fetch(Fetch(target.collection))):
         frame[slot] = document
@@ -168,7 +168,7 @@ def _first_where(
     return None
 
 
-def _first_like(target: _Target, example: Document) -> Generator[Request, None, Document | None]:
+def _first_like(target: _Target, example: Document) -> Generator[StoreRequest, None, Document | None]:
     """Return the first document that has all attributes of the example."""
     paths = list(_leaves(example, ()))
     keys = next(((value,) for path, value in paths if path == ("_key",) and isinstance(value, str)), None)

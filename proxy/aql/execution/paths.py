@@ -9,11 +9,11 @@ from itertools import count
 from typing import Any, Final
 
 from proxy.aql.execution.graphs import Graph
-from proxy.aql.requests import Document, Request
+from proxy.aql.requests import Document, StoreRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class WeightedPath:
     """A path: ids of its vertices, its edges (one fewer), the sum of their weights."""
 
     vertices: tuple[str, ...]
@@ -23,7 +23,7 @@ class Route:
 
 def _dijkstra(
     graph: Graph, begin: str, end: str, without: frozenset[str], forbidden: frozenset[str]
-) -> Generator[Request, None, Route | None]:
+) -> Generator[StoreRequest, None, WeightedPath | None]:
     """Return the cheapest route that uses none of these edges (ids) and vertices; None if there is none."""
     numbers = count()
     heap: list[tuple[float, int, str]] = [(0.0, next(numbers), begin)]
@@ -52,7 +52,7 @@ def _dijkstra(
         before, edge = came[vertices[-1]]
         vertices.append(before)
         edges.append(edge)
-    return Route(tuple(reversed(vertices)), tuple(reversed(edges)), best[end])
+    return WeightedPath(tuple(reversed(vertices)), tuple(reversed(edges)), best[end])
 
 
 def shortest(graph: Graph, begin: str, end: str) -> Iterator[Any]:
@@ -70,7 +70,7 @@ def k_shortest(graph: Graph, begin: str, end: str) -> Iterator[Any]:
     found = [first]
     yield first
     numbers = count()
-    candidates: list[tuple[float, int, Route]] = []
+    candidates: list[tuple[float, int, WeightedPath]] = []
     known = {_identity(first)}
     while True:
         last = found[-1]
@@ -88,7 +88,7 @@ def k_shortest(graph: Graph, begin: str, end: str) -> Iterator[Any]:
             if rest is None:
                 continue
             weight = sum(graph.weight(edge) for edge in edges) + rest.weight
-            route = Route(root[:-1] + rest.vertices, edges + rest.edges, weight)
+            route = WeightedPath(root[:-1] + rest.vertices, edges + rest.edges, weight)
             if _identity(route) not in known:
                 known.add(_identity(route))
                 heapq.heappush(candidates, (weight, next(numbers), route))
@@ -104,14 +104,14 @@ def _ids(edges: tuple[Document, ...]) -> tuple[str, ...]:
     return tuple(str(edge.get("_id")) for edge in edges)
 
 
-def _identity(route: Route) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _identity(route: WeightedPath) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return route.vertices, _ids(route.edges)
 
 
 def all_shortest(graph: Graph, begin: str, end: str) -> Iterator[Any]:
     """Yield every route with the fewest edges, and requests."""
     if begin == end:
-        yield Route((begin,), (), 0.0)
+        yield WeightedPath((begin,), (), 0.0)
         return
     depth = {begin: 0}
     into: dict[str, list[tuple[str, Document]]] = {}
@@ -128,7 +128,7 @@ def all_shortest(graph: Graph, begin: str, end: str) -> Iterator[Any]:
         level = following
     if end not in depth:
         return
-    pending: list[Route] = [Route((end,), (), 0.0)]
+    pending: list[WeightedPath] = [WeightedPath((end,), (), 0.0)]
     while pending:
         route = pending.pop()
         graph.context.check_time()
@@ -136,12 +136,12 @@ def all_shortest(graph: Graph, begin: str, end: str) -> Iterator[Any]:
             yield route
             continue
         for before, edge in into[route.vertices[0]]:
-            pending.append(Route((before, *route.vertices), (edge, *route.edges), route.weight + 1))
+            pending.append(WeightedPath((before, *route.vertices), (edge, *route.edges), route.weight + 1))
 
 
 def k_paths(graph: Graph, begin: str, end: str, least: int, most: int) -> Iterator[Any]:
     """Yield every route of `least` to `most` edges without repeated vertices, and requests."""
-    pending: list[Route] = [Route((begin,), (), 0.0)]
+    pending: list[WeightedPath] = [WeightedPath((begin,), (), 0.0)]
     while pending:
         route = pending.pop()
         graph.context.check_time()
@@ -152,7 +152,7 @@ def k_paths(graph: Graph, begin: str, end: str, least: int, most: int) -> Iterat
             continue
         for edge, other in (yield from graph.neighbours(here)):
             if other not in route.vertices:
-                pending.append(Route((*route.vertices, other), (*route.edges, edge), route.weight + 1))
+                pending.append(WeightedPath((*route.vertices, other), (*route.edges, edge), route.weight + 1))
         graph.context.count_memory(1)
 
 

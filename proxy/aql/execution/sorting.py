@@ -8,9 +8,9 @@ from typing import Any
 
 from proxy.aql import ast
 from proxy.aql.compiled_types import Compiled, Constant, Frame, Stepwise
-from proxy.aql.execution.compiler import Flow, Place, ProgramCompiler, Stage, stage_of
+from proxy.aql.execution.compiler import Flow, ProgramCompiler, Stage, StatementPlace, stage_of
 from proxy.aql.primary_index_order import by_primary_index
-from proxy.aql.query_context import Context
+from proxy.aql.query_context import QueryContext
 from proxy.aql.values import Value, order_key
 from proxy.base.errors import ArangoError
 
@@ -18,7 +18,7 @@ from proxy.base.errors import ArangoError
 
 
 @stage_of(ast.Sort)
-def sort_statement(c: ProgramCompiler, node: ast.Sort, place: Place) -> Stage:
+def sort_statement(c: ProgramCompiler, node: ast.Sort, place: StatementPlace) -> Stage:
     """Compile a SORT that does not decide the order of the result.
 
     Equal keys show in which rows a LIMIT lets through, and in an array, which only a subquery or COLLECT INTO makes.
@@ -120,7 +120,7 @@ def _ascending(c: ProgramCompiler, direction: str | ast.Expr) -> bool:
 
 
 @stage_of(ast.Limit)
-def limit_statement(c: ProgramCompiler, node: ast.Limit, _place: Place) -> Stage:
+def limit_statement(c: ProgramCompiler, node: ast.Limit, _place: StatementPlace) -> Stage:
     """Compile LIMIT."""
     return limit(c, *limit_bounds(c, node), None)
 
@@ -184,7 +184,7 @@ def _tied_stage(
     count: int | None,
     counted: Callable[[int], None] | None,
     mark: int,
-    context: Context,
+    context: QueryContext,
     *,
     visible: bool,
 ) -> Stage:

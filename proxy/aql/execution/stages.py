@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from proxy.aql import ast
 from proxy.aql.access import access
 from proxy.aql.compiled_types import Compiled, Constant, Frame, Plain, Stepwise, evaluate
-from proxy.aql.execution.compiler import Flow, Place, ProgramCompiler, Stage, stage_of
+from proxy.aql.execution.compiler import Flow, ProgramCompiler, Stage, StatementPlace, stage_of
 from proxy.aql.primary_index_order import key_range
 from proxy.aql.trees import conjuncts, pattern_names
 from proxy.aql.values import Value, hash_key, truthy
@@ -22,7 +22,7 @@ from proxy.aql.values import Value, hash_key, truthy
 Binder: TypeAlias = Callable[[Frame, Value], None]
 
 
-class Row:
+class ResultRow:
     """A row of the result on its way through the chain: its value, and the frame that it was made from."""
 
     __slots__ = ("frame", "value")
@@ -35,7 +35,7 @@ class Row:
 # --- FILTER
 
 
-def _with_ranges_of_bytes(c: ProgramCompiler, condition: ast.Expr, place: Place) -> ast.Expr:
+def _with_ranges_of_bytes(c: ProgramCompiler, condition: ast.Expr, place: StatementPlace) -> ast.Expr:
     """Return the condition with ranges of keys in the order of the primary index where that answers them."""
     parts = list(conjuncts(condition))
     found: list[ast.Expr] = []
@@ -62,7 +62,7 @@ def _hexadecimal(node: ast.Expr) -> ast.Expr:
 
 
 @stage_of(ast.Filter)
-def filter_statement(c: ProgramCompiler, node: ast.Filter, place: Place) -> Stage:
+def filter_statement(c: ProgramCompiler, node: ast.Filter, place: StatementPlace) -> Stage:
     """Compile FILTER: frames pass if the condition is truthy."""
     condition = c.expression(_with_ranges_of_bytes(c, node.condition, place))
     stats = c.context.stats
@@ -93,7 +93,7 @@ def filter_statement(c: ProgramCompiler, node: ast.Filter, place: Place) -> Stag
 
 
 @stage_of(ast.Let)
-def let_statement(c: ProgramCompiler, node: ast.Let, _place: Place) -> Stage:
+def let_statement(c: ProgramCompiler, node: ast.Let, _place: StatementPlace) -> Stage:
     """Compile LET, which binds a value in every frame."""
     value = c.expression(node.value)
     c.known.update(pattern_names(node.target))
@@ -151,14 +151,14 @@ def _return_stage(value: Compiled) -> Stage:
     def run(flow: Flow) -> Flow:
         for frame in flow:
             if frame.__class__ is list:
-                yield Row((yield from evaluate(value, frame)), frame)
+                yield ResultRow((yield from evaluate(value, frame)), frame)
             else:
                 yield frame
 
     def quick(flow: Flow) -> Flow:
         plain: Any = value
         for frame in flow:
-            yield Row(plain(frame), frame) if frame.__class__ is list else frame
+            yield ResultRow(plain(frame), frame) if frame.__class__ is list else frame
 
     return run if isinstance(value, Stepwise) else quick
 
@@ -167,7 +167,7 @@ def _distinct(rows: Flow) -> Flow:
     """Pass each row once, and all requests."""
     seen: set[Any] = set()
     for row in rows:
-        if row.__class__ is not Row:
+        if row.__class__ is not ResultRow:
             yield row
         elif (key := hash_key(row.value)) not in seen:
             seen.add(key)

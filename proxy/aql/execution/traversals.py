@@ -8,21 +8,21 @@ from typing import Any, Final, TypeAlias
 from proxy.aql import ast
 from proxy.aql.analyse import source_name
 from proxy.aql.compiled_types import Compiled, Frame, Stepwise, evaluate
-from proxy.aql.execution.compiler import Flow, Place, ProgramCompiler, Stage, stage_of
+from proxy.aql.execution.compiler import Flow, ProgramCompiler, Stage, StatementPlace, stage_of
 from proxy.aql.execution.graphs import EdgeCollection, Graph, GraphOptions, graph_options, identity_of
-from proxy.aql.execution.paths import SEARCHES, Route
-from proxy.aql.execution.walks import Step, path_value, walk
-from proxy.aql.requests import Document, Fetch, Request
+from proxy.aql.execution.paths import SEARCHES, WeightedPath
+from proxy.aql.execution.walks import WalkStep, path_value, walk
+from proxy.aql.requests import Document, Fetch, StoreRequest
 from proxy.aql.values import double, to_integer, truthy
 from proxy.base.errors import ArangoError
 
-Subject: TypeAlias = Callable[[Frame], Generator[Request, None, list[EdgeCollection]]]
-Depths: TypeAlias = Callable[[Frame], Generator[Request, None, tuple[int, int]]]
+Subject: TypeAlias = Callable[[Frame], Generator[StoreRequest, None, list[EdgeCollection]]]
+Depths: TypeAlias = Callable[[Frame], Generator[StoreRequest, None, tuple[int, int]]]
 _MAX_DEPTH: Final = 1_000_000
 
 
 @stage_of(ast.Traversal)
-def traversal(c: ProgramCompiler, node: ast.Traversal, _place: Place) -> Stage:
+def traversal(c: ProgramCompiler, node: ast.Traversal, _place: StatementPlace) -> Stage:
     """Compile FOR v, e, p IN min..max direction start …."""
     c.known.update(node.variables)
     depths = _depths(c, node.steps)
@@ -34,12 +34,12 @@ def traversal(c: ProgramCompiler, node: ast.Traversal, _place: Place) -> Stage:
     wants_path = len(slots) > 2
     context = c.context
 
-    def put(frame: Frame, step: Step) -> None:
+    def put(frame: Frame, step: WalkStep) -> None:
         values: list[Any] = [step.vertex, step.edge, path_value(step, options) if wants_path else None]
         for slot, value in zip(slots, values, strict=False):
             frame[slot] = value
 
-    def pruned(frame: Frame, step: Step) -> Generator[Request, None, bool]:
+    def pruned(frame: Frame, step: WalkStep) -> Generator[StoreRequest, None, bool]:
         put(frame, step)
         if prune is None:
             return False
@@ -61,7 +61,7 @@ def traversal(c: ProgramCompiler, node: ast.Traversal, _place: Place) -> Stage:
             graph = Graph(context, (yield from subject(frame)), options)
             work = frame[:]
             for item in walk(graph, identity, least, most, lambda step, work=work: pruned(work, step)):  # type: ignore[misc]
-                if item.__class__ is not Step:
+                if item.__class__ is not WalkStep:
                     yield item
                     continue
                 grown = work[:]
@@ -72,7 +72,7 @@ def traversal(c: ProgramCompiler, node: ast.Traversal, _place: Place) -> Stage:
 
 
 @stage_of(ast.Paths)
-def paths(c: ProgramCompiler, node: ast.Paths, _place: Place) -> Stage:
+def paths(c: ProgramCompiler, node: ast.Paths, _place: StatementPlace) -> Stage:
     """Compile a path search: SHORTEST_PATH gives vertices and edges, its relatives give whole paths."""
     c.known.update(node.variables)
     depths = _depths(c, node.steps)
@@ -94,7 +94,7 @@ def paths(c: ProgramCompiler, node: ast.Paths, _place: Place) -> Stage:
                 continue
             graph = Graph(context, (yield from subject(frame)), options)
             for item in SEARCHES[kind](graph, begin, end, least, most):
-                if item.__class__ is not Route:
+                if item.__class__ is not WeightedPath:
                     yield item
                     continue
                 vertices: list[Document | None] = []
@@ -109,7 +109,7 @@ def paths(c: ProgramCompiler, node: ast.Paths, _place: Place) -> Stage:
     return run
 
 
-def _found(kind: str, route: Route, vertices: list[Document | None]) -> list[tuple[Any, ...]]:
+def _found(kind: str, route: WeightedPath, vertices: list[Document | None]) -> list[tuple[Any, ...]]:
     """Return the values of the variables for a route: one row a vertex for SHORTEST_PATH, else one row."""
     if kind == "SHORTEST_PATH":
         return list(zip(vertices, (None, *route.edges), strict=True))
@@ -125,7 +125,7 @@ def _subject(c: ProgramCompiler, node: ast.Traversal | ast.Paths) -> Subject:
     if node.graph is None:
         fixed = [EdgeCollection(_edge_name(c, edge), edge.direction or node.direction) for edge in node.edges]
 
-        def named(_frame: Frame) -> Generator[Request, None, list[EdgeCollection]]:
+        def named(_frame: Frame) -> Generator[StoreRequest, None, list[EdgeCollection]]:
             yield from ()  # a generator, like the other kind
             return fixed
 
@@ -133,7 +133,7 @@ def _subject(c: ProgramCompiler, node: ast.Traversal | ast.Paths) -> Subject:
     name = c.expression(node.graph)
     direction = node.direction
 
-    def looked_up(frame: Frame) -> Generator[Request, None, list[EdgeCollection]]:
+    def looked_up(frame: Frame) -> Generator[StoreRequest, None, list[EdgeCollection]]:
         graph = yield from evaluate(name, frame)
         if not isinstance(graph, str):
             raise ArangoError(1553, "AQL: bind parameter has an invalid value or type (while parsing)")
@@ -172,7 +172,7 @@ def _depths(c: ProgramCompiler, steps: ast.Expr | None) -> Depths:
     elif steps is not None:
         low = c.expression(steps)
 
-    def bounds(frame: Frame) -> Generator[Request, None, tuple[int, int]]:
+    def bounds(frame: Frame) -> Generator[StoreRequest, None, tuple[int, int]]:
         if low is None:
             return 1, 1
         first = yield from evaluate(low, frame)

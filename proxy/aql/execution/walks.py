@@ -10,12 +10,12 @@ from itertools import count
 from typing import Any
 
 from proxy.aql.execution.graphs import Graph, GraphOptions
-from proxy.aql.requests import Document, Request
+from proxy.aql.requests import Document, StoreRequest
 from proxy.aql.values import double
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class WalkStep:
     """One vertex of a traversal and the way to it: a chain back to the start."""
 
     depth: int
@@ -23,12 +23,12 @@ class Step:
     vertex: Document | None
     edge: Document | None
     weight: float
-    before: Step | None
+    before: WalkStep | None
 
-    def chain(self) -> list[Step]:
+    def chain(self) -> list[WalkStep]:
         """Return the steps from the start to this one."""
-        found: list[Step] = []
-        step: Step | None = self
+        found: list[WalkStep] = []
+        step: WalkStep | None = self
         while step is not None:
             found.append(step)
             step = step.before
@@ -36,7 +36,7 @@ class Step:
         return found
 
 
-def path_value(step: Step, options: GraphOptions) -> dict[str, Any]:
+def path_value(step: WalkStep, options: GraphOptions) -> dict[str, Any]:
     """Return the value of p: vertices and edges from the start on, and weights if the order is by weight."""
     chain = step.chain()
     value: dict[str, Any] = {
@@ -49,15 +49,15 @@ def path_value(step: Step, options: GraphOptions) -> dict[str, Any]:
 
 
 def walk(
-    graph: Graph, start: str, least: int, most: int, pruned: Callable[[Step], Generator[Request, None, bool]]
+    graph: Graph, start: str, least: int, most: int, pruned: Callable[[WalkStep], Generator[StoreRequest, None, bool]]
 ) -> Iterator[Any]:
     """Yield the steps of a traversal from depth `least` to `most`, and requests."""
     options = graph.options
     vertex = yield from graph.vertex(start)
-    first = Step(0, start, vertex, None, 0.0, None)
+    first = WalkStep(0, start, vertex, None, 0.0, None)
     pending: Any = deque([first])
     numbers = count()
-    heap: list[tuple[float, int, Step]] = [(0.0, next(numbers), first)]
+    heap: list[tuple[float, int, WalkStep]] = [(0.0, next(numbers), first)]
     weighted, depth_first = options.order == "weighted", options.order == "dfs"
     visited = {start}
     while heap if weighted else pending:
@@ -74,7 +74,7 @@ def walk(
             yield step
         if stop or step.depth >= most:
             continue
-        grown: list[Step] = []
+        grown: list[WalkStep] = []
         near = [
             (edge, other)
             for edge, other in (yield from graph.neighbours(step.vertex_id))
@@ -84,7 +84,7 @@ def walk(
         for edge, other in near:
             found = yield from graph.vertex(other)
             weight = step.weight + graph.weight(edge)
-            grown.append(Step(step.depth + 1, other, found, edge, weight, step))
+            grown.append(WalkStep(step.depth + 1, other, found, edge, weight, step))
         graph.context.count_memory(len(grown))
         if weighted:
             for following in grown:
@@ -93,7 +93,7 @@ def walk(
             pending.extend(reversed(grown) if depth_first else grown)
 
 
-def _allowed(options: GraphOptions, step: Step, edge: Document, other: str, visited: set[str]) -> bool:
+def _allowed(options: GraphOptions, step: WalkStep, edge: Document, other: str, visited: set[str]) -> bool:
     """Return True if the uniqueness options allow a path to continue over an edge to a vertex."""
     if options.unique_vertices == "global":
         if other in visited:
@@ -105,7 +105,7 @@ def _allowed(options: GraphOptions, step: Step, edge: Document, other: str, visi
     if not by_edge and not by_vertex:
         return True
     identity = edge.get("_id")
-    part: Step | None = step
+    part: WalkStep | None = step
     while part is not None:
         if by_vertex and part.vertex_id == other:
             return False

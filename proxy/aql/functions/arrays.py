@@ -5,12 +5,12 @@ from __future__ import annotations
 from proxy.aql.functions.registry import function
 from proxy.aql.functions.sets import distinct_elements
 from proxy.aql.functions.sql_calls import SqlCall, of_bool, sql_form
-from proxy.aql.query_context import MAX_ELEMENTS, Context
+from proxy.aql.query_context import MAX_ELEMENTS, QueryContext
 from proxy.aql.sql_terms import NotCompilable, Term
 from proxy.aql.values import Value, double, equal, hash_key, order_key, to_integer, to_number, truthy, unique
 
 
-def _array(context: Context, name: str, value: Value) -> bool:
+def _array(context: QueryContext, name: str, value: Value) -> bool:
     """Return True for an array; warn 1542 for other values."""
     if value.__class__ is list:
         return True
@@ -18,7 +18,7 @@ def _array(context: Context, name: str, value: Value) -> bool:
     return False
 
 
-def _expected(context: Context, name: str, value: Value) -> bool:
+def _expected(context: QueryContext, name: str, value: Value) -> bool:
     """Return True for an array; warn 1563 for other values."""
     if value.__class__ is list:
         return True
@@ -27,7 +27,7 @@ def _expected(context: Context, name: str, value: Value) -> bool:
 
 
 @function("FIRST", arguments=1, linear=True)
-def first(context: Context, value: Value) -> Value:
+def first(context: QueryContext, value: Value) -> Value:
     """FIRST(array): null for an empty array"""
     if not _expected(context, "FIRST", value):
         return None
@@ -35,7 +35,7 @@ def first(context: Context, value: Value) -> Value:
 
 
 @function("LAST", arguments=1, linear=True)
-def last(context: Context, value: Value) -> Value:
+def last(context: QueryContext, value: Value) -> Value:
     """LAST(array)"""
     if not _expected(context, "LAST", value):
         return None
@@ -49,7 +49,7 @@ def first_sql(call: SqlCall) -> Term:
 
 
 @function("NTH", arguments=2, linear=True)
-def nth(context: Context, value: Value, index: Value) -> Value:
+def nth(context: QueryContext, value: Value, index: Value) -> Value:
     """NTH(array, index): null for an index outside the array, also a negative one"""
     if not _expected(context, "NTH", value):
         return None
@@ -58,7 +58,7 @@ def nth(context: Context, value: Value, index: Value) -> Value:
 
 
 @function("POSITION", "CONTAINS_ARRAY", arguments=(2, 3))
-def position(context: Context, value: Value, search: Value, index: Value = False) -> Value:
+def position(context: QueryContext, value: Value, search: Value, index: Value = False) -> Value:
     """POSITION(array, value, returnIndex)"""
     if not _expected(context, "POSITION", value):
         return None
@@ -76,7 +76,7 @@ def position_sql(call: SqlCall) -> Term:
 
 
 @function("APPEND", arguments=(2, 3))
-def append(_context: Context, value: Value, values: Value, only_new: Value = False) -> Value:
+def append(_context: QueryContext, value: Value, values: Value, only_new: Value = False) -> Value:
     """APPEND(array, values, unique): another value than an array is ignored as `array`, and one element as `values`"""
     distinct = truthy(only_new)
     nothing = values is None or values == []
@@ -89,7 +89,7 @@ def append(_context: Context, value: Value, values: Value, only_new: Value = Fal
     return unique(found) if distinct else found
 
 
-def _with(context: Context, name: str, value: Value, item: Value, only_new: Value, *, front: bool) -> Value:
+def _with(context: QueryContext, name: str, value: Value, item: Value, only_new: Value, *, front: bool) -> Value:
     if value is None:
         return [item]
     if not _array(context, name, value):
@@ -100,19 +100,19 @@ def _with(context: Context, name: str, value: Value, item: Value, only_new: Valu
 
 
 @function("PUSH", arguments=(2, 3))
-def push(context: Context, value: Value, item: Value, only_new: Value = False) -> Value:
+def push(context: QueryContext, value: Value, item: Value, only_new: Value = False) -> Value:
     """PUSH(array, value, unique)"""
     return _with(context, "PUSH", value, item, only_new, front=False)
 
 
 @function("UNSHIFT", arguments=(2, 3))
-def unshift(context: Context, value: Value, item: Value, only_new: Value = False) -> Value:
+def unshift(context: QueryContext, value: Value, item: Value, only_new: Value = False) -> Value:
     """UNSHIFT(array, value, unique)"""
     return _with(context, "UNSHIFT", value, item, only_new, front=True)
 
 
 @function("POP", arguments=1)
-def pop(context: Context, value: Value) -> Value:
+def pop(context: QueryContext, value: Value) -> Value:
     """POP(array): without its last element"""
     if value is None:
         return None
@@ -120,7 +120,7 @@ def pop(context: Context, value: Value) -> Value:
 
 
 @function("SHIFT", arguments=1)
-def shift(context: Context, value: Value) -> Value:
+def shift(context: QueryContext, value: Value) -> Value:
     """SHIFT(array): without its first element"""
     if value is None:
         return None
@@ -128,7 +128,7 @@ def shift(context: Context, value: Value) -> Value:
 
 
 @function("REMOVE_VALUE", arguments=(2, 3))
-def remove_value(context: Context, value: Value, item: Value, limit: Value = None) -> Value:
+def remove_value(context: QueryContext, value: Value, item: Value, limit: Value = None) -> Value:
     """REMOVE_VALUE(array, value, limit): a negative limit means no limit"""
     if value is None:
         return []
@@ -145,7 +145,7 @@ def remove_value(context: Context, value: Value, item: Value, limit: Value = Non
 
 
 @function("REMOVE_VALUES", arguments=2)
-def remove_values(context: Context, value: Value, values: Value) -> Value:
+def remove_values(context: QueryContext, value: Value, values: Value) -> Value:
     """REMOVE_VALUES(array, values)"""
     if values is None:
         return value
@@ -158,7 +158,7 @@ def remove_values(context: Context, value: Value, values: Value) -> Value:
 
 
 @function("REMOVE_NTH", arguments=2)
-def remove_nth(context: Context, value: Value, index: Value) -> Value:
+def remove_nth(context: QueryContext, value: Value, index: Value) -> Value:
     """REMOVE_NTH(array, index): a negative index counts from the end"""
     if value is None:
         return []
@@ -172,7 +172,7 @@ def remove_nth(context: Context, value: Value, index: Value) -> Value:
 
 
 @function("REPLACE_NTH", arguments=(3, 4))
-def replace_nth(context: Context, value: Value, index: Value, item: Value, *padding: Value) -> Value:
+def replace_nth(context: QueryContext, value: Value, index: Value, item: Value, *padding: Value) -> Value:
     """REPLACE_NTH(array, index, value, padding): error 1542 for an index of null, or if padding is missing"""
     if not _array(context, "REPLACE_NTH", value):
         return None
@@ -188,7 +188,7 @@ def replace_nth(context: Context, value: Value, index: Value, item: Value, *padd
 
 
 @function("SLICE", arguments=(2, 3))
-def slice_array(context: Context, value: Value, start: Value, length: Value = None) -> Value:
+def slice_array(context: QueryContext, value: Value, start: Value, length: Value = None) -> Value:
     """SLICE(array, start, length): negative numbers count from the end"""
     if not _array(context, "SLICE", value):
         return None
@@ -214,7 +214,7 @@ def flatten(value: list[Value], depth: int) -> list[Value]:
 
 
 @function("FLATTEN", arguments=(1, 2))
-def flatten_array(context: Context, value: Value, depth: Value = 1) -> Value:
+def flatten_array(context: QueryContext, value: Value, depth: Value = 1) -> Value:
     """FLATTEN(array, depth)"""
     if not _expected(context, "FLATTEN", value):
         return None
@@ -222,19 +222,19 @@ def flatten_array(context: Context, value: Value, depth: Value = 1) -> Value:
 
 
 @function("SORTED", arguments=1, order_free=True)
-def sorted_array(context: Context, value: Value) -> Value:
+def sorted_array(context: QueryContext, value: Value) -> Value:
     """SORTED(array): in the order of all types"""
     return sorted(value, key=order_key) if _expected(context, "SORTED", value) else None
 
 
 @function("SORTED_UNIQUE", arguments=1, order_free=True)
-def sorted_unique(context: Context, value: Value) -> Value:
+def sorted_unique(context: QueryContext, value: Value) -> Value:
     """SORTED_UNIQUE(array)"""
     return sorted(unique(value), key=order_key) if _expected(context, "SORTED_UNIQUE", value) else None
 
 
 @function("UNIQUE", arguments=1)
-def unique_array(context: Context, value: Value) -> Value:
+def unique_array(context: QueryContext, value: Value) -> Value:
     """UNIQUE(array)"""
     return unique(value) if _expected(context, "UNIQUE", value) else None
 
@@ -246,13 +246,13 @@ def unique_sql(call: SqlCall) -> Term:
 
 
 @function("COUNT_DISTINCT", "COUNT_UNIQUE", arguments=1, order_free=True)
-def count_distinct(context: Context, value: Value) -> Value:
+def count_distinct(context: QueryContext, value: Value) -> Value:
     """COUNT_DISTINCT(array)"""
     return len(unique(value)) if _expected(context, "COUNT_DISTINCT", value) else None
 
 
 @function("INTERLEAVE", arguments=(2, None))
-def interleave(context: Context, *values: Value) -> Value:
+def interleave(context: QueryContext, *values: Value) -> Value:
     """INTERLEAVE(a, b, …): one element of each in turn, as long as there are elements"""
     if not all(_expected(context, "INTERLEAVE", value) for value in values):
         return None
@@ -261,7 +261,7 @@ def interleave(context: Context, *values: Value) -> Value:
 
 
 @function("RANGE", arguments=(2, 3), large=True)
-def range_function(context: Context, start: Value, stop: Value, step: Value = None) -> Value:
+def range_function(context: QueryContext, start: Value, stop: Value, step: Value = None) -> Value:
     """RANGE(start, stop, step): whole numbers without a step, else from start by step up to stop"""
     if step is None:
         low, high = to_integer(start), to_integer(stop)

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from proxy.aql.aggregates import bits
 from proxy.aql.functions.registry import function, is_number
-from proxy.aql.query_context import Context
+from proxy.aql.query_context import QueryContext
 from proxy.aql.values import Value
 
 _LIMIT = 1 << 32
 
 
-def _number(context: Context, name: str, value: Value, below: int = _LIMIT) -> int | None:
+def _number(context: QueryContext, name: str, value: Value, below: int = _LIMIT) -> int | None:
     if is_number(value) and 0 <= value < below:
         return int(value)
     context.warn_invalid_argument(name)
@@ -22,7 +22,7 @@ def _number(context: Context, name: str, value: Value, below: int = _LIMIT) -> i
 def _combining(name: str, combine: Callable[[int, int], int]) -> None:
     over_array = bits(combine)
 
-    def implementation(context: Context, a: Value, *b: Value) -> Value:
+    def implementation(context: QueryContext, a: Value, *b: Value) -> Value:
         if not b:
             if a.__class__ is not list:
                 context.warn_invalid_argument(name)
@@ -43,27 +43,27 @@ _combining("BIT_XOR", lambda a, b: a ^ b)
 
 
 @function("BIT_NEGATE", arguments=2)
-def bit_negate(context: Context, value: Value, width: Value) -> Value:
+def bit_negate(context: QueryContext, value: Value, width: Value) -> Value:
     """BIT_NEGATE(number, bits)"""
     number, size = _number(context, "BIT_NEGATE", value), _number(context, "BIT_NEGATE", width, 33)
     return None if number is None or size is None else ~number & ((1 << size) - 1)
 
 
 @function("BIT_TEST", arguments=2)
-def bit_test(context: Context, value: Value, index: Value) -> Value:
+def bit_test(context: QueryContext, value: Value, index: Value) -> Value:
     """BIT_TEST(number, index)"""
     number, at = _number(context, "BIT_TEST", value), _number(context, "BIT_TEST", index, 32)
     return None if number is None or at is None else bool(number >> at & 1)
 
 
 @function("BIT_POPCOUNT", arguments=1)
-def bit_popcount(context: Context, value: Value) -> Value:
+def bit_popcount(context: QueryContext, value: Value) -> Value:
     """BIT_POPCOUNT(number)"""
     number = _number(context, "BIT_POPCOUNT", value)
     return None if number is None else number.bit_count()
 
 
-def _shift(context: Context, name: str, value: Value, places: Value, width: Value, *, left: bool) -> Value:
+def _shift(context: QueryContext, name: str, value: Value, places: Value, width: Value, *, left: bool) -> Value:
     """Shift the number, and keep its lowest bits."""
     number, by = _number(context, name, value), _number(context, name, places, 33)
     size = _number(context, name, width, 33)
@@ -73,19 +73,19 @@ def _shift(context: Context, name: str, value: Value, places: Value, width: Valu
 
 
 @function("BIT_SHIFT_LEFT", arguments=3)
-def bit_shift_left(context: Context, value: Value, places: Value, width: Value) -> Value:
+def bit_shift_left(context: QueryContext, value: Value, places: Value, width: Value) -> Value:
     """BIT_SHIFT_LEFT(number, places, bits)"""
     return _shift(context, "BIT_SHIFT_LEFT", value, places, width, left=True)
 
 
 @function("BIT_SHIFT_RIGHT", arguments=3)
-def bit_shift_right(context: Context, value: Value, places: Value, width: Value) -> Value:
+def bit_shift_right(context: QueryContext, value: Value, places: Value, width: Value) -> Value:
     """BIT_SHIFT_RIGHT(number, places, bits)"""
     return _shift(context, "BIT_SHIFT_RIGHT", value, places, width, left=False)
 
 
 @function("BIT_CONSTRUCT", arguments=1)
-def bit_construct(context: Context, value: Value) -> Value:
+def bit_construct(context: QueryContext, value: Value) -> Value:
     """BIT_CONSTRUCT(positions)"""
     if value.__class__ is not list:
         context.warn_invalid_argument("BIT_CONSTRUCT")
@@ -100,14 +100,14 @@ def bit_construct(context: Context, value: Value) -> Value:
 
 
 @function("BIT_DECONSTRUCT", arguments=1)
-def bit_deconstruct(context: Context, value: Value) -> Value:
+def bit_deconstruct(context: QueryContext, value: Value) -> Value:
     """BIT_DECONSTRUCT(number): the positions of its ones"""
     number = _number(context, "BIT_DECONSTRUCT", value)
     return None if number is None else [at for at in range(32) if number >> at & 1]
 
 
 @function("BIT_TO_STRING", arguments=2)
-def bit_to_string(context: Context, value: Value, width: Value) -> Value:
+def bit_to_string(context: QueryContext, value: Value, width: Value) -> Value:
     """BIT_TO_STRING(number, bits)"""
     number, size = _number(context, "BIT_TO_STRING", value), _number(context, "BIT_TO_STRING", width, 33)
     if number is None or size is None:
@@ -116,7 +116,7 @@ def bit_to_string(context: Context, value: Value, width: Value) -> Value:
 
 
 @function("BIT_FROM_STRING", arguments=1)
-def bit_from_string(context: Context, value: Value) -> Value:
+def bit_from_string(context: QueryContext, value: Value) -> Value:
     """BIT_FROM_STRING("0101")"""
     if value.__class__ is not str or len(value) > 32 or set(value) - {"0", "1"}:
         context.warn_invalid_argument("BIT_FROM_STRING")

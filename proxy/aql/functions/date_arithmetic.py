@@ -5,7 +5,7 @@ from __future__ import annotations
 from proxy.aql.functions.calendar import DAY, FIRST, LAST, Duration, civil, parse_duration, shift
 from proxy.aql.functions.dates import PARTS, UNITS, localised, out_of_range, read_date, text_of, unit_of
 from proxy.aql.functions.registry import function, is_number
-from proxy.aql.query_context import Context
+from proxy.aql.query_context import QueryContext
 from proxy.aql.values import Value, double, to_integer
 
 _LENGTHS = {"week": 7 * DAY, "day": DAY, "hour": 3_600_000, "minute": 60_000, "second": 1000, "millisecond": 1}
@@ -13,7 +13,7 @@ _AVERAGE = {"year": 146_097 / 400 * DAY, "month": 146_097 / 4800 * DAY}
 
 
 @function("DATE_ROUND", arguments=(3, 4))
-def date_round(context: Context, value: Value, amount: Value, unit: Value, *zone: Value) -> Value:
+def date_round(context: QueryContext, value: Value, amount: Value, unit: Value, *zone: Value) -> Value:
     """DATE_ROUND(date, amount, unit, zone): towards 1970, to a multiple of the amount of a unit of at most a day"""
     found = read_date(context, "DATE_ROUND", value)
     if found is None:
@@ -33,7 +33,7 @@ def date_round(context: Context, value: Value, amount: Value, unit: Value, *zone
     return text_of(context, "DATE_ROUND", rounded, zone)
 
 
-def _moved(context: Context, name: str, sign: int, values: tuple[Value, ...]) -> Value:
+def _moved(context: QueryContext, name: str, sign: int, values: tuple[Value, ...]) -> Value:
     """Evaluate DATE_ADD and DATE_SUBTRACT of (date, amount, unit[, zone]) or (date, duration[, zone])."""
     found = read_date(context, name, values[0])
     if found is None:
@@ -77,18 +77,20 @@ def _duration(amount: int | float, unit: str | None) -> Duration | None:
 
 
 @function("DATE_ADD", arguments=(2, 4))
-def date_add(context: Context, *values: Value) -> Value:
+def date_add(context: QueryContext, *values: Value) -> Value:
     """DATE_ADD(date, amount, unit, zone) or DATE_ADD(date, duration, zone)"""
     return _moved(context, "DATE_ADD", 1, values)
 
 
 @function("DATE_SUBTRACT", arguments=(2, 4))
-def date_subtract(context: Context, *values: Value) -> Value:
+def date_subtract(context: QueryContext, *values: Value) -> Value:
     """DATE_SUBTRACT(date, amount, unit, zone) or DATE_SUBTRACT(date, duration, zone)"""
     return _moved(context, "DATE_SUBTRACT", -1, values)
 
 
-def _pair(context: Context, name: str, moments: tuple[int, int], zones: tuple[Value, ...]) -> tuple[int, int] | None:
+def _pair(
+    context: QueryContext, name: str, moments: tuple[int, int], zones: tuple[Value, ...]
+) -> tuple[int, int] | None:
     """Convert two moments to the calendars of no, one or two zones."""
     if not zones:
         return moments
@@ -100,7 +102,7 @@ def _pair(context: Context, name: str, moments: tuple[int, int], zones: tuple[Va
 
 
 @function("DATE_DIFF", arguments=(3, 6))
-def date_diff(context: Context, first: Value, second: Value, unit: Value, *rest: Value) -> Value:
+def date_diff(context: QueryContext, first: Value, second: Value, unit: Value, *rest: Value) -> Value:
     """DATE_DIFF(from, to, unit, asFloat[, zone, zone]): rounded unless asFloat, which is optional"""
     begin = read_date(context, "DATE_DIFF", first)
     end = None if begin is None else read_date(context, "DATE_DIFF", second)
@@ -126,7 +128,7 @@ def date_diff(context: Context, first: Value, second: Value, unit: Value, *rest:
 
 
 @function("DATE_COMPARE", arguments=(3, 6))
-def date_compare(context: Context, first: Value, second: Value, unit: Value, *rest: Value) -> Value:
+def date_compare(context: QueryContext, first: Value, second: Value, unit: Value, *rest: Value) -> Value:
     """DATE_COMPARE(a, b, unit[, lastUnit][, zone, zone]): true if these parts of both are equal"""
     a = read_date(context, "DATE_COMPARE", first)
     b = None if a is None else read_date(context, "DATE_COMPARE", second)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from proxy.aql.functions.calendar import Civil, civil, iso_text, leap, month_length
 from proxy.aql.functions.dates import day_of_year, iso_week, localised, read_date, weekday
 from proxy.aql.functions.registry import function
-from proxy.aql.query_context import Context
+from proxy.aql.query_context import QueryContext
 from proxy.aql.values import Value
 
 _MONTHS = "January February March April May June July August September October November December".split()  # noqa: SIM905
@@ -60,7 +60,7 @@ _PLACEHOLDER = re.compile("%(" + "|".join(re.escape(f) for f in sorted(_FORMATS,
 
 
 @function("DATE_FORMAT", arguments=(2, 3))
-def date_format(context: Context, value: Value, pattern: Value, *zone: Value) -> Value:
+def date_format(context: QueryContext, value: Value, pattern: Value, *zone: Value) -> Value:
     """DATE_FORMAT(date, format, zone)"""
     found = read_date(context, "DATE_FORMAT", value)
     if found is None:

@@ -26,7 +26,7 @@ from proxy.aql.functions.calendar import (
 from proxy.aql.functions.registry import Arguments, function, is_number
 from proxy.aql.functions.sql_calls import SqlCall, of_int, of_text, sql_form
 from proxy.aql.functions.zones import local_time, utc_time
-from proxy.aql.query_context import Context
+from proxy.aql.query_context import QueryContext
 from proxy.aql.sql_terms import ConstantTerm, NotCompilable, Term
 from proxy.aql.values import Value, to_integer
 
@@ -47,11 +47,11 @@ UNITS = {
 PARTS = ("year", "month", "day", "hour", "minute", "second", "millisecond")  # of a date, largest first
 
 
-def out_of_range(context: Context, name: str) -> None:
+def out_of_range(context: QueryContext, name: str) -> None:
     context.warn_in_function(name, 1572)
 
 
-def read_date(context: Context, name: str, value: Value) -> int | None:
+def read_date(context: QueryContext, name: str, value: Value) -> int | None:
     """Return the moment of an argument; None, with a warning, if it is not a date."""
     found = timestamp(value)
     if found is None:
@@ -62,7 +62,7 @@ def read_date(context: Context, name: str, value: Value) -> int | None:
     return found
 
 
-def localised(context: Context, name: str, moment: int, zone: Value) -> int | None:
+def localised(context: QueryContext, name: str, moment: int, zone: Value) -> int | None:
     """Return the local time in a zone; None, with a warning, if it is not a text."""
     if zone.__class__ is not str:
         context.warn_invalid_argument(name)
@@ -70,7 +70,7 @@ def localised(context: Context, name: str, moment: int, zone: Value) -> int | No
     return local_time(moment, zone)
 
 
-def _moment(context: Context, name: str, value: Value, zone: tuple[Value, ...] = ()) -> int | None:
+def _moment(context: QueryContext, name: str, value: Value, zone: tuple[Value, ...] = ()) -> int | None:
     """Return the moment, in the calendar of the zone if one is given."""
     found = read_date(context, name, value)
     return found if found is None or not zone else localised(context, name, found, zone[0])
@@ -80,7 +80,7 @@ def unit_of(value: Value) -> str | None:
     return UNITS.get(value.lower()) if value.__class__ is str else None
 
 
-def _from_parts(context: Context, name: str, values: tuple[Value, ...]) -> int | None:
+def _from_parts(context: QueryContext, name: str, values: tuple[Value, ...]) -> int | None:
     if len(values) == 1:
         return read_date(context, name, values[0])
     if len(values) < 3 or not all(value.__class__ is str or is_number(value) for value in values):
@@ -101,19 +101,19 @@ def _from_parts(context: Context, name: str, values: tuple[Value, ...]) -> int |
 
 
 @function("DATE_NOW", arguments=0, random=True, linear=True)
-def date_now(context: Context) -> Value:
+def date_now(context: QueryContext) -> Value:
     """DATE_NOW()"""
     return context.now
 
 
 @function("DATE_TIMESTAMP", arguments=(1, 7), linear=True)
-def date_timestamp(context: Context, *values: Value) -> Value:
+def date_timestamp(context: QueryContext, *values: Value) -> Value:
     """DATE_TIMESTAMP(date) or DATE_TIMESTAMP(year, month, day, …)"""
     return _from_parts(context, "DATE_TIMESTAMP", values)
 
 
 @function("DATE_ISO8601", arguments=(1, 7), linear=True)
-def date_iso8601(context: Context, *values: Value) -> Value:
+def date_iso8601(context: QueryContext, *values: Value) -> Value:
     """DATE_ISO8601(date) or DATE_ISO8601(year, month, day, …)"""
     found = _from_parts(context, "DATE_ISO8601", values)
     return None if found is None else iso_text(found)
@@ -150,7 +150,7 @@ def iso_week(moment: int) -> tuple[int, int]:
 
 
 def _part(name: str, take: Callable[[int], Value], arguments: Arguments = (1, 2)) -> None:
-    def implementation(context: Context, value: Value, *zone: Value) -> Value:
+    def implementation(context: QueryContext, value: Value, *zone: Value) -> Value:
         found = _moment(context, name, value, zone)
         return None if found is None else take(found)
 
@@ -208,7 +208,7 @@ def truncate(moment: int, unit: str) -> int:
     return moment_of(Civil(*(parts + [0, 1, 1, 0, 0, 0, 0][keep:])))
 
 
-def text_of(context: Context, name: str, moment: int, zone: tuple[Value, ...]) -> Value:
+def text_of(context: QueryContext, name: str, moment: int, zone: tuple[Value, ...]) -> Value:
     """Return the text of a local time in a zone, in UTC."""
     found = utc_time(moment, zone[0]) if zone else moment
     if FIRST <= found <= LAST:
@@ -218,7 +218,7 @@ def text_of(context: Context, name: str, moment: int, zone: tuple[Value, ...]) -
 
 
 @function("DATE_TRUNC", arguments=(2, 3))
-def date_trunc(context: Context, value: Value, unit: Value, *zone: Value) -> Value:
+def date_trunc(context: QueryContext, value: Value, unit: Value, *zone: Value) -> Value:
     """DATE_TRUNC(date, unit, zone): year, month, day, hour, minute, second or millisecond"""
     found = read_date(context, "DATE_TRUNC", value)
     if found is None:

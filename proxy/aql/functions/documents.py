@@ -8,14 +8,14 @@ from typing import Any
 from proxy.aql.functions.registry import function, is_number
 from proxy.aql.functions.sql_calls import SqlCall, of_text, sql_form
 from proxy.aql.printing import to_string
-from proxy.aql.query_context import Context
+from proxy.aql.query_context import QueryContext
 from proxy.aql.sql_terms import Term
 from proxy.aql.values import Value, equal, order_key, truthy
 
 Object = dict[str, Any]
 
 
-def _object(context: Context, name: str, value: Value) -> bool:
+def _object(context: QueryContext, name: str, value: Value) -> bool:
     if value.__class__ is dict:
         return True
     context.warn_invalid_argument(name)
@@ -23,13 +23,13 @@ def _object(context: Context, name: str, value: Value) -> bool:
 
 
 @function("HAS", arguments=2, linear=True)
-def has(_context: Context, value: Value, name: Value) -> Value:
+def has(_context: QueryContext, value: Value, name: Value) -> Value:
     """HAS(object, name): true for an attribute that is null"""
     return value.__class__ is dict and to_string(name) in value
 
 
 @function("ATTRIBUTES", "KEYS", arguments=(1, 3), linear=True)
-def attributes(context: Context, value: Value, without_internal: Value = False, in_order: Value = False) -> Value:
+def attributes(context: QueryContext, value: Value, without_internal: Value = False, in_order: Value = False) -> Value:
     """ATTRIBUTES(object, removeInternal, sort)"""
     if not _object(context, "ATTRIBUTES", value):
         return None
@@ -38,7 +38,7 @@ def attributes(context: Context, value: Value, without_internal: Value = False, 
 
 
 @function("VALUES", arguments=(1, 2), linear=True)
-def values_of(context: Context, value: Value, without_internal: Value = False) -> Value:
+def values_of(context: QueryContext, value: Value, without_internal: Value = False) -> Value:
     """VALUES(object, removeInternal)"""
     if not _object(context, "VALUES", value):
         return None
@@ -46,12 +46,12 @@ def values_of(context: Context, value: Value, without_internal: Value = False) -
 
 
 @function("ENTRIES", arguments=1)
-def entries(context: Context, value: Value) -> Value:
+def entries(context: QueryContext, value: Value) -> Value:
     """ENTRIES(object): pairs of name and value"""
     return [[name, item] for name, item in value.items()] if _object(context, "ENTRIES", value) else None
 
 
-def _merge(context: Context, name: str, values: tuple[Value, ...], *, deep: bool) -> Value:
+def _merge(context: QueryContext, name: str, values: tuple[Value, ...], *, deep: bool) -> Value:
     if len(values) == 1 and values[0].__class__ is list:
         values = tuple(values[0])
     merged: Object = {}
@@ -72,18 +72,18 @@ def merge_deep(a: Object, b: Object) -> Object:
 
 
 @function("MERGE", arguments=(1, None), linear=True)
-def merge(context: Context, *values: Value) -> Value:
+def merge(context: QueryContext, *values: Value) -> Value:
     """MERGE(a, b, …) or MERGE(array): shallow, the later wins; null for a value that is not an object"""
     return _merge(context, "MERGE", values, deep=False)
 
 
 @function("MERGE_RECURSIVE", arguments=(1, None))
-def merge_recursive(context: Context, *values: Value) -> Value:
+def merge_recursive(context: QueryContext, *values: Value) -> Value:
     """MERGE_RECURSIVE(a, b, …)"""
     return _merge(context, "MERGE_RECURSIVE", values, deep=True)
 
 
-def _names(context: Context, function_name: str, values: tuple[Value, ...]) -> set[str]:
+def _names(context: QueryContext, function_name: str, values: tuple[Value, ...]) -> set[str]:
     """Return the attributes that arguments name: texts, numbers, and arrays of texts; warn of other elements."""
     found: set[str] = set()
     for value in values:
@@ -99,7 +99,7 @@ def _names(context: Context, function_name: str, values: tuple[Value, ...]) -> s
 
 
 @function("UNSET", arguments=(2, None), linear=True)
-def unset(context: Context, value: Value, *names: Value) -> Value:
+def unset(context: QueryContext, value: Value, *names: Value) -> Value:
     """UNSET(object, names…): without these attributes"""
     if not _object(context, "UNSET", value):
         return None
@@ -108,7 +108,7 @@ def unset(context: Context, value: Value, *names: Value) -> Value:
 
 
 @function("KEEP", arguments=(2, None), linear=True)
-def keep(context: Context, value: Value, *names: Value) -> Value:
+def keep(context: QueryContext, value: Value, *names: Value) -> Value:
     """KEEP(object, names…): only these attributes"""
     if not _object(context, "KEEP", value):
         return None
@@ -129,7 +129,7 @@ def _keep_deep(value: Value, wanted: set[str]) -> Value:
 
 
 @function("UNSET_RECURSIVE", arguments=(2, None))
-def unset_recursive(context: Context, value: Value, *names: Value) -> Value:
+def unset_recursive(context: QueryContext, value: Value, *names: Value) -> Value:
     """UNSET_RECURSIVE(object, names…): in objects inside objects too, not in arrays"""
     if not _object(context, "UNSET_RECURSIVE", value):
         return None
@@ -137,7 +137,7 @@ def unset_recursive(context: Context, value: Value, *names: Value) -> Value:
 
 
 @function("KEEP_RECURSIVE", arguments=(2, None))
-def keep_recursive(context: Context, value: Value, *names: Value) -> Value:
+def keep_recursive(context: QueryContext, value: Value, *names: Value) -> Value:
     """KEEP_RECURSIVE(object, names…)"""
     if not _object(context, "KEEP_RECURSIVE", value):
         return None
@@ -145,7 +145,7 @@ def keep_recursive(context: Context, value: Value, *names: Value) -> Value:
 
 
 @function("TRANSLATE", arguments=(2, 3))
-def translate(context: Context, value: Value, table: Value, *default: Value) -> Value:
+def translate(context: QueryContext, value: Value, table: Value, *default: Value) -> Value:
     """TRANSLATE(value, table, default): the value itself if it is not in the table"""
     if not _object(context, "TRANSLATE", table):
         return None
@@ -153,7 +153,7 @@ def translate(context: Context, value: Value, table: Value, *default: Value) -> 
 
 
 @function("ZIP", arguments=2)
-def zip_object(context: Context, names: Value, values: Value) -> Value:
+def zip_object(context: QueryContext, names: Value, values: Value) -> Value:
     """ZIP(names, values): of equal names the first wins"""
     if names.__class__ is not list or values.__class__ is not list or len(names) != len(values):
         context.warn_invalid_argument("ZIP")
@@ -165,7 +165,7 @@ def zip_object(context: Context, names: Value, values: Value) -> Value:
 
 
 @function("VALUE", arguments=2)
-def value_at(context: Context, value: Value, path: Value) -> Value:
+def value_at(context: QueryContext, value: Value, path: Value) -> Value:
     """VALUE(object, path): the value at a path of names and indexes"""
     if value.__class__ is not dict or path.__class__ is not list:
         context.warn_invalid_argument("VALUE")
@@ -183,7 +183,7 @@ def value_at(context: Context, value: Value, path: Value) -> Value:
 
 
 @function("MATCHES", arguments=(2, 3))
-def matches(context: Context, value: Value, examples: Value, index: Value = False) -> Value:
+def matches(context: QueryContext, value: Value, examples: Value, index: Value = False) -> Value:
     """MATCHES(object, example or examples, returnIndex): false if it is not an object, even with returnIndex"""
     if value.__class__ is not dict:
         return False
@@ -209,7 +209,7 @@ def identifier(value: Value) -> tuple[str, str] | None:
     return (name, key) if slash and "/" not in key else None
 
 
-def _part(context: Context, name: str, value: Value) -> Iterator[tuple[str, str]]:
+def _part(context: QueryContext, name: str, value: Value) -> Iterator[tuple[str, str]]:
     found = identifier(value)
     if found is None:
         context.warn_invalid_argument(name)
@@ -218,7 +218,7 @@ def _part(context: Context, name: str, value: Value) -> Iterator[tuple[str, str]
 
 
 @function("PARSE_IDENTIFIER", arguments=1, linear=True)
-def parse_identifier(context: Context, value: Value) -> Value:
+def parse_identifier(context: QueryContext, value: Value) -> Value:
     """PARSE_IDENTIFIER(id or document)"""
     for name, key in _part(context, "PARSE_IDENTIFIER", value):
         return {"collection": name, "key": key}
@@ -234,13 +234,13 @@ def parse_identifier_sql(call: SqlCall) -> Term:
 
 
 @function("PARSE_COLLECTION", arguments=1)
-def parse_collection(context: Context, value: Value) -> Value:
+def parse_collection(context: QueryContext, value: Value) -> Value:
     """PARSE_COLLECTION(id or document)"""
     return next((name for name, _ in _part(context, "PARSE_COLLECTION", value)), None)
 
 
 @function("PARSE_KEY", arguments=1, linear=True)
-def parse_key(context: Context, value: Value) -> Value:
+def parse_key(context: QueryContext, value: Value) -> Value:
     """PARSE_KEY(id or document)"""
     return next((key for _, key in _part(context, "PARSE_KEY", value)), None)
 
@@ -253,7 +253,7 @@ def parse_part_sql(call: SqlCall) -> Term:
 
 
 @function("IS_SAME_COLLECTION", arguments=2, takes_collection=True)
-def is_same_collection(context: Context, collection: Value, other: Value) -> Value:
+def is_same_collection(context: QueryContext, collection: Value, other: Value) -> Value:
     """IS_SAME_COLLECTION(collection, id or document)"""
     names: list[str] = []
     for value in (collection, other):

@@ -9,12 +9,12 @@ from urllib.parse import quote
 from proxy.aql.functions.registry import function, is_number
 from proxy.aql.functions.type_checks import is_ipv4
 from proxy.aql.printing import json_text, to_string
-from proxy.aql.query_context import Context
+from proxy.aql.query_context import QueryContext
 from proxy.aql.values import Value, double
 
 
 @function("JSON_STRINGIFY", arguments=1)
-def json_stringify(_context: Context, value: Value) -> Value:
+def json_stringify(_context: QueryContext, value: Value) -> Value:
     """JSON_STRINGIFY(value)"""
     return json_text(value)
 
@@ -36,7 +36,7 @@ def _json_double(text: str) -> Value:
 
 
 @function("JSON_PARSE", arguments=1)
-def json_parse(context: Context, value: Value) -> Value:
+def json_parse(context: QueryContext, value: Value) -> Value:
     """JSON_PARSE(text): null and a warning for a text that is not JSON"""
     if value.__class__ is not str:
         context.warn_invalid_argument("JSON_PARSE")
@@ -49,13 +49,13 @@ def json_parse(context: Context, value: Value) -> Value:
 
 
 @function("ENCODE_URI_COMPONENT", arguments=1)
-def encode_uri_component(_context: Context, value: Value) -> Value:
+def encode_uri_component(_context: QueryContext, value: Value) -> Value:
     """ENCODE_URI_COMPONENT(text)"""
     return quote(to_string(value), safe="-_.!~*'()", errors="replace")
 
 
 @function("IPV4_TO_NUMBER", arguments=1)
-def ipv4_to_number(context: Context, value: Value) -> Value:
+def ipv4_to_number(context: QueryContext, value: Value) -> Value:
     """IPV4_TO_NUMBER("1.2.3.4")"""
     if not is_ipv4(value):
         context.warn_invalid_argument("IPV4_TO_NUMBER")
@@ -67,7 +67,7 @@ def ipv4_to_number(context: Context, value: Value) -> Value:
 
 
 @function("IPV4_FROM_NUMBER", arguments=1)
-def ipv4_from_number(context: Context, value: Value) -> Value:
+def ipv4_from_number(context: QueryContext, value: Value) -> Value:
     """IPV4_FROM_NUMBER(16909060)"""
     number = int(value) if is_number(value) else -1
     if not 0 <= number < 1 << 32:

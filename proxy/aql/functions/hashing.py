@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from proxy.aql.functions.registry import function
 from proxy.aql.printing import to_string
-from proxy.aql.query_context import Context
+from proxy.aql.query_context import QueryContext
 from proxy.aql.values import Value, to_integer
 
 _TOKEN_LETTERS = string.ascii_letters + string.digits
@@ -21,25 +21,25 @@ def _bytes(value: Value) -> bytes:
 
 
 @function("MD5", arguments=1)
-def md5(_context: Context, value: Value) -> Value:
+def md5(_context: QueryContext, value: Value) -> Value:
     """MD5(text)"""
     return hashlib.md5(_bytes(value), usedforsecurity=False).hexdigest()
 
 
 @function("SHA1", arguments=1)
-def sha1(_context: Context, value: Value) -> Value:
+def sha1(_context: QueryContext, value: Value) -> Value:
     """SHA1(text)"""
     return hashlib.sha1(_bytes(value), usedforsecurity=False).hexdigest()
 
 
 @function("SHA256", arguments=1)
-def sha256(_context: Context, value: Value) -> Value:
+def sha256(_context: QueryContext, value: Value) -> Value:
     """SHA256(text)"""
     return hashlib.sha256(_bytes(value)).hexdigest()
 
 
 @function("SHA512", arguments=1)
-def sha512(_context: Context, value: Value) -> Value:
+def sha512(_context: QueryContext, value: Value) -> Value:
     """SHA512(text)"""
     return hashlib.sha512(_bytes(value)).hexdigest()
 
@@ -56,7 +56,7 @@ def _crc_table() -> tuple[int, ...]:
 
 
 @function("CRC32", arguments=1)
-def crc32(_context: Context, value: Value) -> Value:
+def crc32(_context: QueryContext, value: Value) -> Value:
     """CRC32(text)"""
     table, result = _crc_table(), 0xFFFFFFFF
     for byte in _bytes(value):
@@ -65,7 +65,7 @@ def crc32(_context: Context, value: Value) -> Value:
 
 
 @function("FNV64", arguments=1)
-def fnv64(_context: Context, value: Value) -> Value:
+def fnv64(_context: QueryContext, value: Value) -> Value:
     """FNV64(text)"""
     result = 0xCBF29CE484222325
     for byte in _bytes(value):
@@ -74,19 +74,19 @@ def fnv64(_context: Context, value: Value) -> Value:
 
 
 @function("TO_BASE64", arguments=1)
-def to_base64(_context: Context, value: Value) -> Value:
+def to_base64(_context: QueryContext, value: Value) -> Value:
     """TO_BASE64(text)"""
     return base64.b64encode(_bytes(value)).decode()
 
 
 @function("TO_HEX", arguments=1)
-def to_hex(_context: Context, value: Value) -> Value:
+def to_hex(_context: QueryContext, value: Value) -> Value:
     """TO_HEX(text)"""
     return _bytes(value).hex()
 
 
 @function("RANDOM_TOKEN", arguments=1, random=True)
-def random_token(context: Context, length: Value) -> Value:
+def random_token(context: QueryContext, length: Value) -> Value:
     """RANDOM_TOKEN(length): error 1542 for a length outside 0 to 65536"""
     size = to_integer(length)
     if not 0 <= size <= 65536:
@@ -95,6 +95,6 @@ def random_token(context: Context, length: Value) -> Value:
 
 
 @function("UUID", arguments=0, random=True)
-def new_uuid(context: Context) -> Value:
+def new_uuid(context: QueryContext) -> Value:
     """UUID()"""
     return str(uuid.UUID(int=context.random.getrandbits(128), version=4))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from proxy.aql.functions.registry import function, is_number
 from proxy.aql.functions.sql_calls import SqlCall, of_number, sql_form
-from proxy.aql.query_context import Context
+from proxy.aql.query_context import QueryContext
 from proxy.aql.sql_terms import Term
 from proxy.aql.values import Value, double, to_number
 
@@ -22,7 +22,7 @@ def _apply(run: Callable[..., float], *values: Value) -> Value:
 
 
 def _one(name: str, run: Callable[[float], float]) -> None:
-    def implementation(_context: Context, value: Value) -> Value:
+    def implementation(_context: QueryContext, value: Value) -> Value:
         return _apply(run, value)
 
     function(name, arguments=1)(implementation)
@@ -55,19 +55,19 @@ def sqrt_sql(call: SqlCall) -> Term:
 
 
 @function("ABS", arguments=1, linear=True)
-def absolute(_context: Context, value: Value) -> Value:
+def absolute(_context: QueryContext, value: Value) -> Value:
     """ABS(number)"""
     return _apply(abs, value)
 
 
 @function("CEIL", arguments=1, linear=True)
-def ceil(_context: Context, value: Value) -> Value:
+def ceil(_context: QueryContext, value: Value) -> Value:
     """CEIL(number)"""
     return _apply(math.ceil, value)
 
 
 @function("FLOOR", arguments=1, linear=True)
-def floor(_context: Context, value: Value) -> Value:
+def floor(_context: QueryContext, value: Value) -> Value:
     """FLOOR(number)"""
     return _apply(math.floor, value)
 
@@ -79,31 +79,33 @@ def floor_sql(call: SqlCall) -> Term:
 
 
 @function("ROUND", arguments=1, linear=True)
-def round_half_up(_context: Context, value: Value) -> Value:
+def round_half_up(_context: QueryContext, value: Value) -> Value:
     """ROUND(number): halves go up, ROUND(-2.5) is -2"""
     return _apply(lambda x: math.floor(x + 0.5), value)
 
 
 @function("ATAN2", arguments=2)
-def atan2(_context: Context, y: Value, x: Value) -> Value:
+def atan2(_context: QueryContext, y: Value, x: Value) -> Value:
     """ATAN2(y, x)"""
     return _apply(math.atan2, y, x)
 
 
 @function("POW", arguments=2)
-def power(_context: Context, base: Value, exponent: Value) -> Value:
+def power(_context: QueryContext, base: Value, exponent: Value) -> Value:
     """POW(base, exponent)"""
     return _apply(math.pow, base, exponent)
 
 
 @function("PI", arguments=0)
-def pi(_context: Context) -> Value:
+def pi(_context: QueryContext) -> Value:
     """PI()"""
     return math.pi
 
 
 @function("DISTANCE", arguments=4)
-def distance(context: Context, latitude: Value, longitude: Value, to_latitude: Value, to_longitude: Value) -> Value:
+def distance(
+    context: QueryContext, latitude: Value, longitude: Value, to_latitude: Value, to_longitude: Value
+) -> Value:
     """DISTANCE(latitude, longitude, latitude, longitude): metres on a sphere, by the haversine formula"""
     places = (latitude, longitude, to_latitude, to_longitude)
     if not all(is_number(place) for place in places):
@@ -117,14 +119,14 @@ def distance(context: Context, latitude: Value, longitude: Value, to_latitude: V
 
 
 @function("RAND", "RANDOM", arguments=0, random=True)
-def rand(context: Context) -> Value:
+def rand(context: QueryContext) -> Value:
     """RAND(): at least 0 and less than 1, another number for each call"""
     return context.random.random()
 
 
 def _decay(name: str, shape: Callable[[float, float, float, float], float]) -> None:
     def implementation(
-        context: Context, value: Value, origin: Value, scale: Value, offset: Value, decay: Value
+        context: QueryContext, value: Value, origin: Value, scale: Value, offset: Value, decay: Value
     ) -> Value:
         rest = (origin, scale, offset, decay)
         several = value.__class__ is list

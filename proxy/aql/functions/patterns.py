@@ -10,7 +10,7 @@ from proxy.aql.functions.registry import function
 from proxy.aql.functions.sql_calls import SqlCall, of_bool, sql_form
 from proxy.aql.functions.text import split_limit
 from proxy.aql.printing import to_string
-from proxy.aql.query_context import Context
+from proxy.aql.query_context import QueryContext
 from proxy.aql.sql_forms import SqlForms
 from proxy.aql.sql_terms import AnyTerm, ConstantTerm, NotCompilable, Term
 from proxy.aql.values import Value, truthy
@@ -60,7 +60,7 @@ def matches_like(text: str, pattern: str, *, ignore_case: bool = False) -> bool:
 
 
 @function("LIKE", arguments=(2, 3))
-def like(_context: Context, text: Value, pattern: Value, ignore_case: Value = False) -> Value:
+def like(_context: QueryContext, text: Value, pattern: Value, ignore_case: Value = False) -> Value:
     """LIKE(text, pattern, caseInsensitive)"""
     return matches_like(to_string(text), to_string(pattern), ignore_case=truthy(ignore_case))
 
@@ -107,7 +107,7 @@ def sql_pattern(pattern: str) -> str:
     return translated + ("\\\\" if escape else "")
 
 
-def _pattern(context: Context, name: str, pattern: Value, ignore_case: Value) -> Pattern | None:
+def _pattern(context: QueryContext, name: str, pattern: Value, ignore_case: Value) -> Pattern | None:
     compiled = compile_pattern(to_string(pattern), ignore_case=truthy(ignore_case))
     if compiled is None:
         context.warn_in_function(name, 1543)
@@ -115,14 +115,14 @@ def _pattern(context: Context, name: str, pattern: Value, ignore_case: Value) ->
 
 
 @function("REGEX_TEST", arguments=(2, 3))
-def regex_test(context: Context, text: Value, pattern: Value, ignore_case: Value = False) -> Value:
+def regex_test(context: QueryContext, text: Value, pattern: Value, ignore_case: Value = False) -> Value:
     """REGEX_TEST(text, regex, caseInsensitive): true if it matches anywhere"""
     compiled = _pattern(context, "REGEX_TEST", pattern, ignore_case)
     return None if compiled is None else compiled.find(to_string(text))
 
 
 @function("REGEX_MATCHES", arguments=(2, 3))
-def regex_matches(context: Context, text: Value, pattern: Value, ignore_case: Value = False) -> Value:
+def regex_matches(context: QueryContext, text: Value, pattern: Value, ignore_case: Value = False) -> Value:
     """REGEX_MATCHES(text, regex, caseInsensitive): the first match and its groups, or null"""
     compiled = _pattern(context, "REGEX_MATCHES", pattern, ignore_case)
     return None if compiled is None else compiled.groups(to_string(text))
@@ -130,7 +130,7 @@ def regex_matches(context: Context, text: Value, pattern: Value, ignore_case: Va
 
 @function("REGEX_REPLACE", arguments=(3, 4))
 def regex_replace(
-    context: Context, text: Value, pattern: Value, replacement: Value, ignore_case: Value = False
+    context: QueryContext, text: Value, pattern: Value, replacement: Value, ignore_case: Value = False
 ) -> Value:
     """REGEX_REPLACE(text, regex, replacement, caseInsensitive)"""
     compiled = _pattern(context, "REGEX_REPLACE", pattern, ignore_case)
@@ -143,7 +143,7 @@ def regex_replace(
 
 
 @function("REGEX_SPLIT", arguments=(2, 4))
-def regex_split(context: Context, text: Value, pattern: Value, ignore_case: Value = False, *limit: Value) -> Value:
+def regex_split(context: QueryContext, text: Value, pattern: Value, ignore_case: Value = False, *limit: Value) -> Value:
     """REGEX_SPLIT(text, regex, caseInsensitive, limit)"""
     most = split_limit(context, "REGEX_SPLIT", limit)
     if not most:

@@ -7,12 +7,12 @@ from collections.abc import Hashable
 
 from proxy.aql.functions.registry import function, is_number
 from proxy.aql.functions.sql_calls import SqlCall, sql_form
-from proxy.aql.query_context import Context
+from proxy.aql.query_context import QueryContext
 from proxy.aql.sql_terms import Term
 from proxy.aql.values import Value, hash_key, unique
 
 
-def _arrays(context: Context, name: str, values: tuple[Value, ...], *, expected: bool = False) -> bool:
+def _arrays(context: QueryContext, name: str, values: tuple[Value, ...], *, expected: bool = False) -> bool:
     """Return True if all are arrays; else warn 1542, or 1563 if the function expects arrays."""
     if all(value.__class__ is list for value in values):
         return True
@@ -28,7 +28,7 @@ def _keys(value: list[Value]) -> dict[Hashable, Value]:
 
 
 @function("UNION", arguments=(2, None))
-def union(context: Context, *values: Value) -> Value:
+def union(context: QueryContext, *values: Value) -> Value:
     """UNION(a, b, …): repetitions are kept"""
     if not _arrays(context, "UNION", values):
         return None
@@ -36,7 +36,7 @@ def union(context: Context, *values: Value) -> Value:
 
 
 @function("UNION_DISTINCT", arguments=(2, None))
-def union_distinct(context: Context, *values: Value) -> Value:
+def union_distinct(context: QueryContext, *values: Value) -> Value:
     """UNION_DISTINCT(a, b, …)"""
     if not _arrays(context, "UNION_DISTINCT", values):
         return None
@@ -51,7 +51,7 @@ def union_sql(call: SqlCall) -> Term:
 
 
 @function("INTERSECTION", arguments=(2, None))
-def intersection(context: Context, *values: Value) -> Value:
+def intersection(context: QueryContext, *values: Value) -> Value:
     """INTERSECTION(a, b, …)"""
     if not _arrays(context, "INTERSECTION", values, expected=True):
         return None
@@ -60,7 +60,7 @@ def intersection(context: Context, *values: Value) -> Value:
 
 
 @function("MINUS", arguments=(2, None))
-def minus(context: Context, *values: Value) -> Value:
+def minus(context: QueryContext, *values: Value) -> Value:
     """MINUS(a, b, …): the elements that are only in the first"""
     if not _arrays(context, "MINUS", values):
         return None
@@ -88,7 +88,7 @@ def distinct_elements(array: str, where: str) -> Term:
 
 
 @function("OUTERSECTION", arguments=(2, None))
-def outersection(context: Context, *values: Value) -> Value:
+def outersection(context: QueryContext, *values: Value) -> Value:
     """OUTERSECTION(a, b, …): the elements that occur exactly once in all of them"""
     if not _arrays(context, "OUTERSECTION", values, expected=True):
         return None
@@ -101,7 +101,7 @@ def outersection(context: Context, *values: Value) -> Value:
 
 
 @function("JACCARD", arguments=2)
-def jaccard(context: Context, a: Value, b: Value) -> Value:
+def jaccard(context: QueryContext, a: Value, b: Value) -> Value:
     """JACCARD(a, b): size of the intersection by that of the union; 1 for two empty arrays"""
     if not _arrays(context, "JACCARD", (a, b), expected=True):
         return None
@@ -111,7 +111,7 @@ def jaccard(context: Context, a: Value, b: Value) -> Value:
 
 
 @function("MINHASH_COUNT", arguments=1)
-def minhash_count(context: Context, error: Value) -> Value:
+def minhash_count(context: QueryContext, error: Value) -> Value:
     """MINHASH_COUNT(error): the number of hashes that keeps the error below that"""
     if not is_number(error) or error <= 0:
         context.warn_invalid_argument("MINHASH_COUNT")
@@ -121,7 +121,7 @@ def minhash_count(context: Context, error: Value) -> Value:
 
 
 @function("MINHASH_ERROR", arguments=1)
-def minhash_error(context: Context, count: Value) -> Value:
+def minhash_error(context: QueryContext, count: Value) -> Value:
     """MINHASH_ERROR(count): the error of that number of hashes"""
     if not is_number(count) or count <= 0:
         context.warn_invalid_argument("MINHASH_ERROR")

@@ -10,11 +10,11 @@ import math
 
 from proxy.aql.aggregates import average, deviation, float_sum, largest, numbers, smallest, variance
 from proxy.aql.functions.registry import function, is_number
-from proxy.aql.query_context import Context
+from proxy.aql.query_context import QueryContext
 from proxy.aql.values import Value, double
 
 
-def _array(context: Context, name: str, value: Value, wrong: int | None = 1561) -> list[int | float] | None:
+def _array(context: QueryContext, name: str, value: Value, wrong: int | None = 1561) -> list[int | float] | None:
     """Return the numbers of an array; None if it is not one, or if it has other elements, with the warning `wrong`."""
     if value.__class__ is not list:
         context.warn_no_array(name)
@@ -31,27 +31,27 @@ def _finite(value: float) -> Value:
 
 
 @function("SUM", arguments=1, linear=True)
-def sum_of(context: Context, value: Value) -> Value:
+def sum_of(context: QueryContext, value: Value) -> Value:
     """SUM(array): 0 without a number"""
     found = _array(context, "SUM", value, None)
     return None if found is None else _finite(float_sum(found))
 
 
 @function("PRODUCT", arguments=1)
-def product(context: Context, value: Value) -> Value:
+def product(context: QueryContext, value: Value) -> Value:
     """PRODUCT(array): 1 without a number"""
     found = _array(context, "PRODUCT", value, None)
     return None if found is None else _finite(math.prod(float(number) for number in found))
 
 
 @function("AVERAGE", "AVG", arguments=1, linear=True)
-def average_of(context: Context, value: Value) -> Value:
+def average_of(context: QueryContext, value: Value) -> Value:
     """AVERAGE(array): null without a number"""
     return None if _array(context, "AVERAGE", value, 1563) is None else average(value)
 
 
 @function("MIN", arguments=1, linear=True, order_free=True)
-def minimum(context: Context, value: Value) -> Value:
+def minimum(context: QueryContext, value: Value) -> Value:
     """MIN(array), in the order of all types; nulls are skipped"""
     if value.__class__ is not list:
         context.warn_no_array("MIN")
@@ -60,7 +60,7 @@ def minimum(context: Context, value: Value) -> Value:
 
 
 @function("MAX", arguments=1, linear=True, order_free=True)
-def maximum(context: Context, value: Value) -> Value:
+def maximum(context: QueryContext, value: Value) -> Value:
     """MAX(array), in the order of all types"""
     if value.__class__ is not list:
         context.warn_no_array("MAX")
@@ -69,7 +69,7 @@ def maximum(context: Context, value: Value) -> Value:
 
 
 @function("MEDIAN", arguments=1)
-def median(context: Context, value: Value) -> Value:
+def median(context: QueryContext, value: Value) -> Value:
     """MEDIAN(array)"""
     found = _array(context, "MEDIAN", value)
     if not found:
@@ -80,7 +80,7 @@ def median(context: Context, value: Value) -> Value:
 
 
 @function("PERCENTILE", arguments=(2, 3))
-def percentile(context: Context, value: Value, share: Value, method: Value = "rank") -> Value:
+def percentile(context: QueryContext, value: Value, share: Value, method: Value = "rank") -> Value:
     """PERCENTILE(array, n, "rank" or "interpolation"): the least value below the first rank, as since 3.12.6"""
     if value.__class__ is not list:
         context.warn_no_array("PERCENTILE")
@@ -110,7 +110,7 @@ def percentile(context: Context, value: Value, share: Value, method: Value = "ra
     return found[max(0, math.ceil(place) - 1)]
 
 
-def _spread(context: Context, name: str, value: Value, *, sample: bool, root: bool) -> Value:
+def _spread(context: QueryContext, name: str, value: Value, *, sample: bool, root: bool) -> Value:
     if _array(context, name, value) is None:
         return None
     if root:
@@ -120,24 +120,24 @@ def _spread(context: Context, name: str, value: Value, *, sample: bool, root: bo
 
 
 @function("STDDEV", "STDDEV_POPULATION", arguments=1)
-def stddev_population(context: Context, value: Value) -> Value:
+def stddev_population(context: QueryContext, value: Value) -> Value:
     """STDDEV_POPULATION(array)"""
     return _spread(context, "STDDEV_POPULATION", value, sample=False, root=True)
 
 
 @function("STDDEV_SAMPLE", arguments=1)
-def stddev_sample(context: Context, value: Value) -> Value:
+def stddev_sample(context: QueryContext, value: Value) -> Value:
     """STDDEV_SAMPLE(array)"""
     return _spread(context, "STDDEV_SAMPLE", value, sample=True, root=True)
 
 
 @function("VARIANCE", "VARIANCE_POPULATION", arguments=1)
-def variance_population(context: Context, value: Value) -> Value:
+def variance_population(context: QueryContext, value: Value) -> Value:
     """VARIANCE_POPULATION(array)"""
     return _spread(context, "VARIANCE_POPULATION", value, sample=False, root=False)
 
 
 @function("VARIANCE_SAMPLE", arguments=1)
-def variance_sample(context: Context, value: Value) -> Value:
+def variance_sample(context: QueryContext, value: Value) -> Value:
     """VARIANCE_SAMPLE(array)"""
     return _spread(context, "VARIANCE_SAMPLE", value, sample=True, root=False)

@@ -10,7 +10,7 @@ from proxy.aql.collation import upper as upper_case
 from proxy.aql.functions.registry import function, is_number
 from proxy.aql.functions.sql_calls import SqlCall, of_text, sql_form
 from proxy.aql.printing import to_string
-from proxy.aql.query_context import MAX_TEXT, Context
+from proxy.aql.query_context import MAX_TEXT, QueryContext
 from proxy.aql.sql_terms import ConstantTerm, NotCompilable, Term
 from proxy.aql.values import Value, to_integer
 
@@ -20,7 +20,7 @@ _LONGEST_REPEATED = 16 << 20  # bytes of what REPEAT makes
 
 
 @function("CONCAT", arguments=(1, None), linear=True)
-def concat(_context: Context, *values: Value) -> Value:
+def concat(_context: QueryContext, *values: Value) -> Value:
     """CONCAT(a, b, …) or CONCAT(array): nulls are skipped"""
     if len(values) == 1 and values[0].__class__ is list:
         values = tuple(values[0])
@@ -36,7 +36,7 @@ def concat_sql(call: SqlCall) -> Term:
 
 
 @function("CONCAT_SEPARATOR", arguments=(2, None))
-def concat_separator(_context: Context, separator: Value, *values: Value) -> Value:
+def concat_separator(_context: QueryContext, separator: Value, *values: Value) -> Value:
     """CONCAT_SEPARATOR(separator, a, b, …) or (separator, array): nulls are skipped"""
     if len(values) == 1 and values[0].__class__ is list:
         values = tuple(values[0])
@@ -61,14 +61,14 @@ def concat_separator_sql(call: SqlCall) -> Term:
 
 
 @function("CHAR_LENGTH", arguments=1, linear=True)
-def char_length(_context: Context, value: Value) -> Value:
+def char_length(_context: QueryContext, value: Value) -> Value:
     """CHAR_LENGTH(text): for arrays and objects, the bytes of their text"""
     text = to_string(value)
     return len(text) if value.__class__ is str else len(text.encode("utf-8", "surrogatepass"))
 
 
 @function("LENGTH", "COUNT", arguments=1, takes_collection=True, linear=True, order_free=True)
-def length(_context: Context, value: Value) -> Value:
+def length(_context: QueryContext, value: Value) -> Value:
     """LENGTH(value): the members of an array or object, the characters of the text of another value; 1 for true"""
     kind = value.__class__
     if kind is list or kind is dict or kind is str:
@@ -79,7 +79,7 @@ def length(_context: Context, value: Value) -> Value:
 
 
 @function("LOWER", arguments=1, linear=True)
-def lower(_context: Context, value: Value) -> Value:
+def lower(_context: QueryContext, value: Value) -> Value:
     """LOWER(text)"""
     return lower_case(to_string(value))
 
@@ -91,7 +91,7 @@ def lower_sql(call: SqlCall) -> Term:
 
 
 @function("UPPER", arguments=1, linear=True)
-def upper(_context: Context, value: Value) -> Value:
+def upper(_context: QueryContext, value: Value) -> Value:
     """UPPER(text)"""
     return upper_case(to_string(value))
 
@@ -103,7 +103,7 @@ def upper_sql(call: SqlCall) -> Term:
 
 
 @function("LEFT", arguments=2, linear=True)
-def left(_context: Context, value: Value, count: Value) -> Value:
+def left(_context: QueryContext, value: Value, count: Value) -> Value:
     """LEFT(text, n)"""
     return to_string(value)[: max(0, to_integer(count))]
 
@@ -118,14 +118,14 @@ def left_sql(call: SqlCall) -> Term:
 
 
 @function("RIGHT", arguments=2, linear=True)
-def right(_context: Context, value: Value, count: Value) -> Value:
+def right(_context: QueryContext, value: Value, count: Value) -> Value:
     """RIGHT(text, n)"""
     text, size = to_string(value), max(0, to_integer(count))
     return text[max(0, len(text) - size) :] if size else ""
 
 
 @function("SUBSTRING", arguments=(2, 3), linear=True)
-def substring(_context: Context, value: Value, offset: Value, *length: Value) -> Value:
+def substring(_context: QueryContext, value: Value, offset: Value, *length: Value) -> Value:
     """SUBSTRING(text, offset, length): a negative offset counts from the end; a length of null is 0"""
     text, start = to_string(value), to_integer(offset)
     if start < 0:
@@ -152,7 +152,7 @@ def substring_sql(call: SqlCall) -> Term:
 
 
 @function("SUBSTRING_BYTES", arguments=(2, 5))
-def substring_bytes(context: Context, value: Value, offset: Value, *rest_of: Value) -> Value:
+def substring_bytes(context: QueryContext, value: Value, offset: Value, *rest_of: Value) -> Value:
     """SUBSTRING_BYTES(text, offset, length, left, right): by bytes of UTF-8, then `left` and `right` characters more
 
     Without `right`, as many characters as `left`.
@@ -185,7 +185,7 @@ def _trim(text: str, characters: str, sides: int) -> str:
 
 
 @function("TRIM", arguments=(1, 2))
-def trim(_context: Context, value: Value, what: Value = None) -> Value:
+def trim(_context: QueryContext, value: Value, what: Value = None) -> Value:
     """TRIM(text, side) with 1 left, 2 right and any other number both; or TRIM(text, characters)"""
     sides = {1: 1, 2: 2}.get(to_integer(what), 3) if is_number(what) else 3
     return _trim(to_string(value), what if what.__class__ is str else _BLANKS, sides)
@@ -200,19 +200,19 @@ def trim_sql(call: SqlCall) -> Term:
 
 
 @function("LTRIM", arguments=(1, 2))
-def ltrim(_context: Context, value: Value, what: Value = _BLANKS) -> Value:
+def ltrim(_context: QueryContext, value: Value, what: Value = _BLANKS) -> Value:
     """LTRIM(text, characters)"""
     return _trim(to_string(value), to_string(what), 1)
 
 
 @function("RTRIM", arguments=(1, 2))
-def rtrim(_context: Context, value: Value, what: Value = _BLANKS) -> Value:
+def rtrim(_context: QueryContext, value: Value, what: Value = _BLANKS) -> Value:
     """RTRIM(text, characters)"""
     return _trim(to_string(value), to_string(what), 2)
 
 
 @function("REPEAT", arguments=(2, 3), large=True)
-def repeat(context: Context, value: Value, count: Value, separator: Value = "") -> Value:
+def repeat(context: QueryContext, value: Value, count: Value, separator: Value = "") -> Value:
     """REPEAT(text, n, separator): null and warning 32 beyond 16 MiB"""
     times = to_integer(count)
     if times < 0:
@@ -230,7 +230,7 @@ def repeat(context: Context, value: Value, count: Value, separator: Value = "") 
 
 
 @function("REVERSE", arguments=1)
-def reverse(context: Context, value: Value) -> Value:
+def reverse(context: QueryContext, value: Value) -> Value:
     """REVERSE(text) or REVERSE(array)"""
     if value.__class__ is list or value.__class__ is str:
         return value[::-1]
@@ -239,7 +239,7 @@ def reverse(context: Context, value: Value) -> Value:
 
 
 @function("SPLIT", arguments=(1, 3))
-def split(context: Context, value: Value, *rest: Value) -> Value:
+def split(context: QueryContext, value: Value, *rest: Value) -> Value:
     """SPLIT(text, separator or separators, limit): an empty one, or one that is not a text, splits every character"""
     limit = split_limit(context, "SPLIT", rest[1:])
     if limit is None:
@@ -275,7 +275,7 @@ def split_sql(call: SqlCall) -> Term:
     return Term(f"CASE WHEN {text} = '' THEN '[\"\"]'::jsonb ELSE to_jsonb(string_to_array({text}, {at})) END")
 
 
-def split_limit(context: Context, name: str, given: tuple[Value, ...]) -> int | None:
+def split_limit(context: QueryContext, name: str, given: tuple[Value, ...]) -> int | None:
     """Return the maximum number of parts; None if the result is null, for a negative limit without a warning."""
     if not given:
         return sys.maxsize
@@ -309,7 +309,7 @@ def _replacements(search: Value, rest: tuple[Value, ...]) -> tuple[dict[str, str
 
 
 @function("SUBSTITUTE", arguments=(2, 4))
-def substitute(context: Context, value: Value, search: Value, *rest: Value) -> Value:
+def substitute(context: QueryContext, value: Value, search: Value, *rest: Value) -> Value:
     """SUBSTITUTE(text, search, replacement, limit), or (text, {search: replacement}, limit); -1 means no limit"""
     if search.__class__ is dict and len(rest) > 1:
         context.warn(1541, "invalid number of arguments for function 'SUBSTITUTE()'")
@@ -328,7 +328,7 @@ def substitute(context: Context, value: Value, search: Value, *rest: Value) -> V
 
 
 @function("TO_CHAR", arguments=1)
-def to_char(context: Context, value: Value) -> Value:
+def to_char(context: QueryContext, value: Value) -> Value:
     """TO_CHAR(code point)"""
     code = to_integer(value) if is_number(value) else -1
     if not 0 <= code <= 0x10FFFF or 0xD800 <= code <= 0xDFFF:

@@ -7,7 +7,7 @@ import struct
 from proxy.aql.functions.registry import function, is_number
 from proxy.aql.functions.sql_calls import SqlCall, of_bool, of_int, sql_form
 from proxy.aql.printing import to_string
-from proxy.aql.query_context import Context
+from proxy.aql.query_context import QueryContext
 from proxy.aql.sql_terms import NotCompilable, Term
 from proxy.aql.values import Value, double, to_integer, truthy
 
@@ -23,7 +23,7 @@ _MAX_DISTANCE = 20_000_000  # cells of the table of LEVENSHTEIN_DISTANCE
 
 
 @function("CONTAINS", arguments=(2, 3))
-def contains_text(_context: Context, text: Value, search: Value, index: Value = False) -> Value:
+def contains_text(_context: QueryContext, text: Value, search: Value, index: Value = False) -> Value:
     """CONTAINS(text, search, returnIndex): an empty search is never found"""
     wanted = to_string(search)
     at = to_string(text).find(wanted) if wanted else -1
@@ -44,7 +44,7 @@ def contains_sql(call: SqlCall) -> Term:
     return of_bool(f"({sql} > 0)")
 
 
-def _find(_context: Context, text: Value, search: Value, where: tuple[Value, ...], *, last: bool) -> int:
+def _find(_context: QueryContext, text: Value, search: Value, where: tuple[Value, ...], *, last: bool) -> int:
     """Return the position of the search between two positions, of matches that do not overlap; -1 if there is none."""
     subject, wanted = to_string(text), to_string(search)
     start, end, bounded = 0, len(subject), False
@@ -67,19 +67,19 @@ def _find(_context: Context, text: Value, search: Value, where: tuple[Value, ...
 
 
 @function("FIND_FIRST", arguments=(2, 4))
-def find_first(context: Context, text: Value, search: Value, *where: Value) -> Value:
+def find_first(context: QueryContext, text: Value, search: Value, *where: Value) -> Value:
     """FIND_FIRST(text, search, start, end): -1 if it is not found; the end is included"""
     return _find(context, text, search, where, last=False)
 
 
 @function("FIND_LAST", arguments=(2, 4))
-def find_last(context: Context, text: Value, search: Value, *where: Value) -> Value:
+def find_last(context: QueryContext, text: Value, search: Value, *where: Value) -> Value:
     """FIND_LAST(text, search, start, end)"""
     return _find(context, text, search, where, last=True)
 
 
 @function("STARTS_WITH", arguments=(2, 3))
-def starts_with(context: Context, text: Value, prefix: Value, least: Value = 1) -> Value:
+def starts_with(context: QueryContext, text: Value, prefix: Value, least: Value = 1) -> Value:
     """STARTS_WITH(text, prefix) or STARTS_WITH(text, prefixes, minMatchCount)"""
     if text.__class__ is not str:
         context.warn_invalid_argument("STARTS_WITH")
@@ -108,7 +108,7 @@ def starts_with_sql(call: SqlCall) -> Term:
 
 
 @function("LEVENSHTEIN_DISTANCE", arguments=2)
-def levenshtein(context: Context, a: Value, b: Value) -> Value:
+def levenshtein(context: QueryContext, a: Value, b: Value) -> Value:
     """LEVENSHTEIN_DISTANCE(a, b): insertions, deletions and substitutions"""
     first, second = to_string(a), to_string(b)
     context.check_size(len(first) * len(second), _MAX_DISTANCE)
@@ -130,7 +130,9 @@ def _grams(text: str, size: int) -> list[str]:
     return [text[at : at + size] for at in range(len(text) - size + 1)]
 
 
-def _similarity(context: Context, name: str, text: Value, target: Value, size: Value, *, positional: bool) -> Value:
+def _similarity(
+    context: QueryContext, name: str, text: Value, target: Value, size: Value, *, positional: bool
+) -> Value:
     """Return the weight of the longest common sequence of grams, divided by the number of grams of the target.
 
     A pair of equal grams weighs 1. positional: a pair weighs its share of equal characters, and the divisor is the
@@ -167,19 +169,19 @@ def _similarity(context: Context, name: str, text: Value, target: Value, size: V
 
 
 @function("NGRAM_SIMILARITY", arguments=3)
-def ngram_similarity(context: Context, text: Value, target: Value, size: Value) -> Value:
+def ngram_similarity(context: QueryContext, text: Value, target: Value, size: Value) -> Value:
     """NGRAM_SIMILARITY(input, target, n): matched grams by those of the target"""
     return _similarity(context, "NGRAM_SIMILARITY", text, target, size, positional=False)
 
 
 @function("NGRAM_POSITIONAL_SIMILARITY", arguments=3)
-def ngram_positional_similarity(context: Context, text: Value, target: Value, size: Value) -> Value:
+def ngram_positional_similarity(context: QueryContext, text: Value, target: Value, size: Value) -> Value:
     """NGRAM_POSITIONAL_SIMILARITY(input, target, n)"""
     return _similarity(context, "NGRAM_POSITIONAL_SIMILARITY", text, target, size, positional=True)
 
 
 @function("SOUNDEX", arguments=1)
-def soundex(_context: Context, value: Value) -> Value:
+def soundex(_context: QueryContext, value: Value) -> Value:
     """SOUNDEX(text): its first letter and three digits; equal digits of adjacent letters count once
 
     The digit of the first letter does not count.

@@ -8,7 +8,7 @@ from proxy.aql.functions.calendar import timestamp
 from proxy.aql.functions.registry import function, is_number
 from proxy.aql.functions.sql_calls import SqlCall, of_bool, of_text, sql_form
 from proxy.aql.printing import to_string
-from proxy.aql.query_context import Context
+from proxy.aql.query_context import QueryContext
 from proxy.aql.sql_terms import Term
 from proxy.aql.values import Value, double, to_number, truthy, type_name
 
@@ -22,13 +22,13 @@ def is_ipv4(value: Value) -> bool:
 
 
 @function("TYPENAME", arguments=1, linear=True)
-def typename(_context: Context, value: Value) -> Value:
+def typename(_context: QueryContext, value: Value) -> Value:
     """Return the name of the type."""
     return type_name(value)
 
 
 @function("IS_NULL", arguments=1, linear=True)
-def is_null(_context: Context, value: Value) -> Value:
+def is_null(_context: QueryContext, value: Value) -> Value:
     """IS_NULL(value)"""
     return value is None
 
@@ -40,31 +40,31 @@ def is_null_sql(call: SqlCall) -> Term:
 
 
 @function("IS_BOOL", arguments=1, linear=True)
-def is_bool(_context: Context, value: Value) -> Value:
+def is_bool(_context: QueryContext, value: Value) -> Value:
     """IS_BOOL(value)"""
     return value.__class__ is bool
 
 
 @function("IS_NUMBER", arguments=1, linear=True)
-def is_a_number(_context: Context, value: Value) -> Value:
+def is_a_number(_context: QueryContext, value: Value) -> Value:
     """IS_NUMBER(value)"""
     return is_number(value)
 
 
 @function("IS_STRING", arguments=1, linear=True)
-def is_string(_context: Context, value: Value) -> Value:
+def is_string(_context: QueryContext, value: Value) -> Value:
     """IS_STRING(value)"""
     return value.__class__ is str
 
 
 @function("IS_ARRAY", "IS_LIST", arguments=1, linear=True)
-def is_array(_context: Context, value: Value) -> Value:
+def is_array(_context: QueryContext, value: Value) -> Value:
     """IS_ARRAY(value)"""
     return value.__class__ is list
 
 
 @function("IS_OBJECT", "IS_DOCUMENT", arguments=1, linear=True)
-def is_object(_context: Context, value: Value) -> Value:
+def is_object(_context: QueryContext, value: Value) -> Value:
     """IS_OBJECT(value)"""
     return value.__class__ is dict
 
@@ -87,32 +87,32 @@ def is_type_sql(call: SqlCall) -> Term:
 
 
 @function("IS_DATESTRING", arguments=1)
-def is_datestring(_context: Context, value: Value) -> Value:
+def is_datestring(_context: QueryContext, value: Value) -> Value:
     """IS_DATESTRING(value): true for a text that the date functions accept"""
     return value.__class__ is str and timestamp(value) is not None
 
 
 @function("IS_IPV4", arguments=1)
-def is_ipv4_function(_context: Context, value: Value) -> Value:
+def is_ipv4_function(_context: QueryContext, value: Value) -> Value:
     """IS_IPV4(value)"""
     return is_ipv4(value)
 
 
 @function("IS_KEY", arguments=1)
-def is_key(_context: Context, value: Value) -> Value:
+def is_key(_context: QueryContext, value: Value) -> Value:
     """IS_KEY(value): true for a valid document key"""
     return isinstance(value, str) and bool(_KEY.fullmatch(value))
 
 
 @function("TO_NUMBER", arguments=1, linear=True)
-def to_number_function(_context: Context, value: Value) -> Value:
+def to_number_function(_context: QueryContext, value: Value) -> Value:
     """TO_NUMBER(value): a double, so that an integer beyond 2^53 loses its last digits"""
     number = to_number(value)
     return number if abs(number) <= 1 << 53 else double(float(number))
 
 
 @function("TO_STRING", arguments=1, linear=True)
-def to_string_function(_context: Context, value: Value) -> Value:
+def to_string_function(_context: QueryContext, value: Value) -> Value:
     """TO_STRING(value)"""
     return to_string(value)
 
@@ -124,7 +124,7 @@ def to_string_sql(call: SqlCall) -> Term:
 
 
 @function("TO_BOOL", arguments=1, linear=True)
-def to_bool(_context: Context, value: Value) -> Value:
+def to_bool(_context: QueryContext, value: Value) -> Value:
     """TO_BOOL(value)"""
     return truthy(value)
 
@@ -136,7 +136,7 @@ def to_bool_sql(call: SqlCall) -> Term:
 
 
 @function("TO_ARRAY", "TO_LIST", arguments=1, linear=True)
-def to_array(_context: Context, value: Value) -> Value:
+def to_array(_context: QueryContext, value: Value) -> Value:
     """TO_ARRAY(value): null is [], an object its values, a scalar an array of itself"""
     if value is None:
         return []

@@ -10,7 +10,7 @@ import struct
 from typing import Final
 
 from proxy.aql.functions.registry import function
-from proxy.aql.query_context import Context
+from proxy.aql.query_context import QueryContext
 from proxy.aql.values import Value
 
 _MASK: Final = (1 << 64) - 1
@@ -91,6 +91,6 @@ def normalised(value: Value, seed: int = _SEED) -> int:
 
 
 @function("HASH", arguments=1)
-def hash_value(_context: Context, value: Value) -> Value:
+def hash_value(_context: QueryContext, value: Value) -> Value:
     """HASH(value)"""
     return normalised(value) & _KEPT

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from proxy.aql.functions.registry import function, is_number
-from proxy.aql.query_context import Context
+from proxy.aql.query_context import QueryContext
 from proxy.aql.values import Value, double
 
 Vector = list[float]
@@ -28,7 +28,7 @@ def _several(value: Value) -> bool:
 
 
 def _distance(name: str, measure: Callable[[Vector, Vector], float]) -> None:
-    def implementation(context: Context, a: Value, b: Value) -> Value:
+    def implementation(context: QueryContext, a: Value, b: Value) -> Value:
         left, right = _vectors(a), _vectors(b)
         if _several(b) and not _several(a):
             left, right = right, left

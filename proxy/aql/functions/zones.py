@@ -17,7 +17,7 @@ import tzdata
 
 from proxy.aql.functions.calendar import FIRST, LAST, iso_text, timestamp
 from proxy.aql.functions.registry import function
-from proxy.aql.query_context import Context
+from proxy.aql.query_context import QueryContext
 from proxy.aql.values import Value
 from proxy.base.errors import ArangoError
 
@@ -127,7 +127,7 @@ def _detail(moment: int, zone: ZoneInfo) -> dict[str, Value]:
 
 
 def _convert(
-    context: Context, name: str, value: Value, zone: Value, detail: tuple[Value, ...], *, local: bool
+    context: QueryContext, name: str, value: Value, zone: Value, detail: tuple[Value, ...], *, local: bool
 ) -> Value:
     found = timestamp(value)
     if found is None:
@@ -158,24 +158,24 @@ def _convert(
 
 
 @function("DATE_UTCTOLOCAL", arguments=(2, 3))
-def date_utctolocal(context: Context, value: Value, zone: Value, *detail: Value) -> Value:
+def date_utctolocal(context: QueryContext, value: Value, zone: Value, *detail: Value) -> Value:
     """DATE_UTCTOLOCAL(date, zone, detail)"""
     return _convert(context, "DATE_UTCTOLOCAL", value, zone, detail, local=True)
 
 
 @function("DATE_LOCALTOUTC", arguments=(2, 3))
-def date_localtoutc(context: Context, value: Value, zone: Value, *detail: Value) -> Value:
+def date_localtoutc(context: QueryContext, value: Value, zone: Value, *detail: Value) -> Value:
     """DATE_LOCALTOUTC(date, zone, detail)"""
     return _convert(context, "DATE_LOCALTOUTC", value, zone, detail, local=False)
 
 
 @function("DATE_TIMEZONE", arguments=0)
-def date_timezone(_context: Context) -> Value:
+def date_timezone(_context: QueryContext) -> Value:
     """DATE_TIMEZONE(): that of the server"""
     return time.tzname[0] or "UTC"
 
 
 @function("DATE_TIMEZONES", arguments=0)
-def date_timezones(_context: Context) -> Value:
+def date_timezones(_context: QueryContext) -> Value:
     """DATE_TIMEZONES(): all known zones"""
     return sorted(_names())

@@ -25,7 +25,7 @@ def change_statement(p: Parser) -> list[ast.Statement]:
     document = _last_expression(p)
     if p.accept("WITH"):
         key, document = document, _last_expression(p)
-    return _declared(p, ast.Change(kind, key, document, *_into(p)), "NEW", "OLD")
+    return _declared(p, ast.UpdateOrReplace(kind, key, document, *_into(p)), "NEW", "OLD")
 
 
 @statement_of("REMOVE")

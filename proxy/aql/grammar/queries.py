@@ -5,7 +5,7 @@ from __future__ import annotations
 from proxy.aql import ast
 from proxy.aql.grammar.cursor import STATEMENTS, Parser
 
-_MODIFICATIONS = (ast.Insert, ast.Change, ast.Remove, ast.Upsert)
+_MODIFICATIONS = (ast.Insert, ast.UpdateOrReplace, ast.Remove, ast.Upsert)
 _MAX_STATEMENTS = 4000
 
 

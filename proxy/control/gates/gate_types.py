@@ -136,7 +136,7 @@ class OriginFact:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class GateEvidence:
     """Everything that the gates of one collection look at. Counts of comparisons are since the last reset.
 
     out_of_band_writes: the newest few of `out_of_band_count`. origin: None if it was not asked.
@@ -193,5 +193,5 @@ class GateRule:
     name: str
     position: int
     describe: str
-    decide: Callable[[Evidence, GateLimits], Gate]
+    decide: Callable[[GateEvidence, GateLimits], Gate]
     protects_reads: str = ""

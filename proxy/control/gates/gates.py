@@ -11,7 +11,7 @@ from typing import Final
 
 from proxy.base.module_discovery import import_modules
 from proxy.control.gates import rules
-from proxy.control.gates.gate_types import Evidence, Gate, GateLimits, GateRule, GateVerdict
+from proxy.control.gates.gate_types import Gate, GateEvidence, GateLimits, GateRule, GateVerdict
 
 
 def _discover() -> tuple[GateRule, ...]:
@@ -28,7 +28,7 @@ _PROTECTED: Final[Mapping[str, str]] = {
 }
 
 
-def evaluate(evidence: Evidence, limits: GateLimits) -> tuple[Gate, ...]:
+def evaluate(evidence: GateEvidence, limits: GateLimits) -> tuple[Gate, ...]:
     """Return all gates of one collection, in the order in which an operator comes across them."""
     return tuple(_protected(rule.decide(evidence, limits)) for rule in RULES)
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from proxy.control.gates.gate_types import Evidence, ShapeFact
+from proxy.control.gates.gate_types import GateEvidence, ShapeFact
 
 _SHOWN: Final = 3  # shapes that a gate names
 _LENGTH: Final = 70  # characters of each
 
 
-def judged(evidence: Evidence) -> list[ShapeFact]:
+def judged(evidence: GateEvidence) -> list[ShapeFact]:
     return [shape for shape in evidence.shapes if shape.exempt is None]
 
 

@@ -19,7 +19,7 @@ Scope = frozenset[str] | None  # `database/name`, or `db/*` for a default; None 
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
+class AckConditions:
     """The conditions of the application that the lease checks: cheap functions, called often.
 
     Counts are of the collections of the scope. Counting more is safe, and only takes longer under load: an operation of
@@ -41,7 +41,7 @@ class Conditions:
     journal_clean: Callable[[], bool]
 
 
-def ready(snapshot: Snapshot, conditions: Conditions) -> bool:
+def ready(snapshot: Snapshot, conditions: AckConditions) -> bool:
     """Return True if the conditions of the snapshot's phase hold for an instance that runs at the snapshot."""
     if snapshot.phase is Phase.IDLE:
         return True

@@ -27,8 +27,8 @@ from proxy.base.errors import DatabaseError, DatabaseUnavailable, PreconditionFa
 from proxy.base.log_throttle import LogThrottle
 from proxy.base.machine import boot_id, directory_id
 from proxy.base.supervise import supervise
-from proxy.control.instance.ack_conditions import Conditions, ready
-from proxy.control.instance.local_state import Count, StateFiles
+from proxy.control.instance.ack_conditions import AckConditions, ready
+from proxy.control.instance.local_state import HeartbeatCount, StateFiles
 from proxy.control.instance.registry import OLDER, Heartbeat, InstanceRegistry
 from proxy.control.instance.rejoin import Rejoin
 from proxy.control.instance.target_clock import TargetClock
@@ -40,7 +40,9 @@ log = structlog.get_logger(__name__)
 _UNKNOWN: Final = -1  # a generation that the control row never has
 # every write is captured, no read is served from PostgreSQL
 _NOTHING_KNOWN: Final = Snapshot(generation=_UNKNOWN, defaults={"*": Stage.MIRROR})
-_PRESENT: Final = Count(2**62, rebooted=False)  # of a process that was registered: it knows of all its heartbeats
+_PRESENT: Final = HeartbeatCount(
+    2**62, rebooted=False
+)  # of a process that was registered: it knows of all its heartbeats
 _SYNC: Final = 5.0  # seconds between two moments at which the disk has the count of heartbeats
 _ACK_POLL: Final = 0.01  # seconds between two checks of the conditions while an epoch waits for this instance
 
@@ -53,7 +55,7 @@ class Lease:
         database: Database,
         settings: Settings,
         instance: str,
-        conditions: Conditions,
+        conditions: AckConditions,
         *,
         host: str | None = None,
         admin_url: str | None = None,

@@ -32,7 +32,7 @@ _ALONE: Final = "A"
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class HeartbeatCount:
     """Heartbeats that the directory had sent when it was opened. rebooted: the machine has stopped since."""
 
     sent: int
@@ -48,7 +48,7 @@ class StateFiles:
         self._boot = boot[:_BOOT].ljust(_BOOT)
         before, flag, boot_before = self._read()
         self._alone_too = flag
-        self.found = Count(before, rebooted=before > 0 and boot_before != self._boot)
+        self.found = HeartbeatCount(before, rebooted=before > 0 and boot_before != self._boot)
         self.sent = self.synced = before
         self._origin_only = folder / "origin-only"
         self._alone = folder / "alone"

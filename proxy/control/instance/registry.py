@@ -20,12 +20,12 @@ import orjson
 import sql
 from proxy import __version__
 from proxy.base.database import Database
-from proxy.control.instance.local_state import Count
+from proxy.control.instance.local_state import HeartbeatCount
 from proxy.model.stages import CollectionState, Phase, Snapshot, Stage
 from proxy.state import control_row, missing_writes
 from proxy.state.codec import decode_transitions
 
-NONE: Final = Count(0, rebooted=False)
+NONE: Final = HeartbeatCount(0, rebooted=False)
 OLDER: Final = "a state directory is an older copy: what was noted since it was made is missing"
 
 
@@ -100,7 +100,7 @@ class InstanceRegistry:
         self._admin_url = admin_url
         self._place = f"{self._host} {place}"
 
-    async def register(self, count: Count = NONE, *, again: bool = False) -> Joined:
+    async def register(self, count: HeartbeatCount = NONE, *, again: bool = False) -> Joined:
         """Register. count: heartbeats in the state directory. again: this process was registered and is not any more.
 
         In that case another process took the row, and it is not taken back while a lease is held. An older copy of a

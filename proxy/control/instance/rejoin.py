@@ -37,7 +37,7 @@ from typing import Final
 import structlog
 
 from proxy.base.database import Database
-from proxy.control.instance.ack_conditions import Conditions
+from proxy.control.instance.ack_conditions import AckConditions
 from proxy.control.instance.deadline import Deadline
 from proxy.control.instance.local_state import StateFiles
 from proxy.model.stages import Snapshot, Stage
@@ -52,7 +52,7 @@ class Rejoin:
     """The state that a lease depends on after trouble, and the steps that end it."""
 
     def __init__(
-        self, database: Database, instance: str, conditions: Conditions, files: StateFiles, *, timeout: float
+        self, database: Database, instance: str, conditions: AckConditions, files: StateFiles, *, timeout: float
     ) -> None:
         """timeout: seconds that a rollback may take."""
         self._database = database

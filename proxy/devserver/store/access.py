@@ -12,10 +12,10 @@ from typing import Final
 
 from proxy.base.errors import ArangoError
 from proxy.devserver.store.state.accounts import EVERYBODY, Identity, Level
-from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation
 
-Rule = Callable[[Server, Operation], None]
+Rule = Callable[[ServerState, Operation], None]
 CHALLENGES: Final = (
     (b"www-authenticate", b'Basic, realm="ArangoDB"'),
     (b"www-authenticate", b'Bearer, token_type="JWT", realm="ArangoDB"'),
@@ -29,7 +29,7 @@ class Unauthorized(ArangoError):
         super().__init__(11, "not authorized to execute this request", status=401)
 
 
-def identity(server: Server, operation: Operation) -> Identity:
+def identity(server: ServerState, operation: Operation) -> Identity:
     """Return who asks. Raise Unauthorized if the request authenticates no user."""
     accounts = server.accounts
     if not accounts.enforced:
@@ -40,7 +40,7 @@ def identity(server: Server, operation: Operation) -> Identity:
     return found
 
 
-def collection(server: Server, operation: Operation, name: str, *, write: bool) -> None:
+def collection(server: ServerState, operation: Operation, name: str, *, write: bool) -> None:
     """Check the access to the documents of a collection. Raise ArangoError 11, 1004."""
     accounts = server.accounts
     level = accounts.collection(identity(server, operation), operation.database, name)
@@ -50,12 +50,12 @@ def collection(server: Server, operation: Operation, name: str, *, write: bool) 
         raise ArangoError(1004, f"read only: {name} [write]")
 
 
-def sees(server: Server, operation: Operation, name: str) -> bool:
+def sees(server: ServerState, operation: Operation, name: str) -> bool:
     """Return True if a collection may be shown."""
     return server.accounts.collection(identity(server, operation), operation.database, name) is not Level.NONE
 
 
-def require_admin(server: Server, operation: Operation) -> None:
+def require_admin(server: ServerState, operation: Operation) -> None:
     """Raise ArangoError 11 unless an administrator asks."""
     if not server.accounts.admin(identity(server, operation)):
         raise ArangoError(11, "forbidden")
@@ -64,34 +64,34 @@ def require_admin(server: Server, operation: Operation) -> None:
 # ---- the rules of endpoints: each raises Unauthorized or ArangoError if the request is not allowed
 
 
-def anyone(_server: Server, _operation: Operation) -> None:
+def anyone(_server: ServerState, _operation: Operation) -> None:
     """Allow every request."""
 
 
-def authenticated(server: Server, operation: Operation) -> None:
+def authenticated(server: ServerState, operation: Operation) -> None:
     """Allow every user, with or without access to the database."""
     identity(server, operation)
 
 
-def database_read(server: Server, operation: Operation) -> None:
+def database_read(server: ServerState, operation: Operation) -> None:
     """Allow users who have access to the database."""
     if server.accounts.database(identity(server, operation), operation.database) is Level.NONE:
         raise Unauthorized
 
 
-def administrator(server: Server, operation: Operation) -> None:
+def administrator(server: ServerState, operation: Operation) -> None:
     """Allow administrators who have access to the database."""
     database_read(server, operation)
     require_admin(server, operation)
 
 
-def database_write(server: Server, operation: Operation) -> None:
+def database_write(server: ServerState, operation: Operation) -> None:
     """Allow users who may write to the database."""
     database_read(server, operation)
     _require_database_write(server, operation)
 
 
-def database_change(server: Server, operation: Operation) -> None:
+def database_change(server: ServerState, operation: Operation) -> None:
     """Allow administrators to create and drop databases, in `_system` only: another database is the first error.
 
     In read-only mode administrators keep their rights, but do not write.
@@ -103,7 +103,7 @@ def database_change(server: Server, operation: Operation) -> None:
     _require_database_write(server, operation)
 
 
-def collection_read(server: Server, operation: Operation) -> None:
+def collection_read(server: ServerState, operation: Operation) -> None:
     """Allow users who have access to the collection."""
     database_read(server, operation)
     name = _collection_name(server, operation)
@@ -111,7 +111,7 @@ def collection_read(server: Server, operation: Operation) -> None:
         raise ArangoError(11, f"No access to collection '{name}'")
 
 
-def collection_change(server: Server, operation: Operation) -> None:
+def collection_change(server: ServerState, operation: Operation) -> None:
     """Allow changes of properties, name and existence: needs `rw` on the database and on the collection."""
     database_read(server, operation)
     name = _collection_name(server, operation)
@@ -120,18 +120,18 @@ def collection_change(server: Server, operation: Operation) -> None:
     _require_database_write(server, operation)
 
 
-def index_create(server: Server, operation: Operation) -> None:
+def index_create(server: ServerState, operation: Operation) -> None:
     """Allow new indexes: needs access to the collection, and `rw` on the database."""
     collection_read(server, operation)
     _require_database_write(server, operation)
 
 
-def _require_database_write(server: Server, operation: Operation) -> None:
+def _require_database_write(server: ServerState, operation: Operation) -> None:
     if server.accounts.database(identity(server, operation), operation.database) is not Level.RW:
         raise ArangoError(11, "forbidden")
 
 
-def _collection_name(server: Server, operation: Operation) -> str:
+def _collection_name(server: ServerState, operation: Operation) -> str:
     """Return the name of the collection that the request names; empty if unknown, which is not found, not forbidden."""
     given = operation.collection or operation.params.get("collection", "")
     database = server.databases.get(operation.database)

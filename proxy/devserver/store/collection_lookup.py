@@ -10,8 +10,8 @@ from typing import Final
 from proxy.base.errors import ArangoError
 from proxy.devserver.store import access
 from proxy.devserver.store.state.collection import Collection
-from proxy.devserver.store.state.server import Server
-from proxy.devserver.store.state.transaction import Status, Transaction
+from proxy.devserver.store.state.server import ServerState
+from proxy.devserver.store.state.transaction import Transaction, TransactionStatus
 from proxy.devserver.store.write_document import exclusive_error
 from proxy.model.operations import Operation
 
@@ -20,7 +20,7 @@ LOCK_SECONDS: Final = 900.0  # lockTimeout, unless a request gives another
 _KEEP_FINISHED: Final = 1000
 
 
-def transaction_of(server: Server, operation: Operation) -> Transaction | None:
+def transaction_of(server: ServerState, operation: Operation) -> Transaction | None:
     """Return the running transaction that a request names; None if it names none. Raise ArangoError 1655, 1654."""
     headers = operation.headers
     number = headers.get("x-arango-trx-id") if headers else None
@@ -28,12 +28,14 @@ def transaction_of(server: Server, operation: Operation) -> Transaction | None:
         return None
     found = find_transaction(server, operation, number)
     if not found.running:
-        raise ArangoError(1654 if found.status is Status.ABORTED else 1655, f"transaction '{number}' not found")
+        raise ArangoError(
+            1654 if found.status is TransactionStatus.ABORTED else 1655, f"transaction '{number}' not found"
+        )
     found.used = server.now()
     return found
 
 
-def find_transaction(server: Server, operation: Operation, number: str) -> Transaction:
+def find_transaction(server: ServerState, operation: Operation, number: str) -> Transaction:
     """Return a transaction of the request's database and user. Raise ArangoError 1655."""
     database = server.database(operation)
     expire_transactions(server)
@@ -43,23 +45,23 @@ def find_transaction(server: Server, operation: Operation, number: str) -> Trans
     return found
 
 
-def belongs(server: Server, operation: Operation, transaction: Transaction) -> bool:
+def belongs(server: ServerState, operation: Operation, transaction: Transaction) -> bool:
     """Return True if the transaction is the user's. Only a superuser sees those of others."""
     who = access.identity(server, operation)
     return who.superuser or who.user == transaction.user
 
 
-def expire_transactions(server: Server) -> None:
+def expire_transactions(server: ServerState) -> None:
     """Abort transactions that no request has used for a minute, and forget old ones that have ended."""
     for transaction in server.transactions.values():
         if transaction.running and server.now() - transaction.used > _IDLE_SECONDS:
-            transaction.end(Status.ABORTED)
+            transaction.end(TransactionStatus.ABORTED)
     ended = [number for number, transaction in server.transactions.items() if not transaction.running]
     for number in ended[:-_KEEP_FINISHED]:
         del server.transactions[number]
 
 
-def readable(server: Server, operation: Operation, name: str) -> Collection:
+def readable(server: ServerState, operation: Operation, name: str) -> Collection:
     """Return the collection to read from."""
     transaction = transaction_of(server, operation)
     if transaction is not None:
@@ -72,7 +74,7 @@ def readable(server: Server, operation: Operation, name: str) -> Collection:
     return found
 
 
-def writable(server: Server, operation: Operation, name: str) -> Collection:
+def writable(server: ServerState, operation: Operation, name: str) -> Collection:
     """Return the collection to write to. Raise LockedError if a transaction has locked it exclusively."""
     transaction = transaction_of(server, operation)
     if server.accounts.limited:
@@ -85,7 +87,7 @@ def writable(server: Server, operation: Operation, name: str) -> Collection:
     return found
 
 
-def require_exclusive(server: Server, operation: Operation, collection: Collection) -> None:
+def require_exclusive(server: ServerState, operation: Operation, collection: Collection) -> None:
     """Raise LockedError if running transactions write the collection, which a truncation needs for itself."""
     if transaction_of(server, operation) is not None:
         return

@@ -10,10 +10,10 @@ import datetime
 from typing import Any
 
 from proxy.devserver.store.state.collection import Collection
-from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.state.server import ServerState
 
 
-def remove_expired(server: Server) -> int:
+def remove_expired(server: ServerState) -> int:
     """Remove every expired document, except those that a running transaction has written; return how many."""
     now, removed = server.now(), 0
     for _, collection in server.collections():

@@ -18,9 +18,9 @@ import orjson
 from proxy.base.errors import ConfigurationError
 from proxy.base.private_files import open_private
 from proxy.devserver.store.state.accounts import Account, Grants, Level
-from proxy.devserver.store.state.database import Database
-from proxy.devserver.store.state.indexes import Index
-from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.state.database import ServerDatabase
+from proxy.devserver.store.state.indexes import StoredIndex
+from proxy.devserver.store.state.server import ServerState
 from proxy.model import json_reader
 
 Document = dict[str, Any]
@@ -28,7 +28,7 @@ _CURRENT: Final = "current"
 _SERVER: Final = "server.json"
 
 
-def save(server: Server, directory: Path) -> None:
+def save(server: ServerState, directory: Path) -> None:
     """Write a snapshot beside the present one, make it the current one, and remove the others."""
     directory.mkdir(parents=True, exist_ok=True)
     folder = directory / f"snapshot-{server.tick()}"
@@ -48,7 +48,7 @@ def save(server: Server, directory: Path) -> None:
             shutil.rmtree(other, ignore_errors=True)
 
 
-def load(server: Server, directory: Path) -> None:
+def load(server: ServerState, directory: Path) -> None:
     """Fill a new server from a snapshot; a directory without one leaves it unchanged.
 
     Raise ConfigurationError if what is there is not a snapshot of this version.
@@ -62,7 +62,7 @@ def load(server: Server, directory: Path) -> None:
         raise ConfigurationError(f"no snapshot can be read from {directory}: {error!r}") from error
 
 
-def _state(server: Server) -> Document:
+def _state(server: ServerState) -> Document:
     databases = [
         {
             "name": database.name,
@@ -92,7 +92,7 @@ def _state(server: Server) -> Document:
     }
 
 
-def _load(server: Server, folder: Path, whole: Document) -> None:
+def _load(server: ServerState, folder: Path, whole: Document) -> None:
     server.id, server.guid = whole["id"], whole["guid"]
     server.raise_tick(int(whole["tick"]))
     server.clock.observe(int(whole["clock"]))
@@ -106,11 +106,11 @@ def _load(server: Server, folder: Path, whole: Document) -> None:
     accounts.changed()
 
 
-def _load_collection(server: Server, database: Database, properties: Document, folder: Path) -> None:
+def _load_collection(server: ServerState, database: ServerDatabase, properties: Document, folder: Path) -> None:
     collection = server.add_collection(database, properties["name"], properties["type"], properties)
     collection.id, collection.object_id = properties["id"], properties["objectId"]
     collection.indexes = [
-        Index(number, name, kind, tuple(fields), unique, sparse, extra)
+        StoredIndex(number, name, kind, tuple(fields), unique, sparse, extra)
         for number, name, kind, fields, unique, sparse, extra in properties["indexes"]
     ]
     for line in (folder / f"{database.id}-{collection.id}.jsonl").read_bytes().split(b"\n"):

@@ -12,11 +12,11 @@ import msgspec
 from proxy.base.errors import ArangoError, Unsupported
 from proxy.devserver.store import access, collection_lookup, expiry
 from proxy.devserver.store.handlers import documents, jobs
-from proxy.devserver.store.handlers.table import COMMANDS, Command
+from proxy.devserver.store.handlers.table import COMMANDS, EndpointCommand
 from proxy.devserver.store.handlers.unknown import unknown
 from proxy.devserver.store.request_params import flag
 from proxy.devserver.store.state.running_query import PausedError, RunningQuery
-from proxy.devserver.store.state.server import Call, Server
+from proxy.devserver.store.state.server import RecordedCall, ServerState
 from proxy.devserver.store.write_document import LockedError
 from proxy.devserver.store.write_rules import ConflictError
 from proxy.model.endpoint import Family
@@ -27,7 +27,7 @@ from proxy.wire.velocypack import to_json
 
 _RETRY: Final = 1.0  # seconds between two checks for abandoned transactions, which nothing announces
 _DIRTY: Final = ((b"x-arango-potential-dirty-read", b"true"),)
-_UNKNOWN: Final = Command(unknown)
+_UNKNOWN: Final = EndpointCommand(unknown)
 
 
 class MemoryStore:
@@ -40,7 +40,7 @@ class MemoryStore:
     def __init__(
         self, clock: Clock | None = None, now: Callable[[], float] = time.time, *, lock_wait: float | None = None
     ) -> None:
-        self.server = Server(clock or Clock(), now)
+        self.server = ServerState(clock or Clock(), now)
         self._lock_wait = lock_wait
         self._jobs: set[asyncio.Task[Outcome]] = set()
 
@@ -124,7 +124,7 @@ class MemoryStore:
         finally:
             self.server.patient = False
 
-    def _refusal(self, operation: Operation, command: Command) -> Outcome | None:
+    def _refusal(self, operation: Operation, command: EndpointCommand) -> Outcome | None:
         """Return the answer to a request that its user may not make; None if it may be made."""
         if not self.server.accounts.limited:
             return None
@@ -136,8 +136,8 @@ class MemoryStore:
             return error_outcome(error)
         return None
 
-    def _answer(self, operation: Operation, command: Command) -> Outcome:
-        self.server.calls.append(Call(self.server.now(), operation.method, operation.database, operation.path))
+    def _answer(self, operation: Operation, command: EndpointCommand) -> Outcome:
+        self.server.calls.append(RecordedCall(self.server.now(), operation.method, operation.database, operation.path))
         try:
             self.server.database(operation)  # an unknown one answers no request, not even for the version
             if operation.headers and "velocypack" in operation.headers.get("content-type", ""):
@@ -156,14 +156,14 @@ class MemoryStore:
         return outcome
 
 
-def _command(operation: Operation) -> Command:
+def _command(operation: Operation) -> EndpointCommand:
     if operation.endpoint.family is Family.UNKNOWN:
         return _UNKNOWN
     return COMMANDS.get(operation.endpoint.name, _UNSUPPORTED)
 
 
-def _unsupported(_server: Server, operation: Operation) -> Outcome:
+def _unsupported(_server: ServerState, operation: Operation) -> Outcome:
     raise Unsupported(operation.endpoint.name)
 
 
-_UNSUPPORTED: Final = Command(_unsupported)
+_UNSUPPORTED: Final = EndpointCommand(_unsupported)

@@ -17,7 +17,7 @@ from proxy.shadow.diff.documents import (
     Difference,
     Kind,
     NotComparable,
-    Rows,
+    TargetRows,
     compare_documents,
     compare_rows,
     compare_values,
@@ -31,7 +31,7 @@ from proxy.shadow.diff.documents import (
 class QueryAnswer:
     """The target's answer to a query: its rows, and the full count if it was asked for."""
 
-    rows: Rows
+    rows: TargetRows
     full_count: int | None = None
 
 
@@ -80,7 +80,7 @@ def stable(operation: Operation, before: Outcome, after: Outcome) -> bool:
         return error_of(before) == error_of(after)
     if operation.effect is Effect.QUERY:
         first, second = json_reader.load(before.body), json_reader.load(after.body)
-        return compare_rows(first["result"], Rows(second["result"], None)) is None
+        return compare_rows(first["result"], TargetRows(second["result"], None)) is None
     return operation.endpoint.read is not Read.HEAD and compare_documents(before.body, after.body) is None
 
 

@@ -86,7 +86,7 @@ def gathered(found: Iterable[Difference]) -> Difference | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class TargetRows:
     """The target's rows, all of them, with what the query leaves undetermined.
 
     groups: sizes of the runs of equal sort key; None: all rows are one multiset. first_run, last_run: all values of the
@@ -102,10 +102,10 @@ class Rows:
     unordered: bool = False
     chosen: bool = False
 
-    def with_unordered(self) -> Rows:
+    def with_unordered(self) -> TargetRows:
         """Return the same rows with each array in a canonical order."""
         runs = [None if run is None else _unordered(run) for run in (self.first_run, self.last_run)]
-        return Rows(_unordered(self.rows), self.groups, runs[0], runs[1], chosen=self.chosen)
+        return TargetRows(_unordered(self.rows), self.groups, runs[0], runs[1], chosen=self.chosen)
 
 
 class NotComparable(Exception):
@@ -236,7 +236,7 @@ def _revision(value: Any) -> str | None:
 # ---- rows of a query
 
 
-def compare_rows(origin: Sequence[Any], target: Rows, *, partial: bool = False) -> Difference | None:
+def compare_rows(origin: Sequence[Any], target: TargetRows, *, partial: bool = False) -> Difference | None:
     """Compare the rows of a query. partial: `origin` is the first batch of more.
 
     Raise NotComparable("partial") for a first batch of rows in no determined order.
@@ -248,7 +248,7 @@ def compare_rows(origin: Sequence[Any], target: Rows, *, partial: bool = False) 
     return _compare_rows(_unordered(origin), target.with_unordered(), partial=partial) and found
 
 
-def _compare_rows(origin: Sequence[Any], target: Rows, *, partial: bool) -> Difference | None:
+def _compare_rows(origin: Sequence[Any], target: TargetRows, *, partial: bool) -> Difference | None:
     if partial and target.groups is None and len(target.rows) > len(origin):
         raise NotComparable("partial")
     sized = len(origin) <= len(target.rows) if partial else len(origin) == len(target.rows)
@@ -260,7 +260,7 @@ def _compare_rows(origin: Sequence[Any], target: Rows, *, partial: bool) -> Diff
     return _rows_difference(origin, whole)
 
 
-def _choice_difference(origin: Sequence[Any], target: Rows) -> Difference:
+def _choice_difference(origin: Sequence[Any], target: TargetRows) -> Difference:
     """Compare rows for which any choice among the candidates is valid: rows that are not candidates, or their number,
     differ.
     """
@@ -274,7 +274,7 @@ def _choice_difference(origin: Sequence[Any], target: Rows) -> Difference:
     return _rows_difference(left, [known[identity] for identity in by_left if identity in known])
 
 
-def _runs(origin: Sequence[Any], target: Rows) -> Iterator[tuple[Sequence[Any], Sequence[Any]]]:
+def _runs(origin: Sequence[Any], target: TargetRows) -> Iterator[tuple[Sequence[Any], Sequence[Any]]]:
     """Yield (rows of the origin, rows of the target among which they must be), run by run."""
     groups = [len(target.rows)] if target.groups is None else target.groups
     begin = 0

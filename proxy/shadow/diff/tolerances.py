@@ -26,7 +26,7 @@ from proxy.model import json_reader, json_values
 from proxy.model.endpoint import Read
 from proxy.model.operations import Operation, Outcome
 from proxy.shadow.diff.compare_answers import QueryAnswer, TargetAnswer, error_of
-from proxy.shadow.diff.documents import Difference, Rows, canonical, gathered
+from proxy.shadow.diff.documents import Difference, TargetRows, canonical, gathered
 from proxy.shadow.diff.paths import ANY, tokens
 
 RULES: Final = {"ignore": False, "round": True, "seconds": True, "set": False}  # name -> True if it takes a number
@@ -34,7 +34,7 @@ _GONE: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class Tolerance:
     """One rule of one collection. collection: `database/name`; argument: of round and seconds."""
 
     collection: str
@@ -47,7 +47,7 @@ class Rule:
 
 
 def apply_tolerances(
-    operation: Operation, origin: Outcome, target: TargetAnswer, rules: Sequence[Rule]
+    operation: Operation, origin: Outcome, target: TargetAnswer, rules: Sequence[Tolerance]
 ) -> tuple[Outcome, TargetAnswer]:
     """Return both answers without what the rules cover; errors stay. Raise ValueError if one is not JSON."""
     if not rules or error_of(origin) is not None or origin.status >= 300:
@@ -83,14 +83,14 @@ def _with(outcome: Outcome, value: Any) -> Outcome:
     return msgspec.structs.replace(outcome, body=json_values.dump(value))
 
 
-def _rows(rows: Rows, rules: Sequence[Rule]) -> Rows:
+def _rows(rows: TargetRows, rules: Sequence[Tolerance]) -> TargetRows:
     first, last = (
         None if run is None else [_row(row, rules) for row in run] for run in (rows.first_run, rows.last_run)
     )
     return replace(rows, rows=[_row(row, rules) for row in rows.rows], first_run=first, last_run=last)
 
 
-def _row(row: Any, rules: Iterable[Rule]) -> Any:
+def _row(row: Any, rules: Iterable[Tolerance]) -> Any:
     """Apply the rules of rows to a row, and those of its collection if it is a complete document."""
     for rule in rules:
         steps = tokens(rule.path)
@@ -101,7 +101,7 @@ def _row(row: Any, rules: Iterable[Rule]) -> Any:
     return None if row is _GONE else row
 
 
-def _document(document: Any, rules: Iterable[Rule]) -> Any:
+def _document(document: Any, rules: Iterable[Tolerance]) -> Any:
     for rule in rules:
         steps = tokens(rule.path)
         if steps[0] != "[]":
@@ -109,7 +109,7 @@ def _document(document: Any, rules: Iterable[Rule]) -> Any:
     return document
 
 
-def _applied(value: Any, steps: tuple[str, ...], rule: Rule) -> Any:
+def _applied(value: Any, steps: tuple[str, ...], rule: Tolerance) -> Any:
     """Apply a rule where the steps lead; return _GONE if the value is to be left out."""
     if not steps:
         return _treated(value, rule)
@@ -128,7 +128,7 @@ def _applied(value: Any, steps: tuple[str, ...], rule: Rule) -> Any:
     return {name: child for name, child in changed.items() if child is not _GONE}
 
 
-def _treated(value: Any, rule: Rule) -> Any:
+def _treated(value: Any, rule: Tolerance) -> Any:
     if rule.rule == "ignore":
         return _GONE
     if rule.rule == "set":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from proxy.model.operations import Operation, Outcome
 from proxy.shadow.diff.compare_answers import TargetAnswer, compare_answers
 from proxy.shadow.diff.documents import Difference
-from proxy.shadow.diff.tolerances import Rule, apply_tolerances, without_baseline
+from proxy.shadow.diff.tolerances import Tolerance, apply_tolerances, without_baseline
 
 Own = frozenset[tuple[str, str]]
 
@@ -19,12 +19,16 @@ class ComparisonResult:
     """
 
     difference: Difference | None
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[Tolerance, ...] = ()
     own: tuple[tuple[str, str], ...] = ()
 
 
 def judge(
-    operation: Operation, origin: Outcome, target: TargetAnswer, rules: tuple[Rule, ...] = (), own: Own = frozenset()
+    operation: Operation,
+    origin: Outcome,
+    target: TargetAnswer,
+    rules: tuple[Tolerance, ...] = (),
+    own: Own = frozenset(),
 ) -> ComparisonResult:
     """Compare the answers as they are; if they differ and there are tolerances, compare again with these applied.
 

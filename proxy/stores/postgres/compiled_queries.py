@@ -17,7 +17,7 @@ from typing import Any, Final
 import sql
 from proxy.aql.analyse import Analysis
 from proxy.aql.ast import Query
-from proxy.aql.compile import Compiled, NotCompiled, Run, Table, Tables, compile_query
+from proxy.aql.compile import BuilderRun, Compiled, CompiledTable, CompiledTables, NotCompiled, compile_query
 from proxy.aql.compile.result_builder import Finish
 from proxy.aql.requests import QueryOptions, Result, Stats
 from proxy.base.database import Database
@@ -93,11 +93,11 @@ class Unfinished:
         return Result(rows, groups, cut, tuple(run.context.warnings), Stats(scanned=len(rows)))
 
 
-async def table_of(database: Database, found: Relation) -> Table:
+async def table_of(database: Database, found: Relation) -> CompiledTable:
     """Return what the compiler needs of a table: its indexes, and whether it is small."""
     indexed = await database.fetchval(sql.store.INDEXED, found.relation)
     small = await database.fetchval(sql.store.SMALL, found.relation)
-    return Table(found.relation, found.edge, frozenset(indexed), small)
+    return CompiledTable(found.relation, found.edge, frozenset(indexed), small)
 
 
 class Statements:
@@ -108,7 +108,7 @@ class Statements:
         self._catalog = catalog
         self._limits = limits
         self._icu: bool | None = None
-        self._tables: dict[str, tuple[float, Table]] = {}
+        self._tables: dict[str, tuple[float, CompiledTable]] = {}
 
     async def plan(
         self, database: str, query: Query, binds: dict[str, Any], analysis: Analysis
@@ -119,7 +119,7 @@ class Statements:
             return NotCompiled("reads no collection")
         return plan
 
-    async def tables(self, database: str, analysis: Analysis) -> Tables:
+    async def tables(self, database: str, analysis: Analysis) -> CompiledTables:
         """Return all that the compiler needs beside the query. Raise ArangoError 1203, DatabaseError."""
         tables = {}
         for name in sorted(analysis.reads):
@@ -132,16 +132,16 @@ class Statements:
                 tables[name] = await self._table(found)
         if self._icu is None:
             self._icu = await has_icu(self._database)
-        return Tables(tables, self._icu)
+        return CompiledTables(tables, self._icu)
 
-    async def _table(self, found: Relation) -> Table:
+    async def _table(self, found: Relation) -> CompiledTable:
         """Return what the compiler needs of a table; looked up again after a minute."""
         known, now = self._tables.get(found.relation), time.monotonic()
         if known is None or known[0] < now:
             known = self._tables[found.relation] = (now + _LOOKED_UP_FOR, await table_of(self._database, found))
         return known[1]
 
-    async def rows(self, plan: Compiled, run: Run, generation: int | None) -> list[bytes]:
+    async def rows(self, plan: Compiled, run: BuilderRun, generation: int | None) -> list[bytes]:
         """Return the result as JSON rows. Raise ReadFenceError, Unsupported (too large), ArangoError, DatabaseError."""
         return await in_pieces(run.encoded, await self._fetch(plan.sql, plan.parameters, generation, plan.most))
 

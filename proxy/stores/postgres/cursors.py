@@ -21,7 +21,7 @@ from proxy.wire.auth import owner_of
 _SWEEP: Final = 1.0  # seconds between two checks for expired streams
 
 
-class Source(Protocol):
+class RowSource(Protocol):
     """The source of rows that are not in memory yet: `streams.Stream`."""
 
     @property
@@ -42,7 +42,7 @@ class _Cursor:
     expires: float
     total: int
     each: int  # elements of `rows` in a batch
-    source: Source | None = None
+    source: RowSource | None = None
     position: int = 0
     busy: bool = False
     batch: int = 1  # the number of the batch that was sent last
@@ -50,7 +50,7 @@ class _Cursor:
     last: Outcome | None = None
 
 
-class Cursors:
+class TargetCursors:
     """Open cursors of this process. limit: bytes of rows that may wait; more are refused, never dropped."""
 
     def __init__(self, *, limit: int = 32 << 20, clock: Callable[[], float] = time.monotonic) -> None:
@@ -97,7 +97,7 @@ class Cursors:
         database: str,
         request: CursorRequest,
         rows: Sequence[bytes],
-        source: Source,
+        source: RowSource,
         extra: bytes,
         total: int = 0,
         owner: str | None = None,

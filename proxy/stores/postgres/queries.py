@@ -16,7 +16,7 @@ from typing import Final
 
 from proxy.aql.analyse import Analysis, analyse
 from proxy.aql.ast import Parameter, Query, walk
-from proxy.aql.compile import Compiled, Run
+from proxy.aql.compile import BuilderRun, Compiled
 from proxy.aql.compile.effort import is_proportional
 from proxy.aql.full_count import without_limit
 from proxy.aql.requests import Result, Stats
@@ -44,7 +44,7 @@ class NeedsWorker(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnswerRows:
     """Rows and `extra` as ArangoDB prints them. stream: the source of further rows; None if there are none.
 
     total: the number of rows if each element of `rows` is a batch, its rows joined by commas; else None.
@@ -78,7 +78,7 @@ class Queries:
         *,
         light: bool = False,
         compiled: bool = True,
-    ) -> Answer:
+    ) -> AnswerRows:
         """Return rows and `extra`, printed: from one compiled statement if there is one. Raise as `Evaluation.run`.
 
         light: raise NeedsWorker if the query is not light. compiled: False if it is known that no statement answers it.
@@ -106,11 +106,11 @@ class Queries:
                 else:
                     stats = Stats(scanned=len(rows)).as_json(full, time.perf_counter() - began)
                     extra = {"warnings": warnings_of(run.context.warnings), "stats": stats}
-                    return Answer(rows, json_values.dump(extra), stream)
+                    return AnswerRows(rows, json_values.dump(extra), stream)
         if light and not (analysis.modifies or analysis.unsupported):
             raise NeedsWorker(compiled=False)
         result = await self.evaluation.run(database, request, generation)
-        return Answer(*encoded(result, time.perf_counter() - began))
+        return AnswerRows(*encoded(result, time.perf_counter() - began))
 
     async def _full_plan(
         self, database: str, query: Query, request: CursorRequest, analysis: Analysis
@@ -125,7 +125,12 @@ class Queries:
         return plan if isinstance(plan, Compiled) else None
 
     async def _first(
-        self, plan: Compiled, run: Run, request: CursorRequest, generation: int | None, full_plan: Compiled | None
+        self,
+        plan: Compiled,
+        run: BuilderRun,
+        request: CursorRequest,
+        generation: int | None,
+        full_plan: Compiled | None,
     ) -> tuple[list[bytes], Stream | None, int | None]:
         """Return the first rows, the stream of the rest (None if these are all), and fullCount if `full_plan` is given.
 

@@ -17,7 +17,7 @@ _OUTSIDE_DOC = frozenset({"_key", "_id", "_rev"})
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
+class ScanStatement:
     """statement: one of `sql.store`; value: its third parameter, None if it has none.
 
     If no document can pass, the scan is one of no keys: it still tests the fence.
@@ -32,7 +32,7 @@ def scan_of(
     equalities: Sequence[Equality],
     keys: Sequence[str] | None,
     among: tuple[tuple[str, ...], Sequence[str]] | None = None,
-) -> Scan:
+) -> ScanStatement:
     """Return the narrowest scan: by key if keys are known, else by containment of the equalities that jsonb can test.
 
     An equality with null is left to the evaluator (a missing attribute is null too), and so are lists and objects
@@ -40,14 +40,16 @@ def scan_of(
     """
     wanted = list(keys) if keys is not None else _keys_of(collection, equalities)
     if wanted is not None:
-        return Scan(sql.store.SCAN_KEYS, [key for key in wanted if valid_key(key)])
+        return ScanStatement(sql.store.SCAN_KEYS, [key for key in wanted if valid_key(key)])
     if among is not None and not equalities:
         path, texts = among
-        return Scan(sql.store.SCAN_AMONG, [json_values.dump(_containing([(path, text)])).decode() for text in texts])
+        return ScanStatement(
+            sql.store.SCAN_AMONG, [json_values.dump(_containing([(path, text)])).decode() for text in texts]
+        )
     containing = _containing(equalities)
     if not containing:
-        return Scan(sql.store.SCAN)
-    return Scan(sql.store.SCAN_CONTAINING, json_values.dump(containing).decode())
+        return ScanStatement(sql.store.SCAN)
+    return ScanStatement(sql.store.SCAN_CONTAINING, json_values.dump(containing).decode())
 
 
 def _keys_of(collection: str, equalities: Iterable[Equality]) -> list[str] | None:

@@ -21,9 +21,9 @@ from proxy.model.operations import Operation, Outcome
 from proxy.stores.postgres import answers, graphs, simple
 from proxy.stores.postgres.catalog import Catalog, Relation
 from proxy.stores.postgres.compiled_queries import Unfinished
-from proxy.stores.postgres.cursors import Cursors
+from proxy.stores.postgres.cursors import TargetCursors
 from proxy.stores.postgres.evaluation import parsed
-from proxy.stores.postgres.queries import Answer, NeedsWorker, Queries
+from proxy.stores.postgres.queries import AnswerRows, NeedsWorker, Queries
 from proxy.stores.postgres.read_fence import QueryLimits, ReadFenceError
 from proxy.stores.postgres.worker_queries import BODY, Address, QueryWorkers
 from proxy.wire.auth import owner_of
@@ -65,7 +65,7 @@ class PostgresStore:
         self.address = Address(database.dsn, self._limits)
         self.workers = QueryWorkers(lane, self.address, PostgresStore, seconds) if lane is not None else None
         self._queries = Queries(database, self._catalog, self._limits)
-        self._cursors = Cursors()
+        self._cursors = TargetCursors()
 
     @property
     def name(self) -> str:
@@ -285,7 +285,7 @@ class PostgresStore:
     async def _delete(self, operation: Operation, _: int | None) -> Outcome:
         return await self._cursors.delete(operation)
 
-    async def _query_answer(self, operation: Operation, generation: int | None) -> tuple[CursorRequest, Answer]:
+    async def _query_answer(self, operation: Operation, generation: int | None) -> tuple[CursorRequest, AnswerRows]:
         """Return the request of a `cursor.create` and its answer: computed in this process if it is light."""
         if self.workers is None:
             request = _without_profile(request_of(operation.body, operation.extent))

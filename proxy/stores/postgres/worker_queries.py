@@ -23,7 +23,7 @@ from proxy.model.cursor_requests import CursorRequest, request_of
 from proxy.model.operations import Operation, Outcome
 from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.evaluation import SECONDS
-from proxy.stores.postgres.queries import Answer, Queries
+from proxy.stores.postgres.queries import AnswerRows, Queries
 from proxy.stores.postgres.read_fence import QueryLimits, ReadFenceError
 
 T = TypeVar("T")
@@ -69,7 +69,7 @@ class QueryWorkers:
 
     async def answer(
         self, operation: Operation, generation: int | None, *, compiled: bool, runtime: float = 0.0
-    ) -> tuple[CursorRequest, Answer]:
+    ) -> tuple[CursorRequest, AnswerRows]:
         """Return the request of a `cursor.create`, without its text and bind variables, and its answer in batches.
 
         compiled: False if it is known that no single statement answers the query. runtime: the client's limit in
@@ -119,7 +119,7 @@ async def _answer(
     operation: Operation,
     generation: int | None,
     compiled: bool,  # noqa: FBT001 - the worker's calls are positional
-) -> tuple[CursorRequest, Answer] | None:
+) -> tuple[CursorRequest, AnswerRows] | None:
     """Run a query in a worker. Return None if the fence did not hold."""
     request = request_of(operation.body, operation.extent)
     store = await _queries(address)
@@ -145,7 +145,7 @@ async def _answer(
         raise ArangoError(32, "too many results wait in cursors")
     size = request.batch_size
     batches = [b",".join(rows[begin : begin + size]) for begin in range(0, len(rows), size)]
-    return replace(request, query="", bind_vars={}), Answer(batches, answer.extra, total=len(rows))
+    return replace(request, query="", bind_vars={}), AnswerRows(batches, answer.extra, total=len(rows))
 
 
 _databases: dict[str, Database] = {}

@@ -16,12 +16,12 @@ from backfill.archive import manifest as manifests
 from backfill.archive.cli_output import volume
 from backfill.archive.export import Export, ExportOptions, pieces
 from backfill.archive.import_ import Import, batches, sort
-from backfill.archive.manifest import Entry, Origin
-from backfill.archive.progress import Bars, Lines, Silent, shown
+from backfill.archive.manifest import ArchiveOrigin, CollectionEntry
+from backfill.archive.progress import ExportBars, ExportLines, Silent, shown
 from backfill.archive.sources import Described, Pages, address
 from backfill.archive.storage import ArchiveError
 from backfill.archive.targets import TargetResult
-from backfill.archive.verify import Verified, check, compare
+from backfill.archive.verify import VerifiedCollection, check, compare
 from backfill.origin_pages import Document
 from proxy.base.errors import CrossfadeError, DatabaseUnavailable, StatementError
 
@@ -41,8 +41,8 @@ class Listed:
     stop_after: int = -1
     asked: int = 0
 
-    async def origin(self) -> Origin:
-        return Origin(kind="arangodb", at="here", version="3.12.4")
+    async def origin(self) -> ArchiveOrigin:
+        return ArchiveOrigin(kind="arangodb", at="here", version="3.12.4")
 
     async def collections(self, pattern: str) -> list[str]:
         return [NAME]
@@ -71,7 +71,7 @@ class Kept:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     stop_after: int = -1
 
-    async def prepare(self, entry: Entry) -> None:
+    async def prepare(self, entry: CollectionEntry) -> None:
         if self.fails:
             raise self.fails.pop()
 
@@ -94,11 +94,11 @@ class Kept:
         self.documents |= {one.key: one for one in documents}
         return TargetResult(len(documents))
 
-    async def finish(self, entry: Entry) -> list[str]:
+    async def finish(self, entry: CollectionEntry) -> list[str]:
         return ["an index was not created"]
 
 
-async def export(root: Path, store: Listed, part_bytes: int = 1000) -> Entry:
+async def export(root: Path, store: Listed, part_bytes: int = 1000) -> CollectionEntry:
     root.mkdir(exist_ok=True)
     manifest = await Export(store, root, Silent(), store.stop, ExportOptions(part_bytes)).run([NAME])
     entry = manifest.entry(NAME)
@@ -209,7 +209,7 @@ async def test_comparing_stops_and_takes_pages_of_any_size(tmp_path: Path) -> No
     ours = [document(n) for n in range(0, 40, 2)]
     entry = await export(tmp_path, Listed(ours), 200)
     theirs = Listed([document(n) for n in range(0, 40, 3)])
-    blank = Verified(NAME, complete=True)
+    blank = VerifiedCollection(NAME, complete=True)
     found = await compare(tmp_path, entry, theirs, blank, Silent(), asyncio.Event())
     assert (found.missing, found.extra, found.different) == (13, 7, 0)
     theirs.stop.set()
@@ -218,19 +218,19 @@ async def test_comparing_stops_and_takes_pages_of_any_size(tmp_path: Path) -> No
 
 def test_progress_in_a_terminal_and_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(file=StringIO(), force_terminal=True, width=120)
-    with Bars(console, "export") as bars:
+    with ExportBars(console, "export") as bars:
         bars.show(NAME, 5, 2048, 10)
         bars.show(NAME, 10, 4096, 10)
     assert "export db/c" in console.file.getvalue()  # type: ignore[attr-defined]
     now = iter([0.0, 1.0, 6.0])
     console = Console(file=StringIO(), width=120)
-    lines = Lines(console, "import", clock=lambda: next(now))
+    lines = ExportLines(console, "import", clock=lambda: next(now))
     lines.show(NAME, 1, 10, 10)
     lines.show(NAME, 2000, 3 << 30, 10_000)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert text == "import db/c: 2,000 of about 10,000 documents, 400/s, 3.0 GiB\n"
     with shown("x", quiet=True) as silent, shown("x", quiet=False) as plain:
-        assert (type(silent), type(plain)) == (Silent, Lines)
+        assert (type(silent), type(plain)) == (Silent, ExportLines)
         silent.show(NAME, 1, 1, 1)
     assert volume(5 * 2**40) == "5.0 TiB"
 

@@ -9,10 +9,10 @@ import pytest
 
 from backfill import checksum
 from backfill.archive import manifest as manifests
-from backfill.archive.manifest import Entry, Manifest, Origin, Part
+from backfill.archive.manifest import ArchiveManifest, ArchiveOrigin, CollectionEntry, Part
 from backfill.archive.storage import ArchiveError, folder_name, inside, locked
 
-SOURCE = Origin(kind="arangodb", at="h:8529", version="3.12.4")
+SOURCE = ArchiveOrigin(kind="arangodb", at="h:8529", version="3.12.4")
 
 
 def part(number: int) -> Part:
@@ -30,8 +30,10 @@ def part(number: int) -> Part:
     )
 
 
-def sample() -> Manifest:
-    entry = Entry(collection="db/c", edge=True, started_at="t", parts=(part(1), part(2)), properties={"type": 3})
+def sample() -> ArchiveManifest:
+    entry = CollectionEntry(
+        collection="db/c", edge=True, started_at="t", parts=(part(1), part(2)), properties={"type": 3}
+    )
     return manifests.new(SOURCE, "0.1.0", "2026-01-01T00:00:00Z").with_entry(entry)
 
 
@@ -56,7 +58,7 @@ def test_entries_are_replaced() -> None:
     assert entry is not None
     assert manifest.with_entry(entry) == manifest
     assert manifest.entry("db/other") is None
-    assert Entry(collection="db/d", edge=False, started_at="t").position == ""
+    assert CollectionEntry(collection="db/d", edge=False, started_at="t").position == ""
 
 
 @pytest.mark.parametrize(

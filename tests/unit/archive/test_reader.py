@@ -11,7 +11,7 @@ import zstandard
 from backfill import checksum
 from backfill.archive import reader
 from backfill.archive.manifest import Part
-from backfill.archive.reader import Damage
+from backfill.archive.reader import PartDamage
 from backfill.archive.storage import ArchiveError
 from backfill.archive.writer import PartWriter
 from backfill.origin_pages import Document
@@ -64,14 +64,14 @@ def test_a_writer_that_is_abandoned_leaves_no_trace(root: Path) -> None:
     assert list((root / "db" / "c").iterdir()) == []
 
 
-def damages(root: Path, part: Part) -> list[Damage]:
+def damages(root: Path, part: Part) -> list[PartDamage]:
     return list(reader.check(root, part).damages)
 
 
 def test_a_changed_line(root: Path) -> None:
     part = write(root)
     recompress(root / DATA, lambda content: content.replace(b"3333", b"3334", 1))
-    assert damages(root, part) == [Damage(DATA, "the document differs from what was written", 4, "d")]
+    assert damages(root, part) == [PartDamage(DATA, "the document differs from what was written", 4, "d")]
     assert str(damages(root, part)[0]) == f"{DATA}, line 4, key d: the document differs from what was written"
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from backfill.run_summary import SAMPLES, Rate, RunStatus, Tally, duration, line, samples
+from backfill.run_summary import SAMPLES, Rate, RunSummary, VerificationTally, duration, line, samples
 
-STATUS = RunStatus(
+STATUS = RunSummary(
     run=3,
     collection="shop/carts",
     kind="backfill",
@@ -24,16 +24,16 @@ STATUS = RunStatus(
 
 
 def test_tallies_add_up_and_keep_some_keys() -> None:
-    tally = Tally(origin=3, checked=3, pending={"p": 7}).found("missing", "a")
+    tally = VerificationTally(origin=3, checked=3, pending={"p": 7}).found("missing", "a")
     for number in range(30):
         tally = tally.found("extra", f"{number}")
-    both = tally + Tally(target=5, remaining=2, pending={"q": None}).found("missing", "b")
+    both = tally + VerificationTally(target=5, remaining=2, pending={"q": None}).found("missing", "b")
     assert (both.origin, both.target, both.missing, both.extra, both.remaining) == (3, 5, 2, 30, 2)
     assert both.keys["missing"] == ("a", "b")
     assert len(both.keys["extra"]) == SAMPLES
     assert both.pending == {"p": 7, "q": None}
-    assert Tally.from_json(json.loads(json.dumps(both.as_json()))) == both
-    assert Tally.from_json({}) == Tally()
+    assert VerificationTally.from_json(json.loads(json.dumps(both.as_json()))) == both
+    assert VerificationTally.from_json({}) == VerificationTally()
     assert both.result()["differences"] == 2
 
 
@@ -75,11 +75,11 @@ def test_an_ended_run_in_a_line() -> None:
 
 
 def test_a_verification_in_a_line() -> None:
-    tally = Tally(checked=9, repaired=1, remaining=1).found("missing", "a").found("undecided", "b")
+    tally = VerificationTally(checked=9, repaired=1, remaining=1).found("missing", "a").found("undecided", "b")
     verified = replace(STATUS, kind="verify", mode="fast", state="done", result=tally.result())
     assert line(verified).endswith("; 9 keys checked: 1 missing, 1 undecided; 1 repaired; 1 still differ")
     assert samples([verified, STATUS]) == ["  shop/carts missing: a", "  shop/carts undecided: b"]
-    assert line(replace(verified, result=Tally(checked=9).result())).endswith("; 9 keys checked: equal")
+    assert line(replace(verified, result=VerificationTally(checked=9).result())).endswith("; 9 keys checked: equal")
     assert verified.as_json()["result"]["differences"] == 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backfill.source import Source
+from backfill.source import ArangoSource
 from proxy.base.errors import ArangoError, ConfigurationError, CrossfadeError, UpstreamOutcomeUnknown
 
 
@@ -20,13 +20,13 @@ from proxy.base.errors import ArangoError, ConfigurationError, CrossfadeError, U
     ],
 )
 async def test_errors_become_crossfade_errors(status: int, body: bytes, kind: type[CrossfadeError]) -> None:
-    source = Source("http://127.0.0.1:1", "root", "")
+    source = ArangoSource("http://127.0.0.1:1", "root", "")
     assert isinstance(source._error(status, body), kind)
     await source.close()
 
 
 async def test_an_unreachable_origin_is_an_error_after_the_time_for_retries() -> None:
-    source = Source("http://127.0.0.1:1", "root", "", retry_seconds=0.0)
+    source = ArangoSource("http://127.0.0.1:1", "root", "", retry_seconds=0.0)
     with pytest.raises(UpstreamOutcomeUnknown, match="did not answer"):
         await source.count("shop", "carts")
     await source.close()

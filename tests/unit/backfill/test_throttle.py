@@ -4,41 +4,43 @@ from __future__ import annotations
 
 import pytest
 
-from backfill.throttle import LONGEST, Figures, Latency, Meter, ThrottleLimits, as_options, decide
+from backfill.throttle import LONGEST, Latency, LoadFigures, Meter, ThrottleLimits, as_options, decide
 
 
 def test_without_limits_there_is_no_pause() -> None:
-    assert decide(ThrottleLimits(), Figures(10**9, 0.0, lag=3600)).wait == 0
+    assert decide(ThrottleLimits(), LoadFigures(10**9, 0.0, lag=3600)).wait == 0
 
 
 def test_the_rate_limit_spreads_documents_over_time() -> None:
     limits = ThrottleLimits(max_rate=100)
-    early = decide(limits, Figures(50, 0.2))
+    early = decide(limits, LoadFigures(50, 0.2))
     assert (round(early.wait, 3), early.reason) == (0.3, "the rate limit is 100 documents/s")
-    assert decide(limits, Figures(50, 0.5)).wait == 0
-    assert decide(limits, Figures(10_000, 0.5)).wait == LONGEST
+    assert decide(limits, LoadFigures(50, 0.5)).wait == 0
+    assert decide(limits, LoadFigures(10_000, 0.5)).wait == LONGEST
 
 
 def test_the_mirror_s_lag_comes_first() -> None:
-    decision = decide(ThrottleLimits(max_rate=1, max_lag=5), Figures(100, 0.0, lag=7.25))
+    decision = decide(ThrottleLimits(max_rate=1, max_lag=5), LoadFigures(100, 0.0, lag=7.25))
     assert decision.reason == "the mirror is 7.2 s behind, more than 5 s"
     assert decision.wait > 0
 
 
 def test_operators_come_first_and_unreadable_lag_is_a_reason() -> None:
     limits = ThrottleLimits(max_lag=5, max_replica_lag=2, max_slowdown=3, flag_file="/run/hold", paused=True)
-    bad = Figures(0, 0, lag=9, replica_lag=None, origin=4, target=5, flagged=True)
+    bad = LoadFigures(0, 0, lag=9, replica_lag=None, origin=4, target=5, flagged=True)
     assert decide(limits, bad).reason.startswith("paused")
     limits = ThrottleLimits(max_lag=5, max_replica_lag=2, max_slowdown=3, flag_file="/run/hold")
     assert decide(limits, bad).reason == "the file /run/hold exists"
-    fine = Figures(0, 0, replica_lag=0.0)
+    fine = LoadFigures(0, 0, replica_lag=0.0)
     assert decide(limits, fine).wait == 0
-    assert decide(limits, Figures(0, 0, replica_lag=None)).reason.endswith("grant pg_monitor to this account")
-    assert decide(limits, Figures(0, 0, replica_lag=2.5)).reason == (
+    assert decide(limits, LoadFigures(0, 0, replica_lag=None)).reason.endswith("grant pg_monitor to this account")
+    assert decide(limits, LoadFigures(0, 0, replica_lag=2.5)).reason == (
         "PostgreSQL's replica is 2.5 s behind, more than 2 s"
     )
-    assert decide(limits, Figures(0, 0, origin=4)).reason == "ArangoDB takes 4.0 times its usual time, more than 3"
-    assert decide(limits, Figures(0, 0, target=4)).reason == "PostgreSQL takes 4.0 times its usual time, more than 3"
+    assert decide(limits, LoadFigures(0, 0, origin=4)).reason == "ArangoDB takes 4.0 times its usual time, more than 3"
+    assert (
+        decide(limits, LoadFigures(0, 0, target=4)).reason == "PostgreSQL takes 4.0 times its usual time, more than 3"
+    )
 
 
 def test_the_stricter_of_two_limits_holds() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from backfill.wal_reader import Log, Scan, Version
+from backfill.wal_reader import LoggedVersion, OriginLog, RevisionScan
 from proxy.base.errors import ArangoError, UpstreamOutcomeUnknown
 from proxy.model.message import Request, Response
 from proxy.model.revision import encode_rev
@@ -47,8 +47,8 @@ def _put(key: str, guid: str = "g/1", kind: int = 2300) -> dict[str, Any]:
     return {"type": kind, "db": "shop", "cuid": guid, "data": {"_key": key, "_rev": encode_rev(REV), "more": [1]}}
 
 
-async def _log(origin: Origin) -> Log:
-    log = Log(origin, "root", "")
+async def _log(origin: Origin) -> OriginLog:
+    log = OriginLog(origin, "root", "")
     await log.begin()
     await log.probe()
     return log
@@ -66,8 +66,8 @@ async def test_read_returns_watched_versions_and_the_next_tick() -> None:
     ]
     page = await log.read(["shop/orders"])
     assert page.versions == [
-        Version("shop/orders", "a", REV, removed=False),
-        Version("shop/orders", "b", REV, removed=True),
+        LoggedVersion("shop/orders", "a", REV, removed=False),
+        LoggedVersion("shop/orders", "b", REV, removed=True),
     ]
     assert (page.lost, page.more, page.tick) == (False, False, 7)
     assert sum("_api/collection" in target for target in origin.asked) == 2  # an unknown id is looked up once
@@ -117,7 +117,7 @@ async def test_an_invalid_tick_is_an_error() -> None:
 
 async def test_scans() -> None:
     origin = Origin()
-    scan = Scan(origin, "root", "")
+    scan = RevisionScan(origin, "root", "")
     await scan.begin()
     found = {"now": 1e12, "found": [["a", encode_rev(REV)]]}
     origin.answers["_api/cursor"] = (201, {"result": [found]})
@@ -136,7 +136,7 @@ async def test_scans() -> None:
 async def test_a_scan_that_fails_halfway_starts_again_at_the_same_time() -> None:
     """The versions of the first collection were not returned, so the next scan must return them (I10)."""
     origin = Origin()
-    scan = Scan(origin, "root", "")
+    scan = RevisionScan(origin, "root", "")
     both = ["shop/orders", "other/orders"]
     answer: dict[str, Any] = {"now": 1_000_000.0, "found": []}
     origin.answers["_api/cursor"] = (201, {"result": [answer]})

@@ -12,7 +12,7 @@ from backfill.archive import storage
 from proxy.base.private_files import make_private, open_private, write_private
 from proxy.control.instance.local_state import StateFiles
 from proxy.devserver.store import snapshot
-from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.state.server import ServerState
 from proxy.journal.journal import Journal
 from proxy.model.stages import Snapshot
 
@@ -40,7 +40,7 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "control": lambda folder: StateFiles(folder).keep(Snapshot()),
     "archive": _archive,
     "bundle": lambda folder: write_private(folder / "bundle.json", b"{}"),
-    "development server": lambda folder: snapshot.save(Server(), folder),
+    "development server": lambda folder: snapshot.save(ServerState(), folder),
 }
 
 

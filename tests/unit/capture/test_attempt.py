@@ -11,7 +11,7 @@ import pytest
 
 from proxy.base.errors import ArangoError, UpstreamOutcomeUnknown, UpstreamUnavailable
 from proxy.capture import outcomes
-from proxy.capture.attempt import Attempt, Context, Undo
+from proxy.capture.attempt import Attempt, AttemptContext, Undo
 from proxy.capture.outcomes import ReadAgain, WriteOutcome, Written
 from proxy.capture.transaction_plan import Buffer
 from proxy.journal.intent import Intent
@@ -90,7 +90,7 @@ class World:
         self.waited += [intent.seq for intent in intents]
 
     def attempt(self, *, undo: Undo = WHY, buffer: Buffer | None = None, apart: bool = False) -> Attempt:
-        context = cast("Context", self)
+        context = cast("AttemptContext", self)
         return Attempt(context, undo=undo, buffer=buffer, apart=apart, counted=True)
 
 

@@ -14,7 +14,7 @@ from proxy.cli import tables
 from proxy.cli.runtime import console
 from proxy.model.stages import CollectionState, Stage
 from proxy.operator.out_of_band import OutOfBandCount
-from proxy.operator.status import CollectionStatus, Status
+from proxy.operator.status import CollectionStatus, ControlStatus
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 ID = "resume-service-with-a-long-name-0-a9ead740"
@@ -27,10 +27,10 @@ def instance(state: str) -> sql.control.InstanceRow:
     )  # fmt: skip
 
 
-def status(stage: Stage, state: str) -> Status:
+def status(stage: Stage, state: str) -> ControlStatus:
     one = CollectionState(stage, 100 if stage is Stage.FLIPPED else 0)
     collection = CollectionStatus("shop/orders", one, NOW, 0, 0, 0, 0, 0, 0, None, None)
-    return Status(3, 1, None, {}, (collection,), (instance(state),), ())
+    return ControlStatus(3, 1, None, {}, (collection,), (instance(state),), ())
 
 
 def test_what_is_piped_is_not_broken_over_lines(

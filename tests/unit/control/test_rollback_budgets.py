@@ -7,35 +7,35 @@ import math
 import pytest
 
 from proxy.control.preflight import judge as judge_reached
-from proxy.control.read_stats import WINDOW, Figures, Readings
+from proxy.control.read_stats import WINDOW, ReadFigures, Readings
 from proxy.control.rollback_budgets import RollbackBudget, judge
 
 
 @pytest.mark.parametrize(
     ("figures", "mismatched", "expected"),
     [
-        (Figures(reads=1000), 0, ""),
-        (Figures(), 0, ""),
-        (Figures(), 1, "confirmed mismatches since automatic rollback was armed: 1, allowed: 0"),
-        (Figures(reads=4, errors=2), 0, ""),  # two of anything are no trend
-        (Figures(reads=300, errors=3), 0, ""),  # 1 % is allowed
-        (Figures(reads=299, errors=3), 0, "3 of 299 reads failed on PostgreSQL within 6 s (1.0%, 1 % are allowed)"),
-        (Figures(reads=500, slow=5), 0, ""),
+        (ReadFigures(reads=1000), 0, ""),
+        (ReadFigures(), 0, ""),
+        (ReadFigures(), 1, "confirmed mismatches since automatic rollback was armed: 1, allowed: 0"),
+        (ReadFigures(reads=4, errors=2), 0, ""),  # two of anything are no trend
+        (ReadFigures(reads=300, errors=3), 0, ""),  # 1 % is allowed
+        (ReadFigures(reads=299, errors=3), 0, "3 of 299 reads failed on PostgreSQL within 6 s (1.0%, 1 % are allowed)"),
+        (ReadFigures(reads=500, slow=5), 0, ""),
         (
-            Figures(reads=10, slow=5, worst=0.9),
+            ReadFigures(reads=10, slow=5, worst=0.9),
             0,
             "5 of 10 reads on PostgreSQL took longer than 250 ms within 6 s "
             "(50.0%, 1 % are allowed; the longest 900 ms)",
         ),
     ],
 )
-def test_what_is_over_a_budget(figures: Figures, mismatched: int, expected: str) -> None:
+def test_what_is_over_a_budget(figures: ReadFigures, mismatched: int, expected: str) -> None:
     assert judge(RollbackBudget(), mismatched, figures) == expected
 
 
 def test_budgets_are_the_operators() -> None:
     assert (
-        judge(RollbackBudget(errors_percent=50, seconds=None, mismatches=2), 2, Figures(reads=10, errors=5, slow=9))
+        judge(RollbackBudget(errors_percent=50, seconds=None, mismatches=2), 2, ReadFigures(reads=10, errors=5, slow=9))
         == ""
     )
 
@@ -60,12 +60,12 @@ def test_readings_count_what_is_watched_within_the_window() -> None:
     seen = readings.figures("db/a")
     assert (seen.reads, seen.errors, seen.slow, round(seen.worst, 1)) == (3, 1, 1, 0.7)
     assert readings.figures("db/b").slow == 0
-    assert readings.figures("db/c") == Figures()
+    assert readings.figures("db/c") == ReadFigures()
     clock.now += WINDOW + 1
-    assert readings.figures("db/a") == Figures()
+    assert readings.figures("db/a") == ReadFigures()
     readings.end(readings.begin(("db/a",)), failed=False)
     readings.watch({"db/b": 1.0})
-    assert readings.figures("db/a") == Figures()
+    assert readings.figures("db/a") == ReadFigures()
 
 
 def test_a_read_that_hangs_is_slow_before_it_ends() -> None:
@@ -73,12 +73,12 @@ def test_a_read_that_hangs_is_slow_before_it_ends() -> None:
     readings = Readings(clock)
     readings.watch({"db/a": 0.5})
     hanging = readings.begin(("db/a",))
-    assert readings.figures("db/a") == Figures()
+    assert readings.figures("db/a") == ReadFigures()
     clock.now += 3.0
-    assert readings.figures("db/a") == Figures(reads=1, slow=1, worst=3.0)
+    assert readings.figures("db/a") == ReadFigures(reads=1, slow=1, worst=3.0)
     readings.watch({})  # what nobody watches any more ends unseen
     readings.end(hanging, failed=True)
-    assert readings.figures("db/a") == Figures()
+    assert readings.figures("db/a") == ReadFigures()
 
 
 WELL = {

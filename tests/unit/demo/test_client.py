@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from deploy.demo.client import Client
+from deploy.demo.client import DemoClient
 from deploy.demo.expected_state import ExpectedState, merged
 from deploy.demo.fake_data import DATABASE, Generator
 from deploy.demo.service import JOBS, RESULTS, RESUMES, ResumeService, matches
-from deploy.demo.traffic import Traffic
-from deploy.demo.traffic_stats import Conditions, Tally
+from deploy.demo.traffic import DemoTraffic
+from deploy.demo.traffic_stats import TrafficConditions, TrafficTally
 
 Document = dict[str, Any]
 
@@ -89,7 +89,7 @@ class Memory(ResumeService):
         return sorted(found, key=lambda entry: entry.get("created_at") or "", reverse=True)
 
 
-class Scripted(Client):
+class Scripted(DemoClient):
     """A client that sends a number of requests without a pause, and stops."""
 
     memory: Memory
@@ -100,7 +100,7 @@ class Scripted(Client):
         self.memory = getattr(self, "memory", None) or Memory()
         return self.memory
 
-    def send(self, requests: int) -> Tally:
+    def send(self, requests: int) -> TrafficTally:
         already = self.tally.requests
 
         def enough(_: str) -> None:
@@ -123,7 +123,7 @@ class Scripted(Client):
 
 @pytest.fixture
 def client() -> Scripted:
-    return Scripted(0, ["ada", "bob"], Conditions("http://x"), rate=1e6)
+    return Scripted(0, ["ada", "bob"], TrafficConditions("http://x"), rate=1e6)
 
 
 def test_a_thousand_right_answers(client: Scripted) -> None:
@@ -272,7 +272,7 @@ def test_another_url_means_another_connection(client: Scripted) -> None:
 
 
 def test_percentiles_are_in_milliseconds() -> None:
-    tally = Tally(seconds={"a": [0.001 * n for n in range(1, 101)], "b": [1.0]})
+    tally = TrafficTally(seconds={"a": [0.001 * n for n in range(1, 101)], "b": [1.0]})
     assert tally.percentile(50, "a") == pytest.approx(51)
     assert tally.percentile(99, "a") == pytest.approx(100)
     assert tally.percentile(99, "a", "b") == pytest.approx(1000, rel=0.95)
@@ -280,7 +280,7 @@ def test_percentiles_are_in_milliseconds() -> None:
 
 
 def test_traffic_shares_users_out_and_adds_everything_up() -> None:
-    traffic = Traffic("http://127.0.0.1:1", [f"user{n}" for n in range(10)], clients=3)
+    traffic = DemoTraffic("http://127.0.0.1:1", [f"user{n}" for n in range(10)], clients=3)
     make = Generator(3)
     documents = [make.job(f"user{n}") for n in range(10)]
     traffic.own(JOBS, documents)
@@ -299,7 +299,7 @@ def test_traffic_shares_users_out_and_adds_everything_up() -> None:
 
 
 def test_what_breaks_a_client_is_not_kept_quiet() -> None:
-    traffic = Traffic("http://127.0.0.1:1", ["u"], clients=1)
+    traffic = DemoTraffic("http://127.0.0.1:1", ["u"], clients=1)
     traffic.clients[0].expected = None  # type: ignore[assignment]
     traffic.start()
     with pytest.raises(AttributeError):

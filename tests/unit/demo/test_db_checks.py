@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deploy.demo.db_checks import Row, compare, revision, same, unescaped
+from deploy.demo.db_checks import DocumentTableRow, compare, revision, same, unescaped
 from proxy.model.revision import decode_rev, encode_rev
 
 REV = encode_rev(1872607071780732930)
@@ -17,8 +17,8 @@ def origin(**attributes: Any) -> str:
     return json.dumps({"_key": "k", "_id": "c/k", "_rev": REV, **attributes})
 
 
-def row(raw: str, **queried: Any) -> Row:
-    return Row(raw, json.dumps(queried), decode_rev(REV))
+def row(raw: str, **queried: Any) -> DocumentTableRow:
+    return DocumentTableRow(raw, json.dumps(queried), decode_rev(REV))
 
 
 def test_revisions_are_decoded_without_the_products_help() -> None:
@@ -44,10 +44,10 @@ def test_equal_documents_are_equal_whatever_the_order() -> None:
         row(origin(a=1), a=2),  # what is queried
         row(origin(a=1), a=1, b=None),
         row(origin(a=True), a=1),
-        Row(origin(a=1), '{"a": 1}', decode_rev(REV) - 1),
+        DocumentTableRow(origin(a=1), '{"a": 1}', decode_rev(REV) - 1),
     ],
 )
-def test_a_difference_anywhere_is_found(theirs: Row) -> None:
+def test_a_difference_anywhere_is_found(theirs: DocumentTableRow) -> None:
     told = compare("db/c", {"k": origin(a=1)}, {"k": theirs})
     assert told.different == ["k"]
     assert not told.equal

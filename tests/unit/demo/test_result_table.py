@@ -11,14 +11,14 @@ import pytest
 from rich.console import Console
 
 from deploy.demo.db_checks import Comparison, DirectError, fetch_json
-from deploy.demo.result_table import Outcome, report, scrape
+from deploy.demo.result_table import RunFigures, report, scrape
 from deploy.demo.stack import answers
-from deploy.demo.traffic_stats import Tally
+from deploy.demo.traffic_stats import TrafficTally
 
 
-def good() -> Outcome:
-    return Outcome(
-        tally=Tally(requests=1000, writes=300, cut=3, seconds={"direct": [0.002], "shadow": [0.003]}),
+def good() -> RunFigures:
+    return RunFigures(
+        tally=TrafficTally(requests=1000, writes=300, cut=3, seconds={"direct": [0.002], "shadow": [0.003]}),
         mirrored=310,
         found=2,
         explained=1,
@@ -33,7 +33,7 @@ def good() -> Outcome:
     )
 
 
-def printed(outcome: Outcome) -> str:
+def printed(outcome: RunFigures) -> str:
     console = Console(file=io.StringIO(), width=120)
     report(console, outcome)
     assert isinstance(console.file, io.StringIO)
@@ -70,7 +70,7 @@ def test_all_is_true() -> None:
         lambda o: setattr(o, "seeded", {"a changed value": False}),
     ],
 )
-def test_one_thing_that_is_not_true_is_enough(spoil: Callable[[Outcome], None]) -> None:
+def test_one_thing_that_is_not_true_is_enough(spoil: Callable[[RunFigures], None]) -> None:
     outcome = good()
     spoil(outcome)
     assert not outcome.good()

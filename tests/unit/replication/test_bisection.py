@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from proxy.base.errors import ArangoError, CrossfadeError, DatabaseUnavailable, StatementError
-from proxy.replication.bisection import ENOUGH, Refusal, RefusalCounts, bisect, is_of_a_document
+from proxy.replication.bisection import ENOUGH, RefusalCounts, RefusedItem, bisect, is_of_a_document
 
 
 async def test_refused_items_are_found_by_halves() -> None:
@@ -58,8 +58,8 @@ def test_which_errors_are_about_a_document(error: CrossfadeError, *, of_a_docume
 
 
 def test_the_reason_of_a_refusal_begins_with_its_sqlstate_if_there_is_one() -> None:
-    assert Refusal(1, StatementError("x", "22000")).reason == "22000: x"
-    assert Refusal(1, ArangoError(600, "no JSON", status=400)).reason == "400/600: no JSON"
+    assert RefusedItem(1, StatementError("x", "22000")).reason == "22000: x"
+    assert RefusedItem(1, ArangoError(600, "no JSON", status=400)).reason == "400/600: no JSON"
 
 
 def test_rows_are_tried_apart_after_so_many_refusals_of_a_batch_with_them() -> None:

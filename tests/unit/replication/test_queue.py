@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from proxy.journal.intent import Intent
 from proxy.journal.records import DocumentWrite
 from proxy.model.operations import Change
-from proxy.replication.applier import Batch, Queue
+from proxy.replication.applier import ChangeBatch, Queue
 
 A, B = "db/a", "db/b"
 
@@ -21,7 +21,7 @@ def put(queue: Queue, *keys: str, collection: str = A) -> bool:
     return queue.put(intent(), [Change(collection, key, 1, b"{}") for key in keys])
 
 
-def keys_of(batch: Batch | None) -> list[str]:
+def keys_of(batch: ChangeBatch | None) -> list[str]:
     return [] if batch is None else [change.key for change, _ in batch.entries]
 
 
@@ -91,10 +91,10 @@ def test_each_key_keeps_its_order_and_nothing_is_lost_or_taken_twice(
     queue = Queue(1000, 1 << 20)
     for number, key in enumerate(keys):
         queue.put(intent(), [Change(A, key, number, b"{}")])
-    under_way: list[Batch] = []
+    under_way: list[ChangeBatch] = []
     applied: list[tuple[str, int]] = []
 
-    def end(batch: Batch, fails: bool) -> None:
+    def end(batch: ChangeBatch, fails: bool) -> None:
         if fails:
             queue.put_back(batch)
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.replication.versions import KeyRevision, Stored, Version, is_superseded, newest
+from proxy.replication.versions import KeyRevision, StampedVersion, Stored, is_superseded, newest
 
 
 @pytest.mark.parametrize(
@@ -20,11 +20,16 @@ from proxy.replication.versions import KeyRevision, Stored, Version, is_supersed
 def test_what_postgresql_has_supersedes_what_is_not_greater(
     stored: Stored | None, *, document: bool, removal: bool
 ) -> None:
-    assert is_superseded(Version("k", 5, b"{}", 0), stored) is document
+    assert is_superseded(StampedVersion("k", 5, b"{}", 0), stored) is document
     assert is_superseded(KeyRevision("k", 5), stored) is document
-    assert is_superseded(Version("k", 5, None, 0), stored) is removal
+    assert is_superseded(StampedVersion("k", 5, None, 0), stored) is removal
 
 
 def test_of_equal_revisions_the_removal_is_the_newest() -> None:
-    rows = [Version("k", 5, None, 0), Version("k", 5, b"{}", 0), Version("l", 1, b"{}", 0), Version("l", 2, b"{}", 0)]
+    rows = [
+        StampedVersion("k", 5, None, 0),
+        StampedVersion("k", 5, b"{}", 0),
+        StampedVersion("l", 1, b"{}", 0),
+        StampedVersion("l", 2, b"{}", 0),
+    ]
     assert newest(rows) == [rows[0], rows[3]]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from backfill.migration_report.facts import (
+    AuditEntry,
     AuditFacts,
-    AuditRow,
     CollectionFacts,
+    CopyFacts,
     EpochFacts,
     Facts,
     InstanceFacts,
@@ -14,7 +15,6 @@ from backfill.migration_report.facts import (
     Orphans,
     RunFacts,
     SettingFacts,
-    Side,
 )
 
 _EQUAL = "3f9c0b7d52a1e8846c0d9b1f7ae2554310b8c6d2f09e7a4451d83e6b20c7f915"
@@ -65,8 +65,8 @@ def collection(name: str = "resumes/resume_documents", **changes: object) -> Col
         "stage": "flipped",
         "weight": 10,
         "stage_since": "2026-01-14T10:00:00Z",
-        "origin": Side(1_204_339, 2_871_339_018, _EQUAL),
-        "target": Side(1_204_339, 2_871_339_018, _EQUAL),
+        "origin": CopyFacts(1_204_339, 2_871_339_018, _EQUAL),
+        "target": CopyFacts(1_204_339, 2_871_339_018, _EQUAL),
         "tombstones": 418,
         "disk": 3_904_217_088,
         "compared": 148_203,
@@ -95,8 +95,8 @@ def facts() -> Facts:
         "resumes/job_documents",
         stage="shadow",
         weight=0,
-        origin=Side(88_120, 190_338_211, _EQUAL),
-        target=Side(88_119, 190_336_020, _OTHER),
+        origin=CopyFacts(88_120, 190_338_211, _EQUAL),
+        target=CopyFacts(88_119, 190_336_020, _OTHER),
         runs=(verification(8, 88_120, 9.1, left=1), backfill(2, 88_120, 190_338_211, 31.4)),
         mismatches=(
             MismatchFacts(9, "type", ("/salary/<min>|max",), "open", 3, 1, "2026-01-13T07:00:00Z",
@@ -119,8 +119,8 @@ def facts() -> Facts:
         "resumes/optimization_results",
         stage="mirror",
         weight=0,
-        origin=Side(error="connection refused"),
-        target=Side(12, None, None),
+        origin=CopyFacts(error="connection refused"),
+        target=CopyFacts(12, None, None),
         runs=(backfill(9, 31_000, 90_000_000, 14.0, "open"),),
         mismatches=(),
         mismatch_states={},
@@ -145,8 +145,8 @@ def facts() -> Facts:
                        ("resumes/resume_documents: off -> mirror", "resumes/job_documents: off -> mirror")),
         ),
         audit=AuditFacts(3, _EQUAL, None, "", (
-            AuditRow(3, "2026-01-14T10:00:02Z", "ann@ops-1", "epoch.commit", "ticket 4711"),
-            AuditRow(2, "2026-01-14T09:58:10Z", "ann@ops-1", "epoch.abort", None),
+            AuditEntry(3, "2026-01-14T10:00:02Z", "ann@ops-1", "epoch.commit", "ticket 4711"),
+            AuditEntry(2, "2026-01-14T09:58:10Z", "ann@ops-1", "epoch.abort", None),
         )),
         instances=(
             InstanceFacts("sidecar-a", "live", "node-1", "0.1.0", "2026-01-12T07:00:00Z", 0, 0.0),

@@ -10,7 +10,7 @@ import pytest
 
 from backfill.migration_report import format as words
 from backfill.migration_report import html, markdown
-from backfill.migration_report.facts import AuditFacts, Facts, Side, as_json, total, verdict
+from backfill.migration_report.facts import AuditFacts, CopyFacts, Facts, as_json, total, verdict
 from tests.unit.reporting.sample import backfill, collection, facts, verification
 
 
@@ -69,16 +69,16 @@ def test_a_broken_chain_is_stated_first() -> None:
 
 
 def test_the_verdict_uses_the_strongest_evidence_and_needs_some() -> None:
-    nothing = Side(3)
+    nothing = CopyFacts(3)
     assert verdict(collection()).word == "equal"
-    assert verdict(collection(target=Side(3, 3, "00"))).tone == "bad"
+    assert verdict(collection(target=CopyFacts(3, 3, "00"))).tone == "bad"
     bare = collection(origin=nothing, target=nothing)
     assert (verdict(bare).tone, verdict(bare).word) == ("good", "verified")
     assert verdict(replace(bare, runs=())).word == "not verified"
     assert verdict(replace(bare, runs=(backfill(1, 3, 3, 0.0),))).tone == "open"
     assert verdict(replace(bare, runs=(verification(1, 3, 1, left=2),))).word == "different"
     assert verdict(replace(bare, left_out=facts().collections[1].left_out)).word == "unverified"
-    assert verdict(replace(bare, origin=Side(error="away"))).word == "unknown"
+    assert verdict(replace(bare, origin=CopyFacts(error="away"))).word == "unknown"
 
 
 def test_totals_and_json() -> None:

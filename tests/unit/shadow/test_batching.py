@@ -8,17 +8,17 @@ from hypothesis import strategies as st
 from proxy.model.operations import Operation, Outcome
 from proxy.routing.query_shapes import Shape
 from proxy.shadow.batching import TOGETHER, WAIT, Batcher
-from proxy.shadow.jobs import Job
+from proxy.shadow.jobs import ReadToCompare
 from proxy.wire.endpoints import named
 
 
-def read(key: str, collection: str = "c", *, conditional: bool = False, reversed_: bool = False) -> Job:
+def read(key: str, collection: str = "c", *, conditional: bool = False, reversed_: bool = False) -> ReadToCompare:
     headers = {"if-match": "x"} if conditional else {}
     operation = Operation(named("document.read"), "GET", "db", collection, key, headers=headers)
-    return Job(operation, Outcome(200), (f"db/{collection}",), 0.0, "r", reversed_, Shape("s", "s"))
+    return ReadToCompare(operation, Outcome(200), (f"db/{collection}",), 0.0, "r", reversed_, Shape("s", "s"))
 
 
-def keys(groups: list[list[Job]]) -> list[list[str | None]]:
+def keys(groups: list[list[ReadToCompare]]) -> list[list[str | None]]:
     return [[job.operation.key for job in group] for group in groups]
 
 

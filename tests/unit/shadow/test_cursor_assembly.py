@@ -9,7 +9,7 @@ from proxy.model.operations import Operation, Outcome
 from proxy.routing.query_shapes import Shape
 from proxy.shadow import cursor_assembly as module
 from proxy.shadow.cursor_assembly import CursorAssembler, cursor_to_follow, merged
-from proxy.shadow.jobs import Job
+from proxy.shadow.jobs import ReadToCompare
 from proxy.wire.endpoints import named
 
 QUERY = Operation(named("cursor.create"), "POST", "db", body=b'{"query":"RETURN 1"}')
@@ -26,12 +26,12 @@ def batch(*rows: int, more: bool = True, status: int = 201, **extra: object) -> 
     return Outcome(status, orjson.dumps({"id": "7", "result": rows, "hasMore": more, **extra}, option=0))
 
 
-def job(outcome: Outcome) -> Job:
-    return Job(QUERY, outcome, ("db/c",), 0.0, "r", False, Shape("q", "q"))
+def job(outcome: Outcome) -> ReadToCompare:
+    return ReadToCompare(QUERY, outcome, ("db/c",), 0.0, "r", False, Shape("q", "q"))
 
 
-def following(clock: Clock | None = None) -> tuple[CursorAssembler, list[Job]]:
-    ready: list[Job] = []
+def following(clock: Clock | None = None) -> tuple[CursorAssembler, list[ReadToCompare]]:
+    ready: list[ReadToCompare] = []
     return CursorAssembler(ready.append, clock or Clock()), ready
 
 

@@ -8,15 +8,15 @@ from proxy.model.operations import Operation, Outcome
 from proxy.routing.query_shapes import Shape
 from proxy.shadow.diff.documents import Kind
 from proxy.shadow.fast_path import definite_difference, split_equal
-from proxy.shadow.jobs import Job
+from proxy.shadow.jobs import ReadToCompare
 from proxy.wire.endpoints import named
 
 HERE = b'{"_key":"k","_id":"c/k","_rev":"_l6zhVTW--A","x":1}'
 
 
-def read(body: bytes = HERE, status: int = 200, key: str = "k") -> Job:
+def read(body: bytes = HERE, status: int = 200, key: str = "k") -> ReadToCompare:
     operation = Operation(named("document.read"), "GET", "db", "c", key)
-    return Job(operation, Outcome(status, body), ("db/c",), 0.0, "r", False, Shape("s", "s"))
+    return ReadToCompare(operation, Outcome(status, body), ("db/c",), 0.0, "r", False, Shape("s", "s"))
 
 
 def test_the_very_bytes_are_a_match_and_nothing_else_is() -> None:

@@ -9,8 +9,8 @@ import orjson
 from proxy.base.errors import ArangoError
 from proxy.model.operations import Operation, Outcome
 from proxy.shadow.diff.compare_answers import QueryAnswer
-from proxy.shadow.diff.documents import Rows
-from proxy.shadow.diff.tolerances import Rule
+from proxy.shadow.diff.documents import TargetRows
+from proxy.shadow.diff.tolerances import Tolerance
 from proxy.shadow.origin_history import OriginHistory
 from proxy.wire.endpoints import named
 
@@ -33,7 +33,7 @@ def batch(*rows: object) -> Outcome:
 
 
 def target(*rows: object) -> QueryAnswer:
-    return QueryAnswer(Rows(rows, None))
+    return QueryAnswer(TargetRows(rows, None))
 
 
 def test_a_document_has_lagged_where_it_shows_what_was_read_or_came_later() -> None:
@@ -80,9 +80,9 @@ def test_rows_of_values_are_explained_as_a_whole() -> None:
 
 def test_a_wrong_order_is_no_matter_of_documents() -> None:
     history = OriginHistory(
-        QUERY, batch(doc(1, "a"), doc(1, "b")), QueryAnswer(Rows([doc(1, "b"), doc(1, "a")], (1, 1)))
+        QUERY, batch(doc(1, "a"), doc(1, "b")), QueryAnswer(TargetRows([doc(1, "b"), doc(1, "a")], (1, 1)))
     )
-    assert not history.explains(QueryAnswer(Rows([doc(1, "b"), doc(1, "a")], (1, 1))))
+    assert not history.explains(QueryAnswer(TargetRows([doc(1, "b"), doc(1, "a")], (1, 1))))
 
 
 def test_many_documents_are_explained_place_by_place() -> None:
@@ -108,5 +108,5 @@ def test_it_is_bounded_and_keeps_what_was_read() -> None:
 
 
 def test_noise_does_not_stand_in_the_way() -> None:
-    history = OriginHistory(READ, one(1), GONE, (Rule("db/c", "noise", "ignore"),))
+    history = OriginHistory(READ, one(1), GONE, (Tolerance("db/c", "noise", "ignore"),))
     assert history.explains(Outcome(200, orjson.dumps(doc(1) | {"noise": 1})))

@@ -14,7 +14,7 @@ from proxy.shadow import result_store as module
 from proxy.shadow.counters import fingerprint
 from proxy.shadow.diff.documents import Difference, Kind
 from proxy.shadow.result_store import ResultStore
-from proxy.shadow.samples import Evidence
+from proxy.shadow.samples import MismatchEvidence
 from proxy.wire.endpoints import named
 from tests.ad_hoc import Database
 
@@ -22,7 +22,7 @@ READ = Operation(named("document.read"), "GET", "db", "c", "k")
 SHAPE = Shape("document.read", "document.read")
 
 
-def met(ledger: ResultStore, example: Evidence, *, began: float) -> None:
+def met(ledger: ResultStore, example: MismatchEvidence, *, began: float) -> None:
     ledger.mismatched(["db/c"], SHAPE, example.difference, [example], began=began)
 
 
@@ -31,8 +31,8 @@ def ledger() -> ResultStore:
     return ResultStore(Mock(spec=Database), Settings())
 
 
-def evidence(*paths: str, keys: tuple[str, ...] = (), body: bytes = b"{}") -> Evidence:
-    return Evidence(READ, Difference(Kind.VALUE, paths, keys), body, body, "r")
+def evidence(*paths: str, keys: tuple[str, ...] = (), body: bytes = b"{}") -> MismatchEvidence:
+    return MismatchEvidence(READ, Difference(Kind.VALUE, paths, keys), body, body, "r")
 
 
 def test_shapes_beyond_the_bound_are_counted_together(ledger: ResultStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import orjson
 
 from proxy.model.operations import Operation
 from proxy.shadow.diff.documents import Difference, Kind
-from proxy.shadow.samples import MAX_TEXT, Evidence, Redaction, sample
+from proxy.shadow.samples import MAX_TEXT, MismatchEvidence, Redaction, sample
 from proxy.wire.endpoints import named
 
 READ = Operation(named("document.read"), "GET", "d b", "c", "k", ("_api", "document", "c", "k/1"), {"a": "ü"})
@@ -18,7 +18,7 @@ DIFFERENCE = Difference(Kind.VALUE, ("x",), ("k",))
 def kept(
     operation: Operation, origin: bytes, target: bytes, *, redact: bool = False, paths: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    evidence = Evidence(operation, DIFFERENCE, origin, target, "r", trace="00-1-2-01")
+    evidence = MismatchEvidence(operation, DIFFERENCE, origin, target, "r", trace="00-1-2-01")
     return sample(evidence, text="FOR ?", redaction=Redaction(redact, paths))
 
 

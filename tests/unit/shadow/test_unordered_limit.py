@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from proxy.model.operations import Operation
-from proxy.shadow.diff.documents import Difference, Kind, NotComparable, Rows, compare_rows
+from proxy.shadow.diff.documents import Difference, Kind, NotComparable, TargetRows, compare_rows
 from proxy.shadow.unordered_limit import MOST, choice
 from proxy.wire.endpoints import named
 
@@ -69,7 +69,7 @@ def test_the_full_count_of_several_limits_is_not_that_of_one() -> None:
 def test_rows_are_looked_for_among_all_that_would_do() -> None:
     found = choice(query("FOR d IN c LIMIT 1, 2 RETURN d"))
     assert found is not None
-    rows = found.rows(Rows([doc("a"), doc("b"), doc("c"), doc("d")], None))
+    rows = found.rows(TargetRows([doc("a"), doc("b"), doc("c"), doc("d")], None))
 
     assert compare_rows([doc("d"), doc("b")], rows) is None
     assert compare_rows([doc("d"), doc("d")], rows) is not None
@@ -79,17 +79,17 @@ def test_rows_are_looked_for_among_all_that_would_do() -> None:
     )
     assert compare_rows([doc("d")], rows) == Difference(Kind.EXTRA, ("count",))
     assert compare_rows([doc("a"), doc("b"), doc("c")], rows) == Difference(Kind.MISSING, ("count",))
-    assert compare_rows([1, 9], found.rows(Rows([1, 2, 3], None))) == Difference(Kind.MISSING)
+    assert compare_rows([1, 9], found.rows(TargetRows([1, 2, 3], None))) == Difference(Kind.MISSING)
 
 
 def test_behind_the_last_row_there_is_none() -> None:
     found = choice(query("FOR d IN c LIMIT 5, 2 RETURN d"))
     assert found is not None
-    assert compare_rows([], found.rows(Rows([1, 2], None))) is None
+    assert compare_rows([], found.rows(TargetRows([1, 2], None))) is None
 
 
 def test_too_many_candidates_are_not_compared() -> None:
     found = choice(query("FOR d IN c LIMIT 2 RETURN d"))
     assert found is not None
     with pytest.raises(NotComparable, match="not deterministic"):
-        found.rows(Rows(list(range(MOST + 1)), None))
+        found.rows(TargetRows(list(range(MOST + 1)), None))

@@ -12,7 +12,7 @@ import pytest
 from proxy.base.errors import ArangoError
 from proxy.model.cursor_requests import request_of
 from proxy.model.operations import Operation, Outcome
-from proxy.stores.postgres.cursors import Cursors
+from proxy.stores.postgres.cursors import TargetCursors
 from proxy.wire.endpoints import named
 
 
@@ -23,7 +23,7 @@ class Clock:
         return self.now
 
 
-def opened(cursors: Cursors, rows: int, **body: Any) -> dict[str, Any]:
+def opened(cursors: TargetCursors, rows: int, **body: Any) -> dict[str, Any]:
     request = request_of(orjson.dumps({"query": "RETURN 1", **body}))
     return parsed(cursors.open("db", request, [b"%d" % n for n in range(rows)], b"{}"))
 
@@ -49,14 +49,14 @@ def number_of(raised: pytest.ExceptionInfo[ArangoError]) -> int:
 
 
 def test_all_in_one_batch_leaves_no_cursor() -> None:
-    body = opened(Cursors(), 3, count=True)
+    body = opened(TargetCursors(), 3, count=True)
 
     assert list(body) == ["result", "hasMore", "count", "cached", "extra", "error", "code"]
     assert (body["result"], body["hasMore"], body["count"]) == ([0, 1, 2], False, 3)
 
 
 async def test_batches_until_the_end() -> None:
-    cursors = Cursors()
+    cursors = TargetCursors()
     first = opened(cursors, 5, batchSize=2, count=True)
     operation = following(first["id"])
 
@@ -74,7 +74,7 @@ async def test_batches_until_the_end() -> None:
 
 
 async def test_batches_by_number_can_be_asked_for_again() -> None:
-    cursors = Cursors()
+    cursors = TargetCursors()
     first = opened(cursors, 3, batchSize=2, options={"allowRetry": True})
     identifier = first["id"]
 
@@ -92,7 +92,7 @@ async def test_batches_by_number_can_be_asked_for_again() -> None:
 
 
 async def test_without_retry_a_batch_comes_once() -> None:
-    cursors = Cursors()
+    cursors = TargetCursors()
     identifier = opened(cursors, 5, batchSize=2)["id"]
 
     with pytest.raises(ArangoError):
@@ -101,7 +101,7 @@ async def test_without_retry_a_batch_comes_once() -> None:
 
 
 async def test_a_cursor_is_of_its_database() -> None:
-    cursors = Cursors()
+    cursors = TargetCursors()
     identifier = opened(cursors, 2, batchSize=1)["id"]
 
     with pytest.raises(ArangoError) as elsewhere:
@@ -111,7 +111,7 @@ async def test_a_cursor_is_of_its_database() -> None:
 
 async def test_deleted_and_expired_cursors_are_gone() -> None:
     clock = Clock()
-    cursors = Cursors(clock=clock)
+    cursors = TargetCursors(clock=clock)
     deleted, kept, expired = (opened(cursors, 3, batchSize=1, ttl=10)["id"] for _ in range(3))
 
     assert parsed(await cursors.delete(deletion(deleted))) == {"id": deleted, "error": False, "code": 202}
@@ -125,7 +125,7 @@ async def test_deleted_and_expired_cursors_are_gone() -> None:
 
 
 async def test_what_waits_is_bounded_and_never_dropped() -> None:
-    cursors = Cursors(limit=5)
+    cursors = TargetCursors(limit=5)
     kept = opened(cursors, 4, batchSize=1)["id"]
 
     with pytest.raises(ArangoError) as full:
@@ -154,7 +154,7 @@ class Rows:
 
 
 async def test_a_cursor_that_is_deleted_while_it_is_read_ends_with_that_batch() -> None:
-    cursors, rows = Cursors(), Rows()
+    cursors, rows = TargetCursors(), Rows()
     request = request_of(b'{"query":"RETURN 1","batchSize":1}')
     identifier = parsed(await cursors.open_stream("db", request, [b"1", b"1"], rows, b"{}"))["id"]
     reading = asyncio.create_task(cursors.next(following(identifier)))
@@ -171,13 +171,13 @@ async def test_a_cursor_that_is_deleted_while_it_is_read_ends_with_that_batch() 
 
 
 def test_the_id_of_a_cursor_shows_its_store() -> None:
-    cursors = Cursors()
+    cursors = TargetCursors()
     identifier = opened(cursors, 2, batchSize=1)["id"]
 
     assert identifier.isdigit()
     assert int(identifier) < 1 << 63
     assert cursors.owns(following(identifier))
-    assert Cursors().owns(deletion(identifier))
+    assert TargetCursors().owns(deletion(identifier))
     for other in ("74268", "1872607071780732930", "9000", "9000x00000000000000"):
         assert not cursors.owns(following(other))
     assert not cursors.owns(Operation(named("cursor.create"), "POST"))
@@ -213,7 +213,7 @@ def test_the_options_of_a_request() -> None:
 
 async def test_a_cursor_exists_only_for_the_user_who_opened_it() -> None:
     """PostgreSQL returns nothing that ArangoDB would have refused to the user (DESIGN section 13)."""
-    cursors = Cursors()
+    cursors = TargetCursors()
     ada, bob = "Basic YWRhOnNlY3JldA==", "Basic Ym9iOnNlY3JldA=="
     request = request_of(orjson.dumps({"query": "RETURN 1", "batchSize": 1}))
     first = parsed(cursors.open("db", request, [b"1", b"2"], b"{}", "ada"))

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 import sql
-from proxy.stores.postgres.scan_choice import Scan, scan_of
+from proxy.stores.postgres.scan_choice import ScanStatement, scan_of
 
 
 def containing(*equalities: tuple[tuple[str, ...], object]) -> object:
@@ -17,18 +17,18 @@ def containing(*equalities: tuple[tuple[str, ...], object]) -> object:
 
 
 def test_nothing_known_is_a_whole_scan() -> None:
-    assert scan_of("docs", (), None) == Scan(sql.store.SCAN)
+    assert scan_of("docs", (), None) == ScanStatement(sql.store.SCAN)
 
 
 def test_keys_win() -> None:
-    assert scan_of("docs", ((("a",), 1),), ("x", "y", "no key\x00")) == Scan(sql.store.SCAN_KEYS, ["x", "y"])
-    assert scan_of("docs", ((("_key",), "x"),), None) == Scan(sql.store.SCAN_KEYS, ["x"])
-    assert scan_of("docs", ((("_id",), "docs/x"),), None) == Scan(sql.store.SCAN_KEYS, ["x"])
+    assert scan_of("docs", ((("a",), 1),), ("x", "y", "no key\x00")) == ScanStatement(sql.store.SCAN_KEYS, ["x", "y"])
+    assert scan_of("docs", ((("_key",), "x"),), None) == ScanStatement(sql.store.SCAN_KEYS, ["x"])
+    assert scan_of("docs", ((("_id",), "docs/x"),), None) == ScanStatement(sql.store.SCAN_KEYS, ["x"])
 
 
 @pytest.mark.parametrize("equality", [(("_key",), 1), (("_id",), "other/x"), (("_id",), None)])
 def test_keys_that_no_document_has(equality: tuple[tuple[str, ...], object]) -> None:
-    assert scan_of("docs", (equality,), None) == Scan(sql.store.SCAN_KEYS, [])
+    assert scan_of("docs", (equality,), None) == ScanStatement(sql.store.SCAN_KEYS, [])
 
 
 def test_equalities_are_nested_objects() -> None:
@@ -38,8 +38,8 @@ def test_equalities_are_nested_objects() -> None:
 
 @pytest.mark.parametrize("value", [None, [], {}, float("nan"), float("inf")])
 def test_values_that_containment_cannot_test_are_left_to_the_evaluator(value: object) -> None:
-    assert scan_of("docs", ((("a",), value),), None) == Scan(sql.store.SCAN)
-    assert scan_of("docs", ((("_rev",), "x"), ((), 1)), None) == Scan(sql.store.SCAN)
+    assert scan_of("docs", ((("a",), value),), None) == ScanStatement(sql.store.SCAN)
+    assert scan_of("docs", ((("_rev",), "x"), ((), 1)), None) == ScanStatement(sql.store.SCAN)
 
 
 def test_text_is_escaped_as_it_is_stored() -> None:
@@ -58,4 +58,4 @@ def test_equalities_that_contradict_each_other_narrow_less() -> None:
 
 def test_one_of_many_values_is_one_scan() -> None:
     scan = scan_of("edges", (), None, (("_from",), ("v/a", "v/\ufdd0")))
-    assert scan == Scan(sql.store.SCAN_AMONG, ['{"_from":"v/a"}', '{"_from":"v/\ufdd01"}'])
+    assert scan == ScanStatement(sql.store.SCAN_AMONG, ['{"_from":"v/a"}', '{"_from":"v/\ufdd01"}'])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.control.gates.gate_types import Evidence, Gate, GateLimits, GateRule, GateVerdict
+from proxy.control.gates.gate_types import Gate, GateEvidence, GateLimits, GateRule, GateVerdict
 
 NAME: Final = "backfilled"
 
 
-def _decide(evidence: Evidence, _: GateLimits) -> Gate:
+def _decide(evidence: GateEvidence, _: GateLimits) -> Gate:
     threshold = "a backfill that began after the mirror, done"
     run = evidence.backfill
     if run is not None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.control.gates.gate_types import Evidence, Gate, GateLimits, GateRule, GateVerdict
+from proxy.control.gates.gate_types import Gate, GateEvidence, GateLimits, GateRule, GateVerdict
 
 NAME: Final = "caught up"
 
 
-def _decide(evidence: Evidence, limits: GateLimits) -> Gate:
+def _decide(evidence: GateEvidence, limits: GateLimits) -> Gate:
     # Every instance acknowledges in the epoch's first phase that its backlog is empty, which cannot be seen from
     # outside under traffic. This gate asks that the phase will not take long.
     threshold = f"lag at most {limits.lag_seconds:g} s on every instance"

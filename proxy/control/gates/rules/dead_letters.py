@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.control.gates.gate_types import Evidence, Gate, GateLimits, GateRule, GateVerdict
+from proxy.control.gates.gate_types import Gate, GateEvidence, GateLimits, GateRule, GateVerdict
 
 NAME: Final = "no dead letter"
 
 
-def _decide(evidence: Evidence, _: GateLimits) -> Gate:
+def _decide(evidence: GateEvidence, _: GateLimits) -> Gate:
     threshold = "0 documents that PostgreSQL refused"
     if not evidence.dead_letters:
         return Gate(NAME, GateVerdict.PASSED, "0", threshold)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.control.gates.gate_types import Evidence, Gate, GateLimits, GateRule, GateVerdict
+from proxy.control.gates.gate_types import Gate, GateEvidence, GateLimits, GateRule, GateVerdict
 from proxy.control.gates.shape_text import judged, named
 
 NAME: Final = "every query compared"
 
 
-def _decide(evidence: Evidence, _limits: GateLimits) -> Gate:
+def _decide(evidence: GateEvidence, _limits: GateLimits) -> Gate:
     threshold = "no shape that was seen and never compared, but those exempt by name"
     if not evidence.shapes:
         return Gate(

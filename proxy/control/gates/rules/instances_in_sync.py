@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.control.gates.gate_types import Evidence, Gate, GateLimits, GateRule, GateVerdict
+from proxy.control.gates.gate_types import Gate, GateEvidence, GateLimits, GateRule, GateVerdict
 
 NAME: Final = "instances in sync"
 
 
-def _decide(evidence: Evidence, _: GateLimits) -> Gate:
+def _decide(evidence: GateEvidence, _: GateLimits) -> Gate:
     threshold = "every registered instance fresh, on this generation, none diverged"
     if not evidence.instances:
         remedy = "start a proxy: a flip needs one"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.control.gates.gate_types import Evidence, Gate, GateLimits, GateRule, GateVerdict, ShapeFact
+from proxy.control.gates.gate_types import Gate, GateEvidence, GateLimits, GateRule, GateVerdict, ShapeFact
 from proxy.control.gates.shape_text import judged, named, seconds_of
 
 NAME: Final = "latency budget"
 
 
-def _decide(evidence: Evidence, limits: GateLimits) -> Gate:
+def _decide(evidence: GateEvidence, limits: GateLimits) -> Gate:
     threshold = (
         f"p99 of PostgreSQL at most {limits.slowdown:g} times that of ArangoDB, or under "
         f"{1000 * limits.min_p99_seconds:g} ms, for each shape"

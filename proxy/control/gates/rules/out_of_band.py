@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from proxy.control.gates.gate_types import Evidence, Gate, GateLimits, GateRule, GateVerdict, OutOfBandFact
+from proxy.control.gates.gate_types import Gate, GateEvidence, GateLimits, GateRule, GateVerdict, OutOfBandFact
 
 NAME: Final = "no out-of-band writes"
 _SHOWN: Final = 5  # keys that a gate names
 VANISHED: Final = "ArangoDB has no such collection any more, and no proxy dropped it"  # a note of the watch
 
 
-def _decide(evidence: Evidence, limits: GateLimits) -> Gate:
+def _decide(evidence: GateEvidence, limits: GateLimits) -> Gate:
     threshold = (
         f"watched since before the last verification began, judged up to {limits.bypass_lag_seconds:g} s ago, and "
         "every write came through a proxy"

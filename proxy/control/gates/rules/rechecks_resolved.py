@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.control.gates.gate_types import Evidence, Gate, GateLimits, GateRule, GateVerdict
+from proxy.control.gates.gate_types import Gate, GateEvidence, GateLimits, GateRule, GateVerdict
 
 NAME: Final = "rechecks resolved"
 
 
-def _decide(evidence: Evidence, limits: GateLimits) -> Gate:
+def _decide(evidence: GateEvidence, limits: GateLimits) -> Gate:
     threshold = f"at most {limits.undecided_share:.1%} of comparisons undecided"
     if not evidence.compared:
         remedy = "keep it at stage shadow under traffic"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.control.gates.gate_types import Evidence, Gate, GateLimits, GateRule, GateVerdict
+from proxy.control.gates.gate_types import Gate, GateEvidence, GateLimits, GateRule, GateVerdict
 from proxy.control.gates.shape_text import bound, judged, named
 
 NAME: Final = "sample size per query"
 
 
-def _decide(evidence: Evidence, limits: GateLimits) -> Gate:
+def _decide(evidence: GateEvidence, limits: GateLimits) -> Gate:
     n = limits.shape_comparisons
     threshold = f"at least {n} comparisons of each shape (true rate at most {bound(n)} at 95 %)"
     shapes = judged(evidence)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.control.gates.gate_types import Evidence, GapFact, Gate, GateLimits, GateRule, GateVerdict
+from proxy.control.gates.gate_types import GapFact, Gate, GateEvidence, GateLimits, GateRule, GateVerdict
 
 NAME: Final = "no unsupported traffic"
 # passed through, and answered by ArangoDB after a flip as well: nothing can differ
@@ -13,7 +13,7 @@ _HARMLESS: Final = frozenset({"passthrough", "control"})
 
 # An opaque write of unknown extent marks every collection that it may have written, and the gate `verification current`
 # judges those marks. This gate judges the requests that name this collection, or its whole database.
-def _decide(evidence: Evidence, _: GateLimits) -> Gate:
+def _decide(evidence: GateEvidence, _: GateLimits) -> Gate:
     threshold = "everything that was seen is captured or compared (I10)"
     found = [f"unsupported: {text[:80]}" for text in evidence.unsupported]
     found += [f"{gap.endpoint} ({gap.effect}, {gap.seen} times)" for gap in evidence.gaps if _matters(gap, evidence)]
@@ -27,7 +27,7 @@ def _decide(evidence: Evidence, _: GateLimits) -> Gate:
     return Gate(NAME, GateVerdict.FAILED, shown, threshold, remedy)
 
 
-def _matters(gap: GapFact, evidence: Evidence) -> bool:
+def _matters(gap: GapFact, evidence: GateEvidence) -> bool:
     if gap.effect in _HARMLESS:
         return False
     run = evidence.verification

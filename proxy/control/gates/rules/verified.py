@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from proxy.control.gates.gate_types import Evidence, Gate, GateLimits, GateRule, GateVerdict
+from proxy.control.gates.gate_types import Gate, GateEvidence, GateLimits, GateRule, GateVerdict
 
 NAME: Final = "verified"
 # what differs between both sides, as a verification counts it
 _DIFFERENCES: Final = ("missing", "extra", "stale", "different")
 
 
-def _decide(evidence: Evidence, _: GateLimits) -> Gate:
+def _decide(evidence: GateEvidence, _: GateLimits) -> Gate:
     threshold = "0 differences, begun after the last instance joined"
     again = f"`crossfade verify {evidence.collection}`"
     run = evidence.verification

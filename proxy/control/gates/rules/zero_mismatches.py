@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.control.gates.gate_types import Evidence, Gate, GateLimits, GateRule, GateVerdict
+from proxy.control.gates.gate_types import Gate, GateEvidence, GateLimits, GateRule, GateVerdict
 from proxy.control.gates.shape_text import bound
 
 NAME: Final = "zero mismatches"
 
 
-def _decide(evidence: Evidence, limits: GateLimits) -> Gate:
+def _decide(evidence: GateEvidence, limits: GateLimits) -> Gate:
     n = limits.comparisons
     threshold = f"0 of at least {n} comparisons (true rate at most {bound(n)} at 95 %)"
     decided = evidence.compared - evidence.undecided  # the others were seen neither equal nor different
@@ -24,7 +24,7 @@ def _decide(evidence: Evidence, limits: GateLimits) -> Gate:
     return Gate(NAME, GateVerdict.PASSED, f"{figures} (true rate at most {bound(decided)})", threshold)
 
 
-def _mismatches(evidence: Evidence, reads: int) -> str:
+def _mismatches(evidence: GateEvidence, reads: int) -> str:
     """`2 unresolved mismatches in 880 reads, 5 confirmed`: kinds that are open, comparisons that differed."""
     counted = f"{evidence.mismatched} confirmed" if evidence.mismatched else ""
     if not evidence.open_mismatches:

@@ -12,7 +12,7 @@ from proxy.devserver.store import access
 from proxy.devserver.store.answers import done
 from proxy.devserver.store.request_params import body_object, flag
 from proxy.devserver.store.state.key_generator import KINDS
-from proxy.devserver.store.state.server import VERSION, Server
+from proxy.devserver.store.state.server import VERSION, ServerState
 from proxy.model.operations import Operation, Outcome
 from proxy.wire.encode import json_outcome
 
@@ -20,7 +20,7 @@ Document = dict[str, Any]
 _MODES: Final = ("default", "readonly")
 
 
-def version(_server: Server, operation: Operation) -> Outcome:
+def version(_server: ServerState, operation: Operation) -> Outcome:
     shown: Document = {
         "server": "arango",
         "license": "community",
@@ -42,13 +42,13 @@ def version(_server: Server, operation: Operation) -> Outcome:
     return json_outcome(200, shown)
 
 
-def engine(_server: Server, _operation: Operation) -> Outcome:
+def engine(_server: ServerState, _operation: Operation) -> Outcome:
     kinds = ["primary", "edge", "hash", "skiplist", "ttl", "persistent", "geo", "fulltext", "mdi", "mdi-prefixed"]
     supports = {"indexes": kinds, "aliases": {"indexes": {"skiplist": "persistent", "hash": "persistent"}}}
     return json_outcome(200, {"name": "rocksdb", "supports": supports, "endianness": "little"})
 
 
-def status(server: Server, _operation: Operation) -> Outcome:
+def status(server: ServerState, _operation: Operation) -> Outcome:
     return json_outcome(
         200,
         {
@@ -72,20 +72,20 @@ def status(server: Server, _operation: Operation) -> Outcome:
     )
 
 
-def clock(server: Server, operation: Operation) -> Outcome:
+def clock(server: ServerState, operation: Operation) -> Outcome:
     return done(operation, {"time": round(server.now(), 6)})
 
 
-def role(_server: Server, operation: Operation) -> Outcome:
+def role(_server: ServerState, operation: Operation) -> Outcome:
     return done(operation, {"mode": "default", "role": "SINGLE"})
 
 
-def availability(server: Server, operation: Operation) -> Outcome:
+def availability(server: ServerState, operation: Operation) -> Outcome:
     server.database(operation)
     return done(operation, {"mode": _shown_mode(server)})
 
 
-def mode(server: Server, operation: Operation) -> Outcome:
+def mode(server: ServerState, operation: Operation) -> Outcome:
     """`/_admin/server/mode`: read-only or not; administrators change it."""
     server.database(operation)
     if operation.method == "PUT":
@@ -97,19 +97,19 @@ def mode(server: Server, operation: Operation) -> Outcome:
     return done(operation, {"mode": _shown_mode(server)})
 
 
-def _shown_mode(server: Server) -> str:
+def _shown_mode(server: ServerState) -> str:
     return _MODES[server.accounts.read_only]
 
 
-def identity(_server: Server, _operation: Operation) -> Outcome:
+def identity(_server: ServerState, _operation: Operation) -> Outcome:
     raise ArangoError(500, "not a cluster member")
 
 
-def endpoints(_server: Server, _operation: Operation) -> Outcome:
+def endpoints(_server: ServerState, _operation: Operation) -> Outcome:
     raise ArangoError(403, "only callable on coordinators", status=403)
 
 
-def metrics(server: Server, _operation: Operation) -> Outcome:
+def metrics(server: ServerState, _operation: Operation) -> Outcome:
     text = (
         "# HELP arangodb_server_statistics_server_uptime_total Number of seconds elapsed since server start.\n"
         "# TYPE arangodb_server_statistics_server_uptime_total counter\n"
@@ -118,7 +118,7 @@ def metrics(server: Server, _operation: Operation) -> Outcome:
     return Outcome(200, text.encode(), (), b"text/plain; version=0.0.4")
 
 
-def license_of(_server: Server, _operation: Operation) -> Outcome:
+def license_of(_server: ServerState, _operation: Operation) -> Outcome:
     usage = {
         "bytesUsed": 0,
         "bytesLimit": 107374182400,
@@ -130,7 +130,7 @@ def license_of(_server: Server, _operation: Operation) -> Outcome:
     return json_outcome(200, {"diskUsage": usage, "upgrading": False})
 
 
-def options(server: Server, operation: Operation) -> Outcome:
+def options(server: ServerState, operation: Operation) -> Outcome:
     """`/_admin/options` and `/_admin/options-description`: the settings of this server that ArangoDB has too."""
     access.require_admin(server, operation)
     shown = {
@@ -152,7 +152,7 @@ def _type_name(value: object) -> str:
     return "boolean" if isinstance(value, bool) else "uint64"
 
 
-def support_info(server: Server, operation: Operation) -> Outcome:
+def support_info(server: ServerState, operation: Operation) -> Outcome:
     """Return what a single server reports about its deployment."""
     access.require_admin(server, operation)
     now = datetime.fromtimestamp(server.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -161,7 +161,7 @@ def support_info(server: Server, operation: Operation) -> Outcome:
     return json_outcome(200, {"deployment": {"type": "single", **engine_of}, "host": host, "date": now})
 
 
-def wal(server: Server, operation: Operation) -> Outcome:
+def wal(server: ServerState, operation: Operation) -> Outcome:
     """`/_admin/wal/flush`: everything is written already.
 
     The other endpoints of it belonged to another storage engine.
@@ -172,13 +172,13 @@ def wal(server: Server, operation: Operation) -> Outcome:
     raise ArangoError(501, "not implemented")
 
 
-def tls(server: Server, operation: Operation) -> Outcome:
+def tls(server: ServerState, operation: Operation) -> Outcome:
     """`/_admin/server/tls`: no certificate is used."""
     access.require_admin(server, operation)
     return done(operation, {"result": {"keyfile": {}, "clientCA": {}}})
 
 
-def jwt(server: Server, operation: Operation) -> Outcome:
+def jwt(server: ServerState, operation: Operation) -> Outcome:
     """`/_admin/server/jwt`: the checksums of the secrets that tokens are signed with, for superusers."""
     if not access.identity(server, operation).superuser:
         raise ArangoError(11, "only superusers may access server secrets")
@@ -186,25 +186,25 @@ def jwt(server: Server, operation: Operation) -> Outcome:
     return done(operation, {"result": {"active": {"sha256": checksum}, "passive": []}})
 
 
-def target_version(server: Server, operation: Operation) -> Outcome:
+def target_version(server: ServerState, operation: Operation) -> Outcome:
     """Return the version that databases must have."""
     server.database(operation)
     major, minor, _ = VERSION.split(".")
     return done(operation, {"version": f"{major}{minor}00"})
 
 
-def deployment(server: Server, operation: Operation) -> Outcome:
+def deployment(server: ServerState, operation: Operation) -> Outcome:
     """`/_admin/deployment/id`: constant as long as the server keeps its number."""
     server.database(operation)
     return json_outcome(200, {"id": str(uuid.uuid5(uuid.NAMESPACE_OID, server.id))})
 
 
-def engine_statistics(server: Server, _operation: Operation) -> Outcome:
+def engine_statistics(server: ServerState, _operation: Operation) -> Outcome:
     keys = sum(len(collection.documents) for _, collection in server.collections())
     return json_outcome(200, {"rocksdb.estimate-num-keys": keys, "columnFamilies": {}})
 
 
-def statistics(server: Server, _operation: Operation) -> Outcome:
+def statistics(server: ServerState, _operation: Operation) -> Outcome:
     """Return the only figure that this server has: its uptime."""
     shown = {
         "time": server.now(),
@@ -217,7 +217,7 @@ def statistics(server: Server, _operation: Operation) -> Outcome:
     return json_outcome(200, {**shown, "error": False, "code": 200})
 
 
-def statistics_described(server: Server, operation: Operation) -> Outcome:
+def statistics_described(server: ServerState, operation: Operation) -> Outcome:
     """`/_admin/statistics-description`: the groups of figures, and those that `statistics` has."""
     server.database(operation)
     groups = [
@@ -243,7 +243,7 @@ _FIGURES: Final = (
 )
 
 
-def log(server: Server, operation: Operation) -> Outcome:
+def log(server: ServerState, operation: Operation) -> Outcome:
     """`/_admin/log`: nothing is logged; levels are kept and shown."""
     server.database(operation)
     below, method = operation.path[2:], operation.method
@@ -271,19 +271,19 @@ def log(server: Server, operation: Operation) -> Outcome:
     raise ArangoError(405)
 
 
-def routing(server: Server, operation: Operation) -> Outcome:
+def routing(server: ServerState, operation: Operation) -> Outcome:
     """`/_admin/routing/reload`: no service is mounted, so that there is nothing to reload."""
     server.database(operation)
     return done(operation, {})
 
 
-def compact(server: Server, operation: Operation) -> Outcome:
+def compact(server: ServerState, operation: Operation) -> Outcome:
     """Do nothing: there is nothing to compact."""
     server.database(operation)
     return json_outcome(200, {})
 
 
-def echo(server: Server, operation: Operation) -> Outcome:
+def echo(server: ServerState, operation: Operation) -> Outcome:
     """Return what the server has understood of a request."""
     database = server.database(operation)
     path = "/" + "/".join(operation.path)
@@ -307,6 +307,6 @@ def echo(server: Server, operation: Operation) -> Outcome:
     return json_outcome(200, {**shown, "error": False, "code": 200})
 
 
-def key_generators(server: Server, operation: Operation) -> Outcome:
+def key_generators(server: ServerState, operation: Operation) -> Outcome:
     server.database(operation)
     return json_outcome(200, {"keyGenerators": list(KINDS)})

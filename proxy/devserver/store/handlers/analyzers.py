@@ -15,7 +15,7 @@ from proxy.devserver.store import write_document
 from proxy.devserver.store.answers import done
 from proxy.devserver.store.request_params import body_object
 from proxy.devserver.store.state.collection import Collection
-from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
 from proxy.wire.encode import json_outcome
 
@@ -76,7 +76,7 @@ def _built_in() -> dict[str, Document]:
 _BUILT_IN: Final = _built_in()
 
 
-def _defined(server: Server, database: str) -> Collection:
+def _defined(server: ServerState, database: str) -> Collection:
     return server.databases[database].collections["_analyzers"]
 
 
@@ -91,7 +91,7 @@ def _split(operation: Operation, name: str) -> tuple[str, str]:
     return (database or "_system", rest) if colons else (operation.database, name)
 
 
-def _find(server: Server, operation: Operation, name: str) -> Document | None:
+def _find(server: ServerState, operation: Operation, name: str) -> Document | None:
     database, own = _split(operation, name)
     if own in _BUILT_IN and (database == "_system" or "::" not in name):
         return _BUILT_IN[own]
@@ -101,7 +101,7 @@ def _find(server: Server, operation: Operation, name: str) -> Document | None:
     return None if stored is None else _shown(database, stored)
 
 
-def analyzers(server: Server, operation: Operation) -> Outcome:
+def analyzers(server: ServerState, operation: Operation) -> Outcome:
     """Carry out all of `/_api/analyzer[/{name}]`."""
     server.database(operation)
     name = operation.path[2] if len(operation.path) > 2 else None
@@ -121,7 +121,7 @@ def analyzers(server: Server, operation: Operation) -> Outcome:
     raise ArangoError(405)
 
 
-def _create(server: Server, operation: Operation) -> Outcome:
+def _create(server: ServerState, operation: Operation) -> Outcome:
     """Answer 201 for a new one, 200 for an equal one that exists. Raise ArangoError 10."""
     body = body_object(operation)
     name = body.get("name")
@@ -169,7 +169,7 @@ def _features(body: Document) -> list[str]:
     return list(dict.fromkeys(given))
 
 
-def _drop(server: Server, operation: Operation, name: str) -> Outcome:
+def _drop(server: ServerState, operation: Operation, name: str) -> Outcome:
     database, own = _split(operation, name)
     if own in _BUILT_IN and (database == "_system" or "::" not in name):
         raise ArangoError(11, "failed to remove built-in analyzer", status=403)

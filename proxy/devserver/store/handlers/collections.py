@@ -12,8 +12,8 @@ from proxy.devserver.store.request_params import body_object, flag
 from proxy.devserver.store.schema import schema_of
 from proxy.devserver.store.state import log
 from proxy.devserver.store.state.collection import DOCUMENTS, EDGES, Collection
-from proxy.devserver.store.state.database import Database
-from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.state.database import ServerDatabase
+from proxy.devserver.store.state.server import ServerState
 from proxy.model.documents import normalized, valid_collection
 from proxy.model.json_values import dump
 from proxy.model.operations import Operation, Outcome
@@ -22,11 +22,11 @@ from proxy.model.revision import encode_rev
 Document = dict[str, Any]
 
 
-def _found(server: Server, operation: Operation) -> Collection:
+def _found(server: ServerState, operation: Operation) -> Collection:
     return server.database(operation).find(operation.collection or "")
 
 
-def list_all(server: Server, operation: Operation) -> Outcome:
+def list_all(server: ServerState, operation: Operation) -> Outcome:
     hide = flag(operation.params, "excludeSystem")
     result = [
         collection.summary(server.guid)
@@ -36,7 +36,7 @@ def list_all(server: Server, operation: Operation) -> Outcome:
     return done(operation, {"result": result})
 
 
-def create(server: Server, operation: Operation) -> Outcome:
+def create(server: ServerState, operation: Operation) -> Outcome:
     body = body_object(operation)
     return done(operation, make(server, server.database(operation), body).properties(server.guid))
 
@@ -51,7 +51,7 @@ def _name(body: Document, *, system: bool) -> str:
     return name
 
 
-def make(server: Server, database: Database, body: Document) -> Collection:
+def make(server: ServerState, database: ServerDatabase, body: Document) -> Collection:
     """Create a collection from a request's body. Raise ArangoError 1208, 1207, 1218, 10."""
     name = _name(body, system=bool(body.get("isSystem", False)))
     if name in database.collections:
@@ -76,15 +76,15 @@ def _no_computed_values(body: Document) -> None:
         raise Unsupported("computed values")
 
 
-def read(server: Server, operation: Operation) -> Outcome:
+def read(server: ServerState, operation: Operation) -> Outcome:
     return done(operation, _found(server, operation).summary(server.guid))
 
 
-def properties(server: Server, operation: Operation) -> Outcome:
+def properties(server: ServerState, operation: Operation) -> Outcome:
     return done(operation, _found(server, operation).properties(server.guid), located=True)
 
 
-def set_properties(server: Server, operation: Operation) -> Outcome:
+def set_properties(server: ServerState, operation: Operation) -> Outcome:
     collection = _found(server, operation)
     body = body_object(operation)
     schema = schema_of(body)
@@ -101,13 +101,13 @@ def set_properties(server: Server, operation: Operation) -> Outcome:
     return done(operation, shown, located=True)
 
 
-def count(server: Server, operation: Operation) -> Outcome:
+def count(server: ServerState, operation: Operation) -> Outcome:
     collection = collection_lookup.readable(server, operation, operation.collection or "")
     shown = {**collection.properties(server.guid), "count": len(collection.documents)}
     return done(operation, shown, located=True)
 
 
-def figures(server: Server, operation: Operation) -> Outcome:
+def figures(server: ServerState, operation: Operation) -> Outcome:
     collection = _found(server, operation)
     size = sum(map(len, collection.documents.values()))
     counted = {
@@ -127,14 +127,14 @@ def figures(server: Server, operation: Operation) -> Outcome:
     return done(operation, shown, located=True)
 
 
-def revision(server: Server, operation: Operation) -> Outcome:
+def revision(server: ServerState, operation: Operation) -> Outcome:
     collection = _found(server, operation)
     return done(
         operation, {**collection.properties(server.guid), "revision": encode_rev(collection.revision)}, located=True
     )
 
 
-def checksum(server: Server, operation: Operation) -> Outcome:
+def checksum(server: ServerState, operation: Operation) -> Outcome:
     """Return a checksum that is equal for collections with the same keys (and revisions, and contents)."""
     collection = _found(server, operation)
     revisions = flag(operation.params, "withRevisions")
@@ -158,7 +158,7 @@ def checksum(server: Server, operation: Operation) -> Outcome:
     return done(operation, shown, located=True)
 
 
-def truncate(server: Server, operation: Operation) -> Outcome:
+def truncate(server: ServerState, operation: Operation) -> Outcome:
     collection = collection_lookup.writable(server, operation, operation.collection or "")
     collection_lookup.require_exclusive(server, operation, collection)
     empty(
@@ -170,7 +170,9 @@ def truncate(server: Server, operation: Operation) -> Outcome:
     return done(operation, collection.summary(server.guid), located=True)
 
 
-def empty(server: Server, database: Database, collection: Collection, *, in_transaction: bool = False) -> None:
+def empty(
+    server: ServerState, database: ServerDatabase, collection: Collection, *, in_transaction: bool = False
+) -> None:
     """Remove all documents: one by one in a transaction or if they are few, else all together, as ArangoDB does."""
     if in_transaction or len(collection.documents) < 32_768:
         for key in list(collection.documents):
@@ -183,7 +185,7 @@ def empty(server: Server, database: Database, collection: Collection, *, in_tran
     server.log.change(log.COLLECTION_TRUNCATE, database.name, f"{server.guid}/{collection.id}")
 
 
-def rename(server: Server, operation: Operation) -> Outcome:
+def rename(server: ServerState, operation: Operation) -> Outcome:
     """Rename a collection. Its name is part of every `_id`, so that all documents are rewritten; revisions stay.
 
     Graphs that use the collection get its new name.
@@ -206,7 +208,7 @@ def rename(server: Server, operation: Operation) -> Outcome:
     return done(operation, collection.summary(server.guid), located=True)
 
 
-def _rename_in_graphs(database: Database, old: str, new: str) -> None:
+def _rename_in_graphs(database: ServerDatabase, old: str, new: str) -> None:
     def renamed(names: list[str]) -> list[str]:
         return [new if name == old else name for name in names]
 
@@ -227,7 +229,7 @@ def _rename_in_graphs(database: Database, old: str, new: str) -> None:
             write_document.update(graphs, graph["_key"], body)
 
 
-def drop(server: Server, operation: Operation) -> Outcome:
+def drop(server: ServerState, operation: Operation) -> Outcome:
     database = server.database(operation)
     collection = database.find(operation.collection or "")
     if collection.system and not flag(operation.params, "isSystem"):
@@ -236,29 +238,29 @@ def drop(server: Server, operation: Operation) -> Outcome:
     return done(operation, {"id": collection.id})
 
 
-def remove(server: Server, database: Database, collection: Collection) -> None:
+def remove(server: ServerState, database: ServerDatabase, collection: Collection) -> None:
     """Remove a collection from its database."""
     del database.collections[collection.name]
     server.log.change(log.COLLECTION_DROP, database.name, f"{server.guid}/{collection.id}")
 
 
-def load(server: Server, operation: Operation) -> Outcome:
+def load(server: ServerState, operation: Operation) -> Outcome:
     """Do nothing: collections are always loaded."""
     collection = _found(server, operation)
     return done(operation, {**collection.summary(server.guid), "count": len(collection.documents)}, located=True)
 
 
-def maintain(server: Server, operation: Operation) -> Outcome:
+def maintain(server: ServerState, operation: Operation) -> Outcome:
     """loadIndexesIntoMemory, recalculateCount: do nothing."""
     _found(server, operation)
     return done(operation, {"result": True, "count": len(_found(server, operation).documents)}, located=True)
 
 
-def compact(server: Server, operation: Operation) -> Outcome:
+def compact(server: ServerState, operation: Operation) -> Outcome:
     """Do nothing: there is nothing to compact."""
     return done(operation, _found(server, operation).summary(server.guid), located=True)
 
 
-def shards(server: Server, operation: Operation) -> Outcome:
+def shards(server: ServerState, operation: Operation) -> Outcome:
     _found(server, operation)
     raise ArangoError(1470, "this operation is only supported on coordinators in a cluster", status=501)

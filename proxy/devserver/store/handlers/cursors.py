@@ -7,7 +7,7 @@ from typing import Any
 from proxy.base.errors import ArangoError
 from proxy.devserver.store import access
 from proxy.devserver.store.queries import execution
-from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.state.server import ServerState
 from proxy.devserver.store.state.sessions import Cursor
 from proxy.model.cursor_requests import CursorRequest, misplaced_batch, request_of
 from proxy.model.operations import Operation, Outcome
@@ -23,7 +23,7 @@ def misplaced(operation: Operation) -> ArangoError:
     return ArangoError(400, f"expecting {operation.method} /_api/cursor/<cursor-id>")
 
 
-def create(server: Server, operation: Operation) -> Outcome:
+def create(server: ServerState, operation: Operation) -> Outcome:
     """POST /_api/cursor."""
     server.database(operation)
     _expire(server)
@@ -32,7 +32,7 @@ def create(server: Server, operation: Operation) -> Outcome:
     return answer(server, operation, outcome, request)
 
 
-def answer(server: Server, operation: Operation, found: execution.Answer, request: CursorRequest) -> Outcome:
+def answer(server: ServerState, operation: Operation, found: execution.QueryResult, request: CursorRequest) -> Outcome:
     """Return the first batch of a result. The cursor is kept if there are more, or if a stream may be read again."""
     cursor = Cursor(
         str(server.tick()),
@@ -60,7 +60,7 @@ def answer(server: Server, operation: Operation, found: execution.Answer, reques
     return Outcome(201, cursor.last + b"201}")
 
 
-def proceed(server: Server, operation: Operation) -> Outcome:
+def proceed(server: ServerState, operation: Operation) -> Outcome:
     """POST or PUT /_api/cursor/{id}[/{batch}]: return the next batch, or the last one again if retries are allowed."""
     cursor = _find(server, operation)
     cursor.expires = server.now() + cursor.ttl
@@ -90,14 +90,14 @@ def proceed(server: Server, operation: Operation) -> Outcome:
     return Outcome(200, cursor.last + b"200}")
 
 
-def delete(server: Server, operation: Operation) -> Outcome:
+def delete(server: ServerState, operation: Operation) -> Outcome:
     """DELETE /_api/cursor/{id}."""
     cursor = _find(server, operation)
     del server.cursors[cursor.id]
     return json_outcome(202, {"id": cursor.id, "error": False, "code": 202})
 
 
-def _find(server: Server, operation: Operation) -> Cursor:
+def _find(server: ServerState, operation: Operation) -> Cursor:
     _expire(server)
     found = server.cursors.get(operation.path[2])
     if found is None or found.database != operation.database:
@@ -108,7 +108,7 @@ def _find(server: Server, operation: Operation) -> Cursor:
     return found
 
 
-def _expire(server: Server) -> None:
+def _expire(server: ServerState) -> None:
     now = server.now()
     for number in [number for number, cursor in server.cursors.items() if cursor.expires < now]:
         del server.cursors[number]

@@ -10,7 +10,7 @@ from proxy.devserver.store.answers import done
 from proxy.devserver.store.request_params import body_object
 from proxy.devserver.store.state import log
 from proxy.devserver.store.state.accounts import Level, grant
-from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.state.server import ServerState
 from proxy.model.documents import normalized, valid_database
 from proxy.model.operations import Operation, Outcome
 from proxy.wire.encode import json_outcome
@@ -18,12 +18,12 @@ from proxy.wire.encode import json_outcome
 Document = dict[str, Any]
 
 
-def list_all(server: Server, operation: Operation) -> Outcome:
+def list_all(server: ServerState, operation: Operation) -> Outcome:
     _only_system(server, operation)
     return done(operation, {"result": list(server.databases)})
 
 
-def list_accessible(server: Server, operation: Operation) -> Outcome:
+def list_accessible(server: ServerState, operation: Operation) -> Outcome:
     """List the databases that the user may open."""
     server.database(operation)
     who = access.identity(server, operation)
@@ -31,7 +31,7 @@ def list_accessible(server: Server, operation: Operation) -> Outcome:
     return done(operation, {"result": shown})
 
 
-def current(server: Server, operation: Operation) -> Outcome:
+def current(server: ServerState, operation: Operation) -> Outcome:
     database = server.database(operation)
     return done(
         operation,
@@ -39,7 +39,7 @@ def current(server: Server, operation: Operation) -> Outcome:
     )
 
 
-def create(server: Server, operation: Operation) -> Outcome:
+def create(server: ServerState, operation: Operation) -> Outcome:
     _only_system(server, operation)
     body = body_object(operation)
     name = body.get("name")
@@ -66,7 +66,7 @@ def _users_of(body: Document) -> list[Document]:
     return given
 
 
-def _give(server: Server, name: str, users: list[Document]) -> None:
+def _give(server: ServerState, name: str, users: list[Document]) -> None:
     """Grant the new database to the users; unknown ones are created.
 
     The creator, an administrator, gets no level on it, and has the access that `*` and `_system` give.
@@ -86,7 +86,7 @@ def _give(server: Server, name: str, users: list[Document]) -> None:
     accounts.changed()
 
 
-def drop(server: Server, operation: Operation) -> Outcome:
+def drop(server: ServerState, operation: Operation) -> Outcome:
     _only_system(server, operation)
     name = operation.path[2]
     if name not in server.databases:
@@ -102,7 +102,7 @@ def drop(server: Server, operation: Operation) -> Outcome:
     return done(operation, {"result": True})
 
 
-def _only_system(server: Server, operation: Operation) -> None:
+def _only_system(server: ServerState, operation: Operation) -> None:
     server.database(operation)
     if operation.database != "_system":
         raise ArangoError(1230, "operation only allowed in system database")

@@ -18,7 +18,7 @@ from proxy.devserver.store.collection_lookup import readable, writable
 from proxy.devserver.store.encoded_document import revision_of
 from proxy.devserver.store.request_params import flag, header_revision
 from proxy.devserver.store.state.collection import Collection
-from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.state.server import ServerState
 from proxy.devserver.store.write_document import LockedError
 from proxy.devserver.store.write_rules import ConflictError, Mode, WriteResult, WriteRules
 from proxy.model.documents import Merging, key_of
@@ -31,7 +31,7 @@ _NOTHING: Final = Outcome(304, b"", (), b"text/plain")
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class AnswerShape:
     """The parts of an answer, and its status: `synced` if the write waits for the disk, else 202."""
 
     waits: bool
@@ -42,7 +42,7 @@ class Shape:
     update_of: bool = True  # `_oldRev` is shown
 
 
-def read(server: Server, operation: Operation) -> Outcome:
+def read(server: ServerState, operation: Operation) -> Outcome:
     """GET and HEAD of one document."""
     collection = readable(server, operation, operation.collection or "")
     raw = collection.documents.get(operation.key or "")
@@ -59,7 +59,7 @@ def read(server: Server, operation: Operation) -> Outcome:
     return Outcome(200, raw, _etag(rev))
 
 
-def read_many(server: Server, operation: Operation) -> Outcome:
+def read_many(server: ServerState, operation: Operation) -> Outcome:
     """PUT ?onlyget: the documents of an array of keys, handles or objects."""
     collection = readable(server, operation, operation.collection or "")
     items = parse(operation.body)
@@ -100,7 +100,7 @@ def _body(operation: Operation) -> Any:
     return parse(operation.body) if operation.body else None
 
 
-def insert(server: Server, operation: Operation) -> Outcome:
+def insert(server: ServerState, operation: Operation) -> Outcome:
     """POST of a document or an array of documents."""
     name = operation.collection
     if not name:
@@ -128,7 +128,7 @@ def insert(server: Server, operation: Operation) -> Outcome:
     return _single(operation, collection, one(body), shape)
 
 
-def change(server: Server, operation: Operation) -> Outcome:
+def change(server: ServerState, operation: Operation) -> Outcome:
     """PUT and PATCH, single and array: a path with a key takes an object, one without a key an array."""
     key, params = operation.key, operation.params
     if key is None and ("onlyget" in params or not operation.collection):
@@ -173,7 +173,7 @@ def _expected(operation: Operation) -> str | None:
     return header_revision(operation.headers.get("if-match"))
 
 
-def remove(server: Server, operation: Operation) -> Outcome:
+def remove(server: ServerState, operation: Operation) -> Outcome:
     """DELETE, single and array. The collection of a handle is ignored."""
     key = operation.key
     body = None if key is not None else _body(operation)
@@ -199,7 +199,7 @@ def remove(server: Server, operation: Operation) -> Outcome:
     return _single(operation, collection, one(body), shape)
 
 
-def _wait_for(server: Server, collection: Collection, items: list[Any]) -> None:
+def _wait_for(server: ServerState, collection: Collection, items: list[Any]) -> None:
     """Raise LockedError, before anything is written, if an element is locked and the request may still wait."""
     if server.patient and collection.locks:
         for item in items:
@@ -218,10 +218,10 @@ def _mode(params: Mapping[str, str]) -> Mode:
     return Mode.REPLACE if flag(params, "overwrite") else Mode.CONFLICT
 
 
-def _shape(collection: Collection, operation: Operation) -> Shape:
+def _shape(collection: Collection, operation: Operation) -> AnswerShape:
     params = operation.params
     silent = flag(params, "silent")
-    return Shape(
+    return AnswerShape(
         flag(params, "waitForSync") or collection.wait_for_sync,
         flag(params, "returnNew") and not silent,
         flag(params, "returnOld") and not silent,
@@ -229,7 +229,7 @@ def _shape(collection: Collection, operation: Operation) -> Shape:
     )
 
 
-def _single(operation: Operation, collection: Collection, written: WriteResult, shape: Shape) -> Outcome:
+def _single(operation: Operation, collection: Collection, written: WriteResult, shape: AnswerShape) -> Outcome:
     status = shape.synced if shape.waits else 202
     if shape.silent:
         return Outcome(status, b"{}")
@@ -243,7 +243,7 @@ def _many(
     collection: Collection,
     items: list[Any],
     write: Callable[[object], WriteResult],
-    shape: Shape,
+    shape: AnswerShape,
 ) -> Outcome:
     parts: list[bytes] = []
     errors: dict[int, int] = {}
@@ -264,7 +264,7 @@ def _many(
     return Outcome(status, b"[" + b",".join(parts) + b"]", _codes(errors))
 
 
-def shown(name: str, written: WriteResult, shape: Shape) -> bytes:
+def shown(name: str, written: WriteResult, shape: AnswerShape) -> bytes:
     """Return the answer for one written document, with its attributes in ArangoDB's order."""
     key = written.key
     identity = dump(f"{name}/{key}").decode()  # a name may hold quotation marks and backslashes

@@ -12,7 +12,7 @@ from proxy.devserver.store.queries.plan import plan_of
 from proxy.devserver.store.queries.syntax_tree import Printer
 from proxy.devserver.store.request_params import body_object
 from proxy.devserver.store.state.attributes import whole
-from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
 from proxy.wire.encode import json_outcome
 
@@ -28,7 +28,7 @@ def _text(operation: Operation) -> tuple[str, Document]:
     return text, body
 
 
-def parse_query(server: Server, operation: Operation) -> Outcome:
+def parse_query(server: ServerState, operation: Operation) -> Outcome:
     """POST /_api/query: collections, bind parameters and the syntax tree."""
     server.database(operation)
     text, _ = _text(operation)
@@ -52,7 +52,7 @@ def parse_query(server: Server, operation: Operation) -> Outcome:
     )
 
 
-def explain(server: Server, operation: Operation) -> Outcome:
+def explain(server: ServerState, operation: Operation) -> Outcome:
     """POST /_api/explain: the statements as a plan, in the order in which they are written; no rule is applied."""
     database = server.database(operation)
     text, body = _text(operation)

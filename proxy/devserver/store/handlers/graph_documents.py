@@ -11,7 +11,7 @@ from proxy.devserver.store.encoded_document import revision_of
 from proxy.devserver.store.handlers.graphs import edge_names, find, graphs_of, vertex_names
 from proxy.devserver.store.request_params import body_object, flag, header_revision
 from proxy.devserver.store.state.collection import Collection
-from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.state.server import ServerState
 from proxy.devserver.store.write_rules import ConflictError, WriteResult, WriteRules
 from proxy.model import json_reader
 from proxy.model.documents import Merging, valid_handle
@@ -24,7 +24,7 @@ Document = dict[str, Any]
 _ENDS: Final = "edge attribute missing or invalid: expecting both `_from` and `_to` attributes to be defined"
 
 
-def _collection(server: Server, operation: Operation, *, write: bool) -> tuple[Document, Collection, str]:
+def _collection(server: ServerState, operation: Operation, *, write: bool) -> tuple[Document, Collection, str]:
     """Return the graph, the collection, and the kind of its documents. Raise ArangoError 1924, 1203.
 
     Only an insert checks that the collection belongs to the graph. Raise ArangoError 1947, 1930.
@@ -82,7 +82,7 @@ def _answer(operation: Operation, collection: Collection, kind: str, written: Wr
     return json_outcome(code, body, ((b"etag", written.rev.encode()),))
 
 
-def insert(server: Server, operation: Operation) -> Outcome:
+def insert(server: ServerState, operation: Operation) -> Outcome:
     graph, collection, kind = _collection(server, operation, write=True)
     body = body_object(operation)
     if kind == "edge":
@@ -92,7 +92,7 @@ def insert(server: Server, operation: Operation) -> Outcome:
     return _answer(operation, collection, kind, write_document.insert(collection, body), synced=201)
 
 
-def _check_end(server: Server, operation: Operation, handle: object) -> None:
+def _check_end(server: ServerState, operation: Operation, handle: object) -> None:
     """Check that the end of an edge exists, as a graph requires, unlike the document API.
 
     Raise ArangoError 1233, 1202.
@@ -104,7 +104,7 @@ def _check_end(server: Server, operation: Operation, handle: object) -> None:
         raise ArangoError(1202)
 
 
-def read(server: Server, operation: Operation) -> Outcome:
+def read(server: ServerState, operation: Operation) -> Outcome:
     _, collection, kind = _collection(server, operation, write=False)
     key = operation.key or ""
     raw = collection.get(key)
@@ -127,7 +127,7 @@ def _rules(operation: Operation) -> WriteRules:
     return WriteRules(merging=Merging(keep_null=flag(params, "keepNull", default=True)), expected=expected)
 
 
-def change(server: Server, operation: Operation) -> Outcome:
+def change(server: ServerState, operation: Operation) -> Outcome:
     """PUT and PATCH of a vertex or an edge."""
     graph, collection, kind = _collection(server, operation, write=True)
     body = body_object(operation)
@@ -140,7 +140,7 @@ def change(server: Server, operation: Operation) -> Outcome:
     return _answer(operation, collection, kind, written, synced=200)
 
 
-def remove(server: Server, operation: Operation) -> Outcome:
+def remove(server: ServerState, operation: Operation) -> Outcome:
     """Remove a vertex or an edge: DELETE.
 
     With a vertex its edges are removed, in every graph of its collection; the answer does not mention them.
@@ -163,7 +163,7 @@ def remove(server: Server, operation: Operation) -> Outcome:
 
 
 def _remove_edges(
-    server: Server, operation: Operation, vertex: str, done: list[tuple[Collection, WriteResult]]
+    server: ServerState, operation: Operation, vertex: str, done: list[tuple[Collection, WriteResult]]
 ) -> None:
     collection = vertex.partition("/")[0]
     names = {

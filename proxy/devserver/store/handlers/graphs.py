@@ -12,8 +12,8 @@ from proxy.devserver.store import write_document
 from proxy.devserver.store.handlers import collections
 from proxy.devserver.store.request_params import body_object, flag
 from proxy.devserver.store.state.collection import DOCUMENTS, EDGES, Collection
-from proxy.devserver.store.state.database import Database
-from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.state.database import ServerDatabase
+from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
 from proxy.model.revision import decode_rev
 from proxy.wire.encode import json_outcome
@@ -21,11 +21,11 @@ from proxy.wire.encode import json_outcome
 Document = dict[str, Any]
 
 
-def graphs_of(database: Database) -> Collection:
+def graphs_of(database: ServerDatabase) -> Collection:
     return database.collections["_graphs"]
 
 
-def find(database: Database, name: str) -> Document:
+def find(database: ServerDatabase, name: str) -> Document:
     """Return the stored definition. Raise ArangoError 1924."""
     found = graphs_of(database).load(name)
     if found is None:
@@ -78,7 +78,7 @@ def _list(body: Document, name: str) -> list[Any]:
     return given or []
 
 
-def _ensure(server: Server, database: Database, graph: Document) -> None:
+def _ensure(server: ServerState, database: ServerDatabase, graph: Document) -> None:
     """Create the collections that a graph needs. Raise ArangoError 1218 if an edge collection is not one."""
     for name in edge_names(graph):
         found = database.collections.get(name)
@@ -91,7 +91,7 @@ def _ensure(server: Server, database: Database, graph: Document) -> None:
             collections.make(server, database, {"name": name, "type": DOCUMENTS})
 
 
-def _check_shared(database: Database, graph: Document) -> None:
+def _check_shared(database: ServerDatabase, graph: Document) -> None:
     """Check that an edge collection has one definition in all graphs of a database. Raise ArangoError 1921."""
     for other in graphs_of(database).scan():
         if other["_key"] == graph["_key"]:
@@ -102,19 +102,19 @@ def _check_shared(database: Database, graph: Document) -> None:
                     raise ArangoError(1921, f"{mine['collection']} already used in other graph", status=400)
 
 
-def _save(database: Database, graph: Document) -> Document:
+def _save(database: ServerDatabase, graph: Document) -> Document:
     body = {name: graph[name] for name in ("edgeDefinitions", "orphanCollections")}
     write_document.replace(graphs_of(database), graph["_key"], body)
     return find(database, graph["_key"])
 
 
-def list_all(server: Server, operation: Operation) -> Outcome:
+def list_all(server: ServerState, operation: Operation) -> Outcome:
     shown = [_shown(graph) for graph in graphs_of(server.database(operation)).scan()]
     shown.sort(key=lambda graph: decode_rev(graph["_rev"]))
     return json_outcome(200, {"error": False, "code": 200, "graphs": shown})
 
 
-def create(server: Server, operation: Operation) -> Outcome:
+def create(server: ServerState, operation: Operation) -> Outcome:
     database = server.database(operation)
     body = body_object(operation)
     name = body.get("name")
@@ -136,11 +136,11 @@ def create(server: Server, operation: Operation) -> Outcome:
     return _answer(_code(operation), find(database, name))
 
 
-def read(server: Server, operation: Operation) -> Outcome:
+def read(server: ServerState, operation: Operation) -> Outcome:
     return _answer(200, find(server.database(operation), operation.path[2]))
 
 
-def drop(server: Server, operation: Operation) -> Outcome:
+def drop(server: ServerState, operation: Operation) -> Outcome:
     """Remove a graph, and with dropCollections also the collections that no other graph uses."""
     database = server.database(operation)
     graph = find(database, operation.path[2])
@@ -155,17 +155,17 @@ def drop(server: Server, operation: Operation) -> Outcome:
     return json_outcome(code, {"error": False, "code": code, "removed": True})
 
 
-def vertex_collections(server: Server, operation: Operation) -> Outcome:
+def vertex_collections(server: ServerState, operation: Operation) -> Outcome:
     graph = find(server.database(operation), operation.path[2])
     return json_outcome(200, {"error": False, "code": 200, "collections": vertex_names(graph)})
 
 
-def edge_collections(server: Server, operation: Operation) -> Outcome:
+def edge_collections(server: ServerState, operation: Operation) -> Outcome:
     graph = find(server.database(operation), operation.path[2])
     return json_outcome(200, {"error": False, "code": 200, "collections": sorted(edge_names(graph))})
 
 
-def add_vertex_collection(server: Server, operation: Operation) -> Outcome:
+def add_vertex_collection(server: ServerState, operation: Operation) -> Outcome:
     database = server.database(operation)
     graph = find(database, operation.path[2])
     name = body_object(operation).get("collection")
@@ -180,7 +180,7 @@ def add_vertex_collection(server: Server, operation: Operation) -> Outcome:
     return _answer(_code(operation), _save(database, graph))
 
 
-def remove_vertex_collection(server: Server, operation: Operation) -> Outcome:
+def remove_vertex_collection(server: ServerState, operation: Operation) -> Outcome:
     database = server.database(operation)
     graph = find(database, operation.path[2])
     name = operation.path[4]
@@ -194,7 +194,7 @@ def remove_vertex_collection(server: Server, operation: Operation) -> Outcome:
     return _answer(_code(operation), saved)
 
 
-def _drop_unused(server: Server, database: Database, operation: Operation, name: str) -> None:
+def _drop_unused(server: ServerState, database: ServerDatabase, operation: Operation, name: str) -> None:
     if not flag(operation.params, "dropCollection") and not flag(operation.params, "dropCollections"):
         return
     used = any(name in (*vertex_names(graph), *edge_names(graph)) for graph in graphs_of(database).scan())
@@ -203,7 +203,7 @@ def _drop_unused(server: Server, database: Database, operation: Operation, name:
         collections.remove(server, database, found)
 
 
-def add_edge_definition(server: Server, operation: Operation) -> Outcome:
+def add_edge_definition(server: ServerState, operation: Operation) -> Outcome:
     database = server.database(operation)
     graph = find(database, operation.path[2])
     definition = _definition(body_object(operation))
@@ -213,7 +213,7 @@ def add_edge_definition(server: Server, operation: Operation) -> Outcome:
     return _change(server, database, operation, graph, set())
 
 
-def replace_edge_definition(server: Server, operation: Operation) -> Outcome:
+def replace_edge_definition(server: ServerState, operation: Operation) -> Outcome:
     """Replace the definition of an edge collection in every graph that has one of it."""
     database = server.database(operation)
     graph = find(database, operation.path[2])
@@ -232,7 +232,7 @@ def replace_edge_definition(server: Server, operation: Operation) -> Outcome:
     return _answer(_code(operation), find(database, graph["_key"]))
 
 
-def remove_edge_definition(server: Server, operation: Operation) -> Outcome:
+def remove_edge_definition(server: ServerState, operation: Operation) -> Outcome:
     database = server.database(operation)
     graph = find(database, operation.path[2])
     name = operation.path[4]
@@ -245,7 +245,9 @@ def remove_edge_definition(server: Server, operation: Operation) -> Outcome:
     return answer
 
 
-def _change(server: Server, database: Database, operation: Operation, graph: Document, before: set[str]) -> Outcome:
+def _change(
+    server: ServerState, database: ServerDatabase, operation: Operation, graph: Document, before: set[str]
+) -> Outcome:
     """Store a changed definition."""
     _keep_orphans(graph, before)
     _check_shared(database, graph)

@@ -12,7 +12,7 @@ from proxy.devserver.store.collection_lookup import writable
 from proxy.devserver.store.handlers.collections import empty
 from proxy.devserver.store.request_params import flag, number
 from proxy.devserver.store.state.collection import Collection
-from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.state.server import ServerState
 from proxy.devserver.store.write_document import LockedError
 from proxy.devserver.store.write_rules import Mode, WriteResult, WriteRules
 from proxy.model.documents import valid_handle
@@ -44,7 +44,7 @@ class _Item:
     empty: bool = False
 
 
-def run(server: Server, operation: Operation) -> Outcome:
+def run(server: ServerState, operation: Operation) -> Outcome:
     """POST /_api/import."""
     params = operation.params
     name = operation.collection

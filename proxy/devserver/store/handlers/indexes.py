@@ -8,12 +8,12 @@ from proxy.base.errors import ArangoError
 from proxy.devserver.store.answers import done
 from proxy.devserver.store.request_params import body_object, flag
 from proxy.devserver.store.state import indexes, log
-from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
 from proxy.wire.encode import json_outcome
 
 
-def list_indexes(server: Server, operation: Operation) -> Outcome:
+def list_indexes(server: ServerState, operation: Operation) -> Outcome:
     collection = server.database(operation).find(_collection_parameter(operation))
     shown = [index.definition(collection.name) for index in collection.indexes]
     if flag(operation.params, "withStats"):
@@ -22,7 +22,7 @@ def list_indexes(server: Server, operation: Operation) -> Outcome:
     return done(operation, {"indexes": shown, "identifiers": {definition["id"]: definition for definition in shown}})
 
 
-def create_index(server: Server, operation: Operation) -> Outcome:
+def create_index(server: ServerState, operation: Operation) -> Outcome:
     """Answer 201 for a new index, 200 for one that exists already."""
     database = server.database(operation)
     collection = database.find(_collection_parameter(operation))
@@ -47,20 +47,20 @@ def create_index(server: Server, operation: Operation) -> Outcome:
     return json_outcome(code, {**dict(sorted(shown.items())), "code": code, "error": False})
 
 
-def read_index(server: Server, operation: Operation) -> Outcome:
+def read_index(server: ServerState, operation: Operation) -> Outcome:
     collection = server.database(operation).find(operation.collection or "")
     found = collection.find_index(operation.path[3])
     return json_outcome(200, {**found.definition(collection.name), "code": 200, "error": False})
 
 
-def selectivity(server: Server, operation: Operation) -> Outcome:
+def selectivity(server: ServerState, operation: Operation) -> Outcome:
     """Return the estimates of all indexes of a collection, which here are always 1."""
     collection = server.database(operation).find(_collection_parameter(operation))
     shown = {f"{collection.name}/{index.id}": 1 for index in collection.indexes}
     return done(operation, {"indexes": shown})
 
 
-def drop_index(server: Server, operation: Operation) -> Outcome:
+def drop_index(server: ServerState, operation: Operation) -> Outcome:
     database = server.database(operation)
     collection = database.find(operation.collection or "")
     found = collection.find_index(operation.path[3])

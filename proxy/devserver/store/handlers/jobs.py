@@ -11,8 +11,8 @@ from typing import Final
 
 from proxy.base.errors import ArangoError
 from proxy.devserver.store import access, request_params
-from proxy.devserver.store.state.server import Server
-from proxy.devserver.store.state.sessions import Job
+from proxy.devserver.store.state.server import ServerState
+from proxy.devserver.store.state.sessions import AsyncJob
 from proxy.model.operations import Operation, Outcome
 from proxy.wire.encode import json_outcome
 
@@ -21,19 +21,19 @@ _EMPTY: Final = b"text/plain"
 _ID: Final = b"x-arango-async-id"
 
 
-def accepted(server: Server, operation: Operation, task: asyncio.Task[Outcome], *, store: bool) -> Outcome:
+def accepted(server: ServerState, operation: Operation, task: asyncio.Task[Outcome], *, store: bool) -> Outcome:
     """Return the answer to an asynchronous request. store: keep its result."""
     if not store:
         return Outcome(202, b"", (), _EMPTY)
     number = str(server.tick())
     user = access.identity(server, operation).user
-    server.jobs[number] = Job(user, server.now(), task, operation.method == "HEAD")
+    server.jobs[number] = AsyncJob(user, server.now(), task, operation.method == "HEAD")
     while len(server.jobs) > _MOST:
         del server.jobs[next(iter(server.jobs))]
     return Outcome(202, b"", ((_ID, number.encode()),), _EMPTY)
 
 
-def job(server: Server, operation: Operation) -> Outcome:
+def job(server: ServerState, operation: Operation) -> Outcome:
     """Carry out all of `/_api/job`."""
     server.database(operation)
     below = operation.path[2:]
@@ -60,7 +60,7 @@ def job(server: Server, operation: Operation) -> Outcome:
     raise ArangoError(10, "bad parameter")
 
 
-def _result(server: Server, number: str) -> Outcome:
+def _result(server: ServerState, number: str) -> Outcome:
     """Return the result of the job, which is then forgotten; 204 while it runs."""
     found = server.jobs[number]
     if not found.task.done():
@@ -70,13 +70,13 @@ def _result(server: Server, number: str) -> Outcome:
     return Outcome(stored.status, stored.body, (*stored.headers, (_ID, number.encode())), stored.content_type)
 
 
-def _mine(server: Server, operation: Operation) -> list[str]:
+def _mine(server: ServerState, operation: Operation) -> list[str]:
     """Return the numbers of the jobs that the user may see, the oldest first."""
     who = access.identity(server, operation)
     return [number for number, job in server.jobs.items() if who.superuser or job.user == who.user]
 
 
-def _doomed(server: Server, operation: Operation, mine: list[str]) -> list[str]:
+def _doomed(server: ServerState, operation: Operation, mine: list[str]) -> list[str]:
     """Return the jobs that `all`, `expired` (those before the stamp) or a number names."""
     which = operation.path[2]
     if which == "all":

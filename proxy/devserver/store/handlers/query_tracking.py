@@ -13,7 +13,7 @@ from proxy.devserver.store import access
 from proxy.devserver.store.answers import done
 from proxy.devserver.store.queries.slow_queries import TRACKING, moment, shown
 from proxy.devserver.store.request_params import body_object, flag
-from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
 from proxy.wire.encode import json_outcome
 
@@ -46,7 +46,7 @@ _CACHE: Final[Document] = {
 }
 
 
-def current(server: Server, operation: Operation) -> Outcome:
+def current(server: ServerState, operation: Operation) -> Outcome:
     """List the queries that run in a database; `all`, in `_system`: in every database."""
     server.database(operation)
     everywhere = _everywhere(server, operation)
@@ -54,21 +54,21 @@ def current(server: Server, operation: Operation) -> Outcome:
     return json_outcome(200, [shown(one, server.now() - one.began, "executing") for one in found])
 
 
-def slow(server: Server, operation: Operation) -> Outcome:
+def slow(server: ServerState, operation: Operation) -> Outcome:
     """List the queries that took longer than the threshold, the latest last."""
     server.database(operation)
     everywhere = _everywhere(server, operation)
     return json_outcome(200, [one for one in server.slow if everywhere or one["database"] == operation.database])
 
 
-def clear(server: Server, operation: Operation) -> Outcome:
+def clear(server: ServerState, operation: Operation) -> Outcome:
     server.database(operation)
     everywhere = _everywhere(server, operation)
     server.slow = [one for one in server.slow if not everywhere and one["database"] != operation.database]
     return done(operation, {})
 
 
-def kill(server: Server, operation: Operation) -> Outcome:
+def kill(server: ServerState, operation: Operation) -> Outcome:
     """DELETE /_api/query/{id}: end the query with error 1500."""
     server.database(operation)
     found = server.running.get(operation.path[2])
@@ -78,13 +78,13 @@ def kill(server: Server, operation: Operation) -> Outcome:
     return done(operation, {})
 
 
-def history(server: Server, operation: Operation) -> Outcome:
+def history(server: ServerState, operation: Operation) -> Outcome:
     """`/_admin/server/aql-queries`: the latest queries, which are not kept."""
     access.require_admin(server, operation)
     return done(operation, {"result": {"queries": []}})
 
 
-def calls(server: Server, operation: Operation) -> Outcome:
+def calls(server: ServerState, operation: Operation) -> Outcome:
     """`/_admin/server/api-calls`: the latest requests, the newest first."""
     access.require_admin(server, operation)
     latest = [
@@ -99,7 +99,7 @@ def calls(server: Server, operation: Operation) -> Outcome:
     return done(operation, {"result": {"calls": latest}})
 
 
-def rules(server: Server, operation: Operation) -> Outcome:
+def rules(server: ServerState, operation: Operation) -> Outcome:
     """List the names of the optimizer's rules."""
     server.database(operation)
     flags = {
@@ -113,7 +113,7 @@ def rules(server: Server, operation: Operation) -> Outcome:
     return json_outcome(200, [{"name": name, "flags": flags} for name in _RULES])
 
 
-def _everywhere(server: Server, operation: Operation) -> bool:
+def _everywhere(server: ServerState, operation: Operation) -> bool:
     """Return True if all databases are meant, which only administrators may ask for, in `_system`.
 
     Raise ArangoError 11.
@@ -126,13 +126,13 @@ def _everywhere(server: Server, operation: Operation) -> bool:
     return True
 
 
-def properties(server: Server, operation: Operation) -> Outcome:
+def properties(server: ServerState, operation: Operation) -> Outcome:
     """GET and PUT of the settings of query tracking."""
     server.database(operation)
     return done(operation, _settings(server, operation, f"tracking of {operation.database}", TRACKING))
 
 
-def cache(server: Server, operation: Operation) -> Outcome:
+def cache(server: ServerState, operation: Operation) -> Outcome:
     """`/_api/query-cache/{properties,entries}`, DELETE."""
     server.database(operation)
     below = operation.path[2:]
@@ -143,7 +143,7 @@ def cache(server: Server, operation: Operation) -> Outcome:
     return _empty(operation, below)
 
 
-def plans(server: Server, operation: Operation) -> Outcome:
+def plans(server: ServerState, operation: Operation) -> Outcome:
     """`/_api/query-plan-cache`: the list, which is empty, and DELETE."""
     server.database(operation)
     if operation.method == "GET":
@@ -157,7 +157,7 @@ def _empty(operation: Operation, below: tuple[str, ...]) -> Outcome:
     raise ArangoError(405)
 
 
-def _settings(server: Server, operation: Operation, name: str, defaults: Document) -> Document:
+def _settings(server: ServerState, operation: Operation, name: str, defaults: Document) -> Document:
     """Return the settings of that name.
 
     A PUT changes the known ones that its body has, unless null. Raise ArangoError 10.

@@ -13,9 +13,9 @@ from proxy.devserver.store import access, request_params
 from proxy.devserver.store.handlers.wal import state
 from proxy.devserver.store.request_params import body_object, flag
 from proxy.devserver.store.state.attributes import whole
-from proxy.devserver.store.state.database import Database
-from proxy.devserver.store.state.server import Server
-from proxy.devserver.store.state.sessions import Batch, Dump
+from proxy.devserver.store.state.database import ServerDatabase
+from proxy.devserver.store.state.server import ServerState
+from proxy.devserver.store.state.sessions import Dump, ReplicationBatch
 from proxy.model.json_values import dump as text_of
 from proxy.model.operations import Operation, Outcome
 from proxy.wire.encode import json_outcome
@@ -26,11 +26,11 @@ _MOST: Final = 16  # snapshots of each kind
 _DUMPED: Final = b"application/x-arango-dump"
 
 
-def batch(server: Server, operation: Operation) -> Outcome:
+def batch(server: ServerState, operation: Operation) -> Outcome:
     """POST creates a snapshot, PUT extends it, DELETE ends it."""
     database = server.database(operation)
     if operation.method == "POST" and len(operation.path) == 3:
-        made = Batch(str(server.tick()), database.name, server.log.last or server.last_tick)
+        made = ReplicationBatch(str(server.tick()), database.name, server.log.last or server.last_tick)
         for collection in database.collections.values():
             made.documents[collection.name] = list(reversed(collection.documents.values()))
         server.batches[made.id] = made
@@ -51,14 +51,14 @@ def _forget(kept: dict[str, Any]) -> None:
         del kept[next(iter(kept))]
 
 
-def _batch(server: Server, operation: Operation, number: str) -> Batch:
+def _batch(server: ServerState, operation: Operation, number: str) -> ReplicationBatch:
     found = server.batches.get(number)
     if found is None or found.database != operation.database:
         raise ArangoError(1600, "batch not found")
     return found
 
 
-def replication(server: Server, operation: Operation) -> Outcome:
+def replication(server: ServerState, operation: Operation) -> Outcome:
     """Answer the reads: inventory, dump, logger-state, server-id."""
     name = operation.path[2] if len(operation.path) > 2 else ""
     if name == "server-id":
@@ -74,7 +74,7 @@ def replication(server: Server, operation: Operation) -> Outcome:
     raise Unsupported(f"replication {name}")
 
 
-def _logger(server: Server) -> Document:
+def _logger(server: ServerState) -> Document:
     now = state(server)
     return {
         "running": True,
@@ -85,7 +85,7 @@ def _logger(server: Server) -> Document:
     }
 
 
-def _inventory(server: Server, operation: Operation) -> Outcome:
+def _inventory(server: ServerState, operation: Operation) -> Outcome:
     """Return collections with their properties and secondary indexes, which a follower creates first.
 
     `global`: of all databases.
@@ -105,7 +105,7 @@ def _inventory(server: Server, operation: Operation) -> Outcome:
     return json_outcome(200, {**_contents(server, database, system=system), **whole})
 
 
-def _contents(server: Server, database: Database, *, system: bool) -> Document:
+def _contents(server: ServerState, database: ServerDatabase, *, system: bool) -> Document:
     shown: list[Document] = [
         {
             "parameters": {**collection.properties(server.guid), "deleted": False, "cid": collection.id},
@@ -120,7 +120,7 @@ def _contents(server: Server, database: Database, *, system: bool) -> Document:
     return {"collections": shown, "views": [], "properties": properties}
 
 
-def _dump(server: Server, operation: Operation) -> Outcome:
+def _dump(server: ServerState, operation: Operation) -> Outcome:
     """Return the documents of one collection of a batch, in pieces; each piece continues where the last one ended."""
     found = _batch(server, operation, operation.params.get("batchId", ""))
     name = server.database(operation).find(operation.params.get("collection", "")).name
@@ -141,7 +141,7 @@ def _dump(server: Server, operation: Operation) -> Outcome:
 # ---- /_api/dump
 
 
-def dump(server: Server, operation: Operation) -> Outcome:
+def dump(server: ServerState, operation: Operation) -> Outcome:
     """POST start, POST next/{id}, DELETE {id}. A single server's shards are its collections."""
     below = operation.path[2:]
     if operation.method == "POST" and below == ("start",):
@@ -154,7 +154,7 @@ def dump(server: Server, operation: Operation) -> Outcome:
     raise ArangoError(404, "not found")
 
 
-def _start(server: Server, operation: Operation) -> Outcome:
+def _start(server: ServerState, operation: Operation) -> Outcome:
     database = server.database(operation)
     body = body_object(operation)
     shards = body.get("shards")
@@ -175,7 +175,7 @@ def _pieces(parts: list[tuple[str, list[bytes]]], most: int) -> Iterator[tuple[s
             yield name, b"\n".join(documents[start : start + most]) + b"\n"
 
 
-def _next(_server: Server, operation: Operation, found: Dump) -> Outcome:
+def _next(_server: ServerState, operation: Operation, found: Dump) -> Outcome:
     wanted = request_params.number(operation.params, "batchId", 0)
     if wanted > found.sent:
         found.last, found.sent = next(found.parts, None), wanted
@@ -187,7 +187,7 @@ def _next(_server: Server, operation: Operation, found: Dump) -> Outcome:
     return Outcome(200, lines, ((b"x-arango-dump-shard-id", name.encode()),), _DUMPED)
 
 
-def _found(server: Server, operation: Operation, number: str) -> Dump:
+def _found(server: ServerState, operation: Operation, number: str) -> Dump:
     found = server.dumps.get(number)
     if found is None or found.database != operation.database:
         raise ArangoError(404, "dump not found")

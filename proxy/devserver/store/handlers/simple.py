@@ -16,7 +16,7 @@ from proxy.devserver.store.queries import execution
 from proxy.devserver.store.request_params import body_object
 from proxy.devserver.store.state.attributes import whole
 from proxy.devserver.store.state.collection import Collection
-from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.state.server import ServerState
 from proxy.devserver.store.write_rules import WriteResult, WriteRules
 from proxy.model import json_reader
 from proxy.model.cursor_requests import DEFAULT_BATCH, DEFAULT_TTL, CursorRequest
@@ -54,7 +54,7 @@ def stats(scanned: int = 0, lookups: int = 0) -> Document:
 # ---- edges of a vertex
 
 
-def edges(server: Server, operation: Operation) -> Outcome:
+def edges(server: ServerState, operation: Operation) -> Outcome:
     """GET /_api/edges/{c}?vertex=…&direction=any|in|out; POST takes an array of vertices."""
     collection = readable(server, operation, operation.collection or "")
     if not collection.edge:
@@ -101,16 +101,16 @@ def _at(document: Document, path: str) -> Any:
     return value
 
 
-def _collection(server: Server, operation: Operation, body: Document, *, write: bool = False) -> Collection:
+def _collection(server: ServerState, operation: Operation, body: Document, *, write: bool = False) -> Collection:
     name = body.get("collection")
     if not isinstance(name, str):
         raise ArangoError(400, "expecting string for <collection>")
     return (writable if write else readable)(server, operation, name)
 
 
-def _cursor(server: Server, operation: Operation, body: Document, rows: list[Any]) -> Outcome:
+def _cursor(server: ServerState, operation: Operation, body: Document, rows: list[Any]) -> Outcome:
     rows = _limited(body, rows)
-    answer = execution.Answer(rows, {"warnings": [], "stats": stats(scanned=len(rows))})
+    answer = execution.QueryResult(rows, {"warnings": [], "stats": stats(scanned=len(rows))})
     ttl = body.get("ttl")
     seconds = float(ttl) if isinstance(ttl, int | float) and not isinstance(ttl, bool) and ttl > 0 else DEFAULT_TTL
     size = max(whole(body, "batchSize", DEFAULT_BATCH), 1)
@@ -129,12 +129,12 @@ def _limited(body: Document, rows: list[Any]) -> list[Any]:
     return rows[skip : skip + most]
 
 
-def all_documents(server: Server, operation: Operation) -> Outcome:
+def all_documents(server: ServerState, operation: Operation) -> Outcome:
     body = body_object(operation)
     return _cursor(server, operation, body, list(_collection(server, operation, body).scan()))
 
 
-def all_keys(server: Server, operation: Operation) -> Outcome:
+def all_keys(server: ServerState, operation: Operation) -> Outcome:
     body = body_object(operation)
     collection = _collection(server, operation, body)
     kind = body.get("type", "path")
@@ -144,20 +144,20 @@ def all_keys(server: Server, operation: Operation) -> Outcome:
     return _cursor(server, operation, body, [prefix + key for key in collection.sorted_keys()])
 
 
-def any_document(server: Server, operation: Operation) -> Outcome:
+def any_document(server: ServerState, operation: Operation) -> Outcome:
     collection = _collection(server, operation, body_object(operation))
     keys = collection.sorted_keys()
     document = collection.load(random.choice(keys)) if keys else None  # noqa: S311 - any one will do
     return json_outcome(200, {"document": document, "error": False, "code": 200})
 
 
-def by_example(server: Server, operation: Operation) -> Outcome:
+def by_example(server: ServerState, operation: Operation) -> Outcome:
     body = body_object(operation)
     collection = _collection(server, operation, body)
     return _cursor(server, operation, body, list(matching(collection, body.get("example"))))
 
 
-def by_range(server: Server, operation: Operation) -> Outcome:
+def by_range(server: ServerState, operation: Operation) -> Outcome:
     """Return documents whose attribute is in [left, right), or in [left, right] if `closed`, in its order."""
     body = body_object(operation)
     collection = _collection(server, operation, body)
@@ -177,7 +177,7 @@ def by_range(server: Server, operation: Operation) -> Outcome:
     return _cursor(server, operation, body, found)
 
 
-def first_example(server: Server, operation: Operation) -> Outcome:
+def first_example(server: ServerState, operation: Operation) -> Outcome:
     body = body_object(operation)
     found = next(matching(_collection(server, operation, body), body.get("example")), None)
     if found is None:
@@ -185,14 +185,14 @@ def first_example(server: Server, operation: Operation) -> Outcome:
     return json_outcome(200, {"document": found, "error": False, "code": 200})
 
 
-def lookup_by_keys(server: Server, operation: Operation) -> Outcome:
+def lookup_by_keys(server: ServerState, operation: Operation) -> Outcome:
     body = body_object(operation)
     documents = _collection(server, operation, body).documents
     found = [json_reader.load(documents[key]) for key in dict.fromkeys(_keys(body)) if key in documents]
     return json_outcome(200, {"documents": found, "error": False, "code": 200})
 
 
-def remove_by_keys(server: Server, operation: Operation) -> Outcome:
+def remove_by_keys(server: ServerState, operation: Operation) -> Outcome:
     body = body_object(operation)
     collection = _collection(server, operation, body, write=True)
     removed = ignored = 0
@@ -210,19 +210,19 @@ def remove_by_keys(server: Server, operation: Operation) -> Outcome:
     return json_outcome(200, {"removed": removed, "ignored": ignored, "error": False, "code": 200})
 
 
-def remove_by_example(server: Server, operation: Operation) -> Outcome:
+def remove_by_example(server: ServerState, operation: Operation) -> Outcome:
     return _change_by_example(server, operation, "remove", "deleted")
 
 
-def replace_by_example(server: Server, operation: Operation) -> Outcome:
+def replace_by_example(server: ServerState, operation: Operation) -> Outcome:
     return _change_by_example(server, operation, "replace", "replaced")
 
 
-def update_by_example(server: Server, operation: Operation) -> Outcome:
+def update_by_example(server: ServerState, operation: Operation) -> Outcome:
     return _change_by_example(server, operation, "update", "updated")
 
 
-def _change_by_example(server: Server, operation: Operation, verb: str, counted: str) -> Outcome:
+def _change_by_example(server: ServerState, operation: Operation, verb: str, counted: str) -> Outcome:
     """Change all documents that match an example. The answer has their number only."""
     body = body_object(operation)
     collection = _collection(server, operation, body, write=True)

@@ -13,9 +13,9 @@ from proxy.devserver.store import access, write_document
 from proxy.devserver.store.collection_lookup import LOCK_SECONDS, belongs, expire_transactions, find_transaction
 from proxy.devserver.store.encoded_document import revision_of
 from proxy.devserver.store.state.collection import Collection, Locks
-from proxy.devserver.store.state.database import Database
-from proxy.devserver.store.state.server import Server
-from proxy.devserver.store.state.transaction import Status, Transaction
+from proxy.devserver.store.state.database import ServerDatabase
+from proxy.devserver.store.state.server import ServerState
+from proxy.devserver.store.state.transaction import Transaction, TransactionStatus
 from proxy.devserver.store.write_document import exclusive_error
 from proxy.devserver.store.write_rules import ConflictError
 from proxy.model import json_reader
@@ -24,7 +24,7 @@ from proxy.model.operations import Operation, Outcome
 from proxy.wire.encode import json_outcome
 
 
-def begin(server: Server, operation: Operation) -> Outcome:
+def begin(server: ServerState, operation: Operation) -> Outcome:
     """POST /_api/transaction/begin."""
     database = server.database(operation)
     expire_transactions(server)
@@ -66,7 +66,7 @@ def _lock_seconds(body: dict[str, Any]) -> float:
     return float(seconds) or LOCK_SECONDS
 
 
-def _acquire(server: Server, database: Database, wanted: dict[str, frozenset[str]], seconds: float) -> None:
+def _acquire(server: ServerState, database: ServerDatabase, wanted: dict[str, frozenset[str]], seconds: float) -> None:
     """Raise LockedError if a running transaction writes what this one locks exclusively, or the other way round."""
     for other in server.transactions.values():
         if other.running and other.database is database:
@@ -82,22 +82,22 @@ def _names(value: Any) -> list[str]:
     return names
 
 
-def status(server: Server, operation: Operation) -> Outcome:
+def status(server: ServerState, operation: Operation) -> Outcome:
     """GET /_api/transaction/{id}."""
     return _answer(200, find_transaction(server, operation, operation.path[2]))
 
 
-def commit(server: Server, operation: Operation) -> Outcome:
+def commit(server: ServerState, operation: Operation) -> Outcome:
     """PUT /_api/transaction/{id}: what it wrote becomes visible, all together. A second commit is not an error."""
     transaction = find_transaction(server, operation, operation.path[2])
-    if transaction.status is Status.ABORTED:
+    if transaction.status is TransactionStatus.ABORTED:
         raise ArangoError(1653, "transaction was already aborted", status=400)
     if transaction.running:
         apply(server, transaction)
     return _answer(200, transaction)
 
 
-def apply(server: Server, transaction: Transaction) -> None:
+def apply(server: ServerState, transaction: Transaction) -> None:
     """Apply a transaction's writes to the server's collections, as one transaction of the log.
 
     Raise ConflictError, or ArangoError 1210 if a unique index forbids a write; nothing has changed then.
@@ -131,10 +131,10 @@ def apply(server: Server, transaction: Transaction) -> None:
         raise
     finally:
         server.log.commit(database.name)
-    transaction.end(Status.COMMITTED)
+    transaction.end(TransactionStatus.COMMITTED)
 
 
-def abort(server: Server, operation: Operation) -> Outcome:
+def abort(server: ServerState, operation: Operation) -> Outcome:
     """DELETE /_api/transaction/{id}; `/write` aborts all of the database."""
     database = server.database(operation)
     number = operation.path[2]
@@ -142,16 +142,16 @@ def abort(server: Server, operation: Operation) -> Outcome:
         for transaction in server.transactions.values():
             mine = transaction.database is database and belongs(server, operation, transaction)
             if mine and transaction.running and transaction.writers:
-                transaction.end(Status.ABORTED)
+                transaction.end(TransactionStatus.ABORTED)
         return json_outcome(200, {"error": False, "code": 200})
     transaction = find_transaction(server, operation, number)
-    if transaction.status is Status.COMMITTED:
+    if transaction.status is TransactionStatus.COMMITTED:
         raise ArangoError(1653, "transaction was already committed", status=400)
-    transaction.end(Status.ABORTED)
+    transaction.end(TransactionStatus.ABORTED)
     return _answer(200, transaction)
 
 
-def list_running(server: Server, operation: Operation) -> Outcome:
+def list_running(server: ServerState, operation: Operation) -> Outcome:
     """GET /_api/transaction."""
     database = server.database(operation)
     expire_transactions(server)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from proxy.base.errors import ArangoError
 from proxy.devserver.store.handlers import cursors, documents
-from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
 from proxy.wire.path_tree import METHODS, knows_path
 
 
-def unknown(server: Server, operation: Operation) -> Outcome:
+def unknown(server: ServerState, operation: Operation) -> Outcome:
     """Return the answer to OPTIONS. Raise ArangoError 1228, 400, 404, 405, 601, 1203."""
     server.database(operation)
     if operation.method == "OPTIONS":

@@ -10,28 +10,28 @@ from collections.abc import Callable
 
 from proxy.base.errors import ArangoError, Unsupported
 from proxy.devserver.store.answers import done
-from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
 from proxy.wire.encode import json_outcome
 
 
-def refused(what: str) -> Callable[[Server, Operation], Outcome]:
+def refused(what: str) -> Callable[[ServerState, Operation], Outcome]:
     """Return a handler that answers 501 with that name."""
 
-    def refuse(server: Server, operation: Operation) -> Outcome:
+    def refuse(server: ServerState, operation: Operation) -> Outcome:
         server.database(operation)
         raise Unsupported(what)
 
     return refuse
 
 
-def gone(server: Server, operation: Operation) -> Outcome:
+def gone(server: ServerState, operation: Operation) -> Outcome:
     """Answer as to an unknown path: 3.12 does not have the endpoint."""
     server.database(operation)
     raise ArangoError(404, f"unknown path '/{'/'.join(operation.path)}'")
 
 
-def views(server: Server, operation: Operation) -> Outcome:
+def views(server: ServerState, operation: Operation) -> Outcome:
     """GET: the list, which is empty, or one view, which is not found."""
     if len(operation.path) > 2:
         return no_view(server, operation)
@@ -39,14 +39,14 @@ def views(server: Server, operation: Operation) -> Outcome:
     return done(operation, {"result": []})
 
 
-def no_view(server: Server, operation: Operation) -> Outcome:
+def no_view(server: ServerState, operation: Operation) -> Outcome:
     """Answer that the view is not found."""
     server.database(operation)
     name = operation.path[2] if len(operation.path) > 2 else ""
     raise ArangoError(1203, f"collection or view not found: {name}")
 
 
-def tasks(server: Server, operation: Operation) -> Outcome:
+def tasks(server: ServerState, operation: Operation) -> Outcome:
     """`/_api/tasks`: none can be created, so there are none."""
     server.database(operation)
     if operation.method in ("GET", "DELETE") and len(operation.path) > 2:
@@ -56,7 +56,7 @@ def tasks(server: Server, operation: Operation) -> Outcome:
     raise Unsupported("tasks")
 
 
-def services(server: Server, operation: Operation) -> Outcome:
+def services(server: ServerState, operation: Operation) -> Outcome:
     """`/_api/foxx`: no service is installed; the list of all is empty, and everything about one finds none."""
     server.database(operation)
     if operation.path[:2] != ("_api", "foxx") or operation.method not in ("GET", "DELETE"):
@@ -66,7 +66,7 @@ def services(server: Server, operation: Operation) -> Outcome:
     raise ArangoError(3009, f"No service found at: {operation.params.get('mount', '')}", status=404)
 
 
-def functions(server: Server, operation: Operation) -> Outcome:
+def functions(server: ServerState, operation: Operation) -> Outcome:
     """`/_api/aqlfunction`: none can be created, so there are none."""
     server.database(operation)
     if operation.method == "GET":

@@ -23,7 +23,7 @@ from proxy.devserver.store.state.accounts import (
     level_of,
     revoke,
 )
-from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
 from proxy.wire.auth import make_token
 from proxy.wire.encode import json_outcome
@@ -37,7 +37,7 @@ _UNDEFINED: Final = "undefined"  # how a level that was not given is shown
 # ---- authentication
 
 
-def authenticate(server: Server, operation: Operation) -> Outcome:
+def authenticate(server: ServerState, operation: Operation) -> Outcome:
     """POST /_open/auth: return a token for a user's name and password."""
     _wanted(server, operation)
     body = body_object(operation)
@@ -50,14 +50,14 @@ def authenticate(server: Server, operation: Operation) -> Outcome:
     return json_outcome(200, {"jwt": make_token(user, server.accounts.secret, server.now())})
 
 
-def renew(server: Server, operation: Operation) -> Outcome:
+def renew(server: ServerState, operation: Operation) -> Outcome:
     """POST /_open/auth/renew: return another token to a user who has a valid one."""
     _wanted(server, operation)
     who = access.identity(server, operation)
     return json_outcome(200, {"jwt": make_token(who.user, server.accounts.secret, server.now())})
 
 
-def _wanted(server: Server, operation: Operation) -> None:
+def _wanted(server: ServerState, operation: Operation) -> None:
     if not server.accounts.enforced:
         raise ArangoError(404, f"unknown path '/{'/'.join(operation.path)}'")
 
@@ -65,12 +65,12 @@ def _wanted(server: Server, operation: Operation) -> None:
 # ---- users
 
 
-def list_all(server: Server, operation: Operation) -> Outcome:
+def list_all(server: ServerState, operation: Operation) -> Outcome:
     access.require_admin(server, operation)
     return done(operation, {"result": [account.shown() for account in server.accounts.by_name.values()]})
 
 
-def create(server: Server, operation: Operation) -> Outcome:
+def create(server: ServerState, operation: Operation) -> Outcome:
     access.require_admin(server, operation)
     body = body_object(operation)
     password, active, extra = _settings(body)
@@ -79,7 +79,7 @@ def create(server: Server, operation: Operation) -> Outcome:
     return _shown(account, 201)
 
 
-def prove(server: Server, operation: Operation) -> Outcome:
+def prove(server: ServerState, operation: Operation) -> Outcome:
     """POST /_api/user/{user}: check the user's password. 404 if it is wrong."""
     password = body_object(operation).get("passwd")
     name = operation.path[2]
@@ -88,11 +88,11 @@ def prove(server: Server, operation: Operation) -> Outcome:
     return done(operation, {"result": True})
 
 
-def read(server: Server, operation: Operation) -> Outcome:
+def read(server: ServerState, operation: Operation) -> Outcome:
     return _shown(_accessible(server, operation), 200)
 
 
-def replace(server: Server, operation: Operation) -> Outcome:
+def replace(server: ServerState, operation: Operation) -> Outcome:
     """PUT: attributes that the body lacks become those of a new user."""
     account = _accessible(server, operation)
     password, active, extra = _settings(body_object(operation))
@@ -102,7 +102,7 @@ def replace(server: Server, operation: Operation) -> Outcome:
     return _shown(account, 200)
 
 
-def update(server: Server, operation: Operation) -> Outcome:
+def update(server: ServerState, operation: Operation) -> Outcome:
     """PATCH: attributes that the body lacks stay, those of `extra` too."""
     account = _accessible(server, operation)
     password, active, extra = _settings(body_object(operation))
@@ -115,7 +115,7 @@ def update(server: Server, operation: Operation) -> Outcome:
     return _shown(account, 200)
 
 
-def remove(server: Server, operation: Operation) -> Outcome:
+def remove(server: ServerState, operation: Operation) -> Outcome:
     access.require_admin(server, operation)
     server.accounts.remove(operation.path[2])
     return json_outcome(202, _DONE)
@@ -124,7 +124,7 @@ def remove(server: Server, operation: Operation) -> Outcome:
 # ---- rights
 
 
-def below(server: Server, operation: Operation) -> Outcome:
+def below(server: ServerState, operation: Operation) -> Outcome:
     """`/_api/user/{user}/database[/{db}[/{collection}]]`, and `…/config[/{name}]`, which the web interface uses."""
     kind = operation.path[3] if len(operation.path) > 3 else ""
     if kind == "config":
@@ -152,14 +152,14 @@ def below(server: Server, operation: Operation) -> Outcome:
     return answer
 
 
-def _existing(server: Server, database: str, collection: str) -> None:
+def _existing(server: ServerState, database: str, collection: str) -> None:
     found = server.databases.get(database)
     if found is None:
         raise ArangoError(1228)
     found.find(collection)
 
 
-def _levels(server: Server, operation: Operation) -> Outcome:
+def _levels(server: ServerState, operation: Operation) -> Outcome:
     account = _accessible(server, operation)
     place = operation.path[4:]
     if not place:
@@ -171,12 +171,12 @@ def _levels(server: Server, operation: Operation) -> Outcome:
     return done(operation, {"result": held.text})
 
 
-def _open_to(server: Server, account: Account) -> Document:
+def _open_to(server: ServerState, account: Account) -> Document:
     levels = {name: min(database_level(account, name), server.accounts.highest) for name in server.databases}
     return {name: level.text for name, level in levels.items() if level is not Level.NONE}
 
 
-def _everything(server: Server, account: Account) -> Document:
+def _everything(server: ServerState, account: Account) -> Document:
     """Return what was granted, for every database and collection."""
     shown: Document = {}
     for name, database in server.databases.items():
@@ -193,7 +193,7 @@ def _text(level: Level | None) -> str:
     return _UNDEFINED if level is None else level.text
 
 
-def _config(server: Server, operation: Operation) -> Outcome:
+def _config(server: ServerState, operation: Operation) -> Outcome:
     account, names = _accessible(server, operation), operation.path[4:]
     if operation.method == "GET":
         return done(operation, {"result": account.config.get(names[0]) if names else account.config})
@@ -210,7 +210,7 @@ def _config(server: Server, operation: Operation) -> Outcome:
 # ---- access tokens
 
 
-def tokens(server: Server, operation: Operation) -> Outcome:
+def tokens(server: ServerState, operation: Operation) -> Outcome:
     """`/_api/token/{user}[/{id}]`: tokens that replace a password.
 
     The text is shown once, in the answer that creates it.
@@ -230,7 +230,7 @@ def tokens(server: Server, operation: Operation) -> Outcome:
     return json_outcome(200, {})
 
 
-def _make_token(server: Server, operation: Operation, account: Account) -> Outcome:
+def _make_token(server: ServerState, operation: Operation, account: Account) -> Outcome:
     body = body_object(operation)
     until = body.get("valid_until", int(server.now()) + _TOKEN_LIFE)
     if not isinstance(body.get("name"), str) or not isinstance(until, int) or isinstance(until, bool):
@@ -251,14 +251,14 @@ def _make_token(server: Server, operation: Operation, account: Account) -> Outco
     return json_outcome(200, {**_token(server, shown), "token": text})
 
 
-def _token(server: Server, shown: Document) -> Document:
+def _token(server: ServerState, shown: Document) -> Document:
     return {**shown, "active": server.now() < shown["valid_until"]}
 
 
 # ---- what the handlers share
 
 
-def _accessible(server: Server, operation: Operation) -> Account:
+def _accessible(server: ServerState, operation: Operation) -> Account:
     """Return the user of the path: for itself and for administrators. Raise ArangoError 10, 11, 1703."""
     if len(operation.path) < 3:
         raise ArangoError(10, "bad parameter")

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from proxy.base.errors import ArangoError
 from proxy.devserver.store.request_params import flag
-from proxy.devserver.store.state.server import VERSION, Server
+from proxy.devserver.store.state.server import VERSION, ServerState
 from proxy.model.operations import Operation, Outcome
 from proxy.wire.encode import json_outcome
 
@@ -15,7 +15,7 @@ _CHUNK: Final = 1 << 20
 _CONTENT: Final = b"application/x-arango-dump"
 
 
-def state(server: Server) -> dict[str, Any]:
+def state(server: ServerState) -> dict[str, Any]:
     """Return the newest tick, the time and the server, as several answers show them."""
     moment = datetime.datetime.fromtimestamp(server.now(), datetime.UTC)
     return {
@@ -25,17 +25,17 @@ def state(server: Server) -> dict[str, Any]:
     }
 
 
-def last_tick(server: Server, _operation: Operation) -> Outcome:
+def last_tick(server: ServerState, _operation: Operation) -> Outcome:
     return json_outcome(200, state(server))
 
 
-def range_(server: Server, _operation: Operation) -> Outcome:
+def range_(server: ServerState, _operation: Operation) -> Outcome:
     now = state(server)
     first = str(server.log.first)
     return json_outcome(200, {"time": now["time"], "tickMin": first, "tickMax": now["tick"], "server": now["server"]})
 
 
-def tail(server: Server, operation: Operation) -> Outcome:
+def tail(server: ServerState, operation: Operation) -> Outcome:
     """Return JSON lines above `from`; 204 if there are none. `…-frompresent: false` means that some are lost."""
     params = operation.params
     start, end = _number(params.get("from"), 0), _number(params.get("to"), None)
@@ -73,7 +73,7 @@ def tail(server: Server, operation: Operation) -> Outcome:
     return Outcome(200, b"\n".join(lines) + b"\n", headers, _CONTENT)
 
 
-def _is_of(server: Server, database: str, cuid: str, name: str) -> bool:
+def _is_of(server: ServerState, database: str, cuid: str, name: str) -> bool:
     found = server.databases[database].collections.get(name) if database in server.databases else None
     return found is not None and cuid == f"{server.guid}/{found.id}"
 

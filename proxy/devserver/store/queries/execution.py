@@ -24,7 +24,7 @@ from proxy.devserver.store.queries.primary_scan import PrimaryScan, scan_of
 from proxy.devserver.store.state.attributes import whole
 from proxy.devserver.store.state.collection import Collection
 from proxy.devserver.store.state.running_query import PausedError, RunningQuery
-from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.state.server import ServerState
 from proxy.devserver.store.write_rules import Mode, WriteResult, WriteRules
 from proxy.model import json_reader
 from proxy.model.documents import Merging
@@ -36,14 +36,14 @@ _COMMIT_COUNT, _COMMIT_SIZE = 1_000_000, 512 << 20  # operations, bytes, after w
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QueryResult:
     """The result of a query: rows, and `extra` with warnings and statistics."""
 
     rows: list[Any]
     extra: Document
 
 
-def run(server: Server, operation: Operation, text: str, bind: Document, options: Document) -> Answer:
+def run(server: ServerState, operation: Operation, text: str, bind: Document, options: Document) -> QueryResult:
     """Run a query, and remember it if it was slow. Raise ArangoError as ArangoDB would answer it."""
     began = server.now()
     running = server.resumed
@@ -71,7 +71,7 @@ def run(server: Server, operation: Operation, text: str, bind: Document, options
             )
 
 
-def _run(server: Server, operation: Operation, running: RunningQuery, options: Document) -> Answer:
+def _run(server: ServerState, operation: Operation, running: RunningQuery, options: Document) -> QueryResult:
     marks = [time.perf_counter()]
     query, bind = parse(running.query), running.bind_vars
     marks.append(time.perf_counter())
@@ -101,7 +101,7 @@ def _run(server: Server, operation: Operation, running: RunningQuery, options: D
     extra: Document = {"warnings": warnings, "stats": stats}
     if plan is not None:
         extra |= profile_of(plan, marks, len(result.rows), stats, level=options["profile"])
-    return Answer(result.rows, extra)
+    return QueryResult(result.rows, extra)
 
 
 def _options(operation: Operation, running: RunningQuery, options: Document) -> QueryOptions:
@@ -122,7 +122,7 @@ def _options(operation: Operation, running: RunningQuery, options: Document) -> 
 class _Session:
     """One run of one query against one database, within the request's transaction, if it has one."""
 
-    def __init__(self, server: Server, operation: Operation, running: RunningQuery, options: Document) -> None:
+    def __init__(self, server: ServerState, operation: Operation, running: RunningQuery, options: Document) -> None:
         self._server = server
         self._operation = operation
         self._running = running

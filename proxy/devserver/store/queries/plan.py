@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from proxy.aql import Analysis, ast
-from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation
 
 Document = dict[str, Any]
@@ -36,7 +36,7 @@ _STAGES: Final = (
 )
 
 
-def plan_of(server: Server, operation: Operation, query: ast.Query, analysis: Analysis) -> Document:
+def plan_of(server: ServerState, operation: Operation, query: ast.Query, analysis: Analysis) -> Document:
     database = server.database(operation)
     nodes: list[Document] = []
     rows = 1
@@ -69,7 +69,7 @@ def _kind(statement: ast.Statement) -> str:
     if isinstance(statement, ast.For):
         over = isinstance(statement.source, ast.Collection | ast.Parameter)
         return "EnumerateCollectionNode" if over else "EnumerateListNode"
-    if isinstance(statement, ast.Change):
+    if isinstance(statement, ast.UpdateOrReplace):
         return "UpdateNode" if statement.kind == "UPDATE" else "ReplaceNode"
     return _NODES[type(statement)]
 

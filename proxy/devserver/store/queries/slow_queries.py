@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from proxy.devserver.store.state.running_query import RunningQuery
-from proxy.devserver.store.state.server import Server
+from proxy.devserver.store.state.server import ServerState
 
 Document = dict[str, Any]
 TRACKING: Final[Document] = {
@@ -20,7 +20,7 @@ TRACKING: Final[Document] = {
 }
 
 
-def remember(server: Server, running: RunningQuery, seconds: float, *, code: int, streaming: bool) -> None:
+def remember(server: ServerState, running: RunningQuery, seconds: float, *, code: int, streaming: bool) -> None:
     """Remember a query that has ended if it was slow. code: the error's number, or 0."""
     settings = {**TRACKING, **server.settings.get(f"tracking of {running.database}", {})}
     threshold = settings["slowStreamingQueryThreshold" if streaming else "slowQueryThreshold"]

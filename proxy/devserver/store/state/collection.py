@@ -12,7 +12,7 @@ from typing import Any, Final
 from proxy.base.errors import ArangoError
 from proxy.devserver.store.state import indexes
 from proxy.devserver.store.state.attributes import whole
-from proxy.devserver.store.state.indexes import Index
+from proxy.devserver.store.state.indexes import StoredIndex
 from proxy.devserver.store.state.key_generator import KeyGenerator
 from proxy.model import json_reader
 from proxy.model.revision import Clock, decode_rev
@@ -37,11 +37,11 @@ class Locks(dict[str, str]):
         """Return True if waiting can help: a running transaction has the key, and will release it."""
         return isinstance(key, str) and key in self
 
-    def claimed(self, index: Index, value: bytes) -> bool:
+    def claimed(self, index: StoredIndex, value: bytes) -> bool:
         """Return True if another transaction has written that value of a unique index."""
         return (index.id, value) in self.claims
 
-    def claim_held(self, index: Index, value: bytes) -> bool:
+    def claim_held(self, index: StoredIndex, value: bytes) -> bool:
         """Return True if waiting can help with a claimed value."""
         return (index.id, value) in self.claims
 
@@ -85,7 +85,7 @@ class Collection:
         key_options = properties.get("keyOptions")
         self.generator = KeyGenerator(key_options if isinstance(key_options, dict) else {}, tick)
         self.documents: dict[str, bytes] = {}
-        self.indexes: list[Index] = [indexes.primary()] + ([indexes.edge()] if kind == EDGES else [])
+        self.indexes: list[StoredIndex] = [indexes.primary()] + ([indexes.edge()] if kind == EDGES else [])
         self.revision = _NEVER_WRITTEN
         self.locks = Locks()
         self.exclusive: str | None = None
@@ -99,7 +99,7 @@ class Collection:
         return self.kind == EDGES
 
     @property
-    def uniques(self) -> list[Index]:
+    def uniques(self) -> list[StoredIndex]:
         """The unique indexes except the primary one."""
         return [index for index in self.indexes[1:] if index.unique]
 
@@ -166,7 +166,7 @@ class Collection:
         documents = self.documents
         return (json_reader.load(documents[key]) for key in self.sorted_keys())
 
-    def add_index(self, index: Index) -> None:
+    def add_index(self, index: StoredIndex) -> None:
         """Fill and add an index. Raise ArangoError 1210 if the documents violate it."""
         if index.unique:
             for key in self.sorted_keys():
@@ -175,7 +175,7 @@ class Collection:
                 index.add(key, document)
         self.indexes.append(index)
 
-    def find_index(self, text: str) -> Index:
+    def find_index(self, text: str) -> StoredIndex:
         """Return an index by number or name. Raise ArangoError 1212."""
         for index in self.indexes:
             if text in (index.id, index.name):
@@ -188,7 +188,8 @@ class Collection:
         copy.__dict__.update(self.__dict__)
         copy.documents = dict(self.documents)
         copy.indexes = [
-            Index(i.id, i.name, i.kind, i.fields, i.unique, i.sparse, i.shown, dict(i.entries)) for i in self.indexes
+            StoredIndex(i.id, i.name, i.kind, i.fields, i.unique, i.sparse, i.shown, dict(i.entries))
+            for i in self.indexes
         ]
         copy._sorted, copy._fresh = list(self._sorted), list(self._fresh)
         copy._changed = changed

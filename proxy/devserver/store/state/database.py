@@ -9,7 +9,7 @@ from proxy.devserver.store.state.collection import Collection
 
 
 @dataclass(slots=True, eq=False)
-class Database:
+class ServerDatabase:
     """Collections by name. A collection's number finds it too, as in ArangoDB before 4.0."""
 
     name: str

@@ -28,7 +28,7 @@ _KINDS: Final = frozenset(
 
 
 @dataclass(slots=True)
-class Index:
+class StoredIndex:
     """One index. `entries` maps a unique index's values (encoded) to the key that has them."""
 
     id: str
@@ -55,7 +55,7 @@ class Index:
         }
         return dict(sorted(whole.items()))
 
-    def same_as(self, other: Index) -> bool:
+    def same_as(self, other: StoredIndex) -> bool:
         """Return True if a second definition means this index, so that creating it changes nothing."""
         return self._identity() == other._identity() and self.kind != "primary"
 
@@ -103,9 +103,9 @@ class Index:
                 del self.entries[value]
 
 
-def primary() -> Index:
+def primary() -> StoredIndex:
     """Return the index that every collection has."""
-    return Index("0", "primary", "primary", ("_key",), unique=True, shown={"selectivityEstimate": 1})
+    return StoredIndex("0", "primary", "primary", ("_key",), unique=True, shown={"selectivityEstimate": 1})
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +122,12 @@ class _Definition:
         return bool(self.body.get("sparse", False))
 
 
-def edge() -> Index:
+def edge() -> StoredIndex:
     """Return the index that every edge collection has."""
-    return Index("1", "edge", "edge", ("_from", "_to"), shown={"selectivityEstimate": 1})
+    return StoredIndex("1", "edge", "edge", ("_from", "_to"), shown={"selectivityEstimate": 1})
 
 
-def define(body: Document, number: int, name: str) -> Index:
+def define(body: Document, number: int, name: str) -> StoredIndex:
     """Return an index from the definition that a client sends. Raise ArangoError 10 if it is invalid."""
     asked = body.get("type")
     if not isinstance(asked, str) or (asked not in _KINDS and asked not in _ALIASES):
@@ -143,7 +143,7 @@ def define(body: Document, number: int, name: str) -> Index:
     family = _ALIASES.get(kind, kind)
     unique = bool(body.get("unique", False)) and family in _UNIQUE
     shown, sparse = _PROPERTIES.get(family, _vector)(_Definition(family, body, paths, unique))
-    return Index(str(number), str(body.get("name") or name), stored_kind, paths, unique, sparse, shown)
+    return StoredIndex(str(number), str(body.get("name") or name), stored_kind, paths, unique, sparse, shown)
 
 
 def _estimates(body: Document, *, unique: bool) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Marker:
         return dump(line)[:-1] + b',"data":' + self.data + b"}"
 
 
-class Log:
+class MarkerLog:
     """The last `kept` markers. tick: the server's next number."""
 
     def __init__(self, tick: Callable[[], int], kept: int = KEPT) -> None:

@@ -14,10 +14,10 @@ from proxy.aql.functions.misc import SERVER_VERSION
 from proxy.base.errors import ArangoError
 from proxy.devserver.store.state.accounts import Accounts
 from proxy.devserver.store.state.collection import DOCUMENTS, Collection
-from proxy.devserver.store.state.database import Database
-from proxy.devserver.store.state.log import Log
+from proxy.devserver.store.state.database import ServerDatabase
+from proxy.devserver.store.state.log import MarkerLog
 from proxy.devserver.store.state.running_query import RunningQuery
-from proxy.devserver.store.state.sessions import Batch, Cursor, Dump, Job
+from proxy.devserver.store.state.sessions import AsyncJob, Cursor, Dump, ReplicationBatch
 from proxy.devserver.store.state.transaction import Transaction
 from proxy.model.documents import normalized
 from proxy.model.operations import Operation
@@ -39,7 +39,7 @@ _CALLS: Final = 500  # requests that are remembered
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RecordedCall:
     """A request that was answered, as `/_admin/server/api-calls` shows it. time: seconds since the epoch."""
 
     time: float
@@ -49,7 +49,7 @@ class Call:
 
 
 @dataclass(slots=True, eq=False)
-class Server:
+class ServerState:
     """Everything that a development ArangoDB server keeps. One event loop, no locks: each request runs to its end.
 
     clock: source of revisions; now: seconds since the epoch. settings: what clients may set and read again, by subject.
@@ -61,11 +61,11 @@ class Server:
     now: Callable[[], float] = time.time
     id: str = field(default_factory=lambda: str(secrets.randbelow(1 << 46) + 1))
     guid: str = field(default_factory=lambda: f"h{secrets.randbelow(1 << 46):012X}")
-    databases: dict[str, Database] = field(default_factory=dict)
+    databases: dict[str, ServerDatabase] = field(default_factory=dict)
     cursors: dict[str, Cursor] = field(default_factory=dict)
     transactions: dict[str, Transaction] = field(default_factory=dict)
-    jobs: dict[str, Job] = field(default_factory=dict)
-    batches: dict[str, Batch] = field(default_factory=dict)
+    jobs: dict[str, AsyncJob] = field(default_factory=dict)
+    batches: dict[str, ReplicationBatch] = field(default_factory=dict)
     dumps: dict[str, Dump] = field(default_factory=dict)
     accounts: Accounts = field(default_factory=lambda: Accounts(secrets.token_bytes(32)))
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -73,15 +73,15 @@ class Server:
     running: dict[str, RunningQuery] = field(default_factory=dict)
     resumed: RunningQuery | None = None
     slow: list[dict[str, Any]] = field(default_factory=list)  # slow queries, as they are shown
-    calls: deque[Call] = field(default_factory=lambda: deque(maxlen=_CALLS))
+    calls: deque[RecordedCall] = field(default_factory=lambda: deque(maxlen=_CALLS))
     started: float = field(init=False)
-    log: Log = field(init=False)
+    log: MarkerLog = field(init=False)
     last_tick: int = field(init=False, default=_FIRST_TICK)
     _waiting: set[asyncio.Event] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
         self.started = self.now()
-        self.log = Log(self.tick)
+        self.log = MarkerLog(self.tick)
         self.add_database("_system")
 
     def tick(self) -> int:
@@ -110,15 +110,15 @@ class Server:
         finally:
             self._waiting.discard(event)
 
-    def add_database(self, name: str) -> Database:
+    def add_database(self, name: str) -> ServerDatabase:
         """Create a database with its system collections."""
-        database = Database(name, "1" if name == "_system" else str(self.tick()))
+        database = ServerDatabase(name, "1" if name == "_system" else str(self.tick()))
         self.databases[name] = database
         for system in (*_SYSTEM_COLLECTIONS, *(("_users",) if name == "_system" else ())):
             self.add_collection(database, system, DOCUMENTS, {})
         return database
 
-    def add_collection(self, database: Database, name: str, kind: int, properties: dict[str, Any]) -> Collection:
+    def add_collection(self, database: ServerDatabase, name: str, kind: int, properties: dict[str, Any]) -> Collection:
         """Create a collection whose changes go to the log."""
         created = Collection(
             self.tick(), name, kind, properties, tick=self.tick, clock=self.clock, changed=self._logger(database)
@@ -126,7 +126,7 @@ class Server:
         database.collections[name] = created
         return created
 
-    def database(self, operation: Operation) -> Database:
+    def database(self, operation: Operation) -> ServerDatabase:
         """Return the database of an operation. Raise ArangoError 1228, 1208."""
         found = self.databases.get(operation.database)
         if found is None:
@@ -135,13 +135,13 @@ class Server:
             raise ArangoError(1228)
         return found
 
-    def collections(self) -> Iterator[tuple[Database, Collection]]:
+    def collections(self) -> Iterator[tuple[ServerDatabase, Collection]]:
         """Yield every collection of every database."""
         for database in self.databases.values():
             for collection in database.collections.values():
                 yield database, collection
 
-    def _logger(self, database: Database) -> Callable[[Collection, str, bytes | None, bytes | None], None]:
+    def _logger(self, database: ServerDatabase) -> Callable[[Collection, str, bytes | None, bytes | None], None]:
         def changed(collection: Collection, key: str, raw: bytes | None, old: bytes | None) -> None:
             self.log.document(database.name, f"{self.guid}/{collection.id}", key, raw, old)
 

@@ -55,7 +55,7 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class AsyncJob:
     """An asynchronous request. stamp: when it came, in seconds since the epoch. bare: its answer has no body."""
 
     user: str
@@ -73,7 +73,7 @@ class Job:
 
 
 @dataclass(slots=True)
-class Batch:
+class ReplicationBatch:
     """A replication batch: documents as they were at one moment, by collection. Bytes are shared with the server."""
 
     id: str

@@ -14,11 +14,11 @@ import orjson
 
 from proxy.base.errors import ArangoError
 from proxy.devserver.store.state.collection import Collection, Locks
-from proxy.devserver.store.state.database import Database
-from proxy.devserver.store.state.indexes import Index
+from proxy.devserver.store.state.database import ServerDatabase
+from proxy.devserver.store.state.indexes import StoredIndex
 
 
-class Status(enum.StrEnum):
+class TransactionStatus(enum.StrEnum):
     """Status of a transaction, by ArangoDB's names."""
 
     RUNNING = "running"
@@ -36,7 +36,7 @@ class Transaction:
     """
 
     id: str
-    database: Database
+    database: ServerDatabase
     readers: frozenset[str]
     writers: frozenset[str]
     exclusive: frozenset[str]
@@ -44,13 +44,13 @@ class Transaction:
     used: float
     user: str
     released: Callable[[], None]
-    status: Status = Status.RUNNING
+    status: TransactionStatus = TransactionStatus.RUNNING
     forks: dict[str, Collection] = field(default_factory=dict)
     written: dict[str, dict[str, None]] = field(default_factory=dict)
 
     @property
     def running(self) -> bool:
-        return self.status is Status.RUNNING
+        return self.status is TransactionStatus.RUNNING
 
     def collection(self, name: str, *, write: bool) -> Collection:
         """Return this transaction's copy of a collection. Raise ArangoError 1203, 1652."""
@@ -68,7 +68,7 @@ class Transaction:
             self.forks[shared.name] = fork
         return fork
 
-    def end(self, status: Status) -> None:
+    def end(self, status: TransactionStatus) -> None:
         """Release its locks, and let those that wait for them try again."""
         self.status = status
         for name, keys in self.written.items():
@@ -121,12 +121,12 @@ class ForkLocks(Locks):
         holder = self._shared.locks.get(key) if isinstance(key, str) else None
         return holder is not None and holder != self._transaction
 
-    def claimed(self, index: Index, value: bytes) -> bool:
+    def claimed(self, index: StoredIndex, value: bytes) -> bool:
         holder = self._shared.locks.claims.get((index.id, value))
         if holder is not None:
             return holder != self._transaction
         now = next((one.entries for one in self._shared.uniques if one.id == index.id), {})
         return now.get(value) != self._entries.get(index.id, {}).get(value)
 
-    def claim_held(self, index: Index, value: bytes) -> bool:
+    def claim_held(self, index: StoredIndex, value: bytes) -> bool:
         return self._shared.locks.claims.get((index.id, value), self._transaction) != self._transaction

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from proxy.aql import parse
-from proxy.aql.compile import Compiled, Table, Tables, compile_query
+from proxy.aql.compile import Compiled, CompiledTable, CompiledTables, compile_query
 from proxy.aql.compile.effort import is_proportional
 
-TABLES = Tables({"c": Table("db.c"), "f": Table("db.f")})
+TABLES = CompiledTables({"c": CompiledTable("db.c"), "f": CompiledTable("db.f")})
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from proxy.control.gates.gate_types import (
-    Evidence,
     GapFact,
+    GateEvidence,
     GateLimits,
     GateVerdict,
     InstanceFact,
@@ -26,7 +26,7 @@ LIMITS = GateLimits(comparisons=3000, lag_seconds=5.0)
 LIVE = InstanceFact("one", lease_left=0.8, heartbeat_age=0.2, generation=7, diverged=False, backlog=3, lag_seconds=0.1)
 READ = ShapeFact("document.read", "document.read", 9000, 2700, 2700, 0, 0, 2700, origin_p99=0.010, target_p99=0.015)
 QUERY = ShapeFact("7f3a", "FOR d IN orders RETURN d", 900, 300, 300, 0, 0, 300, origin_p99=0.001, target_p99=0.005)
-GOOD = Evidence(
+GOOD = GateEvidence(
     collection="shop/orders",
     generation=7,
     instances=(LIVE,),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from proxy.control.instance.ack_conditions import Conditions, Scope, ready
+from proxy.control.instance.ack_conditions import AckConditions, Scope, ready
 from proxy.model.stages import CollectionState, Phase, Snapshot, Stage, Transition
 
 FLIP = {"a/b": Transition("a/b", CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100))}
@@ -14,7 +14,7 @@ MIRROR = {"a/b": Transition("a/b", CollectionState(), CollectionState(Stage.MIRR
 SHADOW = {"a/b": Transition("a/b", CollectionState(Stage.MIRROR), CollectionState(Stage.SHADOW))}
 
 
-def _conditions(asked: list[Scope], **counts: int) -> Conditions:
+def _conditions(asked: list[Scope], **counts: int) -> AckConditions:
     def count(name: str) -> Any:
         def counted(scope: Scope) -> int:
             asked.append(scope)
@@ -22,7 +22,7 @@ def _conditions(asked: list[Scope], **counts: int) -> Conditions:
 
         return counted
 
-    return Conditions(
+    return AckConditions(
         backlog=count("backlog"),
         lag_seconds=lambda: 0.0,
         uncaptured_pending=count("uncaptured_pending"),

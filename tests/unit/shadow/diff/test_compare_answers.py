@@ -8,7 +8,7 @@ import pytest
 from proxy.base.errors import ArangoError
 from proxy.model.operations import Operation, Outcome
 from proxy.shadow.diff.compare_answers import QueryAnswer, compare_answers, error_of, stable
-from proxy.shadow.diff.documents import Difference, Kind, NotComparable, Rows
+from proxy.shadow.diff.documents import Difference, Kind, NotComparable, TargetRows
 from proxy.wire.endpoints import named
 
 OLD, NEW = "_l6zhVTW---", "_l6zhVTW--A"
@@ -50,7 +50,7 @@ def test_only_one_side_refuses() -> None:
     assert compare_answers(READ, document(), error(404, 1203)) == Difference(
         Kind.ERROR, ("origin answer, target 404/1203",), ("k",)
     )
-    assert compare_answers(QUERY, error(400, 1501), QueryAnswer(Rows([], None))) == Difference(
+    assert compare_answers(QUERY, error(400, 1501), QueryAnswer(TargetRows([], None))) == Difference(
         Kind.ERROR, ("origin 400/1501, target answer",)
     )
 
@@ -97,7 +97,7 @@ def test_arrays_compare_place_by_place() -> None:
 
 
 def test_queries_compare_rows_and_counts() -> None:
-    target = QueryAnswer(Rows([1, 2], (1, 1)), full_count=7)
+    target = QueryAnswer(TargetRows([1, 2], (1, 1)), full_count=7)
 
     assert compare_answers(QUERY, batch(1, 2), target) is None
     assert compare_answers(QUERY, batch(1, 2, count=2, extra={"stats": {"fullCount": 7}}), target) is None
@@ -141,7 +141,7 @@ def test_a_collection_that_is_gone_holds_nothing() -> None:
         assert compare_answers(MANY, gone, nothing) is None
         assert compare_answers(MANY, gone, answer([{"_key": "k"}])) == Difference(Kind.EXTRA, (), ("k",))
         with pytest.raises(NotComparable, match="is gone"):
-            compare_answers(QUERY, gone, QueryAnswer(Rows([], None)))
+            compare_answers(QUERY, gone, QueryAnswer(TargetRows([], None)))
     assert compare_answers(READ, error(404, 1202), ArangoError(1203)) is None
     with pytest.raises(NotComparable, match="not in PostgreSQL"):
         compare_answers(QUERY, batch(), ArangoError(1203))

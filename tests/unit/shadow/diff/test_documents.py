@@ -13,7 +13,7 @@ from proxy.shadow.diff.documents import (
     Difference,
     Kind,
     NotComparable,
-    Rows,
+    TargetRows,
     canonical,
     compare_documents,
     compare_rows,
@@ -131,8 +131,8 @@ def test_canonical_bytes_of_what_no_utf8_holds() -> None:
 # ---- rows
 
 
-def rows(*values: object, groups: tuple[int, ...] | None = None) -> Rows:
-    return Rows(values, groups)
+def rows(*values: object, groups: tuple[int, ...] | None = None) -> TargetRows:
+    return TargetRows(values, groups)
 
 
 def test_unsorted_rows_are_a_multiset() -> None:
@@ -148,7 +148,7 @@ def test_runs_of_equal_sort_key_are_multisets_in_order() -> None:
 
 
 def test_rows_that_limit_cuts_compare_by_membership() -> None:
-    target = Rows([1, 10, 20], (1, 1, 1), first_run=[0, 1], last_run=[20, 21, 22])
+    target = TargetRows([1, 10, 20], (1, 1, 1), first_run=[0, 1], last_run=[20, 21, 22])
 
     assert compare_rows([0, 10, 22], target) is None
     assert compare_rows([0, 10, 23], target) == Difference(Kind.VALUE, ("[]",))
@@ -156,7 +156,7 @@ def test_rows_that_limit_cuts_compare_by_membership() -> None:
 
 
 def test_one_run_cut_on_both_sides() -> None:
-    assert compare_rows([3, 4], Rows([1, 2], (2,), last_run=[1, 2, 3, 4])) is None
+    assert compare_rows([3, 4], TargetRows([1, 2], (2,), last_run=[1, 2, 3, 4])) is None
 
 
 def test_rows_that_are_documents_are_told_apart_by_identity() -> None:
@@ -203,6 +203,8 @@ def test_the_first_batch_of_unordered_rows_tells_nothing() -> None:
 def test_arrays_that_a_scan_filled_have_no_order() -> None:
     origin, target = [{"g": [1, 2]}], [{"g": [2, 1]}]
 
-    assert compare_rows(origin, Rows(target, (1,))) == Difference(Kind.ORDER, ("[].g[]",))
-    assert compare_rows(origin, Rows(target, (1,), unordered=True)) is None
-    assert compare_rows(origin, Rows([{"g": [2, 3]}], (1,), unordered=True)) == Difference(Kind.VALUE, ("[].g[]",))
+    assert compare_rows(origin, TargetRows(target, (1,))) == Difference(Kind.ORDER, ("[].g[]",))
+    assert compare_rows(origin, TargetRows(target, (1,), unordered=True)) is None
+    assert compare_rows(origin, TargetRows([{"g": [2, 3]}], (1,), unordered=True)) == Difference(
+        Kind.VALUE, ("[].g[]",)
+    )

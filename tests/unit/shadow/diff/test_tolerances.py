@@ -9,9 +9,9 @@ import pytest
 
 from proxy.model.operations import Operation, Outcome
 from proxy.shadow.diff.compare_answers import QueryAnswer, compare_answers
-from proxy.shadow.diff.documents import Difference, Kind, Rows
+from proxy.shadow.diff.documents import Difference, Kind, TargetRows
 from proxy.shadow.diff.paths import matches, tokens
-from proxy.shadow.diff.tolerances import Rule, apply_tolerances, without_baseline
+from proxy.shadow.diff.tolerances import Tolerance, apply_tolerances, without_baseline
 from proxy.wire.endpoints import named
 
 READ = Operation(named("document.read"), "GET", "db", "c", "k")
@@ -19,21 +19,21 @@ MANY = Operation(named("document.read_many"), "PUT", "db", "c")
 QUERY = Operation(named("cursor.create"), "POST", "db")
 
 
-def rule(path: str, kind: str, argument: float | None = None, collection: str = "db/c") -> Rule:
-    return Rule(collection, path, kind, argument)
+def rule(path: str, kind: str, argument: float | None = None, collection: str = "db/c") -> Tolerance:
+    return Tolerance(collection, path, kind, argument)
 
 
 def document(**content: Any) -> Outcome:
     return Outcome(200, orjson.dumps({"_key": "k", "_id": "c/k", "_rev": "_l6zhVTW--A", **content}))
 
 
-def read(left: dict[str, Any], right: dict[str, Any], *rules: Rule) -> Difference | None:
+def read(left: dict[str, Any], right: dict[str, Any], *rules: Tolerance) -> Difference | None:
     return compare_answers(READ, *apply_tolerances(READ, document(**left), document(**right), rules))
 
 
-def queried(left: list[Any], right: list[Any], *rules: Rule) -> Difference | None:
+def queried(left: list[Any], right: list[Any], *rules: Tolerance) -> Difference | None:
     origin = Outcome(201, orjson.dumps({"result": left, "hasMore": False}))
-    return compare_answers(QUERY, *apply_tolerances(QUERY, origin, QueryAnswer(Rows(right, None)), rules))
+    return compare_answers(QUERY, *apply_tolerances(QUERY, origin, QueryAnswer(TargetRows(right, None)), rules))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_rules_of_documents_hold_in_arrays_and_in_rows_of_their_collection() -> 
 
 
 def test_rows_that_limit_cuts_are_quieted_as_well() -> None:
-    target = QueryAnswer(Rows([{"n": 1, "x": 1}], (1,), None, [{"n": 1, "x": 1}, {"n": 2, "x": 2}]))
+    target = QueryAnswer(TargetRows([{"n": 1, "x": 1}], (1,), None, [{"n": 1, "x": 1}, {"n": 2, "x": 2}]))
     origin = Outcome(201, orjson.dumps({"result": [{"n": 2, "x": 9}], "hasMore": False}))
     assert compare_answers(QUERY, *apply_tolerances(QUERY, origin, target, [rule("[].x", "ignore")])) is None
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from proxy.devserver.store import MemoryStore
 from proxy.devserver.store.encoded_document import revision_of
 from proxy.devserver.store.state.collection import DOCUMENTS, Collection
-from proxy.devserver.store.state.log import Log
+from proxy.devserver.store.state.log import MarkerLog
 from proxy.devserver.store.write_document import insert, remove
 from proxy.model.revision import Clock, encode_rev
 from proxy.wire.decode import decode_parts
@@ -68,7 +68,7 @@ def test_a_cursor_that_nobody_asks_expires() -> None:
 
 
 def test_the_log_keeps_so_much_and_tells_what_it_lost() -> None:
-    log = Log(iter(range(1, 100)).__next__, kept=3)
+    log = MarkerLog(iter(range(1, 100)).__next__, kept=3)
     assert (log.first, log.last, log.lost) == (0, 0, 0)
     for number in range(5):
         log.document("d", "g/1" if number < 4 else "g/2", "k", b'{"_rev":"_x"}', None)
