@@ -22,7 +22,7 @@ from proxy.cli.naming import mirrored
 from proxy.cli.registration import bundled
 from proxy.cli.runtime import DONE, REFUSED, ChangeOptions, Selection, console, execute, note, plural, write_json
 from proxy.operator import shapes
-from proxy.operator.shapes import ShapeRow
+from proxy.operator.shapes import ShapeReport
 from proxy.state import audit
 from proxy.stores.postgres.catalog import Catalog
 
@@ -125,7 +125,7 @@ async def needed(connected: Database, names: Sequence[str]) -> AdviceForShapes:
 
 
 async def _advice(
-    connected: Database, row: ShapeRow, recorded: Sequence[tuple[str, Mapping[str, Any]]]
+    connected: Database, row: ShapeReport, recorded: Sequence[tuple[str, Mapping[str, Any]]]
 ) -> list[tuple[str, str, str]]:
     """Return (collection, statement, reason) of each missing index of a shape. Raise PreconditionFailed if unknown."""
     database, trouble = row.collection.partition("/")[0], "its text is kept in part only"

@@ -29,7 +29,7 @@ from proxy.cli.tables import table
 from proxy.control import thresholds
 from proxy.control.gates.gate_types import GateLimits
 from proxy.operator import shapes
-from proxy.operator.shapes import ShapeAdvice, ShapeRow, State
+from proxy.operator.shapes import ShapeAdvice, ShapeReport, State
 
 _COLOUR = {
     State.MISMATCHED: "red",
@@ -183,7 +183,7 @@ def reset(chosen: Collections, how: Audited) -> None:
 # ---- output
 
 
-def _plain(row: ShapeRow, advice: ShapeAdvice) -> dict[str, Any]:
+def _plain(row: ShapeReport, advice: ShapeAdvice) -> dict[str, Any]:
     value = asdict(row)
     fact = value.pop("fact")
     return {
@@ -196,8 +196,8 @@ def _plain(row: ShapeRow, advice: ShapeAdvice) -> dict[str, Any]:
     }
 
 
-def _show(out: Console, found: Sequence[tuple[ShapeRow, ShapeAdvice]], limits: GateLimits) -> None:
-    by_collection: dict[str, list[tuple[ShapeRow, ShapeAdvice]]] = {}
+def _show(out: Console, found: Sequence[tuple[ShapeReport, ShapeAdvice]], limits: GateLimits) -> None:
+    by_collection: dict[str, list[tuple[ShapeReport, ShapeAdvice]]] = {}
     for row, advice in found:
         by_collection.setdefault(row.collection, []).append((row, advice))
     counts = ("seen", "compared", "mismatched", "ignored", "skipped")

@@ -30,7 +30,7 @@ class State(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ShapeRow:
+class ShapeReport:
     """One shape of one collection. Counts are of all time, those in `fact` since the last reset; times in seconds.
 
     exempt: the reason of its exemption from the gates.
@@ -93,7 +93,7 @@ _ABOUT: Final[Mapping[str, str]] = {
 }
 
 
-def advise(row: ShapeRow, limits: GateLimits) -> ShapeAdvice:
+def advise(row: ShapeReport, limits: GateLimits) -> ShapeAdvice:
     """Return the state of one shape and what to do about it. Pure."""
     fact = row.fact
     if row.recent_mismatched:
@@ -116,7 +116,7 @@ def advise(row: ShapeRow, limits: GateLimits) -> ShapeAdvice:
     return ShapeAdvice(State.DONE)
 
 
-def _skipped(row: ShapeRow) -> tuple[str, str]:
+def _skipped(row: ShapeReport) -> tuple[str, str]:
     """Return why it was skipped, and what to do about the most frequent reason."""
     if not row.reasons:
         return "seen, and not compared yet", "wait for more traffic"
@@ -126,15 +126,15 @@ def _skipped(row: ShapeRow) -> tuple[str, str]:
     return ", ".join(f"{reason} {number}" for reason, number in ordered[:3]), about
 
 
-async def listed(database: Database, collections: Sequence[str] | None) -> list[ShapeRow]:
+async def listed(database: Database, collections: Sequence[str] | None) -> list[ShapeReport]:
     """Return every shape that was seen, by collection, the most frequent first. None: of all. Raise DatabaseError."""
     names = None if collections is None else list(collections)
     return [_row(row) for row in await database.fetch(sql.coverage.SHAPES, names)]
 
 
-def _row(row: sql.coverage.ShapeRow) -> ShapeRow:
+def _row(row: sql.coverage.ShapeRow) -> ShapeReport:
     fact = shape_fact(row)
-    return ShapeRow(
+    return ShapeReport(
         collection=row.collection,
         shape=row.shape,
         text=row.text,

@@ -72,6 +72,19 @@ def deep_classes(root: Path) -> tuple[str, ...]:
     return tuple(f"{name}: {depth} levels" for name, depth in sorted(depths(bases).items()) if depth > DEPTH)
 
 
+def equal_names(root: Path) -> tuple[str, ...]:
+    """Return the public class names that stand in several modules of the product.
+
+    Rows of SQL statements are left out: they are read as `sql.topic.Row`.
+    """
+    found: dict[str, list[str]] = {}
+    for path in modules(root, [package for package in PRODUCT if package != "sql"]):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(str(path.relative_to(root)))
+    return tuple(f"{name}: {', '.join(paths)}" for name, paths in sorted(found.items()) if len(paths) > 1)
+
+
 def circles(graph: ImportGraph) -> list[list[str]]:
     """Return each set of modules that import each other in a circle (strongly connected components of two or more)."""
     imports = {module: sorted(graph.find_modules_directly_imported_by(module)) for module in sorted(graph.modules)}
@@ -125,6 +138,7 @@ def counts(root: Path = ROOT) -> tuple[Count, ...]:
     return (
         Count("modules over 400 lines", long_modules(root)),
         Count("classes more than three levels deep", deep_classes(root)),
+        Count("class names that stand in several modules", equal_names(root)),
         Count("import circles", import_circles()),
         Count("SQL statements without a typed row", untyped_statements()),
     )

@@ -24,3 +24,10 @@ def test_a_deep_class_is_found(tmp_path: Path) -> None:
     text = "class A: ...\nclass B(A): ...\nclass C(B[int]): ...\nclass D(C): ...\nclass WrongError(D): ...\n"
     (tmp_path / "proxy" / "deep.py").write_text(text)
     assert counts.deep_classes(tmp_path) == ("D: 4 levels",)
+
+
+def test_a_name_of_two_classes_is_found(tmp_path: Path) -> None:
+    for package, name in (("proxy", "a"), ("backfill", "b"), ("sql", "c")):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / f"{name}.py").write_text("class Batch: ...\nclass _Own: ...\n")
+    assert counts.equal_names(tmp_path) == ("Batch: proxy/a.py, backfill/b.py",)

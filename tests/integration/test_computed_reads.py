@@ -13,7 +13,7 @@ import pytest
 
 from proxy.model.stages import CollectionState, Stage
 from proxy.operator import shapes
-from proxy.operator.shapes import ShapeRow
+from proxy.operator.shapes import ShapeReport
 from tests.harness import Running, eventually, running
 
 MIRROR, SHADOW, FLIPPED = (
@@ -60,7 +60,7 @@ async def _ask(stack: Running, name: str) -> tuple[list[object], str]:
     return answer.json()["result"], answer.headers["x-crossfade-served-by"]
 
 
-async def _rows(stack: Running) -> list[ShapeRow]:
+async def _rows(stack: Running) -> list[ShapeReport]:
     await stack.application.shadow.idle()
     await stack.application.coverage.flush()
     return await shapes.listed(stack.database, None)

@@ -42,7 +42,7 @@ async def _ask(stack: Running, text: str) -> int:
     return (await stack.client.post("/_api/cursor", json={"query": text})).status_code
 
 
-async def _account(stack: Running) -> dict[str, shapes.ShapeRow]:
+async def _account(stack: Running) -> dict[str, shapes.ShapeReport]:
     await stack.application.shadow.idle()
     await stack.application.coverage.flush()
     return {row.text: row for row in await shapes.listed(stack.database, [BOOKS])}
