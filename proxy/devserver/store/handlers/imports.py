@@ -186,7 +186,8 @@ def _take(
                 problem = "invalid JSON type (expecting object)" + _offending(dump(item.value))
             error = ArangoError(refused.number, short, status=refused.status)
         else:
-            undo.append((written.key, written.old))
+            if written.changed:  # the result of an ignored duplicate does not have the stored document
+                undo.append((written.key, written.old))
             if not written.changed and rules.mode is Mode.IGNORE:
                 summary.ignored += 1
             elif written.old_rev is not None:
