@@ -116,13 +116,13 @@ import asyncio, sys
 from pathlib import Path
 from backfill.origin_pages import Document
 from backfill.archive.export import Export, ExportOptions
-from backfill.archive.manifest import Origin
+from backfill.archive.manifest import ArchiveOrigin
 from backfill.archive.progress import Silent
 from backfill.archive.storage import locked
 from backfill.archive.sources import Described, Pages
 
 class Slow:
-    async def origin(self): return Origin(kind="arangodb", at=sys.argv[2], version="3")
+    async def origin(self): return ArchiveOrigin(kind="arangodb", at=sys.argv[2], version="3")
     async def describe(self, collection): return Described(False, {}, ())
     async def count(self, collection): return 1000
     async def page(self, collection, after, limit):

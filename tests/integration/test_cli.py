@@ -55,7 +55,7 @@ async def test_the_operators_walkthrough(shell: Shell, fleet: Fleet, database: D
     assert (await shell("audit", "--verify")).code == 0
     walked = (await shell("audit")).out
     assert "enough" in walked
-    assert "shop/orders flipped -> shadow" in walked
+    assert "shop/orders flipped 100 % -> shadow" in walked
     await database.execute("UPDATE _crossfade.audit SET reason = 'nothing happened' WHERE id = 2")
     tampered = await shell("audit", "--verify")
     assert (tampered.code, "broken at row 2" in tampered.out) == (1, True)
