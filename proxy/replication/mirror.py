@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Final, Protocol
 
 import structlog
@@ -292,10 +292,6 @@ class Mirror:
     def backlog_of(self, collection: str) -> int:
         """Return the number of open intents that may concern the collection."""
         return self._intents.index.open_of(collection)
-
-    def pending(self, collection: str, keys: Iterable[str]) -> bool:
-        """Return True if an open write may concern one of these keys; if in doubt, too."""
-        return self._intents.pending(collection, keys)
 
     def trace(self, collection: str, key: str) -> dict[str, object]:
         """Return what this instance knows of one document, as JSON."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -149,10 +149,6 @@ class OpenIntents:
     def is_open(self, intent: Intent) -> bool:
         """Return True if PostgreSQL may lack what this write did."""
         return intent.seq in self.orphans or (intent.seq >= 0 and self._journal.is_open(intent.seq))
-
-    def pending(self, collection: str, keys: Iterable[str]) -> bool:
-        """Return True if an open write may concern one of these keys; if in doubt, too."""
-        return self.index.pending(collection, keys)
 
     def oldest_age(self) -> float:
         """Return seconds since the oldest open intent, 0 if none is open. Raise JournalError if that is unknown."""

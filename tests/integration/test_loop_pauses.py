@@ -118,7 +118,7 @@ async def test_a_write_of_many_documents_is_queued_in_many_turns_and_stays_open_
         async def checks() -> None:
             """Check that the last key is pending and the write is open."""
             while mirror.is_open(intent):
-                assert mirror.pending(COLLECTION, [f"k{MANY - 1}"])
+                assert mirror._intents.index.pending(COLLECTION, [f"k{MANY - 1}"])
                 assert mirror.backlog_of(COLLECTION) == 1
                 await asyncio.sleep(0)
             assert await stored(database) == origin.documents[COLLECTION]
@@ -127,7 +127,7 @@ async def test_a_write_of_many_documents_is_queued_in_many_turns_and_stays_open_
             group.create_task(checks())
             group.create_task(mirror.captured_in_turns(intent, changes))
         assert intent.ending is Ending.APPLIED
-        assert not mirror.pending(COLLECTION, ["k0", f"k{MANY - 1}"])
+        assert not mirror._intents.index.pending(COLLECTION, ["k0", f"k{MANY - 1}"])
         assert origin.reads == 0
     for name in ("put", "wrote"):
         assert (turns.all(name), turns.most(name) <= MAX_PER_TURN) == (MANY, True), name
@@ -145,10 +145,10 @@ async def test_a_write_over_the_memory_limit_is_not_queued_and_is_read_again_in_
         changes = tuple(origin.put(key, 1) for key in keys)
         async with turns.counted():
             await mirror.captured_in_turns(intent, changes)
-            assert mirror.pending(COLLECTION, keys[-1:])
+            assert mirror._intents.index.pending(COLLECTION, keys[-1:])
             await drained(mirror)
         assert await stored(database) == origin.documents[COLLECTION]
-        assert not mirror.pending(COLLECTION, keys)
+        assert not mirror._intents.index.pending(COLLECTION, keys)
     assert turns.all("put") == 0
     assert (turns.all("valid_key"), turns.most("valid_key") <= MAX_PER_TURN) == (MANY, True)
 

@@ -17,13 +17,13 @@ async def test_a_captured_write_reaches_postgresql(tmp_path: Path, database: Dat
     async with running(tmp_path, database, dsn, origin) as mirror:
         intent = mirror.intend(COLLECTION, ("a",))
         assert mirror.backlog == 1
-        assert mirror.pending(COLLECTION, ["a"])
-        assert not mirror.pending(COLLECTION, ["b"])
+        assert mirror._intents.index.pending(COLLECTION, ["a"])
+        assert not mirror._intents.index.pending(COLLECTION, ["b"])
         mirror.captured(intent, (origin.put("a", 1),))
         await mirror.applied(intent)  # I7: it is in both stores
         assert await stored(database) == origin.documents[COLLECTION]
         assert mirror.backlog == 0
-        assert not mirror.pending(COLLECTION, ["a"])
+        assert not mirror._intents.index.pending(COLLECTION, ["a"])
         assert origin.reads == 0
 
 
@@ -49,11 +49,11 @@ async def test_an_array_write_is_one_intent(tmp_path: Path, database: Database, 
     origin = Origin()
     async with running(tmp_path, database, dsn, origin, batch=7) as mirror:
         intent = mirror.intend(COLLECTION, ())
-        assert mirror.pending(COLLECTION, ["anything"])  # its keys are not known yet
+        assert mirror._intents.index.pending(COLLECTION, ["anything"])  # its keys are not known yet
         changes = tuple(origin.put(f"k{number}", number) for number in range(30))
         mirror.captured(intent, changes)
-        assert not mirror.pending(COLLECTION, ["anything"])
-        assert mirror.pending(COLLECTION, ["k29"])
+        assert not mirror._intents.index.pending(COLLECTION, ["anything"])
+        assert mirror._intents.index.pending(COLLECTION, ["k29"])
         await mirror.applied(intent)
         assert await stored(database) == origin.documents[COLLECTION]
 
@@ -74,7 +74,7 @@ async def test_a_lost_answer_is_read_again_after_the_time_limit(tmp_path: Path, 
         origin.put("a", 1)
         mirror.lost(written)
         mirror.lost(refused)
-        assert mirror.pending(COLLECTION, ["c"])  # the journal alone knows its keys: in doubt, yes
+        assert mirror._intents.index.pending(COLLECTION, ["c"])  # the journal alone knows its keys: in doubt, yes
         assert not await mirror.caught_up(COLLECTION, 0.05)
         started = time.monotonic()
         await until(lambda: origin.reads > 0)
@@ -139,7 +139,7 @@ async def test_an_opaque_write_marks_the_collections_it_may_have_changed(
     async with running(tmp_path, database, dsn, Origin()) as mirror:  # I10
         intent = mirror.intend_change(OpaqueWrite("import", ("shop/products", "shop/orders")))
         assert mirror.backlog_of(COLLECTION) == 1
-        assert mirror.pending(COLLECTION, ["a"])
+        assert mirror._intents.index.pending(COLLECTION, ["a"])
         mirror.mark(intent)
         await drained(mirror)
         assert sorted(await marks(database)) == [("shop/orders", "import"), ("shop/products", "import")]
@@ -164,7 +164,7 @@ async def test_a_lost_opaque_write_marks_collections_after_the_time_limit(
         started = time.monotonic()
         mirror.lost(mirror.intend_change(OpaqueWrite("transaction", ("shop/*",))))
         intent = mirror.intend_change(OpaqueWrite("query", ("shop/a", "shop/b")))
-        assert mirror.pending("shop/b", ["x"])
+        assert mirror._intents.index.pending("shop/b", ["x"])
         mirror.lost(intent)
         await drained(mirror)
         assert time.monotonic() >= started + 0.3  # before, the request may still run
