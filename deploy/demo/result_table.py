@@ -111,7 +111,7 @@ class RunFigures:
 
 
 def scrape(url: str) -> list[tuple[str, dict[str, str], float]]:
-    """Yield every series of a /metrics page: name, labels, value. Raise OSError if there is no answer."""
+    """Return every series of a /metrics page: name, labels, value. Raise OSError if the server does not answer."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
     try:

@@ -26,7 +26,7 @@ _WHY: Final = "a write whose answer does not name its keys"
 async def by_keys(
     context: WriteContext, request: Request, operation: Operation, collection: str, keys: tuple[str, ...]
 ) -> Response:
-    """Forward a request that writes no documents but those of these keys. Raise UpstreamError."""
+    """Forward a request that writes only documents with these keys. Raise UpstreamError."""
     async with context.write() as attempt:
         await attempt.intend_keys(collection, keys)
         return await _carried_out(attempt, request, operation)

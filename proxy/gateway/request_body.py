@@ -47,7 +47,7 @@ class Bodies:
     async def opened(self, request: Request, handle: Callable[[Request], Awaitable[Response]]) -> Response:
         """Call `handle` with the request, its body as bytes without encoding if that is possible.
 
-        Raise ArangoError (503) if there is no memory in time, and what reading the body raises.
+        Raise ArangoError (503) if no memory becomes free in time, and what reading the body raises.
         """
         if isinstance(request.body, bytes):
             return await handle(await self._plain(request, request.body))

@@ -112,7 +112,7 @@ class Journal:
     ) -> int:
         """Append an intent before its write is forwarded; return its number. now, up, since: times as a Note has them.
 
-        Raise JournalError if the journal cannot be written; there is no intent then.
+        Raise JournalError if the journal cannot be written; no intent is recorded then.
         """
         segment = self._segments.current
         if segment is None:

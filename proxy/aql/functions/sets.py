@@ -117,7 +117,7 @@ def minhash_count(context: QueryContext, error: Value) -> Value:
         context.warn_invalid_argument("MINHASH_COUNT")
         return None
     share = error * error
-    return math.ceil(1 / share) if share > 1e-18 else None  # beyond 64 bits there is no number of hashes
+    return math.ceil(1 / share) if share > 1e-18 else None  # more hashes than 64 bits can count: no result
 
 
 @function("MINHASH_ERROR", arguments=1)
