@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Final
 
 from proxy.journal.intent import Ending, Intent
-from proxy.journal.records import DocumentWrite, Note
+from proxy.journal.records import DocumentWrite, Note, Resync
 from proxy.replication.open_intents import OpenIntents
 from proxy.replication.recent_applies import KEPT, Applied, RecentApplies
 from proxy.replication.verification_marks import VerificationMarks
@@ -16,15 +17,24 @@ NOT_JOURNALED: Final = "the journal could not be written"
 
 
 class IntentCloser:
-    """Whatever is closed was reported to PostgreSQL before (`write_reports`)."""
+    """Whatever is closed was reported to PostgreSQL before (`write_reports`).
+
+    resync(note): carry out a resync that the journal does not hold.
+    """
 
     def __init__(
-        self, intents: OpenIntents, marks: VerificationMarks, reports: WriteReporter, recent: RecentApplies
+        self,
+        intents: OpenIntents,
+        marks: VerificationMarks,
+        reports: WriteReporter,
+        recent: RecentApplies,
+        resync: Callable[[Note], None],
     ) -> None:
         self._intents = intents
         self._marks = marks
         self._reports = reports
         self._recent = recent
+        self._resync = resync
 
     def close(self, intent: Intent, how: Ending) -> None:
         """Close an intent that is held. An orphan ends with its mark, since a crash would have lost it until then."""
@@ -32,7 +42,7 @@ class IntentCloser:
             return
         if intent.seq < 0:
             self._intents.forget(intent)
-            self.spill(intent.seq)
+            self._mark(intent)
             return
         self._intents.close(intent, how)
 
@@ -52,12 +62,21 @@ class IntentCloser:
             self.spill(intent.seq)
 
     def spill(self, seq: int) -> None:
-        """Let a forgotten intent be repaired from the journal; an orphan has its collection marked."""
+        """Let a forgotten intent be repaired from the journal.
+
+        An orphan has its collection marked. Its resync is carried out from memory: a verification cannot do that, since
+        it refuses a collection that ArangoDB does not have any more.
+        """
         if seq >= 0:
             self._intents.spill(seq)
-        else:  # there is nothing to read its keys from
-            collection = self._intents.orphans[seq].collection
-            self._marks.add((collection,), NOT_JOURNALED, seq, collection)
+            return
+        orphan = self._intents.orphans[seq]
+        self._mark(orphan)
+        if isinstance(orphan.write, Resync):
+            self._resync(Note(seq, orphan.taken, orphan.stamp, orphan.collection, orphan.write, orphan.up))
+
+    def _mark(self, orphan: Intent) -> None:
+        self._marks.add((orphan.collection,), NOT_JOURNALED, orphan.seq, orphan.collection)
 
     def repaired(self, note: Note, how: Ending) -> None:
         """Close an intent of the journal: all that it wrote was read again."""

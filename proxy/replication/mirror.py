@@ -24,7 +24,7 @@ from proxy.base.supervise import supervise
 from proxy.isolation import Lane
 from proxy.journal.intent import Ending, Intent
 from proxy.journal.journal import Journal
-from proxy.journal.records import CollectionChange, DocumentWrite, OpaqueWrite, Resync, VertexRemoval, Write
+from proxy.journal.records import CollectionChange, DocumentWrite, Note, OpaqueWrite, Resync, VertexRemoval, Write
 from proxy.model.clock import OriginClock
 from proxy.model.operations import Change
 from proxy.replication.applier import Applier, Queue, size_of
@@ -85,12 +85,12 @@ class Mirror:
         self._target = TargetWriter(database, instance)
         self._marks = VerificationMarks(database, instance, self._intents.give_up)
         self.reports = WriteReporter(database, instance, self._intents.oldest_age)
-        self._closer = closer = IntentCloser(self._intents, self._marks, self.reports, self._recent)
+        self._closer = closer = IntentCloser(self._intents, self._marks, self.reports, self._recent, self._resync)
         repairer = KeyRepairer(self._target, origin)
         self.catch_up = TargetCatchUp(self._target, repairer, self._marks)
         self._dropped = DroppedCollections()
         collections = CollectionResync(database, self._target, origin, repairer, self._dropped)
-        resyncer = Resyncer(collections, self._dropped, self._marks, closer.repaired)
+        self._resyncer = Resyncer(collections, self._dropped, self._marks, closer.repaired)
         self.transactions = TransactionApplier(self._target, closer.applied, closer.reread, self.reports.wrote)
         self._applier = Applier(
             self._queue,
@@ -108,7 +108,7 @@ class Mirror:
             self._target,
             repairer,
             origin,
-            resyncer,
+            self._resyncer,
             self._dropped,
             self._marks,
             closed=closer.repaired,
@@ -116,7 +116,7 @@ class Mirror:
         )
         self._works = [
             drainer.run,
-            resyncer.run,
+            self._resyncer.run,
             self.transactions.run,
             self._marks.run,
             Purger(database, self._target, settings.tombstone_seconds).run,
@@ -183,9 +183,13 @@ class Mirror:
         first, *others = write.collections
         collection = first.partition("/")[0] + "/*" if others else first
         intent = self._intend(collection, write, None)
-        if intent.seq >= 0 and not isinstance(write, OpaqueWrite):  # an orphan has no resync: it explains nothing
+        if not isinstance(write, OpaqueWrite):
             self._dropped.expect(write)
         return intent
+
+    def _resync(self, note: Note) -> None:
+        """Resync for an intent that the journal does not hold."""
+        self._resyncer.add(note)
 
     def _intend(self, collection: str, write: Write, trace: bytes | None) -> Intent:
         since = self._clock.shown if type(write) is DocumentWrite else 0
@@ -240,7 +244,7 @@ class Mirror:
 
     def close_intent(self, intent: Intent) -> None:
         """Close an intent whose write did nothing, or nothing that no other intent covers."""
-        if intent.seq >= 0 and isinstance(intent.write, Resync):
+        if isinstance(intent.write, Resync):
             self._dropped.kept(intent.write)
         self._closer.close(intent, Ending.NOTHING)
 

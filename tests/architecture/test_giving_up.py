@@ -21,7 +21,7 @@ _REFUSED = f"{_REFUSED}::test_a_document_that_postgresql_refuses_causes_a_rollba
 # who marks a collection, or notes a dead letter -> the test that sees the flip taken back
 PLACES = {
     "proxy/replication/mirror.py:Mirror._intend": _FULL,
-    "proxy/replication/intent_closer.py:IntentCloser.spill": _FULL,
+    "proxy/replication/intent_closer.py:IntentCloser._mark": _FULL,
     "proxy/replication/mirror.py:Mirror.mark": f"{_FLIP_ENDS}::test_an_opaque_write_causes_a_rollback",
     "proxy/replication/target_catch_up.py:TargetCatchUp.ensure": (
         f"{_FLIP_ENDS}::test_an_answer_that_cannot_be_replicated_causes_a_rollback"

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from proxy.base import metrics
+from proxy.base.errors import JournalError
+from proxy.journal.journal import Journal
 from proxy.model.stages import CollectionState, Stage
 from proxy.operator import status
 from proxy.operator.states import States
-from tests.harness import Running, running
+from tests.harness import Running, eventually, running
 from tests.integration.test_deployed import ended
 
 ORDERS, KNOWS = "shop/orders", "shop/knows"
@@ -105,3 +107,34 @@ async def test_a_dropped_collection_that_may_have_been_written_is_visible_again(
         "INSERT INTO _crossfade.unverified (collection, reason, instance) VALUES ('shop/*', 'a transaction', 'vm')"
     )
     assert await shown_collections(stack) == {ORDERS, KNOWS}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [("DELETE", "", None), ("PUT", "/rename", {"name": "renamed"}), ("PUT", "/truncate", None)],
+    ids=["drop", "rename", "truncate"],
+)
+async def test_a_change_that_the_journal_could_not_take_is_compared_from_memory(
+    stack: Running, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: object
+) -> None:
+    """A verification cannot do it: it refuses a collection that ArangoDB does not have any more."""
+    assert (await crossfade(stack, "backfill", "shop/*"))[0] == 0
+    relation = await stack.database.fetchval("SELECT relation FROM _crossfade.collection WHERE collection = $1", ORDERS)
+    count = f"SELECT count(*) FROM {relation} WHERE doc IS NOT NULL"
+    assert await stack.database.fetchval(count) == 2
+
+    def full(*_: object, **__: object) -> int:
+        raise JournalError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "intend", full)
+        response = await stack.client.request(method, f"/_db/shop/_api/collection/orders{path}", json=body)
+        assert response.status_code == 200, response.text
+
+        async def is_empty() -> bool:
+            return bool(await stack.database.fetchval(count) == 0)
+
+        await eventually(is_empty, "PostgreSQL has no document of it")
+    await stack.drained()
+    reasons = await stack.database.fetch("SELECT reason FROM _crossfade.unverified WHERE collection = $1", ORDERS)
+    assert [row["reason"] for row in reasons] == ["the journal could not be written"], "a crash would have lost it"

@@ -263,3 +263,26 @@ async def test_a_drop_that_was_refused_because_of_the_journal_explains_no_missin
         mirror.reread(written)
         assert await mirror.applied(written) is Ending.GIVEN_UP
         assert [collection for collection, _ in await marks(database)] == [COLLECTION]
+
+
+@pytest.mark.parametrize("carried_out", [True, False])
+async def test_a_drop_that_the_journal_could_not_take_explains_a_missing_collection_if_it_was_carried_out(
+    tmp_path: Path, database: Database, dsn: str, monkeypatch: pytest.MonkeyPatch, carried_out: bool
+) -> None:
+    origin = Origin()
+    async with running(tmp_path, database, dsn, origin) as mirror:
+
+        def full(*_: object, **__: object) -> int:
+            raise JournalError("no space left")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Journal, "intend", full)
+            dropped = mirror.intend_change(CollectionChange("drop", (COLLECTION,)))
+        origin.gone.add(COLLECTION)  # by the drop, or by a client that does not go through the proxy
+        if carried_out:
+            mirror.reread(dropped)
+        else:
+            mirror.close_intent(dropped)
+        written = mirror.intend(COLLECTION, ("a",))
+        mirror.reread(written)
+        assert await mirror.applied(written) is (Ending.APPLIED if carried_out else Ending.GIVEN_UP)

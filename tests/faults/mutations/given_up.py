@@ -68,4 +68,12 @@ MUTANTS = (
         "tests/integration/test_capture_transactions.py"
         "::test_immediate_effects_are_captured_whatever_the_transactions_outcome[import-abort]",
     ),
+    Mutant(
+        "a change that the journal could not take is only marked",
+        "proxy/replication/intent_closer.py",
+        "        if isinstance(orphan.write, Resync):\n",
+        "        if orphan.write is None:\n",
+        "tests/integration/test_dropped_collections.py"
+        "::test_a_change_that_the_journal_could_not_take_is_compared_from_memory[drop]",
+    ),
 )
