@@ -15,6 +15,7 @@ import each other:
     journal/      the write-ahead log of intents
     routing/ http/ stores/
                   (Operation, Snapshot) -> Route, pure; listener and upstream pool; one operation, two databases
+    semantics/    the rules of ArangoDB's writes and their answers, which both stores follow: pure
     isolation/    worker processes with limits of time and memory
     wire/ aql/    HTTP <-> Operation; AQL: lexer, parser, analysis, evaluator, compiler to SQL
     model/        values that every room names

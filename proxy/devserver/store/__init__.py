@@ -1,16 +1,15 @@
 """An ArangoDB server in memory. Handlers carry out the endpoints over the state of one server.
 
+The rules of writes, and the answers to them, are those of proxy/semantics: PostgreSQL as a store follows the same.
+
 store              MemoryStore: the table of commands, waiting for locks, jobs, errors as outcomes
 handlers/          endpoint -> handler, one module a subject
 queries/           AQL over the collections
 access             who may do what
 collection_lookup  the collection, or a transaction's copy of it, that a request reads or writes
-write_document     writes one document: locks, keys, revisions
-write_rules        what a write makes of one document: the decision alone
-schema             JSON Schema of a collection
 expiry             removes what TTL indexes have expired
 snapshot           the whole server in files
-request_params, answers, encoded_document
+answers            parts of answers that several groups of endpoints have in common
 state/             what the server keeps, below everything else
 """
 

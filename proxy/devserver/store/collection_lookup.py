@@ -10,9 +10,9 @@ from typing import Final
 from proxy.base.errors import ArangoError
 from proxy.devserver.store import access
 from proxy.devserver.store.state.collection import Collection
+from proxy.devserver.store.state.locks import exclusive_error
 from proxy.devserver.store.state.server import ServerState
 from proxy.devserver.store.state.transaction import Transaction, TransactionStatus
-from proxy.devserver.store.write_document import exclusive_error
 from proxy.model.operations import Operation
 
 _IDLE_SECONDS: Final = 60.0

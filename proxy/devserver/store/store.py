@@ -11,17 +11,18 @@ import msgspec
 
 from proxy.base.errors import ArangoError, Unsupported
 from proxy.devserver.store import access, collection_lookup, expiry
-from proxy.devserver.store.handlers import documents, jobs
+from proxy.devserver.store.handlers import jobs
 from proxy.devserver.store.handlers.table import COMMANDS, EndpointCommand
 from proxy.devserver.store.handlers.unknown import unknown
-from proxy.devserver.store.request_params import flag
+from proxy.devserver.store.state.locks import LockedError
 from proxy.devserver.store.state.running_query import PausedError, RunningQuery
 from proxy.devserver.store.state.server import RecordedCall, ServerState
-from proxy.devserver.store.write_document import LockedError
-from proxy.devserver.store.write_rules import ConflictError
 from proxy.model.endpoint import Family
 from proxy.model.operations import Operation, Outcome
 from proxy.model.revision import Clock
+from proxy.semantics.document_answers import conflict_outcome
+from proxy.semantics.request_params import flag
+from proxy.semantics.write_rules import ConflictError
 from proxy.wire.encode import error_outcome
 from proxy.wire.velocypack import to_json
 
@@ -147,7 +148,7 @@ class MemoryStore:
             if self.server.patient and isinstance(error, LockedError):
                 raise
             if operation.key is not None and command.shows_conflict:
-                return documents.conflict_outcome(operation.collection or "", error)
+                return conflict_outcome(operation.collection or "", error)
             return error_outcome(error)
         except ArangoError as error:
             return error_outcome(error)

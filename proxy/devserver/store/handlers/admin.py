@@ -10,10 +10,10 @@ from typing import Any, Final
 from proxy.base.errors import ArangoError
 from proxy.devserver.store import access
 from proxy.devserver.store.answers import done
-from proxy.devserver.store.request_params import body_object, flag
-from proxy.devserver.store.state.key_generator import KINDS
 from proxy.devserver.store.state.server import VERSION, ServerState
 from proxy.model.operations import Operation, Outcome
+from proxy.semantics.key_generator import KINDS
+from proxy.semantics.request_params import body_object, flag
 from proxy.wire.encode import json_outcome
 
 Document = dict[str, Any]

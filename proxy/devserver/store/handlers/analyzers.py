@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from proxy.base.errors import ArangoError
-from proxy.devserver.store import write_document
 from proxy.devserver.store.answers import done
-from proxy.devserver.store.request_params import body_object
 from proxy.devserver.store.state.collection import Collection
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
+from proxy.semantics import write_document
+from proxy.semantics.request_params import body_object
 from proxy.wire.encode import json_outcome
 
 Document = dict[str, Any]

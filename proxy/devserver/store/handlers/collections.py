@@ -6,10 +6,8 @@ import hashlib
 from typing import Any
 
 from proxy.base.errors import ArangoError, Unsupported
-from proxy.devserver.store import access, collection_lookup, write_document
+from proxy.devserver.store import access, collection_lookup
 from proxy.devserver.store.answers import done
-from proxy.devserver.store.request_params import body_object, flag
-from proxy.devserver.store.schema import schema_of
 from proxy.devserver.store.state import log
 from proxy.devserver.store.state.collection import DOCUMENTS, EDGES, Collection
 from proxy.devserver.store.state.database import ServerDatabase
@@ -18,6 +16,9 @@ from proxy.model.documents import normalized, valid_collection
 from proxy.model.json_values import dump
 from proxy.model.operations import Operation, Outcome
 from proxy.model.revision import encode_rev
+from proxy.semantics import write_document
+from proxy.semantics.request_params import body_object, flag
+from proxy.semantics.schema import schema_of
 
 Document = dict[str, Any]
 
@@ -176,7 +177,7 @@ def empty(
     """Remove all documents: one by one in a transaction or if they are few, else all together, as ArangoDB does."""
     if in_transaction or len(collection.documents) < 32_768:
         for key in list(collection.documents):
-            write_document.check_unlocked(collection, key)
+            collection.check_unlocked(key)
         for key in list(collection.documents):
             collection.remove(key, server.clock.tick())
         return

@@ -7,12 +7,12 @@ from typing import Any
 from proxy.base.errors import ArangoError
 from proxy.devserver.store import access
 from proxy.devserver.store.answers import done
-from proxy.devserver.store.request_params import body_object
 from proxy.devserver.store.state import log
 from proxy.devserver.store.state.accounts import Level, grant
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.documents import normalized, valid_database
 from proxy.model.operations import Operation, Outcome
+from proxy.semantics.request_params import body_object
 from proxy.wire.encode import json_outcome
 
 Document = dict[str, Any]

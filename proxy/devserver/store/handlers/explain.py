@@ -10,10 +10,10 @@ from proxy.base.errors import ArangoError
 from proxy.devserver.store.answers import done
 from proxy.devserver.store.queries.plan import plan_of
 from proxy.devserver.store.queries.syntax_tree import Printer
-from proxy.devserver.store.request_params import body_object
-from proxy.devserver.store.state.attributes import whole
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
+from proxy.semantics.attributes import whole
+from proxy.semantics.request_params import body_object
 from proxy.wire.encode import json_outcome
 
 Document = dict[str, Any]

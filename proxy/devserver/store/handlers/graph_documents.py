@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any, Final
 
 from proxy.base.errors import ArangoError
-from proxy.devserver.store import write_document
 from proxy.devserver.store.collection_lookup import readable, writable
-from proxy.devserver.store.encoded_document import revision_of
 from proxy.devserver.store.handlers.graphs import edge_names, find, graphs_of, vertex_names
-from proxy.devserver.store.request_params import body_object, flag, header_revision
 from proxy.devserver.store.state.collection import Collection
 from proxy.devserver.store.state.server import ServerState
-from proxy.devserver.store.write_rules import ConflictError, WriteResult, WriteRules
 from proxy.model import json_reader
 from proxy.model.documents import Merging, valid_handle
 from proxy.model.operations import Operation, Outcome
+from proxy.semantics import write_document
+from proxy.semantics.encoded_document import revision_of
+from proxy.semantics.request_params import body_object, flag, header_revision
+from proxy.semantics.write_rules import ConflictError, WriteResult, WriteRules
 from proxy.wire.encode import json_outcome
 
 Document = dict[str, Any]

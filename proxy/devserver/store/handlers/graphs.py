@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.base.errors import ArangoError
-from proxy.devserver.store import write_document
 from proxy.devserver.store.handlers import collections
-from proxy.devserver.store.request_params import body_object, flag
 from proxy.devserver.store.state.collection import DOCUMENTS, EDGES, Collection
 from proxy.devserver.store.state.database import ServerDatabase
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
 from proxy.model.revision import decode_rev
+from proxy.semantics import write_document
+from proxy.semantics.request_params import body_object, flag
 from proxy.wire.encode import json_outcome
 
 Document = dict[str, Any]

@@ -6,10 +6,10 @@ from typing import Any
 
 from proxy.base.errors import ArangoError
 from proxy.devserver.store.answers import done
-from proxy.devserver.store.request_params import body_object, flag
 from proxy.devserver.store.state import indexes, log
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
+from proxy.semantics.request_params import body_object, flag
 from proxy.wire.encode import json_outcome
 
 

@@ -10,10 +10,11 @@ import asyncio
 from typing import Final
 
 from proxy.base.errors import ArangoError
-from proxy.devserver.store import access, request_params
+from proxy.devserver.store import access
 from proxy.devserver.store.state.server import ServerState
 from proxy.devserver.store.state.sessions import AsyncJob
 from proxy.model.operations import Operation, Outcome
+from proxy.semantics import request_params
 from proxy.wire.encode import json_outcome
 
 _MOST: Final = 1000

@@ -12,9 +12,9 @@ from proxy.base.errors import ArangoError
 from proxy.devserver.store import access
 from proxy.devserver.store.answers import done
 from proxy.devserver.store.queries.slow_queries import TRACKING, moment, shown
-from proxy.devserver.store.request_params import body_object, flag
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
+from proxy.semantics.request_params import body_object, flag
 from proxy.wire.encode import json_outcome
 
 Document = dict[str, Any]

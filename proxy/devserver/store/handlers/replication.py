@@ -9,15 +9,16 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from proxy.base.errors import ArangoError, Unsupported
-from proxy.devserver.store import access, request_params
+from proxy.devserver.store import access
 from proxy.devserver.store.handlers.wal import state
-from proxy.devserver.store.request_params import body_object, flag
-from proxy.devserver.store.state.attributes import whole
 from proxy.devserver.store.state.database import ServerDatabase
 from proxy.devserver.store.state.server import ServerState
 from proxy.devserver.store.state.sessions import Dump, ReplicationBatch
 from proxy.model.json_values import dump as text_of
 from proxy.model.operations import Operation, Outcome
+from proxy.semantics import request_params
+from proxy.semantics.attributes import whole
+from proxy.semantics.request_params import body_object, flag
 from proxy.wire.encode import json_outcome
 
 Document = dict[str, Any]

@@ -9,20 +9,20 @@ from typing import Any, Final
 
 from proxy.aql.values import compare, equal
 from proxy.base.errors import ArangoError
-from proxy.devserver.store import write_document
 from proxy.devserver.store.collection_lookup import readable, writable
 from proxy.devserver.store.handlers import cursors
 from proxy.devserver.store.queries import execution
-from proxy.devserver.store.request_params import body_object
-from proxy.devserver.store.state.attributes import whole
 from proxy.devserver.store.state.collection import Collection
 from proxy.devserver.store.state.server import ServerState
-from proxy.devserver.store.write_rules import WriteResult, WriteRules
 from proxy.model import json_reader
 from proxy.model.cursor_requests import DEFAULT_BATCH, DEFAULT_TTL, CursorRequest
 from proxy.model.documents import Merging
 from proxy.model.json_values import parse
 from proxy.model.operations import Operation, Outcome
+from proxy.semantics import write_document
+from proxy.semantics.attributes import whole
+from proxy.semantics.request_params import body_object
+from proxy.semantics.write_rules import WriteResult, WriteRules
 from proxy.wire.encode import json_outcome
 
 Document = dict[str, Any]

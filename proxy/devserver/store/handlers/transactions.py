@@ -9,18 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.base.errors import ArangoError
-from proxy.devserver.store import access, write_document
+from proxy.devserver.store import access
 from proxy.devserver.store.collection_lookup import LOCK_SECONDS, belongs, expire_transactions, find_transaction
-from proxy.devserver.store.encoded_document import revision_of
-from proxy.devserver.store.state.collection import Collection, Locks
+from proxy.devserver.store.state.collection import Collection
 from proxy.devserver.store.state.database import ServerDatabase
+from proxy.devserver.store.state.locks import Locks, exclusive_error
 from proxy.devserver.store.state.server import ServerState
 from proxy.devserver.store.state.transaction import Transaction, TransactionStatus
-from proxy.devserver.store.write_document import exclusive_error
-from proxy.devserver.store.write_rules import ConflictError
 from proxy.model import json_reader
 from proxy.model.json_values import parse
 from proxy.model.operations import Operation, Outcome
+from proxy.semantics.encoded_document import revision_of
+from proxy.semantics.write_rules import ConflictError
 from proxy.wire.encode import json_outcome
 
 
@@ -127,7 +127,7 @@ def apply(server: ServerState, transaction: Transaction) -> None:
                 undo.append((shared, key, old))
     except ArangoError:  # another request has filled a unique index in the meantime
         for shared, key, old in reversed(undo):
-            write_document.put_back(shared, key, old)
+            shared.put_back(key, old)
         raise
     finally:
         server.log.commit(database.name)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from proxy.base.errors import ArangoError
-from proxy.devserver.store.handlers import cursors, documents
+from proxy.devserver.store.handlers import cursors
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
+from proxy.semantics.document_writes import misplaced
 from proxy.wire.path_tree import METHODS, knows_path
 
 
@@ -16,7 +17,7 @@ def unknown(server: ServerState, operation: Operation) -> Outcome:
         return Outcome(200, b"", ((b"allow", METHODS),), b"text/plain")
     known = "/".join(operation.path[:2])
     if known == "_api/document":
-        raise documents.misplaced(operation)
+        raise misplaced(operation)
     if known == "_api/cursor":
         raise cursors.misplaced(operation)
     if known == "_api/import":

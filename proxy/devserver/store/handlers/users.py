@@ -12,7 +12,6 @@ from typing import Any, Final
 from proxy.base.errors import ArangoError
 from proxy.devserver.store import access
 from proxy.devserver.store.answers import done
-from proxy.devserver.store.request_params import body_object, flag
 from proxy.devserver.store.state.accounts import (
     Account,
     Level,
@@ -25,6 +24,7 @@ from proxy.devserver.store.state.accounts import (
 )
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
+from proxy.semantics.request_params import body_object, flag
 from proxy.wire.auth import make_token
 from proxy.wire.encode import json_outcome
 

@@ -6,9 +6,9 @@ import datetime
 from typing import Any, Final
 
 from proxy.base.errors import ArangoError
-from proxy.devserver.store.request_params import flag
 from proxy.devserver.store.state.server import VERSION, ServerState
 from proxy.model.operations import Operation, Outcome
+from proxy.semantics.request_params import flag
 from proxy.wire.encode import json_outcome
 
 _CHUNK: Final = 1 << 20

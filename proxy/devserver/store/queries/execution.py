@@ -16,19 +16,20 @@ import orjson
 from proxy.aql import Fetch, QueryOptions, Result, Write, analyse, parse
 from proxy.aql import run as evaluate
 from proxy.base.errors import ArangoError, Unsupported
-from proxy.devserver.store import access, write_document
+from proxy.devserver.store import access
 from proxy.devserver.store.collection_lookup import readable, writable
 from proxy.devserver.store.queries import slow_queries
 from proxy.devserver.store.queries.plan import plan_of, profile_of
 from proxy.devserver.store.queries.primary_scan import PrimaryScan, scan_of
-from proxy.devserver.store.state.attributes import whole
 from proxy.devserver.store.state.collection import Collection
 from proxy.devserver.store.state.running_query import PausedError, RunningQuery
 from proxy.devserver.store.state.server import ServerState
-from proxy.devserver.store.write_rules import Mode, WriteResult, WriteRules
 from proxy.model import json_reader
 from proxy.model.documents import Merging
 from proxy.model.operations import Operation
+from proxy.semantics import write_document
+from proxy.semantics.attributes import whole
+from proxy.semantics.write_rules import Mode, WriteResult, WriteRules
 
 Document = dict[str, Any]
 _NO_LIMIT: Final = 0
@@ -149,7 +150,7 @@ class _Session:
         except (ArangoError, PausedError) as error:
             kept = 0 if isinstance(error, PausedError) else self._kept  # a query that pauses starts again
             for collection, key, old in reversed(self._undo[kept:]):
-                write_document.put_back(collection, key, old)
+                collection.put_back(key, old)
             raise
         return result
 

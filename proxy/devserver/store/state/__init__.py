@@ -2,13 +2,12 @@
 
 server         Server: databases, collections, clock, ticks, sessions, settings, the log
 database       Database: collections by name
-collection     Collection: encoded documents ordered by key, and their properties; Locks
+collection     Collection: encoded documents ordered by key, and their properties
+locks          Locks of stream transactions, and the errors of requests that meet one
 indexes        indexes of a collection: definitions and unique values
-key_generator  keys that the server makes, and the check of keys that clients send
 sessions       what outlives a request: cursors, asynchronous jobs, replication batches, dumps
 transaction    stream transactions: private copies of collections, and the locks of what they wrote
 running_query  queries that sleep
-attributes     attributes of JSON objects that clients send, in the type that is needed
 accounts       users, passwords, levels of access
 log            the write-ahead log that `/_api/wal` reads
 """

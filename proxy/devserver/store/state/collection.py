@@ -6,51 +6,23 @@ copy that a stream transaction works on; it shares the documents' bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from proxy.base.errors import ArangoError
 from proxy.devserver.store.state import indexes
-from proxy.devserver.store.state.attributes import whole
 from proxy.devserver.store.state.indexes import StoredIndex
-from proxy.devserver.store.state.key_generator import KeyGenerator
+from proxy.devserver.store.state.locks import LockedError, Locks
 from proxy.model import json_reader
 from proxy.model.revision import Clock, decode_rev
+from proxy.semantics.attributes import whole
+from proxy.semantics.encoded_document import revision_of
+from proxy.semantics.key_generator import KeyGenerator
+from proxy.semantics.write_rules import ConflictError
 
 Document = dict[str, Any]
 DOCUMENTS, EDGES = 2, 3
 _NEVER_WRITTEN: Final = decode_rev("0")  # the revision that ArangoDB shows of a new collection: "54"
-
-
-class Locks(dict[str, str]):
-    """Key -> the running stream transaction that wrote it. `key in locks`: no other request may write it now.
-
-    claims: the same for values of unique indexes, by (index, encoded value): those that a running transaction has
-    written, and those that it has removed.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.claims: dict[tuple[str, bytes], str] = {}
-
-    def held(self, key: object) -> bool:
-        """Return True if waiting can help: a running transaction has the key, and will release it."""
-        return isinstance(key, str) and key in self
-
-    def claimed(self, index: StoredIndex, value: bytes) -> bool:
-        """Return True if another transaction has written that value of a unique index."""
-        return (index.id, value) in self.claims
-
-    def claim_held(self, index: StoredIndex, value: bytes) -> bool:
-        """Return True if waiting can help with a claimed value."""
-        return (index.id, value) in self.claims
-
-    def release(self, transaction: str, keys: Iterable[str]) -> None:
-        """Release those keys, and every value, that the transaction has locked."""
-        for key in keys:
-            if self.get(key) == transaction:
-                del self[key]
-        self.claims = {claim: holder for claim, holder in self.claims.items() if holder != transaction}
 
 
 class Collection:
@@ -140,6 +112,35 @@ class Collection:
         self.revision = revision
         if self._changed is not None:
             self._changed(self, key, None, old)
+
+    def put_back(self, key: str, old: bytes | None) -> None:
+        """Undo a write: restore the document, with its revision, or remove it if there was none."""
+        if old is not None:
+            self.put(key, old, json_reader.load(old), self.tick())
+        elif key in self.documents:
+            self.remove(key, self.tick())
+
+    def tick(self) -> int:
+        """Return a new revision."""
+        return self.clock.tick()
+
+    def check_unlocked(self, key: str) -> None:
+        """Raise ConflictError or LockedError if another transaction has written the key."""
+        if self.locks and key in self.locks:
+            stored = self.documents.get(key)
+            message = f"in index primary of type primary over '_key'; conflicting key: {key}"
+            raise _locked(key, revision_of(stored) if stored else "", message, held=self.locks.held(key))
+
+    def check_unclaimed(self, key: str, document: Document) -> None:
+        """Raise ConflictError or LockedError if a transaction has written the document's value of a unique index."""
+        if not self.locks:
+            return
+        for index in self.uniques:
+            for value in index.values(document):
+                if self.locks.claimed(index, value):
+                    fields = ", ".join(index.fields)
+                    message = f"in index {index.name} of type {index.kind} over '{fields}'; conflicting key: {key}"
+                    raise _locked(key, "", message, held=self.locks.claim_held(index, value))
 
     def clear(self) -> None:
         """Remove every document, without reporting each."""
@@ -231,3 +232,11 @@ class Collection:
             "computedValues": self.computed,
             "objectId": self.object_id,
         }
+
+
+def _locked(key: str, rev: str, where: str, *, held: bool) -> ConflictError:
+    """Return the error for a locked key or value. held: waiting can help."""
+    message = f"timeout waiting to lock key - {where}"
+    return (
+        LockedError(key, rev, message=message) if held else ConflictError(key, rev, precondition=False, message=message)
+    )

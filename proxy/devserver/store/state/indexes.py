@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from proxy.base.errors import ArangoError
-from proxy.devserver.store.state.attributes import whole
+from proxy.semantics.attributes import whole
 
 Document = dict[str, Any]
 _ALIASES: Final = {

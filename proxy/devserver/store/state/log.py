@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from proxy.devserver.store.encoded_document import revision_of
 from proxy.model.json_values import dump
+from proxy.semantics.encoded_document import revision_of
 
 KEPT: Final = 65_536
 DATABASE_CREATE, DATABASE_DROP = 1100, 1101

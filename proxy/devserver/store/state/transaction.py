@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 import orjson
 
 from proxy.base.errors import ArangoError
-from proxy.devserver.store.state.collection import Collection, Locks
+from proxy.devserver.store.state.collection import Collection
 from proxy.devserver.store.state.database import ServerDatabase
 from proxy.devserver.store.state.indexes import StoredIndex
+from proxy.devserver.store.state.locks import Locks
 
 
 class TransactionStatus(enum.StrEnum):

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.devserver.store import MemoryStore
-from proxy.devserver.store.encoded_document import revision_of
 from proxy.devserver.store.state.collection import DOCUMENTS, Collection
 from proxy.devserver.store.state.log import MarkerLog
-from proxy.devserver.store.write_document import insert, remove
 from proxy.model.revision import Clock, encode_rev
+from proxy.semantics.encoded_document import revision_of
+from proxy.semantics.write_document import insert, remove
 from proxy.wire.decode import decode_parts
 from tests.unit.devserver.store.kit import Client
 

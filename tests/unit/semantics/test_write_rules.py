@@ -7,7 +7,9 @@ import json
 import pytest
 
 from proxy.base.errors import ArangoError
-from proxy.devserver.store.write_rules import (
+from proxy.model.documents import Merging
+from proxy.model.revision import encode_rev
+from proxy.semantics.write_rules import (
     CollectionRules,
     ConflictError,
     Mode,
@@ -18,8 +20,6 @@ from proxy.devserver.store.write_rules import (
     replaced,
     updated,
 )
-from proxy.model.documents import Merging
-from proxy.model.revision import encode_rev
 
 REV = encode_rev(1 << 40)
 STORED = json.dumps({"_key": "k", "_id": "c/k", "_rev": REV, "n": 1, "v": 7}, separators=(",", ":")).encode()

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from proxy.base.errors import ArangoError
-from proxy.devserver.store.encoded_document import revision_of
-from proxy.devserver.store.schema import check_schema
 from proxy.model import json_reader
 from proxy.model.documents import Merging, assemble, merge
 from proxy.model.json_values import dump
 from proxy.model.revision import decode_rev, encode_rev
+from proxy.semantics.encoded_document import revision_of
+from proxy.semantics.schema import check_schema
 
 Document = dict[str, Any]
 _MERGE: Final = Merging()

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from proxy.base.errors import ArangoError
-from proxy.devserver.store.state.attributes import whole
 from proxy.model.documents import valid_key
+from proxy.semantics.attributes import whole
 
 KINDS: Final = ("autoincrement", "padded", "traditional", "uuid")
 _LARGEST: Final = (1 << 64) - 1

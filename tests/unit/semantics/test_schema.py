@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from proxy.base.errors import ArangoError, Unsupported
-from proxy.devserver.store.schema import check_schema, schema_of, valid
+from proxy.semantics.schema import check_schema, schema_of, valid
 
 
 @pytest.mark.parametrize(

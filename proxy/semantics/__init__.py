@@ -1,0 +1,17 @@
+"""The rules of ArangoDB's operations, which both stores follow: the development server and PostgreSQL.
+
+Pure: a collection is what a store has loaded of it, behind a Protocol.
+
+document_writes   the endpoints that write documents: parsed, given keys, carried out
+imports           `/_api/import`, likewise
+import_formats    the formats of its bodies
+document_answers  the answers to both
+write_document    writes one document: keys, locks, revisions, and the decision of write_rules
+write_rules       what a write makes of one document: the decision alone
+writable          the Protocol of a collection
+schema            JSON Schema of a collection
+key_generator     keys that the server makes, and the check of keys that clients send
+encoded_document  what is read of a document without parsing it
+request_params    values of requests, in the type that is needed
+attributes        attributes of JSON objects that clients send, likewise
+"""
