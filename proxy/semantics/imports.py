@@ -122,7 +122,8 @@ class PreparedImport:
             except ArangoError as refused:
                 problem, error = _refusal(row.item.value, refused)
             else:
-                undo.append((written.key, written.old))
+                if written.changed:  # the result of an ignored duplicate does not have the stored document
+                    undo.append((written.key, written.old))
                 if not written.changed and self.rules.mode is Mode.IGNORE:
                     summary.ignored += 1
                 elif written.old_rev is not None:
