@@ -5,7 +5,8 @@
     ├── DatabaseError               PostgreSQL, as the target or as the control plane
     │   ├── DatabaseUnavailable         no connection, or it broke, or refused for now                   (exit 2)
     │   │   ├── DatabaseBusy                every connection of the pool is in use
-    │   │   └── DatabaseTimedOut            no answer within the limit of a statement
+    │   │   ├── DatabaseTimedOut            no answer within the limit of a statement
+    │   │   └── CommitOutcomeUnknown        the answer to a commit was lost
     │   ├── SchemaOutdated              `crossfade migrate` has not been run, or not by this version    (exit 2)
     │   └── StatementError              PostgreSQL took the statement and refused it (has the SQLSTATE)
     ├── PreconditionFailed          a command that its conditions forbid (a gate, a stage)              (exit 1)
@@ -64,6 +65,10 @@ class DatabaseBusy(DatabaseUnavailable):
 
 class DatabaseTimedOut(DatabaseUnavailable):
     """No answer within our own limit for a statement; it is cancelled if PostgreSQL can be reached."""
+
+
+class CommitOutcomeUnknown(DatabaseUnavailable):
+    """A commit was sent and its answer was lost: the transaction may have happened, or not."""
 
 
 class SchemaOutdated(DatabaseError):

@@ -9,7 +9,7 @@ import pytest
 
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.base.database.session import is_usable
-from proxy.base.errors import DatabaseUnavailable, SchemaOutdated, StatementError
+from proxy.base.errors import CommitOutcomeUnknown, DatabaseUnavailable, SchemaOutdated, StatementError
 from proxy.base.free_port import free_port
 from proxy.replication.coverage_gaps import Gaps, Uncovered
 from tests.ad_hoc import Database
@@ -316,3 +316,22 @@ async def test_a_connection_with_an_error_returns_to_the_pool(dsn: str) -> None:
         await hanging
     assert await database.fetchval("SELECT 2") == 2
     await database.close()
+
+
+async def test_a_commit_whose_answer_is_lost_has_an_unknown_outcome(database: Database) -> None:
+    async with database.session() as session:
+        await session.run_script(
+            "CREATE TABLE cut (id integer);"
+            "CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS "
+            "'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END';"
+            "CREATE CONSTRAINT TRIGGER cut AFTER INSERT ON cut DEFERRABLE INITIALLY DEFERRED "
+            "FOR EACH ROW EXECUTE FUNCTION cut()"
+        )
+    with pytest.raises(CommitOutcomeUnknown):
+        await _insert_committed(database)
+    assert await database.fetchval("SELECT count(*) FROM cut") == 0
+
+
+async def _insert_committed(database: Database) -> None:
+    async with database.session() as session, session.transaction():
+        await session.execute("INSERT INTO cut VALUES (1)")

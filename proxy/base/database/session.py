@@ -12,7 +12,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from proxy.base.database.failures import FAILURES, ends_session, translate, translated
-from proxy.base.errors import DatabaseTimedOut, DatabaseUnavailable, StatementError
+from proxy.base.errors import CommitOutcomeUnknown, DatabaseTimedOut, DatabaseUnavailable, StatementError
 from proxy.base.session_settings import statements
 from sql.statement import Single, Statement
 
@@ -124,7 +124,11 @@ class Session:
     async def transaction(
         self, *, isolation: Isolation = "read_committed", readonly: bool = False
     ) -> AsyncIterator[None]:
-        """Run the body in a transaction, or in a savepoint of the one that is open."""
+        """Run the body in a transaction, or in a savepoint of the one that is open.
+
+        Raise CommitOutcomeUnknown if the answer to the commit is lost.
+        """
+        inner = self._connection.is_in_transaction()
         transaction = self._connection.transaction(isolation=isolation, readonly=readonly)
         with self._watched():
             await transaction.start()
@@ -139,8 +143,15 @@ class Session:
                 with contextlib.suppress(*FAILURES):
                     self._connection.terminate()
             raise
-        with self._watched():
-            await transaction.commit()
+        try:
+            with self._watched():
+                await transaction.commit()
+        except DatabaseUnavailable as error:
+            if inner:
+                raise
+            unknown = CommitOutcomeUnknown(f"the answer to a commit was lost ({error})", error.sqlstate)
+            unknown.of_statement = True
+            raise unknown from error
 
     async def cursor(self, statement: Statement[T], *values: object, prefetch: int = 500) -> AsyncGenerator[T, None]:
         """Yield rows one by one from a server-side cursor; only within a transaction."""
