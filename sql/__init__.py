@@ -37,6 +37,7 @@ from sql.statements import (
     trace,
     transactions,
     uncovered,
+    writes,
 )
 
 __all__ = [
@@ -62,4 +63,5 @@ __all__ = [
     "trace",
     "transactions",
     "uncovered",
+    "writes",
 ]

@@ -89,6 +89,11 @@ class PreparedWrite:
         """The keys that carrying it out reads or writes."""
         return frozenset(target for target in self.targets if isinstance(target, str))
 
+    @property
+    def writes(self) -> int:
+        """The most revisions that carrying it out takes."""
+        return len(self.targets)
+
     def carry_out(self, collection: WritableCollection) -> Outcome:
         """Write the documents. Raise ArangoError if the only one is refused, and whatever the collection raises."""
         request = self.request

@@ -80,6 +80,11 @@ class PreparedImport:
         """The keys that carrying it out reads or writes."""
         return frozenset(row.key for row in self.rows if row.key)
 
+    @property
+    def writes(self) -> int:
+        """The most revisions that carrying it out takes."""
+        return len(self.rows)
+
     def carry_out(self, collection: WritableCollection) -> Outcome:
         """Write the documents. Raise the first error, with nothing written, if `complete` is set."""
         complete = flag(self.params, "complete")

@@ -20,6 +20,7 @@ from proxy.semantics.schema import check_schema
 
 Document = dict[str, Any]
 _MERGE: Final = Merging()
+KEY_WAIT: Final = 1.0  # seconds that ArangoDB waits for a key that another write has (since 3.11)
 _NO_MATCH: Final = "conflict, _rev values do not match"
 
 

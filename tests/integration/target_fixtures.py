@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from typing import Any, Final
 
 import orjson
 
@@ -12,6 +13,7 @@ from proxy.model.documents import to_jsonb
 from proxy.model.revision import decode_rev, encode_rev
 from tests.ad_hoc import Database
 
+FIRST_REVISION: Final = 1 << 60  # of collections whose writes PostgreSQL takes
 _revisions = itertools.count(1872607071780732928)
 
 
@@ -38,6 +40,19 @@ async def create(database: Database, collection: str, *, edge: bool = False) -> 
     row = await database.fetchrow("SELECT * FROM _crossfade.ensure_collection($1, $2, $3)", name[0], name[2], edge)
     assert row is not None
     relation: str = row["relation"]
+    return relation
+
+
+async def take_writes(database: Database, collection: str, properties: dict[str, Any], *, last: int = 0) -> str:
+    """Let PostgreSQL take the writes of a new collection. last: the largest number of its key generator."""
+    relation = await create(database, collection, edge=properties.get("type") == 3)
+    await database.execute(
+        "SELECT _crossfade.take_writes($1, $2, $3::text::json, $4::bigint::numeric)",
+        collection,
+        FIRST_REVISION,
+        orjson.dumps(properties).decode(),
+        last,
+    )
     return relation
 
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 from proxy.base.errors import STATUS
 from proxy.devserver.store.state.indexes import StoredIndex
-from proxy.semantics.write_rules import ConflictError
-
-KEY_WAIT: Final = 1.0  # seconds that ArangoDB waits for a key (since 3.11)
+from proxy.semantics.write_rules import KEY_WAIT, ConflictError
 
 
 class LockedError(ConflictError):

@@ -1,0 +1,17 @@
+"""Writes that PostgreSQL itself decides, by the same rules as the development server (proxy/semantics).
+
+Load, decide, write: a transaction locks the rows of the keys that a request names, the rules are applied to what was
+loaded, and what they changed is written in one statement. The decision has no side effects: if it needs a key that was
+not loaded, or another transaction inserts a key first, it is repeated. Rules: sql/queries/writes.sql.
+
+    writer             DocumentWriter: one Operation -> Outcome; what is repeated, and what is an error
+    transaction        one attempt: fence, load, decide, write
+    loaded_collection  the loaded documents as a collection that the rules write to: pure
+    interruptions      what ends an attempt before anything is written
+    properties         what writes to a collection must follow: schema, waitForSync, key options
+    key_assignment     the keys of a request's documents, with the generator's state in PostgreSQL
+"""
+
+from proxy.stores.postgres.writes.writer import DocumentWriter
+
+__all__ = ["DocumentWriter"]

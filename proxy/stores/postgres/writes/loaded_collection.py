@@ -1,0 +1,98 @@
+"""The loaded documents of a collection, to which the rules write: a decision with no side effects.
+
+It is a `semantics.writable.WritableCollection` for one attempt: it gives the loaded documents, keeps what is written to
+it, and states the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from proxy.base.errors import ArangoError
+from proxy.model.documents import valid_key
+from proxy.model.revision import decode_rev
+from proxy.semantics.encoded_document import revision_of
+from proxy.semantics.key_generator import KeyGenerator
+from proxy.stores.postgres.writes.interruptions import NotLoadedError
+from proxy.stores.postgres.writes.properties import Properties
+
+Document = dict[str, Any]
+_LARGEST: Final = (1 << 63) - 1  # what a column of revisions holds
+
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """A document to write: `raw` is None for a removal. stored: its key has a row, of a document or a tombstone."""
+
+    key: str
+    rev: int
+    raw: bytes | None
+    stored: bool
+
+
+class LoadedCollection:
+    """The rows of some keys. rows: raw document by key, None for a tombstone. loaded: the keys that were looked up.
+
+    revisions: new ones, as many as the decision may need.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        edge: bool,
+        properties: Properties,
+        rows: Mapping[str, bytes | None],
+        loaded: frozenset[str],
+        revisions: Iterable[int],
+    ) -> None:
+        self.name = name
+        self.edge = edge
+        self.schema = properties.schema
+        self.wait_for_sync = properties.wait_for_sync
+        self.generator: KeyGenerator = properties.generator(0)
+        self._rows = rows
+        self._loaded = loaded
+        self._revisions = iter(revisions)
+        self._written: dict[str, bytes | None] = {}
+
+    def tick(self) -> int:
+        return next(self._revisions)
+
+    def get(self, key: str) -> bytes | None:
+        """Return the document, as this decision has written it so far. Raise NotLoadedError."""
+        if key in self._written:
+            return self._written[key]
+        if key not in self._loaded:
+            if not valid_key(key):
+                return None  # no document can have it
+            raise NotLoadedError(frozenset({key}))
+        return self._rows.get(key)
+
+    def put(self, key: str, raw: bytes, document: Document, revision: int) -> None:  # noqa: ARG002 - in `raw`
+        """Keep a document. Raise ArangoError 1239 for a restored revision that PostgreSQL cannot hold."""
+        if decode_rev(document["_rev"]) > _LARGEST:
+            raise ArangoError(1239, status=400)
+        self._written[key] = raw
+
+    def remove(self, key: str, revision: int) -> None:  # noqa: ARG002 - a tombstone keeps its revision
+        self._written[key] = None
+
+    def put_back(self, key: str, old: bytes | None) -> None:
+        self._written[key] = old
+
+    def check_unlocked(self, key: str) -> None:
+        """Raise nothing: the row is locked by this transaction."""
+
+    def check_unclaimed(self, key: str, document: Document) -> None:
+        """Raise nothing: an insert waits for other transactions in PostgreSQL."""
+
+    def changes(self) -> list[RowChange]:
+        """Return the documents that differ from what was loaded, in the order of keys."""
+        return [
+            RowChange(key, 0 if raw is None else decode_rev(revision_of(raw)), raw, key in self._rows)
+            for key, raw in sorted(self._written.items())
+            if raw != self._rows.get(key)
+        ]

@@ -1,0 +1,38 @@
+"""The properties of a collection that its writes must follow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from proxy.model import json_reader
+from proxy.semantics.key_generator import KeyGenerator
+
+
+@dataclass(frozen=True, slots=True)
+class Properties:
+    """text: as PostgreSQL has them, so that a change is noticed."""
+
+    text: str
+    schema: dict[str, Any] | None
+    wait_for_sync: bool
+    key_options: dict[str, Any]
+
+    def generator(self, last: int) -> KeyGenerator:
+        """Return the key generator whose largest number is `last`."""
+        generator = KeyGenerator(self.key_options, _no_tick)
+        generator.last = last
+        return generator
+
+
+def parse_properties(text: str) -> Properties:
+    """Return properties from the JSON object that PostgreSQL has, by the names that ArangoDB shows."""
+    values = json_reader.load(text.encode())
+    return Properties(
+        text, values.get("schema"), bool(values.get("waitForSync", False)), values.get("keyOptions") or {}
+    )
+
+
+def _no_tick() -> int:
+    """Return 0: numbers come after the last one only, since several proxies make them."""
+    return 0

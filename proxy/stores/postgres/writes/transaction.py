@@ -1,0 +1,116 @@
+"""One attempt to execute a prepared write: one transaction, from the fence to the commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sql
+from proxy.base.database import Session
+from proxy.base.errors import ArangoError
+from proxy.model.documents import to_jsonb, valid_key
+from proxy.model.operations import Operation, Outcome
+from proxy.semantics.document_answers import conflict_outcome
+from proxy.semantics.write_rules import ConflictError
+from proxy.stores.postgres.catalog import Relation
+from proxy.stores.postgres.writes.interruptions import (
+    KeyInsertedError,
+    NotLoadedError,
+    PropertiesChangedError,
+    WriteFenceError,
+)
+from proxy.stores.postgres.writes.key_assignment import Prepared
+from proxy.stores.postgres.writes.loaded_collection import LoadedCollection, RowChange
+from proxy.stores.postgres.writes.properties import Properties
+from proxy.wire.encode import error_outcome
+
+
+class WriteTransaction:
+    """Executes a prepared write of one collection. lock_wait: seconds that it waits for a row."""
+
+    def __init__(self, session: Session, relation: Relation, properties: Properties, lock_wait: float) -> None:
+        self._session = session
+        self._relation = relation
+        self._properties = properties
+        self._lock_wait = f"{int(lock_wait * 1000)}ms"
+
+    async def execute(self, operation: Operation, prepared: Prepared, *, empties: bool) -> Outcome:
+        """Return the answer, after the commit. empties: remove all documents first.
+
+        Raise WriteFenceError, PropertiesChangedError, KeyInsertedError (nothing was written), DatabaseError;
+        CommitOutcomeUnknown if the answer to the commit was lost.
+        """
+        async with self._session.transaction():
+            revisions = await self._fence()
+            if empties:
+                await self._session.execute(sql.writes.EMPTY.on(self._relation.relation), self._relation.collection)
+            outcome, changes = await self._decide(operation, prepared, revisions)
+            if changes:
+                await self._write(changes)
+        return outcome
+
+    async def _fence(self) -> str:
+        """Make sure that PostgreSQL takes the writes until this transaction ends; return the sequence of revisions."""
+        row = await self._session.fetchrow(sql.writes.FENCE, self._relation.collection, self._lock_wait)
+        if row is None:
+            raise WriteFenceError
+        if row.properties != self._properties.text:
+            raise PropertiesChangedError
+        return row.revisions
+
+    async def _decide(
+        self, operation: Operation, prepared: Prepared, sequence: str
+    ) -> tuple[Outcome, Sequence[RowChange]]:
+        """Return the answer, and the changes that make it true. A request that is refused as a whole changes nothing.
+
+        The decision is repeated until every key that it needs is loaded. Revisions are drawn after that.
+        """
+        rows: dict[str, bytes | None] = {}
+        wanted, loaded = prepared.keys, frozenset[str]()
+        while True:
+            loaded |= wanted
+            rows |= await self._load(wanted)
+            revisions = await self._draw(sequence, prepared.writes)
+            collection = LoadedCollection(
+                self._relation.name,
+                edge=self._relation.edge,
+                properties=self._properties,
+                rows=rows,
+                loaded=loaded,
+                revisions=revisions,
+            )
+            try:
+                return prepared.carry_out(collection), collection.changes()
+            except NotLoadedError as missing:
+                wanted = missing.keys
+            except ArangoError as error:
+                return _refusal(operation, error), ()
+
+    async def _load(self, keys: frozenset[str]) -> dict[str, bytes | None]:
+        """Return the rows of the keys, which are locked until this transaction ends."""
+        wanted = sorted(key for key in keys if valid_key(key))
+        if not wanted:
+            return {}
+        rows = await self._session.fetch(sql.writes.LOAD.on(self._relation.relation), wanted)
+        return {row.key: None if row.raw is None else row.raw.encode() for row in rows}
+
+    async def _draw(self, sequence: str, number: int) -> list[int]:
+        return sorted(await self._session.fetch(sql.writes.DRAW_REVISIONS, sequence, number)) if number else []
+
+    async def _write(self, changes: Sequence[RowChange]) -> None:
+        written = await self._session.fetch(
+            sql.writes.WRITE.on(self._relation.relation),
+            self._relation.collection,
+            [change.key for change in changes],
+            [change.rev for change in changes],
+            [None if change.raw is None else change.raw.decode() for change in changes],
+            [None if change.raw is None else to_jsonb(change.raw) for change in changes],
+            [change.stored for change in changes],
+        )
+        if len(written) < len(changes):
+            raise KeyInsertedError
+
+
+def _refusal(operation: Operation, error: ArangoError) -> Outcome:
+    if isinstance(error, ConflictError) and operation.key is not None:
+        return conflict_outcome(operation.collection or "", error)
+    return error_outcome(error)

@@ -1,0 +1,133 @@
+"""DocumentWriter: executes operations that write documents in PostgreSQL, with ArangoDB's answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+import sql
+from proxy.base.database import Database, Session
+from proxy.base.errors import ArangoError, CommitOutcomeUnknown, DatabaseUnavailable, StatementError, Unsupported
+from proxy.base.sqlstates import is_a_conflict, of_a_document
+from proxy.model.operations import Operation, Outcome
+from proxy.semantics.document_writes import parse_change, parse_insert, parse_remove
+from proxy.semantics.imports import ImportRequest, parse_import
+from proxy.semantics.write_rules import KEY_WAIT
+from proxy.stores.postgres.catalog import Catalog, Relation
+from proxy.stores.postgres.writes.interruptions import KeyInsertedError, PropertiesChangedError
+from proxy.stores.postgres.writes.key_assignment import KeyAssignment, Prepared, Request
+from proxy.stores.postgres.writes.properties import Properties, parse_properties
+from proxy.stores.postgres.writes.transaction import WriteTransaction
+from proxy.wire.encode import error_outcome
+from proxy.wire.velocypack import to_json
+
+_ATTEMPTS: Final = 10  # of a write that meets others, before it is a conflict
+_LOCK_TIMEOUT: Final = "55P03"
+_UNDEFINED: Final = frozenset({"42P01", "3F000"})  # the table, or its schema, is gone
+_PARSERS: Final[Mapping[str, Callable[[Operation], Request]]] = {
+    "document.insert": parse_insert,
+    "document.replace": parse_change,
+    "document.update": parse_change,
+    "document.replace_many": parse_change,
+    "document.update_many": parse_change,
+    "document.remove": parse_remove,
+    "document.remove_many": parse_remove,
+    "import": parse_import,
+}
+
+
+class DocumentWriter:
+    """Executes writes of documents in collections whose writes PostgreSQL takes. Implements `stores.base.Store`.
+
+    lock_wait: seconds that a write waits for a document that another one has.
+    """
+
+    def __init__(self, database: Database, *, lock_wait: float = KEY_WAIT) -> None:
+        self._lock_wait = lock_wait
+        self._database = database
+        self._catalog = Catalog(database)
+        self._properties: dict[str, Properties] = {}
+        self._keys = KeyAssignment()
+
+    @property
+    def name(self) -> str:
+        return "postgresql"
+
+    async def execute(self, operation: Operation) -> Outcome:
+        """Return the answer, after the commit: an error that ArangoDB would answer is an Outcome.
+
+        Raise WriteFenceError if PostgreSQL does not take the collection's writes, Unsupported by the endpoint's name,
+        DatabaseError: nothing was written, unless it is CommitOutcomeUnknown.
+        """
+        parse = _PARSERS.get(operation.endpoint.name)
+        if parse is None:
+            raise Unsupported(f"{operation.endpoint.name} as a write of PostgreSQL")
+        if "x-arango-trx-id" in operation.headers:
+            raise Unsupported("writes of stream transactions in PostgreSQL")
+        try:
+            if "velocypack" in operation.headers.get("content-type", ""):
+                operation = msgspec.structs.replace(operation, body=to_json(operation.body) if operation.body else b"")
+            request = parse(operation)
+            return await self._execute(operation, request)
+        except Unsupported:
+            raise
+        except ArangoError as error:
+            return error_outcome(error)
+
+    async def _execute(self, operation: Operation, request: Request) -> Outcome:
+        """Attempt the write until it meets no other one. Raise ArangoError 1200 after many attempts."""
+        prepared: Prepared | None = None
+        for _ in range(_ATTEMPTS):
+            relation = await self._catalog.find(operation.qualified or "")
+            try:
+                async with self._database.session() as session:
+                    properties = await self._properties_of(session, relation)
+                    if prepared is None:
+                        prepared = await self._keys.prepare(
+                            session, relation.collection, request, properties, edge=relation.edge
+                        )
+                    transaction = WriteTransaction(session, relation, properties, self._lock_wait)
+                    empties = isinstance(request, ImportRequest) and request.empties
+                    return await transaction.execute(operation, prepared, empties=empties)
+            except PropertiesChangedError:
+                prepared = None
+                self._forget(relation.collection)
+            except KeyInsertedError:
+                continue
+            except StatementError as error:
+                self._handle(error, relation)
+            except DatabaseUnavailable as error:
+                if error.sqlstate == _LOCK_TIMEOUT and not isinstance(error, CommitOutcomeUnknown):
+                    raise _conflict() from error
+                raise
+        raise _conflict()
+
+    async def _properties_of(self, session: Session, relation: Relation) -> Properties:
+        """Return the properties that were last seen: the fence compares them with the present ones."""
+        known = self._properties.get(relation.collection)
+        if known is None:
+            text = await session.fetchrow(sql.writes.PROPERTIES, relation.collection)
+            known = self._properties[relation.collection] = parse_properties(text or "{}")
+        return known
+
+    def _handle(self, error: StatementError, relation: Relation) -> None:
+        """Return if the write may be attempted again. Raise ArangoError if PostgreSQL cannot hold a document."""
+        if is_a_conflict(error.sqlstate):
+            return
+        if error.sqlstate in _UNDEFINED:
+            self._catalog.clear()
+            self._forget(relation.collection)
+            return
+        if of_a_document(error.sqlstate):
+            raise ArangoError(10, f"PostgreSQL cannot hold the document: {error}", status=400) from error
+        raise error
+
+    def _forget(self, collection: str) -> None:
+        self._properties.pop(collection, None)
+        self._keys.forget(collection)
+
+
+def _conflict() -> ArangoError:
+    return ArangoError(1200, "timeout waiting to lock key - in index primary of type primary over '_key'")

@@ -1,0 +1,51 @@
+-- Writes that PostgreSQL itself decides, in collections whose writes ArangoDB no longer takes.
+
+-- The row that every statement which writes documents locks FOR SHARE also states who takes the writes. It changes in the
+-- transaction of the control row only. What writes must follow is here as well: a write that has locked the row sees it as
+-- it is now, even if it waited for the lock.
+ALTER TABLE _crossfade.stamp_floor
+    ADD COLUMN writer text NOT NULL DEFAULT 'origin' CHECK (writer IN ('origin', 'none', 'target')),
+    ADD COLUMN revisions text, -- the sequence of revisions, qualified and quoted; NULL before PostgreSQL takes writes
+    ADD COLUMN properties json NOT NULL DEFAULT '{}', -- keyOptions, schema, waitForSync, as ArangoDB shows them
+    ADD CONSTRAINT stamp_floor_revisions_check CHECK (writer <> 'target' OR revisions IS NOT NULL);
+
+-- Set before `writer` changes, in a separate transaction: writes stop asking for the row, which could else be shared
+-- without a pause and never be updated. It is not needed for correctness.
+ALTER TABLE _crossfade.control ADD COLUMN closing boolean NOT NULL DEFAULT false;
+
+-- Keys whose documents ArangoDB does not have yet, one row for each write of a key. The documents are in their tables.
+CREATE TABLE _crossfade.outbox (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    collection text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL
+);
+
+-- The largest number that a collection's key generator has made or seen in a key: up to 2^64 - 1.
+CREATE TABLE _crossfade.last_key (
+    collection text COLLATE "C" PRIMARY KEY REFERENCES _crossfade.stamp_floor ON DELETE CASCADE,
+    last numeric(20) NOT NULL
+);
+
+-- PostgreSQL takes the writes of a collection from the commit of the calling transaction on. in_revision: the new revisions
+-- are above it, and above those of an earlier time; in_last: the largest number that the key generator has used.
+CREATE FUNCTION _crossfade.take_writes(in_collection text, in_revision bigint, in_properties json, in_last numeric)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    -- with '/', which no name of a table of documents has by itself
+    sequence text := format('_crossfade.%I', 'revision/' || md5(in_collection));
+    newest bigint;
+BEGIN
+    -- first: it waits for the writes that have tested the row's former state
+    PERFORM FROM _crossfade.stamp_floor WHERE collection = in_collection FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no collection %', in_collection USING ERRCODE = 'no_data_found';
+    END IF;
+    EXECUTE format('CREATE SEQUENCE IF NOT EXISTS %s AS bigint', sequence);
+    EXECUTE format('SELECT last_value FROM %s', sequence) INTO newest;
+    PERFORM setval(sequence::regclass, greatest(newest, in_revision, 1));
+    INSERT INTO _crossfade.last_key (collection, last) VALUES (in_collection, in_last)
+    ON CONFLICT (collection) DO UPDATE SET last = greatest(last_key.last, excluded.last);
+    UPDATE _crossfade.stamp_floor SET writer = 'target', revisions = sequence, properties = in_properties
+    WHERE collection = in_collection;
+END
+$$;

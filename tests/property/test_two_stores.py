@@ -1,0 +1,194 @@
+"""Random writes have the same answers, and leave the same documents, in the development server and in PostgreSQL.
+
+Revisions differ, and so do generated keys: each of one store must always stand for the same one of the other.
+STORE_SEQUENCES sets the number of sequences, STORE_SEED another seed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import orjson
+import pytest
+
+from proxy.base.errors import ArangoError
+from proxy.devserver.store import MemoryStore
+from proxy.model.documents import to_jsonb
+from proxy.model.operations import Operation, Outcome
+from proxy.model.revision import decode_rev
+from proxy.stores.postgres import PostgresStore
+from proxy.stores.postgres.writes import DocumentWriter
+from proxy.wire.decode import decode_parts
+from proxy.wire.encode import error_outcome
+from tests.ad_hoc import Database
+from tests.integration.target_fixtures import take_writes
+from tests.property.write_requests import Maker, Request, properties
+
+SEQUENCES: Final = int(os.environ.get("STORE_SEQUENCES", "300"))
+SEED: Final = int(os.environ.get("STORE_SEED", "0"))
+LENGTH: Final = 12
+FIRST_KEY: Final = 9_000_000  # generated keys of the development server are smaller
+_READS: Final = frozenset({"document.read", "document.head", "document.read_many"})
+
+
+class Names:
+    """Revisions and generated keys of the development server, and those of PostgreSQL that stand for them."""
+
+    def __init__(self) -> None:
+        self._target: dict[str, str] = {}
+        self._origin: dict[str, str] = {}
+
+    def learn(self, ours: str, theirs: str) -> None:
+        """Note a pair; one that contradicts an earlier pair fails the test."""
+        if ours != theirs or ours in self._target:
+            assert self._target.setdefault(ours, theirs) == theirs, (ours, theirs)
+            assert self._origin.setdefault(theirs, ours) == ours, (ours, theirs)
+
+    def known(self, ours: str) -> bool:
+        return ours in self._target
+
+    def translate(self, text: str) -> str:
+        """Return a text of the development server with the names of PostgreSQL."""
+        if not self._target:
+            return text
+        pattern = "|".join(re.escape(name) for name in sorted(self._target, key=len, reverse=True))
+        return re.sub(pattern, lambda found: self._target[found[0]], text)
+
+    def learn_from(self, ours: Any, theirs: Any) -> None:
+        """Learn from two answers of the same form."""
+        if isinstance(ours, list) and isinstance(theirs, list):
+            for one, other in zip(ours, theirs, strict=False):
+                self.learn_from(one, other)
+        if isinstance(ours, dict) and isinstance(theirs, dict):
+            for name in ("_rev", "_oldRev", "_key"):
+                one, other = ours.get(name), theirs.get(name)
+                if isinstance(one, str) and isinstance(other, str):
+                    self.learn(one, other)
+            for name in ("new", "old"):
+                self.learn_from(ours.get(name), theirs.get(name))
+
+
+class Stores:
+    """A collection in both stores."""
+
+    def __init__(self, memory: MemoryStore, database: Database, name: str, relation: str) -> None:
+        self.memory = memory
+        self.database = database
+        self.name = name
+        self.relation = relation
+        self.names = Names()
+        self.writer = DocumentWriter(database)
+        self.reader = PostgresStore(database)
+        self.outbox = 0
+
+    @property
+    def stored(self) -> dict[str, bytes]:
+        return self.memory.server.databases["_system"].collections[self.name].documents
+
+    async def both(self, request: Request) -> None:
+        """Send a request to both stores, and compare their answers and then their documents."""
+        before = dict(self.stored)
+        ours = self.memory.run(_operation(request))
+        translated = Request(
+            request.method,
+            self.names.translate(request.target),
+            tuple((name, self.names.translate(value)) for name, value in request.headers),
+            self.names.translate(request.body),
+        )
+        theirs = await self._on_postgresql(_operation(translated))
+        if ours.body and theirs.body:
+            self.names.learn_from(orjson.loads(ours.body), orjson.loads(theirs.body))
+        documents = await self._compare_documents()
+        assert theirs.status == ours.status, (ours, theirs)
+        assert theirs.body.decode() == self.names.translate(ours.body.decode())
+        assert _headers(theirs) == self.names.translate(_headers(ours))
+        await self._compare_outbox(before, documents)
+
+    async def _on_postgresql(self, operation: Operation) -> Outcome:
+        store = self.reader if operation.endpoint.name in _READS else self.writer
+        try:
+            return await store.execute(operation)
+        except ArangoError as error:
+            return error_outcome(error)
+
+    async def _compare_documents(self) -> dict[str, str]:
+        rows = await self.database.fetch(
+            f"SELECT key, rev, raw::text AS raw, doc::text AS doc FROM {self.relation} WHERE doc IS NOT NULL"
+        )
+        theirs = {row["key"]: row["raw"] for row in rows}
+        ours = {key: raw.decode() for key, raw in self.stored.items()}
+        # generated keys that no answer has shown, in the order of their revisions
+        unknown = sorted((key for key in ours if key not in theirs and not self.names.known(key)), key=_age(ours))
+        new = sorted((key for key in theirs if key not in set(map(self.names.translate, ours))), key=_age(theirs))
+        assert len(unknown) == len(new), (unknown, new)
+        for one, other in zip(unknown, new, strict=True):
+            self.names.learn(one, other)
+        for key, raw in ours.items():
+            self.names.learn(orjson.loads(raw)["_rev"], orjson.loads(theirs[self.names.translate(key)])["_rev"])
+        assert {self.names.translate(key): self.names.translate(raw) for key, raw in ours.items()} == theirs
+        for row in rows:
+            assert decode_rev(orjson.loads(row["raw"])["_rev"]) == row["rev"]
+            if to_jsonb(row["raw"].encode()) is None:
+                content = orjson.loads(row["raw"])
+                assert set(orjson.loads(row["doc"])) == set(content) - {"_key", "_id", "_rev"}
+        return theirs
+
+    async def _compare_outbox(self, before: dict[str, bytes], documents: dict[str, str]) -> None:
+        """Each key whose document changed has a row for the reverse mirror."""
+        rows = await self.database.fetch("SELECT id, key FROM _crossfade.outbox WHERE id > $1 ORDER BY id", self.outbox)
+        if rows:
+            self.outbox = rows[-1]["id"]
+        former = {self.names.translate(key): self.names.translate(raw.decode()) for key, raw in before.items()}
+        changed = {key for key in former.keys() | documents.keys() if former.get(key) != documents.get(key)}
+        assert changed <= {row["key"] for row in rows}
+
+
+def _age(documents: dict[str, str]) -> Any:
+    return lambda key: decode_rev(orjson.loads(documents[key])["_rev"])
+
+
+def _headers(outcome: Outcome) -> str:
+    return repr([(name, value.decode()) for name, value in outcome.headers])
+
+
+def _operation(request: Request) -> Operation:
+    headers = [(name.encode(), value.encode()) for name, value in request.headers]
+    return decode_parts(request.method, request.target.encode(), headers, request.body.encode())
+
+
+async def stores_of(database: Database, memory: MemoryStore, rng: random.Random, name: str) -> Stores:
+    """Create a collection in both stores, with the same properties."""
+    body = properties(rng, name)
+    made = memory.run(decode_parts("POST", b"/_api/collection", [], orjson.dumps(body)))
+    assert made.status == 200, made.body
+    last = FIRST_KEY if body["keyOptions"]["type"] in ("traditional", "padded") else 0
+    relation = await take_writes(database, f"_system/{name}", body, last=last)
+    return Stores(memory, database, name, relation)
+
+
+@pytest.fixture
+async def pool(dsn: str) -> AsyncIterator[Database]:
+    opened = await Database.open(dsn, size=2)
+    yield opened
+    await opened.close()
+
+
+@pytest.mark.parametrize("part", range(4))
+async def test_random_writes_are_the_same_in_both_stores(pool: Database, part: int) -> None:
+    memory = MemoryStore()
+    for sequence in range(part, SEQUENCES, 4):
+        rng = random.Random(SEED * 1_000_000 + sequence)
+        stores = await stores_of(pool, memory, rng, f"c{sequence}")
+        maker = Maker(rng, stores.name, stores.stored)
+        sent: list[Request] = []
+        for _ in range(LENGTH):
+            sent.append(maker.request())
+            try:
+                await stores.both(sent[-1])
+            except Exception as error:
+                error.add_note(f"sequence {sequence}:\n" + "\n".join(map(str, sent)))
+                raise
