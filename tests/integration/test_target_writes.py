@@ -228,9 +228,14 @@ async def test_revisions_do_not_go_back_if_postgresql_takes_the_writes_again(tar
 async def test_what_is_not_a_plain_write_is_refused_by_name(target: Target) -> None:
     with pytest.raises(Unsupported):
         await target.send("POST", "/_api/cursor", {"query": "RETURN 1"})
-    operation = decode_parts("POST", b"/_api/document/c", [(b"x-arango-trx-id", b"1")], b"{}")
+    for header in ((b"x-arango-trx-id", b"1"), (b"x-arango-async", b"store")):
+        with pytest.raises(Unsupported):
+            await target.writer.execute(decode_parts("POST", b"/_api/document/c", [header], b"{}"))
+    await take_writes(
+        target.database, "_system/computed", {"computedValues": [{"name": "n", "expression": "RETURN 1"}]}
+    )
     with pytest.raises(Unsupported):
-        await target.writer.execute(operation)
+        await target.send("POST", "/_api/document/computed", {})
 
 
 @pytest.mark.parametrize("kind", ["traditional", "autoincrement", "padded"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from proxy.base.errors import Unsupported
 from proxy.model import json_reader
 from proxy.semantics.key_generator import KeyGenerator
 
@@ -26,8 +27,13 @@ class Properties:
 
 
 def parse_properties(text: str) -> Properties:
-    """Return properties from the JSON object that PostgreSQL has, by the names that ArangoDB shows."""
+    """Return properties from the JSON object that PostgreSQL has, by the names that ArangoDB shows.
+
+    Raise Unsupported for computed values: to leave them out silently would change the documents.
+    """
     values = json_reader.load(text.encode())
+    if values.get("computedValues"):
+        raise Unsupported("computed values in PostgreSQL")
     return Properties(
         text, values.get("schema"), bool(values.get("waitForSync", False)), values.get("keyOptions") or {}
     )

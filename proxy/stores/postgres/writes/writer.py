@@ -10,7 +10,7 @@ import msgspec
 import sql
 from proxy.base.database import Database, Session
 from proxy.base.errors import ArangoError, CommitOutcomeUnknown, DatabaseUnavailable, StatementError, Unsupported
-from proxy.base.sqlstates import is_a_conflict, of_a_document
+from proxy.base.sqlstates import is_a_conflict, may_succeed_on_new_session, of_a_document
 from proxy.model.operations import Operation, Outcome
 from proxy.semantics.document_writes import parse_change, parse_insert, parse_remove
 from proxy.semantics.imports import ImportRequest, parse_import
@@ -26,6 +26,7 @@ from proxy.wire.velocypack import to_json
 _ATTEMPTS: Final = 10  # of a write that meets others, before it is a conflict
 _LOCK_TIMEOUT: Final = "55P03"
 _UNDEFINED: Final = frozenset({"42P01", "3F000"})  # the table, or its schema, is gone
+_UNSUPPORTED: Final = {"x-arango-trx-id": "writes of stream transactions", "x-arango-async": "asynchronous writes"}
 _PARSERS: Final[Mapping[str, Callable[[Operation], Request]]] = {
     "document.insert": parse_insert,
     "document.replace": parse_change,
@@ -64,8 +65,9 @@ class DocumentWriter:
         parse = _PARSERS.get(operation.endpoint.name)
         if parse is None:
             raise Unsupported(f"{operation.endpoint.name} as a write of PostgreSQL")
-        if "x-arango-trx-id" in operation.headers:
-            raise Unsupported("writes of stream transactions in PostgreSQL")
+        for header, feature in _UNSUPPORTED.items():
+            if header in operation.headers:
+                raise Unsupported(f"{feature} in PostgreSQL")
         try:
             if "velocypack" in operation.headers.get("content-type", ""):
                 operation = msgspec.structs.replace(operation, body=to_json(operation.body) if operation.body else b"")
@@ -99,9 +101,12 @@ class DocumentWriter:
             except StatementError as error:
                 self._handle(error, relation)
             except DatabaseUnavailable as error:
-                if error.sqlstate == _LOCK_TIMEOUT and not isinstance(error, CommitOutcomeUnknown):
+                if isinstance(error, CommitOutcomeUnknown):
+                    raise
+                if error.sqlstate == _LOCK_TIMEOUT:
                     raise _conflict() from error
-                raise
+                if not may_succeed_on_new_session(error.sqlstate):
+                    raise
         raise _conflict()
 
     async def _properties_of(self, session: Session, relation: Relation) -> Properties:
