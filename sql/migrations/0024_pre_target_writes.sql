@@ -49,3 +49,38 @@ BEGIN
     WHERE collection = in_collection;
 END
 $$;
+
+-- What a write needs before it decides, in one round trip; nothing if PostgreSQL does not take the collection's writes.
+-- Each step is a statement with its own snapshot, since one that waited for a lock reads everything else as it was before:
+-- the fence, so that nobody else takes the writes until the transaction ends; the rows of the keys, locked in their order;
+-- then the revisions, so that those of a key rise in the order of its writes. in_lock_wait: how long to wait for a row.
+-- in_empties: remove every document first. raws: NULL for a tombstone. A second call in a transaction loads more keys.
+CREATE FUNCTION _crossfade.begin_write(
+    in_collection text, in_keys text[], in_revisions integer, in_lock_wait text, in_empties boolean)
+RETURNS TABLE (relation text, edge boolean, properties text, keys text[], raws text[], revisions bigint[]) LANGUAGE plpgsql AS $$
+DECLARE
+    sequence regclass;
+BEGIN
+    SELECT c.relation, c.edge, f.properties::text, f.revisions INTO relation, edge, properties, sequence
+    FROM _crossfade.stamp_floor f JOIN _crossfade.collection c USING (collection)
+    WHERE f.collection = in_collection AND f.writer = 'target' AND (SELECT NOT closing FROM _crossfade.control)
+    FOR SHARE OF f;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    PERFORM set_config('lock_timeout', in_lock_wait, true);
+    IF in_empties THEN
+        EXECUTE format(
+            'WITH locked AS MATERIALIZED (SELECT key FROM %1$s WHERE doc IS NOT NULL ORDER BY key FOR UPDATE), '
+            'removed AS (UPDATE %1$s d SET raw = NULL, doc = NULL, mark = greatest(d.mark, e.era) '
+            'FROM locked, _crossfade.era e WHERE d.key = locked.key RETURNING d.key) '
+            'INSERT INTO _crossfade.outbox (collection, key) SELECT $1, key FROM removed', relation) USING in_collection;
+    END IF;
+    EXECUTE format(
+        'SELECT array_agg(l.key), array_agg(l.raw) '
+        'FROM (SELECT key, raw::text AS raw FROM %s WHERE key = ANY ($1) ORDER BY key FOR UPDATE) l', relation)
+    INTO keys, raws USING in_keys;
+    SELECT array_agg(nextval(sequence)) INTO revisions FROM generate_series(1, in_revisions);
+    RETURN NEXT;
+END
+$$;

@@ -1,40 +1,30 @@
--- Writes that PostgreSQL itself decides: READ COMMITTED, on the primary, each in a statement of its own, since a statement
--- that waited for a lock reads everything else by the snapshot from before. In this order: fence, load, revisions, write.
+-- Writes that PostgreSQL itself decides: READ COMMITTED, on the primary.
 
 -- name: properties
 -- What writes to collection $1 must follow, without a lock: to prepare a write, which compares it with the fence's.
 SELECT properties::text AS properties FROM _crossfade.stamp_floor WHERE collection = $1;
 
--- name: last_key
--- The largest number of the key generator of collection $1, locked. The transaction that takes numbers need not wait for
--- the disk: the commit of the documents comes after it in the same log. So if they are there, the numbers are taken.
-SELECT last::text AS last, set_config('synchronous_commit', 'off', true) FROM _crossfade.last_key
-WHERE collection = $1 FOR UPDATE;
+-- name: take_keys
+-- Raise the largest number of the key generator of collection $1 from $2 to $3: no row if it is not $2. This need not wait
+-- for the disk: the commit of the documents comes after it in the same log. So if they are there, the numbers are taken.
+WITH unsynced AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+UPDATE _crossfade.last_key k SET last = $3::text::numeric FROM unsynced
+WHERE k.collection = $1 AND k.last = $2::text::numeric
+RETURNING true AS taken;
 
--- name: set_last_key
--- $1 collection, $2 number.
-UPDATE _crossfade.last_key SET last = $2::text::numeric WHERE collection = $1;
+-- name: lock_last_key
+-- The largest number of the key generator of collection $1, locked.
+SELECT last::text AS last FROM _crossfade.last_key WHERE collection = $1 FOR UPDATE;
 
--- name: fence
--- No row unless PostgreSQL takes the writes of collection $1; nobody else does before this transaction has ended. $2: how
--- long the statements after this one wait for a lock.
-SELECT revisions, properties::text AS properties, set_config('lock_timeout', $2, true)
-FROM _crossfade.stamp_floor
-WHERE collection = $1 AND writer = 'target' AND (SELECT NOT closing FROM _crossfade.control)
-FOR SHARE;
-
--- name: load
--- The rows of keys $1 text[], locked in the order of keys; raw is NULL for a tombstone.
-SELECT key, raw::text AS raw FROM {relation} WHERE key = ANY ($1::text[]) ORDER BY key FOR UPDATE;
-
--- name: draw_revisions
--- New revisions of sequence $1, as many as $2: after the rows are locked, so that a key's revisions rise in the order of
--- its writes.
-SELECT nextval($1::text::regclass) FROM generate_series(1, $2::integer);
+-- name: begin
+-- The first statement of a write's transaction: no row unless PostgreSQL takes the writes of collection $1. $2 keys to lock
+-- and load, $3 how many revisions to draw after that, $4 how long to wait for a row, $5 whether to remove every document.
+SELECT relation, edge, properties, keys, raws, revisions
+FROM _crossfade.begin_write($1, $2::text[], $3::integer, $4, $5::boolean);
 
 -- name: write
 -- New versions and removals, in collection $1. $2 keys, $3 revisions, $4 raw documents (NULL: removed), $5 queryable
--- documents or NULL (then made of raw), $6 whether `load` found a row. A tombstone keeps its revision. Returns the keys
+-- documents or NULL (then made of raw), $6 whether `begin` found a row. A tombstone keeps its revision. Returns the keys
 -- that are written: one without a row that is not returned was inserted meanwhile.
 WITH given AS MATERIALIZED (
     SELECT g.key, g.rev, g.raw, coalesce(g.doc, _crossfade.queryable(g.raw)) AS doc, g.stored, e.era
@@ -55,14 +45,3 @@ WITH given AS MATERIALIZED (
     INSERT INTO _crossfade.outbox (collection, key) SELECT $1, key FROM given ORDER BY key COLLATE "C"
 )
 SELECT key FROM updated UNION ALL SELECT key FROM inserted;
-
--- name: empty
--- Remove every document of collection $1.
-WITH locked AS MATERIALIZED (
-    SELECT key FROM {relation} WHERE doc IS NOT NULL ORDER BY key FOR UPDATE
-), removed AS (
-    UPDATE {relation} d SET raw = NULL, doc = NULL, mark = greatest(d.mark, e.era)
-    FROM locked, _crossfade.era e WHERE d.key = locked.key
-    RETURNING d.key
-)
-INSERT INTO _crossfade.outbox (collection, key) SELECT $1, key FROM removed;

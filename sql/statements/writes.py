@@ -7,27 +7,19 @@ from typing import NamedTuple
 from sql.statement import Statement
 
 
-class LastKeyRow(NamedTuple):
-    last: str
-    set_config: str
+class BeginRow(NamedTuple):
+    """keys, raws: the rows that were found; both, and revisions, are NULL if there are none."""
 
-
-class FenceRow(NamedTuple):
-    revisions: str
+    relation: str
+    edge: bool
     properties: str
-    set_config: str
-
-
-class LoadedRow(NamedTuple):
-    key: str
-    raw: str | None
+    keys: list[str] | None
+    raws: list[str | None] | None
+    revisions: list[int] | None
 
 
 PROPERTIES = Statement("writes", "properties", str)
-LAST_KEY = Statement("writes", "last_key", LastKeyRow)
-SET_LAST_KEY = Statement("writes", "set_last_key")
-FENCE = Statement("writes", "fence", FenceRow)
-LOAD = Statement("writes", "load", LoadedRow)
-DRAW_REVISIONS = Statement("writes", "draw_revisions", int)
+TAKE_KEYS = Statement("writes", "take_keys", bool)
+LOCK_LAST_KEY = Statement("writes", "lock_last_key", str)
+BEGIN = Statement("writes", "begin", BeginRow)
 WRITE = Statement("writes", "write", str)
-EMPTY = Statement("writes", "empty")

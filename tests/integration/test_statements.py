@@ -110,9 +110,12 @@ def faults_of(statement: Statement[object], prepared: Prepared) -> list[str]:
 
 
 def _required(kind: object) -> object:
-    """Return a type without its `| None`."""
+    """Return a type without its `| None`, and an array's type without that of its elements."""
     if get_origin(kind) in (Union, types.UnionType):
         (kind,) = [part for part in get_args(kind) if part is not type(None)]
+    if get_origin(kind) is list:
+        (element,) = get_args(kind)
+        return types.GenericAlias(list, (_required(element),))
     return kind
 
 

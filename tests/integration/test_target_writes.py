@@ -157,6 +157,18 @@ async def test_a_change_of_properties_is_seen_by_the_next_write(target: Target) 
     assert (await target.send("POST", "/_api/document/c", {"n": 1}))[0] == 201
 
 
+async def test_a_collection_that_got_another_table_is_written_there(target: Target) -> None:
+    await target.send("POST", "/_api/document/c", {"_key": "a"})
+    made = await target.other.fetchval("SELECT _crossfade.make_table('_system', 'c', true)")
+    assert made != target.relation
+    await target.other.execute("UPDATE _crossfade.collection SET relation = $1, edge = true", made)
+    status, _ = await target.send("POST", "/_api/document/c", {"_key": "b", "_from": "v/1", "_to": "v/2"})
+    assert status == 202
+    row = await target.database.fetchrow(f"SELECT key, from_id FROM {made}")
+    assert row is not None
+    assert tuple(row) == ("b", "v/1")
+
+
 @dataclass
 class Forgetful:
     """A write that does not name its keys: the decision meets them."""

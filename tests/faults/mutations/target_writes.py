@@ -3,36 +3,41 @@
 from tests.faults.mutations import Mutant
 
 _TEST = "tests/integration/test_target_writes.py::"
+_LOCK = (
+    "    EXECUTE format(\n"
+    "        'SELECT array_agg(l.key), array_agg(l.raw) '\n"
+    "        'FROM (SELECT key, raw::text AS raw FROM %s WHERE key = ANY ($1) ORDER BY key FOR UPDATE) l', relation)\n"
+    "    INTO keys, raws USING in_keys;\n"
+)
+_DRAW = "    SELECT array_agg(nextval(sequence)) INTO revisions FROM generate_series(1, in_revisions);\n"
 
 MUTANTS = (
     Mutant(
         "a revision is drawn before the rows are locked",
-        "proxy/stores/postgres/writes/transaction.py",
-        "            rows |= await self._load(wanted)\n"
-        "            revisions = await self._draw(sequence, prepared.writes)\n",
-        "            revisions = await self._draw(sequence, prepared.writes)\n"
-        "            rows |= await self._load(wanted)\n",
+        "sql/migrations/0024_pre_target_writes.sql",
+        _LOCK + _DRAW,
+        _DRAW + _LOCK,
         f"{_TEST}test_a_write_that_waited_has_what_came_before_and_a_later_revision",
     ),
     Mutant(
         "the fence of a write is read and not locked",
-        "sql/queries/writes.sql",
-        "WHERE collection = $1 AND writer = 'target' AND (SELECT NOT closing FROM _crossfade.control)\nFOR SHARE;",
-        "WHERE collection = $1 AND writer = 'target' AND (SELECT NOT closing FROM _crossfade.control);",
+        "sql/migrations/0024_pre_target_writes.sql",
+        "    FOR SHARE OF f;\n",
+        "    ;\n",
         f"{_TEST}test_the_writer_does_not_change_while_a_write_is_under_way",
     ),
     Mutant(
         "the fence of a write does not test who takes the writes",
-        "sql/queries/writes.sql",
-        "WHERE collection = $1 AND writer = 'target' AND",
-        "WHERE collection = $1 AND",
+        "sql/migrations/0024_pre_target_writes.sql",
+        "f.collection = in_collection AND f.writer = 'target' AND",
+        "f.collection = in_collection AND",
         f"{_TEST}test_no_write_unless_postgresql_takes_them",
     ),
     Mutant(
         "the rows of a write are read and not locked",
-        "sql/queries/writes.sql",
-        "WHERE key = ANY ($1::text[]) ORDER BY key FOR UPDATE;",
-        "WHERE key = ANY ($1::text[]) ORDER BY key;",
+        "sql/migrations/0024_pre_target_writes.sql",
+        "WHERE key = ANY ($1) ORDER BY key FOR UPDATE)",
+        "WHERE key = ANY ($1) ORDER BY key)",
         f"{_TEST}test_writes_of_two_writers_that_meet_are_all_there_and_in_order",
     ),
     Mutant(
@@ -45,15 +50,15 @@ MUTANTS = (
     Mutant(
         "a write follows the properties that it remembers",
         "proxy/stores/postgres/writes/transaction.py",
-        "        if row.properties != self._properties.text:\n",
-        "        if row.revisions is None:\n",
+        "        if (row.relation, row.edge, row.properties) != known:\n",
+        "        if (row.relation, row.edge) != known[:2]:\n",
         f"{_TEST}test_a_change_of_properties_is_seen_by_the_next_write",
     ),
     Mutant(
-        "the state of a key generator is read and not locked",
+        "keys are taken although another writer took some",
         "sql/queries/writes.sql",
-        "WHERE collection = $1 FOR UPDATE;\n\n-- name: set_last_key",
-        "WHERE collection = $1;\n\n-- name: set_last_key",
+        "WHERE k.collection = $1 AND k.last = $2::text::numeric\n",
+        "WHERE k.collection = $1 AND $2::text::numeric IS NOT NULL\n",
         f"{_TEST}test_two_writers_never_generate_one_key_twice",
     ),
     Mutant(

@@ -7,8 +7,8 @@ class WriteFenceError(Exception):
     """PostgreSQL does not take the writes of the collection: look at the control row again."""
 
 
-class PropertiesChangedError(Exception):
-    """The collection has other properties than those by which the write was prepared."""
+class CollectionChangedError(Exception):
+    """The collection has other properties, or another table, than those by which the write was prepared."""
 
 
 class KeyInsertedError(Exception):

@@ -13,9 +13,9 @@ from proxy.semantics.document_answers import conflict_outcome
 from proxy.semantics.write_rules import ConflictError
 from proxy.stores.postgres.catalog import Relation
 from proxy.stores.postgres.writes.interruptions import (
+    CollectionChangedError,
     KeyInsertedError,
     NotLoadedError,
-    PropertiesChangedError,
     WriteFenceError,
 )
 from proxy.stores.postgres.writes.key_assignment import Prepared
@@ -36,40 +36,28 @@ class WriteTransaction:
     async def execute(self, operation: Operation, prepared: Prepared, *, empties: bool) -> Outcome:
         """Return the answer, after the commit. empties: remove all documents first.
 
-        Raise WriteFenceError, PropertiesChangedError, KeyInsertedError (nothing was written), DatabaseError;
+        Raise WriteFenceError, CollectionChangedError, KeyInsertedError (nothing was written), DatabaseError;
         CommitOutcomeUnknown if the answer to the commit was lost.
         """
         async with self._session.transaction():
-            revisions = await self._fence()
-            if empties:
-                await self._session.execute(sql.writes.EMPTY.on(self._relation.relation), self._relation.collection)
-            outcome, changes = await self._decide(operation, prepared, revisions)
+            outcome, changes = await self._decide(operation, prepared, empties=empties)
             if changes:
                 await self._write(changes)
         return outcome
 
-    async def _fence(self) -> str:
-        """Make sure that PostgreSQL takes the writes until this transaction ends; return the sequence of revisions."""
-        row = await self._session.fetchrow(sql.writes.FENCE, self._relation.collection, self._lock_wait)
-        if row is None:
-            raise WriteFenceError
-        if row.properties != self._properties.text:
-            raise PropertiesChangedError
-        return row.revisions
-
     async def _decide(
-        self, operation: Operation, prepared: Prepared, sequence: str
+        self, operation: Operation, prepared: Prepared, *, empties: bool
     ) -> tuple[Outcome, Sequence[RowChange]]:
         """Return the answer, and the changes that make it true. A request that is refused as a whole changes nothing.
 
-        The decision is repeated until every key that it needs is loaded. Revisions are drawn after that.
+        The decision is repeated until every key that it needs is loaded.
         """
         rows: dict[str, bytes | None] = {}
         wanted, loaded = prepared.keys, frozenset[str]()
         while True:
+            found, revisions = await self._load(wanted, prepared.writes, empties=empties)
             loaded |= wanted
-            rows |= await self._load(wanted)
-            revisions = await self._draw(sequence, prepared.writes)
+            rows |= found
             collection = LoadedCollection(
                 self._relation.name,
                 edge=self._relation.edge,
@@ -81,22 +69,31 @@ class WriteTransaction:
             try:
                 return prepared.carry_out(collection), collection.changes()
             except NotLoadedError as missing:
-                wanted = missing.keys
+                wanted, empties = missing.keys, False
             except ArangoError as error:
                 return _refusal(operation, error), ()
 
-    async def _load(self, keys: frozenset[str]) -> dict[str, bytes | None]:
-        """Return the rows of the keys, which are locked until this transaction ends."""
-        wanted = sorted(key for key in keys if valid_key(key))
-        if not wanted:
-            return {}
-        rows = await self._session.fetch(sql.writes.LOAD.on(self._relation.relation), wanted)
-        return {row.key: None if row.raw is None else row.raw.encode() for row in rows}
+    async def _load(
+        self, keys: frozenset[str], writes: int, *, empties: bool
+    ) -> tuple[dict[str, bytes | None], list[int]]:
+        """Return the rows of the keys, locked until this transaction ends, and revisions drawn after that.
 
-    async def _draw(self, sequence: str, number: int) -> list[int]:
-        return sorted(await self._session.fetch(sql.writes.DRAW_REVISIONS, sequence, number)) if number else []
+        Nobody but PostgreSQL takes the writes until then.
+        """
+        valid = [key for key in keys if valid_key(key)]
+        row = await self._session.fetchrow(
+            sql.writes.BEGIN, self._relation.collection, valid, writes, self._lock_wait, empties
+        )
+        if row is None:
+            raise WriteFenceError
+        known = self._relation.relation, self._relation.edge, self._properties.text
+        if (row.relation, row.edge, row.properties) != known:
+            raise CollectionChangedError
+        raws = (None if raw is None else raw.encode() for raw in row.raws or ())
+        return dict(zip(row.keys or (), raws, strict=True)), sorted(row.revisions or ())
 
     async def _write(self, changes: Sequence[RowChange]) -> None:
+        """Write the changes, and note their keys in the outbox. Raise KeyInsertedError."""
         written = await self._session.fetch(
             sql.writes.WRITE.on(self._relation.relation),
             self._relation.collection,

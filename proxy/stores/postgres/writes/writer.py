@@ -16,7 +16,7 @@ from proxy.semantics.document_writes import parse_change, parse_insert, parse_re
 from proxy.semantics.imports import ImportRequest, parse_import
 from proxy.semantics.write_rules import KEY_WAIT
 from proxy.stores.postgres.catalog import Catalog, Relation
-from proxy.stores.postgres.writes.interruptions import KeyInsertedError, PropertiesChangedError
+from proxy.stores.postgres.writes.interruptions import CollectionChangedError, KeyInsertedError
 from proxy.stores.postgres.writes.key_assignment import KeyAssignment, Prepared, Request
 from proxy.stores.postgres.writes.properties import Properties, parse_properties
 from proxy.stores.postgres.writes.transaction import WriteTransaction
@@ -93,9 +93,9 @@ class DocumentWriter:
                     transaction = WriteTransaction(session, relation, properties, self._lock_wait)
                     empties = isinstance(request, ImportRequest) and request.empties
                     return await transaction.execute(operation, prepared, empties=empties)
-            except PropertiesChangedError:
+            except CollectionChangedError:
                 prepared = None
-                self._forget(relation.collection)
+                self._forget(relation)
             except KeyInsertedError:
                 continue
             except StatementError as error:
@@ -122,16 +122,17 @@ class DocumentWriter:
         if is_a_conflict(error.sqlstate):
             return
         if error.sqlstate in _UNDEFINED:
-            self._catalog.clear()
-            self._forget(relation.collection)
+            self._forget(relation)
             return
         if of_a_document(error.sqlstate):
             raise ArangoError(10, f"PostgreSQL cannot hold the document: {error}", status=400) from error
         raise error
 
-    def _forget(self, collection: str) -> None:
-        self._properties.pop(collection, None)
-        self._keys.forget(collection)
+    def _forget(self, relation: Relation) -> None:
+        """Forget what is known of a collection, which may be another one of that name."""
+        self._catalog.clear()
+        self._properties.pop(relation.collection, None)
+        self._keys.forget(relation.collection)
 
 
 def _conflict() -> ArangoError:
