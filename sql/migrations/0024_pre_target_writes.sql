@@ -6,7 +6,8 @@
 ALTER TABLE _crossfade.stamp_floor
     ADD COLUMN writer text NOT NULL DEFAULT 'origin' CHECK (writer IN ('origin', 'none', 'target')),
     ADD COLUMN revisions text, -- the sequence of revisions, qualified and quoted; NULL before PostgreSQL takes writes
-    ADD COLUMN properties json NOT NULL DEFAULT '{}', -- keyOptions, schema, waitForSync, as ArangoDB shows them
+    -- keyOptions, schema, computedValues, waitForSync and indexes, as ArangoDB shows them
+    ADD COLUMN properties json NOT NULL DEFAULT '{}',
     ADD CONSTRAINT stamp_floor_revisions_check CHECK (writer <> 'target' OR revisions IS NOT NULL);
 
 -- Set before `writer` changes, in a separate transaction: writes stop asking for the row, which could else be shared

@@ -243,11 +243,15 @@ async def test_what_is_not_a_plain_write_is_refused_by_name(target: Target) -> N
     for header in ((b"x-arango-trx-id", b"1"), (b"x-arango-async", b"store")):
         with pytest.raises(Unsupported):
             await target.writer.execute(decode_parts("POST", b"/_api/document/c", [header], b"{}"))
-    await take_writes(
-        target.database, "_system/computed", {"computedValues": [{"name": "n", "expression": "RETURN 1"}]}
-    )
-    with pytest.raises(Unsupported):
-        await target.send("POST", "/_api/document/computed", {})
+    primary = {"type": "primary", "fields": ["_key"], "unique": True}
+    await take_writes(target.database, "_system/plain", {"indexes": [primary]})
+    assert (await target.send("POST", "/_api/document/plain", {}))[0] == 202
+    computed: dict[str, Any] = {"computedValues": [{"name": "n", "expression": "RETURN 1"}]}
+    unique: dict[str, Any] = {"indexes": [primary, {"type": "persistent", "fields": ["n"], "unique": True}]}
+    for name, properties in {"computed": computed, "unique": unique}.items():
+        await take_writes(target.database, f"_system/{name}", properties)
+        with pytest.raises(Unsupported):
+            await target.send("POST", f"/_api/document/{name}", {})
 
 
 @pytest.mark.parametrize("kind", ["traditional", "autoincrement", "padded"])

@@ -1,7 +1,7 @@
 """Random writes have the same answers, and leave the same documents, in the development server and in PostgreSQL.
 
 Revisions differ, and so do generated keys: each of one store must always stand for the same one of the other.
-STORE_SEQUENCES sets the number of sequences, STORE_SEED another seed.
+STORE_SEQUENCES sets the number of sequences (with `--timeout=0` if they are many), STORE_SEED another seed.
 """
 
 from __future__ import annotations

@@ -29,11 +29,13 @@ class Properties:
 def parse_properties(text: str) -> Properties:
     """Return properties from the JSON object that PostgreSQL has, by the names that ArangoDB shows.
 
-    Raise Unsupported for computed values: to leave them out silently would change the documents.
+    Raise Unsupported for computed values and unique indexes: to ignore them silently would damage the data.
     """
     values = json_reader.load(text.encode())
     if values.get("computedValues"):
         raise Unsupported("computed values in PostgreSQL")
+    if any(index.get("unique") and index.get("type") != "primary" for index in values.get("indexes", ())):
+        raise Unsupported("unique indexes in PostgreSQL")
     return Properties(
         text, values.get("schema"), bool(values.get("waitForSync", False)), values.get("keyOptions") or {}
     )
