@@ -71,7 +71,7 @@ class WriteTransaction:
             except NotLoadedError as missing:
                 wanted, empties = missing.keys, False
             except ArangoError as error:
-                return _refusal(operation, error), ()
+                return refusal(operation, error), ()
 
     async def _load(
         self, keys: frozenset[str], writes: int, *, empties: bool
@@ -107,7 +107,8 @@ class WriteTransaction:
             raise KeyInsertedError
 
 
-def _refusal(operation: Operation, error: ArangoError) -> Outcome:
+def refusal(operation: Operation, error: ArangoError) -> Outcome:
+    """Return the answer to a request that is refused as a whole: a conflict of one document shows its revision."""
     if isinstance(error, ConflictError) and operation.key is not None:
         return conflict_outcome(operation.collection or "", error)
     return error_outcome(error)

@@ -11,15 +11,17 @@ import sql
 from proxy.base.database import Database, Session
 from proxy.base.errors import ArangoError, CommitOutcomeUnknown, DatabaseUnavailable, StatementError, Unsupported
 from proxy.base.sqlstates import is_a_conflict, may_succeed_on_new_session, of_a_document
+from proxy.model.documents import valid_key
 from proxy.model.operations import Operation, Outcome
 from proxy.semantics.document_writes import parse_change, parse_insert, parse_remove
+from proxy.semantics.encoded_document import revision_of
 from proxy.semantics.imports import ImportRequest, parse_import
-from proxy.semantics.write_rules import KEY_WAIT
+from proxy.semantics.write_rules import KEY_WAIT, ConflictError
 from proxy.stores.postgres.catalog import Catalog, Relation
 from proxy.stores.postgres.writes.interruptions import CollectionChangedError, KeyInsertedError
 from proxy.stores.postgres.writes.key_assignment import KeyAssignment, Prepared, Request
 from proxy.stores.postgres.writes.properties import Properties, parse_properties
-from proxy.stores.postgres.writes.transaction import WriteTransaction
+from proxy.stores.postgres.writes.transaction import WriteTransaction, refusal
 from proxy.wire.encode import error_outcome
 from proxy.wire.velocypack import to_json
 
@@ -79,7 +81,7 @@ class DocumentWriter:
             return error_outcome(error)
 
     async def _execute(self, operation: Operation, request: Request) -> Outcome:
-        """Attempt the write until it meets no other one. Raise ArangoError 1200 after many attempts."""
+        """Attempt the write until it meets no other one, or has met too many."""
         prepared: Prepared | None = None
         for _ in range(_ATTEMPTS):
             relation = await self._catalog.find(operation.qualified or "")
@@ -104,10 +106,18 @@ class DocumentWriter:
                 if isinstance(error, CommitOutcomeUnknown):
                     raise
                 if error.sqlstate == _LOCK_TIMEOUT:
-                    raise _conflict() from error
+                    break
                 if not may_succeed_on_new_session(error.sqlstate):
                     raise
-        raise _conflict()
+        return await self._locked(operation, relation, prepared)
+
+    async def _locked(self, operation: Operation, relation: Relation, prepared: Prepared | None) -> Outcome:
+        """Return the answer to a write whose documents other transactions had for too long."""
+        key = operation.key or (min(prepared.keys, default="") if prepared is not None else "")
+        row = await self._database.fetchrow(sql.store.READ.on(relation.relation), key if valid_key(key) else "", None)
+        rev = revision_of(row.raw.encode()) if row is not None and row.raw is not None else ""
+        message = f"timeout waiting to lock key - in index primary of type primary over '_key'; conflicting key: {key}"
+        return refusal(operation, ConflictError(key, rev, precondition=False, message=message))
 
     async def _properties_of(self, session: Session, relation: Relation) -> Properties:
         """Return the properties that were last seen: the fence compares them with the present ones."""
@@ -133,7 +143,3 @@ class DocumentWriter:
         self._catalog.clear()
         self._properties.pop(relation.collection, None)
         self._keys.forget(relation.collection)
-
-
-def _conflict() -> ArangoError:
-    return ArangoError(1200, "timeout waiting to lock key - in index primary of type primary over '_key'")
