@@ -51,7 +51,10 @@ def dev(
     ] = None,
     stage: Annotated[
         Stage,
-        typer.Option(metavar="STAGE", help="stage of new collections: off, mirror, shadow, or flipped (without gates)"),
+        typer.Option(
+            metavar="STAGE",
+            help="stage of new collections: off, mirror, shadow, flipped (without gates), or complete (no ArangoDB)",
+        ),
     ] = Stage.OFF,
     only: Annotated[Part | None, typer.Option(help="start only this server, without the proxy")] = None,
 ) -> None:
@@ -59,14 +62,17 @@ def dev(
 
     ARANGO_URL and POSTGRES_DSN use a real server in place of either. Everything stops on Ctrl-C, or when the parent
     process ends. With --stage flipped, collections that are created through the proxy are served from PostgreSQL
-    immediately: a stack that starts empty has nothing that gates could judge, so they do not apply here.
+    immediately: a stack that starts empty has nothing that gates could judge, so they do not apply here. With --stage
+    complete, PostgreSQL answers everything, and no ArangoDB is started.
 
     Examples:
       crossfade dev --stage mirror
+      crossfade dev --stage complete
       crossfade dev --only postgres --pg-port 54321
     """
-    if stage.rank > Stage.FLIPPED.rank:
-        raise typer.BadParameter("new collections begin with off, mirror, shadow or flipped", param_hint="--stage")
+    if stage is Stage.PROMOTED:
+        what = "new collections begin with off, mirror, shadow, flipped or complete"
+        raise typer.BadParameter(what, param_hint="--stage")
     console = Console()
     stop = _stop_signals()
     options = StackOptions(

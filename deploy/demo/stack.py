@@ -2,6 +2,8 @@
 
     StackOptions -> Stack.start(): PostgreSQL -> ArangoDB -> migrations -> proxy -> default stage; stop() in reverse
 
+With stage `complete` there is no ArangoDB.
+
 `ARANGO_URL` and `POSTGRES_DSN` replace either by a real server. Readiness is a condition (an answer on the port), never
 a pause. Output goes to files in the stack's folder.
 """
@@ -17,7 +19,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
 from deploy.demo.child import Child
@@ -26,15 +28,17 @@ from proxy.base.errors import ConfigurationError
 from proxy.base.free_port import free_port
 
 Part = Literal["arangodb", "postgres"]
+# a proxy without ArangoDB, which like the development ArangoDB lets every request do everything
+_COMPLETE: Final = {"CROSSFADE_MODE": "complete", "CROSSFADE_AUTHENTICATION": "false"}
 
 
 @dataclass(frozen=True, slots=True)
 class StackOptions:
     """Ports (0: a free one), the folder (None: a temporary one that is removed with the stack), and what to start.
 
-    stage: of new collections; `flipped` applies no gates, since a local stack starts empty. only: one of the servers,
-    without the proxy. settings: `CROSSFADE_*` environment for the proxy and the commands. postgres: settings of the
-    embedded server.
+    stage: of new collections; `flipped` applies no gates, since a local stack starts empty; `complete` has no ArangoDB.
+    only: one of the servers, without the proxy. settings: `CROSSFADE_*` environment for the proxy and the commands.
+    postgres: settings of the embedded server.
     """
 
     arango_port: int = 8529
@@ -69,7 +73,9 @@ class Stack:
         self.proxy: Child | None = None
         self.watch: Child | None = None
         self.dsn = options.dsn or os.environ.get("POSTGRES_DSN", "")
-        self.arango_url = (options.arango_url or os.environ.get("ARANGO_URL", "")).rstrip("/")
+        self.arango_url = ""
+        if not self.complete:
+            self.arango_url = (options.arango_url or os.environ.get("ARANGO_URL", "")).rstrip("/")
         self.port = options.port or free_port()
         self.admin_port = options.admin_port or free_port()
 
@@ -94,12 +100,12 @@ class Stack:
         try:
             if self.options.only != "arangodb":
                 self.start_postgres()
-            if self.options.only != "postgres":
+            if self.options.only != "postgres" and not self.complete:
                 self.start_arangodb()
             if self.options.only is None:
                 self.migrate()
                 self.start_proxy()
-                if self.options.stage != "off":
+                if self.options.stage != "off" and not self.complete:
                     self.run("stage", "default", "*", "shadow" if self._flips else self.options.stage)
         except BaseException:
             self.stop()
@@ -183,7 +189,7 @@ class Stack:
         """
         return {
             "CROSSFADE_DSN": self.dsn,
-            "CROSSFADE_ORIGIN": self.arango_url,
+            **(_COMPLETE if self.complete else {"CROSSFADE_ORIGIN": self.arango_url}),
             "CROSSFADE_LISTEN_PORT": str(self.port),
             "CROSSFADE_ADMIN_PORT": str(self.admin_port),
             "CROSSFADE_STATE_DIR": str(self.folder / "state"),
@@ -216,6 +222,11 @@ class Stack:
             if child is not None and child.pid and not child.running:
                 return child
         return None
+
+    @property
+    def complete(self) -> bool:
+        """True if PostgreSQL answers alone."""
+        return self.options.stage == "complete" and self.options.only is None
 
     @property
     def _flips(self) -> bool:

@@ -1,11 +1,16 @@
 """One proxy as a process: which parts it has, in which order they start and stop.
 
-application   composition: makes every part, starts them in order, answers /status and /check
-connections   its pools to PostgreSQL, ArangoDB and document services
-process       runs an application until a signal; event loop, logs, garbage collection
+application            composition: makes every part, starts them in order, answers /status and /check
+complete_application   the same for a proxy that answers from PostgreSQL alone
+complete_handler       its handler: ArangoDB's API by the store, other paths by document services
+target_store           its store
+connections            pools to PostgreSQL, ArangoDB and document services
+listening              starts the traffic listener
+process                runs an application until a signal; event loop, logs, garbage collection
 """
 
 from proxy.app.application import Application
+from proxy.app.complete_application import CompleteApplication
 from proxy.app.process import run, serve
 
-__all__ = ["Application", "run", "serve"]
+__all__ = ["Application", "CompleteApplication", "run", "serve"]

@@ -18,10 +18,10 @@ import structlog
 
 from proxy import __version__
 from proxy.admin import AdminServer, create
-from proxy.app.connections import Pools, open_pools, upstream
+from proxy.app.connections import Pools, open_pools, service_upstreams, upstream
+from proxy.app.listening import DRAIN_SECONDS, listen
 from proxy.base import state_directory
 from proxy.base.config import Settings
-from proxy.base.errors import ConfigurationError
 from proxy.capture import TransactionRegistry
 from proxy.control import controller
 from proxy.control.instance.ack_conditions import AckConditions
@@ -55,9 +55,7 @@ from proxy.stores.postgres import PostgresStore
 
 log = structlog.get_logger(__name__)
 
-_DRAIN_SECONDS: Final = 10.0
 _OWN_CONNECTIONS: Final = 16  # to ArangoDB, for what Crossfade itself reads
-_SERVICE_CONNECTIONS: Final = 4096  # as many as clients may be connected: each event stream holds one
 # what worker processes import once
 _IN_WORKERS: Final = (
     "proxy.stores.postgres.worker_queries",
@@ -109,10 +107,8 @@ class Application:
         await self._start_listener(stack, reader)
         self._started = True
 
-    def _upstream(
-        self, stack: contextlib.AsyncExitStack, url: str, connections: int, *, service: bool = False
-    ) -> Upstream:
-        pool = upstream(self.settings, url, connections, spool=self._spool, service=service)
+    def _upstream(self, stack: contextlib.AsyncExitStack, url: str, connections: int) -> Upstream:
+        pool = upstream(self.settings, url, connections, spool=self._spool)
         stack.push_async_callback(pool.close)
         return pool
 
@@ -199,10 +195,7 @@ class Application:
         gaps = Gaps(self.database)
         await gaps.start()
         stack.push_async_callback(gaps.close)
-        services = {
-            prefix: self._upstream(stack, str(url.get_secret_value()), _SERVICE_CONNECTIONS, service=True)
-            for prefix, url in settings.services.items()
-        }
+        services = service_upstreams(stack, settings, spool=self._spool)
         credentials = Credentials(self.origin)
         stack.push_async_callback(credentials.close)
         serving = TargetReads(settings, self.target, self.lease, credentials, self.readings)
@@ -235,8 +228,8 @@ class Application:
         listener = Listener(
             self._handler(reader, self.target), host=settings.listen_host, port=settings.listen_port, limits=limits
         )
-        await _listen(listener)
-        stack.push_async_callback(listener.close, _DRAIN_SECONDS)
+        await listen(listener)
+        stack.push_async_callback(listener.close, DRAIN_SECONDS)
         self.port = listener.port
 
     async def _leave(self) -> None:
@@ -277,7 +270,7 @@ class Application:
     async def _drain(self) -> None:
         """Wait for the backlog, with a limit: an instance that leaves with none can deregister."""
         limit = time.monotonic() + max(
-            _DRAIN_SECONDS, self.settings.lost_request_timeout + 5
+            DRAIN_SECONDS, self.settings.lost_request_timeout + 5
         )  # a lost answer is pending for that long
         while self._started and self.mirror.backlog and time.monotonic() < limit:
             await asyncio.sleep(0.01)
@@ -346,17 +339,6 @@ class Application:
                 for name, state in sorted(snapshot.collections.items())
             },
         }
-
-
-async def _listen(listener: Listener) -> None:
-    """Start the listener. Raise ConfigurationError if its address is not available."""
-    try:
-        await listener.start()
-    except OSError as error:
-        raise ConfigurationError(
-            f"the proxy cannot listen on {listener.host}:{listener.port} ({error.strerror or error}): set "
-            "CROSSFADE_LISTEN_PORT to a free port, or CROSSFADE_LISTEN_HOST to an address of this machine"
-        ) from error
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

@@ -16,6 +16,7 @@ from proxy.http import Upstream
 from proxy.stores.postgres import streams
 
 _SERVICE_IDLE: Final = 2.0  # seconds
+_SERVICE_CONNECTIONS: Final = 4096  # as many as clients may be connected: each event stream holds one
 _STATEMENT: Final = 30.0  # seconds after which PostgreSQL ends a statement of a comparison
 
 
@@ -54,6 +55,30 @@ async def open_pools(stack: contextlib.AsyncExitStack, settings: Settings) -> Po
     )
 
 
+@dataclass(frozen=True, slots=True)
+class CompletePools:
+    """Connections to PostgreSQL of a proxy over PostgreSQL alone. Open cursors and reads take none from writes."""
+
+    shared: Database
+    writes: Database
+    reads: Database
+
+
+async def open_complete_pools(stack: contextlib.AsyncExitStack, settings: Settings) -> CompletePools:
+    """Open the pools, which connect when they are used; the stack closes them."""
+    limit = statement_limit(settings)
+    reads = settings.read_connections + streams.MOST
+    return CompletePools(
+        shared=await stack.enter_async_context(
+            _opened(settings, "proxy", 4, reset=True, wait=None, limit=None),
+        ),
+        writes=await stack.enter_async_context(
+            _opened(settings, "writes", settings.write_connections, reset=False, wait=QUEUE, limit=None)
+        ),
+        reads=await stack.enter_async_context(_opened(settings, "reads", reads, reset=False, wait=QUEUE, limit=limit)),
+    )
+
+
 @contextlib.asynccontextmanager
 async def _opened(
     settings: Settings, part: str, size: int, *, reset: bool, wait: float | None, limit: float | None
@@ -65,6 +90,16 @@ async def _opened(
         yield database
     finally:
         await database.close()
+
+
+def service_upstreams(stack: contextlib.AsyncExitStack, settings: Settings, *, spool: Path) -> dict[str, Upstream]:
+    """Return the pools of all document services by prefix; the stack closes them."""
+    pools = {}
+    for prefix, url in settings.services.items():
+        address = str(url.get_secret_value())
+        pools[prefix] = upstream(settings, address, _SERVICE_CONNECTIONS, spool=spool, service=True)
+        stack.push_async_callback(pools[prefix].close)
+    return pools
 
 
 def upstream(settings: Settings, url: str, connections: int, *, spool: Path, service: bool = False) -> Upstream:

@@ -14,6 +14,7 @@ import structlog
 import uvloop
 
 from proxy.app.application import Application
+from proxy.app.complete_application import CompleteApplication
 from proxy.base.config import Settings
 
 log = structlog.get_logger(__name__)
@@ -27,7 +28,8 @@ async def serve(settings: Settings, *, ready: Path | None = None) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with Application(settings) as application:
+    made = CompleteApplication(settings) if settings.mode == "complete" else Application(settings)
+    async with made as application:
         _freeze_memory()
         log.info("listening", port=application.port, admin=application.admin_port, instance=application.instance)
         if ready is not None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-import typing
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -37,13 +36,13 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from proxy.base.config_messages import not_json, wrong_settings
 from proxy.base.config_names import ADVANCED, KUBERNETES_URL, PREFIX, flattened, unknown_variables
 from proxy.base.errors import ConfigurationError
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
 # one host of a DSN, which may be empty: a name, an IPv6 address in brackets, a percent-encoded folder; perhaps a port
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.%~-]*)(:\d{0,5})?")
-_FIELD: Final = re.compile(r'field "(\w+)"')  # in the messages of pydantic-settings, which name a field only there
 
 HttpUrl = Annotated[AnyHttpUrl, UrlConstraints(allowed_schemes=["http", "https"])]
 SecretUrl = Secret[HttpUrl]  # a URL may carry a user and a password
@@ -61,6 +60,12 @@ class Settings(BaseSettings):
 
     # ---- what most installations set
 
+    mode: Literal["migration", "complete"] = Field(
+        "migration",
+        description="`migration`: ArangoDB and PostgreSQL, by the stage of each collection. `complete`: PostgreSQL "
+        "alone answers every request, and ArangoDB is never contacted; refused while ArangoDB takes the writes of a "
+        "collection",
+    )
     origin: SecretUrl = Field(SecretUrl(HttpUrl("http://127.0.0.1:8529")), description="URL of ArangoDB")
     origin_user: str = Field(
         "root", description="account of Crossfade in ArangoDB: for comparisons, repair and backfill"
@@ -119,6 +124,18 @@ class Settings(BaseSettings):
         "or `off`: do not change these headers",
     )
 
+    # ---- advanced: mode `complete`
+
+    authentication: bool = _advanced(
+        default=True,
+        description="mode `complete` only: requests must authenticate, and rights are enforced; the accounts are in "
+        "PostgreSQL",
+    )
+    root_password: SecretStr = _advanced(
+        SecretStr(""),
+        "mode `complete` only: password of the account `root`, which the first start creates; ignored later",
+    )
+
     # ---- advanced: connections and bodies
 
     origin_connections: int = _advanced(256, "greatest number of connections to ArangoDB", ge=1)
@@ -127,6 +144,9 @@ class Settings(BaseSettings):
         "connections to PostgreSQL for reads of clients. If all are in use, a read waits at most 5 s, then gets 503, "
         "as from ArangoDB with a full queue",
         ge=1,
+    )
+    write_connections: int = _advanced(
+        8, "mode `complete` only: connections to PostgreSQL for everything but reads; a request waits at most 5 s", ge=1
     )
     connect_timeout: float = _advanced(5.0, "seconds to connect to ArangoDB or a service", gt=0)
     request_timeout: float = _advanced(120.0, "seconds within which an answer of ArangoDB must begin", gt=0)
@@ -318,12 +338,6 @@ def is_advanced(field: FieldInfo) -> bool:
     return isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get(ADVANCED) is True
 
 
-def json_shape(field: FieldInfo) -> str:
-    """Return `array` or `object` if the variable holds JSON, else an empty string."""
-    kind = typing.get_origin(field.annotation)
-    return "array" if kind is list else "object" if kind is dict else ""
-
-
 def _of_file(path: Path) -> dict[str, Any]:
     """Return the settings of a TOML file. Raise ConfigurationError, TOMLDecodeError."""
     fields = Settings.model_fields.items()
@@ -359,26 +373,6 @@ def load(**overrides: object) -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{file} is not TOML: {error}") from None
     except SettingsError as error:  # a variable that should hold JSON, and does not
-        raise ConfigurationError(_not_json(error)) from None
+        raise ConfigurationError(not_json(error, Settings.model_fields)) from None
     except ValidationError as error:
-        raise ConfigurationError("; ".join(_wrong(error))) from None
-
-
-def _wrong(error: ValidationError) -> list[str]:
-    lines = []
-    for item in error.errors(include_input=False, include_url=False):
-        name = "__".join(str(part) for part in item["loc"])
-        lines.append(
-            f"set CROSSFADE_{name.upper()} (or {name} in the file): {item['msg'].removeprefix('Value error, ')}"
-        )
-    return lines
-
-
-def _not_json(error: SettingsError) -> str:
-    """Return which variable must hold JSON, and in which form."""
-    found = _FIELD.search(str(error))
-    field = Settings.model_fields.get(found[1]) if found else None
-    if found is None or field is None:
-        return "a setting that must hold JSON does not: docs/settings.md has the form of each"
-    example = next(iter(field.examples or ()), "")
-    return f"set CROSSFADE_{found[1].upper()} to a JSON {json_shape(field)}, as in {example}: {error.__cause__ or ''}"
+        raise ConfigurationError("; ".join(wrong_settings(error))) from None

@@ -192,6 +192,9 @@ UNCOVERED_REQUESTS = _counter(
     "endpoint",
     "reason",
 )
+UNSUPPORTED = _counter(
+    "unsupported_requests_total", "Mode `complete`: requests for what PostgreSQL does not answer (501)", "endpoint"
+)
 WAIT_DURATION = _histogram("request_wait_duration_seconds", "Time for which requests waited, by reason", "reason")
 # mirror
 CHANGES_APPLIED = _counter(

@@ -108,7 +108,7 @@ class Dispatcher:
 
     async def handle(self, request: Request, *, opened: bool = False) -> Response:
         """Answer one request of the traffic listener. opened: its body has been decoded, or is too large for that."""
-        if not _for_database(request.target):
+        if not for_database(request.target):
             return await self._services.handle(request)
         request.tunnel = None  # ArangoDB's upgrades are other protocols, whose requests would be unseen (I10)
         started = time.perf_counter()
@@ -281,7 +281,7 @@ class Dispatcher:
         return msgspec.structs.replace(operation, collection=name, path=path)
 
 
-def _for_database(target: bytes) -> bool:
+def for_database(target: bytes) -> bool:
     """Return True for a path of ArangoDB, which takes several slashes for one: `//_api/version` as well."""
     return target.startswith(b"/_") or (target.startswith(b"//") and target.lstrip(b"/").startswith(b"_"))
 

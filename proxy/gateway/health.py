@@ -16,11 +16,12 @@ _TIMEOUT: Final = 1.5  # seconds
 
 async def probe(database: Database, origin: Requester) -> dict[str, str]:
     """Return for `postgresql` and `arangodb` why it does not answer; empty if it does."""
-    target, source = await asyncio.gather(_target(database), _origin(origin))
+    target, source = await asyncio.gather(target_failure(database), _origin(origin))
     return {"postgresql": target, "arangodb": source}
 
 
-async def _target(database: Database) -> str:
+async def target_failure(database: Database) -> str:
+    """Return why PostgreSQL does not answer; empty if it does."""
     try:
         async with asyncio.timeout(_TIMEOUT):
             await database.fetchval(sql.server.ALIVE)

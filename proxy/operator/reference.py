@@ -11,7 +11,8 @@ from typing import Final
 
 from pydantic.fields import FieldInfo
 
-from proxy.base.config import Settings, is_advanced, json_shape
+from proxy.base.config import Settings, is_advanced
+from proxy.base.config_messages import json_shape
 from proxy.base.config_names import ADVANCED, PREFIX
 from proxy.base.metrics import FAMILIES
 from proxy.control.gates.gates import RULES

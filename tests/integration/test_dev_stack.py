@@ -77,6 +77,15 @@ async def test_the_dev_stack_serves_an_unmodified_client() -> None:
     assert not any(map(port_taken, ports))
 
 
+def test_a_stack_of_postgresql_alone_has_no_arangodb() -> None:
+    with Stack(StackOptions.free(stage="complete", postgres=QUICK)) as stack:
+        assert stack.arangodb is None
+        assert "CROSSFADE_ORIGIN" not in stack.environment()
+        with contextlib.closing(ArangoClient(hosts=stack.url)) as client:
+            database: Any = client.db("_system", username="root", password="")
+            assert list(database.aql.execute("RETURN 1 + 1")) == [2]
+
+
 def test_a_stack_of_arangodb_alone_has_no_postgresql_and_no_proxy() -> None:
     with Stack(StackOptions.free(only="arangodb")) as stack:
         with contextlib.closing(ArangoClient(hosts=stack.arango_url)) as client:
@@ -207,7 +216,7 @@ def test_dev_reports_a_server_that_ends(dev: Callable[..., subprocess.Popen[str]
 def test_dev_refuses_a_stage_that_collections_cannot_begin_with(dev: Callable[..., subprocess.Popen[str]]) -> None:
     process = dev("--stage", "promoted")
     out, _ = process.communicate(timeout=30)
-    assert "new collections begin with off, mirror, shadow or flipped" in re.sub(r"[│\s]+", " ", out)
+    assert "new collections begin with off, mirror, shadow, flipped or complete" in re.sub(r"[│\s]+", " ", out)
     assert process.returncode == 2
 
 

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from proxy.app import application
 from proxy.app.application import Application
+from proxy.app.listening import listen
 from proxy.base.errors import ConfigurationError
 from proxy.http import Listener
 from proxy.model.stages import CollectionState, Phase, Snapshot, Stage, Transition
@@ -45,4 +45,4 @@ async def test_an_address_that_cannot_be_had_is_a_sentence() -> None:
         taken.listen()
         listener = Listener(handler, port=taken.getsockname()[1])
         with pytest.raises(ConfigurationError, match="CROSSFADE_LISTEN_PORT"):
-            await application._listen(listener)
+            await listen(listener)

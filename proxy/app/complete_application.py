@@ -1,0 +1,125 @@
+"""Composition of a proxy that answers from PostgreSQL alone: it has no journal, no mirror and no comparison.
+
+Start: state directory, pools, schema and collections checked, worker processes, the store, listeners. PostgreSQL must
+answer at the start: nothing else could. No connection to ArangoDB is opened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Final
+
+import sql
+from proxy import __version__
+from proxy.admin import AdminServer, create
+from proxy.app.complete_handler import CompleteHandler
+from proxy.app.connections import open_complete_pools, service_upstreams
+from proxy.app.listening import DRAIN_SECONDS, listen
+from proxy.app.target_store import TargetStore
+from proxy.base import state_directory
+from proxy.base.config import Settings
+from proxy.base.database import Database
+from proxy.base.errors import ConfigurationError
+from proxy.gateway.health import target_failure
+from proxy.gateway.service_proxy import Services
+from proxy.gateway.target_reads import worker_limit
+from proxy.http import HttpLimits, Listener
+from proxy.isolation import Isolation
+from proxy.operator.migrate import require_migrated
+from proxy.stores.postgres import PostgresStore
+from proxy.stores.postgres.writes import DocumentWriter
+
+_NAMED: Final = 5  # collections in a message
+_IN_WORKERS: Final = ("proxy.stores.postgres.worker_queries",)  # what worker processes import once
+
+
+class CompleteApplication:
+    """One proxy over PostgreSQL alone. Use `async with`; `port` and `admin_port` are the bound ports."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.instance = state_directory.prepare(settings.state_dir)
+        self._spool = state_directory.spool(settings.state_dir)
+        self._started = False
+        self._since = time.time()
+
+    async def __aenter__(self) -> CompleteApplication:
+        self._stack = contextlib.AsyncExitStack()
+        try:
+            await self._start(self._stack)
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _start(self, stack: contextlib.AsyncExitStack) -> None:
+        """Start the parts in the order of their dependencies; the stack closes them in the opposite order."""
+        settings = self.settings
+        pools = await open_complete_pools(stack, settings)
+        self.database = pools.shared
+        await require_migrated(self.database)
+        await require_complete(self.database)
+        isolation = Isolation(_IN_WORKERS)
+        await isolation.start()
+        stack.push_async_callback(isolation.close)
+        serving = isolation.lane("serving", workers=settings.workers, waiting=settings.workers, nice=4)
+        reads = PostgresStore(pools.reads, lane=serving, seconds=worker_limit(settings))
+        stack.push_async_callback(reads.close)
+        store = TargetStore(DocumentWriter(pools.writes), reads)
+        services = Services(
+            service_upstreams(stack, settings, spool=self._spool), forwarding=settings.service_forwarded
+        )
+        await self._start_admin(stack)
+        limits = HttpLimits(buffer_body=settings.max_buffered_body, body=settings.max_body, whole_paths=b"/_")
+        handler = CompleteHandler(store, services, limit=settings.max_body)
+        listener = Listener(handler, host=settings.listen_host, port=settings.listen_port, limits=limits)
+        await listen(listener)
+        stack.push_async_callback(listener.close, DRAIN_SECONDS)
+        self.port = listener.port
+        self._started = True
+
+    async def _start_admin(self, stack: contextlib.AsyncExitStack) -> None:
+        settings = self.settings
+        names = (settings.admin_host, settings.admin_advertise, *settings.admin_names)
+        admin = AdminServer(
+            create(self.status, self.not_ready, check=self.check, hosts=names),
+            settings.admin_host,
+            settings.admin_port,
+            advertise=settings.admin_advertise,
+        )
+        await admin.start()
+        stack.push_async_callback(admin.close)
+        self.admin_port = admin.port
+
+    def not_ready(self) -> str | None:
+        """Return None if traffic may come, else why not."""
+        return None if self._started else "still starting"
+
+    async def check(self) -> dict[str, object]:
+        """Return what `/check` answers."""
+        return {"instance": self.instance, "mode": "complete", "postgresql": await target_failure(self.database)}
+
+    def status(self) -> dict[str, object]:
+        """Return what `/status` and the live page show."""
+        return {
+            "instance": self.instance,
+            "version": __version__,
+            "mode": "complete",
+            "uptime_seconds": time.time() - self._since,
+            "authentication": self.settings.authentication,
+        }
+
+
+async def require_complete(database: Database) -> None:
+    """Raise ConfigurationError, with names, if ArangoDB takes the writes of a collection; DatabaseError."""
+    held = await database.fetch(sql.startup.HELD_BY_ORIGIN)
+    if held:
+        names = ", ".join(held[:_NAMED]) + (f" and {len(held) - _NAMED} more" if len(held) > _NAMED else "")
+        raise ConfigurationError(
+            f"mode `complete` needs every collection in PostgreSQL, and ArangoDB takes the writes of {names}: set "
+            "CROSSFADE_MODE=migration until all of them are promoted"
+        )

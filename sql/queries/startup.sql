@@ -1,0 +1,8 @@
+-- A proxy that answers from PostgreSQL alone.
+
+-- name: held_by_origin
+-- The collections whose writes ArangoDB takes, or nobody during a change: such a proxy must not start.
+SELECT c.collection
+FROM _crossfade.collection c LEFT JOIN _crossfade.stamp_floor f USING (collection)
+WHERE _crossfade.present(c) AND coalesce(f.writer, 'origin') <> 'target'
+ORDER BY c.collection;

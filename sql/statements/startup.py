@@ -1,0 +1,7 @@
+"""Statements of queries/startup.sql."""
+
+from __future__ import annotations
+
+from sql.statement import Statement
+
+HELD_BY_ORIGIN = Statement("startup", "held_by_origin", str)

@@ -1,0 +1,105 @@
+"""A proxy over PostgreSQL alone: when it starts, what it answers, and that it contacts no ArangoDB."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from proxy.app import CompleteApplication
+from proxy.base.config import Settings, load
+from proxy.base.errors import ConfigurationError, SchemaOutdated
+from tests.ad_hoc import Database
+from tests.integration.target_fixtures import create, take_writes
+
+
+def settings_of(dsn: str, folder: Path, **more: Any) -> Settings:
+    given: dict[str, Any] = {"mode": "complete", "listen_port": 0, "admin_port": 0, "authentication": False, **more}
+    return load(dsn=dsn, state_dir=folder / "state", **given)
+
+
+@asynccontextmanager
+async def clients_of(settings: Settings) -> AsyncIterator[tuple[httpx.AsyncClient, httpx.AsyncClient]]:
+    """Run a proxy; yield clients of its listener and of its admin listener."""
+    async with CompleteApplication(settings) as application:
+        urls = [f"http://127.0.0.1:{port}" for port in (application.port, application.admin_port)]
+        async with httpx.AsyncClient(base_url=urls[0]) as client, httpx.AsyncClient(base_url=urls[1]) as admin:
+            yield client, admin
+
+
+async def test_it_writes_and_reads_documents_and_contacts_no_arangodb(
+    database: Database, dsn: str, tmp_path: Path
+) -> None:
+    contacted: list[str] = []
+
+    async def contact(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        contacted.append("a connection")
+        writer.close()
+
+    origin = await asyncio.start_server(contact, "127.0.0.1", 0)
+    await take_writes(database, "_system/things", {"keyOptions": {"type": "traditional", "allowUserKeys": True}})
+    settings = settings_of(dsn, tmp_path, origin=f"http://127.0.0.1:{origin.sockets[0].getsockname()[1]}")
+    async with clients_of(settings) as (client, admin):
+        made = await client.post("/_api/document/things", json={"_key": "a", "n": 1})
+        assert made.status_code == 202
+        read = await client.get("/_api/document/things/a", headers={"x-crossfade-explain": "1"})
+        assert read.json() == {**made.json(), "n": 1}
+        assert read.headers["x-crossfade-served-by"] == "postgresql"
+        assert (await admin.get("/readyz")).status_code == 200
+        assert (await admin.get("/status")).json()["mode"] == "complete"
+        assert (await admin.get("/check")).json()["postgresql"] == ""
+        text = (await admin.get("/metrics")).text
+        assert 'crossfade_requests_total{endpoint="document.insert",served_by="target",status="2xx"}' in text
+    origin.close()
+    assert contacted == []
+
+
+async def test_what_it_cannot_do_is_named_and_counted(dsn: str, tmp_path: Path) -> None:
+    async with clients_of(settings_of(dsn, tmp_path)) as (client, admin):
+        answer = await client.post("/_api/tasks", json={"command": "1"})
+        assert answer.status_code == 501
+        assert answer.json()["errorMessage"].startswith("unsupported by Crossfade: ")
+        assert 'crossfade_unsupported_requests_total{endpoint="' in (await admin.get("/metrics")).text
+
+
+async def test_paths_of_services_go_to_them(dsn: str, tmp_path: Path) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello")
+        await writer.drain()
+        writer.close()
+
+    service = await asyncio.start_server(answer, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{service.sockets[0].getsockname()[1]}"
+    async with clients_of(settings_of(dsn, tmp_path, services={"/hi": address})) as (client, _):
+        assert (await client.get("/hi/there")).text == "hello"
+        assert (await client.get("/elsewhere")).status_code == 404
+    service.close()
+
+
+async def test_it_refuses_to_start_while_arangodb_takes_writes(database: Database, dsn: str, tmp_path: Path) -> None:
+    await take_writes(database, "shop/mine", {})
+    await create(database, "shop/theirs")
+    with pytest.raises(ConfigurationError, match=r"ArangoDB takes the writes of shop/theirs: set CROSSFADE_MODE"):
+        async with CompleteApplication(settings_of(dsn, tmp_path)):
+            pass
+
+
+async def test_it_refuses_to_start_without_the_schema(empty_dsn: str, tmp_path: Path) -> None:
+    with pytest.raises(SchemaOutdated, match="run `crossfade migrate`"):
+        async with CompleteApplication(settings_of(empty_dsn, tmp_path)):
+            pass
+
+
+async def test_a_failure_of_postgresql_is_503_in_arangodbs_shape(database: Database, dsn: str, tmp_path: Path) -> None:
+    relation = await take_writes(database, "_system/things", {})
+    async with clients_of(settings_of(dsn, tmp_path)) as (client, _):
+        await database.execute(f"ALTER TABLE {relation} RENAME COLUMN raw TO gone")
+        answer = await client.get("/_api/document/things/a")
+        assert answer.status_code == 503
+        assert answer.json()["errorMessage"] == "PostgreSQL does not answer"
