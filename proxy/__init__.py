@@ -5,6 +5,7 @@ import each other:
 
     cli           the command `crossfade`: one module for each command
     app, admin    composition: the only places that construct things; the admin listener
+    complete/     every endpoint from PostgreSQL alone: the development server's handlers over what is loaded on demand
     devserver/    the development ArangoDB server: a test double, and the local stack's origin
     operator/     what only commands need: status, mismatches, migrations, bundles
     gateway/      a request's path: dispatcher, reads served by PostgreSQL, authorization, service paths

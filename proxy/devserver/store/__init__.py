@@ -2,7 +2,9 @@
 
 The rules of writes, and the answers to them, are those of proxy/semantics: PostgreSQL as a store follows the same.
 
-store              MemoryStore: the table of commands, waiting for locks, jobs, errors as outcomes
+store              MemoryStore: waiting for locks
+commands           carries out one operation: its command, its access, its errors as outcomes
+async_requests     requests that are answered immediately and carried out as jobs
 handlers/          endpoint -> handler, one module a subject
 queries/           AQL over the collections
 access             who may do what

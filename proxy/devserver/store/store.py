@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
-from proxy.base.errors import ArangoError, Unsupported
-from proxy.devserver.store import access, collection_lookup, expiry
-from proxy.devserver.store.handlers import jobs
-from proxy.devserver.store.handlers.table import COMMANDS, EndpointCommand
-from proxy.devserver.store.handlers.unknown import unknown
+from proxy.devserver.store import collection_lookup, commands, expiry
+from proxy.devserver.store.async_requests import AsyncRequests, is_asynchronous
+from proxy.devserver.store.handlers.table import COMMANDS
 from proxy.devserver.store.state.locks import LockedError
 from proxy.devserver.store.state.running_query import PausedError, RunningQuery
-from proxy.devserver.store.state.server import RecordedCall, ServerState
-from proxy.model.endpoint import Family
+from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
 from proxy.model.revision import Clock
-from proxy.semantics.document_answers import conflict_outcome
-from proxy.semantics.request_params import flag
-from proxy.semantics.write_rules import ConflictError
-from proxy.wire.encode import error_outcome
-from proxy.wire.velocypack import to_json
 
 _RETRY: Final = 1.0  # seconds between two checks for abandoned transactions, which nothing announces
-_DIRTY: Final = ((b"x-arango-potential-dirty-read", b"true"),)
-_UNKNOWN: Final = EndpointCommand(unknown)
 
 
 class MemoryStore:
@@ -43,7 +30,7 @@ class MemoryStore:
     ) -> None:
         self.server = ServerState(clock or Clock(), now)
         self._lock_wait = lock_wait
-        self._jobs: set[asyncio.Task[Outcome]] = set()
+        self._requests = AsyncRequests()
 
     @property
     def name(self) -> str:
@@ -54,25 +41,14 @@ class MemoryStore:
 
         A request with `x-arango-async` is answered immediately, and continues as a job.
         """
-        wish = operation.headers.get("x-arango-async") if operation.headers else None
-        if wish not in ("true", "store"):
+        if not is_asynchronous(operation):
             return await self._carry_out(operation)
-        refused = self._refusal(operation, _command(operation))
-        if refused is not None:
-            return refused
-        headers = {name: value for name, value in operation.headers.items() if name != "x-arango-async"}
-        work = self._carry_out(msgspec.structs.replace(operation, headers=headers))
-        job = asyncio.get_running_loop().create_task(work, name="job")
-        self._jobs.add(job)
-        job.add_done_callback(self._jobs.discard)
-        await asyncio.sleep(0)  # a job that need not wait has ended after this
-        return jobs.accepted(self.server, operation, job, store=wish == "store")
+        refused = commands.refusal(self.server, operation, commands.command_of(COMMANDS, operation))
+        return refused or await self._requests.start(self.server, operation, self._carry_out)
 
     async def close(self) -> None:
         """Cancel the jobs that are running."""
-        for job in (running := list(self._jobs)):
-            job.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await self._requests.close()
 
     def expire(self) -> int:
         """Remove the documents that TTL indexes have expired; return how many."""
@@ -84,8 +60,9 @@ class MemoryStore:
         Raise PausedError if a query sleeps; `running` is one that has slept before.
         """
         self.server.resumed = running
-        command = _command(operation)
-        return self._refusal(operation, command) or self._answer(operation, command)
+        command = commands.command_of(COMMANDS, operation)
+        refused = commands.refusal(self.server, operation, command)
+        return refused or commands.answer(self.server, operation, command)
 
     async def _carry_out(self, operation: Operation) -> Outcome:
         running: RunningQuery | None = None
@@ -124,47 +101,3 @@ class MemoryStore:
             return self.run(operation, running)
         finally:
             self.server.patient = False
-
-    def _refusal(self, operation: Operation, command: EndpointCommand) -> Outcome | None:
-        """Return the answer to a request that its user may not make; None if it may be made."""
-        if not self.server.accounts.limited:
-            return None
-        try:
-            command.access(self.server, operation)
-        except access.Unauthorized as error:
-            return error_outcome(error, access.CHALLENGES)
-        except ArangoError as error:
-            return error_outcome(error)
-        return None
-
-    def _answer(self, operation: Operation, command: EndpointCommand) -> Outcome:
-        self.server.calls.append(RecordedCall(self.server.now(), operation.method, operation.database, operation.path))
-        try:
-            self.server.database(operation)  # an unknown one answers no request, not even for the version
-            if operation.headers and "velocypack" in operation.headers.get("content-type", ""):
-                operation = msgspec.structs.replace(operation, body=to_json(operation.body) if operation.body else b"")
-            outcome = command.run(self.server, operation)
-        except ConflictError as error:
-            if self.server.patient and isinstance(error, LockedError):
-                raise
-            if operation.key is not None and command.shows_conflict:
-                return conflict_outcome(operation.collection or "", error)
-            return error_outcome(error)
-        except ArangoError as error:
-            return error_outcome(error)
-        if command.dirty_read and flag(operation.headers, "x-arango-allow-dirty-read"):
-            return msgspec.structs.replace(outcome, headers=(*outcome.headers, *_DIRTY))
-        return outcome
-
-
-def _command(operation: Operation) -> EndpointCommand:
-    if operation.endpoint.family is Family.UNKNOWN:
-        return _UNKNOWN
-    return COMMANDS.get(operation.endpoint.name, _UNSUPPORTED)
-
-
-def _unsupported(_server: ServerState, operation: Operation) -> Outcome:
-    raise Unsupported(operation.endpoint.name)
-
-
-_UNSUPPORTED: Final = EndpointCommand(_unsupported)

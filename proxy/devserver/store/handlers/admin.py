@@ -200,7 +200,7 @@ def deployment(server: ServerState, operation: Operation) -> Outcome:
 
 
 def engine_statistics(server: ServerState, _operation: Operation) -> Outcome:
-    keys = sum(len(collection.documents) for _, collection in server.collections())
+    keys = sum(collection.count() for _, collection in server.collections())
     return json_outcome(200, {"rocksdb.estimate-num-keys": keys, "columnFamilies": {}})
 
 

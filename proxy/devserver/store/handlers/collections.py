@@ -13,7 +13,6 @@ from proxy.devserver.store.state.collection import DOCUMENTS, EDGES, Collection
 from proxy.devserver.store.state.database import ServerDatabase
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.documents import normalized, valid_collection
-from proxy.model.json_values import dump
 from proxy.model.operations import Operation, Outcome
 from proxy.model.revision import encode_rev
 from proxy.semantics import write_document
@@ -104,13 +103,13 @@ def set_properties(server: ServerState, operation: Operation) -> Outcome:
 
 def count(server: ServerState, operation: Operation) -> Outcome:
     collection = collection_lookup.readable(server, operation, operation.collection or "")
-    shown = {**collection.properties(server.guid), "count": len(collection.documents)}
+    shown = {**collection.properties(server.guid), "count": collection.count()}
     return done(operation, shown, located=True)
 
 
 def figures(server: ServerState, operation: Operation) -> Outcome:
     collection = _found(server, operation)
-    size = sum(map(len, collection.documents.values()))
+    size = collection.documents_size()
     counted = {
         "indexes": {"count": len(collection.indexes), "size": 0},
         "documentsSize": size,
@@ -119,7 +118,7 @@ def figures(server: ServerState, operation: Operation) -> Outcome:
         "cacheUsage": 0,
     }
     if flag(operation.params, "details"):
-        total = len(collection.documents)
+        total = collection.count()
         counted["engine"] = {
             "documents": total,
             "indexes": [{"type": index.kind, "id": int(index.id), "count": total} for index in collection.indexes],
@@ -175,11 +174,8 @@ def empty(
     server: ServerState, database: ServerDatabase, collection: Collection, *, in_transaction: bool = False
 ) -> None:
     """Remove all documents: one by one in a transaction or if they are few, else all together, as ArangoDB does."""
-    if in_transaction or len(collection.documents) < 32_768:
-        for key in list(collection.documents):
-            collection.check_unlocked(key)
-        for key in list(collection.documents):
-            collection.remove(key, server.clock.tick())
+    if in_transaction or collection.count() < 32_768:
+        collection.empty()
         return
     collection.clear()
     collection.revision = server.clock.tick()
@@ -196,12 +192,9 @@ def rename(server: ServerState, operation: Operation) -> Outcome:
     name = _name(body_object(operation), system=collection.system)
     if name in database.collections and name != collection.name:
         raise ArangoError(1207, f"duplicate name: {name}")
-    old, new = (b'"_id":' + dump(f"{one}/")[:-1] for one in (collection.name, name))
-    for key, raw in collection.documents.items():
-        collection.documents[key] = raw.replace(old, new, 1)
     _rename_in_graphs(database, collection.name, name)
     del database.collections[collection.name]
-    collection.name = name
+    collection.rename(name)
     database.collections[name] = collection
     server.log.change(
         log.COLLECTION_RENAME, database.name, f"{server.guid}/{collection.id}", {"name": name, "id": collection.id}
@@ -248,13 +241,13 @@ def remove(server: ServerState, database: ServerDatabase, collection: Collection
 def load(server: ServerState, operation: Operation) -> Outcome:
     """Do nothing: collections are always loaded."""
     collection = _found(server, operation)
-    return done(operation, {**collection.summary(server.guid), "count": len(collection.documents)}, located=True)
+    return done(operation, {**collection.summary(server.guid), "count": collection.count()}, located=True)
 
 
 def maintain(server: ServerState, operation: Operation) -> Outcome:
     """loadIndexesIntoMemory, recalculateCount: do nothing."""
     _found(server, operation)
-    return done(operation, {"result": True, "count": len(_found(server, operation).documents)}, located=True)
+    return done(operation, {"result": True, "count": _found(server, operation).count()}, located=True)
 
 
 def compact(server: ServerState, operation: Operation) -> Outcome:

@@ -174,7 +174,6 @@ def _remove_edges(
     }
     for name in sorted(names):
         edges = writable(server, operation, name)
-        connected = [edge["_key"] for edge in edges.scan() if vertex in (edge["_from"], edge["_to"])]
-        for key in connected:
-            removed = write_document.remove(edges, key)
+        for edge in edges.edges_of({vertex}):
+            removed = write_document.remove(edges, edge["_key"])
             done.append((edges, removed))

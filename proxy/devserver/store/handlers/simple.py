@@ -72,7 +72,7 @@ def edges(server: ServerState, operation: Operation) -> Outcome:
         if not vertex:
             raise ArangoError(1205, "illegal document identifier")
         vertices = {vertex}
-    found = [edge for edge in collection.scan() if _touches(edge, vertices, direction)]
+    found = [edge for edge in collection.edges_of(vertices) if _touches(edge, vertices, direction)]
     return json_outcome(200, {"edges": found, "error": False, "code": 200, "stats": stats(lookups=len(found))})
 
 

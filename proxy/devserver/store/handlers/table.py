@@ -43,12 +43,14 @@ class EndpointCommand:
 
     access: the rule that is checked first if the server limits access. dirty_read: the answer says that it may be a
     dirty read, if the client allows one. shows_conflict: a conflict of a single document is answered with its revision.
+    changes_accounts: it may change users, their rights or the server's mode.
     """
 
     run: Handler
     access: access.Rule = access.database_read
     dirty_read: bool = False
     shows_conflict: bool = False
+    changes_accounts: bool = False
 
 
 COMMANDS: Final[dict[str, EndpointCommand]] = {
@@ -106,7 +108,7 @@ COMMANDS: Final[dict[str, EndpointCommand]] = {
     "database.list": EndpointCommand(databases.list_all),
     "database.user": EndpointCommand(databases.list_accessible),
     "database.current": EndpointCommand(databases.current),
-    "database.create": EndpointCommand(databases.create, access.database_change),
+    "database.create": EndpointCommand(databases.create, access.database_change, changes_accounts=True),
     "database.drop": EndpointCommand(databases.drop, access.database_change),
     # indexes
     "index.list": EndpointCommand(indexes.list_indexes, access.collection_read),
@@ -173,14 +175,14 @@ COMMANDS: Final[dict[str, EndpointCommand]] = {
     "auth.open": EndpointCommand(users.authenticate, access.anyone),
     "auth.renew": EndpointCommand(users.renew, access.anyone),
     "user.list": EndpointCommand(users.list_all, access.authenticated),
-    "user.create": EndpointCommand(users.create, access.authenticated),
+    "user.create": EndpointCommand(users.create, access.authenticated, changes_accounts=True),
     "user.prove": EndpointCommand(users.prove, access.authenticated),
     "user.read": EndpointCommand(users.read, access.authenticated),
-    "user.replace": EndpointCommand(users.replace, access.authenticated),
-    "user.update": EndpointCommand(users.update, access.authenticated),
-    "user.remove": EndpointCommand(users.remove, access.authenticated),
-    "user.permission": EndpointCommand(users.below, access.authenticated),
-    "token": EndpointCommand(users.tokens, access.authenticated),
+    "user.replace": EndpointCommand(users.replace, access.authenticated, changes_accounts=True),
+    "user.update": EndpointCommand(users.update, access.authenticated, changes_accounts=True),
+    "user.remove": EndpointCommand(users.remove, access.authenticated, changes_accounts=True),
+    "user.permission": EndpointCommand(users.below, access.authenticated, changes_accounts=True),
+    "token": EndpointCommand(users.tokens, access.authenticated, changes_accounts=True),
     # analyzers
     "analyzer": EndpointCommand(analyzers.analyzers),
     # admin
@@ -206,7 +208,7 @@ COMMANDS: Final[dict[str, EndpointCommand]] = {
     "admin.time": EndpointCommand(admin.clock),
     "admin.role": EndpointCommand(admin.role),
     "admin.availability": EndpointCommand(admin.availability, access.anyone),
-    "admin.mode": EndpointCommand(admin.mode),
+    "admin.mode": EndpointCommand(admin.mode, changes_accounts=True),
     "admin.id": EndpointCommand(admin.identity),
     "admin.metrics": EndpointCommand(admin.metrics),
     "cluster.endpoints": EndpointCommand(admin.endpoints, access.authenticated),

@@ -176,7 +176,7 @@ class _Session:
         if fetch.keys is not None:
             return [json_reader.load(documents[key]) for key in sorted(set(fetch.keys)) if key in documents]
         if fetch.count:
-            return len(documents)
+            return collection.count()
         # a text that the document must contain: others need not be parsed
         needles = [_needle(value) for _, value in fetch.equalities]
         wanted = [needle for needle in needles if needle is not None]

@@ -48,7 +48,7 @@ def plan_of(server: ServerState, operation: Operation, query: ast.Query, analysi
                 source.source.name if isinstance(source, ast.For) and isinstance(source.source, ast.Collection) else ""
             )
             found = database.collections.get(name)
-            rows *= max(len(found.documents) if found is not None else 1, 1)
+            rows *= max(found.count() if found is not None else 1, 1)
         dependencies = [number - 1] if number > 1 else []
         cost = {"estimatedCost": rows, "estimatedNrItems": rows}
         nodes.append({"type": kind, "id": number, "dependencies": dependencies, **cost})

@@ -7,6 +7,7 @@ copy that a stream transaction works on; it shares the documents' bytes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from proxy.base.errors import ArangoError
@@ -14,6 +15,7 @@ from proxy.devserver.store.state import indexes
 from proxy.devserver.store.state.indexes import StoredIndex
 from proxy.devserver.store.state.locks import LockedError, Locks
 from proxy.model import json_reader
+from proxy.model.json_values import dump
 from proxy.model.revision import Clock, decode_rev
 from proxy.semantics.attributes import whole
 from proxy.semantics.encoded_document import revision_of
@@ -74,6 +76,11 @@ class Collection:
     def uniques(self) -> list[StoredIndex]:
         """The unique indexes except the primary one."""
         return [index for index in self.indexes[1:] if index.unique]
+
+    @property
+    def key_options(self) -> Document:
+        """`keyOptions` as the collection was created with them; `lastValue` may be missing."""
+        return self.generator.options()
 
     def get(self, key: str) -> bytes | None:
         return self.documents.get(key)
@@ -141,6 +148,32 @@ class Collection:
                     fields = ", ".join(index.fields)
                     message = f"in index {index.name} of type {index.kind} over '{fields}'; conflicting key: {key}"
                     raise _locked(key, "", message, held=self.locks.claim_held(index, value))
+
+    def count(self) -> int:
+        """Return the number of documents."""
+        return len(self.documents)
+
+    def documents_size(self) -> int:
+        """Return the bytes of all documents."""
+        return sum(map(len, self.documents.values()))
+
+    def edges_of(self, vertices: AbstractSet[str]) -> list[Document]:
+        """Return the edges that begin or end at one of the vertices, in the order of keys."""
+        return [edge for edge in self.scan() if edge["_from"] in vertices or edge["_to"] in vertices]
+
+    def empty(self) -> None:
+        """Remove every document, one by one. Raise ConflictError if one is locked; nothing has changed then."""
+        for key in self.documents:
+            self.check_unlocked(key)
+        for key in list(self.documents):
+            self.remove(key, self.tick())
+
+    def rename(self, name: str) -> None:
+        """Give the collection another name, which is part of every `_id`; revisions stay."""
+        old, new = (id_prefix(one) for one in (self.name, name))
+        for key, raw in self.documents.items():
+            self.documents[key] = raw.replace(old, new, 1)
+        self.name = name
 
     def clear(self) -> None:
         """Remove every document, without reporting each."""
@@ -232,6 +265,11 @@ class Collection:
             "computedValues": self.computed,
             "objectId": self.object_id,
         }
+
+
+def id_prefix(collection: str) -> bytes:
+    """Return the attribute `_id` of a collection's documents as they are encoded, up to the key."""
+    return b'"_id":' + dump(f"{collection}/")[:-1]
 
 
 def _locked(key: str, rev: str, where: str, *, held: bool) -> ConflictError:

@@ -1,0 +1,24 @@
+"""PostgreSQL answers everything: a store for every endpoint, without ArangoDB.
+
+The handlers of the development server (proxy/devserver/store/handlers) run here over a *view* of the server's state,
+which is made for one request. What the view lacks is a *miss*. A *pass* is one run of the handler: in a speculative
+pass misses are noted and answered as absent, then they are loaded, and the handler runs again, until a pass has no
+miss. The difference that this pass made is written in one PostgreSQL transaction. Document writes and reads have fast
+ways beside this.
+
+store            CompleteStore: which way an operation takes, asynchronous requests
+commands         the table of commands: the development server's, except what PostgreSQL does not do
+fast_ways        operations that need no view: document writes, reads
+general_way      one operation over a view: attempts, passes, the transaction
+loading          reads what a pass missed, locks what it writes
+persisting       writes the difference
+server_view      ServerView: the state of one request, and how it differs from the catalog
+collection_view  CollectionView: a collection whose documents are loaded on demand
+loaded_part      what was loaded of a collection, what a pass missed, what it changed
+catalog          databases, collections, accounts: as entries in PostgreSQL and as values: pure
+catalog_cache    the present catalog, read again when its version has changed; numbers for new things
+"""
+
+from proxy.complete.store import CompleteStore
+
+__all__ = ["CompleteStore"]

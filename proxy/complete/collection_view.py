@@ -1,0 +1,151 @@
+"""A collection whose documents are loaded on demand, for one pass of one request."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Set as AbstractSet
+from typing import Any, Final
+
+from proxy.base.errors import ArangoError, Unsupported
+from proxy.complete.catalog import StoredCollection
+from proxy.complete.loaded_part import DemandDocuments, DocumentChanges, LoadedPart, Missing
+from proxy.devserver.store.state.collection import Collection
+from proxy.devserver.store.state.indexes import StoredIndex
+from proxy.model import json_reader
+from proxy.model.revision import decode_rev
+from proxy.semantics.key_generator import KeyGenerator
+
+Document = dict[str, Any]
+_NEVER_WRITTEN: Final = decode_rev("0")
+_LARGEST: Final = (1 << 63) - 1  # what a column of revisions holds
+
+
+class CollectionView(Collection):
+    """A copy of a stored collection. part: what is loaded; missing: what this pass asked for beyond that."""
+
+    _generator: KeyGenerator
+    _revision: int
+    documents: DemandDocuments
+
+    @classmethod
+    def of(cls, stored: StoredCollection, part: LoadedPart) -> CollectionView:
+        """Return a view of a collection for one pass."""
+        view = object.__new__(cls)
+        values = dict(stored.properties.__dict__)
+        view._generator = copy.copy(values.pop("generator"))
+        view._revision = values.pop("revision")
+        view.__dict__.update(values)
+        view.stored = stored
+        view.part = part
+        view.missing = Missing()
+        view.documents = DemandDocuments(part, view.missing)
+        view.indexes = list(stored.properties.indexes)
+        view._fresh = []
+        view.revisions_used = 0
+        if part.last_key is not None:
+            view._generator.last = part.last_key
+        return view
+
+    stored: StoredCollection
+    part: LoadedPart
+    missing: Missing
+    revisions_used: int
+
+    # ---- what is loaded on demand
+
+    @property
+    def generator(self) -> KeyGenerator:
+        """The key generator, with the largest number so far."""
+        if self.part.last_key is None and self._generator.kind != "uuid":
+            self.missing.state = True
+        return self._generator
+
+    @generator.setter
+    def generator(self, value: KeyGenerator) -> None:
+        self._generator = value
+
+    @property
+    def key_options(self) -> Document:
+        return self._generator.options()
+
+    @property
+    def last_key(self) -> int | None:
+        """The largest number of the key generator if this pass has raised it, else None."""
+        before = self.part.last_key
+        return self._generator.last if before is not None and self._generator.last != before else None
+
+    @property
+    def revision(self) -> int:
+        """The newest revision: of this pass if it wrote, else as loaded."""
+        if self._revision != _NEVER_WRITTEN:
+            return self._revision
+        if self.part.newest is None:
+            self.missing.state = True
+            return _NEVER_WRITTEN
+        return _NEVER_WRITTEN if self.part.newest <= self.stored.first else self.part.newest
+
+    @revision.setter
+    def revision(self, value: int) -> None:
+        self._revision = value
+
+    def count(self) -> int:
+        if self.documents.complete:
+            return self.documents.loaded_count()
+        if self.part.count is None:
+            self.missing.count = True
+        return (self.part.count or 0) + self.documents.loaded_count()
+
+    def documents_size(self) -> int:
+        if self.documents.complete:
+            return super().documents_size()
+        if self.part.size is None:
+            self.missing.size = True
+        return self.part.size or 0
+
+    def edges_of(self, vertices: AbstractSet[str]) -> list[Document]:
+        if not self.documents.complete:
+            self.missing.vertices |= vertices - self.part.vertices
+        loaded = (json_reader.load(raw) for _, raw in sorted(dict.items(self.documents)))
+        return [edge for edge in loaded if edge["_from"] in vertices or edge["_to"] in vertices]
+
+    def sorted_keys(self) -> list[str]:
+        return sorted(self.documents)
+
+    # ---- writes
+
+    def add_index(self, index: StoredIndex) -> None:
+        """Add an index. Raise Unsupported for a unique one: to ignore it silently would damage the data."""
+        if index.unique:
+            raise Unsupported("unique indexes on PostgreSQL")
+        self.indexes.append(index)
+
+    def tick(self) -> int:
+        """Return a revision from the collection's sequence; in a speculative pass, one that will not be used."""
+        used, drawn = self.revisions_used, self.part.revisions
+        self.revisions_used += 1
+        if used < len(drawn):
+            return drawn[used]
+        self.missing.revisions += 1
+        return (int(time.time() * 1000) << 20) + used
+
+    def put(self, key: str, raw: bytes, document: Document, revision: int) -> None:
+        """Store a document. Raise ArangoError 1239 for a restored revision that PostgreSQL cannot hold."""
+        if decode_rev(document["_rev"]) > _LARGEST:
+            raise ArangoError(1239, status=400)
+        super().put(key, raw, document, revision)
+
+    def empty(self) -> None:
+        self.documents.remove_all()
+        self.revision = self.tick()
+
+    def clear(self) -> None:
+        self.documents.remove_all()
+
+    def rename(self, name: str) -> None:
+        """Take another name. The documents get it when the difference is written."""
+        self.name = name
+
+    def changes(self) -> DocumentChanges:
+        """Return what this pass changed in the documents."""
+        return self.documents.changes()

@@ -1,0 +1,74 @@
+"""Read what a pass missed of a collection; lock what it writes, and draw its revisions."""
+
+from __future__ import annotations
+
+import sql
+from proxy.base.database import Session
+from proxy.complete.collection_view import CollectionView
+from proxy.complete.loaded_part import LoadedPart, Missing
+from proxy.model.documents import escape_text
+from proxy.model.json_values import dump
+from proxy.stores.postgres.writes.interruptions import WriteFenceError
+
+
+async def load(session: Session, view: CollectionView, missing: Missing) -> None:
+    """Add what is missing to the view's part, without locks. What is locked already stays. Raise DatabaseError."""
+    part, relation = view.part, view.stored.relation
+    if missing.documents:
+        _add(part, await session.fetch(sql.complete.ALL_DOCUMENTS.on(relation)))
+        part.complete = True
+    elif missing.keys:
+        _add(part, await session.fetch(sql.complete.DOCUMENTS.on(relation), sorted(missing.keys)))
+        for key in missing.keys:
+            part.documents.setdefault(key, None)
+    if missing.vertices and not part.complete:
+        ends = [wanted for vertex in sorted(missing.vertices) for wanted in _ends(vertex)]
+        _add(part, await session.fetch(sql.complete.EDGES.on(relation), ends))
+        part.vertices |= missing.vertices
+    if missing.count:
+        part.count = await session.fetchval(sql.store.COUNT.on(relation))
+    if missing.size:
+        part.size = await session.fetchval(sql.complete.SIZE.on(relation))
+    if missing.state:
+        await _load_state(session, view)
+
+
+async def lock(session: Session, view: CollectionView, keys: set[str], revisions: int, *, wait: str) -> None:
+    """Lock the rows of keys until the transaction ends, read them, and then draw revisions.
+
+    Empties the collection first if the view is emptied, once. wait: how long for a row. Raise WriteFenceError if the
+    collection is gone, DatabaseError.
+    """
+    part = view.part
+    empties = view.documents.emptied and not part.emptied
+    row = await session.fetchrow(sql.writes.BEGIN, view.stored.qualified, sorted(keys), revisions, wait, empties)
+    if row is None:
+        raise WriteFenceError
+    part.emptied |= empties
+    found = dict(zip(row.keys or (), row.raws or (), strict=True))
+    for key in keys:
+        raw = found.get(key)
+        part.documents[key] = None if raw is None else raw.encode()
+    part.locked |= keys
+    part.rows |= found.keys()
+    part.revisions = sorted(row.revisions or ())
+    if part.last_key is not None:  # it may have been raised meanwhile
+        await _load_state(session, view)
+
+
+async def _load_state(session: Session, view: CollectionView) -> None:
+    row = await session.fetchrow(sql.complete.STATE, view.stored.qualified)
+    if row is None:
+        raise WriteFenceError
+    view.part.newest, view.part.last_key = row.newest, int(row.last_key)
+
+
+def _ends(vertex: str) -> list[str]:
+    """Return JSON texts, of which every edge of a vertex contains at least one."""
+    return [dump({side: escape_text(vertex)}).decode() for side in ("_from", "_to")]
+
+
+def _add(part: LoadedPart, rows: list[sql.complete.DocumentRow]) -> None:
+    for key, raw in rows:
+        if key not in part.locked:
+            part.documents[key] = raw.encode()

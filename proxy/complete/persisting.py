@@ -1,0 +1,68 @@
+"""Write the difference that a pass made: entries of the catalog, tables, documents. Within a transaction."""
+
+from __future__ import annotations
+
+import sql
+from proxy.base.database import Session
+from proxy.complete.catalog import write_properties
+from proxy.complete.loaded_part import DocumentChanges, LoadedPart
+from proxy.complete.server_view import CatalogChanges, NewCollection
+from proxy.devserver.store.state.collection import id_prefix
+from proxy.model.documents import to_jsonb
+from proxy.stores.postgres.writes.interruptions import KeyInsertedError
+from proxy.stores.postgres.writes.loaded_collection import RowChange
+
+
+async def write_catalog(session: Session, changes: CatalogChanges, first: int) -> None:
+    """Change tables and entries. first: the revision above which those of new collections begin.
+
+    The caller has raised the catalog's version in this transaction. Raise DatabaseError.
+    """
+    for collection in sorted(changes.dropped):
+        await session.fetchval(sql.complete.DROP_COLLECTION, collection)
+    for former, renamed in sorted(changes.renamed.items()):
+        old, new = (id_prefix(name).decode() for name in (former.partition("/")[2], renamed.name))
+        await session.fetchval(sql.complete.RENAME_COLLECTION, former, renamed.name, old, new)
+    for made in changes.created:
+        await _create(session, made, first)
+    for collection, properties in sorted(changes.properties.items()):
+        await session.execute(sql.complete.SET_PROPERTIES, collection, properties.decode())
+    if changes.forget:
+        kinds, names = zip(*changes.forget, strict=True)
+        await session.execute(sql.complete.FORGET, list(kinds), list(names))
+    if changes.note:
+        kinds, names = zip(*changes.note, strict=True)
+        bodies = [body.decode() for body in changes.note.values()]
+        await session.execute(sql.complete.NOTE, list(kinds), list(names), bodies)
+
+
+async def _create(session: Session, made: NewCollection, first: int) -> None:
+    collection = made.collection
+    relation = await session.fetchval(
+        sql.complete.CREATE_COLLECTION,
+        made.database,
+        collection.name,
+        collection.edge,
+        first,
+        write_properties(collection).decode(),
+        str(collection.generator.last),
+    )
+    documents = DocumentChanges(dict(collection.documents), emptied=False)
+    await write_rows(session, made.qualified, relation, documents.rows(LoadedPart()))
+
+
+async def write_rows(session: Session, collection: str, relation: str, rows: list[RowChange]) -> None:
+    """Write documents, and note their keys in the outbox. Raise KeyInsertedError, DatabaseError."""
+    if not rows:
+        return
+    written = await session.fetch(
+        sql.writes.WRITE.on(relation),
+        collection,
+        [row.key for row in rows],
+        [row.rev for row in rows],
+        [None if row.raw is None else row.raw.decode() for row in rows],
+        [None if row.raw is None else to_jsonb(row.raw) for row in rows],
+        [row.stored for row in rows],
+    )
+    if len(written) < len(rows):
+        raise KeyInsertedError

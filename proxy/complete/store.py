@@ -1,0 +1,109 @@
+"""CompleteStore: answers every endpoint from PostgreSQL alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from proxy.base.database import Database
+from proxy.base.errors import ArangoError, DatabaseError
+from proxy.complete.catalog import ServerCatalog
+from proxy.complete.catalog_cache import CatalogCache
+from proxy.complete.commands import COMMANDS
+from proxy.complete.fast_ways import FastWays
+from proxy.complete.general_way import GeneralWay
+from proxy.complete.server_view import ServerView, view_of
+from proxy.devserver.store import commands
+from proxy.devserver.store.async_requests import AsyncRequests, is_asynchronous
+from proxy.devserver.store.handlers.table import EndpointCommand
+from proxy.devserver.store.state.server import ServerState
+from proxy.model.operations import Operation, Outcome
+from proxy.model.revision import Clock
+from proxy.semantics.write_rules import KEY_WAIT
+from proxy.wire.encode import error_outcome
+
+
+class CompleteStore:
+    """A server of ArangoDB's API on one PostgreSQL database, beside others. Implements `stores.base.Store`.
+
+    now: seconds since the epoch. lock_wait: seconds that a write waits for a document that another one has.
+    root_password: that of root in a new catalog; None: requests need no authentication.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Clock | None = None,
+        now: Callable[[], float] = time.time,
+        lock_wait: float = KEY_WAIT,
+        root_password: str | None = None,
+    ) -> None:
+        self._sessions = ServerState(clock or Clock(), now)
+        self._catalogs = CatalogCache(
+            database,
+            self._sessions.clock,
+            root_password=root_password or "",
+            enforced=root_password is not None,
+        )
+        self._general = GeneralWay(database, self._catalogs, self._sessions, lock_wait)
+        self._fast = FastWays(database, lock_wait)
+        self._requests = AsyncRequests()
+        self._catalog_state: tuple[ServerCatalog, ServerState] | None = None
+
+    @property
+    def name(self) -> str:
+        return "postgresql"
+
+    async def close(self) -> None:
+        """Cancel the jobs that are running, and close the cursors."""
+        await self._requests.close()
+        await self._fast.close()
+
+    async def execute(self, operation: Operation) -> Outcome:
+        """Carry out an operation; errors are outcomes too.
+
+        A request with `x-arango-async` is answered immediately, and continues as a job. If PostgreSQL does
+        not answer, neither does this server: 503.
+        """
+        try:
+            return await self._execute(operation)
+        except DatabaseError as error:
+            return error_outcome(ArangoError(503, f"PostgreSQL does not answer: {error}"))
+
+    async def _execute(self, operation: Operation) -> Outcome:
+        catalog = self._catalogs.last_seen or await self._catalogs.current()
+        command = commands.command_of(COMMANDS, operation)
+        if catalog.accounts.limited:
+            catalog = await self._catalogs.current()
+            refused = commands.refusal(self._state(catalog), operation, command)
+            if refused is not None:
+                return refused
+        if is_asynchronous(operation):
+            return await self._requests.start(self._state(catalog), operation, self._carry_out)
+        return await self._carry_out(operation)
+
+    async def _carry_out(self, operation: Operation) -> Outcome:
+        command = commands.command_of(COMMANDS, operation)
+        catalog = self._catalogs.last_seen or await self._catalogs.current()
+        try:
+            outcome = await self._fast.execute(operation, catalog, self._state(catalog))
+            if outcome is not None:
+                return commands.as_dirty_read(operation, command, outcome)
+            run = self._one_pass(operation, command)
+            return await self._general.execute(operation, run, own_accounts=command.changes_accounts)
+        except DatabaseError as error:
+            return error_outcome(ArangoError(503, f"PostgreSQL does not answer: {error}"))
+
+    def _one_pass(self, operation: Operation, command: EndpointCommand) -> Callable[[ServerView], Outcome]:
+        def run(view: ServerView) -> Outcome:
+            return commands.refusal(view, operation, command) or commands.answer(view, operation, command)
+
+        return run
+
+    def _state(self, catalog: ServerCatalog) -> ServerState:
+        """Return a state without documents: for access, and for the jobs of this process."""
+        if self._catalog_state is None or self._catalog_state[0] is not catalog:
+            state = view_of(catalog, self._sessions, self._catalogs.ticks, {}, own_accounts=False)
+            self._catalog_state = catalog, state
+        return self._catalog_state[1]

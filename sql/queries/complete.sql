@@ -1,0 +1,75 @@
+-- The catalog and the documents of a server that PostgreSQL is alone: the general way of an endpoint.
+
+-- name: version
+-- The number of the present catalog.
+SELECT version FROM _crossfade.catalog_version;
+
+-- name: catalog
+-- The whole catalog, in the order of creation, with its number. relation: the table of a collection.
+SELECT v.version, c.kind, c.name, c.body::text AS body, k.relation
+FROM _crossfade.catalog_version v
+LEFT JOIN _crossfade.catalog c ON true
+LEFT JOIN _crossfade.collection k ON c.kind = 'collection' AND k.collection = c.name
+ORDER BY c.place;
+
+-- name: raise_version
+-- Begin a change of the catalog: no row unless its number is $1. Other changes wait until the transaction ends.
+UPDATE _crossfade.catalog_version SET version = version + 1 WHERE version = $1 RETURNING version;
+
+-- name: forget
+-- Remove entries of the catalog: $1 kinds, $2 names.
+DELETE FROM _crossfade.catalog c USING unnest($1::text[], $2::text[]) AS g (kind, name)
+WHERE c.kind = g.kind AND c.name = g.name;
+
+-- name: note
+-- Add or change entries of the catalog: $1 kinds, $2 names, $3 bodies.
+INSERT INTO _crossfade.catalog (kind, name, body)
+SELECT kind, name, body FROM unnest($1::text[], $2::text[], $3::json[]) WITH ORDINALITY AS g (kind, name, body, nth) ORDER BY nth
+ON CONFLICT (kind, name) DO UPDATE SET body = excluded.body;
+
+-- name: ticks
+-- The last of a thousand numbers that no other process gets.
+SELECT nextval('_crossfade.tick') AS last;
+
+-- name: create_collection
+-- Make a collection; returns its table. $1 database, $2 name, $3 whether it holds edges, $4 its revisions are above this,
+-- $5 what its writes must follow, $6 the largest number of its key generator.
+SELECT _crossfade.create_collection($1, $2, $3, $4::bigint, $5::text::json, $6::text::numeric) AS relation;
+
+-- name: drop_collection
+-- Remove collection $1 and its table.
+SELECT true AS dropped FROM _crossfade.drop_collection($1);
+
+-- name: rename_collection
+-- Name collection $1 $2, $3 and $4: the beginnings of `_id` before and after. Returns its table.
+SELECT _crossfade.rename_collection($1, $2, $3, $4) AS relation;
+
+-- name: set_properties
+-- What writes to collection $1 must follow from now on: $2. It waits for the writes that follow the former ones.
+UPDATE _crossfade.stamp_floor SET properties = $2::text::json WHERE collection = $1;
+
+-- name: lock_wait
+-- How long statements of this transaction wait for a lock: $1, for example 500ms.
+SELECT set_config('lock_timeout', $1, true) AS was;
+
+-- name: documents
+-- The documents with keys $1 text[].
+SELECT key, raw::text AS raw FROM {relation} WHERE key = ANY ($1::text[]) AND doc IS NOT NULL;
+
+-- name: all_documents
+-- Every document.
+SELECT key, raw::text AS raw FROM {relation} WHERE doc IS NOT NULL;
+
+-- name: edges
+-- The documents that contain one of $1 jsonb[].
+SELECT key, raw::text AS raw FROM {relation} WHERE doc @> ANY ($1::text[]::jsonb[]) AND doc IS NOT NULL;
+
+-- name: size
+-- Bytes of all documents, as printed.
+SELECT coalesce(sum(octet_length(raw::text)), 0)::bigint AS size FROM {relation} WHERE doc IS NOT NULL;
+
+-- name: state
+-- The newest revision of collection $1, and the largest number of its key generator.
+SELECT pg_sequence_last_value(f.revisions::regclass) AS newest, k.last::text AS last_key
+FROM _crossfade.stamp_floor f JOIN _crossfade.last_key k USING (collection)
+WHERE f.collection = $1;

@@ -1,0 +1,45 @@
+"""Statements of queries/complete.sql."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sql.statement import Single, Statement
+
+
+class CatalogRow(NamedTuple):
+    """kind, name, body: NULL in the only row of a catalog that has no entry. relation: NULL unless a collection."""
+
+    version: int
+    kind: str | None
+    name: str | None
+    body: str | None
+    relation: str | None
+
+
+class DocumentRow(NamedTuple):
+    key: str
+    raw: str
+
+
+class StateRow(NamedTuple):
+    newest: int
+    last_key: str
+
+
+VERSION = Single("complete", "version", int)
+CATALOG = Statement("complete", "catalog", CatalogRow)
+RAISE_VERSION = Statement("complete", "raise_version", int)
+FORGET = Statement("complete", "forget")
+NOTE = Statement("complete", "note")
+TICKS = Single("complete", "ticks", int)
+CREATE_COLLECTION = Single("complete", "create_collection", str)
+DROP_COLLECTION = Single("complete", "drop_collection", bool)
+RENAME_COLLECTION = Single("complete", "rename_collection", str)
+SET_PROPERTIES = Statement("complete", "set_properties")
+LOCK_WAIT = Single("complete", "lock_wait", str)
+DOCUMENTS = Statement("complete", "documents", DocumentRow)
+ALL_DOCUMENTS = Statement("complete", "all_documents", DocumentRow)
+EDGES = Statement("complete", "edges", DocumentRow)
+SIZE = Single("complete", "size", int)
+STATE = Statement("complete", "state", StateRow)
