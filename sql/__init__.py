@@ -39,6 +39,7 @@ from sql.statements import (
     trace,
     transactions,
     uncovered,
+    unique_indexes,
     writes,
 )
 
@@ -67,5 +68,6 @@ __all__ = [
     "trace",
     "transactions",
     "uncovered",
+    "unique_indexes",
     "writes",
 ]

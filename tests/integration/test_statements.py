@@ -72,6 +72,7 @@ def filled(text: str, relation: str) -> str:
         "name": "made",
         "columns": "rev",
         "index": "absent",
+        "entries": "_crossfade.outbox" if "COMMENT ON" in text else "(SELECT key, key AS value FROM _crossfade.outbox)",
         "lengths": "1",
         "statement": "ANALYZE",
         "users": "(SELECT 1 AS id)",

@@ -20,13 +20,15 @@ from proxy.devserver.store import MemoryStore
 from proxy.model.documents import to_jsonb
 from proxy.model.operations import Operation, Outcome
 from proxy.model.revision import decode_rev
+from proxy.semantics.unique_index import uniques_of
 from proxy.stores.postgres import PostgresStore
+from proxy.stores.postgres.unique_indexes import create
 from proxy.stores.postgres.writes import DocumentWriter
 from proxy.wire.decode import decode_parts
 from proxy.wire.encode import error_outcome
 from tests.ad_hoc import Database
 from tests.integration.target_fixtures import take_writes
-from tests.property.write_requests import Maker, Request, properties
+from tests.property.write_requests import Maker, Request, properties, unique_indexes
 
 SEQUENCES: Final = int(os.environ.get("STORE_SEQUENCES", "300"))
 SEED: Final = int(os.environ.get("STORE_SEED", "0"))
@@ -165,8 +167,17 @@ async def stores_of(database: Database, memory: MemoryStore, rng: random.Random,
     body = properties(rng, name)
     made = memory.run(decode_parts("POST", b"/_api/collection", [], orjson.dumps(body)))
     assert made.status == 200, made.body
+    indexes = []
+    for definition in unique_indexes(rng):
+        target = f"/_api/index?collection={name}".encode()
+        indexes.append(orjson.loads(memory.run(decode_parts("POST", target, [], orjson.dumps(definition))).body))
+    indexes = list({index["id"]: index for index in indexes}.values())
+    body["indexes"] = indexes
     last = FIRST_KEY if body["keyOptions"]["type"] in ("traditional", "padded") else 0
     relation = await take_writes(database, f"_system/{name}", body, last=last)
+    for index in uniques_of(indexes):
+        async with database.transaction() as session:
+            await create(session, relation, index)
     return Stores(memory, database, name, relation)
 
 

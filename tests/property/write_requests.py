@@ -49,6 +49,23 @@ def properties(rng: random.Random, name: str) -> dict[str, Any]:
     return made
 
 
+def unique_indexes(rng: random.Random) -> list[dict[str, Any]]:
+    """Return definitions of unique indexes of all kinds, of which most collections have none."""
+    if rng.random() < 0.5:
+        return []
+    made = []
+    for number in range(rng.randrange(1, 3)):
+        fields = rng.choice(
+            (["n"], ["v"], ["s"], ["o.x"], ["n", "v"], ["s[*]"], ["o.x[*]"], ["v", "s[*]"], ["_to", "n"])
+        )
+        index: dict[str, Any] = {"type": "persistent", "unique": True, "fields": fields, "name": f"unique{number}"}
+        index["sparse"] = rng.random() < 0.7
+        if rng.random() < 0.3:
+            index["deduplicate"] = False
+        made.append(index)
+    return made
+
+
 class Maker:
     """Makes requests for one collection. stored: its documents in the development server, by key."""
 

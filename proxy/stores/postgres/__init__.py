@@ -13,6 +13,7 @@
     cursors     results in batches, with a time to live; cursor ids that name the store that has them
     streams     rows that stay in PostgreSQL until they are asked for
     catalog     collection -> table, cached
+    unique_indexes created, filled, dropped; who has a value
     writes/     writes that PostgreSQL itself decides
 
 Statements: sql/queries/store.sql.

@@ -3,6 +3,7 @@
 from tests.faults.mutations import Mutant
 
 _TEST = "tests/integration/test_target_writes.py::"
+_UNIQUE = "tests/integration/test_unique_indexes.py::"
 _LOCK = (
     "    EXECUTE format(\n"
     "        'SELECT array_agg(l.key), array_agg(l.raw) '\n"
@@ -82,5 +83,40 @@ MUTANTS = (
         "INSERT INTO _crossfade.outbox (collection, key) SELECT $1, key FROM given ORDER BY",
         "INSERT INTO _crossfade.outbox (collection, key) SELECT $1, key FROM given WHERE stored ORDER BY",
         "tests/property/test_two_stores.py::test_random_writes_are_the_same_in_both_stores",
+    ),
+    Mutant(
+        "a document keeps the values of a unique index that it had before",
+        "sql/migrations/0026_pre_indexes.sql",
+        "        IF gone_keys IS NOT NULL THEN\n",
+        "        IF gone_keys IS NULL THEN\n",
+        f"{_UNIQUE}test_documents_may_exchange_their_values_and_take_those_that_are_released",
+    ),
+    Mutant(
+        "1 and 1.0 are two values of a unique index",
+        "sql/migrations/0026_pre_indexes.sql",
+        "                RETURN trunc(number)::text;\n",
+        "                RETURN number::text;\n",
+        f"{_UNIQUE}test_entries_are_equal_where_the_rules_have_equal_values",
+    ),
+    Mutant(
+        "the build of a unique index does not lock what it reads",
+        "sql/migrations/0026_pre_indexes.sql",
+        "ORDER BY key LIMIT $2 FOR SHARE)",
+        "ORDER BY key LIMIT $2)",
+        f"{_UNIQUE}test_a_build_reads_a_document_that_is_being_written_when_that_is_decided",
+    ),
+    Mutant(
+        "what a document claims for a moment is not looked up",
+        "proxy/stores/postgres/writes/index_claims.py",
+        "if not written or value not in self._entries[index])",
+        "if not written)",
+        f"{_UNIQUE}test_a_request_that_is_refused_as_a_whole_is_refused_for_its_first_violation",
+    ),
+    Mutant(
+        "a unique index that could not be built stays",
+        "proxy/stores/postgres/unique_indexes.py",
+        "        await asyncio.shield(database.execute(sql.unique_indexes.DROP, index.id))\n",
+        "",
+        f"{_UNIQUE}test_an_index_of_documents_that_violate_it_is_refused_and_nothing_is_left",
     ),
 )

@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import orjson
-
 from proxy.base.errors import ArangoError
 from proxy.semantics.attributes import whole
+from proxy.semantics.unique_index import UniqueIndex
 
 Document = dict[str, Any]
 _ALIASES: Final = {
@@ -63,44 +62,25 @@ class StoredIndex:
         own = tuple(self.shown.get(name) for name in ("minLength", "geoJson", "legacyPolygons"))
         return self.kind, self.fields, self.unique, self.sparse, own
 
-    def values(self, document: Document, *, twice: bool = False) -> Iterator[bytes]:
-        """Yield a document's entries: one, or one per element for a field `a[*]`; none for a sparse index with a null.
+    @property
+    def rules(self) -> UniqueIndex:
+        """The rules of a unique index."""
+        deduplicate = self.shown.get("deduplicate") is not False
+        return UniqueIndex(self.id, self.name, self.kind, self.fields, self.sparse, deduplicate)
 
-        twice: equal elements of an array are repeated as often as they occur.
-        """
-        rows: list[list[Any]] = [[]]
-        for path in self.fields:
-            found = _resolve(document, path)
-            if not twice:
-                found = list({orjson.dumps(value, option=orjson.OPT_SORT_KEYS): value for value in found}.values())
-            rows = [[*row, value] for row in rows for value in found]
-        for row in rows:
-            if self.sparse and any(value is None for value in row):
-                continue
-            yield orjson.dumps([_number(value) for value in row], option=orjson.OPT_SORT_KEYS)
+    def values(self, document: Document) -> Iterator[bytes]:
+        """Yield a document's entries."""
+        return self.rules.values(document)
 
     def check(self, key: str, document: Document) -> None:
         """Raise ArangoError 1210 if another document has the same values."""
-        seen: set[bytes] = set()
-        for value in self.values(document, twice=self.shown.get("deduplicate") is False):
-            holder = self.entries.get(value, key)
-            # with deduplicate=false an array whose elements repeat conflicts with itself
-            if holder != key or value in seen:
-                raise ArangoError(
-                    1210,
-                    f"unique constraint violated - in index {self.name} of type {self.kind} over "
-                    f"'{', '.join(self.fields)}'; conflicting key: {holder}",
-                )
-            seen.add(value)
+        self.rules.check(self.entries, key, document)
 
     def add(self, key: str, document: Document) -> None:
-        for value in self.values(document):
-            self.entries[value] = key
+        self.rules.claim(self.entries, key, document)
 
     def discard(self, key: str, document: Document) -> None:
-        for value in self.values(document):
-            if self.entries.get(value) == key:
-                del self.entries[value]
+        self.rules.release(self.entries, key, document)
 
 
 def primary() -> StoredIndex:
@@ -250,30 +230,6 @@ def _path_of(item: object) -> str:
     if not isinstance(name, str) or not name:
         raise ArangoError(10, "index fields must be strings")
     return name
-
-
-def _resolve(document: Document, path: str) -> list[Any]:
-    """Return the values at a dotted path; `[*]` expands an array. A missing one is null."""
-    values: list[Any] = [document]
-    for part in path.split("."):
-        expand = part.endswith("[*]")
-        name = part[:-3] if expand else part
-        found = [value.get(name) if isinstance(value, dict) else None for value in values]
-        if expand:
-            found = [item for value in found if isinstance(value, list) for item in value]
-        values = found
-    return values
-
-
-def _number(value: Any) -> Any:
-    # 1 and 1.0 are the same value
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
-        return int(value)
-    if isinstance(value, list):
-        return [_number(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _number(item) for name, item in value.items()}
-    return value
 
 
 _UNIQUE: Final = ("persistent", "mdi", "zkd", "mdi-prefixed")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class WriteFenceError(Exception):
     """PostgreSQL does not take the writes of the collection: look at the control row again."""
@@ -16,8 +18,14 @@ class KeyInsertedError(Exception):
 
 
 class NotLoadedError(Exception):
-    """The decision needs keys that were not loaded: load them, and decide again."""
+    """The decision needs keys, or values of unique indexes, that were not looked up: look them up, and decide again.
 
-    def __init__(self, keys: frozenset[str]) -> None:
+    values: by the number of the index.
+    """
+
+    def __init__(
+        self, keys: frozenset[str] = frozenset(), values: Mapping[str, frozenset[bytes]] | None = None
+    ) -> None:
         super().__init__(", ".join(sorted(keys)))
         self.keys = keys
+        self.values = values or {}

@@ -15,10 +15,12 @@ from proxy.model.documents import valid_key
 from proxy.model.revision import decode_rev
 from proxy.semantics.encoded_document import revision_of
 from proxy.semantics.key_generator import KeyGenerator
+from proxy.stores.postgres.writes.index_claims import Holders, IndexClaims
 from proxy.stores.postgres.writes.interruptions import NotLoadedError
 from proxy.stores.postgres.writes.properties import Properties
 
 Document = dict[str, Any]
+_NOTHING: Final[Holders] = {}
 _LARGEST: Final = (1 << 63) - 1  # what a column of revisions holds
 
 
@@ -35,7 +37,7 @@ class RowChange:
 class LoadedCollection:
     """The rows of some keys. rows: raw document by key, None for a tombstone. loaded: the keys that were looked up.
 
-    revisions: new ones, as many as the decision may need.
+    revisions: new ones, as many as the decision may need. holders: what was looked up in unique indexes.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class LoadedCollection:
         rows: Mapping[str, bytes | None],
         loaded: frozenset[str],
         revisions: Iterable[int],
+        holders: Holders = _NOTHING,
     ) -> None:
         self.name = name
         self.edge = edge
@@ -57,6 +60,7 @@ class LoadedCollection:
         self._loaded = loaded
         self._revisions = iter(revisions)
         self._written: dict[str, bytes | None] = {}
+        self._claims = IndexClaims(properties.uniques, rows, holders)
 
     def tick(self) -> int:
         return next(self._revisions)
@@ -72,16 +76,37 @@ class LoadedCollection:
         return self._rows.get(key)
 
     def put(self, key: str, raw: bytes, document: Document, revision: int) -> None:  # noqa: ARG002 - in `raw`
-        """Keep a document. Raise ArangoError 1239 for a restored revision that PostgreSQL cannot hold."""
+        """Keep a document. Raise ArangoError 1210 if a unique index forbids it, and 1239 for a restored revision that
+        PostgreSQL cannot hold; nothing has changed then.
+        """
         if decode_rev(document["_rev"]) > _LARGEST:
             raise ArangoError(1239, status=400)
+        if self._claims:
+            self._claims.put(key, self._present(key), document)
         self._written[key] = raw
 
     def remove(self, key: str, revision: int) -> None:  # noqa: ARG002 - a tombstone keeps its revision
+        if self._claims:
+            self._claims.remove(key, self._present(key))
         self._written[key] = None
 
     def put_back(self, key: str, old: bytes | None) -> None:
+        if self._claims:
+            self._claims.put_back(key, self._present(key), old)
         self._written[key] = old
+
+    def check_complete(self, *, written: bool) -> None:
+        """Raise NotLoadedError if the decision has assumed what must be looked up in unique indexes.
+
+        written: the changes will be written, and PostgreSQL refuses them if they violate an index.
+        """
+        assumed = self._claims.assumed(written=written)
+        if assumed:
+            raise NotLoadedError(values=assumed)
+
+    def _present(self, key: str) -> bytes | None:
+        """Return the document, as this decision has written it so far; None also if its key was not loaded."""
+        return self._written[key] if key in self._written else self._rows.get(key)
 
     def check_unlocked(self, key: str) -> None:
         """Raise nothing: the row is locked by this transaction."""

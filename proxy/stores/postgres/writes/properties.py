@@ -8,6 +8,7 @@ from typing import Any
 from proxy.base.errors import Unsupported
 from proxy.model import json_reader
 from proxy.semantics.key_generator import KeyGenerator
+from proxy.semantics.unique_index import UniqueIndex, uniques_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Properties:
     schema: dict[str, Any] | None
     wait_for_sync: bool
     key_options: dict[str, Any]
+    uniques: tuple[UniqueIndex, ...]
 
     def generator(self, last: int) -> KeyGenerator:
         """Return the key generator whose largest number is `last`."""
@@ -29,15 +31,17 @@ class Properties:
 def parse_properties(text: str) -> Properties:
     """Return properties from the JSON object that PostgreSQL has, by the names that ArangoDB shows.
 
-    Raise Unsupported for computed values and unique indexes: to ignore them silently would damage the data.
+    Raise Unsupported for computed values: to ignore them silently would damage the data.
     """
     values = json_reader.load(text.encode())
     if values.get("computedValues"):
         raise Unsupported("computed values in PostgreSQL")
-    if any(index.get("unique") and index.get("type") != "primary" for index in values.get("indexes", ())):
-        raise Unsupported("unique indexes in PostgreSQL")
     return Properties(
-        text, values.get("schema"), bool(values.get("waitForSync", False)), values.get("keyOptions") or {}
+        text,
+        values.get("schema"),
+        bool(values.get("waitForSync", False)),
+        values.get("keyOptions") or {},
+        uniques_of(values.get("indexes", ())),
     )
 
 

@@ -11,6 +11,7 @@ from proxy.model.documents import to_jsonb, valid_key
 from proxy.model.operations import Operation, Outcome
 from proxy.semantics.document_answers import conflict_outcome
 from proxy.semantics.write_rules import ConflictError
+from proxy.stores.postgres import unique_indexes
 from proxy.stores.postgres.catalog import Relation
 from proxy.stores.postgres.writes.interruptions import (
     CollectionChangedError,
@@ -25,9 +26,16 @@ from proxy.wire.encode import error_outcome
 
 
 class WriteTransaction:
-    """Executes a prepared write of one collection. lock_wait: seconds that it waits for a row."""
+    """Executes a prepared write of one collection. lock_wait: seconds that it waits for a row.
 
-    def __init__(self, session: Session, relation: Relation, properties: Properties, lock_wait: float) -> None:
+    looks_up: look up in unique indexes all that documents would claim. Otherwise what they have at the end is assumed
+    to be free, and PostgreSQL refuses the statement if it is not.
+    """
+
+    def __init__(
+        self, session: Session, relation: Relation, properties: Properties, lock_wait: float, *, looks_up: bool = False
+    ) -> None:
+        self._looks_up = looks_up
         self._session = session
         self._relation = relation
         self._properties = properties
@@ -54,6 +62,7 @@ class WriteTransaction:
         """
         rows: dict[str, bytes | None] = {}
         wanted, loaded = prepared.keys, frozenset[str]()
+        holders: dict[str, dict[bytes, str | None]] = {index.id: {} for index in self._properties.uniques}
         while True:
             found, revisions = await self._load(wanted, prepared.writes, empties=empties)
             loaded |= wanted
@@ -65,13 +74,25 @@ class WriteTransaction:
                 rows=rows,
                 loaded=loaded,
                 revisions=revisions,
+                holders=holders,
             )
             try:
-                return prepared.carry_out(collection), collection.changes()
+                return self._carry_out(operation, prepared, collection)
             except NotLoadedError as missing:
                 wanted, empties = missing.keys, False
-            except ArangoError as error:
-                return refusal(operation, error), ()
+                for index, values in missing.values.items():
+                    holders[index] |= await unique_indexes.holders(self._session, index, values)
+
+    def _carry_out(
+        self, operation: Operation, prepared: Prepared, collection: LoadedCollection
+    ) -> tuple[Outcome, Sequence[RowChange]]:
+        """Return the answer and the changes of one pass. Raise NotLoadedError if it is not decided yet."""
+        try:
+            outcome, refused = prepared.carry_out(collection), False
+        except ArangoError as error:
+            outcome, refused = refusal(operation, error), True
+        collection.check_complete(written=not refused and not self._looks_up)
+        return outcome, () if refused else collection.changes()
 
     async def _load(
         self, keys: frozenset[str], writes: int, *, empties: bool

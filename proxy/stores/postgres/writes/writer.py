@@ -27,6 +27,7 @@ from proxy.wire.velocypack import to_json
 
 _ATTEMPTS: Final = 10  # of a write that meets others, before it is a conflict
 _LOCK_TIMEOUT: Final = "55P03"
+_UNIQUE_VIOLATION: Final = "23505"
 _UNDEFINED: Final = frozenset({"42P01", "3F000"})  # the table, or its schema, is gone
 _UNSUPPORTED: Final = {"x-arango-trx-id": "writes of stream transactions", "x-arango-async": "asynchronous writes"}
 _PARSERS: Final[Mapping[str, Callable[[Operation], Request]]] = {
@@ -83,6 +84,8 @@ class DocumentWriter:
     async def _execute(self, operation: Operation, request: Request) -> Outcome:
         """Attempt the write until it meets no other one, or has met too many."""
         prepared: Prepared | None = None
+        looks_up = False  # the first attempt assumes that no other document has a value of a unique index
+        violation: StatementError | None = None
         for _ in range(_ATTEMPTS):
             relation = await self._catalog.find(operation.qualified or "")
             try:
@@ -92,7 +95,7 @@ class DocumentWriter:
                         prepared = await self._keys.prepare(
                             session, relation.collection, request, properties, edge=relation.edge
                         )
-                    transaction = WriteTransaction(session, relation, properties, self._lock_wait)
+                    transaction = WriteTransaction(session, relation, properties, self._lock_wait, looks_up=looks_up)
                     empties = isinstance(request, ImportRequest) and request.empties
                     return await transaction.execute(operation, prepared, empties=empties)
             except CollectionChangedError:
@@ -101,7 +104,10 @@ class DocumentWriter:
             except KeyInsertedError:
                 continue
             except StatementError as error:
-                self._handle(error, relation)
+                violation = error if error.sqlstate == _UNIQUE_VIOLATION else None
+                if violation is None:
+                    self._handle(error, relation)
+                looks_up = looks_up or violation is not None
             except DatabaseUnavailable as error:
                 if isinstance(error, CommitOutcomeUnknown):
                     raise
@@ -109,6 +115,8 @@ class DocumentWriter:
                     break
                 if not may_succeed_on_new_session(error.sqlstate):
                     raise
+        if violation is not None:  # of an index that the properties do not have: under construction, or of SQL clients
+            raise ArangoError(1210, f"unique constraint violated - {violation}")
         return await self._locked(operation, relation, prepared)
 
     async def _locked(self, operation: Operation, relation: Relation, prepared: Prepared | None) -> Outcome:

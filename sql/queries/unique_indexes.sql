@@ -1,0 +1,29 @@
+-- Unique indexes of collections whose writes PostgreSQL takes: what holds them is in the migration pre_indexes.
+
+-- name: create
+-- Create index $2 of table $1, still without entries: over the paths $3, sparse if $4, an array may repeat an element if $5.
+SELECT _crossfade.create_unique_index($1, $2, $3::text[], $4::boolean, $5::boolean);
+
+-- name: fill
+-- Add the entries of the next $4 documents of table $1 after key $3 to index $2. last: the key to continue after, or NULL.
+SELECT last, conflict, holder FROM _crossfade.fill_unique_index($1, $2, $3, $4::integer);
+
+-- name: finish
+-- The index whose entries are {entries} is complete.
+COMMENT ON TABLE {entries} IS 'ready';
+
+-- name: drop
+-- Drop index $1, if there is one.
+SELECT _crossfade.drop_unique_index($1);
+
+-- name: unfinished
+-- The numbers of indexes whose build did not end.
+SELECT substr(c.relname, 8) AS id FROM pg_class c
+WHERE c.relnamespace = '_crossfade'::regnamespace AND c.relkind = 'r' AND c.relname LIKE 'unique/%'
+    AND obj_description(c.oid, 'pg_class') = 'building';
+
+-- name: holders
+-- The keys of the documents that have the values $1 in the index whose entries are {entries}: each value a JSON array with one
+-- for each field of the index, as the only attribute of an object. place: of the value, from 1.
+SELECT g.place, e.key FROM unnest($1::jsonb[]) WITH ORDINALITY g (value, place)
+JOIN {entries} e ON e.value = _crossfade.index_entry_of(g.value -> 'v');

@@ -1,0 +1,30 @@
+"""Statements of queries/unique_indexes.sql."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sql.statement import Single, Statement
+
+
+class FillRow(NamedTuple):
+    """last: the key to continue after; None: all documents have their entries. conflict, holder: keys, or None."""
+
+    last: str | None
+    conflict: str | None
+    holder: str | None
+
+
+class HolderRow(NamedTuple):
+    """place: of the value among those asked for, from 1. key: of the document that has it."""
+
+    place: int
+    key: str
+
+
+CREATE = Statement("unique_indexes", "create")
+FILL = Single("unique_indexes", "fill", FillRow)
+FINISH = Statement("unique_indexes", "finish")
+DROP = Statement("unique_indexes", "drop")
+UNFINISHED = Statement("unique_indexes", "unfinished", str)
+HOLDERS = Statement("unique_indexes", "holders", HolderRow)
