@@ -14,6 +14,7 @@ loading          reads what a pass missed, locks what it writes
 persisting       writes the difference
 server_view      ServerView: the state of one request, and how it differs from the catalog
 collection_view  CollectionView: a collection whose documents are loaded on demand
+demand_entries   the entries of a unique index, of which a part is loaded
 loaded_part      what was loaded of a collection, what a pass missed, what it changed
 catalog          databases, collections, accounts: as entries in PostgreSQL and as values: pure
 catalog_cache    the present catalog, read again when its version has changed; numbers for new things

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import time
 from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
-from proxy.base.errors import ArangoError, Unsupported
+from proxy.base.errors import ArangoError
 from proxy.complete.catalog import StoredCollection
+from proxy.complete.demand_entries import DemandEntries
 from proxy.complete.loaded_part import DemandDocuments, DocumentChanges, LoadedPart, Missing
 from proxy.devserver.store.state.collection import Collection
 from proxy.devserver.store.state.indexes import StoredIndex
@@ -40,7 +42,7 @@ class CollectionView(Collection):
         view.part = part
         view.missing = Missing()
         view.documents = DemandDocuments(part, view.missing)
-        view.indexes = list(stored.properties.indexes)
+        view.indexes = [view._on_demand(index) for index in stored.properties.indexes]
         view._fresh = []
         view.revisions_used = 0
         if part.last_key is not None:
@@ -115,10 +117,8 @@ class CollectionView(Collection):
     # ---- writes
 
     def add_index(self, index: StoredIndex) -> None:
-        """Add an index. Raise Unsupported for a unique one: to ignore it silently would damage the data."""
-        if index.unique:
-            raise Unsupported("unique indexes on PostgreSQL")
-        self.indexes.append(index)
+        """Add an index. PostgreSQL tests the documents when it is created."""
+        self.indexes.append(self._on_demand(index))
 
     def tick(self) -> int:
         """Return a revision from the collection's sequence; in a speculative pass, one that will not be used."""
@@ -133,14 +133,22 @@ class CollectionView(Collection):
         """Store a document. Raise ArangoError 1239 for a restored revision that PostgreSQL cannot hold."""
         if decode_rev(document["_rev"]) > _LARGEST:
             raise ArangoError(1239, status=400)
+        self._learn_entries(key)
         super().put(key, raw, document, revision)
 
+    def remove(self, key: str, revision: int) -> None:
+        """Remove a document that exists."""
+        self._learn_entries(key)
+        super().remove(key, revision)
+
     def empty(self) -> None:
-        self.documents.remove_all()
+        self.clear()
         self.revision = self.tick()
 
     def clear(self) -> None:
         self.documents.remove_all()
+        for index in self.uniques:
+            _entries(index).remove_all()
 
     def rename(self, name: str) -> None:
         """Take another name. The documents get it when the difference is written."""
@@ -149,3 +157,26 @@ class CollectionView(Collection):
     def changes(self) -> DocumentChanges:
         """Return what this pass changed in the documents."""
         return self.documents.changes()
+
+    # ---- unique indexes
+
+    def _on_demand(self, index: StoredIndex) -> StoredIndex:
+        """Return a unique index with entries that are loaded on demand; any other as it is."""
+        if not index.unique or index.kind == "primary":
+            return index
+        missing = self.missing.values.setdefault(index.id, set())
+        return dataclasses.replace(index, entries=DemandEntries(self.part.holders.get(index.id, {}), missing))
+
+    def _learn_entries(self, key: str) -> None:
+        """Enter what the loaded document of a key has in unique indexes: it will be released."""
+        uniques = self.uniques
+        document = self.load(key) if uniques and dict.__contains__(self.documents, key) else None
+        if document is not None:
+            for index in uniques:
+                for value in index.values(document):
+                    _entries(index).learn(value, key)
+
+
+def _entries(index: StoredIndex) -> DemandEntries:
+    assert isinstance(index.entries, DemandEntries)
+    return index.entries

@@ -39,6 +39,7 @@ _ATTEMPTS: Final = 10  # of a request that meets others, before it is a conflict
 _PASSES: Final = 100
 _LOCK_TIMEOUT: Final = "55P03"
 _UNDEFINED: Final = frozenset({"42P01", "3F000"})  # the table, or its schema, is gone
+_UNIQUE_VIOLATION: Final = "23505"
 _DUPLICATE: Final = "42P07"
 
 
@@ -65,14 +66,12 @@ class GeneralWay:
                 continue
             except NoMoreTicks:
                 await self._catalogs.refill()
+            except ArangoError as error:  # documents that violate a new index make a bad request, not a conflict
+                return error_outcome(ArangoError(error.number, error.message, status=400))
             except StatementError as error:
-                if error.sqlstate == _DUPLICATE:
-                    return error_outcome(ArangoError(1207, str(error)))
-                if is_a_conflict(error.sqlstate) or error.sqlstate in _UNDEFINED:
-                    continue
-                if of_a_document(error.sqlstate):
-                    return error_outcome(ArangoError(10, f"PostgreSQL cannot hold it: {error}", status=400))
-                raise
+                refusal = _refusal(error)
+                if refusal is not None:
+                    return refusal
             except DatabaseUnavailable as error:
                 if isinstance(error, CommitOutcomeUnknown):
                     raise
@@ -103,6 +102,17 @@ class GeneralWay:
         key = operation.key or ""
         message = f"timeout waiting to lock key - in index primary of type primary over '_key'; conflicting key: {key}"
         return error_outcome(ConflictError(key, "", precondition=False, message=message))
+
+
+def _refusal(error: StatementError) -> Outcome | None:
+    """Return the answer to a request that PostgreSQL refuses; None if another attempt may succeed. Else raise."""
+    if is_a_conflict(error.sqlstate) or error.sqlstate in _UNDEFINED or error.sqlstate == _UNIQUE_VIOLATION:
+        return None
+    if error.sqlstate == _DUPLICATE:
+        return error_outcome(ArangoError(1207, str(error)))
+    if of_a_document(error.sqlstate):
+        return error_outcome(ArangoError(10, f"PostgreSQL cannot hold it: {error}", status=400))
+    raise error
 
 
 class _Attempt:

@@ -21,7 +21,8 @@ class LoadedPart:
     documents: by key; None: there is none. complete: no other documents exist. vertices: those whose edges are loaded.
     newest: the newest revision; last_key: the largest number of the key generator. locked: the keys that this
     transaction has locked; rows: those among them that have a row, perhaps of a tombstone. revisions: drawn after that.
-    emptied: this transaction has removed every document.
+    emptied: this transaction has removed every document. holders: by the number of a unique index, the keys of the
+    documents that have values.
     """
 
     documents: dict[str, bytes | None] = field(default_factory=dict)
@@ -35,11 +36,15 @@ class LoadedPart:
     rows: set[str] = field(default_factory=set)
     revisions: list[int] = field(default_factory=list)
     emptied: bool = False
+    holders: dict[str, dict[bytes, str | None]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Missing:
-    """What a pass asked for and did not find in the part. revisions: how many it would have drawn."""
+    """What a pass asked for and did not find in the part. revisions: how many it would have drawn.
+
+    values: by the number of a unique index.
+    """
 
     keys: set[str] = field(default_factory=set)
     vertices: set[str] = field(default_factory=set)
@@ -48,11 +53,14 @@ class Missing:
     size: bool = False
     state: bool = False
     revisions: int = 0
+    values: dict[str, set[bytes]] = field(default_factory=dict)
 
     @property
     def anything(self) -> bool:
         """True if something must be read; revisions are drawn for a pass that writes only."""
-        return bool(self.keys or self.vertices or self.documents or self.count or self.size or self.state)
+        return bool(self.keys or self.vertices or self.documents or self.count or self.size or self.state) or any(
+            self.values.values()
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from proxy.complete.collection_view import CollectionView
 from proxy.complete.loaded_part import LoadedPart, Missing
 from proxy.model.documents import escape_text
 from proxy.model.json_values import dump
+from proxy.stores.postgres import unique_indexes
 from proxy.stores.postgres.writes.interruptions import WriteFenceError
 
 
@@ -31,6 +32,10 @@ async def load(session: Session, view: CollectionView, missing: Missing) -> None
         part.size = await session.fetchval(sql.complete.SIZE.on(relation))
     if missing.state:
         await _load_state(session, view)
+    for index_id, values in missing.values.items():
+        if values:
+            found = await unique_indexes.holders(session, index_id, values)
+            part.holders.setdefault(index_id, {}).update(found)
 
 
 async def lock(session: Session, view: CollectionView, keys: set[str], revisions: int, *, wait: str) -> None:
@@ -45,6 +50,7 @@ async def lock(session: Session, view: CollectionView, keys: set[str], revisions
     if row is None:
         raise WriteFenceError
     part.emptied |= empties
+    part.holders.clear()  # they may have changed
     found = dict(zip(row.keys or (), row.raws or (), strict=True))
     for key in keys:
         raw = found.get(key)

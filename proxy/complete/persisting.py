@@ -9,6 +9,7 @@ from proxy.complete.loaded_part import DocumentChanges, LoadedPart
 from proxy.complete.server_view import CatalogChanges, NewCollection
 from proxy.devserver.store.state.collection import id_prefix
 from proxy.model.documents import to_jsonb
+from proxy.stores.postgres import unique_indexes
 from proxy.stores.postgres.writes.interruptions import KeyInsertedError
 from proxy.stores.postgres.writes.loaded_collection import RowChange
 
@@ -16,15 +17,22 @@ from proxy.stores.postgres.writes.loaded_collection import RowChange
 async def write_catalog(session: Session, changes: CatalogChanges, first: int) -> None:
     """Change tables and entries. first: the revision above which those of new collections begin.
 
-    The caller has raised the catalog's version in this transaction. Raise DatabaseError.
+    The caller has raised the catalog's version in this transaction. Raise ArangoError 1210 if documents violate a new
+    index. Raise DatabaseError.
     """
+    for index_id in sorted(changes.dropped_indexes):
+        await unique_indexes.drop(session, index_id)
     for collection in sorted(changes.dropped):
         await session.fetchval(sql.complete.DROP_COLLECTION, collection)
     for former, renamed in sorted(changes.renamed.items()):
         old, new = (id_prefix(name).decode() for name in (former.partition("/")[2], renamed.name))
-        await session.fetchval(sql.complete.RENAME_COLLECTION, former, renamed.name, old, new)
+        relation = await session.fetchval(sql.complete.RENAME_COLLECTION, former, renamed.name, old, new)
+        for index in renamed.uniques:
+            await unique_indexes.create(session, relation, index.rules)
     for made in changes.created:
         await _create(session, made, first)
+    for made_index in changes.made_indexes:
+        await unique_indexes.create(session, made_index.relation, made_index.index)
     for collection, properties in sorted(changes.properties.items()):
         await session.execute(sql.complete.SET_PROPERTIES, collection, properties.decode())
     if changes.forget:

@@ -31,6 +31,7 @@ from proxy.devserver.store.state.collection import Collection
 from proxy.devserver.store.state.database import ServerDatabase
 from proxy.devserver.store.state.log import MarkerLog
 from proxy.devserver.store.state.server import ServerState
+from proxy.semantics.unique_index import UniqueIndex
 
 
 class NoMoreTicks(Exception):
@@ -99,10 +100,19 @@ class NewCollection:
 
 
 @dataclass(frozen=True, slots=True)
+class NewIndex:
+    """A unique index to create on a table."""
+
+    relation: str
+    index: UniqueIndex
+
+
+@dataclass(frozen=True, slots=True)
 class CatalogChanges:
     """How a pass changed the catalog. note, forget: entries. properties: what writes must follow, by `database/name`.
 
-    renamed: by the former `database/name`.
+    renamed: by the former `database/name`. made_indexes, dropped_indexes: unique ones; those of a renamed collection
+    are dropped, since it gets another table.
     """
 
     note: Entries
@@ -111,6 +121,8 @@ class CatalogChanges:
     dropped: tuple[str, ...]
     renamed: Mapping[str, Collection]
     properties: Mapping[str, bytes]
+    made_indexes: tuple[NewIndex, ...]
+    dropped_indexes: frozenset[str]
 
     def __bool__(self) -> bool:
         return bool(self.note or self.forget)
@@ -169,6 +181,8 @@ def catalog_changes(view: ServerView, catalog: ServerCatalog, first: int) -> Cat
     renamed: dict[str, Collection] = {}
     properties: dict[str, bytes] = {}
     present: set[str] = set()
+    made: list[NewIndex] = []
+    dropped_indexes: set[str] = set()
     for database, collection in _collections(view):
         qualified = f"{database}/{collection.name}"
         entry = Entry(COLLECTION, qualified)
@@ -179,8 +193,16 @@ def catalog_changes(view: ServerView, catalog: ServerCatalog, first: int) -> Cat
         present.add(collection.id)
         entries[entry] = collection_entry(collection, collection.stored.first)
         former = collection.stored.qualified
+        before, after = (
+            {index.id: index for index in each.uniques} for each in (collection.stored.properties, collection)
+        )
         if former != qualified:
             renamed[former] = collection
+            dropped_indexes |= before.keys()
+        else:
+            dropped_indexes |= before.keys() - after.keys()
+            new = [index for number, index in after.items() if number not in before]
+            made += [NewIndex(collection.stored.relation, index.rules) for index in new]
         if entries[entry] != catalog.entries[Entry(COLLECTION, former)] or former != qualified:
             properties[qualified] = write_properties(collection)
     for name, found in view.databases.items():
@@ -188,11 +210,22 @@ def catalog_changes(view: ServerView, catalog: ServerCatalog, first: int) -> Cat
     if view.accounts is not catalog.accounts:
         entries |= {Entry(ACCOUNT, name): account_entry(account) for name, account in view.accounts.by_name.items()}
         entries[IDENTITY] = server_entry(view.id, view.guid, view.accounts)
-    dropped = [seen.stored.qualified for number, seen in view.views.items() if number not in present]
+    gone = [seen for number, seen in view.views.items() if number not in present]
+    dropped = [seen.stored.qualified for seen in gone]
+    dropped_indexes |= {index.id for seen in gone for index in seen.stored.properties.uniques}
     kinds = {COLLECTION, DATABASE} | ({ACCOUNT} if view.accounts is not catalog.accounts else set())
     forget = [entry for entry in catalog.entries if entry.kind in kinds and entry not in entries]
     note = {entry: body for entry, body in entries.items() if catalog.entries.get(entry) != body}
-    return CatalogChanges(note, tuple(forget), tuple(created), tuple(dropped), renamed, properties)
+    return CatalogChanges(
+        note,
+        tuple(forget),
+        tuple(created),
+        tuple(dropped),
+        renamed,
+        properties,
+        tuple(made),
+        frozenset(dropped_indexes),
+    )
 
 
 def _collections(view: ServerView) -> Iterator[tuple[str, Collection]]:
