@@ -21,6 +21,7 @@ from proxy.base import state_directory
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import ConfigurationError
+from proxy.complete.expiry import Expiry
 from proxy.gateway.health import target_failure
 from proxy.gateway.service_proxy import Services
 from proxy.gateway.target_reads import worker_limit
@@ -69,6 +70,9 @@ class CompleteApplication:
         serving = isolation.lane("serving", workers=settings.workers, waiting=settings.workers, nice=4)
         reads = PostgresStore(pools.reads, lane=serving, seconds=worker_limit(settings))
         stack.push_async_callback(reads.close)
+        expiry = Expiry(pools.writes)
+        expiry.start()
+        stack.push_async_callback(expiry.close)
         store = TargetStore(DocumentWriter(pools.writes), reads)
         services = Services(
             service_upstreams(stack, settings, spool=self._spool), forwarding=settings.service_forwarded

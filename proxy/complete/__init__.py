@@ -12,6 +12,7 @@ fast_ways        operations that need no view: document writes, reads
 general_way      one operation over a view: attempts, passes, the transaction
 loading          reads what a pass missed, locks what it writes
 persisting       writes the difference
+expiry           removes what TTL indexes have expired
 server_view      ServerView: the state of one request, and how it differs from the catalog
 collection_view  CollectionView: a collection whose documents are loaded on demand
 demand_entries   the entries of a unique index, of which a part is loaded

@@ -10,6 +10,7 @@ write_document    writes one document: keys, locks, revisions, and the decision 
 write_rules       what a write makes of one document: the decision alone
 writable          the Protocol of a collection
 unique_index      values of documents in unique indexes, and the refusal of a value that another document has
+expiry            when a document of a TTL index expires
 schema            JSON Schema of a collection
 key_generator     keys that the server makes, and the check of keys that clients send
 encoded_document  what is read of a document without parsing it

@@ -211,3 +211,63 @@ BEGIN
     EXECUTE format('DROP TABLE IF EXISTS %s', entries);
 END
 $$;
+
+-- The time that an attribute of a document states, for a TTL index: seconds since the epoch; NULL if it states none. A number,
+-- or a date with an optional time of day, fraction and offset. The same rule: proxy/semantics/expiry.py.
+CREATE FUNCTION _crossfade.moment_of(in_doc jsonb, in_path text[]) RETURNS float8 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    part text;
+    value jsonb := in_doc;
+    parts text[];
+BEGIN
+    FOREACH part IN ARRAY in_path LOOP
+        value := value -> part;
+    END LOOP;
+    CASE jsonb_typeof(value)
+        WHEN 'number' THEN
+            RETURN CASE WHEN abs(value::numeric) < 1e308 THEN round(value::numeric, 300)::float8 END;
+        WHEN 'string' THEN
+            parts := regexp_match(value #>> '{}',
+                '^([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[T ]([01][0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9](?:\.[0-9]{1,6})?))?'
+                '(Z|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))?)?$');
+            IF parts IS NULL THEN
+                RETURN NULL;
+            END IF;
+            RETURN extract(epoch FROM make_timestamp(
+                    parts[1]::integer, parts[2]::integer, parts[3]::integer, coalesce(parts[4], '0')::integer,
+                    coalesce(parts[5], '0')::integer, coalesce(parts[6], '0')::float8))::float8
+                - coalesce((parts[8] || '1')::integer * (parts[9]::integer * 3600 + parts[10]::integer * 60), 0);
+        ELSE
+            RETURN NULL;
+    END CASE;
+EXCEPTION
+    WHEN datetime_field_overflow THEN -- there is no such day
+        RETURN NULL;
+END
+$$;
+
+-- Remove documents of a collection whose attribute at a path states a time before in_before, at most in_limit of them. Returns
+-- how many; nothing if PostgreSQL does not take the collection's writes. Documents that a transaction has locked stay.
+CREATE FUNCTION _crossfade.remove_expired(in_collection text, in_path text[], in_before float8, in_limit integer)
+RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    relation text;
+    moment text := format('_crossfade.moment_of(doc, %L::text[])', in_path);
+    removed bigint;
+BEGIN
+    SELECT c.relation INTO relation FROM _crossfade.stamp_floor f JOIN _crossfade.collection c USING (collection)
+    WHERE f.collection = in_collection AND f.writer = 'target' AND (SELECT NOT closing FROM _crossfade.control)
+    FOR SHARE OF f;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    EXECUTE format(
+        'WITH over AS MATERIALIZED (SELECT key FROM %1$s WHERE %2$s < $2 ORDER BY %2$s LIMIT $3 FOR UPDATE SKIP LOCKED), '
+        'removed AS (UPDATE %1$s d SET raw = NULL, doc = NULL, mark = greatest(d.mark, e.era) '
+        'FROM over, _crossfade.era e WHERE d.key = over.key RETURNING d.key), '
+        'noted AS (INSERT INTO _crossfade.outbox (collection, key) SELECT $1, key FROM removed ORDER BY key COLLATE "C") '
+        'SELECT count(*) FROM removed', relation, moment)
+    INTO removed USING in_collection, in_before, in_limit;
+    RETURN removed;
+END
+$$;

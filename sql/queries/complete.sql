@@ -73,3 +73,15 @@ SELECT coalesce(sum(octet_length(raw::text)), 0)::bigint AS size FROM {relation}
 SELECT pg_sequence_last_value(f.revisions::regclass) AS newest, k.last::text AS last_key
 FROM _crossfade.stamp_floor f JOIN _crossfade.last_key k USING (collection)
 WHERE f.collection = $1;
+
+-- name: ttl_indexes
+-- The definitions of TTL indexes of collections whose writes PostgreSQL takes.
+SELECT f.collection, i.definition::text AS definition
+FROM _crossfade.stamp_floor f, json_array_elements(f.properties -> 'indexes') AS i (definition)
+WHERE f.writer = 'target' AND i.definition ->> 'type' = 'ttl'
+ORDER BY f.collection;
+
+-- name: remove_expired
+-- Remove at most $4 documents of collection $1 whose attribute at the path $2 states a time before $3; returns how
+-- many.
+SELECT coalesce(_crossfade.remove_expired($1, $2::text[], $3::float8, $4::integer), 0) AS removed;

@@ -27,6 +27,11 @@ class StateRow(NamedTuple):
     last_key: str
 
 
+class TtlIndexRow(NamedTuple):
+    collection: str
+    definition: str
+
+
 VERSION = Single("complete", "version", int)
 CATALOG = Statement("complete", "catalog", CatalogRow)
 RAISE_VERSION = Statement("complete", "raise_version", int)
@@ -43,3 +48,5 @@ ALL_DOCUMENTS = Statement("complete", "all_documents", DocumentRow)
 EDGES = Statement("complete", "edges", DocumentRow)
 SIZE = Single("complete", "size", int)
 STATE = Statement("complete", "state", StateRow)
+TTL_INDEXES = Statement("complete", "ttl_indexes", TtlIndexRow)
+REMOVE_EXPIRED = Single("complete", "remove_expired", int)

@@ -4,6 +4,7 @@ from tests.faults.mutations import Mutant
 
 _TEST = "tests/integration/test_target_writes.py::"
 _UNIQUE = "tests/integration/test_unique_indexes.py::"
+_EXPIRY = "tests/integration/test_complete_expiry.py::"
 _LOCK = (
     "    EXECUTE format(\n"
     "        'SELECT array_agg(l.key), array_agg(l.raw) '\n"
@@ -118,5 +119,19 @@ MUTANTS = (
         "        await asyncio.shield(database.execute(sql.unique_indexes.DROP, index.id))\n",
         "",
         f"{_UNIQUE}test_an_index_of_documents_that_violate_it_is_refused_and_nothing_is_left",
+    ),
+    Mutant(
+        "a document that is locked keeps all that have expired",
+        "sql/migrations/0026_pre_indexes.sql",
+        "LIMIT $3 FOR UPDATE SKIP LOCKED), ",
+        "LIMIT $3 FOR UPDATE), ",
+        f"{_EXPIRY}test_documents_are_removed_after_their_time_and_no_others",
+    ),
+    Mutant(
+        "documents expire although PostgreSQL does not take the writes",
+        "sql/migrations/0026_pre_indexes.sql",
+        "WHERE f.collection = in_collection AND f.writer = 'target' AND (SELECT",
+        "WHERE f.collection = in_collection AND (SELECT",
+        f"{_EXPIRY}test_nothing_is_removed_if_postgresql_does_not_take_the_writes",
     ),
 )
