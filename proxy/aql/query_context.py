@@ -39,7 +39,7 @@ class QueryContext:
         self.quiet = False
         self.full_count: int | None = None
         self.order_undetermined = False
-        self._now: int | None = None
+        self._now = options.moment
         self._fetched: dict[Any, list[Document]] = {}
         self._cached = 0
         self._held = 0
@@ -56,7 +56,7 @@ class QueryContext:
     def random(self) -> random.Random:
         """The random numbers of the run; seeded on first use, which costs more than starting the run."""
         if self._random is None:
-            self._random = random.Random()  # noqa: S311 - RAND() needs no secrecy
+            self._random = random.Random(self.options.seed)  # noqa: S311 - RAND() needs no secrecy
         return self._random
 
     def warn(self, code: int, message: str) -> None:

@@ -126,7 +126,8 @@ class QueryOptions:
     memory_limit: bytes held at one time (an estimate from samples), max_runtime: seconds; 0 means no limit. database,
     user: the values of CURRENT_DATABASE and CURRENT_USER. pause: waits for SLEEP; None if queries must not wait.
     no_user_functions: the server is known to have none, so a call of one is an error. ties: look for equal sort keys
-    that leave the result open (`Result.order_undetermined`).
+    that leave the result open (`Result.order_undetermined`). seed: of random numbers, moment: milliseconds since 1970,
+    so that a query that is run again makes the same; None if it need not.
     """
 
     full_count: bool = False
@@ -139,6 +140,8 @@ class QueryOptions:
     pause: Callable[[float], None] | None = None
     no_user_functions: bool = False
     ties: bool = False
+    seed: int | None = None
+    moment: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,8 @@ def conditions(
     found: list[Condition] = []
     for statement in statements:
         if isinstance(statement, ast.Let):
+            if any(isinstance(node, ast.Modification) for node in ast.walk(statement)):
+                break  # it writes for every row that comes before the FILTER
             continue
         if not isinstance(statement, ast.Filter):
             break

@@ -6,6 +6,7 @@ document_writes   the endpoints that write documents: parsed, given keys, carrie
 imports           `/_api/import`, likewise
 import_formats    the formats of its bodies
 document_answers  the answers to both
+query_writes      the writes that AQL queries request
 write_document    writes one document: keys, locks, revisions, and the decision of write_rules
 write_rules       what a write makes of one document: the decision alone
 writable          the Protocol of a collection

@@ -43,13 +43,23 @@ async def create(database: Database, collection: str, *, edge: bool = False) -> 
     return relation
 
 
-async def take_writes(database: Database, collection: str, properties: dict[str, Any], *, last: int = 0) -> str:
-    """Let PostgreSQL take the writes of a new collection. last: the largest number of its key generator."""
+async def take_writes(
+    database: Database,
+    collection: str,
+    properties: dict[str, Any],
+    *,
+    last: int = 0,
+    revision: int = FIRST_REVISION,
+) -> str:
+    """Let PostgreSQL take the writes of a new collection. last: the largest number of its key generator.
+
+    revision: its new ones are above.
+    """
     relation = await create(database, collection, edge=properties.get("type") == 3)
     await database.execute(
         "SELECT _crossfade.take_writes($1, $2, $3::text::json, $4::bigint::numeric)",
         collection,
-        FIRST_REVISION,
+        revision,
         orjson.dumps(properties).decode(),
         last,
     )

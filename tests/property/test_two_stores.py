@@ -77,10 +77,14 @@ class Names:
 class Stores:
     """A collection in both stores."""
 
-    def __init__(self, memory: MemoryStore, database: Database, name: str, relation: str) -> None:
+    def __init__(
+        self, memory: MemoryStore, database: Database, name: str, relation: str, holder: str = "_system"
+    ) -> None:
+        """holder: the name of its database."""
         self.memory = memory
         self.database = database
         self.name = name
+        self.holder = holder
         self.relation = relation
         self.names = Names()
         self.writer = DocumentWriter(database)
@@ -89,7 +93,7 @@ class Stores:
 
     @property
     def stored(self) -> dict[str, bytes]:
-        return self.memory.server.databases["_system"].collections[self.name].documents
+        return self.memory.server.databases[self.holder].collections[self.name].documents
 
     async def both(self, request: Request) -> None:
         """Send a request to both stores, and compare their answers and then their documents."""
@@ -104,7 +108,7 @@ class Stores:
         theirs = await self._on_postgresql(_operation(translated))
         if ours.body and theirs.body:
             self.names.learn_from(orjson.loads(ours.body), orjson.loads(theirs.body))
-        documents = await self._compare_documents()
+        documents = await self.compare_documents()
         assert theirs.status == ours.status, (ours, theirs)
         assert theirs.body.decode() == self.names.translate(ours.body.decode())
         assert _headers(theirs) == self.names.translate(_headers(ours))
@@ -117,7 +121,21 @@ class Stores:
         except ArangoError as error:
             return error_outcome(error)
 
-    async def _compare_documents(self) -> dict[str, str]:
+    async def compare_documents(self) -> dict[str, str]:
+        """Compare all documents, learn the names in them, and return those of PostgreSQL."""
+        rows = await self.learn_documents()
+        theirs = {row["key"]: row["raw"] for row in rows}
+        ours = {self.names.translate(key): self.names.translate(raw.decode()) for key, raw in self.stored.items()}
+        assert ours == theirs
+        for row in rows:
+            assert decode_rev(orjson.loads(row["raw"])["_rev"]) == row["rev"]
+            if to_jsonb(row["raw"].encode()) is None:
+                content = orjson.loads(row["raw"])
+                assert set(orjson.loads(row["doc"])) == set(content) - {"_key", "_id", "_rev"}
+        return theirs
+
+    async def learn_documents(self) -> list[Any]:
+        """Learn the keys and revisions of all documents, and return the rows of PostgreSQL."""
         rows = await self.database.fetch(
             f"SELECT key, rev, raw::text AS raw, doc::text AS doc FROM {self.relation} WHERE doc IS NOT NULL"
         )
@@ -131,13 +149,7 @@ class Stores:
             self.names.learn(one, other)
         for key, raw in ours.items():
             self.names.learn(orjson.loads(raw)["_rev"], orjson.loads(theirs[self.names.translate(key)])["_rev"])
-        assert {self.names.translate(key): self.names.translate(raw) for key, raw in ours.items()} == theirs
-        for row in rows:
-            assert decode_rev(orjson.loads(row["raw"])["_rev"]) == row["rev"]
-            if to_jsonb(row["raw"].encode()) is None:
-                content = orjson.loads(row["raw"])
-                assert set(orjson.loads(row["doc"])) == set(content) - {"_key", "_id", "_rev"}
-        return theirs
+        return rows
 
     async def _compare_outbox(self, before: dict[str, bytes], documents: dict[str, str]) -> None:
         """Each key whose document changed has a row for the reverse mirror."""

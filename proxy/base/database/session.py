@@ -124,12 +124,12 @@ class Session:
     async def transaction(
         self, *, isolation: Isolation = "read_committed", readonly: bool = False
     ) -> AsyncIterator[None]:
-        """Run the body in a transaction, or in a savepoint of the one that is open.
+        """Run the body in a transaction, or in a savepoint of the one that is open, whose isolation it has.
 
         Raise CommitOutcomeUnknown if the answer to the commit is lost.
         """
         inner = self._connection.is_in_transaction()
-        transaction = self._connection.transaction(isolation=isolation, readonly=readonly)
+        transaction = self._connection.transaction(isolation=None if inner else isolation, readonly=readonly)
         with self._watched():
             await transaction.start()
         try:

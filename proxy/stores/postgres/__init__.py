@@ -6,6 +6,7 @@
     graphs      a vertex or an edge through its graph's definition: pure
     queries     AQL: one statement if it compiles, else evaluated; what is too heavy for the event loop
     evaluation  drives the evaluator, answers its fetches by SQL under one snapshot
+    fetching    the documents of a fetch, within the limits of one query
     worker_queries heavy queries in worker processes
     compiled_queries AQL that compiles: one statement under the fence; what is compared of it
     read_fence  the fence around a query, and the limits of what one may fetch
@@ -15,6 +16,7 @@
     catalog     collection -> table, cached
     unique_indexes created, filled, dropped; who has a value
     writes/     writes that PostgreSQL itself decides
+    modifications/ AQL that writes, likewise
 
 Statements: sql/queries/store.sql.
 """

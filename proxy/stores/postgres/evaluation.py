@@ -30,10 +30,9 @@ from proxy.base.errors import ArangoError, Unsupported
 from proxy.model import json_reader, json_values
 from proxy.model.cursor_requests import CursorRequest
 from proxy.stores.postgres.catalog import Catalog
+from proxy.stores.postgres.fetching import Budget, counted, fetch_raws
 from proxy.stores.postgres.read_fence import QueryLimits, ReadFenceError
-from proxy.stores.postgres.scan_choice import scan_of
 
-_BATCH: Final = 200  # rows of one round trip
 _OVER_LIMIT: Final = frozenset({32, 1500})  # ArangoDB's numbers for out of memory and out of time
 _MEMORY: Final = 256 << 20  # bytes that one evaluation may hold: a worker may take some more
 SECONDS: Final = 20.0  # that one evaluation may take
@@ -100,7 +99,7 @@ class Evaluation:
             if generation is not None:
                 await self._test(known, generation)
             return step
-        budget, tested = _Budget(self._limits), generation
+        budget, tested = Budget(self._limits), generation
         async with (
             self._database.session() as session,
             session.transaction(isolation="repeatable_read", readonly=True),
@@ -123,45 +122,15 @@ class Evaluation:
             raise ReadFenceError
 
     async def _fetch(
-        self, session: Session, database: str, fetch: Fetch, generation: int | None, budget: _Budget
+        self, session: Session, database: str, fetch: Fetch, generation: int | None, budget: Budget
     ) -> list[dict[str, Any]] | int:
-        relation = await self._catalog.find(f"{database}/{fetch.collection}")
+        relation = (await self._catalog.find(f"{database}/{fetch.collection}")).relation
         if fetch.count:
-            return await _counted(session, relation.relation, generation)
-        scan = scan_of(fetch.collection, fetch.equalities, fetch.keys, fetch.among)
-        statement = scan.statement.on(relation.relation)
-        parameters: tuple[object, ...] = (budget.rows + 1, generation)
-        if scan.value is not None:
-            parameters += (scan.value,)
-        documents: list[dict[str, Any]] = []
-        async with contextlib.aclosing(session.cursor(statement, *parameters, prefetch=_BATCH)) as rows:
-            async for holds, raw in rows:
-                if not holds:
-                    raise ReadFenceError
-                if raw is not None:
-                    budget.spend(len(raw))
-                    documents.append(json_reader.load(raw.encode()))
+            return await counted(session, relation, generation)
+        raws = await fetch_raws(session, relation, fetch, generation, budget)
+        documents: list[dict[str, Any]] = [json_reader.load(raw) for raw in raws]
         documents.sort(key=itemgetter("_key"))  # in the order of compiled statements
         return documents
-
-
-async def _counted(session: Session, relation: str, generation: int | None) -> int:
-    row = await session.fetchval(sql.store.SCAN_COUNT.on(relation), generation)
-    if row.number is None:
-        raise ReadFenceError
-    return row.number
-
-
-class _Budget:
-    def __init__(self, limits: QueryLimits) -> None:
-        self.rows = limits.rows
-        self._bytes = limits.bytes
-
-    def spend(self, size: int) -> None:
-        self.rows -= 1
-        self._bytes -= size
-        if self.rows < 0 or self._bytes < 0:
-            raise Unsupported("result too large for evaluation")
 
 
 def _step(running: Running, documents: list[dict[str, Any]] | int | None) -> Fetch | Write | Result:

@@ -52,6 +52,14 @@ def scan_of(
     return ScanStatement(sql.store.SCAN_CONTAINING, json_values.dump(containing).decode())
 
 
+def scan_of_any(several: Sequence[Sequence[Equality]]) -> ScanStatement:
+    """Return the scan of the documents that pass one of several lists of equalities, of which none names keys."""
+    texts = [json_values.dump(containing).decode() for equalities in several if (containing := _containing(equalities))]
+    if len(texts) < len(several):  # all documents pass one of them
+        return ScanStatement(sql.store.SCAN)
+    return ScanStatement(sql.store.SCAN_AMONG, texts)
+
+
 def _keys_of(collection: str, equalities: Iterable[Equality]) -> list[str] | None:
     for path, value in equalities:
         if path == ("_key",):

@@ -257,8 +257,8 @@ MUTANTS = (
     Mutant(
         "fence never tested by evaluated queries",
         "proxy/stores/postgres/evaluation.py",
-        "        budget, tested = _Budget(self._limits), generation\n",
-        "        budget, tested = _Budget(self._limits), None\n",
+        "        budget, tested = Budget(self._limits), generation\n",
+        "        budget, tested = Budget(self._limits), None\n",
         "tests/integration/test_postgres_queries.py::"
         "test_a_query_that_outlives_a_lease_is_answered_from_its_fenced_snapshot",
     ),

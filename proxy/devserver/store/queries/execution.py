@@ -25,15 +25,13 @@ from proxy.devserver.store.state.collection import Collection
 from proxy.devserver.store.state.running_query import PausedError, RunningQuery
 from proxy.devserver.store.state.server import ServerState
 from proxy.model import json_reader
-from proxy.model.documents import Merging
 from proxy.model.operations import Operation
-from proxy.semantics import write_document
+from proxy.semantics import query_writes
 from proxy.semantics.attributes import whole
-from proxy.semantics.write_rules import Mode, WriteResult, WriteRules
+from proxy.semantics.query_writes import IntermediateCommits
 
 Document = dict[str, Any]
 _NO_LIMIT: Final = 0
-_COMMIT_COUNT, _COMMIT_SIZE = 1_000_000, 512 << 20  # operations, bytes, after which ArangoDB commits
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ def _run(server: ServerState, operation: Operation, running: RunningQuery, optio
     result = session.drive(evaluate(query, bind, settings))
     marks.append(time.perf_counter())
     stats = result.stats.as_json(result.full_count, marks[3] - marks[0])
-    stats["intermediateCommits"] = session.commits
+    stats["intermediateCommits"] = session.intermediate.commits
     warnings = [{"code": warning.code, "message": warning.message} for warning in result.warnings]
     extra: Document = {"warnings": warnings, "stats": stats}
     if plan is not None:
@@ -128,10 +126,8 @@ class _Session:
         self._operation = operation
         self._running = running
         self._undo: list[tuple[Collection, str, bytes | None]] = []
-        self._count = _limit(options, "intermediateCommitCount", _COMMIT_COUNT)
-        self._size = _limit(options, "intermediateCommitSize", _COMMIT_SIZE)
-        self._kept = self._bytes = 0  # number of committed writes, and bytes of the others
-        self.commits = 0
+        # never inside a stream transaction
+        self.intermediate = IntermediateCommits(options, enabled="x-arango-trx-id" not in operation.headers)
         self.scan: PrimaryScan | None = None  # the part of the query that the primary index answers
 
     def collection(self, name: str, *, write: bool = False) -> Collection:
@@ -148,7 +144,7 @@ class _Session:
                 raise
             self._running.finish()
         except (ArangoError, PausedError) as error:
-            kept = 0 if isinstance(error, PausedError) else self._kept  # a query that pauses starts again
+            kept = 0 if isinstance(error, PausedError) else self.intermediate.kept  # a query that pauses starts again
             for collection, key, old in reversed(self._undo[kept:]):
                 collection.put_back(key, old)
             raise
@@ -189,51 +185,13 @@ class _Session:
             return [document for raw in raws if (document := json_reader.load(raw)).get(name) in wanted_texts]
         return [json_reader.load(raw) for raw in raws]
 
-    def _commit(self) -> None:
-        """Count an intermediate commit if enough was written; never inside a stream transaction."""
-        if "x-arango-trx-id" in self._operation.headers:
-            return
-        if len(self._undo) - self._kept >= self._count or self._bytes >= self._size:
-            self._kept, self._bytes = len(self._undo), 0
-            self.commits += 1
-
     def _write(self, request: Write) -> tuple[Document | None, Document | None]:
         collection = self.collection(request.collection, write=True)
-        options = request.options
-        rules = WriteRules(
-            mode=Mode(options.overwrite_mode or "conflict"),
-            merging=Merging(options.keep_null, options.merge_objects),
-            body_revision=not options.ignore_revs,
-            version_attribute=options.version_attribute or "",
-        )
-        written = _carry_out(collection, request, rules)
+        written = query_writes.carry_out(collection, request)
         if written.changed:
             self._undo.append((collection, written.key, written.old))
-            self._bytes += len(written.key) + len(written.new or b"")
-            self._commit()
-        elif request.kind == "insert" and rules.mode is Mode.IGNORE:
-            return None, None
-        old = None if written.old is None else json_reader.load(written.old)
-        new = None if written.new is None else json_reader.load(written.new)
-        return old, new
-
-
-def _limit(options: Document, name: str, default: int) -> int:
-    """Return an option of intermediate commits; a value that is not a number is ignored, as in ArangoDB."""
-    given = options.get(name)
-    return int(given) if isinstance(given, int | float) and not isinstance(given, bool) else default
-
-
-def _carry_out(collection: Collection, request: Write, rules: WriteRules) -> WriteResult:
-    document = request.document or {}
-    if request.kind == "insert":
-        return write_document.insert(collection, document, rules)
-    key = request.key or ""
-    if request.kind == "update":
-        return write_document.update(collection, key, document, rules)
-    if request.kind == "replace":
-        return write_document.replace(collection, key, document, rules)
-    return write_document.remove(collection, key, document, rules)
+            self.intermediate.count(len(written.key) + len(written.new or b""))
+        return query_writes.versions_of(request, written)
 
 
 def _needle(value: object) -> bytes | None:

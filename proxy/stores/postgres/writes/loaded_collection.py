@@ -6,7 +6,7 @@ it, and states the difference.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -37,7 +37,8 @@ class RowChange:
 class LoadedCollection:
     """The rows of some keys. rows: raw document by key, None for a tombstone. loaded: the keys that were looked up.
 
-    revisions: new ones, as many as the decision may need. holders: what was looked up in unique indexes.
+    revisions: new ones, as many as the decision may need. holders: what was looked up in unique indexes. generator: of
+    keys, by default one whose numbers start at 1.
     """
 
     def __init__(
@@ -47,15 +48,16 @@ class LoadedCollection:
         edge: bool,
         properties: Properties,
         rows: Mapping[str, bytes | None],
-        loaded: frozenset[str],
+        loaded: Container[str],
         revisions: Iterable[int],
         holders: Holders = _NOTHING,
+        generator: KeyGenerator | None = None,
     ) -> None:
         self.name = name
         self.edge = edge
         self.schema = properties.schema
         self.wait_for_sync = properties.wait_for_sync
-        self.generator: KeyGenerator = properties.generator(0)
+        self.generator = generator or properties.generator(0)
         self._rows = rows
         self._loaded = loaded
         self._revisions = iter(revisions)

@@ -39,6 +39,12 @@ def test_all_rows_are_read_before_the_first_write(store: Store) -> None:
     assert [d["a"] for d in store.collections["c"].values()] == [2, 3]  # a LIMIT after it limits no write
 
 
+def test_a_filter_after_a_modification_does_not_keep_rows_from_it(store: Store) -> None:
+    text = "FOR d IN c LET made = (INSERT {from: d._key} INTO other RETURN NEW.from) FILTER d.a == 2 RETURN made"
+    assert store.rows(text) == [["2"]]
+    assert [document["from"] for document in store.collections["other"].values()] == ["1", "2"]
+
+
 def test_counter_idiom(store: Store) -> None:
     upsert = (
         "UPSERT {a: @a} INSERT {a: @a, n: 1} UPDATE {n: OLD.n + 1} IN c RETURN {t: OLD ? 'update' : 'insert', n: NEW.n}"

@@ -1,0 +1,23 @@
+"""AQL queries that write, evaluated in one PostgreSQL transaction each.
+
+The evaluator requests documents and writes. Documents are read from one snapshot (REPEATABLE READ), which PostgreSQL
+itself verifies: it refuses to write a row that has changed since (40001), and the query is repeated on a new snapshot.
+So a row need not be locked before the decision, and revisions that are drawn after the snapshot are above all that it
+shows. Writes are decided in memory by the rules of proxy/semantics, and written by one statement a collection.
+
+What a write or an UPSERT needs and no fetch has brought is not read one by one: the query continues as if it were not
+there, which collects whatever else is missing; then everything is read together, and the query runs again. Only a run
+that missed nothing counts.
+
+    modification_queries  ModificationQueries: a request -> its result; repetitions and errors
+    attempt               one transaction: fence, runs, writes
+    query_run             one run of the evaluator, and what it missed
+    query_collection      a collection within a run: what is stored, with the writes of the run
+    known_documents       what a transaction has read of a collection
+    value_index           documents by their values at some paths
+    reserved_numbers      a key generator that makes numbers of a range which is taken
+"""
+
+from proxy.stores.postgres.modifications.modification_queries import ModificationQueries, ModificationResult
+
+__all__ = ["ModificationQueries", "ModificationResult"]

@@ -1,0 +1,295 @@
+"""One attempt to execute a query that writes: one transaction, or a savepoint of one, over one snapshot."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import sql
+from proxy.aql.ast import Query
+from proxy.aql.evaluate import run as evaluate
+from proxy.aql.requests import Fetch, QueryOptions, Result
+from proxy.base.database import Session
+from proxy.base.errors import ArangoError, Unsupported
+from proxy.model.documents import to_jsonb
+from proxy.semantics.query_writes import IntermediateCommits
+from proxy.stores.postgres import unique_indexes
+from proxy.stores.postgres.catalog import Catalog
+from proxy.stores.postgres.fetching import Budget, counted, fetch_raws, fetch_raws_of_any
+from proxy.stores.postgres.modifications.known_documents import KnownDocuments
+from proxy.stores.postgres.modifications.query_collection import QueryCollection
+from proxy.stores.postgres.modifications.query_run import MissedParts, QueryRun, Revisions
+from proxy.stores.postgres.modifications.reserved_numbers import NumberRange, NumbersNeeded
+from proxy.stores.postgres.read_fence import QueryLimits
+from proxy.stores.postgres.writes.interruptions import NotLoadedError, WriteFenceError
+from proxy.stores.postgres.writes.properties import Properties, parse_properties
+
+Document = dict[str, Any]
+_RUNS: Final = 50  # of one attempt: each but the last finds out more of what it needs
+_DRAWN: Final = 16  # the fewest revisions that the first statement draws
+
+
+@dataclass(frozen=True, slots=True)
+class ModificationQuery:
+    """A query that writes. writes: the names of the collections, in their order. settings: the request's options.
+
+    inside: it is executed within a stream transaction.
+    """
+
+    database: str
+    query: Query
+    binds: Mapping[str, Any]
+    options: QueryOptions
+    writes: tuple[str, ...]
+    settings: Mapping[str, Any]
+    inside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a query came to, after its writes were sent. error: ArangoDB's, if it failed after an intermediate commit.
+
+    numbers: how many keys were made of numbers, and the last one, by collection.
+    """
+
+    result: Result | None
+    error: ArangoError | None
+    commits: int
+    numbers: dict[str, tuple[int, int]]
+
+
+@dataclass(slots=True)
+class Prepared:
+    """What was found out by earlier attempts. keys: to load first; numbers: for new keys; revisions: how
+    many to draw first; all by collection.
+
+    looks_up: look up in unique indexes all that documents would claim; otherwise what they have at the end is assumed
+    to be free, and PostgreSQL refuses the statement if it is not.
+    """
+
+    keys: dict[str, frozenset[str]] = field(default_factory=dict)
+    numbers: dict[str, NumberRange] = field(default_factory=dict)
+    revisions: dict[str, int] = field(default_factory=dict)
+    looks_up: bool = False
+
+
+class RepeatError(Exception):
+    """The attempt must be repeated with what it lacked; it has written nothing."""
+
+    def __init__(self, keys: Mapping[str, frozenset[str]], numbers: Mapping[str, NumbersNeeded]) -> None:
+        super().__init__()
+        self.keys = keys
+        self.numbers = numbers
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A collection that the query writes, as the fence's row states it. holders: what was looked up in its indexes."""
+
+    collection: str
+    relation: str
+    edge: bool
+    properties: Properties
+    known: KnownDocuments
+    revisions: Revisions
+    random_keys: list[str] = field(default_factory=list)
+    holders: dict[str, dict[bytes, str | None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """How a run ended."""
+
+    collections: dict[str, QueryCollection]
+    missing: MissedParts
+    commits: IntermediateCommits
+    result: Result | None
+    error: ArangoError | None
+
+
+class QueryAttempt:
+    """Executes a query in the transaction that is open on the session. lock_wait: how long to wait for a row."""
+
+    def __init__(self, session: Session, catalog: Catalog, limits: QueryLimits, lock_wait: str) -> None:
+        self._session = session
+        self._catalog = catalog
+        self._limits = limits
+        self._lock_wait = lock_wait
+        self._budget = Budget(limits)
+        self._known: dict[str, KnownDocuments] = {}
+        self._relations: dict[str, str] = {}
+        self._targets: dict[str, _Target] = {}
+
+    async def execute(self, query: ModificationQuery, prepared: Prepared) -> Finished:
+        """Run the query until it misses nothing, then write. The caller commits.
+
+        Raise RepeatError, WriteFenceError, ArangoError as ArangoDB would answer it, Unsupported, DatabaseError.
+        """
+        deadline = time.monotonic() + query.options.max_runtime
+        # the fence first: its row is locked for every collection, in the order of names
+        self._targets = {name: await self._begin(query.database, name, prepared) for name in query.writes}
+        for _ in range(_RUNS):
+            options = query.options
+            if options.max_runtime:
+                options = replace(options, max_runtime=max(0.001, deadline - time.monotonic()))
+            ended = await self._run(replace(query, options=options), prepared)
+            for name, target in self._targets.items():
+                prepared.revisions[name] = max(target.revisions.used, prepared.revisions.get(name, 0))
+            if not await self._load_what_lacked(ended, prepared):
+                return await self._finish(ended)
+        raise Unsupported("a modification whose documents depend on each other too deeply")
+
+    async def _run(self, query: ModificationQuery, prepared: Prepared) -> _Ended:
+        """Run the query once, from the beginning."""
+        self._budget = Budget(self._limits)
+        collections = {name: _collection(name, target, prepared) for name, target in self._targets.items()}
+        for target in self._targets.values():
+            target.revisions.rewind()
+        commits = IntermediateCommits(query.settings, enabled=not query.inside)
+        run = QueryRun(
+            collections,
+            {name: target.revisions for name, target in self._targets.items()},
+            lambda fetch: self._read(query.database, fetch),
+            self._budget,
+            commits,
+        )
+        try:
+            result = await run.drive(evaluate(query.query, query.binds, query.options))
+        except Unsupported:
+            raise
+        except ArangoError as error:
+            return _Ended(collections, run.missing, commits, None, error)
+        return _Ended(collections, run.missing, commits, result, None)
+
+    async def _load_what_lacked(self, ended: _Ended, prepared: Prepared) -> bool:
+        """Read what a run missed. Return False if it missed nothing, so that it counts."""
+        if ended.error is not None:  # it may come from a key that the run took to be free
+            for name, target in self._targets.items():
+                if target.known.assumed:
+                    ended.missing.keys[name] |= target.known.assumed
+        if ended.missing:
+            await self._load(ended.missing)
+            return True
+        return await self._look_up(ended.collections, written=ended.error is None and not prepared.looks_up)
+
+    async def _finish(self, ended: _Ended) -> Finished:
+        """Write what a run came to. Raise RepeatError, ArangoError: its error, if it leaves nothing to write."""
+        collections, error = ended.collections, ended.error
+        needed = {name: found for name, one in collections.items() if (found := one.numbers.needed) is not None}
+        if needed:
+            raise RepeatError({}, needed)
+        if error is not None and not ended.commits.kept:
+            raise error
+        await self._write(collections)
+        numbers = {name: (one.numbers.made, one.numbers.last) for name, one in collections.items()}
+        return Finished(ended.result, error, ended.commits.commits, numbers)
+
+    async def _begin(self, database: str, name: str, prepared: Prepared) -> _Target:
+        collection = (await self._catalog.find(f"{database}/{name}")).collection
+        keys = prepared.keys.get(name, frozenset())
+        drawn, empties = max(_DRAWN, prepared.revisions.get(name, 0)), False
+        row = await self._session.fetchrow(sql.writes.BEGIN, collection, list(keys), drawn, self._lock_wait, empties)
+        if row is None:
+            raise WriteFenceError
+
+        async def draw(count: int) -> list[int]:
+            return await self._session.fetch(sql.writes.DRAW_REVISIONS, collection, count)
+
+        known = self._known[name] = KnownDocuments()
+        raws = [raw.encode() for raw in row.raws or () if raw is not None]
+        known.add_fetch(Fetch(name, keys=tuple(keys)), raws)
+        self._relations[name] = row.relation
+        return _Target(
+            collection,
+            row.relation,
+            row.edge,
+            parse_properties(row.properties),
+            known,
+            Revisions(draw, row.revisions or ()),
+        )
+
+    async def _read(self, database: str, fetch: Fetch) -> list[Document] | int:
+        """Return the documents of a fetch as they are in the snapshot, or their number."""
+        name = fetch.collection
+        relation = self._relations.get(name)
+        if relation is None:
+            relation = self._relations[name] = (await self._catalog.find(f"{database}/{name}")).relation
+            self._known[name] = KnownDocuments()
+        if fetch.count:
+            return await counted(self._session, relation, None)
+        known = self._known[name]
+        keys = known.find(fetch)
+        if keys is None:
+            known.add_fetch(fetch, await fetch_raws(self._session, relation, fetch, None, self._budget))
+            keys = known.find(fetch) or ()
+        return [known.document(key) for key in sorted(keys)]
+
+    async def _load(self, missing: MissedParts) -> None:
+        """Read what a run missed: the documents of all keys of a collection together, and those of all its fetches."""
+        for name, target in self._targets.items():
+            target.known.assumed.clear()
+            fetches = [fetch for fetch in missing.fetches.get(name, ()) if target.known.find(fetch) is None]
+            keys = missing.keys.get(name, set()).union(*(fetch.keys or () for fetch in fetches))
+            if keys:
+                by_key = Fetch(name, keys=tuple(keys))
+                target.known.add_fetch(
+                    by_key, await fetch_raws(self._session, target.relation, by_key, None, self._budget)
+                )
+            by_value = [fetch for fetch in fetches if fetch.keys is None and fetch.equalities]
+            if len(by_value) < sum(fetch.keys is None for fetch in fetches):
+                whole = Fetch(name)
+                target.known.add_fetch(
+                    whole, await fetch_raws(self._session, target.relation, whole, None, self._budget)
+                )
+            elif by_value:
+                raws = await fetch_raws_of_any(self._session, target.relation, by_value, self._budget)
+                target.known.add_fetches(by_value, raws)
+
+    async def _look_up(self, collections: Mapping[str, QueryCollection], *, written: bool) -> bool:
+        """Look up in unique indexes what a run assumed and nothing else tests. Return False if there was nothing."""
+        found = False
+        for name, collection in collections.items():
+            try:
+                collection.check_complete(written=written)
+            except NotLoadedError as missing:
+                found = True
+                for index, values in missing.values.items():
+                    known = self._targets[name].holders.setdefault(index, {})
+                    known |= await unique_indexes.holders(self._session, index, values)
+        return found
+
+    async def _write(self, collections: Mapping[str, QueryCollection]) -> None:
+        """Write what the run changed, one statement a collection. Raise RepeatError if a key was assumed to be free."""
+        taken: dict[str, frozenset[str]] = {}
+        for name, target in self._targets.items():
+            changes = collections[name].changes()
+            if not changes:
+                continue
+            written = await self._session.fetch(
+                sql.writes.WRITE_SEEN.on(target.relation),
+                target.collection,
+                [change.key for change in changes],
+                [change.rev for change in changes],
+                [None if change.raw is None else change.raw.decode() for change in changes],
+                [None if change.raw is None else to_jsonb(change.raw) for change in changes],
+                [change.stored for change in changes],
+            )
+            if len(written) < len(changes):
+                taken[name] = frozenset(change.key for change in changes).difference(written)
+        if taken:
+            raise RepeatError(taken, {})
+
+
+def _collection(name: str, target: _Target, prepared: Prepared) -> QueryCollection:
+    return QueryCollection(
+        name,
+        edge=target.edge,
+        properties=target.properties,
+        known=target.known,
+        revisions=target.revisions,
+        numbers=prepared.numbers.get(name, NumberRange()),
+        random_keys=target.random_keys,
+        holders=target.holders,
+    )

@@ -1,0 +1,101 @@
+"""What a transaction has read of one collection, all of it by one snapshot. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
+
+from proxy.aql.requests import Fetch
+from proxy.model import json_reader
+from proxy.model.documents import valid_key
+from proxy.stores.postgres.modifications.value_index import Paths, ValueIndex, paths_of, values_of
+
+Document = dict[str, Any]
+
+
+class KnownDocuments:
+    """Documents by key, the keys that have none, and the fetches that are answered by them.
+
+    raws: documents as stored. assumed: keys that are taken to have none, without having been looked up.
+    """
+
+    def __init__(self) -> None:
+        self.raws: dict[str, bytes] = {}
+        self.assumed: set[str] = set()
+        self._parsed: dict[str, Document] = {}
+        self._absent: set[str] = set()
+        self._complete = False  # every document of the collection is known
+        self._found: dict[Hashable, list[str]] = {}
+        self._indexes: dict[Paths, ValueIndex] = {}  # of a complete collection
+
+    def __contains__(self, key: object) -> bool:
+        """Return True if it is known which document has the key, or that none has it."""
+        return self._complete or key in self.raws or key in self._absent or key in self.assumed
+
+    def document(self, key: str) -> Document:
+        """Return a document that is known, parsed."""
+        found = self._parsed.get(key)
+        if found is None:
+            found = self._parsed[key] = json_reader.load(self.raws[key])
+        return found
+
+    def assume_absent(self, key: str) -> None:
+        """Take a key to have no document. The statement that writes it must find out."""
+        if key not in self:
+            self.assumed.add(key)
+
+    def find(self, fetch: Fetch) -> Iterable[str] | None:
+        """Return the keys of the documents of a fetch, and perhaps of others; None if it must be read first."""
+        if fetch.keys is not None:
+            wanted = dict.fromkeys(fetch.keys)
+            if not all(key in self or not valid_key(key) for key in wanted):
+                return None
+            return [key for key in wanted if key in self.raws]
+        if self._complete:
+            return self._indexed(paths_of(fetch)).find(values_of(fetch)) if fetch.equalities else self.raws
+        return self._found.get(_identity(fetch))
+
+    def add_fetch(self, fetch: Fetch, raws: Iterable[bytes]) -> None:
+        """Add what was read for a fetch."""
+        keys = [self._add(raw) for raw in raws]
+        if fetch.keys is not None:
+            self._absent.update(key for key in fetch.keys if key not in self.raws)
+            self.assumed.difference_update(fetch.keys)
+        elif fetch.equalities or fetch.among is not None:
+            self._found[_identity(fetch)] = keys
+        else:
+            self._complete = True
+            self.assumed.clear()
+
+    def add_fetches(self, fetches: Sequence[Fetch], raws: Iterable[bytes]) -> None:
+        """Add what was read for several fetches by equalities together."""
+        keys = [self._add(raw) for raw in raws]
+        indexes: dict[Paths, ValueIndex] = {}
+        for fetch in fetches:
+            paths = paths_of(fetch)
+            if paths not in indexes:
+                indexes[paths] = self._index(paths, keys)
+            self._found[_identity(fetch)] = list(indexes[paths].find(values_of(fetch)))
+
+    def _add(self, raw: bytes) -> str:
+        document = json_reader.load(raw)
+        key: str = document["_key"]
+        self.raws.setdefault(key, raw)
+        self._parsed.setdefault(key, document)
+        return key
+
+    def _indexed(self, paths: Paths) -> ValueIndex:
+        found = self._indexes.get(paths)
+        if found is None:
+            found = self._indexes[paths] = self._index(paths, self.raws)
+        return found
+
+    def _index(self, paths: Paths, keys: Iterable[str]) -> ValueIndex:
+        index = ValueIndex(paths)
+        for key in keys:
+            index.add(key, self.document(key))
+        return index
+
+
+def _identity(fetch: Fetch) -> Hashable:
+    return paths_of(fetch), values_of(fetch), fetch.among

@@ -1,0 +1,227 @@
+"""ModificationQueries: executes AQL queries that write, with ArangoDB's results and errors."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import OrderedDict, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import sql
+from proxy.aql.analyse import Analysis, analyse
+from proxy.base.database import Database, Session
+from proxy.base.errors import (
+    ArangoError,
+    CommitOutcomeUnknown,
+    DatabaseError,
+    DatabaseUnavailable,
+    StatementError,
+    Unsupported,
+)
+from proxy.base.sqlstates import is_a_conflict, may_succeed_on_new_session, of_a_document
+from proxy.model.cursor_requests import CursorRequest
+from proxy.semantics.write_rules import KEY_WAIT
+from proxy.stores.postgres.catalog import Catalog
+from proxy.stores.postgres.evaluation import options_of, parsed, warnings_of
+from proxy.stores.postgres.modifications.attempt import QueryAttempt, Finished, ModificationQuery, Prepared, RepeatError
+from proxy.stores.postgres.modifications.reserved_numbers import NumberRange, NumbersNeeded
+from proxy.stores.postgres.read_fence import QueryLimits
+from proxy.stores.postgres.writes.key_assignment import KeyAssignment
+from proxy.stores.postgres.writes.properties import parse_properties
+
+Document = dict[str, Any]
+_CONFLICTS: Final = 20  # with other transactions, after which the query is refused
+_REPEATS: Final = 20  # with what an attempt lacked
+_LOCK_TIMEOUT: Final = "55P03"
+_UNIQUE_VIOLATION: Final = "23505"
+_UNDEFINED: Final = frozenset({"42P01", "3F000"})  # the table, or its schema, is gone
+_REMEMBERED: Final = 500  # queries whose number of new keys is remembered
+
+
+@dataclass(frozen=True, slots=True)
+class ModificationResult:
+    """The rows of a query, and `extra` with warnings and statistics."""
+
+    rows: list[Any]
+    extra: Document
+
+
+class ModificationQueries:
+    """Executes queries that write to collections whose writes PostgreSQL takes.
+
+    lock_wait: seconds that a query waits for a document that another transaction has.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        catalog: Catalog,
+        keys: KeyAssignment,
+        limits: QueryLimits | None = None,
+        *,
+        lock_wait: float = KEY_WAIT,
+    ) -> None:
+        self._database = database
+        self._catalog = catalog
+        self._keys = keys
+        self._limits = limits or QueryLimits()
+        self._lock_wait = f"{int(lock_wait * 1000)}ms"
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._made: OrderedDict[tuple[str, str], dict[str, int]] = OrderedDict()
+
+    async def execute(
+        self, database: str, request: CursorRequest, session: Session | None = None
+    ) -> ModificationResult:
+        """Return the result, after the commit. session: that of a stream transaction, of which it becomes a part.
+
+        Raise ArangoError as ArangoDB would answer it, Unsupported; WriteFenceError if PostgreSQL does not take the
+        writes of a collection; DatabaseError: nothing was written, unless it is CommitOutcomeUnknown.
+        """
+        began = time.perf_counter()
+        query = await self._query(database, request, inside=session is not None)
+        prepared = await self._expected(query)
+        finished = await self._finished(query, prepared, session)
+        await self._settle(query, prepared, finished)
+        if finished.error is not None:
+            raise finished.error
+        result = finished.result
+        assert result is not None
+        stats = result.stats.as_json(result.full_count, time.perf_counter() - began)
+        stats["intermediateCommits"] = finished.commits
+        return ModificationResult(result.rows, {"warnings": warnings_of(result.warnings), "stats": stats})
+
+    async def _query(self, database: str, request: CursorRequest, *, inside: bool) -> ModificationQuery:
+        """Return the analysed query. Raise ArangoError, Unsupported."""
+        if request.profile:
+            raise Unsupported("the profile of an AQL modification on PostgreSQL")
+        query = parsed(request.query)
+        analysis = analyse(query, request.bind_vars)
+        if analysis.unsupported:
+            raise Unsupported(", ".join(analysis.unsupported))
+        await self._require(database, analysis)
+        options = replace(
+            options_of(database, request),
+            no_user_functions=True,
+            user="root",
+            # runs of the query must write the same documents
+            seed=random.getrandbits(64),
+            moment=time.time_ns() // 1_000_000,
+        )
+        writes = tuple(sorted(analysis.writes))
+        return ModificationQuery(database, query, request.bind_vars, options, writes, request.options, inside)
+
+    async def _require(self, database: str, analysis: Analysis) -> None:
+        """Raise ArangoError 1203 if a collection of the query does not exist, unless only DOCUMENT names it."""
+        for name in sorted(analysis.reads | analysis.writes):
+            try:
+                await self._catalog.find(f"{database}/{name}")
+            except ArangoError:
+                if name in analysis.writes or name not in analysis.named:
+                    raise
+
+    async def _finished(self, query: ModificationQuery, prepared: Prepared, session: Session | None) -> Finished:
+        """QueryAttempt the query until it meets no other transaction, and lacks nothing."""
+        conflicts = repeats = 0
+        while True:
+            try:
+                if session is not None:
+                    return await self._attempt(session, query, prepared)
+                async with contextlib.AsyncExitStack() as stack:
+                    if conflicts:  # queries of this process that met each other take turns
+                        for name in query.writes:
+                            await stack.enter_async_context(self._turns[f"{query.database}/{name}"])
+                    return await self._attempt(
+                        await stack.enter_async_context(self._database.session()), query, prepared
+                    )
+            except RepeatError as lacking:
+                repeats += 1
+                if repeats > _REPEATS:
+                    raise conflict(query) from lacking
+                await self._prepare(query, prepared, lacking)
+            except (StatementError, DatabaseUnavailable) as error:
+                conflicts += 1
+                again = prepared.looks_up and error.sqlstate == _UNIQUE_VIOLATION
+                if conflicts > _CONFLICTS or (session is not None and (again or is_a_conflict(error.sqlstate))):
+                    raise conflict(query) from error
+                self._handle(error, query, prepared, inside=session is not None)
+
+    async def _attempt(self, session: Session, query: ModificationQuery, prepared: Prepared) -> Finished:
+        async with session.transaction(isolation="repeatable_read"):
+            attempt = QueryAttempt(session, self._catalog, self._limits, self._lock_wait)
+            return await attempt.execute(query, prepared)
+
+    def _handle(
+        self, error: StatementError | DatabaseUnavailable, query: ModificationQuery, prepared: Prepared, *, inside: bool
+    ) -> None:
+        """Return if the query may be attempted again. Raise ArangoError if PostgreSQL cannot hold a document."""
+        if isinstance(error, CommitOutcomeUnknown):
+            raise error
+        if error.sqlstate == _LOCK_TIMEOUT:
+            raise conflict(query) from error
+        if error.sqlstate == _UNIQUE_VIOLATION:  # again after a look-up: another transaction was faster
+            prepared.looks_up = True
+            return
+        if is_a_conflict(error.sqlstate) or (not inside and may_succeed_on_new_session(error.sqlstate)):
+            return
+        if error.sqlstate in _UNDEFINED:
+            self._catalog.clear()
+            return
+        if isinstance(error, StatementError) and of_a_document(error.sqlstate):
+            raise ArangoError(10, f"PostgreSQL cannot hold the document: {error}", status=400) from error
+        raise error
+
+    # ---- the numbers of new keys, which are taken before the query's own transaction
+
+    async def _expected(self, query: ModificationQuery) -> Prepared:
+        """Take as many numbers as the query made the last time."""
+        prepared = Prepared()
+        made = self._made.get((query.database, query.query.text), {})
+        needed = {name: NumbersNeeded(made.get(name, 0), 0) for name in query.writes}
+        await self._take(query, prepared, needed)
+        return prepared
+
+    async def _prepare(self, query: ModificationQuery, prepared: Prepared, lacking: RepeatError) -> None:
+        """Take what an attempt lacked."""
+        for name, keys in lacking.keys.items():
+            prepared.keys[name] = prepared.keys.get(name, frozenset()) | keys
+        await self._take(query, prepared, lacking.numbers)
+
+    async def _take(self, query: ModificationQuery, prepared: Prepared, needed: Mapping[str, NumbersNeeded]) -> None:
+        for name, wanted in needed.items():
+            collection = f"{query.database}/{name}"
+            start = end = self._keys.seen(collection)
+            if wanted.count or wanted.largest:
+                async with self._database.session() as session:
+                    text = await session.fetchrow(sql.writes.PROPERTIES, collection)
+                    start, end = await self._keys.reserve(
+                        session, collection, parse_properties(text or "{}"), count=wanted.count, largest=wanted.largest
+                    )
+            prepared.numbers[name] = NumberRange(start, end, self._keys.seen(collection))
+
+    async def _settle(self, query: ModificationQuery, prepared: Prepared, finished: Finished) -> None:
+        """Remember how many numbers the query made, and give back the others."""
+        made = {name: count for name, (count, _) in finished.numbers.items() if count}
+        text = (query.database, query.query.text)
+        if made:
+            self._made[text] = made
+            self._made.move_to_end(text)
+            if len(self._made) > _REMEMBERED:
+                self._made.popitem(last=False)
+        else:
+            self._made.pop(text, None)
+        for name, (_, last) in finished.numbers.items():
+            numbers = prepared.numbers.get(name)
+            if numbers is not None and numbers.start <= last < numbers.end:
+                with contextlib.suppress(DatabaseError):  # a gap does no harm, and the query is done
+                    async with self._database.session() as session:
+                        await self._keys.give_back(session, f"{query.database}/{name}", end=numbers.end, last=last)
+
+
+def conflict(query: ModificationQuery) -> ArangoError:
+    """Return the error of a query whose documents other transactions write."""
+    where = f"in index primary of type primary over '_key' of collection {query.writes[0]}" if query.writes else ""
+    return ArangoError(1200, f"timeout waiting to lock key - {where}", status=409)

@@ -1,0 +1,103 @@
+"""A collection within one run of a query: what is stored, with what the run has written so far. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from proxy.aql.requests import Fetch
+from proxy.model import json_reader
+from proxy.stores.postgres.modifications.known_documents import KnownDocuments
+from proxy.stores.postgres.modifications.reserved_numbers import NumberRange, ReservedNumbers
+from proxy.stores.postgres.modifications.value_index import Paths, ValueIndex, paths_of, values_of
+from proxy.stores.postgres.writes.index_claims import Holders
+from proxy.stores.postgres.writes.loaded_collection import LoadedCollection
+from proxy.stores.postgres.writes.properties import Properties
+
+Document = dict[str, Any]
+
+
+class QueryCollection(LoadedCollection):
+    """revisions: an iterator, which the caller keeps from running dry. numbers: for keys that the collection makes."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        edge: bool,
+        properties: Properties,
+        known: KnownDocuments,
+        revisions: Iterable[int],
+        numbers: NumberRange,
+        random_keys: list[str],
+        holders: Holders,
+    ) -> None:
+        self.numbers = ReservedNumbers(properties.key_options, numbers, random_keys)
+        super().__init__(
+            name,
+            edge=edge,
+            properties=properties,
+            rows=known.raws,
+            loaded=self,
+            revisions=revisions,
+            holders=holders,
+            generator=self.numbers,
+        )
+        self.known = known
+        self._supposed: set[str] = set()
+        self._indexes: dict[Paths, ValueIndex] = {}  # of the documents that the run has written
+
+    @property
+    def written(self) -> bool:
+        """True if the run has written to it."""
+        return bool(self._written)
+
+    def __contains__(self, key: object) -> bool:
+        """Return True if the run may decide what it does with a key."""
+        return key in self.known or key in self._written or key in self._supposed
+
+    def suppose_absent(self, key: str) -> None:
+        """Let the run continue as if a key had no document. It does not count then."""
+        self._supposed.add(key)
+
+    def get(self, key: str) -> bytes | None:
+        """Return the document, as the run has written it so far. A key that nothing knows is one that was just made."""
+        if key not in self:
+            self._supposed.add(key)
+        return super().get(key)
+
+    def put(self, key: str, raw: bytes, document: Document, revision: int) -> None:
+        super().put(key, raw, document, revision)
+        for index in self._indexes.values():
+            index.add(key, document)
+
+    def documents(self, fetch: Fetch) -> list[Document] | None:
+        """Return the documents of a fetch, and perhaps others, by key; None if it must be read first."""
+        keys = self.known.find(fetch)
+        if keys is None:
+            return None
+        if not self._written:
+            return [self.known.document(key) for key in sorted(keys)]
+        candidates = set(fetch.keys) if fetch.keys is not None else {*keys, *self._candidates(fetch)}
+        found = (self._document(key) for key in sorted(candidates))
+        return [document for document in found if document is not None]
+
+    def _candidates(self, fetch: Fetch) -> Iterable[str]:
+        """Return the keys of the documents that the run has written and that may be in a fetch."""
+        if not fetch.equalities:
+            return self._written
+        paths = paths_of(fetch)
+        index = self._indexes.get(paths)
+        if index is None:
+            index = self._indexes[paths] = ValueIndex(paths)
+            for key, raw in self._written.items():
+                if raw is not None:
+                    index.add(key, json_reader.load(raw))
+        return index.find(values_of(fetch))
+
+    def _document(self, key: str) -> Document | None:
+        if key in self._written:
+            raw = self._written[key]
+            parsed: Document | None = None if raw is None else json_reader.load(raw)
+            return parsed
+        return self.known.document(key) if key in self.known.raws else None

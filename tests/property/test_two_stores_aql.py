@@ -1,0 +1,157 @@
+"""Random AQL queries that write have the same results, and leave the same documents, in both stores.
+
+MODIFICATION_SEQUENCES sets the number of sequences (with `--timeout=0` if they are many), MODIFICATION_SEQUENCE the
+only one, STORE_SEED another seed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+import pytest
+
+from proxy.base.errors import ArangoError
+from proxy.devserver.store import MemoryStore
+from proxy.model.cursor_requests import request_of
+from proxy.model.operations import Outcome
+from proxy.semantics.unique_index import uniques_of
+from proxy.stores.postgres.catalog import Catalog
+from proxy.stores.postgres.modifications import ModificationQueries
+from proxy.stores.postgres.unique_indexes import create
+from proxy.stores.postgres.writes.key_assignment import KeyAssignment
+from proxy.wire.decode import decode_parts
+from proxy.wire.encode import error_outcome, json_outcome
+from tests.ad_hoc import Database
+from tests.integration.target_fixtures import FIRST_REVISION, take_writes
+from tests.property.modification_texts import COLLECTIONS, Maker, Query
+from tests.property.test_two_stores import SEED, Names, Stores
+from tests.property.write_requests import Request, properties, unique_indexes
+
+SEQUENCES: Final = int(os.environ.get("MODIFICATION_SEQUENCES", "240"))
+ONLY: Final = os.environ.get("MODIFICATION_SEQUENCE")
+LENGTH: Final = 8
+
+
+class Both:
+    """Collections in both stores, and the queries that are sent to both."""
+
+    def __init__(self, memory: MemoryStore, database: Database, name: str) -> None:
+        self.memory = memory
+        self.database = database
+        self.name = name  # of the database
+        self.names = Names()
+        self.collections: dict[str, Stores] = {}
+        self.queries = ModificationQueries(database, Catalog(database), KeyAssignment())
+
+    async def create(self, name: str, body: Mapping[str, Any], definitions: Sequence[Mapping[str, Any]] = ()) -> Stores:
+        """Create a collection in both stores, with the same properties and unique indexes."""
+        made = self.memory.run(
+            decode_parts("POST", f"/_db/{self.name}/_api/collection".encode(), [], orjson.dumps(body))
+        )
+        assert made.status == 200, made.body
+        indexes = {}
+        for definition in definitions:
+            target = f"/_db/{self.name}/_api/index?collection={name}".encode()
+            index = orjson.loads(self.memory.run(decode_parts("POST", target, [], orjson.dumps(definition))).body)
+            indexes[index["id"]] = index
+        apart = len(self.collections) << 16  # a revision of PostgreSQL stands for one of the development server
+        relation = await take_writes(
+            self.database,
+            f"{self.name}/{name}",
+            {**body, "indexes": list(indexes.values())},
+            revision=FIRST_REVISION + apart,
+        )
+        for unique in uniques_of(list(indexes.values())):
+            async with self.database.transaction() as session:
+                await create(session, relation, unique)
+        stores = self.collections[name] = Stores(self.memory, self.database, name, relation, self.name)
+        stores.names = self.names
+        return stores
+
+    async def run(self, query: Query) -> tuple[Outcome, Outcome]:
+        """Send a query to both, and compare results and documents."""
+        body = orjson.dumps(query.body())
+        ours = self.memory.run(decode_parts("POST", f"/_db/{self.name}/_api/cursor".encode(), [], body))
+        theirs = await self.on_postgresql(self.names.translate(body.decode()).encode())
+        for stores in self.collections.values():
+            await stores.learn_documents()
+        for stores in self.collections.values():
+            await stores.compare_documents()
+        self.learn(orjson.loads(ours.body).get("result"), orjson.loads(theirs.body).get("result"))
+        one, other = (shown(outcome) for outcome in (ours, theirs))
+        assert orjson.loads(self.names.translate(orjson.dumps(one).decode())) == other
+        return ours, theirs
+
+    async def on_postgresql(self, body: bytes) -> Outcome:
+        try:
+            found = await self.queries.execute(self.name, request_of(body))
+        except ArangoError as error:
+            return error_outcome(error)
+        return json_outcome(201, {"result": found.rows, "extra": found.extra})
+
+    def learn(self, ours: Any, theirs: Any) -> None:
+        """Learn revisions and keys of documents that the queries show and nothing stores."""
+        if isinstance(ours, list) and isinstance(theirs, list):
+            for one, other in zip(ours, theirs, strict=False):
+                self.learn(one, other)
+        if isinstance(ours, dict) and isinstance(theirs, dict):
+            self.names.learn_from(ours, theirs)
+            for name in ours.keys() & theirs.keys():
+                self.learn(ours[name], theirs[name])
+
+
+def shown(outcome: Outcome) -> dict[str, Any]:
+    """Return what both stores must answer: time, memory and how documents were found are left out."""
+    body = orjson.loads(outcome.body)
+    if outcome.status >= 400:
+        return {"status": outcome.status, "number": body["errorNum"], "message": body["errorMessage"]}
+    stats = body["extra"]["stats"]
+    kept = ("writesExecuted", "writesIgnored", "intermediateCommits", "fullCount")
+    return {
+        "rows": body["result"],
+        "warnings": body["extra"]["warnings"],
+        "stats": {name: stats[name] for name in kept if name in stats},
+    }
+
+
+@pytest.fixture
+async def pool(dsn: str) -> AsyncIterator[Database]:
+    opened = await Database.open(dsn, size=4)
+    yield opened
+    await opened.close()
+
+
+@pytest.mark.parametrize("part", range(4))
+async def test_random_modifications_are_the_same_in_both_stores(pool: Database, part: int) -> None:
+    memory = MemoryStore()
+    for sequence in range(part, SEQUENCES, 4) if ONLY is None else [int(ONLY)] * (part == 0):
+        rng = random.Random(SEED * 1_000_000 + sequence)
+        name = f"db{sequence}"
+        memory.run(decode_parts("POST", b"/_api/database", [], orjson.dumps({"name": name})))
+        both = Both(memory, pool, name)
+        for collection in COLLECTIONS:
+            body = {**properties(rng, collection), "type": 3 if collection == "e" else 2}
+            # generated keys have the same place among all others in both stores
+            body["keyOptions"] |= {"type": "autoincrement", "offset": 1000 * COLLECTIONS.index(collection) + 1000}
+            await both.create(collection, body, unique_indexes(rng))
+        sent: list[Any] = []
+        try:
+            for collection, stores in both.collections.items():
+                documents = [
+                    {"_key": key, "n": rng.randrange(3), "s": rng.choice(("s", "t")), "_from": "c/a", "_to": "d/b"}
+                    for key in rng.sample(("a", "b", "c:d", "7"), rng.randrange(4))
+                ]
+                await stores.both(
+                    Request("POST", f"/_db/{name}/_api/document/{collection}", (), orjson.dumps(documents).decode())
+                )
+            for _ in range(LENGTH):
+                keys = sorted({key for stores in both.collections.values() for key in stores.stored})
+                sent.append(Maker(rng, keys).query())
+                await both.run(sent[-1])
+        except Exception as error:
+            error.add_note(f"sequence {sequence}:\n" + "\n".join(map(str, sent)))
+            raise
