@@ -195,7 +195,7 @@ class QueryAttempt:
             raise WriteFenceError
 
         async def draw(count: int) -> list[int]:
-            return await self._session.fetch(sql.writes.DRAW_REVISIONS, collection, count)
+            return await self._session.fetch(sql.modifications.DRAW_REVISIONS, collection, count)
 
         known = self._known[name] = KnownDocuments()
         raws = [raw.encode() for raw in row.raws or () if raw is not None]
@@ -268,7 +268,7 @@ class QueryAttempt:
             if not changes:
                 continue
             written = await self._session.fetch(
-                sql.writes.WRITE_SEEN.on(target.relation),
+                sql.modifications.WRITE_SEEN.on(target.relation),
                 target.collection,
                 [change.key for change in changes],
                 [change.rev for change in changes],

@@ -27,7 +27,7 @@ from proxy.model.cursor_requests import CursorRequest
 from proxy.semantics.write_rules import KEY_WAIT
 from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.evaluation import options_of, parsed, warnings_of
-from proxy.stores.postgres.modifications.attempt import QueryAttempt, Finished, ModificationQuery, Prepared, RepeatError
+from proxy.stores.postgres.modifications.attempt import Finished, ModificationQuery, Prepared, QueryAttempt, RepeatError
 from proxy.stores.postgres.modifications.reserved_numbers import NumberRange, NumbersNeeded
 from proxy.stores.postgres.read_fence import QueryLimits
 from proxy.stores.postgres.writes.key_assignment import KeyAssignment
@@ -124,7 +124,7 @@ class ModificationQueries:
                     raise
 
     async def _finished(self, query: ModificationQuery, prepared: Prepared, session: Session | None) -> Finished:
-        """QueryAttempt the query until it meets no other transaction, and lacks nothing."""
+        """Attempt the query until it meets no other transaction, and lacks nothing."""
         conflicts = repeats = 0
         while True:
             try:
