@@ -3,7 +3,6 @@
 application            composition: makes every part, starts them in order, answers /status and /check
 complete_application   the same for a proxy that answers from PostgreSQL alone
 complete_handler       its handler: ArangoDB's API by the store, other paths by document services
-target_store           its store
 connections            pools to PostgreSQL, ArangoDB and document services
 listening              starts the traffic listener
 process                runs an application until a signal; event loop, logs, garbage collection

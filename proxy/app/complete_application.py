@@ -1,6 +1,6 @@
 """Composition of a proxy that answers from PostgreSQL alone: it has no journal, no mirror and no comparison.
 
-Start: state directory, pools, schema and collections checked, worker processes, the store, listeners. PostgreSQL must
+Start: state directory, pools, schema and collections checked, the store and its catalog, listeners. PostgreSQL must
 answer at the start: nothing else could. No connection to ArangoDB is opened.
 """
 
@@ -16,23 +16,18 @@ from proxy.admin import AdminServer, create
 from proxy.app.complete_handler import CompleteHandler
 from proxy.app.connections import open_complete_pools, service_upstreams
 from proxy.app.listening import DRAIN_SECONDS, listen
-from proxy.app.target_store import TargetStore
 from proxy.base import state_directory
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import ConfigurationError
+from proxy.complete import CompleteStore
 from proxy.complete.expiry import Expiry
 from proxy.gateway.health import target_failure
 from proxy.gateway.service_proxy import Services
-from proxy.gateway.target_reads import worker_limit
 from proxy.http import HttpLimits, Listener
-from proxy.isolation import Isolation
 from proxy.operator.migrate import require_migrated
-from proxy.stores.postgres import PostgresStore
-from proxy.stores.postgres.writes import DocumentWriter
 
 _NAMED: Final = 5  # collections in a message
-_IN_WORKERS: Final = ("proxy.stores.postgres.worker_queries",)  # what worker processes import once
 
 
 class CompleteApplication:
@@ -64,22 +59,19 @@ class CompleteApplication:
         self.database = pools.shared
         await require_migrated(self.database)
         await require_complete(self.database)
-        isolation = Isolation(_IN_WORKERS)
-        await isolation.start()
-        stack.push_async_callback(isolation.close)
-        serving = isolation.lane("serving", workers=settings.workers, waiting=settings.workers, nice=4)
-        reads = PostgresStore(pools.reads, lane=serving, seconds=worker_limit(settings))
-        stack.push_async_callback(reads.close)
-        expiry = Expiry(pools.writes)
+        password = settings.root_password.get_secret_value() if settings.authentication else None
+        self.store = CompleteStore(pools.store, root_password=password)
+        stack.push_async_callback(self.store.close)
+        await self.store.start()
+        expiry = Expiry(pools.shared)
         expiry.start()
         stack.push_async_callback(expiry.close)
-        store = TargetStore(DocumentWriter(pools.writes), reads)
         services = Services(
             service_upstreams(stack, settings, spool=self._spool), forwarding=settings.service_forwarded
         )
         await self._start_admin(stack)
         limits = HttpLimits(buffer_body=settings.max_buffered_body, body=settings.max_body, whole_paths=b"/_")
-        handler = CompleteHandler(store, services, limit=settings.max_body)
+        handler = CompleteHandler(self.store, services, limit=settings.max_body)
         listener = Listener(handler, host=settings.listen_host, port=settings.listen_port, limits=limits)
         await listen(listener)
         stack.push_async_callback(listener.close, DRAIN_SECONDS)

@@ -57,25 +57,22 @@ async def open_pools(stack: contextlib.AsyncExitStack, settings: Settings) -> Po
 
 @dataclass(frozen=True, slots=True)
 class CompletePools:
-    """Connections to PostgreSQL of a proxy over PostgreSQL alone. Open cursors and reads take none from writes."""
+    """Connections to PostgreSQL of a proxy over PostgreSQL alone. store: of all requests."""
 
     shared: Database
-    writes: Database
-    reads: Database
+    store: Database
 
 
 async def open_complete_pools(stack: contextlib.AsyncExitStack, settings: Settings) -> CompletePools:
     """Open the pools, which connect when they are used; the stack closes them."""
-    limit = statement_limit(settings)
-    reads = settings.read_connections + streams.MOST
+    size = settings.read_connections + settings.write_connections + streams.MOST
     return CompletePools(
         shared=await stack.enter_async_context(
             _opened(settings, "proxy", 4, reset=True, wait=None, limit=None),
         ),
-        writes=await stack.enter_async_context(
-            _opened(settings, "writes", settings.write_connections, reset=False, wait=QUEUE, limit=None)
+        store=await stack.enter_async_context(
+            _opened(settings, "store", size, reset=False, wait=QUEUE, limit=None),
         ),
-        reads=await stack.enter_async_context(_opened(settings, "reads", reads, reset=False, wait=QUEUE, limit=limit)),
     )
 
 

@@ -36,6 +36,7 @@ class CollectionView(Collection):
         view = object.__new__(cls)
         values = dict(stored.properties.__dict__)
         view._generator = copy.copy(values.pop("generator"))
+        view._generator.new_uuid = part.uuids_again()
         view._revision = values.pop("revision")
         view.__dict__.update(values)
         view.stored = stored

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from proxy.model.documents import valid_key
 from proxy.model.revision import decode_rev
 from proxy.semantics.encoded_document import revision_of
+from proxy.semantics.key_generator import new_uuid
 from proxy.stores.postgres.writes.loaded_collection import RowChange
 
 T = TypeVar("T")
@@ -21,8 +22,8 @@ class LoadedPart:
     documents: by key; None: there is none. complete: no other documents exist. vertices: those whose edges are loaded.
     newest: the newest revision; last_key: the largest number of the key generator. locked: the keys that this
     transaction has locked; rows: those among them that have a row, perhaps of a tombstone. revisions: drawn after that.
-    emptied: this transaction has removed every document. holders: by the number of a unique index, the keys of the
-    documents that have values.
+    emptied: this transaction has removed every document. uuids: keys that passes have made. holders: by the number of a
+    unique index, the keys of the documents that have values.
     """
 
     documents: dict[str, bytes | None] = field(default_factory=dict)
@@ -36,7 +37,21 @@ class LoadedPart:
     rows: set[str] = field(default_factory=set)
     revisions: list[int] = field(default_factory=list)
     emptied: bool = False
+    uuids: list[str] = field(default_factory=list)
     holders: dict[str, dict[bytes, str | None]] = field(default_factory=dict)
+
+    def uuids_again(self) -> Callable[[], str]:
+        """Return a function that returns the keys that earlier passes made, then new ones: passes must not differ."""
+        made = 0
+
+        def following() -> str:
+            nonlocal made
+            made += 1
+            if made > len(self.uuids):
+                self.uuids.append(new_uuid())
+            return self.uuids[made - 1]
+
+        return following
 
 
 @dataclass(slots=True)

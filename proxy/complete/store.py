@@ -55,6 +55,10 @@ class CompleteStore:
     def name(self) -> str:
         return "postgresql"
 
+    async def start(self) -> None:
+        """Make the catalog if there is none yet. Raise DatabaseError."""
+        await self._catalogs.current()
+
     async def close(self) -> None:
         """Cancel the jobs that are running, and close the cursors."""
         await self._requests.close()

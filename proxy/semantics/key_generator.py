@@ -14,8 +14,13 @@ KINDS: Final = ("autoincrement", "padded", "traditional", "uuid")
 _LARGEST: Final = (1 << 64) - 1
 
 
+def new_uuid() -> str:
+    """Return a key of the generator `uuid`."""
+    return str(uuid.uuid4())
+
+
 class KeyGenerator:
-    """Makes and checks the keys of one collection.
+    """Makes and checks the keys of one collection. new_uuid: may be replaced, to make the same keys again.
 
     options: `keyOptions` of the collection (type, allowUserKeys, offset, increment). tick: the server's next number.
     """
@@ -31,6 +36,7 @@ class KeyGenerator:
         if self.offset < 0:
             raise ArangoError(1232, "offset value must not be negative")
         self._tick = tick
+        self.new_uuid = new_uuid
 
     @staticmethod
     def _increment(options: dict[str, Any]) -> int:
@@ -53,7 +59,7 @@ class KeyGenerator:
         Raise ArangoError 1225 if all are used.
         """
         if self.kind == "uuid":
-            return str(uuid.uuid4())
+            return self.new_uuid()
         if self.kind == "autoincrement":
             behind = self.last < self.offset
             value = self.offset if behind else self.last + self.increment - (self.last - self.offset) % self.increment

@@ -27,11 +27,17 @@ TIMEOUT = 60.0  # seconds for whatever is done on the other thread
 
 
 class Kind(enum.StrEnum):
-    """Which of the three."""
+    """Which of the four."""
 
     DEVELOPMENT = "development"
     SHADOW = "shadow"
     FLIPPED = "flipped"
+    COMPLETE = "complete"
+
+    @property
+    def reads_postgresql(self) -> bool:
+        """True if PostgreSQL serves reads."""
+        return self in (Kind.FLIPPED, Kind.COMPLETE)
 
 
 @dataclass(frozen=True, slots=True)
