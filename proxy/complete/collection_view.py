@@ -73,10 +73,10 @@ class CollectionView(Collection):
         return self._generator.options()
 
     @property
-    def last_key(self) -> int | None:
-        """The largest number of the key generator if this pass has raised it, else None."""
-        before = self.part.last_key
-        return self._generator.last if before is not None and self._generator.last != before else None
+    def numbers_to_take(self) -> int | None:
+        """The number up to which this pass has used the key generator, if they are not taken yet, else None."""
+        last = self._generator.last
+        return last if self.part.last_key is not None and last > self.part.taken else None
 
     @property
     def revision(self) -> int:

@@ -5,9 +5,9 @@ They know the catalog of the last request only; what they do not find is left to
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
-from proxy.base.database import Database
 from proxy.base.errors import ArangoError, Unsupported
 from proxy.complete.catalog import ServerCatalog
 from proxy.devserver.store import access
@@ -22,14 +22,16 @@ from proxy.wire.encode import error_outcome
 
 _WRITES: Final = (Capture.DOCUMENT, Capture.IMPORT)
 _READS: Final = (Read.DOCUMENT, Read.HEAD, Read.MANY)
+_NO_COLLECTION: Final = 1203
+_Way = Callable[[Operation, ServerState], Awaitable[Outcome | None]]
 
 
 class FastWays:
-    """Document writes and reads beside the general way."""
+    """Document writes, and reads of documents and queries, beside the general way."""
 
-    def __init__(self, database: Database, lock_wait: float) -> None:
-        self._writer = DocumentWriter(database, lock_wait=lock_wait)
-        self._reader = PostgresStore(database)
+    def __init__(self, writer: DocumentWriter, reader: PostgresStore) -> None:
+        self._writer = writer
+        self._reader = reader
 
     async def close(self) -> None:
         """Close the cursors."""
@@ -40,21 +42,62 @@ class FastWays:
 
         Raise DatabaseError.
         """
-        endpoint = operation.endpoint
-        if operation.database not in catalog.databases:
-            return None
-        write = endpoint.capture in _WRITES
-        if not write and endpoint.read not in _READS:
+        run = self._way_of(operation)
+        if run is None or operation.database not in catalog.databases:
             return None
         if "x-arango-trx-id" in operation.headers:
             return error_outcome(Unsupported("stream transactions on PostgreSQL"))
         try:
-            if server.accounts.limited and operation.collection:
-                access.collection(server, operation, operation.collection, write=write)
-            if write:
-                return await self._writer.execute(operation)
-            return await self._reader.execute(with_json(operation))
+            return await run(operation, server)
         except WriteFenceError:
             return None
         except ArangoError as error:
-            return None if error.number == 1203 else error_outcome(error)
+            return None if error.number == _NO_COLLECTION else error_outcome(error)
+
+    def _way_of(self, operation: Operation) -> _Way | None:
+        endpoint = operation.endpoint
+        if endpoint.capture in _WRITES:
+            return self._write
+        if endpoint.read in _READS:
+            return self._read
+        if endpoint.read is Read.QUERY:
+            return self._query
+        return self._cursor if self._reader.owns_cursor(operation) else None
+
+    async def _write(self, operation: Operation, server: ServerState) -> Outcome | None:
+        if not _allowed(server, operation, operation.collection or "", write=True):
+            return None
+        outcome = await self._writer.execute(operation)
+        return None if _names_no_collection(outcome) else outcome
+
+    async def _read(self, operation: Operation, server: ServerState) -> Outcome | None:
+        if not _allowed(server, operation, operation.collection or "", write=False):
+            return None
+        return await self._reader.execute(with_json(operation))
+
+    async def _query(self, operation: Operation, server: ServerState) -> Outcome | None:
+        """Answer a query that only reads."""
+        plain = with_json(operation)
+        analysis = self._reader.analysis(plain)
+        if analysis.modifies or not all(_allowed(server, operation, name, write=False) for name in analysis.reads):
+            return None
+        return await self._reader.execute(plain)
+
+    async def _cursor(self, operation: Operation, _: ServerState) -> Outcome | None:
+        return await self._reader.execute(operation)
+
+
+def _allowed(server: ServerState, operation: Operation, collection: str, *, write: bool) -> bool:
+    """Return True if the user may read or write the collection. Else the general way finds the first error."""
+    if not server.accounts.limited:
+        return True
+    try:
+        access.collection(server, operation, server.database(operation).find(collection).name, write=write)
+    except ArangoError:
+        return False
+    return True
+
+
+def _names_no_collection(outcome: Outcome) -> bool:
+    """Return True if a collection was not found, which may have been addressed by its number."""
+    return outcome.status == 404 and b'"errorNum":1203' in outcome.body

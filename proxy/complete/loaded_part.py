@@ -20,7 +20,8 @@ class LoadedPart:
     """Loaded values of one collection; kept from pass to pass of one attempt.
 
     documents: by key; None: there is none. complete: no other documents exist. vertices: those whose edges are loaded.
-    newest: the newest revision; last_key: the largest number of the key generator. locked: the keys that this
+    newest: the newest revision; last_key: the number that the key generator continues after; taken: the one up to which
+    no other request uses numbers. locked: the keys that this
     transaction has locked; rows: those among them that have a row, perhaps of a tombstone. revisions: drawn after that.
     emptied: this transaction has removed every document. uuids: keys that passes have made. holders: by the number of a
     unique index, the keys of the documents that have values.
@@ -33,6 +34,7 @@ class LoadedPart:
     size: int | None = None
     newest: int | None = None
     last_key: int | None = None
+    taken: int = 0
     locked: set[str] = field(default_factory=set)
     rows: set[str] = field(default_factory=set)
     revisions: list[int] = field(default_factory=list)

@@ -58,8 +58,20 @@ async def lock(session: Session, view: CollectionView, keys: set[str], revisions
     part.locked |= keys
     part.rows |= found.keys()
     part.revisions = sorted(row.revisions or ())
-    if part.last_key is not None:  # it may have been raised meanwhile
-        await _load_state(session, view)
+
+
+async def take_numbers(session: Session, view: CollectionView) -> bool:
+    """Take the numbers that the view's key generator has used, so that nobody else makes those keys.
+
+    Return False if others have taken some meanwhile: the pass must be repeated above those. Outside a transaction this
+    holds no lock; numbers of a request that fails later are lost, as in ArangoDB.
+    """
+    part, last = view.part, view.numbers_to_take
+    if await session.fetchrow(sql.writes.TAKE_KEYS, view.stored.qualified, str(part.taken), str(last)):
+        part.taken = last or part.taken
+        return True
+    await _load_state(session, view)
+    return False
 
 
 async def _load_state(session: Session, view: CollectionView) -> None:
@@ -67,6 +79,7 @@ async def _load_state(session: Session, view: CollectionView) -> None:
     if row is None:
         raise WriteFenceError
     view.part.newest, view.part.last_key = row.newest, int(row.last_key)
+    view.part.taken = int(row.last_key)
 
 
 def _ends(vertex: str) -> list[str]:

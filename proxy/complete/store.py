@@ -20,20 +20,24 @@ from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
 from proxy.model.revision import Clock
 from proxy.semantics.write_rules import KEY_WAIT
+from proxy.stores.postgres import PostgresStore
+from proxy.stores.postgres.writes import DocumentWriter
 from proxy.wire.encode import error_outcome
 
 
 class CompleteStore:
     """A server of ArangoDB's API on one PostgreSQL database, beside others. Implements `stores.base.Store`.
 
-    now: seconds since the epoch. lock_wait: seconds that a write waits for a document that another one has.
-    root_password: that of root in a new catalog; None: requests need no authentication.
+    reads: answers reads of documents and queries; it is closed with this store. now: seconds since the epoch.
+    lock_wait: seconds that a write waits for a document that another one has. root_password: that of root in a new
+    catalog; None: requests need no authentication.
     """
 
     def __init__(
         self,
         database: Database,
         *,
+        reads: PostgresStore | None = None,
         clock: Clock | None = None,
         now: Callable[[], float] = time.time,
         lock_wait: float = KEY_WAIT,
@@ -47,7 +51,7 @@ class CompleteStore:
             enforced=root_password is not None,
         )
         self._general = GeneralWay(database, self._catalogs, self._sessions, lock_wait)
-        self._fast = FastWays(database, lock_wait)
+        self._fast = FastWays(DocumentWriter(database, lock_wait=lock_wait), reads or PostgresStore(database))
         self._requests = AsyncRequests()
         self._catalog_state: tuple[ServerCatalog, ServerState] | None = None
 
@@ -67,15 +71,9 @@ class CompleteStore:
     async def execute(self, operation: Operation) -> Outcome:
         """Carry out an operation; errors are outcomes too.
 
-        A request with `x-arango-async` is answered immediately, and continues as a job. If PostgreSQL does
-        not answer, neither does this server: 503.
+        A request with `x-arango-async` is answered immediately, and continues as a job. Raise DatabaseError:
+        nothing was written, unless it is CommitOutcomeUnknown.
         """
-        try:
-            return await self._execute(operation)
-        except DatabaseError as error:
-            return error_outcome(ArangoError(503, f"PostgreSQL does not answer: {error}"))
-
-    async def _execute(self, operation: Operation) -> Outcome:
         catalog = self._catalogs.last_seen or await self._catalogs.current()
         command = commands.command_of(COMMANDS, operation)
         if catalog.accounts.limited:
@@ -84,20 +82,23 @@ class CompleteStore:
             if refused is not None:
                 return refused
         if is_asynchronous(operation):
-            return await self._requests.start(self._state(catalog), operation, self._carry_out)
+            return await self._requests.start(self._state(catalog), operation, self._job)
         return await self._carry_out(operation)
+
+    async def _job(self, operation: Operation) -> Outcome:
+        try:
+            return await self._carry_out(operation)
+        except DatabaseError as error:
+            return error_outcome(ArangoError(503, f"PostgreSQL does not answer: {error}", status=503))
 
     async def _carry_out(self, operation: Operation) -> Outcome:
         command = commands.command_of(COMMANDS, operation)
         catalog = self._catalogs.last_seen or await self._catalogs.current()
-        try:
-            outcome = await self._fast.execute(operation, catalog, self._state(catalog))
-            if outcome is not None:
-                return commands.as_dirty_read(operation, command, outcome)
-            run = self._one_pass(operation, command)
-            return await self._general.execute(operation, run, own_accounts=command.changes_accounts)
-        except DatabaseError as error:
-            return error_outcome(ArangoError(503, f"PostgreSQL does not answer: {error}"))
+        outcome = await self._fast.execute(operation, catalog, self._state(catalog))
+        if outcome is not None:
+            return commands.as_dirty_read(operation, command, outcome)
+        run = self._one_pass(operation, command)
+        return await self._general.execute(operation, run, own_accounts=command.changes_accounts)
 
     def _one_pass(self, operation: Operation, command: EndpointCommand) -> Callable[[ServerView], Outcome]:
         def run(view: ServerView) -> Outcome:

@@ -1,82 +1,22 @@
-"""PostgreSQL alone answers each endpoint as the development server does; two proxies see each other's changes."""
+"""PostgreSQL alone answers each endpoint as the development server does. STORE_WALKS: how many random walks."""
 
 from __future__ import annotations
 
-import re
+import os
+import random
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Final
 
-import orjson
 import pytest
 
 from proxy.base.database import Database
 from proxy.complete import CompleteStore
 from proxy.devserver.store import MemoryStore
-from proxy.model.operations import Operation, Outcome
-from proxy.stores.base import Store
-from proxy.wire.decode import decode_parts
-from tests.integration.complete_sequences import SEQUENCES, Step
+from tests.integration.answers_alike import Client, compare, walk
+from tests.integration.complete_sequences import SEQUENCES
 
-# attributes whose values differ from server to server, or from moment to moment
-_VOLATILE: Final = frozenset(
-    {
-        *("_rev", "_oldRev", "revision", "id", "objectId", "globallyUniqueId", "serverId", "lastValue", "time"),
-        *("created_at", "valid_until", "fingerprint", "token", "executionTime", "started", "nextBatchId"),
-        *("scannedFull", "documentLookups", "scannedIndex", "rocksdb.estimate-num-keys", "peakMemoryUsage"),
-    }
-)
-_REVISION: Final = re.compile(r"_[A-Za-z0-9_-]{10}(?![\w-])")
-_NUMBERED: Final = re.compile(r"\b\d{6,}\b")
-
-
-class Session:
-    """A store and what a sequence has saved of its answers."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._saved: dict[str, str] = {}
-
-    async def run(self, step: Step) -> Outcome:
-        outcome = await self._store.execute(self._operation(step))
-        for name, path in step.save.items():
-            value: Any = orjson.loads(outcome.body)
-            for part in path.split("."):
-                value = value[part]
-            self._saved[name] = str(value)
-        return outcome
-
-    def _operation(self, step: Step) -> Operation:
-        if step.body is None:
-            body = b""
-        else:
-            body = step.body.encode() if isinstance(step.body, str) else orjson.dumps(step.body)
-        headers = [(name.encode(), self._filled(value).encode()) for name, value in step.headers.items()]
-        return decode_parts(step.method, self._filled(step.target).encode(), headers, body)
-
-    def _filled(self, text: str) -> str:
-        for name, value in self._saved.items():
-            text = text.replace(f"{{{name}}}", value)
-        return text
-
-
-def plain(value: Any) -> Any:
-    """Return an answer's value without what differs from server to server."""
-    if isinstance(value, dict):
-        return {_NUMBERED.sub("…", name): "…" if name in _VOLATILE else plain(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    return _NUMBERED.sub("…", value) if isinstance(value, str) else value
-
-
-def shown(outcome: Outcome) -> tuple[Any, ...]:
-    """Return what is compared of an answer."""
-    body: Any = outcome.body.decode()
-    if outcome.content_type == b"application/json" and outcome.body:
-        body = plain(orjson.loads(outcome.body))
-        if isinstance(body, dict) and "identifiers" in body:
-            body["identifiers"] = list(body["identifiers"].values())
-    headers = [(name, _NUMBERED.sub("…", _REVISION.sub("…", value.decode()))) for name, value in outcome.headers]
-    return outcome.status, body, headers, outcome.content_type
+WALKS: Final = int(os.environ.get("STORE_WALKS", "4"))
+LENGTH: Final = 120
 
 
 @pytest.fixture
@@ -93,15 +33,11 @@ async def store(pool: Database) -> AsyncIterator[CompleteStore]:
     await made.close()
 
 
-async def send(store: Store, method: str, target: str, body: Any = None) -> Any:
-    """Return the body of an answer, with its status."""
-    outcome = await Session(store).run(Step(method, target, body))
-    return {"status": outcome.status} | (orjson.loads(outcome.body) if outcome.body else {})
-
-
 @pytest.mark.parametrize("name", SEQUENCES)
 async def test_each_answer_is_that_of_the_development_server(store: CompleteStore, name: str) -> None:
-    ours, theirs = Session(store), Session(MemoryStore(lock_wait=0))
-    for step in SEQUENCES[name]:
-        expected, found = await theirs.run(step), await ours.run(step)
-        assert shown(found) == shown(expected), step
+    await compare(Client(store), Client(MemoryStore(lock_wait=0)), SEQUENCES[name])
+
+
+@pytest.mark.parametrize("seed", range(WALKS))
+async def test_so_it_is_in_any_order(store: CompleteStore, seed: int) -> None:
+    await compare(Client(store), Client(MemoryStore(lock_wait=0)), walk(random.Random(seed), LENGTH))

@@ -7,6 +7,7 @@ an absent one is answered with 501 and its name.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Final
 
 import msgspec
@@ -74,8 +75,12 @@ def with_json(operation: Operation) -> Operation:
 
 
 def as_dirty_read(operation: Operation, command: EndpointCommand, outcome: Outcome) -> Outcome:
-    """Return the outcome, with the header of a dirty read if the client allows one and the endpoint can be one."""
-    if command.dirty_read and flag(operation.headers, "x-arango-allow-dirty-read"):
+    """Return the outcome, with the header of a dirty read if the client allows one and it can be one: not an error."""
+    if (
+        command.dirty_read
+        and outcome.status < HTTPStatus.BAD_REQUEST
+        and flag(operation.headers, "x-arango-allow-dirty-read")
+    ):
         return msgspec.structs.replace(outcome, headers=(*outcome.headers, *_DIRTY))
     return outcome
 

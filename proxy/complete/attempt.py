@@ -1,0 +1,129 @@
+"""One attempt at one request, over a view whose documents are loaded on demand: its passes and its transaction.
+
+First without a transaction, until a pass has no miss. If that pass changed nothing, its answer is the request's. Else
+a transaction repeats it with the fence of each changed collection, the rows locked that it writes, and revisions drawn
+after that, and writes the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import sql
+from proxy.base.database import Session
+from proxy.complete import loading
+from proxy.complete.catalog import ServerCatalog
+from proxy.complete.catalog_cache import CatalogChangedError
+from proxy.complete.collection_view import CollectionView
+from proxy.complete.loaded_part import LoadedPart
+from proxy.complete.persisting import write_catalog, write_rows
+from proxy.complete.server_view import CatalogChanges, ServerView, TickBlock, catalog_changes, keep_sessions, view_of
+from proxy.devserver.store.state.server import ServerState
+from proxy.model.operations import Outcome
+from proxy.stores.postgres.writes.interruptions import WriteFenceError
+
+Pass = Callable[[ServerView], Outcome]
+_PASSES: Final = 100
+
+
+class Attempt:
+    """One attempt. run: one pass. sessions: the state of this process. lock_wait: as PostgreSQL has it.
+
+    own_accounts: a pass may change accounts. changes_catalog: its last pass without a transaction did.
+    """
+
+    def __init__(
+        self,
+        catalog: ServerCatalog,
+        run: Pass,
+        *,
+        sessions: ServerState,
+        ticks: TickBlock,
+        lock_wait: str,
+        own_accounts: bool,
+    ) -> None:
+        self._catalog = catalog
+        self._run = run
+        self._sessions = sessions
+        self._ticks = ticks
+        self._lock_wait = lock_wait
+        self._own_accounts = own_accounts
+        self._parts: dict[str, LoadedPart] = {}
+        self._first = sessions.clock.tick()  # new collections begin above it
+        self.changes_catalog = False
+
+    async def execute(self, session: Session) -> Outcome:
+        """Return the answer, after the commit if there was something to write.
+
+        Raise CatalogChangedError, WriteFenceError, KeyInsertedError, NoMoreTicks: nothing was written, and another
+        attempt may succeed. Raise DatabaseError.
+        """
+        view, outcome, changes = await self._complete_pass(session)
+        self.changes_catalog = bool(changes)
+        if changes or _written(view):
+            async with session.transaction():
+                await session.fetchval(sql.complete.LOCK_WAIT, self._lock_wait)
+                if changes and await session.fetchrow(sql.complete.RAISE_VERSION, self._catalog.version) is None:
+                    raise CatalogChangedError
+                view, outcome, changes = await self._locked_pass(session, view, changes)
+                await self._write(session, view, changes)
+        keep_sessions(view, self._sessions, self._before)
+        return outcome
+
+    def _pass(self) -> tuple[ServerView, Outcome, CatalogChanges]:
+        view = view_of(self._catalog, self._sessions, self._ticks, self._parts, own_accounts=self._own_accounts)
+        self._before: dict[str, object] = dict(view.cursors)
+        outcome = self._run(view)
+        return view, outcome, catalog_changes(view, self._catalog, self._first)
+
+    async def _complete_pass(self, session: Session) -> tuple[ServerView, Outcome, CatalogChanges]:
+        """Return the first pass that misses nothing, and that nobody else's numbers of keys contradict."""
+        for _ in range(_PASSES):
+            view, outcome, changes = self._pass()
+            missed = [seen for seen in view.views.values() if seen.missing.anything]
+            for seen in missed:
+                await loading.load(session, seen, seen.missing)
+            numbered = [seen for seen in view.views.values() if seen.numbers_to_take is not None]
+            if not missed and all([await loading.take_numbers(session, seen) for seen in numbered]):
+                return view, outcome, changes
+        raise WriteFenceError
+
+    async def _locked_pass(
+        self, session: Session, view: ServerView, changes: CatalogChanges
+    ) -> tuple[ServerView, Outcome, CatalogChanges]:
+        """Return a pass of which every key that it writes is locked, with revisions drawn after that."""
+        began_with_catalog = bool(changes)
+        outcome: Outcome | None = None
+        for _ in range(_PASSES):
+            wanting = [
+                (seen, keys)
+                for seen in sorted(_written(view), key=lambda seen: seen.stored.qualified)
+                if (keys := set(seen.changes().documents) - seen.part.locked)
+                or seen.missing.revisions
+                or seen.documents.emptied > seen.part.emptied
+            ]
+            if outcome is not None and not wanting:
+                return view, outcome, changes
+            for seen, keys in wanting:
+                used = seen.revisions_used
+                await loading.lock(session, seen, keys | seen.part.locked, used, wait=self._lock_wait)
+            if not began_with_catalog and await session.fetchval(sql.complete.VERSION) != self._catalog.version:
+                raise CatalogChangedError  # from the fence on, it cannot change for these collections
+            view, outcome, changes = await self._complete_pass(session)
+            if bool(changes) and not began_with_catalog:
+                raise CatalogChangedError  # its version must be raised before documents are locked: from the beginning
+        raise WriteFenceError
+
+    async def _write(self, session: Session, view: ServerView, changes: CatalogChanges) -> None:
+        for seen in sorted(_written(view), key=lambda seen: seen.stored.qualified):
+            rows = seen.changes().rows(seen.part)
+            await write_rows(session, seen.stored.qualified, seen.stored.relation, rows)
+        if changes:
+            await write_catalog(session, changes, self._first)
+
+
+def _written(view: ServerView) -> list[CollectionView]:
+    """Return the collections whose documents a pass has changed, except those that it dropped."""
+    kept = {collection.id for _, collection in view.collections()}
+    return [seen for seen in view.views.values() if seen.id in kept and seen.changes()]
