@@ -11,7 +11,8 @@ import orjson
 from proxy.model.operations import Operation, Outcome
 from proxy.stores.base import Store
 from proxy.wire.decode import decode_parts
-from tests.integration.complete_sequences import SEQUENCES, Step
+from tests.integration.complete_sequences import SEQUENCES
+from tests.integration.steps import Step
 
 # attributes whose values differ from server to server, or from moment to moment
 _VOLATILE: Final = frozenset(
