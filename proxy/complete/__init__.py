@@ -10,7 +10,7 @@ store            CompleteStore: which way an operation takes, asynchronous reque
 commands         the table of commands: the development server's, except what PostgreSQL does not do
 fast_ways        operations that need no view: document writes, reads
 general_way      one operation over a view, in attempts, until one meets no other request
-attempt          one attempt: its passes and its transaction
+view_attempt     one attempt: its passes and its transaction
 loading          reads what a pass missed, locks what it writes
 persisting       writes the difference
 expiry           removes what TTL indexes have expired

@@ -9,9 +9,9 @@ from typing import Final
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, CommitOutcomeUnknown, DatabaseUnavailable, StatementError
 from proxy.base.sqlstates import is_a_conflict, may_succeed_on_new_session, of_a_document
-from proxy.complete.attempt import Attempt, Pass
 from proxy.complete.catalog_cache import CatalogCache, CatalogChangedError
 from proxy.complete.server_view import NoMoreTicks
+from proxy.complete.view_attempt import Pass, ViewAttempt
 from proxy.devserver.store.state.locks import exclusive_error
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
@@ -53,7 +53,7 @@ class GeneralWay:
     async def _attempted(self, operation: Operation, run: Pass, *, own_accounts: bool) -> Outcome:
         """Return the answer of an attempt that met no other request. Raise CatalogChangedError."""
         for _ in range(_ATTEMPTS):
-            attempt = Attempt(
+            attempt = ViewAttempt(
                 await self._catalogs.current(),
                 run,
                 sessions=self._sessions,

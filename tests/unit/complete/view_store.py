@@ -1,4 +1,4 @@
-"""A store of views over documents in memory: passes as `proxy.complete.attempt` makes them, without PostgreSQL."""
+"""A store of views over documents in memory: passes as `proxy.complete.view_attempt` makes them, without PostgreSQL."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ Pass = Callable[[ServerView], Outcome]
 _PASSES: Final = 100
 
 
-class Attempt:
+class ViewAttempt:
     """One attempt. run: one pass. sessions: the state of this process. lock_wait: as PostgreSQL has it.
 
     own_accounts: a pass may change accounts. changes_catalog: its last pass without a transaction did.
