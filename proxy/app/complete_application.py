@@ -22,6 +22,7 @@ from proxy.base.database import Database
 from proxy.base.errors import ConfigurationError
 from proxy.complete import CompleteStore
 from proxy.complete.expiry import Expiry
+from proxy.complete.query_indexes import QueryIndexes
 from proxy.gateway.health import target_failure
 from proxy.gateway.service_proxy import Services
 from proxy.http import HttpLimits, Listener
@@ -63,9 +64,9 @@ class CompleteApplication:
         self.store = CompleteStore(pools.store, root_password=password)
         stack.push_async_callback(self.store.close)
         await self.store.start()
-        expiry = Expiry(pools.shared)
-        expiry.start()
-        stack.push_async_callback(expiry.close)
+        for upkeep in (Expiry(pools.shared), QueryIndexes(pools.maintenance)):
+            upkeep.start()
+            stack.push_async_callback(upkeep.close)
         services = Services(
             service_upstreams(stack, settings, spool=self._spool), forwarding=settings.service_forwarded
         )

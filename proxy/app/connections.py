@@ -57,10 +57,14 @@ async def open_pools(stack: contextlib.AsyncExitStack, settings: Settings) -> Po
 
 @dataclass(frozen=True, slots=True)
 class CompletePools:
-    """Connections to PostgreSQL of a proxy over PostgreSQL alone. store: of all requests."""
+    """Connections to PostgreSQL of a proxy over PostgreSQL alone.
+
+    store: of all requests. maintenance: for statements that take long.
+    """
 
     shared: Database
     store: Database
+    maintenance: Database
 
 
 async def open_complete_pools(stack: contextlib.AsyncExitStack, settings: Settings) -> CompletePools:
@@ -73,15 +77,31 @@ async def open_complete_pools(stack: contextlib.AsyncExitStack, settings: Settin
         store=await stack.enter_async_context(
             _opened(settings, "store", size, reset=False, wait=QUEUE, limit=None),
         ),
+        maintenance=await stack.enter_async_context(
+            _opened(settings, "maintenance", 3, reset=True, wait=None, limit=None, timeout=None)
+        ),
     )
 
 
 @contextlib.asynccontextmanager
 async def _opened(
-    settings: Settings, part: str, size: int, *, reset: bool, wait: float | None, limit: float | None
+    settings: Settings,
+    part: str,
+    size: int,
+    *,
+    reset: bool,
+    wait: float | None,
+    limit: float | None,
+    timeout: float | None = 30.0,
 ) -> AsyncIterator[Database]:
     database = await Database.open(
-        settings.postgresql_dsn, size=size, application=f"crossfade {part}", reset=reset, wait=wait, limit=limit
+        settings.postgresql_dsn,
+        size=size,
+        application=f"crossfade {part}",
+        reset=reset,
+        wait=wait,
+        limit=limit,
+        timeout=timeout,
     )
     try:
         yield database

@@ -18,7 +18,7 @@
     proxy_run      migrate, proxy run
     doctor         doctor: what must be in place, checked one by one
     explain        explain: how an AQL query is run
-    indexes        indexes: what the query shapes need (index_building: concurrently, with progress)
+    indexes        indexes: what the query shapes need
     tables         tables for human readers
 
 Exit codes: 0 done, or every gate passes; 1 refused, or a gate does not pass; 2 wrong usage, or PostgreSQL cannot be

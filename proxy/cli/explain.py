@@ -16,10 +16,10 @@ from proxy.aql.compile import Compiled, CompiledTable, Listing, NotCompiled
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, PreconditionFailed
-from proxy.cli.index_building import drop_invalid, make
 from proxy.cli.naming import alternatives, known
 from proxy.cli.runtime import DONE, DatabaseOption, JsonOption, console, execute, write_json
-from proxy.replication import own_indexes
+from proxy.operator.index_building import drop_invalid, make
+from proxy.stores.postgres import own_indexes
 from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.compiled_queries import Statements
 from proxy.stores.postgres.read_fence import QueryLimits
@@ -235,8 +235,7 @@ async def _missing(
     if any(node["Node Type"] in ("Sort", "Incremental Sort") for node in nodes):
         for listing in listings:
             relation = tables[listing.collection].relation
-            columns = ", ".join(listing.columns)
-            name = own_indexes.name_of(relation, columns)
+            name = own_indexes.name_of(relation, ", ".join(listing.columns))
             valid = await connected.fetchrow(sql.indexes.IS_VALID, relation, name)
             if valid is False:
                 yield IndexSuggestion(
@@ -246,7 +245,7 @@ async def _missing(
             if not valid:
                 advised.add(listing.collection)
                 yield IndexSuggestion(
-                    sql.indexes.CREATE.fill(name=name, columns=columns).on(relation).without_description,
+                    own_indexes.create(relation, listing.columns).without_description,
                     f"{listing.collection}: the first rows would be read in the order of SORT, and no other rows",
                 )
     for node in nodes:

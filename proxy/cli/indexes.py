@@ -17,11 +17,11 @@ from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, PreconditionFailed, StatementError
 from proxy.cli.explain import examine
-from proxy.cli.index_building import drop_invalid, make
 from proxy.cli.naming import mirrored
 from proxy.cli.registration import bundled
 from proxy.cli.runtime import DONE, REFUSED, ChangeOptions, Selection, console, execute, note, plural, write_json
 from proxy.operator import shapes
+from proxy.operator.index_building import drop_invalid, make
 from proxy.operator.shapes import ShapeReport
 from proxy.state import audit
 from proxy.stores.postgres.catalog import Catalog

@@ -14,6 +14,7 @@ view_attempt     one attempt: its passes and its transaction
 loading          reads what a pass missed, locks what it writes
 persisting       writes the difference
 expiry           removes what TTL indexes have expired
+query_indexes    indexes of PostgreSQL for those that clients create
 server_view      ServerView: the state of one request, and how it differs from the catalog
 collection_view  CollectionView: a collection whose documents are loaded on demand
 demand_entries   the entries of a unique index, of which a part is loaded

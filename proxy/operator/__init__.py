@@ -7,6 +7,7 @@ repro_bundle     one mismatch as a file; replay: recorded reads to send again
 origin_connection  connections of a command to ArangoDB
 out_of_band      documents of out-of-band writes
 rules_admin      tolerances and sampling, listed and changed
+index_building   creates indexes concurrently, with progress
 migrate          applies `sql/migrations`
 reference        pages of docs/ that are generated from code: settings, gates, metrics
 """

@@ -23,7 +23,6 @@ The mirror:
     write_reports        what this process took, for the search for out-of-band writes
     failover_detector    a new timeline of PostgreSQL may have lost commits
     tombstone_gc         removes old tombstones
-    own_indexes          indexes that Crossfade made, dropped if they refuse a document
     lost_requests        when an intent becomes due whose request was lost; origin_time: ArangoDB's clock
     recent_applies, trace  what one instance knows of one document, for operators
 

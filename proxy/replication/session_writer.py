@@ -18,11 +18,11 @@ from proxy.base import failpoints, metrics
 from proxy.base.database import Session
 from proxy.base.errors import CrossfadeError, StatementError, error_label
 from proxy.base.sql_values import storable
-from proxy.replication import own_indexes
 from proxy.replication.bisection import RefusedItem, bisect, is_of_a_document
 from proxy.replication.document_encoding import EncodedVersion, statement_parts
 from proxy.replication.versions import StampedVersion, Stored, is_superseded
 from proxy.state import missing_writes
+from proxy.stores.postgres import own_indexes
 from sql.statement import Statement
 
 log = structlog.get_logger(__name__)

@@ -85,3 +85,31 @@ ORDER BY f.collection;
 -- Remove at most $4 documents of collection $1 whose attribute at the path $2 states a time before $3; returns how
 -- many.
 SELECT coalesce(_crossfade.remove_expired($1, $2::text[], $3::float8, $4::integer), 0) AS removed;
+
+-- name: client_indexes
+-- The definitions of the indexes of collections whose writes PostgreSQL takes, with their tables.
+SELECT f.collection, c.relation, c.edge, i.definition::text AS definition
+FROM _crossfade.stamp_floor f JOIN _crossfade.collection c USING (collection),
+     json_array_elements(f.properties -> 'indexes') AS i (definition)
+WHERE f.writer = 'target' ORDER BY f.collection;
+
+-- name: moment_column
+-- The column of an index of what attributes at the path $1 state, as the removal of expired documents uses it.
+SELECT format('_crossfade.moment_of(doc, %L::text[])', $1::text[]) AS moment;
+
+-- name: made_indexes
+-- The indexes of table $1 that exist because of indexes that clients created.
+SELECT c.relname::text AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+WHERE i.indrelid = to_regclass($1) AND obj_description(c.oid, 'pg_class') = 'of a client';
+
+-- name: mark_index
+-- Note that index {index} exists because of one that a client created.
+COMMENT ON INDEX {index} IS 'of a client';
+
+-- name: try_lock_indexes
+-- Whether this session may create and drop indexes now: no other process does.
+SELECT pg_try_advisory_lock(hashtextextended('crossfade client indexes', 0)) AS locked;
+
+-- name: unlock_indexes
+-- Let other processes create and drop indexes.
+SELECT pg_advisory_unlock(hashtextextended('crossfade client indexes', 0)) AS unlocked;

@@ -1,7 +1,7 @@
 -- Indexes of document tables: which there are, what is missing, how they are built.
 
 -- name: create
--- The statement itself is generated: {name} and {columns} come from proxy/replication/own_indexes.py and the compiler.
+-- The statement itself is generated: {name} and {columns} come from proxy/stores/postgres/own_indexes.py and the compiler.
 CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {relation} ({columns});
 
 -- name: drop
@@ -37,7 +37,7 @@ FROM pg_stat_progress_create_index p WHERE p.relid = to_regclass($1);
 -- The statements that drop what interrupted builds left on table $1, of our indexes alone.
 SELECT format('DROP INDEX CONCURRENTLY IF EXISTS %I.%I', n.nspname, c.relname)
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE i.indrelid = to_regclass($1) AND NOT i.indisvalid AND c.relname ~ '^(list_|doc[_/]|text[_/])'
+WHERE i.indrelid = to_regclass($1) AND NOT i.indisvalid AND c.relname ~ '^(list_|doc[_/]|text[_/]|ttl/)'
     AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid);
 
 -- name: analyze

@@ -32,6 +32,13 @@ class TtlIndexRow(NamedTuple):
     definition: str
 
 
+class ClientIndexRow(NamedTuple):
+    collection: str
+    relation: str
+    edge: bool
+    definition: str
+
+
 VERSION = Single("complete", "version", int)
 CATALOG = Statement("complete", "catalog", CatalogRow)
 RAISE_VERSION = Statement("complete", "raise_version", int)
@@ -50,3 +57,9 @@ SIZE = Single("complete", "size", int)
 STATE = Statement("complete", "state", StateRow)
 TTL_INDEXES = Statement("complete", "ttl_indexes", TtlIndexRow)
 REMOVE_EXPIRED = Single("complete", "remove_expired", int)
+CLIENT_INDEXES = Statement("complete", "client_indexes", ClientIndexRow)
+MOMENT_COLUMN = Single("complete", "moment_column", str)
+MADE_INDEXES = Statement("complete", "made_indexes", str)
+MARK_INDEX = Statement("complete", "mark_index")
+TRY_LOCK_INDEXES = Single("complete", "try_lock_indexes", bool)
+UNLOCK_INDEXES = Single("complete", "unlock_indexes", bool)

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from proxy.base.errors import PreconditionFailed
-from proxy.cli.index_building import make
 from proxy.cli.indexes import needed, with_sample_values
 from proxy.model.revision import Clock
+from proxy.operator.index_building import make
 from proxy.replication.target_writer import TargetWriter
 from proxy.replication.versions import StampedVersion
 from proxy.routing.query_shapes import shape_of_text

@@ -14,6 +14,7 @@
     cursors     results in batches, with a time to live; cursor ids that name the store that has them
     streams     rows that stay in PostgreSQL until they are asked for
     catalog     collection -> table, cached
+    own_indexes indexes that Crossfade made, dropped if they refuse a document
     unique_indexes created, filled, dropped; who has a value
     writes/     writes that PostgreSQL itself decides
     modifications/ AQL that writes, likewise

@@ -17,6 +17,7 @@ from proxy.semantics.document_writes import parse_change, parse_insert, parse_re
 from proxy.semantics.encoded_document import revision_of
 from proxy.semantics.imports import ImportRequest, parse_import
 from proxy.semantics.write_rules import KEY_WAIT, ConflictError
+from proxy.stores.postgres import own_indexes
 from proxy.stores.postgres.catalog import Catalog, Relation
 from proxy.stores.postgres.writes.interruptions import CollectionChangedError, KeyInsertedError
 from proxy.stores.postgres.writes.key_assignment import KeyAssignment, Prepared, Request
@@ -106,7 +107,7 @@ class DocumentWriter:
             except StatementError as error:
                 violation = error if error.sqlstate == _UNIQUE_VIOLATION else None
                 if violation is None:
-                    self._handle(error, relation)
+                    await self._handle(error, relation)
                 looks_up = looks_up or violation is not None
             except DatabaseUnavailable as error:
                 if isinstance(error, CommitOutcomeUnknown):
@@ -135,12 +136,16 @@ class DocumentWriter:
             known = self._properties[relation.collection] = parse_properties(text or "{}")
         return known
 
-    def _handle(self, error: StatementError, relation: Relation) -> None:
+    async def _handle(self, error: StatementError, relation: Relation) -> None:
         """Return if the write may be attempted again. Raise ArangoError if PostgreSQL cannot hold a document."""
         if is_a_conflict(error.sqlstate):
             return
         if error.sqlstate in _UNDEFINED:
             self._forget(relation)
+            return
+        if error.sqlstate == own_indexes.TOO_LARGE and await own_indexes.drop_too_small(
+            self._database, relation.relation, error
+        ):
             return
         if of_a_document(error.sqlstate):
             raise ArangoError(10, f"PostgreSQL cannot hold the document: {error}", status=400) from error

@@ -1,4 +1,6 @@
-"""Indexes that Crossfade makes for queries (`crossfade indexes`), and when they are dropped.
+"""Indexes that Crossfade makes for queries, and when they are dropped.
+
+Operators ask for them (`crossfade indexes`), and so do indexes that clients create if PostgreSQL takes the writes.
 
 A btree takes values of up to some 2,700 bytes; a document with a longer one in an indexed attribute is refused. The
 error (54000) names the index for some sizes and none for others: then the document's values for each index are
@@ -14,9 +16,14 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+import structlog
+
 import sql
+from proxy.base.database import Database
 from proxy.base.errors import StatementError
 from sql.statement import Single, Statement
+
+log = structlog.get_logger(__name__)
 
 TOO_LARGE: Final = "54000"  # program_limit_exceeded
 _OURS: Final = re.compile(r'"(list_[0-9a-f]{24})"')
@@ -25,6 +32,12 @@ _OURS: Final = re.compile(r'"(list_[0-9a-f]{24})"')
 def name_of(relation: str, columns: str) -> str:
     """Return the name of the index for a list: filters by equality, then the keys of the order."""
     return f"list_{hashlib.sha256(f'{relation} {columns}'.encode()).hexdigest()[:24]}"
+
+
+def create(relation: str, columns: Sequence[str]) -> Statement[None]:
+    """Return the statement that creates the index for a list, as `aql.compile.plan.Listing` has its columns."""
+    joined = ", ".join(columns)
+    return sql.indexes.CREATE.fill(name=name_of(relation, joined), columns=joined).on(relation)
 
 
 LARGE: Final = 2_000  # bytes of a value, beyond which an index may refuse it
@@ -47,3 +60,16 @@ def measure(columns: Sequence[str]) -> Single[sql.indexes.MeasureRow]:
 def drop(relation: str, name: str) -> Statement[None]:
     """Return the statement that drops an index of a relation concurrently with reads and writes."""
     return sql.indexes.DROP.fill(index=f"{relation.rpartition('.')[0]}.{name}")
+
+
+async def drop_too_small(database: Database, relation: str, error: StatementError) -> bool:
+    """Drop the index that refused a value for its size, or all if the error names none. Return False if there is none.
+
+    What was dropped although it could hold the value is made again. Raise DatabaseError.
+    """
+    named = named_in(error)
+    names = [named] if named else [row.name for row in await database.fetch(sql.mirror.OWN_INDEXES, relation)]
+    for name in names:
+        await database.execute(drop(relation, name))
+        log.warning("index_dropped", index=name, relation=relation)
+    return bool(names)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import sql
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, PreconditionFailed, StatementError
-from proxy.replication import own_indexes
+from proxy.stores.postgres import own_indexes
 
 _LOOK = 1.0  # seconds between two reads of the progress
 
