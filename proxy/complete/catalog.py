@@ -168,6 +168,7 @@ def write_properties(collection: Collection) -> bytes:
     """Return what writes to a collection must follow, as ArangoDB shows it: `stamp_floor.properties`."""
     return dump(
         {
+            "id": collection.id,
             "keyOptions": _key_options(collection),
             "schema": collection.schema,
             "computedValues": collection.computed,
@@ -184,7 +185,8 @@ def _key_options(collection: Collection) -> Document:
 
 
 def _collection(name: str, body: Document) -> Collection:
-    made = Collection(int(body["id"]), name, body["type"], body, tick=_no_tick, clock=_CLOCK)
+    number = int(body["id"])  # where made keys begin: the numbers after it come after the last one only
+    made = Collection(number, name, body["type"], body, tick=lambda: number, clock=_CLOCK)
     made.object_id = body["objectId"]
     made.indexes += [
         StoredIndex(i["id"], i["name"], i["kind"], tuple(i["fields"]), i["unique"], i["sparse"], i["shown"])
@@ -203,11 +205,6 @@ def _stored(index: StoredIndex) -> Document:
         "sparse": index.sparse,
         "shown": index.shown,
     }
-
-
-def _no_tick() -> int:
-    """Return 0: numbers of keys come after the last one only, since several processes make them."""
-    return 0
 
 
 _CLOCK: Final = Clock()  # of collections without documents, which give no revisions

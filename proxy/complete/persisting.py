@@ -7,7 +7,7 @@ from proxy.base.database import Session
 from proxy.complete.catalog import write_properties
 from proxy.complete.loaded_part import DocumentChanges, LoadedPart
 from proxy.complete.server_view import CatalogChanges, NewCollection
-from proxy.devserver.store.state.collection import Collection, id_prefix
+from proxy.devserver.store.state.collection import id_prefix
 from proxy.model.documents import to_jsonb
 from proxy.stores.postgres import unique_indexes
 from proxy.stores.postgres.writes.interruptions import KeyInsertedError
@@ -53,16 +53,10 @@ async def _create(session: Session, made: NewCollection, first: int) -> None:
         collection.edge,
         first,
         write_properties(collection).decode(),
-        str(_first_number(collection)),
+        str(collection.generator.last),
     )
     documents = DocumentChanges(dict(collection.documents), emptied=False)
     await write_rows(session, made.qualified, relation, documents.rows(LoadedPart()))
-
-
-def _first_number(collection: Collection) -> int:
-    """Return the number above which keys are generated: the server's own, which no client is likely to use."""
-    generator = collection.generator
-    return max(generator.last, int(collection.id)) if generator.kind in ("traditional", "padded") else generator.last
 
 
 async def write_rows(session: Session, collection: str, relation: str, rows: list[RowChange]) -> None:

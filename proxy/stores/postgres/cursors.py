@@ -253,16 +253,18 @@ def _body(
     identifier: str | None = None,
     next_batch: str | None = None,
 ) -> bytes:
-    count = b',"count":%d' % total if request.count else b""
+    hint = b',"nextBatchId":"%s"' % next_batch.encode() if next_batch is not None else b""
+    parts = [
+        b'{"result":[' + b",".join(rows) + b"]",
+        b',"hasMore":' + (b"false" if next_batch is None else b"true"),
+        b',"id":"%s"' % identifier.encode() if identifier is not None else b"",
+        b',"count":%d' % total if request.count else b"",
+    ]
+    cached = b',"cached":false'
     extra = b',"extra":' + extra if extra else b""  # a stream has it only in its last batch
-    result = b'{"result":[' + b",".join(rows) + b"]"
-    if identifier is None:
-        return result + b',"hasMore":false%s,"cached":false%s,"error":false,"code":%d}' % (count, extra, code)
-    return result + b',"hasMore":%s,"id":"%s"%s%s,"cached":false%s,"error":false,"code":%d}' % (
-        b"false" if next_batch is None else b"true",
-        identifier.encode(),
-        count,
-        extra,
-        b',"nextBatchId":"%s"' % next_batch.encode() if next_batch is not None else b"",
-        code,
-    )
+    if code == 201:  # the first batch has its attributes in another order than the later ones
+        parts[3:3] = [hint]
+        parts += [cached, extra]
+    else:
+        parts += [extra, cached, hint]
+    return b"".join(parts) + b',"error":false,"code":%d}' % code

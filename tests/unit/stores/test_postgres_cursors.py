@@ -63,7 +63,8 @@ async def test_batches_until_the_end() -> None:
     second = parsed(await cursors.next(operation))
     third = parsed(await cursors.next(operation))
 
-    assert list(first) == ["result", "hasMore", "id", "count", "extra", "cached", "nextBatchId", "error", "code"]
+    assert list(first) == ["result", "hasMore", "id", "nextBatchId", "count", "cached", "extra", "error", "code"]
+    assert list(second) == ["result", "hasMore", "id", "count", "extra", "cached", "nextBatchId", "error", "code"]
     assert [body["result"] for body in (first, second, third)] == [[0, 1], [2, 3], [4]]
     assert [body["hasMore"] for body in (first, second, third)] == [True, True, False]
     assert (first["nextBatchId"], second["nextBatchId"]) == ("2", "3")

@@ -61,6 +61,8 @@ class KeyAssignment:
         def made_above(last: int) -> tuple[tuple[int, int], int]:
             generator = properties.generator(max(last, largest))
             start = generator.last
+            if count and generator.kind != "autoincrement":
+                start = max(start, properties.number - 1)
             with contextlib.suppress(ArangoError):
                 for _ in range(count):
                     generator.make()

@@ -13,17 +13,21 @@ from proxy.semantics.unique_index import UniqueIndex, uniques_of
 
 @dataclass(frozen=True, slots=True)
 class Properties:
-    """text: as PostgreSQL has them, so that a change is noticed."""
+    """text: as PostgreSQL has them, so that a change is noticed. number: the collection's id, where made keys begin.
+
+    A new collection's first key is not 1, which users may want to give, but a number of the server as in ArangoDB.
+    """
 
     text: str
     schema: dict[str, Any] | None
     wait_for_sync: bool
     key_options: dict[str, Any]
     uniques: tuple[UniqueIndex, ...]
+    number: int = 0
 
     def generator(self, last: int) -> KeyGenerator:
         """Return the key generator whose largest number is `last`."""
-        generator = KeyGenerator(self.key_options, _no_tick)
+        generator = KeyGenerator(self.key_options, lambda: self.number)
         generator.last = last
         return generator
 
@@ -42,9 +46,5 @@ def parse_properties(text: str) -> Properties:
         bool(values.get("waitForSync", False)),
         values.get("keyOptions") or {},
         uniques_of(values.get("indexes", ())),
+        int(values.get("id", 0)),
     )
-
-
-def _no_tick() -> int:
-    """Return 0: numbers come after the last one only, since several proxies make them."""
-    return 0
