@@ -15,7 +15,9 @@ loading          reads what a pass missed, locks what it writes
 persisting       writes the difference
 expiry           removes what TTL indexes have expired
 query_indexes    indexes of PostgreSQL for those that clients create
-server_view      ServerView: the state of one request, and how it differs from the catalog
+server_view      ServerView: the state of one request
+lazy_collections the collections of a database, copied for a pass if it touches them
+catalog_changes  how a pass has changed the catalog: pure
 collection_view  CollectionView: a collection whose documents are loaded on demand
 demand_entries   the entries of a unique index, of which a part is loaded
 loaded_part      what was loaded of a collection, what a pass missed, what it changed

@@ -54,7 +54,9 @@ class StoredCollection:
 
 @dataclass(frozen=True, slots=True)
 class ServerCatalog:
-    """Everything but documents, at one version. databases: name -> id. collections: in the order of creation."""
+    """Everything but documents, at one version. databases: name -> id. collections: by database and name, in the order
+    of creation.
+    """
 
     version: int
     entries: Entries
@@ -62,23 +64,25 @@ class ServerCatalog:
     guid: str
     accounts: Accounts
     databases: dict[str, str] = field(default_factory=dict)
-    collections: tuple[StoredCollection, ...] = ()
+    collections: dict[str, dict[str, StoredCollection]] = field(default_factory=dict)
 
 
 def parse_catalog(version: int, entries: Entries, relations: Mapping[str, str], *, enforced: bool) -> ServerCatalog:
     """Return the catalog of these entries. relations: tables by `database/name`. enforced: requests authenticate."""
     identity = json_reader.load(entries[IDENTITY])
     databases: dict[str, str] = {}
-    collections: list[StoredCollection] = []
+    collections: dict[str, dict[str, StoredCollection]] = {}
     for (kind, name), raw in entries.items():
         if kind == DATABASE:
             databases[name] = json_reader.load(raw)["id"]
+            collections.setdefault(name, {})
         elif kind == COLLECTION:
             body = json_reader.load(raw)
             database, _, own = name.partition("/")
-            collections.append(StoredCollection(database, _collection(own, body), relations[name], body["first"]))
+            stored = StoredCollection(database, _collection(own, body), relations[name], body["first"])
+            collections.setdefault(database, {})[own] = stored
     accounts = parse_accounts(entries, enforced=enforced)
-    return ServerCatalog(version, entries, identity["id"], identity["guid"], accounts, databases, tuple(collections))
+    return ServerCatalog(version, entries, identity["id"], identity["guid"], accounts, databases, collections)
 
 
 # ---- the server and its accounts

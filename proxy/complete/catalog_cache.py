@@ -12,8 +12,9 @@ import sql
 from proxy.base.database import Database, Session
 from proxy.complete import catalog as catalogs
 from proxy.complete.catalog import Entries, Entry, ServerCatalog
+from proxy.complete.catalog_changes import catalog_changes
 from proxy.complete.persisting import write_catalog
-from proxy.complete.server_view import TickBlock, catalog_changes, view_of
+from proxy.complete.server_view import TickBlock, view_of
 from proxy.devserver.store.state.accounts import SYSTEM, Accounts
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.revision import Clock

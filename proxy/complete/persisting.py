@@ -5,8 +5,8 @@ from __future__ import annotations
 import sql
 from proxy.base.database import Session
 from proxy.complete.catalog import write_properties
+from proxy.complete.catalog_changes import CatalogChanges, NewCollection
 from proxy.complete.loaded_part import DocumentChanges, LoadedPart
-from proxy.complete.server_view import CatalogChanges, NewCollection
 from proxy.devserver.store.state.collection import id_prefix
 from proxy.model.documents import to_jsonb
 from proxy.stores.postgres import unique_indexes

@@ -1,4 +1,4 @@
-"""The state of a server as one request sees it, for one pass, and how the request changed it.
+"""The state of a server as one request sees it, for one pass.
 
 A ServerView is a ServerState that the handlers change freely: it is made of a ServerCatalog, of what was loaded of
 documents, and of the sessions of this process (cursors, jobs, queries), which it shares.
@@ -10,28 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from proxy.complete.catalog import (
-    ACCOUNT,
-    COLLECTION,
-    DATABASE,
-    IDENTITY,
-    Entries,
-    Entry,
-    ServerCatalog,
-    account_entry,
-    collection_entry,
-    database_entry,
-    parse_accounts,
-    server_entry,
-    write_properties,
-)
+from proxy.complete.catalog import ServerCatalog, StoredCollection, parse_accounts
 from proxy.complete.collection_view import CollectionView
+from proxy.complete.lazy_collections import LazyCollections
 from proxy.complete.loaded_part import LoadedPart
 from proxy.devserver.store.state.collection import Collection
 from proxy.devserver.store.state.database import ServerDatabase
 from proxy.devserver.store.state.log import MarkerLog
 from proxy.devserver.store.state.server import ServerState
-from proxy.semantics.unique_index import UniqueIndex
 
 
 class NoMoreTicks(Exception):
@@ -75,7 +61,7 @@ class SilentLog(MarkerLog):
 
 @dataclass(slots=True, eq=False)
 class ServerView(ServerState):
-    """The state of one pass. views: the collections that the catalog had before it, by id."""
+    """The state of one pass. views: those of the catalog's collections that it has touched, by id."""
 
     ticks: TickBlock = field(default_factory=TickBlock)
     views: dict[str, CollectionView] = field(default_factory=dict)
@@ -85,47 +71,6 @@ class ServerView(ServerState):
 
     def tick(self) -> int:
         return self.ticks.take()
-
-
-@dataclass(frozen=True, slots=True)
-class NewCollection:
-    """A collection to create, with the documents that the request has put into it."""
-
-    database: str
-    collection: Collection
-
-    @property
-    def qualified(self) -> str:
-        return f"{self.database}/{self.collection.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class NewIndex:
-    """A unique index to create on a table."""
-
-    relation: str
-    index: UniqueIndex
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogChanges:
-    """How a pass changed the catalog. note, forget: entries. properties: what writes must follow, by `database/name`.
-
-    renamed: by the former `database/name`. made_indexes, dropped_indexes: unique ones; those of a renamed collection
-    are dropped, since it gets another table.
-    """
-
-    note: Entries
-    forget: tuple[Entry, ...]
-    created: tuple[NewCollection, ...]
-    dropped: tuple[str, ...]
-    renamed: Mapping[str, Collection]
-    properties: Mapping[str, bytes]
-    made_indexes: tuple[NewIndex, ...]
-    dropped_indexes: frozenset[str]
-
-    def __bool__(self) -> bool:
-        return bool(self.note or self.forget)
 
 
 def view_of(
@@ -143,7 +88,7 @@ def view_of(
         sessions.now,
         catalog.server_id,
         catalog.guid,
-        {name: ServerDatabase(name, number) for name, number in catalog.databases.items()},
+        {},
         dict(sessions.cursors),
         sessions.transactions,
         sessions.jobs,
@@ -157,11 +102,14 @@ def view_of(
         ticks=ticks,
     )
     view.started = sessions.started
-    for stored in catalog.collections:
+
+    def seen(stored: StoredCollection) -> CollectionView:
         number = stored.properties.id
-        seen = CollectionView.of(stored, parts.setdefault(number, LoadedPart()))
-        view.views[number] = seen
-        view.databases[stored.database].collections[seen.name] = seen
+        view.views[number] = CollectionView.of(stored, parts.setdefault(number, LoadedPart()))
+        return view.views[number]
+
+    for name, number in catalog.databases.items():
+        view.databases[name] = ServerDatabase(name, number, LazyCollections(catalog.collections[name], seen))
     return view
 
 
@@ -174,60 +122,10 @@ def keep_sessions(view: ServerView, sessions: ServerState, before: Mapping[str, 
     sessions.slow = view.slow
 
 
-def catalog_changes(view: ServerView, catalog: ServerCatalog, first: int) -> CatalogChanges:
-    """Return how a view differs from its catalog. first: the revision above which new collections begin."""
-    entries: Entries = {}
-    created: list[NewCollection] = []
-    renamed: dict[str, Collection] = {}
-    properties: dict[str, bytes] = {}
-    present: set[str] = set()
-    made: list[NewIndex] = []
-    dropped_indexes: set[str] = set()
-    for database, collection in _collections(view):
-        qualified = f"{database}/{collection.name}"
-        entry = Entry(COLLECTION, qualified)
-        if not isinstance(collection, CollectionView):
-            created.append(NewCollection(database, collection))
-            entries[entry] = collection_entry(collection, first)
-            continue
-        present.add(collection.id)
-        entries[entry] = collection_entry(collection, collection.stored.first)
-        former = collection.stored.qualified
-        before, after = (
-            {index.id: index for index in each.uniques} for each in (collection.stored.properties, collection)
-        )
-        if former != qualified:
-            renamed[former] = collection
-            dropped_indexes |= before.keys()
-        else:
-            dropped_indexes |= before.keys() - after.keys()
-            new = [index for number, index in after.items() if number not in before]
-            made += [NewIndex(collection.stored.relation, index.rules) for index in new]
-        if entries[entry] != catalog.entries[Entry(COLLECTION, former)] or former != qualified:
-            properties[qualified] = write_properties(collection)
-    for name, found in view.databases.items():
-        entries[Entry(DATABASE, name)] = database_entry(found.id)
-    if view.accounts is not catalog.accounts:
-        entries |= {Entry(ACCOUNT, name): account_entry(account) for name, account in view.accounts.by_name.items()}
-        entries[IDENTITY] = server_entry(view.id, view.guid, view.accounts)
-    gone = [seen for number, seen in view.views.items() if number not in present]
-    dropped = [seen.stored.qualified for seen in gone]
-    dropped_indexes |= {index.id for seen in gone for index in seen.stored.properties.uniques}
-    kinds = {COLLECTION, DATABASE} | ({ACCOUNT} if view.accounts is not catalog.accounts else set())
-    forget = [entry for entry in catalog.entries if entry.kind in kinds and entry not in entries]
-    note = {entry: body for entry, body in entries.items() if catalog.entries.get(entry) != body}
-    return CatalogChanges(
-        note,
-        tuple(forget),
-        tuple(created),
-        tuple(dropped),
-        renamed,
-        properties,
-        tuple(made),
-        frozenset(dropped_indexes),
-    )
-
-
-def _collections(view: ServerView) -> Iterator[tuple[str, Collection]]:
-    for database, collection in view.collections():
-        yield database.name, collection
+def present(view: ServerView) -> Iterator[tuple[str, Collection | StoredCollection]]:
+    """Yield every collection with its database: a StoredCollection if the pass has not touched it."""
+    for name, database in view.databases.items():
+        collections = database.collections
+        found = collections.present() if isinstance(collections, LazyCollections) else collections.values()
+        for collection in found:
+            yield name, collection

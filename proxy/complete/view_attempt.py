@@ -15,10 +15,11 @@ from proxy.base.database import Session
 from proxy.complete import loading
 from proxy.complete.catalog import ServerCatalog
 from proxy.complete.catalog_cache import CatalogChangedError
+from proxy.complete.catalog_changes import CatalogChanges, catalog_changes
 from proxy.complete.collection_view import CollectionView
 from proxy.complete.loaded_part import LoadedPart
 from proxy.complete.persisting import write_catalog, write_rows
-from proxy.complete.server_view import CatalogChanges, ServerView, TickBlock, catalog_changes, keep_sessions, view_of
+from proxy.complete.server_view import ServerView, TickBlock, keep_sessions, present, view_of
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Outcome
 from proxy.stores.postgres.writes.interruptions import WriteFenceError
@@ -125,5 +126,5 @@ class ViewAttempt:
 
 def _written(view: ServerView) -> list[CollectionView]:
     """Return the collections whose documents a pass has changed, except those that it dropped."""
-    kept = {collection.id for _, collection in view.collections()}
-    return [seen for seen in view.views.values() if seen.id in kept and seen.changes()]
+    kept = [collection for _, collection in present(view)]
+    return [seen for seen in view.views.values() if seen in kept and seen.changes()]

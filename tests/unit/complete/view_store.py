@@ -16,17 +16,11 @@ from proxy.complete.catalog import (
     parse_catalog,
     server_entry,
 )
+from proxy.complete.catalog_changes import CatalogChanges, catalog_changes
 from proxy.complete.collection_view import CollectionView
 from proxy.complete.commands import COMMANDS
 from proxy.complete.loaded_part import LoadedPart
-from proxy.complete.server_view import (
-    CatalogChanges,
-    ServerView,
-    TickBlock,
-    catalog_changes,
-    keep_sessions,
-    view_of,
-)
+from proxy.complete.server_view import ServerView, TickBlock, keep_sessions, present, view_of
 from proxy.devserver.store import commands
 from proxy.devserver.store.state.accounts import SYSTEM
 from proxy.devserver.store.state.collection import id_prefix
@@ -74,9 +68,9 @@ class ViewStore:
             self._check_new_indexes(changes)
         except ArangoError as error:
             return error_outcome(ArangoError(error.number, error.message, status=400))
-        kept = {collection.id for _, collection in view.collections()}
+        kept = [collection for _, collection in present(view)]
         for seen in view.views.values():
-            if seen.id in kept:
+            if seen in kept:
                 self._write(seen)
         self._change(changes)
         keep_sessions(view, self._sessions, before)
