@@ -22,6 +22,7 @@ collection_view  CollectionView: a collection whose documents are loaded on dema
 demand_entries   the entries of a unique index, of which a part is loaded
 loaded_part      what was loaded of a collection, what a pass missed, what it changed
 catalog          databases, collections, accounts: as entries in PostgreSQL and as values: pure
+adoption         entries of collections that came from ArangoDB: pure
 catalog_cache    the present catalog, read again when its version has changed; numbers for new things
 """
 

@@ -11,12 +11,13 @@ from typing import Final
 import sql
 from proxy.base.database import Database, Session
 from proxy.complete import catalog as catalogs
+from proxy.complete.adoption import adopted_entry
 from proxy.complete.catalog import Entries, Entry, ServerCatalog
 from proxy.complete.catalog_changes import catalog_changes
 from proxy.complete.persisting import write_catalog
 from proxy.complete.server_view import TickBlock, view_of
 from proxy.devserver.store.state.accounts import SYSTEM, Accounts
-from proxy.devserver.store.state.server import ServerState
+from proxy.devserver.store.state.server import SYSTEM_COLLECTIONS, ServerState
 from proxy.model.revision import Clock
 
 _TICKS: Final = 1000  # the increment of the sequence
@@ -75,17 +76,38 @@ class CatalogCache:
             entries: Entries = {catalogs.IDENTITY: catalogs.server_entry(state.id, state.guid, accounts)}
             for account in accounts.by_name.values():
                 entries[Entry(catalogs.ACCOUNT, account.name)] = catalogs.account_entry(account)
-            empty = catalogs.parse_catalog(0, entries, {}, enforced=self._enforced)
-            first = self._clock.tick()
-            view = view_of(empty, state, self.ticks, {}, own_accounts=False)
-            view.add_database(SYSTEM)
-            made = catalog_changes(view, empty, first)
-            made.note.update(entries)
-            await write_catalog(session, made, first)
+            await self._extend(session, catalogs.parse_catalog(0, entries, {}, enforced=self._enforced), entries)
             created = await _read(session, enforced=self._enforced)
         if created is None:
             raise CatalogChangedError
         return created
+
+    async def adopt(self) -> None:
+        """Take collections into the catalog that came from ArangoDB since it was made. Raise DatabaseError."""
+        while await self._database.fetch(sql.complete.UNLISTED):
+            known = await self.current()
+            async with self._database.transaction() as session:
+                if await session.fetchrow(sql.complete.RAISE_VERSION, known.version):
+                    await self._extend(session, known, {})
+
+    async def _extend(self, session: Session, catalog: ServerCatalog, entries: Entries) -> None:
+        """Write entries, the system's database, and the collections that PostgreSQL has without an entry."""
+        unlisted = await session.fetch(sql.complete.UNLISTED)
+        databases = dict.fromkeys([SYSTEM, *(row.database for row in unlisted)])
+        while self.ticks.left < _TICKS + 2 * len(unlisted) + 2 * len(databases) * len(SYSTEM_COLLECTIONS):
+            await self.refill()
+        view = view_of(catalog, ServerState(self._clock), self.ticks, {}, own_accounts=False)
+        for database in databases:
+            if database not in view.databases:
+                view.add_database(database)
+        adopted: Entries = {}
+        for row in unlisted:
+            view.databases[row.database].collections.pop(row.name, None)  # one of a new database
+            adopted[Entry(catalogs.COLLECTION, f"{row.database}/{row.name}")] = adopted_entry(row, view.tick)
+        first = self._clock.tick()
+        made = catalog_changes(view, catalog, first)
+        made.note.update(entries | adopted)
+        await write_catalog(session, made, first)
 
 
 async def _read(session: Session, *, enforced: bool) -> ServerCatalog | None:

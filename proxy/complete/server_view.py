@@ -6,6 +6,7 @@ documents, and of the sessions of this process (cursors, jobs, queries), which i
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,22 +29,21 @@ class TickBlock:
     """Numbers that no other process gets. A number that a pass took is not given again."""
 
     def __init__(self) -> None:
-        self._next = self._end = 0
+        self._numbers: deque[int] = deque()
 
     @property
     def left(self) -> int:
-        return self._end - self._next
+        return len(self._numbers)
 
     def refill(self, last: int, size: int) -> None:
-        """Continue with the `size` numbers up to `last`."""
-        self._next, self._end = last - size + 1, last + 1
+        """Add the `size` numbers up to `last`."""
+        self._numbers.extend(range(last - size + 1, last + 1))
 
     def take(self) -> int:
         """Return a number. Raise NoMoreTicks."""
-        if self._next >= self._end:
+        if not self._numbers:
             raise NoMoreTicks
-        self._next += 1
-        return self._next - 1
+        return self._numbers.popleft()
 
 
 class SilentLog(MarkerLog):

@@ -60,8 +60,9 @@ class CompleteStore:
         return "postgresql"
 
     async def start(self) -> None:
-        """Make the catalog if there is none yet. Raise DatabaseError."""
+        """Make the catalog if there is none yet, and adopt collections that came from ArangoDB. Raise DatabaseError."""
         await self._catalogs.current()
+        await self._catalogs.adopt()
 
     async def close(self) -> None:
         """Cancel the jobs that are running, and close the cursors."""

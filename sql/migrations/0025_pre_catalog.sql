@@ -28,7 +28,10 @@ RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     entry _crossfade.collection;
 BEGIN
-    IF EXISTS (SELECT FROM _crossfade.collection WHERE collection = in_database || '/' || in_name) THEN
+    IF EXISTS (SELECT FROM _crossfade.collection c
+               WHERE collection = in_database || '/' || in_name AND NOT _crossfade.present(c)) THEN
+        PERFORM _crossfade.drop_collection(in_database || '/' || in_name); -- dropped while it was ArangoDB's
+    ELSIF EXISTS (SELECT FROM _crossfade.collection WHERE collection = in_database || '/' || in_name) THEN
         RAISE EXCEPTION 'the collection %/% is known already, and not in the catalog', in_database, in_name
             USING ERRCODE = 'duplicate_table';
     END IF;
@@ -51,7 +54,9 @@ BEGIN
         RETURN;
     END IF;
     EXECUTE format('DROP TABLE %s', dropped);
-    EXECUTE format('DROP SEQUENCE %s', sequence);
+    IF sequence IS NOT NULL THEN
+        EXECUTE format('DROP SEQUENCE %s', sequence);
+    END IF;
     DELETE FROM _crossfade.outbox WHERE collection = in_collection;
     DELETE FROM _crossfade.collection WHERE collection = in_collection;
 END

@@ -12,6 +12,14 @@ LEFT JOIN _crossfade.catalog c ON true
 LEFT JOIN _crossfade.collection k ON c.kind = 'collection' AND k.collection = c.name
 ORDER BY c.place;
 
+-- name: unlisted
+-- The collections whose writes PostgreSQL takes and that the catalog does not have: they came from ArangoDB.
+SELECT c.database, c.name, c.edge, f.properties::text AS properties
+FROM _crossfade.collection c JOIN _crossfade.stamp_floor f USING (collection)
+WHERE f.writer = 'target' AND _crossfade.present(c)
+    AND NOT EXISTS (SELECT FROM _crossfade.catalog g WHERE g.kind = 'collection' AND g.name = c.collection)
+ORDER BY c.collection;
+
 -- name: raise_version
 -- Begin a change of the catalog: no row unless its number is $1. Other changes wait until the transaction ends.
 UPDATE _crossfade.catalog_version SET version = version + 1 WHERE version = $1 RETURNING version;

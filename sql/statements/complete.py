@@ -17,6 +17,13 @@ class CatalogRow(NamedTuple):
     relation: str | None
 
 
+class UnlistedRow(NamedTuple):
+    database: str
+    name: str
+    edge: bool
+    properties: str
+
+
 class DocumentRow(NamedTuple):
     key: str
     raw: str
@@ -41,6 +48,7 @@ class ClientIndexRow(NamedTuple):
 
 VERSION = Single("complete", "version", int)
 CATALOG = Statement("complete", "catalog", CatalogRow)
+UNLISTED = Statement("complete", "unlisted", UnlistedRow)
 RAISE_VERSION = Statement("complete", "raise_version", int)
 FORGET = Statement("complete", "forget")
 NOTE = Statement("complete", "note")

@@ -14,6 +14,7 @@ import pytest
 from proxy.complete import CompleteStore
 from proxy.wire.decode import decode_parts
 from tests.ad_hoc import Database
+from tests.integration.target_fixtures import take_writes
 
 Stores = tuple[CompleteStore, CompleteStore]
 
@@ -151,3 +152,28 @@ async def test_a_job_keeps_its_answer(stores: Stores) -> None:
         await asyncio.sleep(0.01)
         status, body = await send(stores[0], "PUT", f"/_api/job/{number}")
     assert (status, body["name"]) == (200, "c")
+
+
+async def test_collections_that_came_from_arangodb_are_adopted(pool: Database) -> None:
+    index = {"id": "c/7", "name": "by_n", "type": "persistent", "fields": ["n"], "sparse": True, "unique": False}
+    properties = {"id": "4711", "keyOptions": {"type": "autoincrement"}, "indexes": [index]}
+    await take_writes(pool, "_system/c", properties, last=5)
+    await take_writes(pool, "other/_graphs", {})
+    await take_writes(pool, "other/e", {"type": 3})
+    store = CompleteStore(pool)
+    await store.start()
+    _, body = await send(store, "GET", "/_api/collection/c/properties")
+    assert (body["id"], body["keyOptions"]["lastValue"]) == ("4711", 5)
+    _, body = await send(store, "GET", "/_api/index?collection=c")
+    assert [one["name"] for one in body["indexes"]] == ["primary", "by_n"]
+    status, body = await send(store, "POST", "/_api/document/c", {})
+    assert (status, body["_key"]) == (202, "6")
+    _, body = await send(store, "GET", "/_db/other/_api/collection")
+    assert {"_graphs", "_analyzers", "e"} <= {one["name"] for one in body["result"]}
+    await take_writes(pool, "_system/late", {})
+    assert (await send(store, "GET", "/_api/collection/late"))[0] == 404
+    again = CompleteStore(pool)
+    await again.start()
+    assert (await send(store, "GET", "/_api/collection/late"))[0] == 200
+    for one in (store, again):
+        await one.close()

@@ -38,7 +38,7 @@ class ViewStore:
     def __init__(self) -> None:
         self._sessions = ServerState()
         self._ticks = TickBlock()
-        self._ticks.refill(_TICKS, _TICKS // 2)
+        self._ticks.refill(_TICKS, 50_000)
         self._documents: dict[str, dict[str, bytes]] = {}
         self._numbers: dict[str, int] = {}
         self._revisions = itertools.count(self._sessions.clock.tick())

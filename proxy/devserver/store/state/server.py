@@ -23,7 +23,7 @@ from proxy.model.documents import normalized
 from proxy.model.operations import Operation
 from proxy.model.revision import Clock
 
-_SYSTEM_COLLECTIONS: Final = (
+SYSTEM_COLLECTIONS: Final = (
     "_analyzers",
     "_appbundles",
     "_apps",
@@ -114,7 +114,7 @@ class ServerState:
         """Create a database with its system collections."""
         database = ServerDatabase(name, "1" if name == "_system" else str(self.tick()))
         self.databases[name] = database
-        for system in (*_SYSTEM_COLLECTIONS, *(("_users",) if name == "_system" else ())):
+        for system in (*SYSTEM_COLLECTIONS, *(("_users",) if name == "_system" else ())):
             self.add_collection(database, system, DOCUMENTS, {})
         return database
 
