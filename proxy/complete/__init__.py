@@ -9,6 +9,7 @@ ways beside this.
 store            CompleteStore: which way an operation takes, asynchronous requests
 commands         the table of commands: the development server's, except what PostgreSQL does not do
 fast_ways        operations that need no view: document writes, reads
+modifying_queries AQL that writes
 general_way      one operation over a view, in attempts, until one meets no other request
 view_attempt     one attempt: its passes and its transaction
 loading          reads what a pass missed, locks what it writes

@@ -10,6 +10,7 @@ from typing import Final
 
 from proxy.base.errors import ArangoError, Unsupported
 from proxy.complete.catalog import ServerCatalog
+from proxy.complete.modifying_queries import ModifyingQueries
 from proxy.devserver.store import access
 from proxy.devserver.store.commands import with_json
 from proxy.devserver.store.state.server import ServerState
@@ -27,11 +28,12 @@ _Way = Callable[[Operation, ServerState], Awaitable[Outcome | None]]
 
 
 class FastWays:
-    """Document writes, and reads of documents and queries, beside the general way."""
+    """Document writes, reads of documents, and queries, beside the general way."""
 
-    def __init__(self, writer: DocumentWriter, reader: PostgresStore) -> None:
+    def __init__(self, writer: DocumentWriter, reader: PostgresStore, modifying: ModifyingQueries) -> None:
         self._writer = writer
         self._reader = reader
+        self._modifying = modifying
 
     async def close(self) -> None:
         """Close the cursors."""
@@ -76,12 +78,15 @@ class FastWays:
         return await self._reader.execute(with_json(operation))
 
     async def _query(self, operation: Operation, server: ServerState) -> Outcome | None:
-        """Answer a query that only reads."""
         plain = with_json(operation)
         analysis = self._reader.analysis(plain)
-        if analysis.modifies or not all(_allowed(server, operation, name, write=False) for name in analysis.reads):
+        if not all(_allowed(server, operation, name, write=False) for name in analysis.reads):
             return None
-        return await self._reader.execute(plain)
+        if not analysis.modifies:
+            return await self._reader.execute(plain)
+        if not all(_allowed(server, operation, name, write=True) for name in analysis.writes):
+            return None
+        return await self._modifying.execute(plain, server)
 
     async def _cursor(self, operation: Operation, _: ServerState) -> Outcome | None:
         return await self._reader.execute(operation)

@@ -12,6 +12,7 @@ from proxy.complete.catalog_cache import CatalogCache
 from proxy.complete.commands import COMMANDS
 from proxy.complete.fast_ways import FastWays
 from proxy.complete.general_way import GeneralWay
+from proxy.complete.modifying_queries import ModifyingQueries
 from proxy.complete.server_view import ServerView, view_of
 from proxy.devserver.store import commands
 from proxy.devserver.store.async_requests import AsyncRequests, is_asynchronous
@@ -22,6 +23,7 @@ from proxy.model.revision import Clock
 from proxy.semantics.write_rules import KEY_WAIT
 from proxy.stores.postgres import PostgresStore
 from proxy.stores.postgres.writes import DocumentWriter
+from proxy.stores.postgres.writes.key_assignment import KeyAssignment
 from proxy.wire.encode import error_outcome
 
 
@@ -51,7 +53,10 @@ class CompleteStore:
             enforced=root_password is not None,
         )
         self._general = GeneralWay(database, self._catalogs, self._sessions, lock_wait)
-        self._fast = FastWays(DocumentWriter(database, lock_wait=lock_wait), reads or PostgresStore(database))
+        keys = KeyAssignment()
+        self._modifying = ModifyingQueries(database, self._catalogs, self._sessions, keys, lock_wait)
+        writer = DocumentWriter(database, lock_wait=lock_wait, keys=keys)
+        self._fast = FastWays(writer, reads or PostgresStore(database), self._modifying)
         self._requests = AsyncRequests()
         self._catalog_state: tuple[ServerCatalog, ServerState] | None = None
 
@@ -111,5 +116,6 @@ class CompleteStore:
         """Return a state without documents: for access, and for the jobs of this process."""
         if self._catalog_state is None or self._catalog_state[0] is not catalog:
             state = view_of(catalog, self._sessions, self._catalogs.ticks, {}, own_accounts=False)
+            state.cursors = self._sessions.cursors
             self._catalog_state = catalog, state
         return self._catalog_state[1]

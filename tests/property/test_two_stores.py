@@ -43,10 +43,13 @@ class Names:
     def __init__(self) -> None:
         self._target: dict[str, str] = {}
         self._origin: dict[str, str] = {}
+        self._pattern: re.Pattern[str] | None = None  # of all names, made again when there are more
 
     def learn(self, ours: str, theirs: str) -> None:
         """Note a pair; one that contradicts an earlier pair fails the test."""
         if ours != theirs or ours in self._target:
+            if ours not in self._target:
+                self._pattern = None
             assert self._target.setdefault(ours, theirs) == theirs, (ours, theirs)
             assert self._origin.setdefault(theirs, ours) == ours, (ours, theirs)
 
@@ -57,8 +60,9 @@ class Names:
         """Return a text of the development server with the names of PostgreSQL."""
         if not self._target:
             return text
-        pattern = "|".join(re.escape(name) for name in sorted(self._target, key=len, reverse=True))
-        return re.sub(pattern, lambda found: self._target[found[0]], text)
+        if self._pattern is None:
+            self._pattern = re.compile("|".join(map(re.escape, sorted(self._target, key=len, reverse=True))))
+        return self._pattern.sub(lambda found: self._target[found[0]], text)
 
     def learn_from(self, ours: Any, theirs: Any) -> None:
         """Learn from two answers of the same form."""
@@ -143,7 +147,8 @@ class Stores:
         ours = {key: raw.decode() for key, raw in self.stored.items()}
         # generated keys that no answer has shown, in the order of their revisions
         unknown = sorted((key for key in ours if key not in theirs and not self.names.known(key)), key=_age(ours))
-        new = sorted((key for key in theirs if key not in set(map(self.names.translate, ours))), key=_age(theirs))
+        translated = set(map(self.names.translate, ours))
+        new = sorted((key for key in theirs if key not in translated), key=_age(theirs))
         assert len(unknown) == len(new), (unknown, new)
         for one, other in zip(unknown, new, strict=True):
             self.names.learn(one, other)

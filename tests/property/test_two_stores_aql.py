@@ -63,6 +63,7 @@ class Both:
             self.database,
             f"{self.name}/{name}",
             {**body, "indexes": list(indexes.values())},
+            last=0 if body["keyOptions"].get("type") == "autoincrement" else apart,
             revision=FIRST_REVISION + apart,
         )
         for unique in uniques_of(list(indexes.values())):

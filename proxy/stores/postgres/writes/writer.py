@@ -46,15 +46,15 @@ _PARSERS: Final[Mapping[str, Callable[[Operation], Request]]] = {
 class DocumentWriter:
     """Executes writes of documents in collections whose writes PostgreSQL takes. Implements `stores.base.Store`.
 
-    lock_wait: seconds that a write waits for a document that another one has.
+    lock_wait: seconds that a write waits for a document that another one has. keys: shared with other writers.
     """
 
-    def __init__(self, database: Database, *, lock_wait: float = KEY_WAIT) -> None:
+    def __init__(self, database: Database, *, lock_wait: float = KEY_WAIT, keys: KeyAssignment | None = None) -> None:
         self._lock_wait = lock_wait
         self._database = database
         self._catalog = Catalog(database)
         self._properties: dict[str, Properties] = {}
-        self._keys = KeyAssignment()
+        self._keys = keys or KeyAssignment()
 
     @property
     def name(self) -> str:

@@ -1,0 +1,79 @@
+"""AQL that writes, beside the general way: no view is made, and documents are read by the query's own fetches."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxy.base.database import Database, Session
+from proxy.base.errors import ArangoError
+from proxy.complete.catalog_cache import CatalogCache
+from proxy.complete.server_view import NoMoreTicks
+from proxy.devserver.store import access
+from proxy.devserver.store.handlers import cursors
+from proxy.devserver.store.queries import slow_queries
+from proxy.devserver.store.queries.execution import QueryResult
+from proxy.devserver.store.state.running_query import RunningQuery
+from proxy.devserver.store.state.server import ServerState
+from proxy.model.cursor_requests import CursorRequest, request_of
+from proxy.model.operations import Operation, Outcome
+from proxy.stores.postgres.catalog import Catalog
+from proxy.stores.postgres.modifications import ModificationQueries
+from proxy.stores.postgres.writes.key_assignment import KeyAssignment
+
+_NO_COLLECTION: Final = 1203
+
+
+class ModifyingQueries:
+    """Executes queries. sessions: the state of this process, which keeps the cursors and the slow queries."""
+
+    def __init__(
+        self, database: Database, catalogs: CatalogCache, sessions: ServerState, keys: KeyAssignment, lock_wait: float
+    ) -> None:
+        self._catalogs = catalogs
+        self._sessions = sessions
+        self._tables = Catalog(database)
+        self._queries = ModificationQueries(database, self._tables, keys, lock_wait=lock_wait)
+
+    async def execute(
+        self, operation: Operation, server: ServerState, session: Session | None = None
+    ) -> Outcome | None:
+        """Return the answer; None if the general way must find it. server: who may do what.
+
+        session: of the stream transaction that the query is a part of. Raise ArangoError, WriteFenceError,
+        DatabaseError as `ModificationQueries.execute`.
+        """
+        request = request_of(operation.body)
+        if request.profile:
+            return None  # the plan shows indexes, which a view has
+        began, code = self._sessions.now(), 0
+        try:
+            found = await self._queries.execute(operation.database, request, session)
+        except ArangoError as error:
+            code = error.number
+            if code == _NO_COLLECTION:
+                self._tables.clear()
+            raise
+        finally:
+            self._remember(operation, server, request, began, code)
+        return await self._answer(operation, server, QueryResult(found.rows, found.extra), request)
+
+    def _remember(
+        self, operation: Operation, server: ServerState, request: CursorRequest, began: float, code: int
+    ) -> None:
+        user = access.identity(server, operation).user
+        ended = RunningQuery(
+            str(self._sessions.tick()), operation.database, request.query, request.bind_vars, began, user=user
+        )
+        ended.modifies = True
+        seconds = max(0.0, self._sessions.now() - began)
+        slow_queries.remember(self._sessions, ended, seconds, code=code, streaming=request.streaming)
+
+    async def _answer(
+        self, operation: Operation, server: ServerState, found: QueryResult, request: CursorRequest
+    ) -> Outcome:
+        """Return the first batch. The query is done: it must not run again for want of a number."""
+        while True:
+            try:
+                return cursors.answer(server, operation, found, request)
+            except NoMoreTicks:
+                await self._catalogs.refill()
