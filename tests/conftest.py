@@ -14,13 +14,21 @@ from deploy.demo.loopback import reach_directly
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.operator import migrate
 from tests.ad_hoc import Database
+from tests.complete_fixtures import expected_failure
 
 _numbers = itertools.count(1)
 reach_directly(os.environ)  # else an HTTP proxy of the environment gets the requests to the tests' servers
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run long tests first in each worker's part, so that other workers can take over the short rest."""
+    """Run long tests first in each worker's part, so that other workers can take over the short rest.
+
+    Mark the tests that PostgreSQL alone does not pass yet.
+    """
+    for item in items:
+        reason = expected_failure(item.nodeid)
+        if reason is not None:
+            item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
     workers = int(getattr(config, "workerinput", {}).get("workercount", 1))
     long = [item for item in items if item.get_closest_marker("long")]
     others = [item for item in items if not item.get_closest_marker("long")]

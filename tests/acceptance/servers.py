@@ -1,4 +1,5 @@
-"""Servers that clients are tested on: the development server, and a proxy in front of it in the shadow and flipped.
+"""Servers that clients are tested on: the development server, a proxy in front of it in the shadow and flipped, and a
+proxy over PostgreSQL alone.
 
 Each runs in its own thread, for blocking clients.
 """
@@ -21,6 +22,7 @@ import httpx
 from proxy.devserver.serve import TTL_INTERVAL
 from proxy.model.stages import Stage
 from tests.acceptance.development import development_server
+from tests.complete_fixtures import complete_application
 from tests.harness import Running, running
 
 TIMEOUT = 60.0  # seconds for whatever is done on the other thread
@@ -42,13 +44,17 @@ class Kind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ServerUnderTest:
-    """A server for clients. running: the stack behind a proxy, used only on its own loop."""
+    """A server for clients. running: the stack behind a proxy, used only on its own loop.
+
+    admin_port: of a proxy; 0 if there is none.
+    """
 
     kind: Kind
     url: str
     running: Running | None = None
     loop: asyncio.AbstractEventLoop | None = None
     before: int = 0  # what `served` begins from: metrics are the process's
+    admin_port: int = 0
 
     def on_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run something of the stack on its loop."""
@@ -72,7 +78,7 @@ class ServerUnderTest:
 
     def served(self) -> int:
         """Return the number of reads that PostgreSQL has served here."""
-        return 0 if self.running is None else _served(self.running) - self.before
+        return _served(self.admin_port) - self.before if self.admin_port else 0
 
     def clean(self) -> None:
         """Remove what a test has created: graphs, databases, collections, users."""
@@ -110,9 +116,21 @@ def server_under_test(
     thread.start()
     stack = AsyncExitStack()
     try:
-        starting = _start(stack, kind, dsn, folder, root_password, secret)
-        started = asyncio.run_coroutine_threadsafe(starting, loop).result(TIMEOUT)
-        yield ServerUnderTest(kind, str(started.client.base_url).rstrip("/"), started, loop, _served(started))
+        if kind is Kind.COMPLETE:
+            alone = stack.enter_async_context(
+                complete_application(dsn, folder, root_password=root_password, secret=secret)
+            )
+            application = asyncio.run_coroutine_threadsafe(alone, loop).result(TIMEOUT)
+            before = _served(application.admin_port)
+            yield ServerUnderTest(
+                kind, f"http://127.0.0.1:{application.port}", None, loop, before, application.admin_port
+            )
+        else:
+            starting = _start(stack, kind, dsn, folder, root_password, secret)
+            started = asyncio.run_coroutine_threadsafe(starting, loop).result(TIMEOUT)
+            admin = started.application.admin_port
+            url = str(started.client.base_url).rstrip("/")
+            yield ServerUnderTest(kind, url, started, loop, _served(admin), admin)
     finally:
         asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result(TIMEOUT)
         loop.call_soon_threadsafe(loop.stop)
@@ -141,8 +159,8 @@ async def _expiring(stack: Running) -> None:
         stack.origin.store.expire()
 
 
-def _served(stack: Running) -> int:
-    text = httpx.get(f"http://127.0.0.1:{stack.application.admin_port}/metrics").text
+def _served(admin_port: int) -> int:
+    text = httpx.get(f"http://127.0.0.1:{admin_port}/metrics").text
     lines = [line for line in text.splitlines() if line.startswith("crossfade_requests_total{")]
     return int(sum(float(line.split()[-1]) for line in lines if 'served_by="target"' in line))
 

@@ -1,4 +1,4 @@
-"""The three servers that the same cases and examples run on, each started once per module."""
+"""The four servers that the same cases and examples run on, each started once per module."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.conftest import fresh
 def server(
     request: pytest.FixtureRequest, postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerUnderTest]:
-    """One of the three."""
+    """One of the four."""
     dsn = asyncio.run(fresh(postgres_server))
     with server_under_test(request.param, dsn, tmp_path_factory.mktemp("servers")) as started:
         yield started

@@ -1,4 +1,4 @@
-"""The development server against the project's own cases of the protocol."""
+"""The development server, and PostgreSQL alone, against the project's own cases of the protocol."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from proxy.devserver.serve import StoreHandler
 from proxy.devserver.store import MemoryStore
+from tests.complete_fixtures import complete_store
 from tests.conformance import runner
 
 _CASES = runner.load()
@@ -17,3 +18,9 @@ async def test_the_development_server_passes_the_case(case: runner.Case) -> None
     if case.root_password is not None:
         store.server.accounts.enforce(case.root_password)
     await runner.run(StoreHandler(store), case.steps)
+
+
+@pytest.mark.parametrize("case", _CASES, ids=[case.name for case in _CASES])
+async def test_postgresql_alone_passes_the_case(case: runner.Case, dsn: str) -> None:
+    async with complete_store(dsn, lock_wait=0.01, root_password=case.root_password) as store:
+        await runner.run(StoreHandler(store), case.steps)

@@ -1,0 +1,71 @@
+"""PostgreSQL alone as a server under test, and the tests that it does not pass yet."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+from proxy.app import CompleteApplication
+from proxy.base.config import load
+from proxy.complete import CompleteStore
+from proxy.operator.migrate import require_migrated
+from tests.ad_hoc import Database
+
+# by the beginning of a test's id: why the test fails on PostgreSQL alone
+EXPECTED_FAILURES: Final[dict[str, str]] = {}
+
+
+def expected_failure(test: str) -> str | None:
+    """Return why a test fails, by its id; None if it must pass."""
+    return next((reason for name, reason in EXPECTED_FAILURES.items() if test.startswith(name)), None)
+
+
+@contextlib.asynccontextmanager
+async def complete_store(dsn: str, **options: Any) -> AsyncIterator[CompleteStore]:
+    """Open a store on a migrated database. options: of CompleteStore."""
+    database = await Database.open(dsn, size=8)
+    store = CompleteStore(database, **options)
+    try:
+        await store.start()
+        yield store
+    finally:
+        await store.close()
+        await database.close()
+
+
+@contextlib.asynccontextmanager
+async def complete_application(
+    dsn: str, folder: Path, *, root_password: str | None, secret: bytes | None = None
+) -> AsyncIterator[CompleteApplication]:
+    """Run a proxy on free ports. root_password: None if requests need not authenticate. secret: signs tokens."""
+    if secret is not None:
+        await _set_secret(dsn, secret, root_password or "")
+    settings = load(
+        mode="complete",
+        dsn=dsn,
+        listen_port=0,
+        admin_port=0,
+        state_dir=folder / "state",
+        authentication=root_password is not None,
+        root_password=root_password or "",
+    )
+    async with CompleteApplication(settings) as application:
+        yield application
+
+
+async def _set_secret(dsn: str, secret: bytes, root_password: str) -> None:
+    """Let tokens be signed with a known secret."""
+    async with complete_store(dsn, root_password=root_password):
+        pass
+    database = await Database.open(dsn, size=1)
+    await require_migrated(database)
+    body = json.loads(await database.fetchval("SELECT body::text FROM _crossfade.catalog WHERE kind = 'server'"))
+    body["secret"] = base64.b64encode(secret).decode()
+    await database.execute(
+        "UPDATE _crossfade.catalog SET body = $1::text::json WHERE kind = 'server'", json.dumps(body)
+    )
+    await database.close()
