@@ -126,7 +126,7 @@ bench-wire: $(STAMP) ## what understanding a request costs, and key reads of the
 	$(BIN)/python -m bench.wire
 
 .PHONY: soak-api
-soak-api: $(STAMP) ## sixteen clients with random operations beside a model, in the shadow and flipped: MINUTES=2 each
+soak-api: $(STAMP) ## sixteen clients with random operations beside a model: shadow, flipped, PostgreSQL alone: MINUTES=2 each
 	$(BIN)/python -m tests.acceptance.soak --minutes $(or $(filter-out 10,$(MINUTES)),2)
 
 .PHONY: drivers

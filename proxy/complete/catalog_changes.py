@@ -17,6 +17,7 @@ from proxy.complete.catalog import (
     account_entry,
     collection_entry,
     database_entry,
+    first_revision,
     server_entry,
     write_properties,
 )
@@ -119,7 +120,9 @@ def catalog_changes(view: ServerView, catalog: ServerCatalog, first: int) -> Cat
             found.seen(database, collection)
         else:
             found.created.append(NewCollection(database, collection))
-            found.entries[Entry(COLLECTION, f"{database}/{collection.name}")] = collection_entry(collection, first)
+            found.entries[Entry(COLLECTION, f"{database}/{collection.name}")] = collection_entry(
+                collection, first_revision(collection, first)
+            )
     found.entries |= {Entry(DATABASE, name): database_entry(one.id) for name, one in view.databases.items()}
     kinds = {COLLECTION, DATABASE}
     if view.accounts is not catalog.accounts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sql
 from proxy.base.database import Session
-from proxy.complete.catalog import write_properties
+from proxy.complete.catalog import first_revision, write_properties
 from proxy.complete.catalog_changes import CatalogChanges, NewCollection
 from proxy.complete.loaded_part import DocumentChanges, LoadedPart
 from proxy.devserver.store.state.collection import id_prefix
@@ -51,7 +51,7 @@ async def _create(session: Session, made: NewCollection, first: int) -> None:
         made.database,
         collection.name,
         collection.edge,
-        first,
+        first_revision(collection, first),
         write_properties(collection).decode(),
         str(collection.generator.last),
     )

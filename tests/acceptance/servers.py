@@ -46,7 +46,7 @@ class Kind(enum.StrEnum):
 class ServerUnderTest:
     """A server for clients. running: the stack behind a proxy, used only on its own loop.
 
-    admin_port: of a proxy; 0 if there is none.
+    admin_port: of a proxy; 0 if there is none. dsn: of its PostgreSQL.
     """
 
     kind: Kind
@@ -55,6 +55,7 @@ class ServerUnderTest:
     loop: asyncio.AbstractEventLoop | None = None
     before: int = 0  # what `served` begins from: metrics are the process's
     admin_port: int = 0
+    dsn: str = ""
 
     def on_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run something of the stack on its loop."""
@@ -123,14 +124,14 @@ def server_under_test(
             application = asyncio.run_coroutine_threadsafe(alone, loop).result(TIMEOUT)
             before = _served(application.admin_port)
             yield ServerUnderTest(
-                kind, f"http://127.0.0.1:{application.port}", None, loop, before, application.admin_port
+                kind, f"http://127.0.0.1:{application.port}", None, loop, before, application.admin_port, dsn
             )
         else:
             starting = _start(stack, kind, dsn, folder, root_password, secret)
             started = asyncio.run_coroutine_threadsafe(starting, loop).result(TIMEOUT)
             admin = started.application.admin_port
             url = str(started.client.base_url).rstrip("/")
-            yield ServerUnderTest(kind, url, started, loop, _served(admin), admin)
+            yield ServerUnderTest(kind, url, started, loop, _served(admin), admin, dsn)
     finally:
         asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result(TIMEOUT)
         loop.call_soon_threadsafe(loop.stop)
