@@ -24,7 +24,7 @@ from proxy.complete.catalog import (
 from proxy.complete.collection_view import CollectionView
 from proxy.complete.server_view import ServerView, present
 from proxy.devserver.store.state.collection import Collection
-from proxy.semantics.unique_index import UniqueIndex
+from proxy.stores.postgres.unique_indexes import NewIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,6 @@ class NewCollection:
     @property
     def qualified(self) -> str:
         return f"{self.database}/{self.collection.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class NewIndex:
-    """A unique index to create on a table."""
-
-    relation: str
-    index: UniqueIndex
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from proxy.complete.loaded_part import DocumentChanges, LoadedPart
 from proxy.devserver.store.state.collection import id_prefix
 from proxy.model.documents import to_jsonb
 from proxy.stores.postgres import unique_indexes
+from proxy.stores.postgres.unique_indexes import NewIndex
 from proxy.stores.postgres.writes.interruptions import KeyInsertedError
 from proxy.stores.postgres.writes.loaded_collection import RowChange
 
@@ -28,11 +29,11 @@ async def write_catalog(session: Session, changes: CatalogChanges, first: int) -
         old, new = (id_prefix(name).decode() for name in (former.partition("/")[2], renamed.name))
         relation = await session.fetchval(sql.complete.RENAME_COLLECTION, former, renamed.name, old, new)
         for index in renamed.uniques:
-            await unique_indexes.create(session, relation, index.rules)
+            await unique_indexes.create(session, NewIndex(relation, index.rules))
     for made in changes.created:
         await _create(session, made, first)
     for made_index in changes.made_indexes:
-        await unique_indexes.create(session, made_index.relation, made_index.index)
+        await unique_indexes.create(session, made_index)
     for collection, properties in sorted(changes.properties.items()):
         await session.execute(sql.complete.SET_PROPERTIES, collection, properties.decode())
     if changes.forget:

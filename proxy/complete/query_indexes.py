@@ -22,7 +22,7 @@ from proxy.base.periodic import Periodic
 from proxy.model import json_reader
 from proxy.model.documents import escape_text
 from proxy.operator.index_building import drop_invalid, make
-from proxy.stores.postgres import own_indexes
+from proxy.stores.postgres import own_indexes, unique_indexes
 from proxy.stores.postgres.compiled_queries import has_icu
 from sql.statement import Statement
 
@@ -60,6 +60,8 @@ class QueryIndexes:
             if not await session.fetchval(sql.complete.TRY_LOCK_INDEXES):
                 return
             try:
+                async with session.transaction():
+                    await unique_indexes.drop_unfinished(session)
                 for relation, wanted in (await self._definitions(session)).items():
                     try:
                         await self._ensure(relation, wanted)

@@ -46,6 +46,27 @@ class TickBlock:
         return self._numbers.popleft()
 
 
+class RepeatedTicks(TickBlock):
+    """Numbers of one attempt: each of its passes gets the same ones, so that what it makes has the same number."""
+
+    def __init__(self, block: TickBlock) -> None:
+        super().__init__()
+        self._block = block
+        self._taken: list[int] = []
+        self._used = 0
+
+    def begin_pass(self) -> None:
+        """Continue with the first number."""
+        self._used = 0
+
+    def take(self) -> int:
+        """Return a number. Raise NoMoreTicks."""
+        if self._used == len(self._taken):
+            self._taken.append(self._block.take())
+        self._used += 1
+        return self._taken[self._used - 1]
+
+
 class SilentLog(MarkerLog):
     """A write-ahead log that keeps nothing: PostgreSQL's own takes its place."""
 

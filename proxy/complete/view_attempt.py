@@ -19,9 +19,10 @@ from proxy.complete.catalog_changes import CatalogChanges, catalog_changes
 from proxy.complete.collection_view import CollectionView
 from proxy.complete.loaded_part import LoadedPart
 from proxy.complete.persisting import write_catalog, write_rows
-from proxy.complete.server_view import ServerView, TickBlock, keep_sessions, present, view_of
+from proxy.complete.server_view import RepeatedTicks, ServerView, TickBlock, keep_sessions, present, view_of
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Outcome
+from proxy.stores.postgres import unique_indexes
 from proxy.stores.postgres.writes.interruptions import WriteFenceError
 
 Pass = Callable[[ServerView], Outcome]
@@ -47,7 +48,7 @@ class ViewAttempt:
         self._catalog = catalog
         self._run = run
         self._sessions = sessions
-        self._ticks = ticks
+        self._ticks = RepeatedTicks(ticks)
         self._lock_wait = lock_wait
         self._own_accounts = own_accounts
         self._parts: dict[str, LoadedPart] = {}
@@ -63,7 +64,7 @@ class ViewAttempt:
         view, outcome, changes = await self._complete_pass(session)
         self.changes_catalog = bool(changes)
         if changes or _written(view):
-            async with session.transaction():
+            async with unique_indexes.built(session, changes.made_indexes, self._lock_wait), session.transaction():
                 await session.fetchval(sql.complete.LOCK_WAIT, self._lock_wait)
                 if changes and await session.fetchrow(sql.complete.RAISE_VERSION, self._catalog.version) is None:
                     raise CatalogChangedError
@@ -73,6 +74,7 @@ class ViewAttempt:
         return outcome
 
     def _pass(self) -> tuple[ServerView, Outcome, CatalogChanges]:
+        self._ticks.begin_pass()
         view = view_of(self._catalog, self._sessions, self._ticks, self._parts, own_accounts=self._own_accounts)
         self._before: dict[str, object] = dict(view.cursors)
         outcome = self._run(view)

@@ -16,11 +16,26 @@ COMMENT ON TABLE {entries} IS 'ready';
 -- Drop index $1, if there is one.
 SELECT _crossfade.drop_unique_index($1);
 
+-- name: exists
+-- Whether there is an index $1, complete or not.
+SELECT to_regclass(_crossfade.unique_entries($1)) IS NOT NULL AS exists;
+
+-- name: mark_build
+-- Note that this session builds index $1: while it lives, the index is not unfinished.
+SELECT true AS marked FROM pg_advisory_lock(hashtextextended('unique/' || $1, 0));
+
+-- name: unmark_build
+-- Note that this session no longer builds index $1.
+SELECT pg_advisory_unlock(hashtextextended('unique/' || $1, 0)) AS unmarked;
+
 -- name: unfinished
--- The numbers of indexes whose build did not end.
-SELECT substr(c.relname, 8) AS id FROM pg_class c
-WHERE c.relnamespace = '_crossfade'::regnamespace AND c.relkind = 'r' AND c.relname LIKE 'unique/%'
-    AND obj_description(c.oid, 'pg_class') = 'building';
+-- The numbers of indexes whose build did not end, and which no session builds: until the transaction ends, none will.
+WITH building AS MATERIALIZED (
+    SELECT substr(c.relname, 8) AS id FROM pg_class c
+    WHERE c.relnamespace = '_crossfade'::regnamespace AND c.relkind = 'r' AND c.relname LIKE 'unique/%'
+        AND obj_description(c.oid, 'pg_class') = 'building'
+)
+SELECT id FROM building WHERE pg_try_advisory_xact_lock(hashtextextended('unique/' || id, 0));
 
 -- name: holders
 -- The keys of the documents that have the values $1 in the index whose entries are {entries}: each value a JSON array with one

@@ -12,11 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import sql
 from proxy.base.errors import ArangoError
 from proxy.model.documents import escape_text, to_jsonb
 from proxy.model.json_values import dump
 from proxy.semantics.unique_index import UniqueIndex
 from proxy.stores.postgres import unique_indexes
+from proxy.stores.postgres.unique_indexes import NewIndex
 from proxy.stores.postgres.writes import DocumentWriter
 from proxy.wire.decode import decode_parts
 from tests.ad_hoc import Database
@@ -71,8 +73,15 @@ async def collection(database: Database, index: UniqueIndex | None = None) -> st
     ]
     relation = await take_writes(database, C, {"indexes": shown})
     if index is not None:
-        await unique_indexes.build(database, relation, index)
+        await build(database, relation, index)
     return relation
+
+
+async def build(database: Database, relation: str, index: UniqueIndex) -> None:
+    """Build an index beside running writes."""
+    made = NewIndex(relation, index)
+    async with database.session() as session, unique_indexes.built(session, [made], "30s"), session.transaction():
+        await unique_indexes.create(session, made)
 
 
 async def send(writer: DocumentWriter, method: str, target: str, body: Any = None) -> tuple[int, Any]:
@@ -140,14 +149,14 @@ async def test_an_index_of_documents_that_violate_it_is_refused_and_nothing_is_l
     for number in range(3):
         await send(writer, "POST", "/_api/document/c", {"_key": f"k{number}", "n": [1, 1.0, 2][number]})
     with pytest.raises(ArangoError) as caught:
-        await unique_indexes.build(database, relation, over("n"))
+        await build(database, relation, over("n"))
     assert (caught.value.number, caught.value.message) == (
         1210,
         "unique constraint violated - in index i of type persistent over 'n'; conflicting key: k0",
     )
     with pytest.raises(ArangoError):
         async with database.transaction() as session:
-            await unique_indexes.create(session, relation, over("n"))
+            await unique_indexes.create(session, NewIndex(relation, over("n")))
     assert await left(database) == []
     assert (await send(writer, "POST", "/_api/document/c", {"n": 1}))[0] == 202
 
@@ -158,20 +167,21 @@ async def test_an_index_is_dropped_with_and_without_its_table(database: Database
     async with database.transaction() as session:
         await unique_indexes.drop(session, "7")
     assert await left(database) == []
-    await unique_indexes.build(database, relation, over("n"))
+    await build(database, relation, over("n"))
     async with database.transaction() as session:
         await session.execute(f"DROP TABLE {relation}")
         await unique_indexes.drop(session, "7")
     assert await left(database) == []
 
 
-async def test_what_a_build_left_that_did_not_end_is_dropped(database: Database) -> None:
+async def test_what_a_build_left_whose_process_died_is_dropped(database: Database) -> None:
     relation = await collection(database, over("n"))
-    async with database.transaction() as session:
-        await session.execute("SELECT _crossfade.create_unique_index($1, '8', '{m}', false, true)", relation)
-    async with database.transaction() as session:
-        await unique_indexes.drop_unfinished(session, running={"8"})
-    assert any("8" in name for name in await left(database))
+    async with database.session() as builder:
+        await builder.fetchval(sql.unique_indexes.MARK_BUILD, "8")
+        await builder.execute("SELECT _crossfade.create_unique_index($1, '8', '{m}', false, true)", relation)
+        async with database.transaction() as session:
+            await unique_indexes.drop_unfinished(session)
+        assert any("8" in name for name in await left(database))
     async with database.transaction() as session:
         await unique_indexes.drop_unfinished(session)
     assert {name[:8] for name in await left(database)} == {"unique/7"}
@@ -185,7 +195,7 @@ async def test_a_build_adds_every_document_of_a_filled_table(database: Database,
         "FROM generate_series(1, $1) n",
         size,
     )
-    await unique_indexes.build(database, relation, over("n"))
+    await build(database, relation, over("n"))
     assert await database.fetchval('SELECT count(*) FROM _crossfade."unique/7"') == size
 
 
@@ -196,7 +206,7 @@ async def test_a_build_waits_for_a_write_and_adds_what_it_wrote(database: Databa
     async with straight(dsn) as other:
         async with other.transaction():
             await other.execute(f"UPDATE {relation} SET doc = '{{\"n\":\"z\"}}' WHERE key = 'a'")
-            building = asyncio.create_task(unique_indexes.build(database, relation, over("n")))
+            building = asyncio.create_task(build(database, relation, over("n")))
 
             async def waits() -> bool:
                 text = "SELECT count(*) FROM pg_locks WHERE NOT granted"
@@ -297,7 +307,7 @@ async def test_sql_clients_are_held_to_an_index(database: Database, dsn: str) ->
 
 async def test_a_violation_of_an_index_that_the_writer_does_not_know_is_one(database: Database) -> None:
     relation = await collection(database)
-    await unique_indexes.build(database, relation, over("n"))
+    await build(database, relation, over("n"))
     writer = DocumentWriter(database)
     await send(writer, "POST", "/_api/document/c", {"n": 1})
     status, answer = await send(writer, "POST", "/_api/document/c", {"n": 1})

@@ -22,7 +22,7 @@ from proxy.model.operations import Operation, Outcome
 from proxy.model.revision import decode_rev
 from proxy.semantics.unique_index import uniques_of
 from proxy.stores.postgres import PostgresStore
-from proxy.stores.postgres.unique_indexes import create
+from proxy.stores.postgres.unique_indexes import NewIndex, create
 from proxy.stores.postgres.writes import DocumentWriter
 from proxy.wire.decode import decode_parts
 from proxy.wire.encode import error_outcome
@@ -194,7 +194,7 @@ async def stores_of(database: Database, memory: MemoryStore, rng: random.Random,
     relation = await take_writes(database, f"_system/{name}", body, last=last)
     for index in uniques_of(indexes):
         async with database.transaction() as session:
-            await create(session, relation, index)
+            await create(session, NewIndex(relation, index))
     return Stores(memory, database, name, relation)
 
 

@@ -21,7 +21,7 @@ from proxy.model.operations import Outcome
 from proxy.semantics.unique_index import uniques_of
 from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.modifications import ModificationQueries
-from proxy.stores.postgres.unique_indexes import create
+from proxy.stores.postgres.unique_indexes import NewIndex, create
 from proxy.stores.postgres.writes.key_assignment import KeyAssignment
 from proxy.wire.decode import decode_parts
 from proxy.wire.encode import error_outcome, json_outcome
@@ -68,7 +68,7 @@ class Both:
         )
         for unique in uniques_of(list(indexes.values())):
             async with self.database.transaction() as session:
-                await create(session, relation, unique)
+                await create(session, NewIndex(relation, unique))
         stores = self.collections[name] = Stores(self.memory, self.database, name, relation, self.name)
         stores.names = self.names
         return stores

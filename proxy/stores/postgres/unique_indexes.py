@@ -7,45 +7,73 @@ from its beginning on, as ArangoDB does with `inBackground`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import sql
-from proxy.base.database import Database, Session
+from proxy.base.database import Session
+from proxy.base.errors import CommitOutcomeUnknown
 from proxy.model.documents import escape_text, to_jsonb
 from proxy.semantics.unique_index import UniqueIndex
 
 _PAGE: Final = 1_000  # documents that a build locks at a time
 
 
-async def create(session: Session, relation: str, index: UniqueIndex) -> None:
-    """Create an index in the running transaction; writes of the table wait until it ends.
+@dataclass(frozen=True, slots=True)
+class NewIndex:
+    """An index to create on a table."""
+
+    relation: str
+    index: UniqueIndex
+
+
+async def create(session: Session, made: NewIndex) -> None:
+    """Create an index in the running transaction, unless it is built already; writes of the table wait until it ends.
 
     Raise ArangoError 1210 if the documents violate it: the caller rolls back. Raise DatabaseError.
     """
-    await _create_empty(session, relation, index)
-    after: str | None = ""
+    after: str | None = None
+    if not await session.fetchval(sql.unique_indexes.EXISTS, made.index.id):
+        await _create_empty(session, made)
+        after = ""
     while after is not None:
-        after = await _fill_page(session, relation, index, after)
-    await session.execute(sql.unique_indexes.FINISH.fill(entries=_entries(index.id)))
+        after = await _fill_page(session, made, after)
+    await session.execute(sql.unique_indexes.FINISH.fill(entries=_entries(made.index.id)))
 
 
-async def build(database: Database, relation: str, index: UniqueIndex) -> None:
-    """Create an index in several transactions, beside running writes. If it fails, nothing is left of it.
+@contextlib.asynccontextmanager
+async def built(session: Session, indexes: Sequence[NewIndex], lock_wait: str) -> AsyncIterator[None]:
+    """Build indexes in several transactions, beside running writes; `create` takes them over in that of the body.
 
-    Raise ArangoError 1210 if the documents violate it. Raise DatabaseError.
+    If the body fails, or a build, nothing is left of them. lock_wait: how long to wait for running writes of the table,
+    before which others queue. Raise ArangoError 1210 if the documents violate an index. Raise DatabaseError.
     """
     try:
-        async with database.transaction() as session:
-            await _create_empty(session, relation, index)
-        after: str | None = ""
-        while after is not None:
-            async with database.transaction() as session:
-                after = await _fill_page(session, relation, index, after)
-        await database.execute(sql.unique_indexes.FINISH.fill(entries=_entries(index.id)))
+        for made in indexes:
+            await session.fetchval(sql.unique_indexes.MARK_BUILD, made.index.id)
+            await _build(session, made, lock_wait)
+        yield
+    except CommitOutcomeUnknown:
+        raise  # if it is not committed, the index is unfinished
     except BaseException:
-        await asyncio.shield(database.execute(sql.unique_indexes.DROP, index.id))
+        for made in indexes:
+            await asyncio.shield(session.execute(sql.unique_indexes.DROP, made.index.id))
         raise
+    finally:
+        for made in indexes:
+            await asyncio.shield(session.fetchval(sql.unique_indexes.UNMARK_BUILD, made.index.id))
+
+
+async def _build(session: Session, made: NewIndex, lock_wait: str) -> None:
+    async with session.transaction():
+        await session.fetchval(sql.complete.LOCK_WAIT, lock_wait)
+        await _create_empty(session, made)
+    after: str | None = ""
+    while after is not None:
+        async with session.transaction():
+            after = await _fill_page(session, made, after)
 
 
 async def drop(session: Session, index_id: str) -> None:
@@ -53,11 +81,10 @@ async def drop(session: Session, index_id: str) -> None:
     await session.execute(sql.unique_indexes.DROP, index_id)
 
 
-async def drop_unfinished(session: Session, running: Collection[str] = ()) -> None:
-    """Drop what builds left that did not end. running: the numbers of those that are running."""
+async def drop_unfinished(session: Session) -> None:
+    """Drop, in the running transaction, what builds left whose process died."""
     for index_id in await session.fetch(sql.unique_indexes.UNFINISHED):
-        if index_id not in running:
-            await drop(session, index_id)
+        await drop(session, index_id)
 
 
 async def holders(session: Session, index_id: str, values: Iterable[bytes]) -> dict[bytes, str | None]:
@@ -71,16 +98,16 @@ async def holders(session: Session, index_id: str, values: Iterable[bytes]) -> d
     return found
 
 
-async def _create_empty(session: Session, relation: str, index: UniqueIndex) -> None:
-    paths = [escape_text(path) for path in index.fields]
-    await session.execute(sql.unique_indexes.CREATE, relation, index.id, paths, index.sparse, index.deduplicate)
+async def _create_empty(session: Session, made: NewIndex) -> None:
+    index, paths = made.index, [escape_text(path) for path in made.index.fields]
+    await session.execute(sql.unique_indexes.CREATE, made.relation, index.id, paths, index.sparse, index.deduplicate)
 
 
-async def _fill_page(session: Session, relation: str, index: UniqueIndex, after: str) -> str | None:
+async def _fill_page(session: Session, made: NewIndex, after: str) -> str | None:
     """Add the entries of some documents. Return the key to continue after; None at the end. Raise ArangoError 1210."""
-    row = await session.fetchval(sql.unique_indexes.FILL, relation, index.id, after, _PAGE)
+    row = await session.fetchval(sql.unique_indexes.FILL, made.relation, made.index.id, after, _PAGE)
     if row.holder is not None:
-        raise index.violation(row.holder)
+        raise made.index.violation(row.holder)
     return row.last
 
 

@@ -116,8 +116,8 @@ MUTANTS = (
     Mutant(
         "a unique index that could not be built stays",
         "proxy/stores/postgres/unique_indexes.py",
-        "        await asyncio.shield(database.execute(sql.unique_indexes.DROP, index.id))\n",
-        "",
+        "            await asyncio.shield(session.execute(sql.unique_indexes.DROP, made.index.id))\n",
+        "            pass\n",
         f"{_UNIQUE}test_an_index_of_documents_that_violate_it_is_refused_and_nothing_is_left",
     ),
     Mutant(
