@@ -16,6 +16,7 @@ from proxy.devserver.store.state.locks import exclusive_error
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
 from proxy.semantics.write_rules import ConflictError
+from proxy.stores.postgres import own_indexes
 from proxy.stores.postgres.writes.interruptions import KeyInsertedError, WriteFenceError
 from proxy.wire.encode import error_outcome
 
@@ -71,6 +72,10 @@ class GeneralWay:
             except ArangoError as error:  # documents that violate a new index make a bad request, not a conflict
                 return error_outcome(ArangoError(error.number, error.message, status=400))
             except StatementError as error:
+                if error.sqlstate == own_indexes.TOO_LARGE and await own_indexes.drop_too_small(
+                    self._database, attempt.written, error
+                ):
+                    continue
                 refusal = _refusal(error)
                 if refusal is not None:
                     return refusal

@@ -32,7 +32,8 @@ _PASSES: Final = 100
 class ViewAttempt:
     """One attempt. run: one pass. sessions: the state of this process. lock_wait: as PostgreSQL has it.
 
-    own_accounts: a pass may change accounts. changes_catalog: its last pass without a transaction did.
+    own_accounts: a pass may change accounts. changes_catalog: its last pass without a transaction did. written: the
+    tables whose documents it changed.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class ViewAttempt:
         self._parts: dict[str, LoadedPart] = {}
         self._first = sessions.clock.tick()  # new collections begin above it
         self.changes_catalog = False
+        self.written: list[str] = []
 
     async def execute(self, session: Session) -> Outcome:
         """Return the answer, after the commit if there was something to write.
@@ -121,6 +123,7 @@ class ViewAttempt:
     async def _write(self, session: Session, view: ServerView, changes: CatalogChanges) -> None:
         for seen in sorted(_written(view), key=lambda seen: seen.stored.qualified):
             rows = seen.changes().rows(seen.part)
+            self.written.append(seen.stored.relation)
             await write_rows(session, seen.stored.qualified, seen.stored.relation, rows)
         if changes:
             await write_catalog(session, changes, self._first)

@@ -7,6 +7,7 @@ from typing import Any, Final
 import orjson
 import pytest
 
+from proxy.complete import CompleteStore
 from proxy.complete.query_indexes import QueryIndexes, list_columns
 from proxy.stores.postgres.writes import DocumentWriter
 from proxy.wire.decode import decode_parts
@@ -98,3 +99,31 @@ async def test_a_value_that_is_too_large_for_an_index_is_written(database: Datab
     await indexes.ensure()  # which cannot make it again
     await indexes.ensure()
     assert await indexes_of(database, relation) == ["gin (doc jsonb_path_ops)"]
+
+
+@pytest.mark.parametrize("size", [5_000, 20_000])
+@pytest.mark.parametrize(
+    ("target", "body"),
+    [
+        ("/_api/cursor", {"query": "INSERT @d INTO c", "bindVars": {"d": {"_key": "a", "a": "…"}}}),
+        ("/_api/simple/update-by-example", {"collection": "c", "example": {"_key": "b"}, "newValue": {"a": "…"}}),
+    ],
+)
+async def test_a_value_that_is_too_large_is_written_in_every_way(
+    database: Database, target: str, body: dict[str, Any], size: int
+) -> None:
+    store = CompleteStore(database)
+    await store.start()
+    for path, made in (
+        ("/_api/collection", {"name": "c"}),
+        ("/_api/index?collection=c", {"type": "persistent", "fields": ["a"]}),
+        ("/_api/document/c", {"_key": "b"}),
+    ):
+        await store.execute(decode_parts("POST", path.encode(), [], orjson.dumps(made)))
+    await QueryIndexes(database).ensure()
+    value = "".join(chr(0x4E00 + (n * 7919) % 20_000) for n in range(size))
+    text = orjson.dumps(body).decode().replace("…", value)
+    method = "POST" if "cursor" in target else "PUT"
+    outcome = await store.execute(decode_parts(method, target.encode(), [], text.encode()))
+    assert outcome.status in (200, 201), outcome.body
+    await store.close()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import structlog
@@ -62,14 +62,17 @@ def drop(relation: str, name: str) -> Statement[None]:
     return sql.indexes.DROP.fill(index=f"{relation.rpartition('.')[0]}.{name}")
 
 
-async def drop_too_small(database: Database, relation: str, error: StatementError) -> bool:
-    """Drop the index that refused a value for its size, or all if the error names none. Return False if there is none.
+async def drop_too_small(database: Database, relations: Iterable[str], error: StatementError) -> bool:
+    """Drop the index of one of the relations that refused a value for its size, or all if the error names none.
 
-    What was dropped although it could hold the value is made again. Raise DatabaseError.
+    What was dropped although it could hold the value is made again. Return False if there is none. No transaction of
+    this process may have written to the relations. Raise DatabaseError.
     """
-    named = named_in(error)
-    names = [named] if named else [row.name for row in await database.fetch(sql.mirror.OWN_INDEXES, relation)]
-    for name in names:
-        await database.execute(drop(relation, name))
-        log.warning("index_dropped", index=name, relation=relation)
-    return bool(names)
+    named, dropped = named_in(error), False
+    for relation in relations:
+        for row in await database.fetch(sql.mirror.OWN_INDEXES, relation):
+            if named in (None, row.name):
+                await database.execute(drop(relation, row.name))
+                log.warning("index_dropped", index=row.name, relation=relation)
+                dropped = True
+    return dropped

@@ -25,6 +25,7 @@ from proxy.base.errors import (
 from proxy.base.sqlstates import is_a_conflict, may_succeed_on_new_session, of_a_document
 from proxy.model.cursor_requests import CursorRequest
 from proxy.semantics.write_rules import KEY_WAIT
+from proxy.stores.postgres import own_indexes
 from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.evaluation import options_of, parsed, warnings_of
 from proxy.stores.postgres.modifications.attempt import Finished, ModificationQuery, Prepared, QueryAttempt, RepeatError
@@ -147,12 +148,20 @@ class ModificationQueries:
                 again = prepared.looks_up and error.sqlstate == _UNIQUE_VIOLATION
                 if conflicts > _CONFLICTS or (session is not None and (again or is_a_conflict(error.sqlstate))):
                     raise conflict(query) from error
-                self._handle(error, query, prepared, inside=session is not None)
+                if session is not None or not await self._dropped_index(error, query):
+                    self._handle(error, query, prepared, inside=session is not None)
 
     async def _attempt(self, session: Session, query: ModificationQuery, prepared: Prepared) -> Finished:
         async with session.transaction(isolation="repeatable_read"):
             attempt = QueryAttempt(session, self._catalog, self._limits, self._lock_wait)
             return await attempt.execute(query, prepared)
+
+    async def _dropped_index(self, error: StatementError | DatabaseUnavailable, query: ModificationQuery) -> bool:
+        """Return True if an index refused a document for its size, and was dropped."""
+        if not isinstance(error, StatementError) or error.sqlstate != own_indexes.TOO_LARGE:
+            return False
+        found = [await self._catalog.find(f"{query.database}/{name}") for name in query.writes]
+        return await own_indexes.drop_too_small(self._database, [one.relation for one in found], error)
 
     def _handle(
         self, error: StatementError | DatabaseUnavailable, query: ModificationQuery, prepared: Prepared, *, inside: bool

@@ -144,7 +144,7 @@ class DocumentWriter:
             self._forget(relation)
             return
         if error.sqlstate == own_indexes.TOO_LARGE and await own_indexes.drop_too_small(
-            self._database, relation.relation, error
+            self._database, [relation.relation], error
         ):
             return
         if of_a_document(error.sqlstate):
