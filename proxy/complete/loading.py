@@ -27,7 +27,7 @@ async def load(session: Session, view: CollectionView, missing: Missing) -> None
         _add(part, await session.fetch(sql.complete.EDGES.on(relation), ends))
         part.vertices |= missing.vertices
     if missing.count:
-        part.count = await session.fetchval(sql.store.COUNT.on(relation))
+        part.count = await session.fetchval(sql.complete.COUNT, relation)
     if missing.size:
         part.size = await session.fetchval(sql.complete.SIZE.on(relation))
     if missing.state:

@@ -76,6 +76,23 @@ SELECT key, raw::text AS raw FROM {relation} WHERE doc @> ANY ($1::text[]::jsonb
 -- Bytes of all documents, as printed.
 SELECT coalesce(sum(octet_length(raw::text)), 0)::bigint AS size FROM {relation} WHERE doc IS NOT NULL;
 
+-- name: count
+-- How many documents table $1 has, at the same cost whatever their number.
+SELECT _crossfade.count_of(to_regclass($1)::oid) AS count;
+
+-- name: counted
+-- The number of the present catalog, and of collection $1: how many documents it has, its newest revision, the largest
+-- number of its key generator.
+SELECT v.version, _crossfade.count_of(to_regclass(c.relation)::oid) AS documents,
+       pg_sequence_last_value(f.revisions::regclass) AS newest, k.last::text AS last_key
+FROM _crossfade.catalog_version v, _crossfade.stamp_floor f
+JOIN _crossfade.last_key k USING (collection) JOIN _crossfade.collection c USING (collection)
+WHERE f.collection = $1;
+
+-- name: fold_counts
+-- Put changes of counts together, of each table that has more than $1 of them.
+SELECT _crossfade.fold_counts($1);
+
 -- name: state
 -- The newest revision of collection $1, and the largest number of its key generator.
 SELECT pg_sequence_last_value(f.revisions::regclass) AS newest, k.last::text AS last_key

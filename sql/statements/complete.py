@@ -29,6 +29,13 @@ class DocumentRow(NamedTuple):
     raw: str
 
 
+class CountedRow(NamedTuple):
+    version: int
+    documents: int
+    newest: int
+    last_key: str
+
+
 class StateRow(NamedTuple):
     newest: int
     last_key: str
@@ -62,6 +69,9 @@ DOCUMENTS = Statement("complete", "documents", DocumentRow)
 ALL_DOCUMENTS = Statement("complete", "all_documents", DocumentRow)
 EDGES = Statement("complete", "edges", DocumentRow)
 SIZE = Single("complete", "size", int)
+COUNT = Single("complete", "count", int)
+COUNTED = Statement("complete", "counted", CountedRow)
+FOLD_COUNTS = Statement("complete", "fold_counts")
 STATE = Statement("complete", "state", StateRow)
 TTL_INDEXES = Statement("complete", "ttl_indexes", TtlIndexRow)
 REMOVE_EXPIRED = Single("complete", "remove_expired", int)

@@ -43,7 +43,8 @@ class EndpointCommand:
 
     access: the rule that is checked first if the server limits access. dirty_read: the answer says that it may be a
     dirty read, if the client allows one. shows_conflict: a conflict of a single document is answered with its revision.
-    changes_accounts: it may change users, their rights or the server's mode.
+    changes_accounts: it may change users, their rights or the server's mode. counts: it needs the number of documents
+    of the collection that it names, and nothing else of them.
     """
 
     run: Handler
@@ -51,6 +52,7 @@ class EndpointCommand:
     dirty_read: bool = False
     shows_conflict: bool = False
     changes_accounts: bool = False
+    counts: bool = False
 
 
 COMMANDS: Final[dict[str, EndpointCommand]] = {
@@ -90,7 +92,7 @@ COMMANDS: Final[dict[str, EndpointCommand]] = {
     "collection.read": EndpointCommand(collections.read, access.collection_read),
     "collection.properties": EndpointCommand(collections.properties, access.collection_read),
     "collection.set_properties": EndpointCommand(collections.set_properties, access.collection_change),
-    "collection.count": EndpointCommand(collections.count),
+    "collection.count": EndpointCommand(collections.count, counts=True),
     "collection.figures": EndpointCommand(collections.figures, access.collection_read),
     "collection.revision": EndpointCommand(collections.revision, access.collection_read),
     "collection.checksum": EndpointCommand(collections.checksum, access.collection_read),
