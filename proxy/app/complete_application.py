@@ -20,7 +20,7 @@ from proxy.base import state_directory
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import ConfigurationError
-from proxy.complete import CompleteStore
+from proxy.complete import CompleteStore, TransactionLimits
 from proxy.complete.expiry import Expiry
 from proxy.complete.query_indexes import QueryIndexes
 from proxy.gateway.health import target_failure
@@ -61,7 +61,8 @@ class CompleteApplication:
         await require_migrated(self.database)
         await require_complete(self.database)
         password = settings.root_password.get_secret_value() if settings.authentication else None
-        self.store = CompleteStore(pools.store, root_password=password)
+        transactions = TransactionLimits(settings.stream_transactions, total=settings.stream_transaction_seconds)
+        self.store = CompleteStore(pools.store, root_password=password, transactions=transactions)
         stack.push_async_callback(self.store.close)
         await self.store.start()
         for upkeep in (Expiry(pools.shared), QueryIndexes(pools.maintenance)):

@@ -148,6 +148,15 @@ class Settings(BaseSettings):
     write_connections: int = _advanced(
         8, "mode `complete` only: connections to PostgreSQL for everything but reads; a request waits at most 5 s", ge=1
     )
+    stream_transactions: int = _advanced(
+        32,
+        "mode `complete` only: stream transactions that may be open together, each of which holds a connection to "
+        "PostgreSQL; a further one gets 503",
+        ge=1,
+    )
+    stream_transaction_seconds: float = _advanced(
+        600.0, "mode `complete` only: seconds after which a stream transaction is aborted, however it is used", gt=0
+    )
     connect_timeout: float = _advanced(5.0, "seconds to connect to ArangoDB or a service", gt=0)
     request_timeout: float = _advanced(120.0, "seconds within which an answer of ArangoDB must begin", gt=0)
     max_body: int = _advanced(1 << 30, "greatest size of a request body in bytes; ArangoDB's own limit is 1 GiB", ge=1)

@@ -10,6 +10,9 @@ store            CompleteStore: which way an operation takes, asynchronous reque
 commands         the table of commands: the development server's, except what PostgreSQL does not do
 fast_ways        operations that need no view: document writes, reads
 modifying_queries AQL that writes
+transaction_requests stream transactions: the requests about them, and within them
+stream_transactions those of this process: begun, ended, limited
+pinned_transaction one of them: its session, locks and snapshot
 general_way      one operation over a view, in attempts, until one meets no other request
 view_attempt     one attempt: its passes and its transaction
 loading          reads what a pass missed, locks what it writes
@@ -29,5 +32,6 @@ catalog_cache    the present catalog, read again when its version has changed; n
 """
 
 from proxy.complete.store import CompleteStore
+from proxy.complete.stream_transactions import TransactionLimits
 
-__all__ = ["CompleteStore"]
+__all__ = ["CompleteStore", "TransactionLimits"]

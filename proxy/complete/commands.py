@@ -12,7 +12,6 @@ from proxy.devserver.store.handlers.table import EndpointCommand
 
 _LOG: Final = unsupported.refused("ArangoDB's write-ahead log on PostgreSQL")
 _REPLICATION: Final = unsupported.refused("ArangoDB's replication on PostgreSQL")
-_TRANSACTIONS: Final = unsupported.refused("stream transactions on PostgreSQL")
 
 COMMANDS: Final[Mapping[str, EndpointCommand]] = {
     **DEVELOPMENT,
@@ -22,5 +21,4 @@ COMMANDS: Final[Mapping[str, EndpointCommand]] = {
     "replication.batch": EndpointCommand(_REPLICATION),
     "replication": EndpointCommand(_REPLICATION, access.collection_read),
     "dump": EndpointCommand(_REPLICATION),
-    "transaction.begin": EndpointCommand(_TRANSACTIONS),
 }

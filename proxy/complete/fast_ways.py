@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from proxy.base.errors import ArangoError, Unsupported
+from proxy.base.errors import ArangoError
 from proxy.complete.catalog import ServerCatalog
 from proxy.complete.modifying_queries import ModifyingQueries
 from proxy.devserver.store import access
@@ -47,8 +47,6 @@ class FastWays:
         run = self._way_of(operation)
         if run is None or operation.database not in catalog.databases:
             return None
-        if "x-arango-trx-id" in operation.headers:
-            return error_outcome(Unsupported("stream transactions on PostgreSQL"))
         try:
             return await run(operation, server)
         except WriteFenceError:

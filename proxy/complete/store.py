@@ -16,6 +16,8 @@ from proxy.complete.general_way import GeneralWay
 from proxy.complete.loaded_part import LoadedPart
 from proxy.complete.modifying_queries import ModifyingQueries
 from proxy.complete.server_view import ServerView, view_of
+from proxy.complete.stream_transactions import StreamTransactions, TransactionLimits
+from proxy.complete.transaction_requests import TransactionRequests, concerns_transactions, without_transaction
 from proxy.devserver.store import commands
 from proxy.devserver.store.async_requests import AsyncRequests, is_asynchronous
 from proxy.devserver.store.handlers.table import EndpointCommand
@@ -34,7 +36,7 @@ class CompleteStore:
 
     reads: answers reads of documents and queries; it is closed with this store. now: seconds since the epoch.
     lock_wait: seconds that a write waits for a document that another one has. root_password: that of root in a new
-    catalog; None: requests need no authentication.
+    catalog; None: requests need no authentication. transactions: limits of stream transactions.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class CompleteStore:
         now: Callable[[], float] = time.time,
         lock_wait: float = KEY_WAIT,
         root_password: str | None = None,
+        transactions: TransactionLimits | None = None,
     ) -> None:
         self._sessions = ServerState(clock or Clock(), now)
         self._catalogs = CatalogCache(
@@ -59,9 +62,13 @@ class CompleteStore:
         self._modifying = ModifyingQueries(database, self._catalogs, self._sessions, keys, lock_wait)
         writer = DocumentWriter(database, lock_wait=lock_wait, keys=keys)
         self._fast = FastWays(writer, reads or PostgresStore(database), self._modifying)
+        self._transactions = StreamTransactions(database, self._sessions, transactions or TransactionLimits())
+        self._in_transactions = TransactionRequests(
+            self._transactions, self._catalogs, self._sessions, writer, self._modifying, lock_wait
+        )
         self._requests = AsyncRequests()
         self._database = database
-        self._catalog_state: tuple[ServerCatalog, ServerState] | None = None
+        self._catalog_state: tuple[ServerCatalog, ServerView] | None = None
 
     @property
     def name(self) -> str:
@@ -73,9 +80,10 @@ class CompleteStore:
         await self._catalogs.adopt()
 
     async def close(self) -> None:
-        """Cancel the jobs that are running, and close the cursors."""
+        """Cancel the jobs that are running, close the cursors, and abort the stream transactions."""
         await self._requests.close()
         await self._fast.close()
+        await self._transactions.close()
 
     async def execute(self, operation: Operation) -> Outcome:
         """Carry out an operation; errors are outcomes too.
@@ -103,6 +111,9 @@ class CompleteStore:
     async def _carry_out(self, operation: Operation) -> Outcome:
         command = commands.command_of(COMMANDS, operation)
         catalog = self._catalogs.last_seen or await self._catalogs.current()
+        if concerns_transactions(operation):
+            return await self._in_transactions.execute(operation, self._state)
+        operation = without_transaction(operation)
         if command.counts and (counted := await self._counted(operation, command, catalog)) is not None:
             return counted
         outcome = await self._fast.execute(operation, catalog, self._state(catalog))
@@ -131,7 +142,7 @@ class CompleteStore:
 
         return run
 
-    def _state(self, catalog: ServerCatalog) -> ServerState:
+    def _state(self, catalog: ServerCatalog) -> ServerView:
         """Return a state without documents: for access, and for the jobs of this process."""
         if self._catalog_state is None or self._catalog_state[0] is not catalog:
             state = view_of(catalog, self._sessions, self._catalogs.ticks, {}, own_accounts=False)

@@ -32,8 +32,9 @@ _PASSES: Final = 100
 class ViewAttempt:
     """One attempt. run: one pass. sessions: the state of this process. lock_wait: as PostgreSQL has it.
 
-    own_accounts: a pass may change accounts. changes_catalog: its last pass without a transaction did. written: the
-    tables whose documents it changed.
+    own_accounts: a pass may change accounts. inside: it is a part of a stream transaction, whose snapshot may be older
+    than the catalog. changes_catalog: its last pass without a transaction did. written: the tables whose documents it
+    changed.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class ViewAttempt:
         ticks: TickBlock,
         lock_wait: str,
         own_accounts: bool,
+        inside: bool = False,
     ) -> None:
         self._catalog = catalog
         self._run = run
@@ -52,6 +54,7 @@ class ViewAttempt:
         self._ticks = RepeatedTicks(ticks)
         self._lock_wait = lock_wait
         self._own_accounts = own_accounts
+        self._inside = inside
         self._parts: dict[str, LoadedPart] = {}
         self._first = sessions.clock.tick()  # new collections begin above it
         self.changes_catalog = False
@@ -113,7 +116,11 @@ class ViewAttempt:
             for seen, keys in wanting:
                 used = seen.revisions_used
                 await loading.lock(session, seen, keys | seen.part.locked, used, wait=self._lock_wait)
-            if not began_with_catalog and await session.fetchval(sql.complete.VERSION) != self._catalog.version:
+            if (
+                not began_with_catalog
+                and not self._inside
+                and await session.fetchval(sql.complete.VERSION) != self._catalog.version
+            ):
                 raise CatalogChangedError  # from the fence on, it cannot change for these collections
             view, outcome, changes = await self._complete_pass(session)
             if bool(changes) and not began_with_catalog:

@@ -128,9 +128,9 @@ class Session:
 
         Raise CommitOutcomeUnknown if the answer to the commit is lost.
         """
-        inner = self._connection.is_in_transaction()
-        transaction = self._connection.transaction(isolation=None if inner else isolation, readonly=readonly)
         with self._watched():
+            inner = self._connection.is_in_transaction()
+            transaction = self._connection.transaction(isolation=None if inner else isolation, readonly=readonly)
             await transaction.start()
         try:
             yield

@@ -6,6 +6,7 @@ collection that it locked exclusively is not written by any other request. Proto
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from proxy.base.errors import ArangoError
@@ -24,27 +25,46 @@ from proxy.semantics.write_rules import ConflictError
 from proxy.wire.encode import json_outcome
 
 
-def begin(server: ServerState, operation: Operation) -> Outcome:
-    """POST /_api/transaction/begin."""
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What a request declares. implicit: it may read other collections. lock_seconds: how long it waits for locks."""
+
+    read: frozenset[str]
+    write: frozenset[str]
+    exclusive: frozenset[str]
+    implicit: bool
+    lock_seconds: float
+
+
+def declaration(server: ServerState, operation: Operation) -> Declaration:
+    """Return what the body of a begin declares. Raise ArangoError 10, 1203, and 11 if its user may not do it."""
     database = server.database(operation)
-    expire_transactions(server)
     body = parse(operation.body)
     collections = body.get("collections") if isinstance(body, dict) else None
     if not isinstance(collections, dict):
         raise ArangoError(10, "missing/invalid collections definition for transaction")
     names = {kind: _names(collections.get(kind)) for kind in ("read", "write", "exclusive")}
-    resolved = {kind: frozenset(database.find(name).name for name in given) for kind, given in names.items()}
-    for name in sorted(resolved["read"] | resolved["write"] | resolved["exclusive"]):
+    found = {kind: frozenset(database.find(name).name for name in given) for kind, given in names.items()}
+    for name in sorted(found["read"] | found["write"] | found["exclusive"]):
         if server.accounts.limited:
-            access.collection(server, operation, name, write=name not in resolved["read"])
-    _acquire(server, database, resolved, _lock_seconds(body))
+            access.collection(server, operation, name, write=name not in found["read"])
+    implicit = bool(body.get("allowImplicit", True))
+    return Declaration(found["read"], found["write"], found["exclusive"], implicit, _lock_seconds(body))
+
+
+def begin(server: ServerState, operation: Operation) -> Outcome:
+    """POST /_api/transaction/begin."""
+    database = server.database(operation)
+    expire_transactions(server)
+    declared = declaration(server, operation)
+    _acquire(server, database, declared)
     transaction = Transaction(
         str(server.tick()),
         database,
-        resolved["read"],
-        resolved["write"] | resolved["exclusive"],
-        resolved["exclusive"],
-        bool(body.get("allowImplicit", True)),
+        declared.read,
+        declared.write | declared.exclusive,
+        declared.exclusive,
+        declared.implicit,
         server.now(),
         access.identity(server, operation).user,
         server.wake,
@@ -56,7 +76,7 @@ def begin(server: ServerState, operation: Operation) -> Outcome:
     for name in transaction.exclusive:
         database.find(name).exclusive = transaction.id
     server.transactions[transaction.id] = transaction
-    return _answer(201, transaction)
+    return answer(201, transaction)
 
 
 def _lock_seconds(body: dict[str, Any]) -> float:
@@ -66,13 +86,13 @@ def _lock_seconds(body: dict[str, Any]) -> float:
     return float(seconds) or LOCK_SECONDS
 
 
-def _acquire(server: ServerState, database: ServerDatabase, wanted: dict[str, frozenset[str]], seconds: float) -> None:
+def _acquire(server: ServerState, database: ServerDatabase, declared: Declaration) -> None:
     """Raise LockedError if a running transaction writes what this one locks exclusively, or the other way round."""
     for other in server.transactions.values():
         if other.running and other.database is database:
-            clash = (wanted["exclusive"] & other.writers) | (wanted["write"] & other.exclusive)
+            clash = (declared.exclusive & other.writers) | (declared.write & other.exclusive)
             if clash:
-                raise exclusive_error(min(clash), seconds)
+                raise exclusive_error(min(clash), declared.lock_seconds)
 
 
 def _names(value: Any) -> list[str]:
@@ -84,7 +104,7 @@ def _names(value: Any) -> list[str]:
 
 def status(server: ServerState, operation: Operation) -> Outcome:
     """GET /_api/transaction/{id}."""
-    return _answer(200, find_transaction(server, operation, operation.path[2]))
+    return answer(200, find_transaction(server, operation, operation.path[2]))
 
 
 def commit(server: ServerState, operation: Operation) -> Outcome:
@@ -94,7 +114,7 @@ def commit(server: ServerState, operation: Operation) -> Outcome:
         raise ArangoError(1653, "transaction was already aborted", status=400)
     if transaction.running:
         apply(server, transaction)
-    return _answer(200, transaction)
+    return answer(200, transaction)
 
 
 def apply(server: ServerState, transaction: Transaction) -> None:
@@ -148,7 +168,7 @@ def abort(server: ServerState, operation: Operation) -> Outcome:
     if transaction.status is TransactionStatus.COMMITTED:
         raise ArangoError(1653, "transaction was already committed", status=400)
     transaction.end(TransactionStatus.ABORTED)
-    return _answer(200, transaction)
+    return answer(200, transaction)
 
 
 def list_running(server: ServerState, operation: Operation) -> Outcome:
@@ -163,6 +183,7 @@ def list_running(server: ServerState, operation: Operation) -> Outcome:
     return json_outcome(200, {"transactions": running})
 
 
-def _answer(code: int, transaction: Transaction) -> Outcome:
+def answer(code: int, transaction: Transaction) -> Outcome:
+    """Return the answer that shows the state of a transaction."""
     result = {"id": transaction.id, "status": transaction.status.value}
     return json_outcome(code, {"code": code, "error": False, "result": result})

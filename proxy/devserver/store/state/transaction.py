@@ -56,18 +56,21 @@ class Transaction:
     def collection(self, name: str, *, write: bool) -> Collection:
         """Return this transaction's copy of a collection. Raise ArangoError 1203, 1652."""
         shared = self.database.find(name)
-        declared = shared.name in self.writers or (shared.name in self.readers and not write)
-        if not declared and (write or not self.implicit):
-            raise ArangoError(
-                1652,
-                f"unregistered collection used in transaction: {shared.name} [{'write' if write else 'read'}]",
-            )
+        self.check_declared(shared.name, write=write)
         fork = self.forks.get(shared.name)
         if fork is None:
             fork = shared.fork(self._lock)
             fork.locks, fork.exclusive = ForkLocks(self.id, shared, fork), None
             self.forks[shared.name] = fork
         return fork
+
+    def check_declared(self, name: str, *, write: bool) -> None:
+        """Raise ArangoError 1652 if it may not read or write a collection."""
+        declared = name in self.writers or (name in self.readers and not write)
+        if not declared and (write or not self.implicit):
+            raise ArangoError(
+                1652, f"unregistered collection used in transaction: {name} [{'write' if write else 'read'}]"
+            )
 
     def end(self, status: TransactionStatus) -> None:
         """Release its locks, and let those that wait for them try again."""

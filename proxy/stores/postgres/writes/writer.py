@@ -60,8 +60,10 @@ class DocumentWriter:
     def name(self) -> str:
         return "postgresql"
 
-    async def execute(self, operation: Operation) -> Outcome:
+    async def execute(self, operation: Operation, within: Session | None = None) -> Outcome:
         """Return the answer, after the commit: an error that ArangoDB would answer is an Outcome.
+
+        within: the session of a stream transaction (REPEATABLE READ), which the write becomes a part of.
 
         Raise WriteFenceError if PostgreSQL does not take the collection's writes, Unsupported by the endpoint's name,
         DatabaseError: nothing was written, unless it is CommitOutcomeUnknown.
@@ -76,13 +78,13 @@ class DocumentWriter:
             if "velocypack" in operation.headers.get("content-type", ""):
                 operation = msgspec.structs.replace(operation, body=to_json(operation.body) if operation.body else b"")
             request = parse(operation)
-            return await self._execute(operation, request)
+            return await self._execute(operation, request, within)
         except Unsupported:
             raise
         except ArangoError as error:
             return error_outcome(error)
 
-    async def _execute(self, operation: Operation, request: Request) -> Outcome:
+    async def _execute(self, operation: Operation, request: Request, within: Session | None) -> Outcome:
         """Attempt the write until it meets no other one, or has met too many."""
         prepared: Prepared | None = None
         looks_up = False  # the first attempt assumes that no other document has a value of a unique index
@@ -96,7 +98,9 @@ class DocumentWriter:
                         prepared = await self._keys.prepare(
                             session, relation.collection, request, properties, edge=relation.edge
                         )
-                    transaction = WriteTransaction(session, relation, properties, self._lock_wait, looks_up=looks_up)
+                    transaction = WriteTransaction(
+                        within or session, relation, properties, self._lock_wait, looks_up=looks_up
+                    )
                     empties = isinstance(request, ImportRequest) and request.empties
                     return await transaction.execute(operation, prepared, empties=empties)
             except CollectionChangedError:
@@ -105,16 +109,16 @@ class DocumentWriter:
             except KeyInsertedError:
                 continue
             except StatementError as error:
+                if within is not None and is_a_conflict(error.sqlstate):
+                    break  # it has the same snapshot in every attempt
                 violation = error if error.sqlstate == _UNIQUE_VIOLATION else None
                 if violation is None:
-                    await self._handle(error, relation)
+                    await self._handle(error, relation, drops=within is None)
                 looks_up = looks_up or violation is not None
             except DatabaseUnavailable as error:
-                if isinstance(error, CommitOutcomeUnknown):
-                    raise
                 if error.sqlstate == _LOCK_TIMEOUT:
                     break
-                if not may_succeed_on_new_session(error.sqlstate):
+                if isinstance(error, CommitOutcomeUnknown) or within or not may_succeed_on_new_session(error.sqlstate):
                     raise
         if violation is not None:  # of an index that the properties do not have: under construction, or of SQL clients
             raise ArangoError(1210, f"unique constraint violated - {violation}")
@@ -136,16 +140,18 @@ class DocumentWriter:
             known = self._properties[relation.collection] = parse_properties(text or "{}")
         return known
 
-    async def _handle(self, error: StatementError, relation: Relation) -> None:
-        """Return if the write may be attempted again. Raise ArangoError if PostgreSQL cannot hold a document."""
+    async def _handle(self, error: StatementError, relation: Relation, *, drops: bool) -> None:
+        """Return if the write may be attempted again. Raise ArangoError if PostgreSQL cannot hold a document.
+
+        drops: an index that cannot hold it is dropped, which would wait for a stream transaction of this very write.
+        """
         if is_a_conflict(error.sqlstate):
             return
         if error.sqlstate in _UNDEFINED:
             self._forget(relation)
             return
-        if error.sqlstate == own_indexes.TOO_LARGE and await own_indexes.drop_too_small(
-            self._database, [relation.relation], error
-        ):
+        too_large = drops and error.sqlstate == own_indexes.TOO_LARGE
+        if too_large and await own_indexes.drop_too_small(self._database, [relation.relation], error):
             return
         if of_a_document(error.sqlstate):
             raise ArangoError(10, f"PostgreSQL cannot hold the document: {error}", status=400) from error

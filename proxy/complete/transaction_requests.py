@@ -1,0 +1,173 @@
+"""The endpoints of stream transactions, and the requests that are a part of one, each in its own way.
+
+Queries are evaluated over the transaction's snapshot, document writes and imports are decided as outside of one, and
+everything else is carried out over a view that is loaded by the transaction's session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+
+from proxy.aql.analyse import analyse
+from proxy.base.errors import ArangoError, Unsupported
+from proxy.complete.catalog import ServerCatalog
+from proxy.complete.catalog_cache import CatalogCache, CatalogChangedError
+from proxy.complete.commands import COMMANDS
+from proxy.complete.modifying_queries import ModifyingQueries
+from proxy.complete.pinned_transaction import PinnedTransaction
+from proxy.complete.server_view import NoMoreTicks, ServerView
+from proxy.complete.stream_transactions import StreamTransactions
+from proxy.complete.view_attempt import ViewAttempt
+from proxy.devserver.store import access, commands
+from proxy.devserver.store.state.server import ServerState
+from proxy.model.cursor_requests import request_of
+from proxy.model.endpoint import Capture, Effect, Family, InTransaction, Read, Verb
+from proxy.model.operations import Operation, Outcome
+from proxy.stores.postgres.evaluation import parsed
+from proxy.stores.postgres.writes import DocumentWriter
+from proxy.stores.postgres.writes.interruptions import KeyInsertedError, WriteFenceError
+from proxy.wire.encode import error_outcome
+
+_HEADER: Final = "x-arango-trx-id"
+_ATTEMPTS: Final = 5
+_NO_COLLECTION: Final = 1203
+
+
+def concerns_transactions(operation: Operation) -> bool:
+    """Return True if the request is a part of a stream transaction, or one about them."""
+    endpoint = operation.endpoint
+    if endpoint.family is Family.TRANSACTION:
+        return endpoint.verb is not Verb.OTHER or endpoint.effect is Effect.PASSTHROUGH  # not one of JavaScript
+    if _HEADER not in operation.headers:
+        return False
+    reads = endpoint.read is not Read.NONE or endpoint.family in (Family.SIMPLE, Family.EDGES)
+    counts = endpoint.family is Family.COLLECTION and operation.method == "GET"
+    return reads or counts or endpoint.in_transaction is not InTransaction.NO
+
+
+def without_transaction(operation: Operation) -> Operation:
+    """Return the request as one that names no transaction."""
+    if not operation.headers or _HEADER not in operation.headers:
+        return operation
+    headers = {name: value for name, value in operation.headers.items() if name != _HEADER}
+    return msgspec.structs.replace(operation, headers=headers)
+
+
+class TransactionRequests:
+    """Carries out requests. sessions: the state of this process. lock_wait: seconds to wait for a row."""
+
+    def __init__(
+        self,
+        transactions: StreamTransactions,
+        catalogs: CatalogCache,
+        sessions: ServerState,
+        writer: DocumentWriter,
+        queries: ModifyingQueries,
+        lock_wait: float,
+    ) -> None:
+        self._transactions = transactions
+        self._catalogs = catalogs
+        self._sessions = sessions
+        self._writer = writer
+        self._queries = queries
+        self._lock_wait = f"{int(lock_wait * 1000)}ms"
+
+    async def execute(self, operation: Operation, state: Callable[[ServerCatalog], ServerView]) -> Outcome:
+        """Return the answer; errors are outcomes too. state: makes that of a catalog, without documents.
+
+        Raise DatabaseError.
+        """
+        catalog = await self._catalogs.current()
+        server = state(catalog)
+        try:
+            server.database(operation)
+            plain = commands.with_json(operation)
+            if operation.endpoint.family is Family.TRANSACTION:
+                return await self._about(plain, server, catalog)
+            outcome = await self._transactions.within(plain, server, self._work(plain, server))
+        except ArangoError as error:
+            return error_outcome(error)
+        return commands.as_dirty_read(operation, commands.command_of(COMMANDS, operation), outcome)
+
+    async def _about(self, operation: Operation, server: ServerView, catalog: ServerCatalog) -> Outcome:
+        """Begin, end or show transactions. Raise ArangoError, DatabaseError."""
+        verb = operation.endpoint.verb
+        if verb is Verb.BEGIN:
+            if self._catalogs.ticks.left == 0:
+                await self._catalogs.refill()
+            return await self._transactions.begin(operation, server, catalog)
+        if verb in (Verb.COMMIT, Verb.ABORT):
+            return await self._transactions.end(operation, server)
+        self._transactions.bind(server)
+        return commands.command_of(COMMANDS, operation).run(server, operation)
+
+    def _work(self, operation: Operation, server: ServerView) -> Callable[[PinnedTransaction], Awaitable[Outcome]]:
+        if operation.endpoint.read is Read.QUERY:
+            return lambda transaction: self._query(transaction, operation, server)
+        if operation.endpoint.capture in (Capture.DOCUMENT, Capture.IMPORT):
+            return lambda transaction: self._write(transaction, operation, server)
+        return lambda transaction: self._view(transaction, operation)
+
+    async def _query(self, transaction: PinnedTransaction, operation: Operation, server: ServerView) -> Outcome:
+        request = request_of(operation.body)
+        analysis = analyse(parsed(request.query), request.bind_vars)
+        for name in sorted(analysis.reads | analysis.writes):
+            try:
+                self._check(server, operation, transaction, name, write=name in analysis.writes)
+            except ArangoError as refused:
+                if refused.number != _NO_COLLECTION or name not in analysis.named:
+                    raise
+        outcome = await self._queries.execute(without_transaction(operation), server, transaction.session)
+        if outcome is None:
+            raise Unsupported("the profile of a query in a stream transaction on PostgreSQL")
+        if analysis.modifies:
+            transaction.written += len(operation.body)
+        return outcome
+
+    async def _write(self, transaction: PinnedTransaction, operation: Operation, server: ServerView) -> Outcome:
+        name = self._check(server, operation, transaction, operation.collection or "", write=True)
+        changed = msgspec.structs.replace(without_transaction(operation), collection=name)
+        outcome = await self._writer.execute(changed, transaction.session)
+        transaction.written += len(operation.body)
+        return outcome
+
+    def _check(
+        self, server: ServerView, operation: Operation, transaction: PinnedTransaction, name: str, *, write: bool
+    ) -> str:
+        """Return the name of a collection. Raise ArangoError 1203, 1652, and 11 if the user may not use it."""
+        found = server.database(operation).find(name).name
+        if server.accounts.limited:
+            access.collection(server, operation, found, write=write)
+        transaction.bound(server.database(operation), server.wake).check_declared(found, write=write)
+        return found
+
+    async def _view(self, transaction: PinnedTransaction, operation: Operation) -> Outcome:
+        command = commands.command_of(COMMANDS, operation)
+
+        def run(view: ServerView) -> Outcome:
+            self._transactions.bind(view)
+            return commands.refusal(view, operation, command) or commands.answer(view, operation, command)
+
+        for _ in range(_ATTEMPTS):
+            attempt = ViewAttempt(
+                await self._catalogs.current(),
+                run,
+                sessions=self._sessions,
+                ticks=self._catalogs.ticks,
+                lock_wait=self._lock_wait,
+                own_accounts=False,
+                inside=True,
+            )
+            try:
+                outcome = await attempt.execute(transaction.session)
+            except NoMoreTicks:
+                await self._catalogs.refill()
+            except (CatalogChangedError, WriteFenceError, KeyInsertedError):
+                continue
+            else:
+                transaction.written += len(operation.body)
+                return outcome
+        raise ArangoError(1200, "write-write conflict", status=409)

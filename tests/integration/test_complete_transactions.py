@@ -1,0 +1,333 @@
+"""Stream transactions over PostgreSQL alone: the development server's answers, isolation, locks, limits, their end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+import orjson
+import pytest
+
+from proxy.base.database import Database
+from proxy.complete import CompleteStore
+from proxy.complete.stream_transactions import TransactionLimits
+from proxy.devserver.store import MemoryStore
+from proxy.model.operations import Outcome
+from proxy.wire.decode import decode_parts
+from tests.harness import eventually, straight
+from tests.integration.answers_alike import Client, compare
+from tests.integration.steps import COLLECTION, DOCUMENT, Step, delete, documents, get, patch, post, put
+
+BEGIN: Final = "/_api/transaction/begin"
+CURSOR: Final = "/_api/cursor"
+
+
+def begin(**body: Any) -> Step:
+    return Step("POST", BEGIN, body, save={"t": "result.id"})
+
+
+def within(step: Step, name: str = "t") -> Step:
+    return Step(step.method, step.target, step.body, {"x-arango-trx-id": f"{{{name}}}"}, step.save)
+
+
+def query(text: str, **binds: Any) -> Step:
+    return post(CURSOR, {"query": text, "bindVars": binds})
+
+
+SETUP: Final = (
+    post(COLLECTION, {"name": "c"}),
+    post(COLLECTION, {"name": "d"}),
+    post(COLLECTION, {"name": "e", "type": 3}),
+    post(f"{DOCUMENT}/c", documents("a", "b")),
+)
+SEQUENCES: Final[Mapping[str, tuple[Step, ...]]] = {
+    "documents": (
+        begin(collections={"write": ["c"]}),
+        within(post(f"{DOCUMENT}/c?returnNew=true", {"_key": "x", "n": 1})),
+        within(get(f"{DOCUMENT}/c/x")),
+        get(f"{DOCUMENT}/c/x"),
+        within(patch(f"{DOCUMENT}/c/x?returnOld=true&returnNew=true", {"m": 2})),
+        within(post(f"{DOCUMENT}/c", {"_key": "x"})),
+        within(post(f"{DOCUMENT}/c", [{"_key": "x"}, {"_key": "y"}, {}])),
+        within(delete(f"{DOCUMENT}/c/a")),
+        within(get(f"{DOCUMENT}/c/a")),
+        get(f"{DOCUMENT}/c/a"),
+        within(get(f"{COLLECTION}/c/count")),
+        get(f"{COLLECTION}/c/count"),
+        within(put(f"{DOCUMENT}/c?onlyget=true", ["a", "b", "x"])),
+        within(put("/_api/simple/all", {"collection": "c"})),
+        get("/_api/transaction/{t}"),
+        get("/_api/transaction"),
+        put("/_api/transaction/{t}"),
+        put("/_api/transaction/{t}"),
+        delete("/_api/transaction/{t}"),
+        get("/_api/transaction/{t}"),
+        get("/_api/transaction"),
+        within(get(f"{DOCUMENT}/c/x")),
+        get(f"{DOCUMENT}/c/x"),
+        get(f"{DOCUMENT}/c/a"),
+    ),
+    "queries": (
+        begin(collections={"write": ["c", "d"], "read": ["e"]}),
+        within(query("FOR k IN ['a', 'x'] UPSERT {_key: k} INSERT {_key: k, n: 1} UPDATE {n: 2} IN c RETURN NEW.n")),
+        within(query("FOR x IN c SORT x._key RETURN [x._key, x.n]")),
+        query("FOR x IN c SORT x._key RETURN [x._key, x.n]"),
+        within(query("FOR x IN c INSERT {_key: x._key} INTO d RETURN NEW._key")),
+        within(query("INSERT {_key: 'a'} INTO c")),
+        within(query("FOR x IN c REMOVE x IN c RETURN OLD._key")),
+        within(query("RETURN LENGTH(c)")),
+        within(query("INSERT {_from: 'c/a', _to: 'c/b'} INTO e")),
+        within(query("FOR x IN e RETURN x")),
+        within(query("FOR x IN nope RETURN x")),
+        within(query("FOR x IN")),
+        within(post(CURSOR, {"query": "FOR i IN 1..5 RETURN i", "batchSize": 2})),
+        delete("/_api/transaction/{t}"),
+        delete("/_api/transaction/{t}"),
+        put("/_api/transaction/{t}"),
+        query("FOR x IN c SORT x._key RETURN [x._key, x.n]"),
+        query("RETURN LENGTH(d)"),
+    ),
+    "declarations": (
+        post(BEGIN, {}),
+        post(BEGIN, {"collections": {"write": 7}}),
+        post(BEGIN, {"collections": {"write": ["nope"]}}),
+        post(BEGIN, {"collections": {}, "lockTimeout": -1}),
+        get("/_api/transaction/1"),
+        put("/_api/transaction/nonsense"),
+        delete("/_api/transaction/7"),
+        begin(collections={"read": ["c"]}, allowImplicit=False),
+        within(post(f"{DOCUMENT}/c", {})),
+        within(get(f"{DOCUMENT}/d/a")),
+        within(query("FOR x IN d RETURN x")),
+        within(query("FOR x IN c RETURN x._key")),
+        within(query("INSERT {} INTO d")),
+        within(put(f"{COLLECTION}/c/truncate")),
+        delete("/_api/transaction/{t}"),
+        begin(collections={"read": ["c"]}),
+        within(query("FOR x IN d RETURN x")),
+        within(get(f"{DOCUMENT}/d/a")),
+        within(get(f"{DOCUMENT}/nope/a")),
+        within(post(f"{DOCUMENT}/nope", {})),
+        put("/_api/transaction/{t}"),
+    ),
+    "other writes": (
+        begin(collections={"write": ["c", "e"]}),
+        within(post("/_api/import?collection=c&type=list", [{"_key": "i"}, {"_key": "a"}])),
+        within(put("/_api/simple/remove-by-keys", {"collection": "c", "keys": ["a", "b", "zz"]})),
+        within(put(f"{COLLECTION}/c/truncate")),
+        within(get(f"{COLLECTION}/c/count")),
+        get(f"{COLLECTION}/c/count"),
+        within(post(f"{DOCUMENT}/e", {"_from": "c/a", "_to": "c/b", "_key": "1"})),
+        within(get("/_api/edges/e?vertex=c/a")),
+        put("/_api/transaction/{t}"),
+        get(f"{COLLECTION}/c/count"),
+        get(f"{COLLECTION}/e/count"),
+    ),
+    "graphs": (
+        post("/_api/gharial", {"name": "g", "edgeDefinitions": [{"collection": "e", "from": ["c"], "to": ["c"]}]}),
+        begin(collections={"write": ["c", "e"]}),
+        within(post("/_api/gharial/g/vertex/c", {"_key": "v"})),
+        within(post("/_api/gharial/g/edge/e", {"_from": "c/v", "_to": "c/a", "_key": "1"})),
+        within(get("/_api/gharial/g/edge/e/1")),
+        get("/_api/gharial/g/edge/e/1"),
+        within(patch("/_api/gharial/g/vertex/c/v", {"n": 1})),
+        within(delete("/_api/gharial/g/vertex/c/a")),
+        put("/_api/transaction/{t}"),
+        get("/_api/gharial/g/edge/e/1"),
+        get(f"{DOCUMENT}/c/v"),
+    ),
+    "all of a database": (
+        begin(collections={"write": ["c"]}),
+        within(post(f"{DOCUMENT}/c", {"_key": "x"})),
+        delete("/_api/transaction/write"),
+        get("/_api/transaction/{t}"),
+        get(f"{DOCUMENT}/c/x"),
+    ),
+}
+
+
+@pytest.fixture
+async def pool(dsn: str) -> AsyncIterator[Database]:
+    opened = await Database.open(dsn, size=6)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def store(pool: Database) -> AsyncIterator[CompleteStore]:
+    made = CompleteStore(pool, lock_wait=0.05)
+    yield made
+    await made.close()
+
+
+async def send(
+    store: CompleteStore, method: str, target: str, body: Any = None, trx: str | None = None
+) -> tuple[int, Any]:
+    headers = [] if trx is None else [(b"x-arango-trx-id", trx.encode())]
+    raw = b"" if body is None else orjson.dumps(body)
+    outcome: Outcome = await store.execute(decode_parts(method, target.encode(), headers, raw))
+    return outcome.status, orjson.loads(outcome.body) if outcome.body else None
+
+
+async def begun(store: CompleteStore, **collections: Any) -> str:
+    status, body = await send(store, "POST", BEGIN, {"collections": collections})
+    assert status == 201, body
+    return str(body["result"]["id"])
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+async def test_each_answer_is_that_of_the_development_server(store: CompleteStore, name: str) -> None:
+    await compare(Client(store), Client(MemoryStore(lock_wait=0)), SETUP + SEQUENCES[name])
+
+
+async def test_a_transaction_sees_the_documents_of_its_beginning(store: CompleteStore) -> None:
+    await send(store, "POST", "/_api/collection", {"name": "c"})
+    await send(store, "POST", "/_api/document/c", {"_key": "a", "n": 0})
+    trx = await begun(store, write=["c"])
+    await send(store, "PATCH", "/_api/document/c/a", {"n": 1})
+    await send(store, "POST", "/_api/document/c", {"_key": "b"})
+    assert (await send(store, "GET", "/_api/document/c/a", trx=trx))[1]["n"] == 0
+    _, found = await send(store, "POST", CURSOR, {"query": "FOR x IN c RETURN x._key"}, trx)
+    assert found["result"] == ["a"]
+    for method, target, body in (
+        ("PATCH", "/_api/document/c/a", {"n": 2}),
+        ("POST", "/_api/document/c", {"_key": "b"}),
+        ("POST", CURSOR, {"query": "UPDATE 'a' WITH {n: 2} IN c"}),
+    ):
+        status, refused = await send(store, method, target, body, trx)
+        assert (status, refused["errorNum"]) == (409, 1200), refused
+    assert (await send(store, "POST", "/_api/document/c", {"_key": "z"}, trx))[0] == 202
+    assert (await send(store, "PUT", f"/_api/transaction/{trx}"))[0] == 200
+    assert (await send(store, "GET", "/_api/document/c/z"))[0] == 200
+    assert (await send(store, "GET", "/_api/document/c/a"))[1]["n"] == 1
+
+
+async def test_a_document_that_a_transaction_wrote_is_locked_for_others(store: CompleteStore) -> None:
+    await send(store, "POST", "/_api/collection", {"name": "c"})
+    await send(store, "POST", "/_api/document/c", {"_key": "a"})
+    trx = await begun(store, write=["c"])
+    await send(store, "PATCH", "/_api/document/c/a", {"n": 1}, trx)
+    status, refused = await send(store, "PATCH", "/_api/document/c/a", {"n": 2})
+    assert (status, refused["errorNum"]) == (409, 1200)
+    status, refused = await send(store, "POST", CURSOR, {"query": "UPDATE 'a' WITH {n: 2} IN c"})
+    assert (status, refused["errorNum"]) == (409, 1200)
+    await send(store, "DELETE", f"/_api/transaction/{trx}")
+    assert (await send(store, "PATCH", "/_api/document/c/a", {"n": 2}))[0] == 202
+
+
+async def test_new_keys_do_not_wait_for_a_transaction(store: CompleteStore) -> None:
+    await send(store, "POST", "/_api/collection", {"name": "c", "keyOptions": {"type": "autoincrement"}})
+    trx = await begun(store, write=["c"])
+    _, first = await send(store, "POST", "/_api/document/c", {}, trx)
+    _, second = await send(store, "POST", "/_api/document/c", {})
+    _, third = await send(store, "POST", CURSOR, {"query": "INSERT {} INTO c RETURN NEW._key"}, trx)
+    _, fourth = await send(store, "POST", "/_api/document/c", {})
+    assert [first["_key"], second["_key"], third["result"][0], fourth["_key"]] == ["1", "2", "3", "4"]
+    await send(store, "PUT", f"/_api/transaction/{trx}")
+    assert (await send(store, "GET", "/_api/collection/c/count"))[1]["count"] == 4
+
+
+async def test_an_exclusive_lock_keeps_writers_out_until_it_ends(store: CompleteStore) -> None:
+    await send(store, "POST", "/_api/collection", {"name": "c"})
+    writer = await begun(store, write=["c"])
+    body = {"collections": {"exclusive": ["c"]}, "lockTimeout": 0.05}
+    status, refused = await send(store, "POST", BEGIN, body)
+    assert (status, refused["errorNum"]) == (500, 18), refused
+    await send(store, "PUT", f"/_api/transaction/{writer}")
+    trx = await begun(store, exclusive=["c"])
+    assert (await send(store, "POST", "/_api/document/c", {"_key": "a"}))[0] == 409
+    assert (await send(store, "POST", "/_api/document/c", {"_key": "a"}, trx))[0] == 202
+    waiting = asyncio.create_task(begun(store, write=["c"]))
+    await asyncio.sleep(0.05)
+    await send(store, "PUT", f"/_api/transaction/{trx}")
+    after = await waiting
+    assert (await send(store, "GET", "/_api/document/c/a", trx=after))[0] == 200  # its snapshot came after the lock
+
+
+async def test_their_number_is_limited(pool: Database) -> None:
+    store = CompleteStore(pool, transactions=TransactionLimits(most=2))
+    await send(store, "POST", "/_api/collection", {"name": "c"})
+    first = await begun(store, read=["c"])
+    await begun(store, read=["c"])
+    status, refused = await send(store, "POST", BEGIN, {"collections": {"read": ["c"]}})
+    assert (status, refused["errorNum"]) == (503, 32)
+    assert "CROSSFADE_STREAM_TRANSACTIONS" in refused["errorMessage"]
+    await send(store, "DELETE", f"/_api/transaction/{first}")
+    await begun(store, read=["c"])
+    await store.close()
+
+
+@pytest.mark.parametrize("seconds", [61.0, 700.0])
+async def test_one_that_is_idle_or_too_old_is_aborted(pool: Database, seconds: float) -> None:
+    now = 1_000_000.0
+    store = CompleteStore(pool, now=lambda: now)
+    await send(store, "POST", "/_api/collection", {"name": "c"})
+    trx = await begun(store, write=["c"])
+    await send(store, "POST", "/_api/document/c", {"_key": "a"}, trx)
+    if seconds > 600:
+        while now < 1_000_000.0 + seconds:  # it is used all the time
+            now += 50
+            await send(store, "GET", "/_api/document/c/a", trx=trx)
+    now = 1_000_000.0 + seconds
+
+    async def aborted() -> bool:
+        return bool((await send(store, "GET", f"/_api/transaction/{trx}"))[1]["result"]["status"] == "aborted")
+
+    await eventually(aborted, "the transaction is aborted")
+    status, refused = await send(store, "GET", "/_api/document/c/a", trx=trx)
+    assert (status, refused["errorNum"]) == (410, 1654)
+    assert (await send(store, "GET", "/_api/document/c/a"))[0] == 404
+    await store.close()
+
+
+async def test_one_that_has_written_too_much_is_refused(pool: Database) -> None:
+    store = CompleteStore(pool, transactions=TransactionLimits(size=1000))
+    await send(store, "POST", "/_api/collection", {"name": "c"})
+    trx = await begun(store, write=["c"])
+    assert (await send(store, "POST", "/_api/document/c", {"_key": "a", "text": "x" * 1100}, trx))[0] == 202
+    status, refused = await send(store, "POST", "/_api/document/c", {"_key": "b"}, trx)
+    assert (status, refused["errorNum"]) == (500, 32)
+    assert (await send(store, "PUT", f"/_api/transaction/{trx}"))[0] == 200
+    await store.close()
+
+
+async def test_one_whose_session_postgresql_ended_is_lost_and_says_so(store: CompleteStore, dsn: str) -> None:
+    await send(store, "POST", "/_api/collection", {"name": "c"})
+    trx = await begun(store, write=["c"])
+    await send(store, "POST", "/_api/document/c", {"_key": "a"}, trx)
+    async with straight(dsn) as other:
+        await other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name = 'crossfade transactions' AND datname = current_database()"
+        )
+    status, refused = await send(store, "GET", "/_api/document/c/a", trx=trx)
+    assert status == 503
+    assert f"transaction '{trx}' was lost" in refused["errorMessage"]
+    assert (await send(store, "GET", f"/_api/transaction/{trx}"))[1]["result"]["status"] == "aborted"
+    assert (await send(store, "GET", "/_api/document/c/a"))[0] == 404
+    again = await begun(store, write=["c"])
+    assert (await send(store, "POST", "/_api/document/c", {"_key": "a"}, again))[0] == 202
+    assert (await send(store, "PUT", f"/_api/transaction/{again}"))[0] == 200
+
+
+async def test_a_store_that_is_closed_leaves_nothing_of_its_transactions(pool: Database) -> None:
+    first = CompleteStore(pool)
+    await send(first, "POST", "/_api/collection", {"name": "c"})
+    trx = await begun(first, write=["c"])
+    await send(first, "POST", "/_api/document/c", {"_key": "a"}, trx)
+    other = CompleteStore(pool)
+    status, refused = await send(other, "GET", "/_api/document/c/a", trx=trx)
+    assert (status, refused["errorNum"]) == (404, 1655)  # the process that began it knows it, and no other
+    await first.close()
+    assert (await send(other, "POST", "/_api/document/c", {"_key": "a"}))[0] == 202
+    await other.close()
+
+
+async def test_requests_of_one_transaction_take_turns(store: CompleteStore) -> None:
+    await send(store, "POST", "/_api/collection", {"name": "c"})
+    trx = await begun(store, write=["c"])
+    text = "UPSERT {_key: 'k'} INSERT {_key: 'k', n: 1} UPDATE {n: OLD.n + 1} IN c"
+    answers = await asyncio.gather(*(send(store, "POST", CURSOR, {"query": text}, trx) for _ in range(8)))
+    assert {status for status, _ in answers} == {201}
+    assert (await send(store, "GET", "/_api/document/c/k", trx=trx))[1]["n"] == 8
