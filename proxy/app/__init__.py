@@ -3,6 +3,9 @@
 application   composition: makes every part, starts them in order, answers /status and /check
 connections   its pools to PostgreSQL, ArangoDB and document services
 process       runs an application until a signal; event loop, logs, garbage collection
+
+Terms: *application*: all parts of one proxy; *instance*: the lasting identity that its state directory gives it;
+*pool*: the connections that one part has to itself, so that no other part delays it.
 """
 
 from proxy.app.application import Application

@@ -1,4 +1,4 @@
-"""The map in a package's docstring names the modules that exist: all of them, and no other."""
+"""The docstring of a package: its map names the modules that exist, all and no other, and its terms are explained."""
 
 from __future__ import annotations
 
@@ -49,6 +49,14 @@ def test_a_map_names_what_exists(package: str) -> None:
     missing = {name for name in existing if not re.search(rf"(?<![a-z0-9_]){name}(?![a-z0-9_])", docstring)}
     invented = {name for name in named(docstring) - existing if f"{package}: {name}" not in _OTHER}
     assert (missing, invented) == (set(), set())
+
+
+@pytest.mark.parametrize("package", packages())
+def test_a_package_explains_its_terms(package: str) -> None:
+    docstring = ast.get_docstring(ast.parse((_ROOT / package / "__init__.py").read_text("utf-8"))) or ""
+    terms = re.search(r"^Terms\b.*", docstring, re.DOTALL | re.MULTILINE)
+    assert terms is not None
+    assert re.search(r"\*\w[^*]*\*|^    \S.*  \S", terms[0], re.MULTILINE), "no term in asterisks or in a first column"
 
 
 def test_a_map_that_is_wrong_is_found() -> None:

@@ -12,6 +12,9 @@ expiry             removes what TTL indexes have expired
 snapshot           the whole server in files
 request_params, answers, encoded_document
 state/             what the server keeps, below everything else
+
+Terms: *command*: an endpoint with its handler and the rule of who may use it. *Patient*: a request that may be
+repeated when a lock is released, and has written nothing yet.
 """
 
 from proxy.devserver.store.store import MemoryStore
