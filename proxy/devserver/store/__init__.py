@@ -1,8 +1,10 @@
 """An ArangoDB server in memory. Handlers carry out the endpoints over the state of one server.
 
 store              MemoryStore: the table of commands, waiting for locks, jobs, errors as outcomes
+command_table      endpoint -> command, from all handlers
 handlers/          endpoint -> handler, one module a subject
 queries/           AQL over the collections
+commands           what a handler declares for an endpoint
 access             who may do what
 collection_lookup  the collection, or a transaction's copy of it, that a request reads or writes
 write_document     writes one document: locks, keys, revisions

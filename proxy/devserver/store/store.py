@@ -11,15 +11,14 @@ import msgspec
 
 from proxy.base.errors import ArangoError, Unsupported
 from proxy.devserver.store import access, collection_lookup, expiry
+from proxy.devserver.store.command_table import COMMANDS
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.handlers import documents, jobs
-from proxy.devserver.store.handlers.table import COMMANDS, EndpointCommand
-from proxy.devserver.store.handlers.unknown import unknown
 from proxy.devserver.store.request_params import flag
 from proxy.devserver.store.state.running_query import PausedError, RunningQuery
 from proxy.devserver.store.state.server import RecordedCall, ServerState
 from proxy.devserver.store.write_document import LockedError
 from proxy.devserver.store.write_rules import ConflictError
-from proxy.model.endpoint import Family
 from proxy.model.operations import Operation, Outcome
 from proxy.model.revision import Clock
 from proxy.wire.encode import error_outcome
@@ -27,7 +26,6 @@ from proxy.wire.velocypack import to_json
 
 _RETRY: Final = 1.0  # seconds between two checks for abandoned transactions, which nothing announces
 _DIRTY: Final = ((b"x-arango-potential-dirty-read", b"true"),)
-_UNKNOWN: Final = EndpointCommand(unknown)
 
 
 class MemoryStore:
@@ -157,8 +155,6 @@ class MemoryStore:
 
 
 def _command(operation: Operation) -> EndpointCommand:
-    if operation.endpoint.family is Family.UNKNOWN:
-        return _UNKNOWN
     return COMMANDS.get(operation.endpoint.name, _UNSUPPORTED)
 
 

@@ -15,6 +15,7 @@ import msgspec
 from proxy.base.errors import ArangoError
 from proxy.devserver.store import write_document
 from proxy.devserver.store.collection_lookup import readable, writable
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.encoded_document import revision_of
 from proxy.devserver.store.request_params import flag, header_revision
 from proxy.devserver.store.state.collection import Collection
@@ -311,3 +312,17 @@ def _etag(rev: str) -> tuple[tuple[bytes, bytes], ...]:
 
 def _equal(left: str | None, rev: str) -> bool:
     return left is not None and (left == rev or decode_rev(left) == decode_rev(rev))
+
+
+COMMANDS: Final = {
+    "document.read": EndpointCommand(read, dirty_read=True, shows_conflict=True),
+    "document.head": EndpointCommand(read, dirty_read=True, shows_conflict=True),
+    "document.read_many": EndpointCommand(read_many, dirty_read=True, shows_conflict=True),
+    "document.insert": EndpointCommand(insert, shows_conflict=True),
+    "document.replace": EndpointCommand(change, shows_conflict=True),
+    "document.update": EndpointCommand(change, shows_conflict=True),
+    "document.replace_many": EndpointCommand(change, shows_conflict=True),
+    "document.update_many": EndpointCommand(change, shows_conflict=True),
+    "document.remove": EndpointCommand(remove, shows_conflict=True),
+    "document.remove_many": EndpointCommand(remove, shows_conflict=True),
+}

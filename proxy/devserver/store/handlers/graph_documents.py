@@ -7,6 +7,7 @@ from typing import Any, Final
 from proxy.base.errors import ArangoError
 from proxy.devserver.store import write_document
 from proxy.devserver.store.collection_lookup import readable, writable
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.encoded_document import revision_of
 from proxy.devserver.store.handlers.graphs import edge_names, find, graphs_of, vertex_names
 from proxy.devserver.store.request_params import body_object, flag, header_revision
@@ -178,3 +179,17 @@ def _remove_edges(
         for key in connected:
             removed = write_document.remove(edges, key)
             done.append((edges, removed))
+
+
+COMMANDS: Final = {
+    "gharial.vertex_insert": EndpointCommand(insert),
+    "gharial.vertex_read": EndpointCommand(read),
+    "gharial.vertex_replace": EndpointCommand(change),
+    "gharial.vertex_update": EndpointCommand(change),
+    "gharial.vertex_remove": EndpointCommand(remove),
+    "gharial.edge_insert": EndpointCommand(insert),
+    "gharial.edge_read": EndpointCommand(read),
+    "gharial.edge_replace": EndpointCommand(change),
+    "gharial.edge_update": EndpointCommand(change),
+    "gharial.edge_remove": EndpointCommand(remove),
+}

@@ -9,6 +9,7 @@ from typing import Any, Final
 from proxy.base.errors import MESSAGES, ArangoError
 from proxy.devserver.store import write_document
 from proxy.devserver.store.collection_lookup import writable
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.handlers.collections import empty
 from proxy.devserver.store.request_params import flag, number
 from proxy.devserver.store.state.collection import Collection
@@ -232,3 +233,8 @@ def _prefixed(end: Any, prefix: str | None, *, overwrite: bool) -> Any:
 def _restore(collection: Collection, undo: list[tuple[str, bytes | None]]) -> None:
     for key, old in reversed(undo):
         write_document.put_back(collection, key, old)
+
+
+COMMANDS: Final = {
+    "import": EndpointCommand(run),
+}

@@ -6,11 +6,12 @@ collection that it locked exclusively is not written by any other request. Proto
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from proxy.base.errors import ArangoError
 from proxy.devserver.store import access, write_document
 from proxy.devserver.store.collection_lookup import LOCK_SECONDS, belongs, expire_transactions, find_transaction
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.encoded_document import revision_of
 from proxy.devserver.store.state.collection import Collection, Locks
 from proxy.devserver.store.state.database import ServerDatabase
@@ -166,3 +167,12 @@ def list_running(server: ServerState, operation: Operation) -> Outcome:
 def _answer(code: int, transaction: Transaction) -> Outcome:
     result = {"id": transaction.id, "status": transaction.status.value}
     return json_outcome(code, {"code": code, "error": False, "result": result})
+
+
+COMMANDS: Final = {
+    "transaction.begin": EndpointCommand(begin),
+    "transaction.status": EndpointCommand(status),
+    "transaction.commit": EndpointCommand(commit),
+    "transaction.abort": EndpointCommand(abort),
+    "transaction.list": EndpointCommand(list_running),
+}
