@@ -145,7 +145,11 @@ _TABLE: Final[Sequence[tuple[str, str, Endpoint]]] = (
     ("GET", "_api/collection/{c}/revision", _collection("collection.revision")),
     ("GET", "_api/collection/{c}/checksum", _collection("collection.checksum")),
     ("GET", "_api/collection/{c}/shards", _collection("collection.shards")),
-    ("PUT", "_api/collection/{c}/truncate", _change("collection.truncate", verb=Verb.TRUNCATE, in_transaction=PART)),
+    (
+        "PUT",
+        "_api/collection/{c}/truncate",
+        _change("collection.truncate", verb=Verb.TRUNCATE, capture="truncations", in_transaction=PART),
+    ),
     ("PUT", "_api/collection/{c}/rename", _change("collection.rename", verb=Verb.RENAME, collection_in=IN_BODY_NAME)),
     ("PUT", "_api/collection/{c}/load", _collection("collection.load")),
     ("PUT", "_api/collection/{c}/unload", _collection("collection.unload")),
