@@ -25,13 +25,18 @@ from proxy.wire.endpoints import ROWS
 
 
 def check_rows(found: Mapping[str, WriteKind], endpoints: Iterable[Endpoint]) -> None:
-    """Raise ValueError for an endpoint whose kind of write has no module."""
+    """Raise ValueError for an endpoint whose kind of write has no module, or does not do what the row states."""
     for endpoint in endpoints:
-        if endpoint.capture and endpoint.capture not in found:
+        if not endpoint.capture:
+            continue
+        kind = found.get(endpoint.capture)
+        if kind is None:
             raise ValueError(
                 f"endpoint {endpoint.name}: no module of proxy.capture.kinds is called {endpoint.capture!r}; "
                 f"there are {', '.join(found)}"
             )
+        if endpoint.in_transaction is not InTransaction.NO and kind.in_transaction is None:
+            raise ValueError(f"endpoint {endpoint.name}: {endpoint.capture} has no in_transaction, and its row has one")
 
 
 def _discover() -> dict[str, WriteKind]:

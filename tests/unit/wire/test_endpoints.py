@@ -53,6 +53,13 @@ def test_a_misspelt_kind_is_an_error_that_names_it() -> None:
         dispatch.check_rows(dispatch.KINDS, [misspelt])
 
 
+def test_a_part_of_a_transaction_whose_kind_is_never_one_is_an_error() -> None:
+    """It would be carried out as if the transaction could not undo it."""
+    wrong = dataclasses.replace(named("collection.create"), in_transaction=InTransaction.PART)
+    with pytest.raises(ValueError, match=r"endpoint collection\.create: collection_changes has no in_transaction"):
+        dispatch.check_rows(dispatch.KINDS, [wrong])
+
+
 @pytest.mark.parametrize(("route", "kind"), [(WriteRoute.NONE, "imports"), (WriteRoute.AS_NAMED, "")])
 def test_a_kind_without_a_route_is_an_error_as_is_a_route_without_a_kind(route: WriteRoute, kind: str) -> None:
     with pytest.raises(ValueError, match="needs both a route and a kind"):
