@@ -309,6 +309,11 @@ _TABLE: Final[Sequence[tuple[str, str, Endpoint]]] = (
     ("PUT", "_admin/compact", _server("admin.compact")),
     ("POST", "_admin/routing/reload", _server("admin.routing")),
     ("GET POST PUT", "_admin/echo", _server("admin.echo")),
+    (  # but for `restore`, which replaces documents
+        "POST",
+        "_admin/backup/create _admin/backup/list _admin/backup/delete _admin/backup/upload _admin/backup/download",
+        _server("admin.backup"),
+    ),
     ("GET", "_api/foxx/*", _foxx(PASS, refusal=Refusal.INSTALLATION)),
     (
         "POST PUT PATCH DELETE",
