@@ -32,4 +32,8 @@ Beside the runs:
 Every write follows I4 (proxy.replication.target_writer): a page may be copied twice, late, or concurrently with live
 writes, and nothing newer is lost. All state is in PostgreSQL. So any number of workers on any machines share a run, and
 killing one costs one page.
+
+Terms: *run*: one backfill or verification of a collection; *chunk*: a key range of it, which one worker has at a time.
+*Claim*: a chunk with the lease of its worker. *Checkpoint*: the position up to which a chunk is done, stored with what
+was done. *Suspect*: a difference that was not compared again yet. *Throttle*: limits of rate and lag.
 """

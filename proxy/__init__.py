@@ -24,8 +24,8 @@ import each other:
 
 A read: http.listener -> wire.decode -> routing.routes -> gateway.dispatcher -> gateway.target_reads or the upstream ->
 client; then, off the path, shadow.comparator -> shadow.readers -> shadow.diff -> shadow.result_store.
-A write: http.listener -> wire.decode -> routing.routes -> capture.dispatch -> capture.<kind> -> journal, upstream,
-client; then replication.mirror drains to PostgreSQL.
+A write: http.listener -> wire.decode -> routing.routes -> capture.dispatch -> capture.kinds.<kind> -> journal,
+upstream, client; then replication.mirror drains to PostgreSQL.
 
 Terms, one meaning each:
 

@@ -12,6 +12,9 @@ tables have `{relation}` for the table, filled by `Statement.on`, whose argument
 
 SQL elsewhere is generated text: what the AQL compiler makes (proxy/aql/compile) and the index advice on top of it.
 tests/architecture/test_sql.py lists the modules that may hold any, with the reason.
+
+Terms: *statement*: one query with the type of its rows; *relation*: the table of a collection's documents; *fragment*:
+text that several statements share; *pre*, *post*: a migration before, and one after, PostgreSQL takes over.
 """
 
 from sql.statements import (

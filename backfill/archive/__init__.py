@@ -17,4 +17,6 @@ An archive is a folder: `manifest.json`, and for each collection `DATABASE/COLLE
 document on each line as ArangoDB printed it, in byte order of keys. Beside each part is `part-000001.sums.zst`, with
 one line for each document: 16 hexadecimal digits of its sha256, its decoded revision, its key. `zstd -d` and
 `sha256sum` read it all.
+
+Terms: *part*: one file of documents; *sums*: the checksums of its lines; *manifest*: what belongs to the archive.
 """

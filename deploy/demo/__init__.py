@@ -16,4 +16,7 @@ commands, by SQL.
     stack           PostgreSQL, a development ArangoDB, the proxy; postgres: an embedded PostgreSQL
     loopback        HTTP proxies of the environment do not apply to servers of this machine
     child           a server's process; supervisor: ends it when the parent ends
+
+Terms: *step*: one part of the demo, which asserts what it shows. *Stack*: the processes that run together on this
+machine. *Supervised*: of a process, that it ends with its parent.
 """

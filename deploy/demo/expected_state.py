@@ -1,7 +1,7 @@
 """The state that one client expects: every document of its users, as it was acknowledged. Answers are compared with it.
 
 A client owns its users exclusively, so each read has exactly one right answer (read your writes, I7), whichever store
-gives it. A write that was cut off has two right outcomes until a later read shows which (`settle`).
+gives it. A write that was cut off has two right outcomes until a later read shows which.
 """
 
 from __future__ import annotations

@@ -6,6 +6,9 @@ complete_handler       its handler: ArangoDB's API by the store, other paths by 
 connections            pools to PostgreSQL, ArangoDB and document services
 listening              starts the traffic listener
 process                runs an application until a signal; event loop, logs, garbage collection
+
+Terms: *application*: all parts of one proxy; *instance*: the lasting identity that its state directory gives it;
+*pool*: the connections that one part has to itself, so that no other part delays it.
 """
 
 from proxy.app.application import Application

@@ -14,4 +14,7 @@ state_directory   the instance's private directory and lasting id; machine: boot
 private_files     files and folders that only their owner may read
 free_port         free ports on loopback
 module_discovery  the modules of a package, imported, which fills the tables that they register themselves in
+
+Terms: *failpoint*: a named place in the code at which a test stops or kills the process. *Lane* and worker: see
+`proxy.isolation`. *Loopback*: addresses of this machine only.
 """

@@ -19,7 +19,7 @@ import msgspec
 from proxy.base.errors import ArangoError
 from proxy.capture.refusals import SHOWING, conflicting, error, not_begun
 from proxy.model.documents import key_of
-from proxy.model.endpoint import Capture, Verb
+from proxy.model.endpoint import Effect, Verb
 from proxy.model.json_trim import cut_new, elements, elements_in_pieces, members
 from proxy.model.message import Headers, Request, header
 from proxy.model.operations import Change, Operation
@@ -101,7 +101,7 @@ _PIECE: Final = 128 << 10  # bytes of them
 def plan(operation: Operation, *, transaction: bool = False) -> DocumentPlan | Opaque:
     """Return the plan for a document write, or why there is none. transaction: plan one in a stream transaction too."""
     endpoint, collection = operation.endpoint, operation.qualified
-    if endpoint.capture is not Capture.DOCUMENT:
+    if endpoint.effect is not Effect.WRITE:
         return Opaque(f"{endpoint.name} is not captured", (collection or f"{operation.database}/*",))
     if collection is None or operation.collection is None or operation.collection[:1].isdigit():
         return Opaque("the collection is not named", (f"{operation.database}/*",))

@@ -1,4 +1,4 @@
-"""Create, truncate, drop and rename of collections, drop of a database (mirror-protocol, answer 6).
+"""Writes after which whole collections are compared: create, truncate, drop, rename (mirror-protocol, answer 6).
 
 Never a lock on the client's path: the origin answers, and the mirror then compares whole collections
 (`replication.resync`). The intent is open until that is done, through a crash in the middle as well. If the answer says
@@ -14,12 +14,6 @@ from proxy.capture.context import WriteContext
 from proxy.journal.records import CollectionChange
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
-from proxy.routing.route import Route
-
-
-async def change(context: WriteContext, request: Request, operation: Operation, route: Route) -> Response:
-    """Forward the change; if the origin carried it out, the collections are compared."""
-    return await compared(context, request, operation, route.collections, operation.endpoint.verb.value)
 
 
 async def compared(

@@ -1,37 +1,52 @@
-"""One operation that writes -> the module that carries it out."""
+"""One operation that writes -> the kind that carries it out: the module of `capture.kinds` that its row names."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
-from proxy.capture import collections, documents, graphs, imports, opaque, simple_writes
+from proxy.base.module_discovery import import_modules
+from proxy.capture import kinds, opaque
 from proxy.capture.aql import Modifications
 from proxy.capture.async_jobs import Jobs
 from proxy.capture.bodies import collect
 from proxy.capture.context import WriteContext
+from proxy.capture.kind import WriteKind, WriteParts
+from proxy.capture.transaction_plan import Buffer
 from proxy.capture.transaction_registry import TransactionRegistry
 from proxy.capture.transactions import Transactions
-from proxy.model.endpoint import Capture, Family, Verb
+from proxy.model.endpoint import Endpoint, Family, InTransaction
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
 from proxy.routing.route import Action, Route
 from proxy.wire.decode import decode
+from proxy.wire.endpoints import ROWS
 
-Carry = Callable[[Request, Operation, Route], Awaitable[Response]]
 
-# a kind of write -> what carries it out; queries and transactions, which keep state, are methods of WriteDispatcher
-CAPTURES: Final[dict[Capture, Callable[[WriteContext, Request, Operation, Route], Awaitable[Response]]]] = {
-    Capture.DOCUMENT: documents.write,
-    Capture.COLLECTION: collections.change,
-    Capture.GRAPH_DOCUMENT: graphs.capture,
-    Capture.GRAPH_DEFINITION: graphs.define,
-    Capture.IMPORT: imports.capture,
-    Capture.KEYS_IN_BODY: simple_writes.by_keys,
-    Capture.REVISIONS: simple_writes.by_revisions,
-    Capture.RESYNC: simple_writes.by_resync,
-}
+def check_rows(found: Mapping[str, WriteKind], endpoints: Iterable[Endpoint]) -> None:
+    """Raise ValueError for an endpoint whose kind of write has no module, or does not do what the row states."""
+    for endpoint in endpoints:
+        if not endpoint.capture:
+            continue
+        kind = found.get(endpoint.capture)
+        if kind is None:
+            raise ValueError(
+                f"endpoint {endpoint.name}: no module of proxy.capture.kinds is called {endpoint.capture!r}; "
+                f"there are {', '.join(found)}"
+            )
+        if endpoint.in_transaction is not InTransaction.NO and kind.in_transaction is None:
+            raise ValueError(f"endpoint {endpoint.name}: {endpoint.capture} has no in_transaction, and its row has one")
+
+
+def _discover() -> dict[str, WriteKind]:
+    """Return the `KIND` of each module of `kinds`, by the module's name."""
+    found = {module.__name__.rpartition(".")[2]: module.KIND for module in import_modules(kinds.__name__)}
+    check_rows(found, (row.endpoint for row in ROWS))
+    return found
+
+
+KINDS: Final[Mapping[str, WriteKind]] = _discover()
 
 
 class WriteDispatcher:
@@ -43,12 +58,8 @@ class WriteDispatcher:
         self._context = context
         self._jobs = Jobs(context, handle)
         self._modifications = Modifications(context)
-        self._transactions = Transactions(context, self._modifications, registry)
-        self._captures: dict[Capture, Carry] = {
-            **{capture: functools.partial(carry, context) for capture, carry in CAPTURES.items()},
-            Capture.AQL: self._modifications.capture,
-            Capture.TRANSACTION: self._transaction,
-        }
+        self._transactions = Transactions(context, registry)
+        self._parts = WriteParts(context, self._modifications, self._transactions)
 
     async def close(self) -> None:
         """End what is kept from request to request; the journal has what was open."""
@@ -81,17 +92,18 @@ class WriteDispatcher:
             return await self._jobs.accept(request, operation)
         if route.action is Action.OPAQUE:
             if "x-arango-trx-id" in operation.headers:
-                return await self._transactions.write(request, operation, route)
+                return await self._transactions.write(request, operation, route, self._opaque)
             return await opaque.forward(self._context, request, operation, route)
         if not isinstance(request.body, bytes):
             request.body = await collect(request.body, self._context.settings.max_captured_body)
             operation = decode(request)
-        capture = operation.endpoint.capture
-        if capture is not Capture.TRANSACTION and "x-arango-trx-id" in operation.headers:
-            return await self._transactions.write(request, operation, route)
-        return await self._captures[capture](request, operation, route)
+        kind = KINDS[operation.endpoint.capture]
+        if "x-arango-trx-id" in operation.headers and kind.in_transaction is not None:
+            carry_out = functools.partial(kind.in_transaction, self._parts)
+            return await self._transactions.write(request, operation, route, carry_out)
+        return await kind.carry_out(self._parts, request, operation, route)
 
-    async def _transaction(self, request: Request, operation: Operation, route: Route) -> Response:
-        if operation.endpoint.verb is Verb.BEGIN:
-            return await self._transactions.begin(request, operation)
-        return await self._transactions.end(request, operation, route)
+    async def _opaque(self, request: Request, operation: Operation, route: Route, buffer: Buffer) -> Response:
+        """Carry out a write in a transaction that is not captured."""
+        apart = operation.endpoint.in_transaction is not InTransaction.PART
+        return await opaque.forward(self._context, request, operation, route, buffer, apart=apart)

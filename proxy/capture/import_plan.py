@@ -56,6 +56,9 @@ class ByArrays:
     empty: int
 
 
+ImportPlan = ByKeys | ByRevisions | FullResync | ByArrays
+
+
 @dataclass(frozen=True, slots=True)
 class Items:
     """documents: JSON objects as texts. bad: how many others. empty: how many blank lines."""
@@ -81,7 +84,7 @@ _ANSWERS: Final = msgspec.json.Decoder(list[_Answer])
 _NAMES: Final = msgspec.json.Decoder(list[str])
 
 
-def plan(operation: Operation) -> ByKeys | ByRevisions | FullResync | ByArrays | Opaque:
+def plan(operation: Operation) -> ImportPlan | Opaque:
     """Return how an import of `operation.collection` is captured, or why it is not."""
     assert operation.collection is not None
     params, name = operation.params, operation.collection

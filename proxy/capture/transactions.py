@@ -1,6 +1,7 @@
 """Stream transactions: begin, writes inside, commit and abort (mirror-protocol, 7).
 
-What they write is kept until they have ended, and then applied as one (`open_transactions`, `transaction_writes`).
+What they write is kept until they have ended, and then applied as one (`open_transactions`). How a write is carried out
+inside of one, its kind defines (`capture.kinds`).
 
 What a process began it knows, with writes or without: a commit of its own transaction that wrote nothing here is a
 commit like any other. Of others `transaction_registry` knows. One that came through no proxy may have written anything:
@@ -16,12 +17,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from proxy.base import failpoints
 from proxy.base.errors import ArangoError, UpstreamError, UpstreamUnavailable
-from proxy.capture import opaque, transaction_plan, transaction_writes
-from proxy.capture.aql import Modifications
+from proxy.capture import opaque, transaction_plan
 from proxy.capture.attempt import Undo
 from proxy.capture.bodies import collect
 from proxy.capture.context import WriteContext
@@ -31,12 +32,12 @@ from proxy.capture.refusals import not_begun
 from proxy.capture.transaction_registry import NOTED, KnownTransaction, Name, TransactionRegistry
 from proxy.journal.intent import Intent
 from proxy.journal.records import OpaqueWrite
-from proxy.model.endpoint import Capture, InTransaction, Verb
+from proxy.model.endpoint import Verb
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
 from proxy.model.stages import Stage
 from proxy.replication.coverage_gaps import Uncovered
-from proxy.routing.route import Action, Route
+from proxy.routing.route import Route
 from proxy.routing.scope import captured_only
 
 _UNSEEN: Final = "commit of a transaction without its writes"
@@ -44,13 +45,14 @@ _BEFORE: Final = "written in a transaction before it was mirrored"
 _MOST: Final = 10_000  # transactions that are known at a time; more are opaque
 _AGAIN: Final = 0.1  # seconds between two questions to the registry
 
+CarryOut = Callable[[Request, Operation, Route, transaction_plan.Buffer], Awaitable[Response]]
+
 
 class Transactions:
     """Carries out their requests; `close` it."""
 
-    def __init__(self, context: WriteContext, modifications: Modifications, registry: TransactionRegistry) -> None:
+    def __init__(self, context: WriteContext, registry: TransactionRegistry) -> None:
         self._context = context
-        self._modifications = modifications
         self._registry = registry
         self._open = OpenTransactions(context, registry)
 
@@ -205,10 +207,10 @@ class Transactions:
         elif self._context.lease.snapshot.database_has(operation.database, Stage.MIRROR):
             self._registry.wrote(name, lost=True)
 
-    async def write(self, request: Request, operation: Operation, route: Route) -> Response:
+    async def write(self, request: Request, operation: Operation, route: Route, carry_out: CarryOut) -> Response:
         """Carry out a write inside of a transaction, of any kind; perhaps one that is not captured.
 
-        Raise UpstreamError.
+        carry_out: does so, with the buffer of the transaction. Raise UpstreamError.
         """
         context, name = self._context, (operation.database, operation.headers["x-arango-trx-id"])
         new = self._open.get(name) is None
@@ -221,17 +223,7 @@ class Transactions:
             noted = self._registry.wrote(name, soon=waits)
             if waits:  # a commit through another proxy must find it
                 await context.wait_for_replica(asyncio.shield(noted))
-            if route.action is Action.OPAQUE:
-                apart = operation.endpoint.in_transaction is not InTransaction.PART
-                response = await opaque.forward(context, request, operation, route, known.buffer, apart=apart)
-            elif operation.endpoint.capture is Capture.AQL:
-                response = await self._modifications.capture(request, operation, route, known.buffer)
-            elif operation.endpoint.capture is Capture.COLLECTION:
-                response = await transaction_writes.truncate(context, request, operation, route, known.buffer)
-            elif operation.endpoint.capture is not Capture.DOCUMENT:
-                response = await transaction_writes.without_versions(context, request, operation, route, known.buffer)
-            else:
-                response = await transaction_writes.documents(context, request, operation, route, known.buffer)
+            response = await carry_out(request, operation, route, known.buffer)
         finally:
             known.busy -= 1
             known.used = time.monotonic()

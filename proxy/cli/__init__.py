@@ -24,6 +24,8 @@
 Exit codes: 0 done, or every gate passes; 1 refused, or a gate does not pass; 2 wrong usage, or PostgreSQL cannot be
 reached or is not migrated; 3 instances did not acknowledge in time; 130 Ctrl-C. Other packages add commands by the
 entry-point group `crossfade.commands`: a function `register(app: typer.Typer) -> None` each.
+
+Terms: *panel*: a group of commands in `crossfade --help`; *bundle of options*: options that several commands share.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from proxy.devserver.store import access
+from proxy.devserver.store.command_table import COMMANDS as DEVELOPMENT
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.handlers import unsupported
-from proxy.devserver.store.handlers.table import COMMANDS as DEVELOPMENT
-from proxy.devserver.store.handlers.table import EndpointCommand
 
 _LOG: Final = unsupported.refused("ArangoDB's write-ahead log on PostgreSQL")
 _REPLICATION: Final = unsupported.refused("ArangoDB's replication on PostgreSQL")

@@ -12,16 +12,16 @@ from proxy.base.errors import ArangoError
 from proxy.complete.catalog import ServerCatalog
 from proxy.complete.modifying_queries import ModifyingQueries
 from proxy.devserver.store import access
-from proxy.devserver.store.commands import with_json
+from proxy.devserver.store.dispatch import with_json
 from proxy.devserver.store.state.server import ServerState
-from proxy.model.endpoint import Capture, Read
+from proxy.model.endpoint import Read, WriteRoute
 from proxy.model.operations import Operation, Outcome
 from proxy.stores.postgres import PostgresStore
 from proxy.stores.postgres.writes import DocumentWriter
 from proxy.stores.postgres.writes.interruptions import WriteFenceError
 from proxy.wire.encode import error_outcome
 
-_WRITES: Final = (Capture.DOCUMENT, Capture.IMPORT)
+_WRITES: Final = (WriteRoute.DOCUMENT, WriteRoute.IMPORT)
 _READS: Final = (Read.DOCUMENT, Read.HEAD, Read.MANY)
 _NO_COLLECTION: Final = 1203
 _Way = Callable[[Operation, ServerState], Awaitable[Outcome | None]]
@@ -56,7 +56,7 @@ class FastWays:
 
     def _way_of(self, operation: Operation) -> _Way | None:
         endpoint = operation.endpoint
-        if endpoint.capture in _WRITES:
+        if endpoint.write_route in _WRITES:
             return self._write
         if endpoint.read in _READS:
             return self._read

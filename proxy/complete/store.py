@@ -18,9 +18,9 @@ from proxy.complete.modifying_queries import ModifyingQueries
 from proxy.complete.server_view import ServerView, view_of
 from proxy.complete.stream_transactions import StreamTransactions, TransactionLimits
 from proxy.complete.transaction_requests import TransactionRequests, concerns_transactions, without_transaction
-from proxy.devserver.store import commands
+from proxy.devserver.store import dispatch
 from proxy.devserver.store.async_requests import AsyncRequests, is_asynchronous
-from proxy.devserver.store.handlers.table import EndpointCommand
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
 from proxy.model.revision import Clock
@@ -92,10 +92,10 @@ class CompleteStore:
         nothing was written, unless it is CommitOutcomeUnknown.
         """
         catalog = self._catalogs.last_seen or await self._catalogs.current()
-        command = commands.command_of(COMMANDS, operation)
+        command = dispatch.command_of(COMMANDS, operation)
         if catalog.accounts.limited:
             catalog = await self._catalogs.current()
-            refused = commands.refusal(self._state(catalog), operation, command)
+            refused = dispatch.refusal(self._state(catalog), operation, command)
             if refused is not None:
                 return refused
         if is_asynchronous(operation):
@@ -109,7 +109,7 @@ class CompleteStore:
             return error_outcome(ArangoError(503, f"PostgreSQL does not answer: {error}", status=503))
 
     async def _carry_out(self, operation: Operation) -> Outcome:
-        command = commands.command_of(COMMANDS, operation)
+        command = dispatch.command_of(COMMANDS, operation)
         catalog = self._catalogs.last_seen or await self._catalogs.current()
         if concerns_transactions(operation):
             return await self._in_transactions.execute(operation, self._state)
@@ -118,7 +118,7 @@ class CompleteStore:
             return counted
         outcome = await self._fast.execute(operation, catalog, self._state(catalog))
         if outcome is not None:
-            return commands.as_dirty_read(operation, command, outcome)
+            return dispatch.as_dirty_read(operation, command, outcome)
         run = self._one_pass(operation, command)
         return await self._general.execute(operation, run, own_accounts=command.changes_accounts)
 
@@ -133,12 +133,12 @@ class CompleteStore:
         part = LoadedPart(count=row.documents, newest=row.newest, last_key=int(row.last_key), taken=int(row.last_key))
         parts = {stored.properties.id: part}
         view = view_of(catalog, self._sessions, self._catalogs.ticks, parts, own_accounts=False)
-        outcome = commands.answer(view, operation, command)
+        outcome = dispatch.answer(view, operation, command)
         return None if any(seen.missing.anything for seen in view.views.values()) else outcome
 
     def _one_pass(self, operation: Operation, command: EndpointCommand) -> Callable[[ServerView], Outcome]:
         def run(view: ServerView) -> Outcome:
-            return commands.refusal(view, operation, command) or commands.answer(view, operation, command)
+            return dispatch.refusal(view, operation, command) or dispatch.answer(view, operation, command)
 
         return run
 

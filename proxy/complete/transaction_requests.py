@@ -21,10 +21,10 @@ from proxy.complete.pinned_transaction import PinnedTransaction
 from proxy.complete.server_view import NoMoreTicks, ServerView
 from proxy.complete.stream_transactions import StreamTransactions
 from proxy.complete.view_attempt import ViewAttempt
-from proxy.devserver.store import access, commands
+from proxy.devserver.store import access, dispatch
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.cursor_requests import request_of
-from proxy.model.endpoint import Capture, Effect, Family, InTransaction, Read, Verb
+from proxy.model.endpoint import Effect, Family, InTransaction, Read, Verb, WriteRoute
 from proxy.model.operations import Operation, Outcome
 from proxy.stores.postgres.evaluation import parsed
 from proxy.stores.postgres.writes import DocumentWriter
@@ -84,13 +84,13 @@ class TransactionRequests:
         server = state(catalog)
         try:
             server.database(operation)
-            plain = commands.with_json(operation)
+            plain = dispatch.with_json(operation)
             if operation.endpoint.family is Family.TRANSACTION:
                 return await self._about(plain, server, catalog)
             outcome = await self._transactions.within(plain, server, self._work(plain, server))
         except ArangoError as error:
             return error_outcome(error)
-        return commands.as_dirty_read(operation, commands.command_of(COMMANDS, operation), outcome)
+        return dispatch.as_dirty_read(operation, dispatch.command_of(COMMANDS, operation), outcome)
 
     async def _about(self, operation: Operation, server: ServerView, catalog: ServerCatalog) -> Outcome:
         """Begin, end or show transactions. Raise ArangoError, DatabaseError."""
@@ -102,12 +102,12 @@ class TransactionRequests:
         if verb in (Verb.COMMIT, Verb.ABORT):
             return await self._transactions.end(operation, server)
         self._transactions.bind(server)
-        return commands.command_of(COMMANDS, operation).run(server, operation)
+        return dispatch.command_of(COMMANDS, operation).run(server, operation)
 
     def _work(self, operation: Operation, server: ServerView) -> Callable[[PinnedTransaction], Awaitable[Outcome]]:
         if operation.endpoint.read is Read.QUERY:
             return lambda transaction: self._query(transaction, operation, server)
-        if operation.endpoint.capture in (Capture.DOCUMENT, Capture.IMPORT):
+        if operation.endpoint.write_route in (WriteRoute.DOCUMENT, WriteRoute.IMPORT):
             return lambda transaction: self._write(transaction, operation, server)
         return lambda transaction: self._view(transaction, operation)
 
@@ -145,11 +145,11 @@ class TransactionRequests:
         return found
 
     async def _view(self, transaction: PinnedTransaction, operation: Operation) -> Outcome:
-        command = commands.command_of(COMMANDS, operation)
+        command = dispatch.command_of(COMMANDS, operation)
 
         def run(view: ServerView) -> Outcome:
             self._transactions.bind(view)
-            return commands.refusal(view, operation, command) or commands.answer(view, operation, command)
+            return dispatch.refusal(view, operation, command) or dispatch.answer(view, operation, command)
 
         for _ in range(_ATTEMPTS):
             attempt = ViewAttempt(

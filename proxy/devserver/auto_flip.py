@@ -24,7 +24,7 @@ from proxy.base.database import Database
 from proxy.base.errors import ArangoError, DatabaseError, PreconditionFailed, UpstreamError
 from proxy.control import controller
 from proxy.control.transitions_plan import DesiredState
-from proxy.model.endpoint import Capture, Effect, Endpoint
+from proxy.model.endpoint import Effect, Endpoint, WriteRoute
 from proxy.model.lease_view import LeaseView
 from proxy.model.message import Handler, Request, Response
 from proxy.model.operations import Operation, Outcome
@@ -58,7 +58,7 @@ class Backlog(Protocol):
 
 def _makes(endpoint: Endpoint) -> bool:
     """Return True if such a request may create or rename a collection."""
-    return endpoint.effect is Effect.CONTROL or endpoint.capture is Capture.GRAPH_DEFINITION
+    return endpoint.effect is Effect.CONTROL or endpoint.write_route is WriteRoute.GRAPH_DEFINITION
 
 
 def _shadowed(states: Mapping[str, CollectionState]) -> frozenset[str]:

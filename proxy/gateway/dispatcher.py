@@ -32,7 +32,7 @@ from proxy.gateway.router import Router, streamed_route
 from proxy.gateway.service_proxy import Services
 from proxy.gateway.target_reads import TargetReads
 from proxy.isolation import INLINE_LIMIT, Lane
-from proxy.model.endpoint import Capture, Effect, Endpoint, Family, Read
+from proxy.model.endpoint import Effect, Endpoint, Family, Read, WriteRoute
 from proxy.model.in_flight import InFlight
 from proxy.model.lease_view import LeaseView
 from proxy.model.message import Headers, Request, Response, Streaming
@@ -288,7 +288,7 @@ def for_database(target: bytes) -> bool:
 
 def _packed(operation: Operation) -> bool:
     """Return True if the body is VelocyPack that capture or comparison has to read."""
-    known = _matters(operation) or operation.endpoint.capture is Capture.TRANSACTION
+    known = _matters(operation) or operation.endpoint.write_route is WriteRoute.WHOLE_DATABASE
     return known and "velocypack" in operation.headers.get("content-type", "")
 
 
@@ -305,4 +305,4 @@ def _matters(operation: Operation) -> bool:
 
 def _through_database(endpoint: Endpoint) -> bool:
     """Return True if its answer is read in a database of which any collection is mirrored."""
-    return endpoint.read is Read.GRAPH_DOCUMENT or endpoint.capture is Capture.TRANSACTION
+    return endpoint.read is Read.GRAPH_DOCUMENT or endpoint.write_route is WriteRoute.WHOLE_DATABASE

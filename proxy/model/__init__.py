@@ -16,4 +16,9 @@ cursor_requests   the body of a request for a cursor
 in_flight         operations in flight, by collection: an instance waits for them before it acknowledges an epoch
 clock             ages and times that a step of the wall clock does not falsify
 histogram         latency histograms that can be added up across instances
+
+Terms: *operation*: one request of ArangoDB's API, decoded; *outcome*: its answer before it is encoded. *Change*: one
+version of a document that was written, or its removal. *Revision*: `_rev`, as text or as the 64-bit number that orders
+the versions of a document. *Stage*: how far a collection has moved, from `off` to `flipped`; *snapshot*: the stages of
+all collections as one instance knows them.
 """

@@ -18,7 +18,7 @@ class Effect(enum.Enum):
     WRITE = "write"  # documents, by key: captured and mirrored
     QUERY = "query"  # AQL: read or write, which only the analysis of its text shows
     CONTROL = "control"  # collections, databases, indexes: forwarded, and the mirror must know
-    OPAQUE = "opaque"  # writes without documents by key: what is not captured becomes unverified (I10), see Capture
+    OPAQUE = "opaque"  # writes without documents by key: what is not captured becomes unverified (I10), see WriteRoute
     PASSTHROUGH = "passthrough"  # changes no document, and does not read documents by key: forwarded
 
 
@@ -63,22 +63,23 @@ class Verb(enum.Enum):
     ABORT = "abort"
 
 
-class Capture(enum.Enum):
-    """The way in which a write is captured: `routing.write_routes` and `capture.dispatch` have tables keyed by it."""
+class WriteRoute(enum.Enum):
+    """The rule that routes a write: which collections it may write, and what forbids its capture.
+
+    `routing.write_routes` has a table of the rules. Most kinds of write need none of their own: AS_NAMED.
+    """
 
     NONE = "none"  # it writes no document, or nothing that is mirrored
-    DOCUMENT = "document"  # the answer shows each version that was written
-    AQL = "aql"  # a query that modifies
-    IMPORT = "import"
+    AS_NAMED = "as named"  # captured if the headers allow it; it writes the collections that the request names
+    DOCUMENT = "document"  # the same for documents by key, whose answers show what was written whatever most headers
+    IMPORT = "import"  # as named; not captured without the name of a collection
+    COLLECTION = "collection"  # as named; a rename to the present name changes nothing
     GRAPH_DOCUMENT = "graph document"  # one document through a named graph, and the edges that go with it
     GRAPH_DEFINITION = "graph definition"  # a document of `_graphs`; may create and drop collections
-    KEYS_IN_BODY = "keys in body"  # the request's body names the keys
-    REVISIONS = "revisions"  # no answer names the keys: new revisions are searched for
-    RESYNC = "resync"  # nothing shows what was removed: the whole collection is compared
-    COLLECTION = "collection"  # changes whole collections: compared as a whole afterwards
-    TRANSACTION = "transaction"  # begins or ends a stream transaction
-    INDEX = "index"  # one by which documents expire removes them unseen
-    OPAQUE = "opaque"  # not captured: what it may have written becomes unverified
+    WHOLE_DATABASE = "whole database"  # captured whatever the headers; it may write any collection of the database
+    INDEX = "index"  # not captured if documents expire by it: they are removed unseen
+    UNCAPTURED = "uncaptured"  # what it may have written becomes unverified
+    QUERY = "query"  # whether it writes, the text of a query shows: `query_routes`
 
 
 class Read(enum.Enum):
@@ -138,6 +139,8 @@ class CollectionIn(enum.Enum):
 class Endpoint:
     """One endpoint: its name, and all facts that the proxy decides by.
 
+    write_route: the rule that routes a write. capture: the kind of a write that can be captured: the name of the module
+    of `proxy.capture.kinds` that carries it out.
     collection_at: the place of the collection among the path's segments after `/_db/{db}`; -1 if the path has none.
     changes_rights: it may change who may read what. needs_user: its meaning depends on who asks, so that the
     Authorization header is kept. needs_index: an error if no index serves it, which PostgreSQL does not know: ArangoDB
@@ -148,7 +151,8 @@ class Endpoint:
     effect: Effect
     family: Family
     verb: Verb = Verb.OTHER
-    capture: Capture = Capture.NONE
+    write_route: WriteRoute = WriteRoute.NONE
+    capture: str = ""
     read: Read = Read.NONE
     refusal: Refusal = Refusal.ATOMIC
     in_transaction: InTransaction = InTransaction.NO
@@ -158,3 +162,12 @@ class Endpoint:
     needs_user: bool = False
     needs_index: bool = False
     no_match: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a kind of write that nothing would route to its module (I10)."""
+        captured = self.write_route not in (WriteRoute.NONE, WriteRoute.INDEX, WriteRoute.UNCAPTURED)
+        if captured != bool(self.capture):
+            raise ValueError(
+                f"endpoint {self.name}: write_route {self.write_route.name} with capture={self.capture!r}: "
+                "a write that can be captured needs both a route and a kind, any other neither"
+            )

@@ -10,4 +10,8 @@ rules_admin      tolerances and sampling, listed and changed
 index_building   creates indexes concurrently, with progress
 migrate          applies `sql/migrations`
 reference        pages of docs/ that are generated from code: settings, gates, metrics
+
+Terms: *shape*: the reads that differ in values only, counted together. *Exempt*: of a shape, that the gates ignore it.
+*Bundle*: all that is needed to reproduce a mismatch elsewhere. *Tolerance*: a rule by which a difference does not
+count.
 """

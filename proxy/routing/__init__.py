@@ -2,7 +2,7 @@
 worker process.
 
 routes            the decision: by the facts of the endpoint's row; reads of documents by key
-write_routes      a table: kind of write -> its route
+write_routes      a table: rule that an endpoint's row names -> the route of a write
 query_routes      queries, by what they read and write
 route             Route, Action, QueryFacts: the values
 scope             which collections a request reads or may write

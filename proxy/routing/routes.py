@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from proxy.model.endpoint import Capture, Effect, Read
+from proxy.model.endpoint import Effect, Read, WriteRoute
 from proxy.model.operations import Operation
 from proxy.model.stages import Snapshot, Stage
 from proxy.routing.header_obstacles import IN_TRANSACTION, header_obstacle, outside
@@ -23,7 +23,7 @@ from proxy.routing.write_routes import WRITE_ROUTES
 # to look a member of an enum up takes as long as the rest of a step of `route`, which every request passes
 _QUERY: Final = Effect.QUERY
 _READ: Final = Effect.READ
-_NO_CAPTURE: Final = Capture.NONE
+_NO_WRITE: Final = WriteRoute.NONE
 
 
 def route(
@@ -44,8 +44,8 @@ def route(
         return query_route(operation, snapshot, query)
     if endpoint.effect is _READ:
         return _read(operation, snapshot)
-    if endpoint.capture is not _NO_CAPTURE:
-        return WRITE_ROUTES[endpoint.capture](operation, snapshot)
+    if endpoint.write_route is not _NO_WRITE:
+        return WRITE_ROUTES[endpoint.write_route](operation, snapshot)
     if endpoint.read.reworded:
         return _reworded_read(operation, snapshot)
     return _UNCOMPARED if endpoint.read is Read.UNCOMPARED else FORWARD

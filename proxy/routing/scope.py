@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from proxy.model.endpoint import Capture, CollectionIn, Family, Verb
+from proxy.model.endpoint import CollectionIn, Family, Verb, WriteRoute
 from proxy.model.operations import Operation
 from proxy.model.stages import Snapshot, Stage
 
@@ -66,7 +66,7 @@ def may_write(operation: Operation) -> tuple[str, ...]:
     if collection is not None and collection[:1].isdigit():  # an id: only ArangoDB knows the collection
         return anywhere(operation)
     if endpoint.family is Family.GRAPH:
-        one = endpoint.capture is Capture.GRAPH_DOCUMENT and endpoint.verb is not Verb.REMOVE
+        one = endpoint.write_route is WriteRoute.GRAPH_DOCUMENT and endpoint.verb is not Verb.REMOVE
         return (f"{database}/{collection}",) if one and collection else anywhere(operation)
     if endpoint.collection_in is CollectionIn.BODY:
         return (f"{database}/{_collection_in_body(operation.body) or '*'}",)

@@ -1,4 +1,4 @@
-"""Routes of writes: a table by kind of capture. Pure.
+"""Routes of writes: a table of the rules that the rows of endpoints name. Pure.
 
 A write is captured if a collection that it may write is mirrored and nothing about the request forbids it; a write that
 cannot be captured marks what it may write (I10).
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from proxy.model.endpoint import Capture, InTransaction, Verb
+from proxy.model.endpoint import InTransaction, Verb, WriteRoute
 from proxy.model.operations import Operation
 from proxy.model.stages import Snapshot
 from proxy.routing.header_obstacles import PACKED, Obstacle, header_obstacle
@@ -75,8 +75,8 @@ def _change(operation: Operation, snapshot: Snapshot) -> Route:
     return _as_named(operation, snapshot)
 
 
-def _transaction(operation: Operation, snapshot: Snapshot) -> Route:
-    """Begin and end are captured whatever the request's headers are: no body of them shows a collection."""
+def _whole_database(operation: Operation, snapshot: Snapshot) -> Route:
+    """Return the route of a request whose body shows no collection; no header forbids its capture."""
     every = anywhere(operation)
     kept = captured_only(snapshot, every)
     return Route(Action.CAPTURE, kept) if kept else Route(Action.FORWARD, writes=every)
@@ -93,17 +93,15 @@ def _uncaptured(operation: Operation, snapshot: Snapshot) -> Route:
     return opaque(operation, snapshot, may_write(operation), "not captured")
 
 
-# every kind but NONE, and AQL: whether a query writes, its text shows (`query_routes`)
-WRITE_ROUTES: Final[dict[Capture, Callable[[Operation, Snapshot], Route]]] = {
-    Capture.DOCUMENT: document_write,
-    Capture.GRAPH_DOCUMENT: _through_graph,
-    Capture.GRAPH_DEFINITION: _through_graph,
-    Capture.KEYS_IN_BODY: _as_named,
-    Capture.REVISIONS: _as_named,
-    Capture.RESYNC: _as_named,
-    Capture.IMPORT: _import,
-    Capture.COLLECTION: _change,
-    Capture.TRANSACTION: _transaction,
-    Capture.INDEX: _index,
-    Capture.OPAQUE: _uncaptured,
+# every rule but NONE, and QUERY: whether a query writes, its text shows (`query_routes`)
+WRITE_ROUTES: Final[dict[WriteRoute, Callable[[Operation, Snapshot], Route]]] = {
+    WriteRoute.AS_NAMED: _as_named,
+    WriteRoute.DOCUMENT: document_write,
+    WriteRoute.IMPORT: _import,
+    WriteRoute.COLLECTION: _change,
+    WriteRoute.GRAPH_DOCUMENT: _through_graph,
+    WriteRoute.GRAPH_DEFINITION: _through_graph,
+    WriteRoute.WHOLE_DATABASE: _whole_database,
+    WriteRoute.INDEX: _index,
+    WriteRoute.UNCAPTURED: _uncaptured,
 }

@@ -22,4 +22,8 @@ type, order, error, undecided, unsupported. What is not compared is skipped with
 deterministic, reads collections that only its run determines, partial, equal sort keys inside, target unavailable,
 origin unavailable, origin answered 401 (and the like), too large, compressed, not understood, over the limit of time,
 over the limit of memory, its worker ended, shutdown, failed.
+
+Terms: *sampled*: chosen to be compared. *Recheck*: both databases are read again, since a difference may be lag.
+*Baseline*: what ArangoDB itself answers differently when it is asked twice. *Tolerance*: a rule by which a difference
+does not count. *Shape*: the reads that differ in values only.
 """

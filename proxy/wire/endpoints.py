@@ -14,7 +14,6 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from proxy.model.endpoint import (
-    Capture,
     CollectionIn,
     Effect,
     Endpoint,
@@ -23,6 +22,7 @@ from proxy.model.endpoint import (
     Read,
     Refusal,
     Verb,
+    WriteRoute,
 )
 
 READ, WRITE, QUERY = Effect.READ, Effect.WRITE, Effect.QUERY
@@ -31,24 +31,49 @@ IN_QUERY, IN_BODY, IN_BODY_NAME = CollectionIn.QUERY, CollectionIn.BODY, Collect
 PART, UNSURE = InTransaction.PART, InTransaction.UNSURE
 
 _read = partial(Endpoint, family=Family.DOCUMENT, effect=READ)
-_write = partial(Endpoint, family=Family.DOCUMENT, effect=WRITE, capture=Capture.DOCUMENT, in_transaction=PART)
+_write = partial(
+    Endpoint,
+    family=Family.DOCUMENT,
+    effect=WRITE,
+    capture="documents",
+    write_route=WriteRoute.DOCUMENT,
+    in_transaction=PART,
+)
 _aql = partial(Endpoint, family=Family.QUERY, effect=PASS)
 _cursor = partial(Endpoint, family=Family.CURSOR, effect=PASS, needs_user=True)
 _collection = partial(Endpoint, family=Family.COLLECTION, effect=PASS)
-_change = partial(Endpoint, family=Family.COLLECTION, effect=CONTROL, capture=Capture.COLLECTION)
+_change = partial(
+    Endpoint, family=Family.COLLECTION, effect=CONTROL, capture="collection_changes", write_route=WriteRoute.COLLECTION
+)
 _index = partial(Endpoint, family=Family.INDEX)
 _database = partial(Endpoint, family=Family.DATABASE)
-_uncaptured = partial(Endpoint, effect=OPAQUE, capture=Capture.OPAQUE)
+_uncaptured = partial(Endpoint, effect=OPAQUE, write_route=WriteRoute.UNCAPTURED)
 _transaction = partial(Endpoint, family=Family.TRANSACTION)
+_stream = partial(
+    Endpoint, family=Family.TRANSACTION, capture="transactions", write_route=WriteRoute.WHOLE_DATABASE, effect=OPAQUE
+)
 _graph = partial(Endpoint, family=Family.GRAPH, effect=PASS)
 _graph_read = partial(Endpoint, family=Family.GRAPH, effect=PASS, read=Read.GRAPH_DOCUMENT)
 _graph_write = partial(
-    Endpoint, family=Family.GRAPH, effect=OPAQUE, capture=Capture.GRAPH_DOCUMENT, in_transaction=PART
+    Endpoint,
+    family=Family.GRAPH,
+    effect=OPAQUE,
+    capture="graph_documents",
+    write_route=WriteRoute.GRAPH_DOCUMENT,
+    in_transaction=PART,
 )
-_graph_change = partial(Endpoint, family=Family.GRAPH, effect=OPAQUE, capture=Capture.GRAPH_DEFINITION)
+_graph_change = partial(
+    Endpoint, family=Family.GRAPH, effect=OPAQUE, capture="graph_definitions", write_route=WriteRoute.GRAPH_DEFINITION
+)
 _simple = partial(Endpoint, family=Family.SIMPLE, effect=PASS, collection_in=IN_BODY, refusal=Refusal.QUERY)
 _simple_write = partial(
-    Endpoint, family=Family.SIMPLE, effect=OPAQUE, collection_in=IN_BODY, refusal=Refusal.QUERY, in_transaction=UNSURE
+    Endpoint,
+    family=Family.SIMPLE,
+    effect=OPAQUE,
+    write_route=WriteRoute.AS_NAMED,
+    collection_in=IN_BODY,
+    refusal=Refusal.QUERY,
+    in_transaction=UNSURE,
 )
 _user = partial(Endpoint, family=Family.USER, effect=PASS)
 _rights = partial(Endpoint, family=Family.USER, effect=PASS, changes_rights=True)
@@ -85,7 +110,8 @@ _TABLE: Final[Sequence[tuple[str, str, Endpoint]]] = (
             "cursor.create",
             QUERY,
             Family.QUERY,
-            capture=Capture.AQL,
+            capture="queries",
+            write_route=WriteRoute.QUERY,
             read=Read.QUERY,
             refusal=Refusal.QUERY,
             in_transaction=PART,
@@ -119,7 +145,11 @@ _TABLE: Final[Sequence[tuple[str, str, Endpoint]]] = (
     ("GET", "_api/collection/{c}/revision", _collection("collection.revision")),
     ("GET", "_api/collection/{c}/checksum", _collection("collection.checksum")),
     ("GET", "_api/collection/{c}/shards", _collection("collection.shards")),
-    ("PUT", "_api/collection/{c}/truncate", _change("collection.truncate", verb=Verb.TRUNCATE, in_transaction=PART)),
+    (
+        "PUT",
+        "_api/collection/{c}/truncate",
+        _change("collection.truncate", verb=Verb.TRUNCATE, capture="truncations", in_transaction=PART),
+    ),
     ("PUT", "_api/collection/{c}/rename", _change("collection.rename", verb=Verb.RENAME, collection_in=IN_BODY_NAME)),
     ("PUT", "_api/collection/{c}/load", _collection("collection.load")),
     ("PUT", "_api/collection/{c}/unload", _collection("collection.unload")),
@@ -128,7 +158,7 @@ _TABLE: Final[Sequence[tuple[str, str, Endpoint]]] = (
     ("PUT", "_api/collection/{c}/compact", _collection("collection.compact")),
     ("PUT", "_api/collection/{c}/responsibleShard", _collection("collection.responsible_shard")),
     ("GET", "_api/index", _index("index.list", PASS, collection_in=IN_QUERY)),
-    ("POST", "_api/index", _index("index.create", CONTROL, capture=Capture.INDEX, collection_in=IN_QUERY)),
+    ("POST", "_api/index", _index("index.create", CONTROL, write_route=WriteRoute.INDEX, collection_in=IN_QUERY)),
     ("GET", "_api/index/{c}/{i}", _index("index.read", PASS)),
     ("DELETE", "_api/index/{c}/{i}", _index("index.drop", CONTROL)),
     ("ANY", "_api/index/selectivity/*", _index("index.selectivity", PASS)),
@@ -137,12 +167,20 @@ _TABLE: Final[Sequence[tuple[str, str, Endpoint]]] = (
     ("GET", "_api/database/user", _database("database.user", PASS, needs_user=True)),
     ("GET", "_api/database/current", _database("database.current", PASS)),
     ("POST", "_api/database", _database("database.create", CONTROL, needs_user=True)),
-    ("DELETE", "_api/database/{d}", _database("database.drop", CONTROL, verb=Verb.DROP, capture=Capture.COLLECTION)),
+    ("DELETE", "_api/database/{d}", _change("database.drop", family=Family.DATABASE, verb=Verb.DROP)),
     # bulk writes, and what runs scripts
     (
         "POST",
         "_api/import",
-        Endpoint("import", OPAQUE, Family.BULK, capture=Capture.IMPORT, in_transaction=UNSURE, collection_in=IN_QUERY),
+        Endpoint(
+            "import",
+            OPAQUE,
+            Family.BULK,
+            capture="imports",
+            write_route=WriteRoute.IMPORT,
+            in_transaction=UNSURE,
+            collection_in=IN_QUERY,
+        ),
     ),
     ("POST PUT", "_api/batch", _uncaptured("batch", family=Family.BULK, refusal=Refusal.BATCH)),
     ("POST PUT", "_api/tasks/*", _uncaptured("task", family=Family.SERVER)),
@@ -154,23 +192,11 @@ _TABLE: Final[Sequence[tuple[str, str, Endpoint]]] = (
         "_api/transaction",
         _uncaptured("transaction.js", family=Family.TRANSACTION, refusal=Refusal.SCRIPTED_TRANSACTION),
     ),
-    (
-        "POST",
-        "_api/transaction/begin",
-        _transaction("transaction.begin", OPAQUE, verb=Verb.BEGIN, capture=Capture.TRANSACTION),
-    ),
+    ("POST", "_api/transaction/begin", _stream("transaction.begin", verb=Verb.BEGIN)),
     ("GET", "_api/transaction", _transaction("transaction.list", PASS)),
     ("GET", "_api/transaction/{id}", _transaction("transaction.status", PASS)),
-    (
-        "PUT",
-        "_api/transaction/{id}",
-        _transaction("transaction.commit", OPAQUE, verb=Verb.COMMIT, capture=Capture.TRANSACTION),
-    ),
-    (
-        "DELETE",
-        "_api/transaction/{id}",
-        _transaction("transaction.abort", PASS, verb=Verb.ABORT, capture=Capture.TRANSACTION),
-    ),
+    ("PUT", "_api/transaction/{id}", _stream("transaction.commit", verb=Verb.COMMIT)),
+    ("DELETE", "_api/transaction/{id}", _stream("transaction.abort", effect=PASS, verb=Verb.ABORT)),
     # edges and graphs
     ("GET", "_api/edges/{c}", Endpoint("edges.read", PASS, Family.EDGES, read=Read.QUERY_LIKE)),
     ("POST", "_api/edges/{c}", Endpoint("edges.read_many", PASS, Family.EDGES, read=Read.QUERY_LIKE)),
@@ -212,22 +238,22 @@ _TABLE: Final[Sequence[tuple[str, str, Endpoint]]] = (
     (
         "PUT",
         "_api/simple/remove-by-keys",
-        _simple_write("simple.remove-by-keys", verb=Verb.REMOVE, capture=Capture.KEYS_IN_BODY),
+        _simple_write("simple.remove-by-keys", verb=Verb.REMOVE, capture="removals_by_keys"),
     ),
     (
         "PUT",
         "_api/simple/remove-by-example",
-        _simple_write("simple.remove-by-example", verb=Verb.REMOVE, capture=Capture.RESYNC),
+        _simple_write("simple.remove-by-example", verb=Verb.REMOVE, capture="removals_by_example"),
     ),
     (
         "PUT",
         "_api/simple/replace-by-example",
-        _simple_write("simple.replace-by-example", verb=Verb.REPLACE, capture=Capture.REVISIONS),
+        _simple_write("simple.replace-by-example", verb=Verb.REPLACE, capture="changes_by_example"),
     ),
     (
         "PUT",
         "_api/simple/update-by-example",
-        _simple_write("simple.update-by-example", verb=Verb.UPDATE, capture=Capture.REVISIONS),
+        _simple_write("simple.update-by-example", verb=Verb.UPDATE, capture="changes_by_example"),
     ),
     # users
     ("POST", "_open/auth", _user("auth.open")),
@@ -283,8 +309,17 @@ _TABLE: Final[Sequence[tuple[str, str, Endpoint]]] = (
     ("PUT", "_admin/compact", _server("admin.compact")),
     ("POST", "_admin/routing/reload", _server("admin.routing")),
     ("GET POST PUT", "_admin/echo", _server("admin.echo")),
+    (  # but for `restore`, which replaces documents
+        "POST",
+        "_admin/backup/create _admin/backup/list _admin/backup/delete _admin/backup/upload _admin/backup/download",
+        _server("admin.backup"),
+    ),
     ("GET", "_api/foxx/*", _foxx(PASS, refusal=Refusal.INSTALLATION)),
-    ("POST PUT PATCH DELETE", "_api/foxx/*", _foxx(OPAQUE, capture=Capture.OPAQUE, refusal=Refusal.INSTALLATION)),
+    (
+        "POST PUT PATCH DELETE",
+        "_api/foxx/*",
+        _foxx(OPAQUE, write_route=WriteRoute.UNCAPTURED, refusal=Refusal.INSTALLATION),
+    ),
 )
 
 
@@ -310,14 +345,14 @@ def _expand() -> Iterator[EndpointRow]:
 ROWS: Final = tuple(_expand())
 
 # what the table does not know: it may write unless its method says that it does not
-UNKNOWN: Final = Endpoint("unknown", OPAQUE, Family.UNKNOWN, capture=Capture.OPAQUE, refusal=Refusal.UNKNOWN)
-UNKNOWN_SAFE: Final = dataclasses.replace(UNKNOWN, effect=PASS, capture=Capture.NONE)
+UNKNOWN: Final = Endpoint("unknown", OPAQUE, Family.UNKNOWN, write_route=WriteRoute.UNCAPTURED, refusal=Refusal.UNKNOWN)
+UNKNOWN_SAFE: Final = dataclasses.replace(UNKNOWN, effect=PASS, write_route=WriteRoute.NONE)
 # a path of a database that does not begin with `_` is one of a Foxx service, whose GETs may write as well
-SERVICE: Final = _foxx(OPAQUE, capture=Capture.OPAQUE, refusal=Refusal.SERVICE)
+SERVICE: Final = _foxx(OPAQUE, write_route=WriteRoute.UNCAPTURED, refusal=Refusal.SERVICE)
 
 _NAMED: Final[dict[str, Endpoint]] = {}
 for _endpoint in (UNKNOWN, *(row.endpoint for row in ROWS)):
-    if _NAMED.setdefault(_endpoint.name, _endpoint).capture is Capture.NONE:
+    if _NAMED.setdefault(_endpoint.name, _endpoint).write_route is WriteRoute.NONE:
         _NAMED[_endpoint.name] = _endpoint
 
 

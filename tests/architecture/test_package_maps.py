@@ -1,4 +1,4 @@
-"""The map in a package's docstring names the modules that exist: all of them, and no other."""
+"""The docstring of a package: its map names the modules that exist, all and no other, and its terms are explained."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import pytest
 _ROOT: Final = Path(__file__).parents[2]
 _TOPS: Final = ("proxy", "backfill", "sql", "deploy/demo")
 # packages whose modules are listed by a table of the code, or that are a list of equals
-_UNMAPPED: Final = frozenset({"proxy/control/gates/rules", "sql/statements"})
+_UNMAPPED: Final = frozenset(
+    {"proxy/capture/kinds", "proxy/control/gates/rules", "proxy/devserver/store/handlers", "sql/statements"}
+)
 # in the first column of a map, beside modules
 _OTHER: Final = frozenset({"proxy/aql: text"})
 _TOKEN: Final = re.compile(r"[a-z][a-z0-9_]*")
@@ -49,6 +51,14 @@ def test_a_map_names_what_exists(package: str) -> None:
     missing = {name for name in existing if not re.search(rf"(?<![a-z0-9_]){name}(?![a-z0-9_])", docstring)}
     invented = {name for name in named(docstring) - existing if f"{package}: {name}" not in _OTHER}
     assert (missing, invented) == (set(), set())
+
+
+@pytest.mark.parametrize("package", [*packages(), "proxy/capture/kinds", "proxy/devserver/store/handlers"])
+def test_a_package_explains_its_terms(package: str) -> None:
+    docstring = ast.get_docstring(ast.parse((_ROOT / package / "__init__.py").read_text("utf-8"))) or ""
+    terms = re.search(r"^Terms\b.*", docstring, re.DOTALL | re.MULTILINE)
+    assert terms is not None
+    assert re.search(r"\*\w[^*]*\*|^    \S.*  \S", terms[0], re.MULTILINE), "no term in asterisks or in a first column"
 
 
 def test_a_map_that_is_wrong_is_found() -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 STEPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "intend": ("proxy.replication.mirror:Mirror.intend", ("after-intend", "transaction-begun", "job-begun")),
     "execute": (
-        "proxy.capture.documents:capture",
+        "proxy.capture.kinds.documents:capture",
         ("after-forward", "transaction-wrote", "after-commit", "mid-import"),
     ),
     "cursor-batch": ("proxy.capture.aql:Modifications.capture", ("keys-read",)),

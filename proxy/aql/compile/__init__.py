@@ -1,7 +1,7 @@
 """AQL -> SQL over the document tables: a whole query as one statement, exact or not at all.
 
     cached          compile_query: the entry point; outcomes are kept with the query's tree
-    plan            Compiled, NotCompiled, Tables, Table: the input and the output
+    plan            Compiled, NotCompiled, CompiledTables: the input and the output
     query           the top level, and the form of the statement that is compared
     compilation     Compilation: shared state, and the registries by node type
     scope, blocks   variables, scopes; SELECTs under construction
@@ -15,6 +15,9 @@
 The rules of values are SQL functions in the schema `_crossfade`. Values for which they refuse while a statement runs
 (SQLSTATE 22…), and queries that are not compiled, are left to the evaluator. Importing this package registers all that
 compiles a type of node.
+
+Terms: *block*: a SELECT under construction; *scope*: the variables that are visible, and the columns that hold them.
+*Term*: an SQL expression with what is known of its value.
 """
 
 from proxy.aql.compile.cached import compile_query

@@ -12,6 +12,9 @@ sorting         SORT and LIMIT
 collecting      COLLECT and WINDOW (windows: how far its bounds reach)
 modifications   INSERT, UPDATE, REPLACE, REMOVE, UPSERT
 traversals      graph queries (graphs: edges and vertices; walks: traversals; paths: path searches)
+
+Terms: *frame*: the values of a query's variables; *slot*: a variable's place in it. *Level*: a query or a subquery,
+with its statements. *Stage*: one statement of a level, as a function from rows to rows.
 """
 
 from proxy.aql.execution.compiler import ProgramCompiler

@@ -14,6 +14,9 @@ section 10).
     hashing, value_hash         digests, HASH
     misc                        choosing, control of the run, facts of the database
     elsewhere                   known by name, without an implementation here
+
+Terms: *fact*: what is known of a function without running it (`registry.Function`): random, large, fetches, ….
+*Implementation*: the function itself, of values. *SQL form*: the expression that it compiles to, if there is one.
 """
 
 from __future__ import annotations

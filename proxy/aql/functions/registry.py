@@ -1,10 +1,10 @@
 """The registry of AQL's functions: one decorator declares all facts of a function beside its implementation.
 
     @function("SUBSTRING", arguments=(2, 3), linear=True)
-    def substring(context: Context, value: Value, offset: Value, *length: Value) -> Value: ...
+    def substring(context: QueryContext, value: Value, offset: Value, *length: Value) -> Value: ...
 
-An implementation takes the run's `Context` and the evaluated arguments. The SQL form of a function, if it has one, is
-declared beside it as well (`proxy.aql.functions.sql_calls`).
+An implementation takes the run's `QueryContext` and the evaluated arguments. The SQL form of a function, if it has
+one, is declared beside it as well (`proxy.aql.functions.sql_calls`).
 """
 
 from __future__ import annotations

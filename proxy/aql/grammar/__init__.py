@@ -11,6 +11,9 @@ patterns        variables and destructuring
 expressions     operators and their precedence
 operands        literals, references, calls, arrays, objects
 accesses        attributes, elements, [*], [?]
+
+Terms: *token*: a word, a sign or a literal; *scope*: the variables that a statement may use; *operand*: what an
+operator is applied to.
 """
 
 from proxy.aql.grammar.cursor import Parser

@@ -17,6 +17,9 @@ as such (a changed password, too many of them), the pool tries again after a gro
 meanwhile.
 
 Each session sets for itself what a role may have preset (proxy/base/session_settings.py).
+
+Terms: *session*: one connection while one user has it; *pool*: the sessions that wait for use; *SQLSTATE*:
+PostgreSQL's code of an error.
 """
 
 from proxy.base.database.failures import translate

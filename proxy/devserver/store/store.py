@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from proxy.devserver.store import collection_lookup, commands, expiry
+from proxy.devserver.store import collection_lookup, dispatch, expiry
 from proxy.devserver.store.async_requests import AsyncRequests, is_asynchronous
-from proxy.devserver.store.handlers.table import COMMANDS
+from proxy.devserver.store.command_table import COMMANDS
 from proxy.devserver.store.state.locks import LockedError
 from proxy.devserver.store.state.running_query import PausedError, RunningQuery
 from proxy.devserver.store.state.server import ServerState
@@ -43,7 +43,7 @@ class MemoryStore:
         """
         if not is_asynchronous(operation):
             return await self._carry_out(operation)
-        refused = commands.refusal(self.server, operation, commands.command_of(COMMANDS, operation))
+        refused = dispatch.refusal(self.server, operation, dispatch.command_of(COMMANDS, operation))
         return refused or await self._requests.start(self.server, operation, self._carry_out)
 
     async def close(self) -> None:
@@ -60,9 +60,9 @@ class MemoryStore:
         Raise PausedError if a query sleeps; `running` is one that has slept before.
         """
         self.server.resumed = running
-        command = commands.command_of(COMMANDS, operation)
-        refused = commands.refusal(self.server, operation, command)
-        return refused or commands.answer(self.server, operation, command)
+        command = dispatch.command_of(COMMANDS, operation)
+        refused = dispatch.refusal(self.server, operation, command)
+        return refused or dispatch.answer(self.server, operation, command)
 
     async def _carry_out(self, operation: Operation) -> Outcome:
         running: RunningQuery | None = None

@@ -4,4 +4,7 @@ compare_answers   two answers to one operation: statuses, documents, arrays, que
 documents         two documents or rows: class and paths of a difference
 tolerances        rules on paths where a difference does not matter; paths: how they are written
 verdict           a difference after tolerances and ArangoDB's own differences
+
+Terms: *path*: the place of a value in a document, as `name.first` or `tags[*]`. *Class*: the kind of a difference:
+missing, extra, stale, value, type, order.
 """

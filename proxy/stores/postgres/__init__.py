@@ -20,6 +20,10 @@
     modifications/ AQL that writes, likewise
 
 Statements: sql/queries/store.sql.
+
+Terms: *fenced*: the statement itself checks the control row, so that a read is refused if the collection was rolled
+back meanwhile. *Compiled*: an AQL query that is one SQL statement; *evaluated*: one that this process runs, which
+fetches documents by SQL. *Fetch*: what the evaluator asks for; *scan*: the statement that brings it.
 """
 
 from proxy.stores.postgres.read_fence import QueryLimits

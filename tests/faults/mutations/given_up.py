@@ -28,7 +28,7 @@ MUTANTS = (
     Mutant(
         "a change of a graph writes the collection that its path names",
         "proxy/routing/scope.py",
-        "endpoint.capture is Capture.GRAPH_DOCUMENT and endpoint.verb is not Verb.REMOVE",
+        "endpoint.write_route is WriteRoute.GRAPH_DOCUMENT and endpoint.verb is not Verb.REMOVE",
         "endpoint.verb is not Verb.REMOVE",
         f"{_GRAPHS}::test_a_changed_graph_definition_is_in_postgresql_before_the_answer[_graphs alone]",
     ),

@@ -54,9 +54,9 @@ MUTANTS = (
     ),
     Mutant(
         "a removal by example is searched by revisions",
-        "proxy/capture/dispatch.py",
-        "    Capture.RESYNC: simple_writes.by_resync,\n",
-        "    Capture.RESYNC: simple_writes.by_revisions,\n",
+        "proxy/wire/endpoints.py",
+        'capture="removals_by_example"',
+        'capture="changes_by_example"',
         "tests/integration/test_capture_modifications.py::test_a_write_by_example_is_captured[remove]",
     ),
     Mutant(

@@ -21,7 +21,7 @@ from proxy.complete.collection_view import CollectionView
 from proxy.complete.commands import COMMANDS
 from proxy.complete.loaded_part import LoadedPart
 from proxy.complete.server_view import ServerView, TickBlock, keep_sessions, present, view_of
-from proxy.devserver.store import commands
+from proxy.devserver.store import dispatch
 from proxy.devserver.store.state.accounts import SYSTEM
 from proxy.devserver.store.state.collection import id_prefix
 from proxy.devserver.store.state.server import ServerState
@@ -55,13 +55,13 @@ class ViewStore:
         return "views"
 
     async def execute(self, operation: Operation) -> Outcome:
-        command = commands.command_of(COMMANDS, operation)
+        command = dispatch.command_of(COMMANDS, operation)
         parts: dict[str, LoadedPart] = {}
         complete = False
         while not complete:
             view = self._view(parts, own_accounts=command.changes_accounts)
             before: dict[str, object] = dict(view.cursors)
-            outcome = commands.refusal(view, operation, command) or commands.answer(view, operation, command)
+            outcome = dispatch.refusal(view, operation, command) or dispatch.answer(view, operation, command)
             complete = self._complete(view)
         changes = catalog_changes(view, self._catalog, next(self._revisions))
         try:

@@ -56,6 +56,8 @@ def test_a_document_read() -> None:
         ("GET", "/_api/user/root/database/x", "user.permission", Effect.PASSTHROUGH, None, None),
         ("GET", "/_api/version", "version", Effect.PASSTHROUGH, None, None),
         ("GET", "/_admin/usage-metrics", "admin.metrics", Effect.PASSTHROUGH, None, None),
+        ("POST", "/_admin/backup/create", "admin.backup", Effect.PASSTHROUGH, None, None),
+        ("POST", "/_admin/backup/restore", "unknown", Effect.OPAQUE, None, None),
         ("POST", "/_api/batch", "batch", Effect.OPAQUE, None, None),
         ("GET", "/my/foxx/service", "foxx", Effect.OPAQUE, None, None),
         ("GET", "/_api/foxx", "foxx", Effect.PASSTHROUGH, None, None),

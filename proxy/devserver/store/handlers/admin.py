@@ -10,6 +10,7 @@ from typing import Any, Final
 from proxy.base.errors import ArangoError
 from proxy.devserver.store import access
 from proxy.devserver.store.answers import done
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.state.server import VERSION, ServerState
 from proxy.model.operations import Operation, Outcome
 from proxy.semantics.key_generator import KINDS
@@ -310,3 +311,33 @@ def echo(server: ServerState, operation: Operation) -> Outcome:
 def key_generators(server: ServerState, operation: Operation) -> Outcome:
     server.database(operation)
     return json_outcome(200, {"keyGenerators": list(KINDS)})
+
+
+COMMANDS: Final = {
+    "version": EndpointCommand(version),
+    "engine": EndpointCommand(engine),
+    "engine.stats": EndpointCommand(engine_statistics),
+    "key_generators": EndpointCommand(key_generators),
+    "admin.statistics": EndpointCommand(statistics),
+    "admin.statistics_description": EndpointCommand(statistics_described),
+    "admin.license": EndpointCommand(license_of),
+    "admin.options": EndpointCommand(options),
+    "admin.support_info": EndpointCommand(support_info),
+    "admin.wal": EndpointCommand(wal),
+    "admin.tls": EndpointCommand(tls),
+    "admin.jwt": EndpointCommand(jwt),
+    "admin.target_version": EndpointCommand(target_version),
+    "admin.log": EndpointCommand(log, access.administrator),
+    "admin.deployment": EndpointCommand(deployment),
+    "admin.compact": EndpointCommand(compact, access.database_write),
+    "admin.routing": EndpointCommand(routing),
+    "admin.echo": EndpointCommand(echo),
+    "admin.status": EndpointCommand(status),
+    "admin.time": EndpointCommand(clock),
+    "admin.role": EndpointCommand(role),
+    "admin.availability": EndpointCommand(availability, access.anyone),
+    "admin.mode": EndpointCommand(mode, changes_accounts=True),
+    "admin.id": EndpointCommand(identity),
+    "admin.metrics": EndpointCommand(metrics),
+    "cluster.endpoints": EndpointCommand(endpoints, access.authenticated),
+}

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from proxy.base.errors import ArangoError
 from proxy.devserver.store.answers import done
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.state.collection import Collection
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
@@ -177,3 +178,8 @@ def _drop(server: ServerState, operation: Operation, name: str) -> Outcome:
         raise ArangoError(1202, f"failure while removing analyzer, reason: no such analyzer '{name}'")
     write_document.remove(_defined(server, database), own)
     return done(operation, {"name": f"{database}::{own}"})
+
+
+COMMANDS: Final = {
+    "analyzer": EndpointCommand(analyzers),
+}

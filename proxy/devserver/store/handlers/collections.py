@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, Final
 
 from proxy.base.errors import ArangoError, Unsupported
 from proxy.devserver.store import access, collection_lookup
 from proxy.devserver.store.answers import done
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.state import log
 from proxy.devserver.store.state.collection import DOCUMENTS, EDGES, Collection
 from proxy.devserver.store.state.database import ServerDatabase
@@ -258,3 +259,26 @@ def compact(server: ServerState, operation: Operation) -> Outcome:
 def shards(server: ServerState, operation: Operation) -> Outcome:
     _found(server, operation)
     raise ArangoError(1470, "this operation is only supported on coordinators in a cluster", status=501)
+
+
+COMMANDS: Final = {
+    "collection.list": EndpointCommand(list_all),
+    "collection.create": EndpointCommand(create, access.database_write),
+    "collection.read": EndpointCommand(read, access.collection_read),
+    "collection.properties": EndpointCommand(properties, access.collection_read),
+    "collection.set_properties": EndpointCommand(set_properties, access.collection_change),
+    "collection.count": EndpointCommand(count, counts=True),
+    "collection.figures": EndpointCommand(figures, access.collection_read),
+    "collection.revision": EndpointCommand(revision, access.collection_read),
+    "collection.checksum": EndpointCommand(checksum, access.collection_read),
+    "collection.truncate": EndpointCommand(truncate),
+    "collection.rename": EndpointCommand(rename, access.collection_change),
+    "collection.drop": EndpointCommand(drop, access.collection_change),
+    "collection.load": EndpointCommand(load, access.collection_read),
+    "collection.unload": EndpointCommand(load, access.collection_read),
+    "collection.load_indexes": EndpointCommand(maintain, access.collection_read),
+    "collection.recalculate": EndpointCommand(maintain, access.collection_read),
+    "collection.compact": EndpointCommand(compact, access.collection_read),
+    "collection.shards": EndpointCommand(shards, access.collection_read),
+    "collection.responsible_shard": EndpointCommand(shards, access.collection_read),
+}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from proxy.base.errors import ArangoError
 from proxy.devserver.store import access
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.queries import execution
 from proxy.devserver.store.state.server import ServerState
 from proxy.devserver.store.state.sessions import Cursor
@@ -112,3 +113,10 @@ def _expire(server: ServerState) -> None:
     now = server.now()
     for number in [number for number, cursor in server.cursors.items() if cursor.expires < now]:
         del server.cursors[number]
+
+
+COMMANDS: Final = {
+    "cursor.create": EndpointCommand(create, dirty_read=True),
+    "cursor.next": EndpointCommand(proceed),
+    "cursor.delete": EndpointCommand(delete),
+}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from proxy.base.errors import ArangoError
 from proxy.devserver.store import access
 from proxy.devserver.store.answers import done
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.state import log
 from proxy.devserver.store.state.accounts import Level, grant
 from proxy.devserver.store.state.server import ServerState
@@ -106,3 +107,12 @@ def _only_system(server: ServerState, operation: Operation) -> None:
     server.database(operation)
     if operation.database != "_system":
         raise ArangoError(1230, "operation only allowed in system database")
+
+
+COMMANDS: Final = {
+    "database.list": EndpointCommand(list_all),
+    "database.user": EndpointCommand(list_accessible),
+    "database.current": EndpointCommand(current),
+    "database.create": EndpointCommand(create, access.database_change, changes_accounts=True),
+    "database.drop": EndpointCommand(drop, access.database_change),
+}

@@ -11,6 +11,7 @@ import msgspec
 
 from proxy.base.errors import ArangoError
 from proxy.devserver.store.collection_lookup import readable, writable
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.state.collection import Collection
 from proxy.devserver.store.state.locks import LockedError
 from proxy.devserver.store.state.server import ServerState
@@ -104,3 +105,17 @@ def _wait_for(server: ServerState, collection: Collection, items: list[Any]) -> 
             key = key_of(item)
             if collection.locks.held(key):
                 raise LockedError(key or "", "", message="timeout waiting to lock key")
+
+
+COMMANDS: Final = {
+    "document.read": EndpointCommand(read, dirty_read=True, shows_conflict=True),
+    "document.head": EndpointCommand(read, dirty_read=True, shows_conflict=True),
+    "document.read_many": EndpointCommand(read_many, dirty_read=True, shows_conflict=True),
+    "document.insert": EndpointCommand(insert, shows_conflict=True),
+    "document.replace": EndpointCommand(change, shows_conflict=True),
+    "document.update": EndpointCommand(change, shows_conflict=True),
+    "document.replace_many": EndpointCommand(change, shows_conflict=True),
+    "document.update_many": EndpointCommand(change, shows_conflict=True),
+    "document.remove": EndpointCommand(remove, shows_conflict=True),
+    "document.remove_many": EndpointCommand(remove, shows_conflict=True),
+}

@@ -8,6 +8,7 @@ from proxy.aql import QueryOptions, analyse, ast, parse
 from proxy.aql import run as evaluate
 from proxy.base.errors import ArangoError
 from proxy.devserver.store.answers import done
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.queries.plan import plan_of
 from proxy.devserver.store.queries.syntax_tree import Printer
 from proxy.devserver.store.state.server import ServerState
@@ -101,3 +102,9 @@ def _warnings(query: ast.Query, options: Document) -> list[Document]:
         except StopIteration as end:
             found += [{"code": one.code, "message": one.message} for one in end.value.warnings]
     return found[: settings.max_warnings]
+
+
+COMMANDS: Final = {
+    "query.parse": EndpointCommand(parse_query),
+    "explain": EndpointCommand(explain),
+}

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from proxy.base.errors import ArangoError
 from proxy.devserver.store.collection_lookup import readable, writable
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.handlers.graphs import edge_names, find, graphs_of, vertex_names
 from proxy.devserver.store.state.collection import Collection
 from proxy.devserver.store.state.server import ServerState
@@ -177,3 +178,17 @@ def _remove_edges(
         for edge in edges.edges_of({vertex}):
             removed = write_document.remove(edges, edge["_key"])
             done.append((edges, removed))
+
+
+COMMANDS: Final = {
+    "gharial.vertex_insert": EndpointCommand(insert),
+    "gharial.vertex_read": EndpointCommand(read),
+    "gharial.vertex_replace": EndpointCommand(change),
+    "gharial.vertex_update": EndpointCommand(change),
+    "gharial.vertex_remove": EndpointCommand(remove),
+    "gharial.edge_insert": EndpointCommand(insert),
+    "gharial.edge_read": EndpointCommand(read),
+    "gharial.edge_replace": EndpointCommand(change),
+    "gharial.edge_update": EndpointCommand(change),
+    "gharial.edge_remove": EndpointCommand(remove),
+}

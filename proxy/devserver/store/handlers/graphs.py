@@ -5,9 +5,11 @@ Documents within graphs are in `graph_documents`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from proxy.base.errors import ArangoError
+from proxy.devserver.store import access
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.handlers import collections
 from proxy.devserver.store.state.collection import DOCUMENTS, EDGES, Collection
 from proxy.devserver.store.state.database import ServerDatabase
@@ -260,3 +262,18 @@ def _keep_orphans(graph: Document, before: set[str]) -> None:
     used = {name for definition in graph["edgeDefinitions"] for name in (*definition["from"], *definition["to"])}
     orphans = [name for name in graph["orphanCollections"] if name not in used]
     graph["orphanCollections"] = orphans + sorted(before - used - set(orphans))
+
+
+COMMANDS: Final = {
+    "gharial.list": EndpointCommand(list_all),
+    "gharial.create": EndpointCommand(create, access.database_write),
+    "gharial.read": EndpointCommand(read),
+    "gharial.drop": EndpointCommand(drop, access.database_write),
+    "gharial.vertex_collections": EndpointCommand(vertex_collections),
+    "gharial.edge_collections": EndpointCommand(edge_collections),
+    "gharial.add_vertex_collection": EndpointCommand(add_vertex_collection, access.database_write),
+    "gharial.remove_vertex_collection": EndpointCommand(remove_vertex_collection, access.database_write),
+    "gharial.add_edge_definition": EndpointCommand(add_edge_definition, access.database_write),
+    "gharial.replace_edge_definition": EndpointCommand(replace_edge_definition, access.database_write),
+    "gharial.remove_edge_definition": EndpointCommand(remove_edge_definition, access.database_write),
+}

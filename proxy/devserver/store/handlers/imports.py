@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from proxy.devserver.store.collection_lookup import writable
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.handlers.collections import empty
 from proxy.devserver.store.state.locks import LockedError
 from proxy.devserver.store.state.server import ServerState
@@ -22,3 +25,8 @@ def run(server: ServerState, operation: Operation) -> Outcome:
     if request.empties:
         empty(server, server.database(operation), collection)
     return prepared.carry_out(collection)
+
+
+COMMANDS: Final = {
+    "import": EndpointCommand(run),
+}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from proxy.base.errors import ArangoError
+from proxy.devserver.store import access
 from proxy.devserver.store.answers import done
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.state import indexes, log
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
@@ -77,3 +79,12 @@ def _collection_parameter(operation: Operation) -> str:
     if not name:
         raise ArangoError(1203, "collection or view not found")
     return name
+
+
+COMMANDS: Final = {
+    "index.list": EndpointCommand(list_indexes, access.collection_read),
+    "index.create": EndpointCommand(create_index, access.index_create),
+    "index.read": EndpointCommand(read_index, access.collection_read),
+    "index.drop": EndpointCommand(drop_index, access.collection_change),
+    "index.selectivity": EndpointCommand(selectivity, access.collection_read),
+}

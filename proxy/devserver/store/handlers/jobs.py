@@ -11,6 +11,7 @@ from typing import Final
 
 from proxy.base.errors import ArangoError
 from proxy.devserver.store import access
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.state.server import ServerState
 from proxy.devserver.store.state.sessions import AsyncJob
 from proxy.model.operations import Operation, Outcome
@@ -99,3 +100,8 @@ def _number(text: str | None, default: float) -> float:
         return float(text) if text else default
     except ValueError as error:
         raise ArangoError(10, "bad parameter") from error
+
+
+COMMANDS: Final = {
+    "job": EndpointCommand(job),
+}

@@ -11,6 +11,7 @@ from typing import Any, Final
 from proxy.base.errors import ArangoError
 from proxy.devserver.store import access
 from proxy.devserver.store.answers import done
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.queries.slow_queries import TRACKING, moment, shown
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
@@ -176,3 +177,18 @@ def _settings(server: ServerState, operation: Operation, name: str, defaults: Do
 def _kind(value: object) -> type:
     """Return the type of a setting; integers and fractions are one type."""
     return int if isinstance(value, float) else type(value)
+
+
+COMMANDS: Final = {
+    "query.current": EndpointCommand(current),
+    "query.slow": EndpointCommand(slow),
+    "query.rules": EndpointCommand(rules),
+    "query.history": EndpointCommand(history),
+    "admin.calls": EndpointCommand(calls),
+    "query.clear_slow": EndpointCommand(clear),
+    "query.kill": EndpointCommand(kill),
+    "query.properties": EndpointCommand(properties),
+    "query.set_properties": EndpointCommand(properties),
+    "query.cache": EndpointCommand(cache),
+    "query.plan_cache": EndpointCommand(plans),
+}

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from proxy.base.errors import ArangoError, Unsupported
 from proxy.devserver.store import access
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.handlers.wal import state
 from proxy.devserver.store.state.database import ServerDatabase
 from proxy.devserver.store.state.server import ServerState
@@ -193,3 +194,10 @@ def _found(server: ServerState, operation: Operation, number: str) -> Dump:
     if found is None or found.database != operation.database:
         raise ArangoError(404, "dump not found")
     return found
+
+
+COMMANDS: Final = {
+    "replication.batch": EndpointCommand(batch),
+    "replication": EndpointCommand(replication, access.collection_read),
+    "dump": EndpointCommand(dump),
+}

@@ -10,6 +10,7 @@ from typing import Any, Final
 from proxy.aql.values import compare, equal
 from proxy.base.errors import ArangoError
 from proxy.devserver.store.collection_lookup import readable, writable
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.handlers import cursors
 from proxy.devserver.store.queries import execution
 from proxy.devserver.store.state.collection import Collection
@@ -259,3 +260,20 @@ def _keys(body: Document) -> list[str]:
     if not isinstance(keys, list):
         raise ArangoError(10, "expecting array for 'keys'")
     return [str(key).rpartition("/")[2] for key in keys]
+
+
+COMMANDS: Final = {
+    "edges.read": EndpointCommand(edges),
+    "edges.read_many": EndpointCommand(edges),
+    "simple.all": EndpointCommand(all_documents),
+    "simple.all-keys": EndpointCommand(all_keys),
+    "simple.any": EndpointCommand(any_document),
+    "simple.by-example": EndpointCommand(by_example),
+    "simple.range": EndpointCommand(by_range),
+    "simple.first-example": EndpointCommand(first_example),
+    "simple.lookup-by-keys": EndpointCommand(lookup_by_keys),
+    "simple.remove-by-keys": EndpointCommand(remove_by_keys),
+    "simple.remove-by-example": EndpointCommand(remove_by_example),
+    "simple.replace-by-example": EndpointCommand(replace_by_example),
+    "simple.update-by-example": EndpointCommand(update_by_example),
+}

@@ -7,11 +7,12 @@ collection that it locked exclusively is not written by any other request. Proto
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from proxy.base.errors import ArangoError
 from proxy.devserver.store import access
 from proxy.devserver.store.collection_lookup import LOCK_SECONDS, belongs, expire_transactions, find_transaction
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.state.collection import Collection
 from proxy.devserver.store.state.database import ServerDatabase
 from proxy.devserver.store.state.locks import Locks, exclusive_error
@@ -187,3 +188,12 @@ def answer(code: int, transaction: Transaction) -> Outcome:
     """Return the answer that shows the state of a transaction."""
     result = {"id": transaction.id, "status": transaction.status.value}
     return json_outcome(code, {"code": code, "error": False, "result": result})
+
+
+COMMANDS: Final = {
+    "transaction.begin": EndpointCommand(begin),
+    "transaction.status": EndpointCommand(status),
+    "transaction.commit": EndpointCommand(commit),
+    "transaction.abort": EndpointCommand(abort),
+    "transaction.list": EndpointCommand(list_running),
+}

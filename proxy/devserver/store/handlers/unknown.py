@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from proxy.base.errors import ArangoError
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.handlers import cursors
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
@@ -25,3 +28,6 @@ def unknown(server: ServerState, operation: Operation) -> Outcome:
     if knows_path(operation.path):
         raise ArangoError(405)
     raise ArangoError(404, f"unknown path '/{'/'.join(operation.path)}'")
+
+
+COMMANDS: Final = {"unknown": EndpointCommand(unknown)}

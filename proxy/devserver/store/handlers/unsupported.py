@@ -7,9 +7,12 @@ followers compare. `/_api/batch` and the oldest simple queries do not exist, as 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from proxy.base.errors import ArangoError, Unsupported
+from proxy.devserver.store import access
 from proxy.devserver.store.answers import done
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
 from proxy.wire.encode import json_outcome
@@ -74,3 +77,24 @@ def functions(server: ServerState, operation: Operation) -> Outcome:
     if operation.method == "DELETE":
         raise ArangoError(1582, f"no AQL user function with name '{'/'.join(operation.path[2:])}' found")
     raise Unsupported("JavaScript functions of AQL")
+
+
+COMMANDS: Final = {
+    "transaction.js": EndpointCommand(refused("JavaScript transactions")),
+    "view.create": EndpointCommand(refused("views"), access.database_write),
+    "simple.near": EndpointCommand(refused("geo queries")),
+    "simple.within": EndpointCommand(refused("geo queries")),
+    "simple.within-rectangle": EndpointCommand(refused("geo queries")),
+    "simple.fulltext": EndpointCommand(refused("fulltext queries")),
+    "replication.revisions": EndpointCommand(refused("trees of revisions")),
+    "batch": EndpointCommand(gone),
+    "simple.first": EndpointCommand(gone),
+    "simple.last": EndpointCommand(gone),
+    "admin.execute": EndpointCommand(gone, access.administrator),
+    "view.read": EndpointCommand(views),
+    "view.change": EndpointCommand(no_view, access.database_write),
+    "view.drop": EndpointCommand(no_view, access.database_write),
+    "task": EndpointCommand(tasks),
+    "foxx": EndpointCommand(services),
+    "query.function": EndpointCommand(functions, access.database_write),
+}

@@ -12,6 +12,7 @@ from typing import Any, Final
 from proxy.base.errors import ArangoError
 from proxy.devserver.store import access
 from proxy.devserver.store.answers import done
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.state.accounts import (
     Account,
     Level,
@@ -280,3 +281,18 @@ def _settings(body: Document) -> tuple[str | None, bool | None, Document | None]
 
 def _shown(account: Account, code: int) -> Outcome:
     return json_outcome(code, {**account.shown(), "error": False, "code": code})
+
+
+COMMANDS: Final = {
+    "auth.open": EndpointCommand(authenticate, access.anyone),
+    "auth.renew": EndpointCommand(renew, access.anyone),
+    "user.list": EndpointCommand(list_all, access.authenticated),
+    "user.create": EndpointCommand(create, access.authenticated, changes_accounts=True),
+    "user.prove": EndpointCommand(prove, access.authenticated),
+    "user.read": EndpointCommand(read, access.authenticated),
+    "user.replace": EndpointCommand(replace, access.authenticated, changes_accounts=True),
+    "user.update": EndpointCommand(update, access.authenticated, changes_accounts=True),
+    "user.remove": EndpointCommand(remove, access.authenticated, changes_accounts=True),
+    "user.permission": EndpointCommand(below, access.authenticated, changes_accounts=True),
+    "token": EndpointCommand(tokens, access.authenticated, changes_accounts=True),
+}

@@ -6,6 +6,8 @@ import datetime
 from typing import Any, Final
 
 from proxy.base.errors import ArangoError
+from proxy.devserver.store import access
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.state.server import VERSION, ServerState
 from proxy.model.operations import Operation, Outcome
 from proxy.semantics.request_params import flag
@@ -84,3 +86,10 @@ def _number(text: str | None, default: int | None) -> int | None:
     if not text.isdigit():
         raise ArangoError(10, "invalid tick value")
     return int(text)
+
+
+COMMANDS: Final = {
+    "wal.last_tick": EndpointCommand(last_tick, access.administrator),
+    "wal.range": EndpointCommand(range_, access.administrator),
+    "wal.tail": EndpointCommand(tail, access.administrator),
+}

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+
 import structlog
 
+from proxy.base import failpoints
 from proxy.base.errors import error_label
 from proxy.capture import opaque, outcomes
 from proxy.capture.answers import DocumentPlan, Opaque, parse_answer_in_turns, plan
 from proxy.capture.context import WriteContext
+from proxy.capture.kind import WriteKind, WriteParts
 from proxy.capture.shown import ensure_shown
+from proxy.capture.transaction_plan import Buffer
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
 from proxy.routing.route import Route
@@ -16,8 +21,9 @@ from proxy.routing.route import Route
 log = structlog.get_logger(__name__)
 
 
-async def write(context: WriteContext, request: Request, operation: Operation, route: Route) -> Response:
+async def write(parts: WriteParts, request: Request, operation: Operation, route: Route) -> Response:
     """Carry out a document write: captured, or opaque if it cannot be. Raise UpstreamError."""
+    context = parts.context
     planned: DocumentPlan | Opaque
     if operation.key is not None or operation.body[:1] == b"{":  # one document: faster here than sent to a worker
         planned = plan(operation)
@@ -47,3 +53,34 @@ async def capture(context: WriteContext, request: Request, planned: DocumentPlan
             await attempt.applied()
             await ensure_shown(context, planned, request, response.status, captured)
     return Response(response.status, captured.headers, captured.body, response.reason)
+
+
+async def in_transaction(
+    parts: WriteParts, request: Request, operation: Operation, route: Route, buffer: Buffer
+) -> Response:
+    """Carry out a document write in a stream transaction: its versions are applied with the commit, and not before.
+
+    Raise UpstreamError.
+    """
+    context = parts.context
+    unread = Opaque("a body that could not be read in time", route.collections)
+    size = len(operation.body) if operation.body[:1] == b"[" else 0  # one document is planned faster than sent away
+    planned = await context.read(functools.partial(plan, transaction=True), operation, size=size, odd=unread)
+    if isinstance(planned, Opaque):
+        return await opaque.forward(context, request, operation, route.with_reason(planned.reason), buffer)
+    async with context.write(buffer=buffer, counted=False) as attempt:
+        attempt.intend(route.collections[0], planned.keys, revised=not planned.removes)
+        response, body = await attempt.forward(planned.rewritten(request))
+        failpoints.reach("transaction-wrote")
+        try:
+            captured = await parse_answer_in_turns(planned, response.status, response.headers, body)
+        except ValueError as error:
+            log.warning("answer_not_understood", error=error_label(error), collection=route.collections[0])
+            await attempt.conclude(outcomes.UNKNOWN)
+            return response
+        await attempt.conclude(outcomes.of_documents(captured))
+    await ensure_shown(context, planned, request, response.status, captured)
+    return Response(response.status, captured.headers, captured.body, response.reason)
+
+
+KIND = WriteKind(write, in_transaction)
