@@ -22,6 +22,7 @@ from proxy.devserver.store import commands
 from proxy.devserver.store.async_requests import AsyncRequests, is_asynchronous
 from proxy.devserver.store.handlers.table import EndpointCommand
 from proxy.devserver.store.state.server import ServerState
+from proxy.model.endpoint import Family, Verb
 from proxy.model.operations import Operation, Outcome
 from proxy.model.revision import Clock
 from proxy.semantics.write_rules import KEY_WAIT
@@ -114,6 +115,8 @@ class CompleteStore:
         if concerns_transactions(operation):
             return await self._in_transactions.execute(operation, self._state)
         operation = without_transaction(operation)
+        if operation.endpoint.family is Family.DATABASE and operation.endpoint.verb is Verb.DROP:
+            await self._transactions.abort_all(operation.path[-1])
         if command.counts and (counted := await self._counted(operation, command, catalog)) is not None:
             return counted
         outcome = await self._fast.execute(operation, catalog, self._state(catalog))

@@ -166,6 +166,13 @@ class StreamTransactions:
     async def _abort(self, transaction: PinnedTransaction) -> None:
         await transaction.end(TransactionStatus.ABORTED)
 
+    async def abort_all(self, database: str) -> None:
+        """Abort those of a database that is dropped."""
+        for transaction in list(self._known.values()):
+            if transaction.running and transaction.database == database:
+                async with transaction.turn:
+                    await self._abort(transaction)
+
     # ---- requests within a transaction
 
     async def within(self, operation: Operation, server: ServerView, work: Work) -> Outcome:

@@ -8,6 +8,7 @@ not loaded, or another transaction inserts a key first, it is repeated. Rules: s
     transaction        one attempt: fence, load, decide, write
     loaded_collection  the loaded documents as a collection that the rules write to: pure
     index_claims   the values that its documents have in unique indexes: pure
+    locked_documents   what stays locked: refused, and nothing else of its array
     interruptions      what ends an attempt before anything is written
     properties         what writes to a collection must follow: schema, waitForSync, key options
     key_assignment     the keys of a request's documents, with the generator's state in PostgreSQL

@@ -16,11 +16,12 @@ from proxy.model.operations import Operation, Outcome
 from proxy.semantics.document_writes import parse_change, parse_insert, parse_remove
 from proxy.semantics.encoded_document import revision_of
 from proxy.semantics.imports import ImportRequest, parse_import
-from proxy.semantics.write_rules import KEY_WAIT, ConflictError
+from proxy.semantics.write_rules import KEY_WAIT
 from proxy.stores.postgres import own_indexes
 from proxy.stores.postgres.catalog import Catalog, Relation
 from proxy.stores.postgres.writes.interruptions import CollectionChangedError, KeyInsertedError
 from proxy.stores.postgres.writes.key_assignment import KeyAssignment, Prepared, Request
+from proxy.stores.postgres.writes.locked_documents import conflict, without_locked
 from proxy.stores.postgres.writes.properties import Properties, parse_properties
 from proxy.stores.postgres.writes.transaction import WriteTransaction, refusal
 from proxy.wire.encode import error_outcome
@@ -94,10 +95,9 @@ class DocumentWriter:
             try:
                 async with self._database.session() as session:
                     properties = await self._properties_of(session, relation)
-                    if prepared is None:
-                        prepared = await self._keys.prepare(
-                            session, relation.collection, request, properties, edge=relation.edge
-                        )
+                    prepared = prepared or await self._keys.prepare(
+                        session, relation.collection, request, properties, edge=relation.edge
+                    )
                     transaction = WriteTransaction(
                         within or session, relation, properties, self._lock_wait, looks_up=looks_up
                     )
@@ -117,20 +117,34 @@ class DocumentWriter:
                 looks_up = looks_up or violation is not None
             except DatabaseUnavailable as error:
                 if error.sqlstate == _LOCK_TIMEOUT:
-                    break
-                if isinstance(error, CommitOutcomeUnknown) or within or not may_succeed_on_new_session(error.sqlstate):
+                    prepared, others = await self._without_locked(relation, prepared, within)
+                    if not others:
+                        break
+                elif (
+                    isinstance(error, CommitOutcomeUnknown) or within or not may_succeed_on_new_session(error.sqlstate)
+                ):
                     raise
-        if violation is not None:  # of an index that the properties do not have: under construction, or of SQL clients
+        if violation and not within:  # of an index that the properties do not have: under construction, of SQL clients
             raise ArangoError(1210, f"unique constraint violated - {violation}")
         return await self._locked(operation, relation, prepared)
+
+    async def _without_locked(
+        self, relation: Relation, prepared: Prepared | None, within: Session | None
+    ) -> tuple[Prepared | None, bool]:
+        """Return the write without its locked documents, and whether there are others that can be written."""
+        if within is not None:
+            apart = await without_locked(within, relation.relation, prepared)
+        else:
+            async with self._database.session() as session:
+                apart = await without_locked(session, relation.relation, prepared)
+        return apart or prepared, apart is not None
 
     async def _locked(self, operation: Operation, relation: Relation, prepared: Prepared | None) -> Outcome:
         """Return the answer to a write whose documents other transactions had for too long."""
         key = operation.key or (min(prepared.keys, default="") if prepared is not None else "")
         row = await self._database.fetchrow(sql.store.READ.on(relation.relation), key if valid_key(key) else "", None)
         rev = revision_of(row.raw.encode()) if row is not None and row.raw is not None else ""
-        message = f"timeout waiting to lock key - in index primary of type primary over '_key'; conflicting key: {key}"
-        return refusal(operation, ConflictError(key, rev, precondition=False, message=message))
+        return refusal(operation, conflict(key, rev))
 
     async def _properties_of(self, session: Session, relation: Relation) -> Properties:
         """Return the properties that were last seen: the fence compares them with the present ones."""
