@@ -13,6 +13,7 @@ modifying_queries AQL that writes
 transaction_requests stream transactions: the requests about them, and within them
 stream_transactions those of this process: begun, ended, limited
 pinned_transaction one of them: its session, locks and snapshot
+failures         the answer if PostgreSQL fails
 general_way      one operation over a view, in attempts, until one meets no other request
 view_attempt     one attempt: its passes and its transaction
 loading          reads what a pass missed, locks what it writes

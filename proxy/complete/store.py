@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import sql
 from proxy.base.database import Database
-from proxy.base.errors import ArangoError, DatabaseError
+from proxy.base.errors import DatabaseError
 from proxy.complete.catalog import ServerCatalog
 from proxy.complete.catalog_cache import CatalogCache
 from proxy.complete.commands import COMMANDS
+from proxy.complete.failures import failure_outcome
 from proxy.complete.fast_ways import FastWays
 from proxy.complete.general_way import GeneralWay
 from proxy.complete.loaded_part import LoadedPart
@@ -29,7 +30,6 @@ from proxy.semantics.write_rules import KEY_WAIT
 from proxy.stores.postgres import PostgresStore
 from proxy.stores.postgres.writes import DocumentWriter
 from proxy.stores.postgres.writes.key_assignment import KeyAssignment
-from proxy.wire.encode import error_outcome
 
 
 class CompleteStore:
@@ -89,9 +89,14 @@ class CompleteStore:
     async def execute(self, operation: Operation) -> Outcome:
         """Carry out an operation; errors are outcomes too.
 
-        A request with `x-arango-async` is answered immediately, and continues as a job. Raise DatabaseError:
-        nothing was written, unless it is CommitOutcomeUnknown.
+        A request with `x-arango-async` is answered immediately, and continues as a job.
         """
+        try:
+            return await self._execute(operation)
+        except DatabaseError as error:
+            return failure_outcome(operation, error)
+
+    async def _execute(self, operation: Operation) -> Outcome:
         catalog = self._catalogs.last_seen or await self._catalogs.current()
         command = commands.command_of(COMMANDS, operation)
         if catalog.accounts.limited:
@@ -107,7 +112,7 @@ class CompleteStore:
         try:
             return await self._carry_out(operation)
         except DatabaseError as error:
-            return error_outcome(ArangoError(503, f"PostgreSQL does not answer: {error}", status=503))
+            return failure_outcome(operation, error)
 
     async def _carry_out(self, operation: Operation) -> Outcome:
         command = commands.command_of(COMMANDS, operation)

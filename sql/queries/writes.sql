@@ -42,7 +42,8 @@ WITH given AS MATERIALIZED (
     ON CONFLICT (key) DO NOTHING
     RETURNING key
 ), noted AS (
-    INSERT INTO _crossfade.outbox (collection, key) SELECT $1, key FROM given ORDER BY key COLLATE "C"
+    INSERT INTO _crossfade.outbox (collection, key) SELECT $1, key FROM given
+    WHERE (SELECT in_arangodb FROM _crossfade.stamp_floor WHERE collection = $1) ORDER BY key COLLATE "C"
 )
 SELECT key FROM updated UNION ALL SELECT key FROM inserted;
 

@@ -192,10 +192,11 @@ def rename(server: ServerState, operation: Operation) -> Outcome:
     name = _name(body_object(operation), system=collection.system)
     if name in database.collections and name != collection.name:
         raise ArangoError(1207, f"duplicate name: {name}")
-    _rename_in_graphs(database, collection.name, name)
-    del database.collections[collection.name]
-    collection.rename(name)
-    database.collections[name] = collection
+    if name != collection.name:
+        _rename_in_graphs(database, collection.name, name)
+        del database.collections[collection.name]
+        collection.rename(name)
+        database.collections[name] = collection
     server.log.change(
         log.COLLECTION_RENAME, database.name, f"{server.guid}/{collection.id}", {"name": name, "id": collection.id}
     )
