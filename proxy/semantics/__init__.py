@@ -11,6 +11,7 @@ write_document    writes one document: keys, locks, revisions, and the decision 
 write_rules       what a write makes of one document: the decision alone
 writable          the Protocol of a collection
 unique_index      values of documents in unique indexes, and the refusal of a value that another document has
+computed_values   attributes that AQL expressions give
 expiry            when a document of a TTL index expires
 schema            JSON Schema of a collection
 key_generator     keys that the server makes, and the check of keys that clients send

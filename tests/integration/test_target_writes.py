@@ -266,10 +266,6 @@ async def test_what_is_not_a_plain_write_is_refused_by_name(target: Target) -> N
     primary = {"type": "primary", "fields": ["_key"], "unique": True}
     await take_writes(target.database, "_system/plain", {"indexes": [primary]})
     assert (await target.send("POST", "/_api/document/plain", {}))[0] == 202
-    computed: dict[str, Any] = {"computedValues": [{"name": "n", "expression": "RETURN 1"}]}
-    await take_writes(target.database, "_system/computed", computed)
-    with pytest.raises(Unsupported):
-        await target.send("POST", "/_api/document/computed", {})
 
 
 @pytest.mark.parametrize("kind", ["traditional", "autoincrement", "padded"])

@@ -56,6 +56,7 @@ class LoadedCollection:
         self.name = name
         self.edge = edge
         self.schema = properties.schema
+        self.computed = properties.computed
         self.wait_for_sync = properties.wait_for_sync
         self.generator = generator or properties.generator(0)
         self._rows = rows
