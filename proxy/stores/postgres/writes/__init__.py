@@ -5,6 +5,7 @@ loaded, and what they changed is written in one statement. The decision has no s
 not loaded, or another transaction inserts a key first, it is repeated. Rules: sql/queries/writes.sql.
 
     writer             DocumentWriter: one Operation -> Outcome; what is repeated, and what is an error
+    write_groups       concurrent writes of single documents in one transaction
     transaction        one attempt: fence, load, decide, write
     loaded_collection  the loaded documents as a collection that the rules write to: pure
     index_claims   the values that its documents have in unique indexes: pure
