@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Final
 
 import sql
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError
+from proxy.base.periodic import Periodic
 from proxy.complete.catalog import ServerCatalog
 from proxy.complete.catalog_cache import CatalogCache
 from proxy.complete.commands import COMMANDS
@@ -30,6 +32,8 @@ from proxy.semantics.write_rules import KEY_WAIT
 from proxy.stores.postgres import PostgresStore
 from proxy.stores.postgres.writes import DocumentWriter
 from proxy.stores.postgres.writes.key_assignment import KeyAssignment
+
+_REFRESH: Final = 1.0  # seconds until this process notices that another one has set the server's read-only mode
 
 
 class CompleteStore:
@@ -69,6 +73,7 @@ class CompleteStore:
         )
         self._requests = AsyncRequests()
         self._database = database
+        self._refresh = Periodic(self._catalogs.refresh, "catalog", _REFRESH)
         self._catalog_state: tuple[ServerCatalog, ServerView] | None = None
 
     @property
@@ -79,9 +84,11 @@ class CompleteStore:
         """Make the catalog if there is none yet, and adopt collections that came from ArangoDB. Raise DatabaseError."""
         await self._catalogs.current()
         await self._catalogs.adopt()
+        self._refresh.start()
 
     async def close(self) -> None:
         """Cancel the jobs that are running, close the cursors, and abort the stream transactions."""
+        await self._refresh.close()
         await self._requests.close()
         await self._fast.close()
         await self._transactions.close()
