@@ -15,27 +15,18 @@ from proxy.complete import CompleteStore
 from proxy.operator.migrate import require_migrated
 from tests.ad_hoc import Database
 
-_TRANSACTIONS: Final = "stream transactions are not answered yet"
 _REPLICATION: Final = "there is no write-ahead log of ArangoDB's, nor its replication"
 _CASE: Final = "tests/conformance/test_cases.py::test_postgresql_alone_passes_the_case"
 # by the beginning of a test's id: why the test fails on PostgreSQL alone
 EXPECTED_FAILURES: Final[dict[str, str]] = {
-    f"{_CASE}[collections: databases]": _TRANSACTIONS,
-    f"{_CASE}[access: a server in read-only mode refuses writes, and administrators end the mode]": _TRANSACTIONS,
-    f"{_CASE}[access: cursors, transactions and jobs are their users' own]": _TRANSACTIONS,
-    f"{_CASE}[access: levels of collections, by every way to their documents]": _TRANSACTIONS,
-    f"{_CASE}[transactions: ": _TRANSACTIONS,
     f"{_CASE}[others: a dump in batches]": _REPLICATION,
     f"{_CASE}[others: a snapshot to copy from, and where the log goes on]": _REPLICATION,
     f"{_CASE}[others: the server, its users, its log]": _REPLICATION,
     f"{_CASE}[server: what drivers ask of its administration]": _REPLICATION,
     f"{_CASE}[queries: what a profile and an explanation tell]": "queries are not profiled",
     f"{_CASE}[queries: what is remembered of them]": "queries that only read are not recorded",
-    "tests/conformance/test_replay.py::test_recorded_http_examples_get_the_recorded_answers[complete]": _TRANSACTIONS,
-    "tests/acceptance/test_python_arango.py::test_stream_transactions[complete]": _TRANSACTIONS,
+    "tests/conformance/test_replay.py::test_recorded_http_examples_get_the_recorded_answers[complete]": _REPLICATION,
     "tests/acceptance/test_python_arango.py::test_the_write_ahead_log[complete]": _REPLICATION,
-    "tests/acceptance/test_python_arango_async.py::test_cursors[complete]": _TRANSACTIONS,
-    "tests/acceptance/test_soak.py::test_clients_see_the_documents_of_the_model[complete]": _TRANSACTIONS,
 }
 
 

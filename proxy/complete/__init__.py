@@ -13,6 +13,7 @@ modifying_queries AQL that writes
 transaction_requests stream transactions: the requests about them, and within them
 stream_transactions those of this process: begun, ended, limited
 pinned_transaction one of them: its session, locks and snapshot
+failures         the answer if PostgreSQL fails
 general_way      one operation over a view, in attempts, until one meets no other request
 view_attempt     one attempt: its passes and its transaction
 loading          reads what a pass missed, locks what it writes
@@ -29,6 +30,11 @@ loaded_part      what was loaded of a collection, what a pass missed, what it ch
 catalog          databases, collections, accounts: as entries in PostgreSQL and as values: pure
 adoption         entries of collections that came from ArangoDB: pure
 catalog_cache    the present catalog, read again when its version has changed; numbers for new things
+
+Terms: *attempt*: one transaction of PostgreSQL with its passes; *speculative*: of a pass, that it goes on after a miss
+to find others. *Catalog*: databases, collections, indexes and accounts, with a version that every change raises.
+*Way*: the path that an operation takes: a fast one for the frequent operations, the general one for all others.
+*Adopted*: of a collection, that it came from ArangoDB.
 """
 
 from proxy.complete.store import CompleteStore

@@ -54,9 +54,17 @@ class CatalogCache:
             found = await _read(session, enforced=self._enforced)
             if found is None:
                 found = await self._create(session)
-        if known is None or found.version > known.version:
+        if self._known is None or found.version > self._known.version:
             self._known = found
         return found
+
+    def forget(self) -> None:
+        """Read the catalog again for the next request: this process has changed it."""
+        self._known = None
+
+    async def refresh(self) -> None:
+        """Notice changes by others, also if no request compares the version. Raise DatabaseError."""
+        await self.current()
 
     async def refill(self) -> None:
         """Take numbers from PostgreSQL."""

@@ -14,9 +14,9 @@ from proxy.complete.modifying_queries import ModifyingQueries
 from proxy.devserver.store import access
 from proxy.devserver.store.dispatch import with_json
 from proxy.devserver.store.state.server import ServerState
-from proxy.model.endpoint import Read, WriteRoute
+from proxy.model.endpoint import Family, Read, WriteRoute
 from proxy.model.operations import Operation, Outcome
-from proxy.stores.postgres import PostgresStore
+from proxy.stores.postgres import PostgresStore, simple
 from proxy.stores.postgres.writes import DocumentWriter
 from proxy.stores.postgres.writes.interruptions import WriteFenceError
 from proxy.wire.encode import error_outcome
@@ -62,6 +62,8 @@ class FastWays:
             return self._read
         if endpoint.read is Read.QUERY:
             return self._query
+        if endpoint.read is Read.QUERY_LIKE and endpoint.family is Family.SIMPLE and not endpoint.needs_index:
+            return self._simple
         return self._cursor if self._reader.owns_cursor(operation) else None
 
     async def _write(self, operation: Operation, server: ServerState) -> Outcome | None:
@@ -85,6 +87,16 @@ class FastWays:
         if not all(_allowed(server, operation, name, write=True) for name in analysis.writes):
             return None
         return await self._modifying.execute(plain, server)
+
+    async def _simple(self, operation: Operation, server: ServerState) -> Outcome | None:
+        """Answer a simple query if it has no error: the general way finds that."""
+        plain = with_json(operation)
+        try:
+            if _allowed(server, plain, simple.collection_of(simple.body_of(plain)), write=False):
+                return await self._reader.execute(plain)
+        except ArangoError:
+            pass
+        return None
 
     async def _cursor(self, operation: Operation, _: ServerState) -> Outcome | None:
         return await self._reader.execute(operation)

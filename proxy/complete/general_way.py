@@ -64,7 +64,10 @@ class GeneralWay:
             )
             try:
                 async with self._database.session() as session:
-                    return await attempt.execute(session)
+                    outcome = await attempt.execute(session)
+                if attempt.changes_catalog:
+                    self._catalogs.forget()
+                return outcome
             except (WriteFenceError, KeyInsertedError):
                 continue
             except NoMoreTicks:

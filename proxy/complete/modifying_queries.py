@@ -35,17 +35,18 @@ class ModifyingQueries:
         self._queries = ModificationQueries(database, self._tables, keys, lock_wait=lock_wait)
 
     async def execute(
-        self, operation: Operation, server: ServerState, session: Session | None = None
+        self, operation: Operation, server: ServerState, session: Session | None = None, *, modifies: bool = True
     ) -> Outcome | None:
         """Return the answer; None if the general way must find it. server: who may do what.
 
-        session: of the stream transaction that the query is a part of. Raise ArangoError, WriteFenceError,
-        DatabaseError as `ModificationQueries.execute`.
+        session: of the stream transaction that the query is a part of, in which it may also be one that only reads.
+        Raise ArangoError, WriteFenceError, DatabaseError as `ModificationQueries.execute`.
         """
         request = request_of(operation.body)
         if request.profile:
             return None  # the plan shows indexes, which a view has
-        began, code = self._sessions.now(), 0
+        ended, code = self._running(operation, server, request), 0
+        ended.modifies = modifies
         try:
             found = await self._queries.execute(operation.database, request, session)
         except ArangoError as error:
@@ -54,19 +55,14 @@ class ModifyingQueries:
                 self._tables.clear()
             raise
         finally:
-            self._remember(operation, server, request, began, code)
+            seconds = max(0.0, self._sessions.now() - ended.began)
+            slow_queries.remember(self._sessions, ended, seconds, code=code, streaming=request.streaming)
         return await self._answer(operation, server, QueryResult(found.rows, found.extra), request)
 
-    def _remember(
-        self, operation: Operation, server: ServerState, request: CursorRequest, began: float, code: int
-    ) -> None:
-        user = access.identity(server, operation).user
-        ended = RunningQuery(
-            str(self._sessions.tick()), operation.database, request.query, request.bind_vars, began, user=user
-        )
-        ended.modifies = True
-        seconds = max(0.0, self._sessions.now() - began)
-        slow_queries.remember(self._sessions, ended, seconds, code=code, streaming=request.streaming)
+    def _running(self, operation: Operation, server: ServerState, request: CursorRequest) -> RunningQuery:
+        user, number = access.identity(server, operation).user, str(self._sessions.tick())
+        began = self._sessions.now()
+        return RunningQuery(number, operation.database, request.query, request.bind_vars, began, user=user)
 
     async def _answer(
         self, operation: Operation, server: ServerState, found: QueryResult, request: CursorRequest

@@ -1,6 +1,7 @@
 """Indexes of PostgreSQL for the indexes that clients create: compiled queries and the removal of expired documents use
 them. They are never needed for a right answer, so they are made beside running writes, and later than the client's.
 
+    unique       one that a collection brought from ArangoDB; those that clients create exist already
     persistent   the order of its last field after equality of the others, and equality of any attribute
     ttl          the moments that its field states
 """
@@ -17,22 +18,29 @@ import sql
 from proxy.aql import parse
 from proxy.aql.compile import Compiled, CompiledTable, CompiledTables, compile_query
 from proxy.base.database import Database, Session
-from proxy.base.errors import DatabaseError, PreconditionFailed, error_label
+from proxy.base.errors import ArangoError, DatabaseError, PreconditionFailed, error_label
 from proxy.base.periodic import Periodic
 from proxy.model import json_reader
 from proxy.model.documents import escape_text
 from proxy.operator.index_building import drop_invalid, make
+from proxy.semantics.unique_index import uniques_of
 from proxy.stores.postgres import own_indexes, unique_indexes
 from proxy.stores.postgres.compiled_queries import has_icu
+from proxy.stores.postgres.unique_indexes import NewIndex
 from sql.statement import Statement
 
 log = structlog.get_logger(__name__)
 
+_LOCK_WAIT: Final = "1s"  # for writes that are under way, before which others queue
 INTERVAL: Final = 5.0  # seconds between two looks at the definitions
 _PERSISTENT: Final = frozenset({"persistent", "hash", "skiplist"})
 _PROBE: Final = "c"  # the name of the collection in the query whose order an index is to give
 _CONTAINMENT: Final = ""  # the index for equality of any attribute, which is not dropped with the client's
 Wanted = dict[str, Statement[None]]
+
+
+class _DroppedError(Exception):
+    """A client has dropped the index that is being built."""
 
 
 class QueryIndexes:
@@ -62,6 +70,8 @@ class QueryIndexes:
             try:
                 async with session.transaction():
                     await unique_indexes.drop_unfinished(session)
+                for collection, made in await self._missing_uniques(session):
+                    await self._build(session, collection, made)
                 for relation, wanted in (await self._definitions(session)).items():
                     try:
                         await self._ensure(relation, wanted)
@@ -90,6 +100,34 @@ class QueryIndexes:
                 statement = await session.fetchval(sql.indexes.CONTAINMENT_STATEMENT, row.collection)
                 wanted[_CONTAINMENT] = sql.indexes.CARRY_OUT.fill(statement=statement)
         return found
+
+    async def _missing_uniques(self, session: Session) -> list[tuple[str, NewIndex]]:
+        """Return the unique indexes that collections have and PostgreSQL does not."""
+        return [
+            (row.collection, NewIndex(row.relation, index))
+            for row in await session.fetch(sql.complete.CLIENT_INDEXES)
+            for index in uniques_of([json_reader.load(row.definition.encode())])
+            if index.id not in self._impossible and not await session.fetchval(sql.unique_indexes.EXISTS, index.id)
+        ]
+
+    async def _build(self, session: Session, collection: str, made: NewIndex) -> None:
+        """Build a unique index, unless it is dropped meanwhile."""
+        try:
+            async with unique_indexes.built(session, [made], _LOCK_WAIT), session.transaction():
+                text = await session.fetchrow(sql.unique_indexes.LOCK_PROPERTIES, collection)
+                present = uniques_of(json_reader.load((text or "{}").encode()).get("indexes", ()))
+                if made.index not in present:
+                    raise _DroppedError
+                await unique_indexes.create(session, made)
+        except _DroppedError:
+            return
+        except ArangoError as error:
+            self._impossible.add(made.index.id)
+            log.error("unique_index_violated", collection=collection, index=made.index.name, reason=error.message)
+        except DatabaseError as error:
+            log.warning("indexes_not_made", relation=made.relation, error=error_label(error))
+        else:
+            log.info("index_made", index=made.index.name, relation=made.relation)
 
     async def _ensure(self, relation: str, wanted: Wanted) -> None:
         schema = relation.rpartition(".")[0]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Final
 
 import sql
 from proxy.base.database import Database
-from proxy.base.errors import ArangoError, DatabaseError
+from proxy.base.errors import DatabaseError
+from proxy.base.periodic import Periodic
 from proxy.complete.catalog import ServerCatalog
 from proxy.complete.catalog_cache import CatalogCache
 from proxy.complete.commands import COMMANDS
+from proxy.complete.failures import failure_outcome
 from proxy.complete.fast_ways import FastWays
 from proxy.complete.general_way import GeneralWay
 from proxy.complete.loaded_part import LoadedPart
@@ -22,13 +25,15 @@ from proxy.devserver.store import dispatch
 from proxy.devserver.store.async_requests import AsyncRequests, is_asynchronous
 from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.state.server import ServerState
+from proxy.model.endpoint import Family, Verb
 from proxy.model.operations import Operation, Outcome
 from proxy.model.revision import Clock
 from proxy.semantics.write_rules import KEY_WAIT
 from proxy.stores.postgres import PostgresStore
 from proxy.stores.postgres.writes import DocumentWriter
 from proxy.stores.postgres.writes.key_assignment import KeyAssignment
-from proxy.wire.encode import error_outcome
+
+_REFRESH: Final = 1.0  # seconds until this process notices that another one has set the server's read-only mode
 
 
 class CompleteStore:
@@ -68,6 +73,7 @@ class CompleteStore:
         )
         self._requests = AsyncRequests()
         self._database = database
+        self._refresh = Periodic(self._catalogs.refresh, "catalog", _REFRESH)
         self._catalog_state: tuple[ServerCatalog, ServerView] | None = None
 
     @property
@@ -78,9 +84,11 @@ class CompleteStore:
         """Make the catalog if there is none yet, and adopt collections that came from ArangoDB. Raise DatabaseError."""
         await self._catalogs.current()
         await self._catalogs.adopt()
+        self._refresh.start()
 
     async def close(self) -> None:
         """Cancel the jobs that are running, close the cursors, and abort the stream transactions."""
+        await self._refresh.close()
         await self._requests.close()
         await self._fast.close()
         await self._transactions.close()
@@ -88,9 +96,14 @@ class CompleteStore:
     async def execute(self, operation: Operation) -> Outcome:
         """Carry out an operation; errors are outcomes too.
 
-        A request with `x-arango-async` is answered immediately, and continues as a job. Raise DatabaseError:
-        nothing was written, unless it is CommitOutcomeUnknown.
+        A request with `x-arango-async` is answered immediately, and continues as a job.
         """
+        try:
+            return await self._execute(operation)
+        except DatabaseError as error:
+            return failure_outcome(operation, error)
+
+    async def _execute(self, operation: Operation) -> Outcome:
         catalog = self._catalogs.last_seen or await self._catalogs.current()
         command = dispatch.command_of(COMMANDS, operation)
         if catalog.accounts.limited:
@@ -106,7 +119,7 @@ class CompleteStore:
         try:
             return await self._carry_out(operation)
         except DatabaseError as error:
-            return error_outcome(ArangoError(503, f"PostgreSQL does not answer: {error}", status=503))
+            return failure_outcome(operation, error)
 
     async def _carry_out(self, operation: Operation) -> Outcome:
         command = dispatch.command_of(COMMANDS, operation)
@@ -114,6 +127,8 @@ class CompleteStore:
         if concerns_transactions(operation):
             return await self._in_transactions.execute(operation, self._state)
         operation = without_transaction(operation)
+        if operation.endpoint.family is Family.DATABASE and operation.endpoint.verb is Verb.DROP:
+            await self._transactions.abort_all(operation.path[-1])
         if command.counts and (counted := await self._counted(operation, command, catalog)) is not None:
             return counted
         outcome = await self._fast.execute(operation, catalog, self._state(catalog))

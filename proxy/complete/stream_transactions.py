@@ -166,10 +166,17 @@ class StreamTransactions:
     async def _abort(self, transaction: PinnedTransaction) -> None:
         await transaction.end(TransactionStatus.ABORTED)
 
+    async def abort_all(self, database: str) -> None:
+        """Abort those of a database that is dropped."""
+        for transaction in list(self._known.values()):
+            if transaction.running and transaction.database == database:
+                async with transaction.turn:
+                    await self._abort(transaction)
+
     # ---- requests within a transaction
 
     async def within(self, operation: Operation, server: ServerView, work: Work) -> Outcome:
-        """Carry out a request that names a transaction, in its turn and in a savepoint.
+        """Carry out a request that names a transaction, in its turn. work: it makes a savepoint.
 
         Raise ArangoError 1655, 1654; 503 if PostgreSQL has ended the transaction; 32 if it has written too much.
         """
@@ -186,8 +193,7 @@ class StreamTransactions:
                 text = f"resource limit exceeded: the transaction has written more than {self._limits.size} bytes"
                 raise ArangoError(32, text)
             try:
-                async with transaction.session.transaction():
-                    outcome = await work(transaction)
+                outcome = await work(transaction)
             except StatementError as error:
                 if is_a_conflict(error.sqlstate):
                     raise _conflict(operation) from error

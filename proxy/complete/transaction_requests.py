@@ -120,7 +120,8 @@ class TransactionRequests:
             except ArangoError as refused:
                 if refused.number != _NO_COLLECTION or name not in analysis.named:
                     raise
-        outcome = await self._queries.execute(without_transaction(operation), server, transaction.session)
+        plain = without_transaction(operation)
+        outcome = await self._queries.execute(plain, server, transaction.session, modifies=analysis.modifies)
         if outcome is None:
             raise Unsupported("the profile of a query in a stream transaction on PostgreSQL")
         if analysis.modifies:
@@ -162,7 +163,8 @@ class TransactionRequests:
                 inside=True,
             )
             try:
-                outcome = await attempt.execute(transaction.session)
+                async with transaction.session.transaction():
+                    outcome = await attempt.execute(transaction.session)
             except NoMoreTicks:
                 await self._catalogs.refill()
             except (CatalogChangedError, WriteFenceError, KeyInsertedError):

@@ -191,7 +191,7 @@ def options_of(arguments: list[str] | None) -> ServerOptions:
         prog="python -m proxy.devserver.serve",
         description="A development ArangoDB server in memory: the HTTP API of a 3.12 single server, AQL included.",
         epilog="Not supported (501, with the name of the feature): JavaScript (transactions, Foxx, tasks, functions), "
-        "views and ArangoSearch, geo and fulltext queries, computed values. The server ends with its parent process.",
+        "views and ArangoSearch, geo and fulltext queries. The server ends with its parent process.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: loopback)")
     parser.add_argument(

@@ -11,10 +11,15 @@ write_document    writes one document: keys, locks, revisions, and the decision 
 write_rules       what a write makes of one document: the decision alone
 writable          the Protocol of a collection
 unique_index      values of documents in unique indexes, and the refusal of a value that another document has
+computed_values   attributes that AQL expressions give
 expiry            when a document of a TTL index expires
 schema            JSON Schema of a collection
 key_generator     keys that the server makes, and the check of keys that clients send
 encoded_document  what is read of a document without parsing it
 request_params    values of requests, in the type that is needed
 attributes        attributes of JSON objects that clients send, likewise
+
+Terms: *prepared*: of a request, that each of its documents has its key, or the error that refuses it. *Decision*: what
+a write makes of a stored document, or the error; it changes nothing. *Entry*: a value in a unique index with the
+document that has it.
 """

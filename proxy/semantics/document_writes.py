@@ -26,7 +26,7 @@ Target = str | ArangoError  # the key of a document, or the error that refuses i
 _ABSENT: Final = object()
 
 
-class WriteKind(enum.Enum):
+class DocumentAction(enum.Enum):
     """What a request does with its documents."""
 
     INSERT = "insert"
@@ -43,7 +43,7 @@ class DocumentWriteRequest:
     """
 
     operation: Operation
-    kind: WriteKind
+    kind: DocumentAction
     rules: WriteRules
     items: list[Any]
     many: bool
@@ -54,9 +54,9 @@ class DocumentWriteRequest:
 
     def _target(self, item: Any, generator: KeyGenerator) -> Target:
         try:
-            if self.kind is WriteKind.INSERT:
+            if self.kind is DocumentAction.INSERT:
                 return write_document.key_for(generator, write_rules.require_object(item), self.rules)
-            if self.kind is WriteKind.REMOVE:
+            if self.kind is DocumentAction.REMOVE:
                 return self.operation.key or _removed_key(item)
             return self._changed_key(item)
         except ArangoError as error:
@@ -98,7 +98,7 @@ class PreparedWrite:
         """Write the documents. Raise ArangoError if the only one is refused, and whatever the collection raises."""
         request = self.request
         shape = shape_of(
-            request.operation, collection_waits=collection.wait_for_sync, removal=request.kind is WriteKind.REMOVE
+            request.operation, collection_waits=collection.wait_for_sync, removal=request.kind is DocumentAction.REMOVE
         )
         if not request.many:
             written = self._write(collection, request.items[0], self.targets[0])
@@ -115,11 +115,11 @@ class PreparedWrite:
         if isinstance(target, ArangoError):
             raise target
         kind, rules = self.request.kind, self.request.rules
-        if kind is WriteKind.INSERT:
+        if kind is DocumentAction.INSERT:
             return write_document.insert_as(collection, target, item, rules)
-        if kind is WriteKind.REPLACE:
+        if kind is DocumentAction.REPLACE:
             return write_document.replace(collection, target, item, rules)
-        if kind is WriteKind.UPDATE:
+        if kind is DocumentAction.UPDATE:
             return write_document.update(collection, target, item, rules)
         return write_document.remove(collection, target, item if isinstance(item, dict) else None, rules)
 
@@ -141,7 +141,7 @@ def parse_insert(operation: Operation) -> DocumentWriteRequest:
         restore=flag(params, "isRestore"),
         skip_validation=flag(params, "skipDocumentValidation"),
     )
-    return _request(operation, WriteKind.INSERT, rules, body)
+    return _request(operation, DocumentAction.INSERT, rules, body)
 
 
 def parse_change(operation: Operation) -> DocumentWriteRequest:
@@ -163,7 +163,9 @@ def parse_change(operation: Operation) -> DocumentWriteRequest:
         restore=flag(params, "isRestore"),
         skip_validation=flag(params, "skipDocumentValidation"),
     )
-    return _request(operation, WriteKind.UPDATE if operation.method == "PATCH" else WriteKind.REPLACE, rules, body)
+    return _request(
+        operation, DocumentAction.UPDATE if operation.method == "PATCH" else DocumentAction.REPLACE, rules, body
+    )
 
 
 def parse_remove(operation: Operation) -> DocumentWriteRequest:
@@ -174,7 +176,7 @@ def parse_remove(operation: Operation) -> DocumentWriteRequest:
     rules = WriteRules(
         expected=_expected(operation), body_revision=not flag(operation.params, "ignoreRevs", default=True)
     )
-    return _request(operation, WriteKind.REMOVE, rules, body)
+    return _request(operation, DocumentAction.REMOVE, rules, body)
 
 
 def misplaced(operation: Operation) -> ArangoError:
@@ -187,7 +189,7 @@ def misplaced(operation: Operation) -> ArangoError:
     return ArangoError(400, f"expecting {method} /_api/document/<collection>[/<key>]", status=400)
 
 
-def _request(operation: Operation, kind: WriteKind, rules: WriteRules, body: Any) -> DocumentWriteRequest:
+def _request(operation: Operation, kind: DocumentAction, rules: WriteRules, body: Any) -> DocumentWriteRequest:
     if isinstance(body, list):
         return DocumentWriteRequest(operation, kind, rules, body, many=True)
     return DocumentWriteRequest(operation, kind, rules, [body], many=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
@@ -31,6 +32,7 @@ def carry_out(collection: WritableCollection, request: Write) -> WriteResult:
     return write_document.remove(collection, key, document, rules)
 
 
+@functools.lru_cache(maxsize=256)
 def rules_of(options: WriteOptions) -> WriteRules:
     """Return the rules that the OPTIONS of a modification ask for."""
     return WriteRules(
@@ -41,11 +43,16 @@ def rules_of(options: WriteOptions) -> WriteRules:
     )
 
 
-def versions_of(request: Write, written: WriteResult) -> Versions:
-    """Return OLD and NEW of a write; neither if overwriteMode made it ignore a document that exists."""
+def versions_of(request: Write, written: WriteResult, parsed: Document | None = None) -> Versions:
+    """Return OLD and NEW of a write; neither if overwriteMode made it ignore a document that exists.
+
+    parsed: the old document, if it was parsed already.
+    """
     if not written.changed and request.kind == "insert" and request.options.overwrite_mode == "ignore":
         return None, None
-    old = None if written.old is None else json_reader.load(written.old)
+    old = parsed
+    if old is None and written.old is not None:
+        old = json_reader.load(written.old)
     new = None if written.new is None else json_reader.load(written.new)
     return old, new
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from proxy.semantics.key_generator import KeyGenerator
@@ -23,6 +24,10 @@ class WritableCollection(Protocol):
 
     @property
     def schema(self) -> Document | None: ...
+
+    @property
+    def computed(self) -> Sequence[Document] | None:
+        """The definitions of computed values, completed."""
 
     @property
     def wait_for_sync(self) -> bool: ...

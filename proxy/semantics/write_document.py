@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 from proxy.base.errors import ArangoError
 from proxy.semantics import write_rules
+from proxy.semantics.computed_values import computes_on
 from proxy.semantics.encoded_document import revision_of
 from proxy.semantics.key_generator import KeyGenerator
 from proxy.semantics.writable import WritableCollection
-from proxy.semantics.write_rules import PLAIN, CollectionRules, Document, Mode, WriteResult, WriteRules
+from proxy.semantics.write_rules import PLAIN, CollectionRules, Document, Event, Mode, WriteResult, WriteRules
 
 
 def insert(collection: WritableCollection, body: object, rules: WriteRules = PLAIN) -> WriteResult:
@@ -35,27 +36,30 @@ def insert_as(collection: WritableCollection, key: str, document: Document, rule
     """Insert a document whose key is decided, or do what the mode says if the key exists."""
     stored = collection.get(key)
     if stored is None:
-        return _store(collection, key, None, document, rules)
+        return _store(collection, key, None, document, rules, Event.INSERT)
     collection.check_unlocked(key)
     if rules.mode is Mode.IGNORE:
         return write_rules.unchanged(key, stored, ignored=True)
-    new = write_rules.overwritten(key, stored, document, rules, edge=collection.edge)
-    return _carry_out(collection, key, stored, new, rules)
+    computes = computes_on(collection.computed, Event.UPDATE.value)
+    new = write_rules.overwritten(key, stored, document, rules, edge=collection.edge, computes=computes)
+    event = Event.UPDATE if rules.mode is Mode.UPDATE else Event.REPLACE
+    return _carry_out(collection, key, stored, new, rules, event)
 
 
 def replace(collection: WritableCollection, key: str, body: object, rules: WriteRules = PLAIN) -> WriteResult:
     """Store a new body under the same key (PUT). Raise ArangoError 1202, 1227, 1233, ConflictError."""
     document = write_rules.require_object(body)
     stored = _stored(collection, key, document, rules)
-    return _carry_out(collection, key, stored, write_rules.replaced(stored, document, rules), rules)
+    return _carry_out(collection, key, stored, write_rules.replaced(stored, document, rules), rules, Event.REPLACE)
 
 
 def update(collection: WritableCollection, key: str, patch: object, rules: WriteRules = PLAIN) -> WriteResult:
     """Merge a patch into the stored document (PATCH). An empty patch changes nothing, not even the revision."""
     document = write_rules.require_object(patch)
     stored = _stored(collection, key, document, rules)
-    new = write_rules.updated(stored, document, rules, edge=collection.edge)
-    return _carry_out(collection, key, stored, new, rules)
+    computes = computes_on(collection.computed, Event.UPDATE.value)
+    new = write_rules.updated(stored, document, rules, edge=collection.edge, computes=computes)
+    return _carry_out(collection, key, stored, new, rules, Event.UPDATE)
 
 
 def remove(
@@ -88,20 +92,20 @@ def _stored(collection: WritableCollection, key: str, body: Document, rules: Wri
 
 
 def _carry_out(
-    collection: WritableCollection, key: str, stored: bytes, new: Document | None, rules: WriteRules
+    collection: WritableCollection, key: str, stored: bytes, new: Document | None, rules: WriteRules, event: Event
 ) -> WriteResult:
     if new is None:
         return write_rules.unchanged(key, stored)
-    return _store(collection, key, stored, new, rules)
+    return _store(collection, key, stored, new, rules, event)
 
 
 def _store(
-    collection: WritableCollection, key: str, stored: bytes | None, body: Document, rules: WriteRules
+    collection: WritableCollection, key: str, stored: bytes | None, body: Document, rules: WriteRules, event: Event
 ) -> WriteResult:
     collection.check_unlocked(key)
     revision = collection.tick()
-    asked = CollectionRules(collection.name, collection.edge, collection.schema)
-    new = write_rules.new_version(asked, key, revision, body, stored, rules)
+    asked = CollectionRules(collection.name, collection.edge, collection.schema, collection.computed)
+    new = write_rules.new_version(asked, key, revision, body, stored, rules, event)
     collection.check_unclaimed(key, new.document)
     collection.put(key, new.raw, new.document, revision)
     return WriteResult(key, new.rev, None if stored is None else revision_of(stored), stored, new.raw)

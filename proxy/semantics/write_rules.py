@@ -7,6 +7,7 @@ nothing, or the error that ArangoDB answers. Rules: protocol page, section 2.
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from proxy.model import json_reader
 from proxy.model.documents import Merging, assemble, merge
 from proxy.model.json_values import dump
 from proxy.model.revision import decode_rev, encode_rev
+from proxy.semantics.computed_values import with_computed
 from proxy.semantics.encoded_document import revision_of
 from proxy.semantics.schema import check_schema
 
@@ -31,6 +33,14 @@ class Mode(enum.Enum):
     IGNORE = "ignore"
     REPLACE = "replace"
     UPDATE = "update"
+
+
+class Event(enum.Enum):
+    """What a write does to a document: computed values depend on it."""
+
+    INSERT = "insert"
+    UPDATE = "update"
+    REPLACE = "replace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,7 @@ class CollectionRules:
     name: str
     edge: bool
     schema: Document | None
+    computed: Sequence[Document] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +130,9 @@ def check_revision(key: str, stored: bytes, body: Document, rules: WriteRules) -
             raise ConflictError(key, rev, precondition=precondition)
 
 
-def overwritten(key: str, stored: bytes, body: Document, rules: WriteRules, *, edge: bool) -> Document | None:
+def overwritten(
+    key: str, stored: bytes, body: Document, rules: WriteRules, *, edge: bool, computes: bool = False
+) -> Document | None:
     """Return what an insert makes of a document that exists already; None if nothing.
 
     Raise ArangoError 1210 for mode `conflict`.
@@ -127,7 +140,7 @@ def overwritten(key: str, stored: bytes, body: Document, rules: WriteRules, *, e
     if rules.mode is Mode.REPLACE:
         return replaced(stored, body, rules)
     if rules.mode is Mode.UPDATE:
-        return updated(stored, body, rules, edge=edge)
+        return updated(stored, body, rules, edge=edge, computes=computes)
     if rules.mode is Mode.IGNORE:
         return None
     raise ArangoError(
@@ -140,23 +153,41 @@ def replaced(stored: bytes, body: Document, rules: WriteRules) -> Document | Non
     return None if _version_kept(stored, body, rules) else body
 
 
-def updated(stored: bytes, patch: Document, rules: WriteRules, *, edge: bool) -> Document | None:
-    """Return the stored document with a patch merged into it; None if that changes nothing."""
+def updated(
+    stored: bytes, patch: Document, rules: WriteRules, *, edge: bool, computes: bool = False
+) -> Document | None:
+    """Return the stored document with a patch merged into it; None if that changes nothing.
+
+    computes: an update computes values, so that an empty patch may change something.
+    """
     if _version_kept(stored, patch, rules):
         return None
-    merged = merge(json_reader.load(stored), patch, rules.merging, edge=edge)
+    document = json_reader.load(stored)
+    merged = merge(document, patch, rules.merging, edge=edge)
+    if merged is None and computes:
+        merged = document
     if merged is not None and rules.restore:
         merged["_rev"] = patch.get("_rev")
     return merged
 
 
 def new_version(
-    collection: CollectionRules, key: str, revision: int, body: Document, stored: bytes | None, rules: WriteRules
+    collection: CollectionRules,
+    key: str,
+    revision: int,
+    body: Document,
+    stored: bytes | None,
+    rules: WriteRules,
+    event: Event,
 ) -> NewVersion:
-    """Return the version to store. Raise ArangoError 1233 for an edge without ends, 1620 if the schema forbids it."""
+    """Return the version to store.
+
+    Raise ArangoError 1233 for an edge without ends, 1620 if the schema forbids it, or that of a computed value.
+    """
     given = body.get("_rev") if rules.restore else None
     rev = given if isinstance(given, str) else encode_rev(revision)
     document = assemble(collection.name, key, rev, body, edge=collection.edge)
+    document = with_computed(collection.computed, collection.name, event.value, document)
     if collection.schema and not rules.skip_validation:
         check_schema(collection.schema, document, None if stored is None else json_reader.load(stored))
     return NewVersion(rev, document, dump(document))

@@ -265,7 +265,8 @@ BEGIN
         'WITH over AS MATERIALIZED (SELECT key FROM %1$s WHERE %2$s < $2 ORDER BY %2$s LIMIT $3 FOR UPDATE SKIP LOCKED), '
         'removed AS (UPDATE %1$s d SET raw = NULL, doc = NULL, mark = greatest(d.mark, e.era) '
         'FROM over, _crossfade.era e WHERE d.key = over.key RETURNING d.key), '
-        'noted AS (INSERT INTO _crossfade.outbox (collection, key) SELECT $1, key FROM removed ORDER BY key COLLATE "C") '
+        'noted AS (INSERT INTO _crossfade.outbox (collection, key) SELECT $1, key FROM removed '
+        'WHERE (SELECT in_arangodb FROM _crossfade.stamp_floor WHERE collection = $1) ORDER BY key COLLATE "C") '
         'SELECT count(*) FROM removed', relation, moment)
     INTO removed USING in_collection, in_before, in_limit;
     RETURN removed;

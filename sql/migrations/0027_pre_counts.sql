@@ -1,14 +1,15 @@
 -- Exact counts at a constant cost, of collections whose writes PostgreSQL takes. Triggers see every statement, those of SQL
 -- clients too.
 
--- By how many documents a table has become larger or smaller. The sum is the count; a proxy puts rows together.
+-- By how many documents a table has become larger or smaller. The sum is the count; a proxy puts rows together. relation: as
+-- _crossfade.collection has it; not a number of PostgreSQL's, which a restored dump gives anew.
 CREATE TABLE _crossfade.count_change (
-    relation oid NOT NULL,
+    relation text COLLATE "C" NOT NULL,
     change bigint NOT NULL
 );
 CREATE INDEX count_change_relation ON _crossfade.count_change (relation) INCLUDE (change);
 
-CREATE FUNCTION _crossfade.count_of(in_relation oid) RETURNS bigint LANGUAGE sql STABLE AS $$
+CREATE FUNCTION _crossfade.count_of(in_relation text) RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT coalesce(sum(change), 0)::bigint FROM _crossfade.count_change WHERE relation = in_relation
 $$;
 
@@ -18,7 +19,7 @@ DECLARE
 BEGIN
     SELECT count(*) INTO more FROM inserted WHERE doc IS NOT NULL;
     IF more > 0 THEN
-        INSERT INTO _crossfade.count_change VALUES (TG_RELID, more);
+        INSERT INTO _crossfade.count_change VALUES (format('%I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME), more);
     END IF;
     RETURN NULL;
 END
@@ -28,14 +29,15 @@ $$;
 CREATE FUNCTION _crossfade.count_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO _crossfade.count_change
-    VALUES (TG_RELID, CASE WHEN TG_OP = 'DELETE' OR NEW.doc IS NULL THEN -1 ELSE 1 END);
+    VALUES (format('%I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME),
+            CASE WHEN TG_OP = 'DELETE' OR NEW.doc IS NULL THEN -1 ELSE 1 END);
     RETURN NULL;
 END
 $$;
 
 CREATE FUNCTION _crossfade.count_truncated() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    DELETE FROM _crossfade.count_change WHERE relation = TG_RELID;
+    DELETE FROM _crossfade.count_change WHERE relation = format('%I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME);
     RETURN NULL;
 END
 $$;
@@ -55,7 +57,8 @@ BEGIN
                    'WHEN (OLD.doc IS NOT NULL) EXECUTE FUNCTION _crossfade.count_changed()', in_relation);
     EXECUTE format('CREATE TRIGGER count_truncated AFTER TRUNCATE ON %s '
                    'FOR EACH STATEMENT EXECUTE FUNCTION _crossfade.count_truncated()', in_relation);
-    EXECUTE format('INSERT INTO _crossfade.count_change SELECT %L::regclass, count(*) FROM %s WHERE doc IS NOT NULL',
+    DELETE FROM _crossfade.count_change WHERE relation = in_relation; -- of a former table of that name
+    EXECUTE format('INSERT INTO _crossfade.count_change SELECT %L, count(*) FROM %s WHERE doc IS NOT NULL',
                    in_relation, in_relation);
 END
 $$;
@@ -92,7 +95,7 @@ CREATE FUNCTION _crossfade.fold_counts(in_most integer) RETURNS void LANGUAGE sq
         RETURNING relation, change
     )
     INSERT INTO _crossfade.count_change
-    SELECT relation, sum(change) FROM folded WHERE EXISTS (SELECT FROM pg_class WHERE oid = relation) GROUP BY relation
+    SELECT relation, sum(change) FROM folded WHERE to_regclass(relation) IS NOT NULL GROUP BY relation
 $$;
 
 SELECT _crossfade.keep_count(c.relation)

@@ -29,6 +29,7 @@ WITH given AS MATERIALIZED (
     ON CONFLICT (key) DO UPDATE SET rev = excluded.rev, raw = excluded.raw, doc = excluded.doc WHERE d.doc IS NULL
     RETURNING d.key
 ), noted AS (
-    INSERT INTO _crossfade.outbox (collection, key) SELECT $1, key FROM given ORDER BY key COLLATE "C"
+    INSERT INTO _crossfade.outbox (collection, key) SELECT $1, key FROM given
+    WHERE (SELECT in_arangodb FROM _crossfade.stamp_floor WHERE collection = $1) ORDER BY key COLLATE "C"
 )
 SELECT key FROM updated UNION ALL SELECT key FROM inserted;

@@ -20,6 +20,10 @@ SELECT _crossfade.drop_unique_index($1);
 -- Whether there is an index $1, complete or not.
 SELECT to_regclass(_crossfade.unique_entries($1)) IS NOT NULL AS exists;
 
+-- name: lock_properties
+-- What writes to collection $1 must follow, with its indexes: they do not change until the transaction ends.
+SELECT properties::text AS properties FROM _crossfade.stamp_floor WHERE collection = $1 FOR SHARE;
+
 -- name: mark_build
 -- Note that this session builds index $1: while it lives, the index is not unfinished.
 SELECT true AS marked FROM pg_advisory_lock(hashtextextended('unique/' || $1, 0));

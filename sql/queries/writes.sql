@@ -42,6 +42,12 @@ WITH given AS MATERIALIZED (
     ON CONFLICT (key) DO NOTHING
     RETURNING key
 ), noted AS (
-    INSERT INTO _crossfade.outbox (collection, key) SELECT $1, key FROM given ORDER BY key COLLATE "C"
+    INSERT INTO _crossfade.outbox (collection, key) SELECT $1, key FROM given
+    WHERE (SELECT in_arangodb FROM _crossfade.stamp_floor WHERE collection = $1) ORDER BY key COLLATE "C"
 )
 SELECT key FROM updated UNION ALL SELECT key FROM inserted;
+
+-- name: locked_keys
+-- The keys among $1 text[] whose rows another transaction has locked. The other rows are locked until this one ends.
+WITH free AS MATERIALIZED (SELECT key FROM {relation} WHERE key = ANY ($1::text[]) FOR UPDATE SKIP LOCKED)
+SELECT key FROM {relation} WHERE key = ANY ($1::text[]) AND key NOT IN (SELECT key FROM free);

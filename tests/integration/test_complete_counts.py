@@ -102,4 +102,4 @@ async def test_documents_that_were_there_before_are_counted(database: Database) 
     await put(database, "shop/c", *(b'{"_key":"%d","_id":"c/%d","_rev":"_mgsT1pW---"}' % (n, n) for n in range(5)))
     await database.execute("SELECT _crossfade.take_writes('shop/c', 1, '{}', 0)")
     await database.execute("SELECT _crossfade.take_writes('shop/c', 1, '{}', 0)")
-    assert await database.fetchval("SELECT _crossfade.count_of($1::text::regclass)", relation) == 5
+    assert await database.fetchval("SELECT _crossfade.count_of($1)", relation) == 5

@@ -177,3 +177,23 @@ async def test_collections_that_came_from_arangodb_are_adopted(pool: Database) -
     assert (await send(store, "GET", "/_api/collection/late"))[0] == 200
     for one in (store, again):
         await one.close()
+
+
+async def test_every_way_of_writing_counts_and_leaves_the_outbox_empty(stores: Stores, pool: Database) -> None:
+    one, other = stores
+    await send(one, "POST", "/_api/collection", {"name": "c"})
+    keys = [{"_key": f"k{number}"} for number in range(300)]
+    requests = [send(stores[number % 2], "POST", "/_api/document/c", key) for number, key in enumerate(keys)]
+    await asyncio.gather(*requests)
+    await asyncio.gather(*[send(one, "DELETE", f"/_api/document/c/{key['_key']}") for key in keys[:50]])
+    await send(other, "POST", "/_api/document/c", keys[:20])
+    await send(other, "POST", "/_api/cursor", {"query": "FOR d IN c FILTER d._key >= 'k9' REMOVE d IN c"})
+    await pool.execute("DELETE FROM _system.c WHERE key = 'k100'")
+    await pool.execute("INSERT INTO _system.c (key, rev, raw, doc) VALUES ('sql', 1, '{}', '{}')")
+    counted = await pool.fetchval("SELECT count(*) FROM _system.c WHERE doc IS NOT NULL")
+    _, body = await send(one, "GET", "/_api/collection/c/count")
+    assert body["count"] == counted
+    assert await pool.fetchval("SELECT count(*) FROM _crossfade.outbox") == 0
+    await send(one, "PUT", "/_api/collection/c/truncate")
+    _, body = await send(one, "GET", "/_api/collection/c/count")
+    assert body["count"] == 0

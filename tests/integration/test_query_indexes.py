@@ -7,6 +7,7 @@ from typing import Any, Final
 import orjson
 import pytest
 
+import sql
 from proxy.complete import CompleteStore
 from proxy.complete.query_indexes import QueryIndexes, list_columns
 from proxy.stores.postgres.writes import DocumentWriter
@@ -70,6 +71,22 @@ async def test_indexes_are_made_and_dropped_with_those_of_clients(database: Data
     await define(database, index(6, "ttl", "at.end", expireAfter=60))
     await indexes.ensure()
     assert await indexes_of(database, relation) == made[1:]
+
+
+async def test_a_collection_that_came_with_a_unique_index_gets_it(database: Database) -> None:
+    await take_writes(database, C, {})
+    unique = index(5, "persistent", "a") | {"unique": True}
+    writer = DocumentWriter(database)
+    first = decode_parts("POST", b"/_api/document/c", [], b'[{"_key":"x","a":1},{"_key":"y","a":1}]')
+    await writer.execute(first)
+    await define(database, unique)
+    indexes = QueryIndexes(database)
+    await indexes.ensure()  # its documents violate it
+    assert not await database.fetchval(sql.unique_indexes.EXISTS, "5")
+    await writer.execute(decode_parts("DELETE", b"/_api/document/c/y", [], b""))
+    await QueryIndexes(database).ensure()
+    outcome = await writer.execute(decode_parts("POST", b"/_api/document/c", [], b'{"a":1}'))
+    assert (outcome.status, orjson.loads(outcome.body)["errorNum"]) == (409, 1210)
 
 
 async def test_another_process_that_makes_indexes_is_left_alone(database: Database) -> None:

@@ -110,7 +110,7 @@ async def test_no_modification_unless_postgresql_takes_the_writes(target: Target
         ("FOR i IN 0..299 REMOVE CONCAT('k', i) IN c OPTIONS {ignoreErrors: true}", 5),
         ("FOR i IN 100..399 UPSERT {n: i} INSERT {n: i} UPDATE {m: OLD.n} IN c", 9),
         ("FOR i IN 100..399 UPSERT {_key: CONCAT('k', i)} INSERT {_key: CONCAT('k', i)} UPDATE {m: 1} IN c", 8),
-        ("FOR i IN 100..399 INSERT {_key: CONCAT('k', i)} INTO c OPTIONS {overwriteMode: 'update'}", 5),
+        ("FOR i IN 100..399 INSERT {_key: CONCAT('k', i), m: 1} INTO c OPTIONS {overwriteMode: 'update'}", 5),
         ("FOR i IN 300..599 INSERT {n: i} INTO c RETURN NEW", 8),
     ],
 )
@@ -118,9 +118,12 @@ async def test_a_modification_takes_few_statements_however_many_documents(
     target: Target, statements: list[str], text: str, most: int
 ) -> None:
     await target.run("FOR i IN 0..299 INSERT {_key: CONCAT('k', i), n: i} INTO c")
+    newest = await target.database.fetchval(f"SELECT max(rev) FROM {target.relation}")
     statements.clear()
     result = await target.run(text)
     assert result.extra["stats"]["writesExecuted"] == 300
+    changed = f"SELECT count(*) FROM {target.relation} WHERE rev > $1 OR doc IS NULL"
+    assert await target.database.fetchval(changed, newest) == 300
     drawn = [name for name in statements if name != "draw_revisions"]
     assert len(drawn) <= most, statements
     assert len(statements) - len(drawn) <= 3

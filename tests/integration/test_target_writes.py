@@ -70,7 +70,7 @@ def request(method: str, target: str, body: Any = None) -> Operation:
 async def target(database: Database, dsn: str) -> AsyncIterator[Target]:
     relation = await take_writes(database, C, {})
     async with straight(dsn) as other:
-        yield Target(database, DocumentWriter(database, lock_wait=30.0), relation, other)
+        yield Target(database, DocumentWriter(database, lock_wait=30.0, group_wait=30.0), relation, other)
 
 
 async def test_no_write_unless_postgresql_takes_them(target: Target) -> None:
@@ -266,10 +266,6 @@ async def test_what_is_not_a_plain_write_is_refused_by_name(target: Target) -> N
     primary = {"type": "primary", "fields": ["_key"], "unique": True}
     await take_writes(target.database, "_system/plain", {"indexes": [primary]})
     assert (await target.send("POST", "/_api/document/plain", {}))[0] == 202
-    computed: dict[str, Any] = {"computedValues": [{"name": "n", "expression": "RETURN 1"}]}
-    await take_writes(target.database, "_system/computed", computed)
-    with pytest.raises(Unsupported):
-        await target.send("POST", "/_api/document/computed", {})
 
 
 @pytest.mark.parametrize("kind", ["traditional", "autoincrement", "padded"])
@@ -346,3 +342,39 @@ async def test_writes_of_two_writers_that_meet_are_all_there_and_in_order(dsn: s
         before = newest.get(row["key"], 0)
         assert row["rev"] == before if row["removed"] else row["rev"] > before
         newest[row["key"]] = row["rev"]
+
+
+async def test_writes_that_share_a_transaction_are_answered_each_by_itself(target: Target) -> None:
+    await target.send("POST", "/_api/document/c", {"_key": "b", "n": 1})
+    writes = [target.send("POST", "/_api/document/c", {"_key": f"k{number}"}) for number in range(20)]
+    answers = await asyncio.gather(*writes)
+    assert [status for status, _ in answers] == [202] * 20
+    first = answers[3][1]["_rev"]
+    writes = [
+        target.send("POST", "/_api/document/c", {"_key": "b"}),
+        target.send("PATCH", "/_api/document/c/absent", {"n": 1}),
+        target.send("PATCH", "/_api/document/c/b?ignoreRevs=false", {"n": 2, "_rev": "_absent----"}),
+        *(target.send("PATCH", "/_api/document/c/k3", {f"a{number}": number}) for number in range(20)),
+        target.send("DELETE", "/_api/document/c/k4?returnOld=true"),
+    ]
+    answers = await asyncio.gather(*writes)
+    assert [answer["errorNum"] for _, answer in answers[:3]] == [1210, 1202, 1200]
+    assert [status for status, _ in answers[3:]] == [202] * 21
+    changed = await target.document("k3")
+    assert {name: value for name, value in changed.items() if name[0] == "a"} == {f"a{n}": n for n in range(20)}
+    former = {answer["_oldRev"] for _, answer in answers[3:23]}
+    assert former == {first, *(answer["_rev"] for _, answer in answers[3:23])} - {changed["_rev"]}
+    transactions = await target.database.fetchval(f"SELECT count(DISTINCT xmin::text) FROM {target.relation}")
+    assert transactions < 10
+
+
+async def test_a_write_that_prevents_a_common_transaction_does_not_harm_others(target: Target) -> None:
+    await target.send("POST", "/_api/document/c", {"_key": "b"})
+    target.writer = DocumentWriter(target.database, lock_wait=0.2)
+    await target.send("PATCH", "/_api/document/c/b", {})
+    async with target.other.transaction():
+        await target.other.execute(f"SELECT FROM {target.relation} WHERE key = 'b' FOR UPDATE")
+        writes = [target.send("POST", "/_api/document/c", {"_key": f"k{number}"}) for number in range(10)]
+        writes += [target.send("PATCH", "/_api/document/c/b", {"n": 1})]
+        answers = await asyncio.gather(*writes)
+    assert [status for status, _ in answers] == [202] * 10 + [409]

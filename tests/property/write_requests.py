@@ -46,6 +46,34 @@ def properties(rng: random.Random, name: str) -> dict[str, Any]:
         rule = {"properties": {"n": {"type": "number"}}, "additionalProperties": True}
         level = rng.choice(("none", "new", "moderate", "strict"))
         made["schema"] = {"rule": rule, "level": level, "message": "n is a number"}
+    if rng.random() < 0.3:
+        made["computedValues"] = _computed_values(rng)
+    return made
+
+
+def _computed_values(rng: random.Random) -> list[dict[str, Any]]:
+    """Return definitions of computed values, some of which warn or fail."""
+    expressions = (
+        "RETURN @doc.n + 1",
+        "RETURN 1 / @doc.n",
+        "RETURN LENGTH(@doc.s)",
+        "RETURN CONCAT(@doc._key, @doc.v)",
+        "RETURN null",
+        "RETURN @doc.o.x ?: 'none'",
+        "RETURN NOOPT(FAIL('no'))",
+        "RETURN @doc",
+    )
+    weights = (4, 2, 2, 3, 2, 3, 0.2, 0.5)
+    made = []
+    for name in rng.sample(("n", "c", "s", "d"), rng.randrange(1, 3)):
+        (expression,) = rng.choices(expressions, weights)
+        value: dict[str, Any] = {"name": name, "expression": expression, "overwrite": rng.random() < 0.5}
+        if rng.random() < 0.5:
+            value["computeOn"] = rng.sample(("insert", "update", "replace"), rng.randrange(1, 4))
+        for flag in ("keepNull", "failOnWarning"):
+            if rng.random() < 0.3:
+                value[flag] = rng.random() < 0.5
+        made.append(value)
     return made
 
 

@@ -5,6 +5,7 @@ from tests.faults.mutations import Mutant
 _TEST = "tests/integration/test_target_writes.py::"
 _UNIQUE = "tests/integration/test_unique_indexes.py::"
 _EXPIRY = "tests/integration/test_complete_expiry.py::"
+_COMPUTED = "tests/unit/semantics/test_computed_values.py::"
 _LOCK = (
     "    EXECUTE format(\n"
     "        'SELECT array_agg(l.key), array_agg(l.raw) '\n"
@@ -81,8 +82,8 @@ MUTANTS = (
     Mutant(
         "a write leaves no row in the outbox",
         "sql/queries/writes.sql",
-        "INSERT INTO _crossfade.outbox (collection, key) SELECT $1, key FROM given ORDER BY",
-        "INSERT INTO _crossfade.outbox (collection, key) SELECT $1, key FROM given WHERE stored ORDER BY",
+        "WHERE (SELECT in_arangodb FROM",
+        "WHERE stored AND (SELECT in_arangodb FROM",
         "tests/property/test_two_stores.py::test_random_writes_are_the_same_in_both_stores",
     ),
     Mutant(
@@ -133,5 +134,19 @@ MUTANTS = (
         "WHERE f.collection = in_collection AND f.writer = 'target' AND (SELECT",
         "WHERE f.collection = in_collection AND (SELECT",
         f"{_EXPIRY}test_nothing_is_removed_if_postgresql_does_not_take_the_writes",
+    ),
+    Mutant(
+        "a computed value sees those before it",
+        "proxy/semantics/computed_values.py",
+        "            computed = _evaluated(value, collection, document)\n",
+        "            computed = _evaluated(value, collection, {**document, **result})\n",
+        f"{_COMPUTED}test_all_see_the_document_as_it_was_given",
+    ),
+    Mutant(
+        "a computed value is computed on every write",
+        "proxy/semantics/computed_values.py",
+        'due = [value for value in values or () if event in value["computeOn"]]',
+        "due = list(values or ())",
+        f"{_COMPUTED}test_a_value_is_computed_on_its_events_only",
     ),
 )

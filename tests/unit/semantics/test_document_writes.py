@@ -8,7 +8,13 @@ import orjson
 import pytest
 
 from proxy.base.errors import ArangoError
-from proxy.semantics.document_writes import DocumentWriteRequest, WriteKind, parse_change, parse_insert, parse_remove
+from proxy.semantics.document_writes import (
+    DocumentAction,
+    DocumentWriteRequest,
+    parse_change,
+    parse_insert,
+    parse_remove,
+)
 from proxy.semantics.imports import parse_import
 from proxy.semantics.key_generator import KeyGenerator
 from proxy.semantics.write_rules import Mode
@@ -68,7 +74,7 @@ def test_the_mode_of_an_insert() -> None:
     asked = {"overwriteMode=update": Mode.UPDATE, "overwrite=true": Mode.REPLACE, "overwriteMode=x": Mode.CONFLICT}
     for params, mode in asked.items():
         request = parsed("POST", f"/_api/document/c?{params}", {})
-        assert (request.kind, request.rules.mode) == (WriteKind.INSERT, mode)
+        assert (request.kind, request.rules.mode) == (DocumentAction.INSERT, mode)
 
 
 @pytest.mark.parametrize(

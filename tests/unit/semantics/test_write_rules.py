@@ -12,6 +12,7 @@ from proxy.model.revision import encode_rev
 from proxy.semantics.write_rules import (
     CollectionRules,
     ConflictError,
+    Event,
     Mode,
     WriteRules,
     check_revision,
@@ -77,16 +78,21 @@ def test_the_header_expects_a_revision_or_else_the_body(
 
 
 def test_a_new_version_has_the_servers_revision_unless_it_is_restored() -> None:
-    new = new_version(DOCUMENTS, "k", 5, {"_rev": REV, "n": 1}, None, WriteRules())
+    new = new_version(DOCUMENTS, "k", 5, {"_rev": REV, "n": 1}, None, WriteRules(), Event.INSERT)
     assert (new.rev, new.document) == (encode_rev(5), {"_key": "k", "_id": "c/k", "_rev": encode_rev(5), "n": 1})
     assert json.loads(new.raw) == new.document
-    assert new_version(DOCUMENTS, "k", 5, {"_rev": REV, "n": 1}, None, WriteRules(restore=True)).rev == REV
+    assert (
+        new_version(DOCUMENTS, "k", 5, {"_rev": REV, "n": 1}, None, WriteRules(restore=True), Event.INSERT).rev == REV
+    )
 
 
 def test_a_schema_is_checked_unless_the_request_skips_it() -> None:
     rule = {"rule": {"properties": {"n": {"type": "number"}}}, "level": "strict", "message": "no"}
     checked = CollectionRules("c", edge=False, schema=rule)
     with pytest.raises(ArangoError) as caught:
-        new_version(checked, "k", 5, {"n": "text"}, None, WriteRules())
+        new_version(checked, "k", 5, {"n": "text"}, None, WriteRules(), Event.INSERT)
     assert caught.value.number == 1620
-    assert new_version(checked, "k", 5, {"n": "text"}, None, WriteRules(skip_validation=True)).document["n"] == "text"
+    assert (
+        new_version(checked, "k", 5, {"n": "text"}, None, WriteRules(skip_validation=True), Event.INSERT).document["n"]
+        == "text"
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Final
 
-from proxy.base.errors import ArangoError, Unsupported
+from proxy.base.errors import ArangoError
 from proxy.devserver.store import access, collection_lookup
 from proxy.devserver.store.answers import done
 from proxy.devserver.store.commands import EndpointCommand
@@ -17,6 +17,7 @@ from proxy.model.documents import normalized, valid_collection
 from proxy.model.operations import Operation, Outcome
 from proxy.model.revision import encode_rev
 from proxy.semantics import write_document
+from proxy.semantics.computed_values import computed_values_of
 from proxy.semantics.request_params import body_object, flag
 from proxy.semantics.schema import schema_of
 
@@ -63,18 +64,12 @@ def make(server: ServerState, database: ServerDatabase, body: Document) -> Colle
     if kind not in (DOCUMENTS, EDGES):
         raise ArangoError(1218, "invalid collection type")
     schema = schema_of(body)
-    _no_computed_values(body)
+    computed_values_of(body)
     created = server.add_collection(database, name, kind, {**body, "schema": schema})
     server.log.change(
         log.COLLECTION_CREATE, database.name, f"{server.guid}/{created.id}", created.properties(server.guid)
     )
     return created
-
-
-def _no_computed_values(body: Document) -> None:
-    """Raise Unsupported for computed values: leaving them out silently would change the documents."""
-    if body.get("computedValues"):
-        raise Unsupported("computed values")
 
 
 def read(server: ServerState, operation: Operation) -> Outcome:
@@ -89,13 +84,15 @@ def set_properties(server: ServerState, operation: Operation) -> Outcome:
     collection = _found(server, operation)
     body = body_object(operation)
     schema = schema_of(body)
-    _no_computed_values(body)
+    computed = computed_values_of(body)
     if "waitForSync" in body:
         collection.wait_for_sync = bool(body["waitForSync"])
     if "cacheEnabled" in body:
         collection.cache = bool(body["cacheEnabled"])
     if "schema" in body:
         collection.schema = schema
+    if "computedValues" in body:
+        collection.computed = computed
     database = server.database(operation).name
     shown = collection.properties(server.guid)
     server.log.change(log.COLLECTION_CHANGE, database, f"{server.guid}/{collection.id}", shown)
@@ -193,10 +190,11 @@ def rename(server: ServerState, operation: Operation) -> Outcome:
     name = _name(body_object(operation), system=collection.system)
     if name in database.collections and name != collection.name:
         raise ArangoError(1207, f"duplicate name: {name}")
-    _rename_in_graphs(database, collection.name, name)
-    del database.collections[collection.name]
-    collection.rename(name)
-    database.collections[name] = collection
+    if name != collection.name:
+        _rename_in_graphs(database, collection.name, name)
+        del database.collections[collection.name]
+        collection.rename(name)
+        database.collections[name] = collection
     server.log.change(
         log.COLLECTION_RENAME, database.name, f"{server.guid}/{collection.id}", {"name": name, "id": collection.id}
     )

@@ -111,7 +111,9 @@ def _collection(server: ServerState, operation: Operation, body: Document, *, wr
 
 def _cursor(server: ServerState, operation: Operation, body: Document, rows: list[Any]) -> Outcome:
     rows = _limited(body, rows)
-    answer = execution.QueryResult(rows, {"warnings": [], "stats": stats(scanned=len(rows))})
+    counted = stats(scanned=len(rows))
+    counted["searchParallelism"] = counted.pop("searchParallelism")  # the last one in answers of queries
+    answer = execution.QueryResult(rows, {"warnings": [], "stats": counted})
     ttl = body.get("ttl")
     seconds = float(ttl) if isinstance(ttl, int | float) and not isinstance(ttl, bool) and ttl > 0 else DEFAULT_TTL
     size = max(whole(body, "batchSize", DEFAULT_BATCH), 1)

@@ -18,6 +18,7 @@ from proxy.model import json_reader
 from proxy.model.json_values import dump
 from proxy.model.revision import Clock, decode_rev
 from proxy.semantics.attributes import whole
+from proxy.semantics.computed_values import computed_values_of
 from proxy.semantics.encoded_document import revision_of
 from proxy.semantics.key_generator import KeyGenerator
 from proxy.semantics.write_rules import ConflictError
@@ -52,7 +53,7 @@ class Collection:
         self.kind = kind
         self.wait_for_sync = bool(properties.get("waitForSync", False))
         self.schema: Document | None = properties.get("schema")
-        self.computed = properties.get("computedValues")
+        self.computed = computed_values_of(properties)
         self.cache = bool(properties.get("cacheEnabled", False))
         self.system = name.startswith("_")
         self.write_concern = whole(properties, "writeConcern", whole(properties, "minReplicationFactor", 1))

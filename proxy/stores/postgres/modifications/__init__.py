@@ -16,6 +16,9 @@ that missed nothing counts.
     known_documents       what a transaction has read of a collection
     value_index           documents by their values at some paths
     reserved_numbers      a key generator that makes numbers of a range which is taken
+
+Terms: *run*: one evaluation of the query, from its start; *missed*: needed by a run, and not read yet. *Snapshot*: the
+state of PostgreSQL that all reads of one attempt see.
 """
 
 from proxy.stores.postgres.modifications.modification_queries import ModificationQueries, ModificationResult

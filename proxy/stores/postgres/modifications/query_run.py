@@ -143,7 +143,8 @@ class QueryRun:
             self._budget.spend(size, rows=0)
             self._undo.append((collection, written.key, written.old))
             self.commits.count(size)
-        return query_writes.versions_of(write, written)
+        stored = written.old is not None and collection.known.raws.get(written.key) is written.old
+        return query_writes.versions_of(write, written, collection.known.document(written.key) if stored else None)
 
     def _is_known(self, collection: QueryCollection, write: Write) -> bool:
         """Return False if the write cannot be decided, because it is not known what its key has."""

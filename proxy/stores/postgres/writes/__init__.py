@@ -5,12 +5,18 @@ loaded, and what they changed is written in one statement. The decision has no s
 not loaded, or another transaction inserts a key first, it is repeated. Rules: sql/queries/writes.sql.
 
     writer             DocumentWriter: one Operation -> Outcome; what is repeated, and what is an error
+    write_groups       concurrent writes of single documents in one transaction
     transaction        one attempt: fence, load, decide, write
     loaded_collection  the loaded documents as a collection that the rules write to: pure
     index_claims   the values that its documents have in unique indexes: pure
+    locked_documents   what stays locked: refused, and nothing else of its array
     interruptions      what ends an attempt before anything is written
     properties         what writes to a collection must follow: schema, waitForSync, key options
     key_assignment     the keys of a request's documents, with the generator's state in PostgreSQL
+
+Terms: *fence*: the row of a collection that states who takes its writes, locked FOR SHARE until the commit. *Claim*: a
+value of a unique index that a document of the request wants. *Interruption*: what ends an attempt before anything is
+written.
 """
 
 from proxy.stores.postgres.writes.writer import DocumentWriter

@@ -47,6 +47,15 @@ class KeyAssignment:
 
         return await self._take(session, collection, made_above)
 
+    def prepare_known(
+        self, collection: str, request: Request, properties: Properties, *, edge: bool
+    ) -> Prepared | None:
+        """Return the request with a key for each document; None if its keys need PostgreSQL. Raise ArangoError."""
+        seen = self.seen(collection)
+        generator = properties.generator(seen)
+        prepared = request.prepare(generator, edge=edge)
+        return prepared if generator.last == seen else None
+
     def seen(self, collection: str) -> int:
         """Return the largest number that this process saw of a collection's generator."""
         return self._seen.get(collection, 0)

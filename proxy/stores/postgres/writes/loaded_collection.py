@@ -56,6 +56,7 @@ class LoadedCollection:
         self.name = name
         self.edge = edge
         self.schema = properties.schema
+        self.computed = properties.computed
         self.wait_for_sync = properties.wait_for_sync
         self.generator = generator or properties.generator(0)
         self._rows = rows
@@ -109,6 +110,14 @@ class LoadedCollection:
     def _present(self, key: str) -> bytes | None:
         """Return the document, as this decision has written it so far; None also if its key was not loaded."""
         return self._written[key] if key in self._written else self._rows.get(key)
+
+    def written_so_far(self) -> dict[str, bytes | None]:
+        """Return what this decision has written so far, by key: `undo` goes back to it."""
+        return dict(self._written)
+
+    def undo(self, written: dict[str, bytes | None]) -> None:
+        """Forget what was written since then. Only of a collection without unique indexes."""
+        self._written = written
 
     def check_unlocked(self, key: str) -> None:
         """Raise nothing: the row is locked by this transaction."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from proxy.base.errors import Unsupported
 from proxy.model import json_reader
+from proxy.semantics.computed_values import computed_values_of
 from proxy.semantics.key_generator import KeyGenerator
 from proxy.semantics.unique_index import UniqueIndex, uniques_of
 
@@ -23,6 +23,7 @@ class Properties:
     wait_for_sync: bool
     key_options: dict[str, Any]
     uniques: tuple[UniqueIndex, ...]
+    computed: list[dict[str, Any]] | None
     number: int = 0
 
     def generator(self, last: int) -> KeyGenerator:
@@ -35,16 +36,15 @@ class Properties:
 def parse_properties(text: str) -> Properties:
     """Return properties from the JSON object that PostgreSQL has, by the names that ArangoDB shows.
 
-    Raise Unsupported for computed values: to ignore them silently would damage the data.
+    Raise ArangoError 10 for computed values that ArangoDB would refuse.
     """
     values = json_reader.load(text.encode())
-    if values.get("computedValues"):
-        raise Unsupported("computed values in PostgreSQL")
     return Properties(
         text,
         values.get("schema"),
         bool(values.get("waitForSync", False)),
         values.get("keyOptions") or {},
         uniques_of(values.get("indexes", ())),
+        computed_values_of(values),
         int(values.get("id", 0)),
     )

@@ -24,6 +24,8 @@ from proxy.stores.postgres.writes.loaded_collection import LoadedCollection, Row
 from proxy.stores.postgres.writes.properties import Properties
 from proxy.wire.encode import error_outcome
 
+Member = tuple[Operation, Prepared]  # a request, and its documents with their keys
+
 
 class WriteTransaction:
     """Executes a prepared write of one collection. lock_wait: seconds that it waits for a row.
@@ -47,24 +49,33 @@ class WriteTransaction:
         Raise WriteFenceError, CollectionChangedError, KeyInsertedError (nothing was written), DatabaseError;
         CommitOutcomeUnknown if the answer to the commit was lost.
         """
-        async with self._session.transaction():
-            outcome, changes = await self._decide(operation, prepared, empties=empties)
-            if changes:
-                await self._write(changes)
+        (outcome,) = await self.execute_all([(operation, prepared)], empties=empties)
         return outcome
 
-    async def _decide(
-        self, operation: Operation, prepared: Prepared, *, empties: bool
-    ) -> tuple[Outcome, Sequence[RowChange]]:
-        """Return the answer, and the changes that make it true. A request that is refused as a whole changes nothing.
+    async def execute_all(self, members: Sequence[Member], *, empties: bool = False) -> list[Outcome]:
+        """Return the answers to writes that follow each other in one transaction. Raise as `execute`.
+
+        Several only if the collection has no unique index.
+        """
+        async with self._session.transaction():
+            outcomes, changes = await self._decide(members, empties=empties)
+            if changes:
+                await self._write(changes)
+        return outcomes
+
+    async def _decide(self, members: Sequence[Member], *, empties: bool) -> tuple[list[Outcome], Sequence[RowChange]]:
+        """Return the answers, and the changes that make them true. A request that is refused as a whole changes
+        nothing.
 
         The decision is repeated until every key that it needs is loaded.
         """
         rows: dict[str, bytes | None] = {}
-        wanted, loaded = prepared.keys, frozenset[str]()
+        loaded = frozenset[str]()
+        wanted = frozenset[str]().union(*(prepared.keys for _, prepared in members))
+        writes = sum(prepared.writes for _, prepared in members)
         holders: dict[str, dict[bytes, str | None]] = {index.id: {} for index in self._properties.uniques}
         while True:
-            found, revisions = await self._load(wanted, prepared.writes, empties=empties)
+            found, revisions = await self._load(wanted, writes, empties=empties)
             loaded |= wanted
             rows |= found
             collection = LoadedCollection(
@@ -77,7 +88,10 @@ class WriteTransaction:
                 holders=holders,
             )
             try:
-                return self._carry_out(operation, prepared, collection)
+                if len(members) == 1:
+                    outcome, changes = self._carry_out(*members[0], collection)
+                    return [outcome], changes
+                return [_one_of_many(*member, collection) for member in members], collection.changes()
             except NotLoadedError as missing:
                 wanted, empties = missing.keys, False
                 for index, values in missing.values.items():
@@ -126,6 +140,16 @@ class WriteTransaction:
         )
         if len(written) < len(changes):
             raise KeyInsertedError
+
+
+def _one_of_many(operation: Operation, prepared: Prepared, collection: LoadedCollection) -> Outcome:
+    """Return the answer to one of several writes, whose changes the collection keeps. Raise NotLoadedError."""
+    before = collection.written_so_far()
+    try:
+        return prepared.carry_out(collection)
+    except ArangoError as error:
+        collection.undo(before)
+        return refusal(operation, error)
 
 
 def refusal(operation: Operation, error: ArangoError) -> Outcome:

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
 import sql
 from proxy.base.database import Database, Session
-from proxy.base.errors import ArangoError, CommitOutcomeUnknown, DatabaseUnavailable, StatementError, Unsupported
+from proxy.base.errors import (
+    ArangoError,
+    CommitOutcomeUnknown,
+    DatabaseError,
+    DatabaseUnavailable,
+    StatementError,
+    Unsupported,
+)
 from proxy.base.sqlstates import is_a_conflict, may_succeed_on_new_session, of_a_document
 from proxy.model.documents import valid_key
 from proxy.model.operations import Operation, Outcome
-from proxy.semantics.document_writes import parse_change, parse_insert, parse_remove
+from proxy.semantics.document_writes import DocumentWriteRequest, parse_change, parse_insert, parse_remove
 from proxy.semantics.encoded_document import revision_of
 from proxy.semantics.imports import ImportRequest, parse_import
-from proxy.semantics.write_rules import KEY_WAIT, ConflictError
+from proxy.semantics.write_rules import KEY_WAIT
 from proxy.stores.postgres import own_indexes
 from proxy.stores.postgres.catalog import Catalog, Relation
-from proxy.stores.postgres.writes.interruptions import CollectionChangedError, KeyInsertedError
+from proxy.stores.postgres.writes.interruptions import CollectionChangedError, KeyInsertedError, WriteFenceError
 from proxy.stores.postgres.writes.key_assignment import KeyAssignment, Prepared, Request
+from proxy.stores.postgres.writes.locked_documents import conflict, without_locked
 from proxy.stores.postgres.writes.properties import Properties, parse_properties
-from proxy.stores.postgres.writes.transaction import WriteTransaction, refusal
+from proxy.stores.postgres.writes.transaction import Member, WriteTransaction, refusal
+from proxy.stores.postgres.writes.write_groups import WriteGroups
 from proxy.wire.encode import error_outcome
 from proxy.wire.velocypack import to_json
 
@@ -41,20 +52,46 @@ _PARSERS: Final[Mapping[str, Callable[[Operation], Request]]] = {
     "document.remove_many": parse_remove,
     "import": parse_import,
 }
+_GROUP_WAIT: Final = 0.02  # seconds
+
+
+class _Alone(enum.Enum):
+    """Instead of an answer: the write needs a transaction of its own."""
+
+    ALONE = "alone"
+
+
+@dataclass(frozen=True, slots=True)
+class _GroupMember:
+    """A write of one document, with what was known of its collection."""
+
+    relation: Relation
+    properties: Properties
+    write: Member
 
 
 class DocumentWriter:
     """Executes writes of documents in collections whose writes PostgreSQL takes. Implements `stores.base.Store`.
 
     lock_wait: seconds that a write waits for a document that another one has. keys: shared with other writers.
+    group_wait: seconds that a group of writes waits for a document; then each of them waits by itself.
     """
 
-    def __init__(self, database: Database, *, lock_wait: float = KEY_WAIT, keys: KeyAssignment | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        lock_wait: float = KEY_WAIT,
+        keys: KeyAssignment | None = None,
+        group_wait: float = _GROUP_WAIT,
+    ) -> None:
         self._lock_wait = lock_wait
+        self._group_wait = group_wait
         self._database = database
         self._catalog = Catalog(database)
         self._properties: dict[str, Properties] = {}
         self._keys = keys or KeyAssignment()
+        self._groups: WriteGroups[_GroupMember, Outcome | _Alone] = WriteGroups(self._run_group)
 
     @property
     def name(self) -> str:
@@ -78,11 +115,44 @@ class DocumentWriter:
             if "velocypack" in operation.headers.get("content-type", ""):
                 operation = msgspec.structs.replace(operation, body=to_json(operation.body) if operation.body else b"")
             request = parse(operation)
-            return await self._execute(operation, request, within)
+            shared = await self._in_group(operation, request) if within is None else None
+            return shared if shared is not None else await self._execute(operation, request, within)
         except Unsupported:
             raise
         except ArangoError as error:
             return error_outcome(error)
+
+    async def _in_group(self, operation: Operation, request: Request) -> Outcome | None:
+        """Return the answer to a write of one document, which shares a transaction with others; None if it needs its
+        own.
+        """
+        if not isinstance(request, DocumentWriteRequest) or request.many:
+            return None
+        relation = await self._catalog.find(operation.qualified or "")
+        properties = self._properties.get(relation.collection)
+        if properties is None or properties.uniques:
+            return None
+        prepared = self._keys.prepare_known(relation.collection, request, properties, edge=relation.edge)
+        if prepared is None:
+            async with self._database.session() as session:
+                prepared = await self._keys.prepare(
+                    session, relation.collection, request, properties, edge=relation.edge
+                )
+        place = relation.relation, properties.text
+        outcome = await self._groups.execute(place, _GroupMember(relation, properties, (operation, prepared)))
+        return outcome if isinstance(outcome, Outcome) else None
+
+    async def _run_group(self, members: Sequence[_GroupMember]) -> Sequence[Outcome | _Alone]:
+        """Return the answers; that each needs its own transaction if any prevents the common one."""
+        first = members[0]
+        try:
+            async with self._database.session() as session:
+                transaction = WriteTransaction(session, first.relation, first.properties, self._group_wait)
+                return await transaction.execute_all([one.write for one in members])
+        except CommitOutcomeUnknown:
+            raise
+        except (CollectionChangedError, KeyInsertedError, WriteFenceError, DatabaseError):
+            return [_Alone.ALONE] * len(members)
 
     async def _execute(self, operation: Operation, request: Request, within: Session | None) -> Outcome:
         """Attempt the write until it meets no other one, or has met too many."""
@@ -94,10 +164,9 @@ class DocumentWriter:
             try:
                 async with self._database.session() as session:
                     properties = await self._properties_of(session, relation)
-                    if prepared is None:
-                        prepared = await self._keys.prepare(
-                            session, relation.collection, request, properties, edge=relation.edge
-                        )
+                    prepared = prepared or await self._keys.prepare(
+                        session, relation.collection, request, properties, edge=relation.edge
+                    )
                     transaction = WriteTransaction(
                         within or session, relation, properties, self._lock_wait, looks_up=looks_up
                     )
@@ -117,20 +186,34 @@ class DocumentWriter:
                 looks_up = looks_up or violation is not None
             except DatabaseUnavailable as error:
                 if error.sqlstate == _LOCK_TIMEOUT:
-                    break
-                if isinstance(error, CommitOutcomeUnknown) or within or not may_succeed_on_new_session(error.sqlstate):
+                    prepared, others = await self._without_locked(relation, prepared, within)
+                    if not others:
+                        break
+                elif (
+                    isinstance(error, CommitOutcomeUnknown) or within or not may_succeed_on_new_session(error.sqlstate)
+                ):
                     raise
-        if violation is not None:  # of an index that the properties do not have: under construction, or of SQL clients
+        if violation and not within:  # of an index that the properties do not have: under construction, of SQL clients
             raise ArangoError(1210, f"unique constraint violated - {violation}")
         return await self._locked(operation, relation, prepared)
+
+    async def _without_locked(
+        self, relation: Relation, prepared: Prepared | None, within: Session | None
+    ) -> tuple[Prepared | None, bool]:
+        """Return the write without its locked documents, and whether there are others that can be written."""
+        if within is not None:
+            apart = await without_locked(within, relation.relation, prepared)
+        else:
+            async with self._database.session() as session:
+                apart = await without_locked(session, relation.relation, prepared)
+        return apart or prepared, apart is not None
 
     async def _locked(self, operation: Operation, relation: Relation, prepared: Prepared | None) -> Outcome:
         """Return the answer to a write whose documents other transactions had for too long."""
         key = operation.key or (min(prepared.keys, default="") if prepared is not None else "")
         row = await self._database.fetchrow(sql.store.READ.on(relation.relation), key if valid_key(key) else "", None)
         rev = revision_of(row.raw.encode()) if row is not None and row.raw is not None else ""
-        message = f"timeout waiting to lock key - in index primary of type primary over '_key'; conflicting key: {key}"
-        return refusal(operation, ConflictError(key, rev, precondition=False, message=message))
+        return refusal(operation, conflict(key, rev))
 
     async def _properties_of(self, session: Session, relation: Relation) -> Properties:
         """Return the properties that were last seen: the fence compares them with the present ones."""

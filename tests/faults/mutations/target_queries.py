@@ -1,0 +1,147 @@
+"""Mutants of AQL that writes on PostgreSQL, and of stream transactions there."""
+
+from tests.faults.mutations import Mutant
+
+_TEST = "tests/integration/test_target_modifications.py::"
+_BOTH = "tests/property/test_two_stores_aql.py::test_random_modifications_are_the_same_in_both_stores"
+_TRX = "tests/integration/test_complete_transactions.py::"
+_QUERIES = "proxy/stores/postgres/modifications/modification_queries.py"
+_ATTEMPT = "proxy/stores/postgres/modifications/attempt.py"
+_RUN = "proxy/stores/postgres/modifications/query_run.py"
+
+MUTANTS = (
+    Mutant(
+        "a query that writes reads each fetch by another snapshot",
+        _QUERIES,
+        'session.transaction(isolation="repeatable_read")',
+        "session.transaction()",
+        f"{_TEST}test_increments_of_two_proxies_are_all_there",
+    ),
+    Mutant(
+        "a query that writes does not test who takes the writes",
+        _ATTEMPT,
+        "        if row is None:\n            raise WriteFenceError\n",
+        "        assert row is not None\n",
+        f"{_TEST}test_no_modification_unless_postgresql_takes_the_writes",
+    ),
+    Mutant(
+        "a query does not notice that a key which it took to be free is not",
+        _ATTEMPT,
+        "            if len(written) < len(changes):\n",
+        "            if not written:\n",
+        f"{_TEST}test_an_insert_that_waited_for_another_of_its_key_is_refused",
+    ),
+    Mutant(
+        "an error counts although the query took a key to be free",
+        _ATTEMPT,
+        "        if ended.error is not None:  # it may",
+        "        if False:  # it may",
+        _BOTH,
+    ),
+    Mutant(
+        "a run that missed something counts",
+        _ATTEMPT,
+        "        if ended.missing:\n",
+        "        if False:\n",
+        f"{_TEST}test_a_modification_takes_few_statements_however_many_documents",
+    ),
+    Mutant(
+        "an UPSERT does not see what its query has written",
+        _RUN,
+        "        if collection is None or not collection.written:\n",
+        "        if True:\n",
+        _BOTH,
+    ),
+    Mutant(
+        "a query that fails keeps all of its writes",
+        _RUN,
+        "reversed(self._undo[self.commits.kept :])",
+        "()",
+        f"{_TEST}test_a_query_that_fails_leaves_what_it_wrote_before_its_last_intermediate_commit",
+    ),
+    Mutant(
+        "each run of a query has other random numbers",
+        _QUERIES,
+        "            seed=random.getrandbits(64),\n",
+        "            seed=None,\n",
+        f"{_TEST}test_random_values_are_the_same_in_every_run_of_a_query",
+    ),
+    Mutant(
+        "a query makes keys of numbers that nobody gave it",
+        "proxy/stores/postgres/modifications/reserved_numbers.py",
+        "        self._short = self._short or self.last > self._numbers.end\n",
+        "",
+        f"{_TEST}test_keys_continue_after_the_largest_number_that_was_seen",
+    ),
+    Mutant(
+        "a query that writes leaves no row in the outbox",
+        "sql/queries/modifications.sql",
+        "SELECT $1, key FROM given\n    WHERE (",
+        "SELECT $1, key FROM given\n    WHERE NOT stored AND (",
+        f"{_TEST}test_a_removed_document_is_inserted_again_with_a_later_revision",
+    ),
+    Mutant(
+        "a key with a tombstone is not inserted again",
+        "sql/queries/modifications.sql",
+        "doc = excluded.doc WHERE d.doc IS NULL",
+        "doc = excluded.doc WHERE false",
+        f"{_TEST}test_a_removed_document_is_inserted_again_with_a_later_revision",
+    ),
+    Mutant(
+        "what is written counts for nothing",
+        _RUN,
+        "            self._budget.spend(size, rows=0)\n",
+        "",
+        f"{_TEST}test_a_query_over_the_limits_is_refused_and_writes_nothing",
+    ),
+    Mutant(
+        "a filter keeps rows from a modification before it",
+        "proxy/aql/scan_narrowing.py",
+        "                break  # it writes for every row",
+        "                pass  # it writes for every row",
+        "tests/unit/aql/execution/test_modifications.py::test_a_filter_after_a_modification_does_not_keep_rows_from_it",
+    ),
+    Mutant(
+        "the snapshot of a stream transaction is taken before its locks",
+        "proxy/complete/pinned_transaction.py",
+        "            for name in sorted(declared.write | declared.exclusive):\n",
+        "            await session.fetch(sql.stream_transactions.LOCK_WRITERS, [])\n"
+        "            for name in sorted(declared.write | declared.exclusive):\n",
+        f"{_TRX}test_an_exclusive_lock_keeps_writers_out_until_it_ends",
+    ),
+    Mutant(
+        "an exclusive lock keeps nobody out",
+        "sql/queries/stream_transactions.sql",
+        "LOCK TABLE {relation} IN EXCLUSIVE MODE",
+        "LOCK TABLE {relation} IN ROW EXCLUSIVE MODE",
+        f"{_TRX}test_an_exclusive_lock_keeps_writers_out_until_it_ends",
+    ),
+    Mutant(
+        "a stream transaction reads what was committed after its beginning",
+        "proxy/complete/pinned_transaction.py",
+        'session.transaction(isolation="repeatable_read")',
+        "session.transaction()",
+        f"{_TRX}test_a_transaction_sees_the_documents_of_its_beginning",
+    ),
+    Mutant(
+        "a stream transaction that nobody uses lives on",
+        "proxy/complete/stream_transactions.py",
+        "now - transaction.used > limits.idle or ",
+        "",
+        f"{_TRX}test_one_that_is_idle_or_too_old_is_aborted",
+    ),
+    Mutant(
+        "requests of one stream transaction do not take turns",
+        "proxy/complete/stream_transactions.py",
+        "        async with transaction.turn:\n            if not transaction.running:  # it",
+        "        if True:\n            if not transaction.running:  # it",
+        f"{_TRX}test_requests_of_one_transaction_take_turns",
+    ),
+    Mutant(
+        "the number of stream transactions is not limited",
+        "proxy/complete/stream_transactions.py",
+        "        if open_now >= self._limits.most:\n",
+        "        if False:\n",
+        f"{_TRX}test_their_number_is_limited",
+    ),
+)
