@@ -138,6 +138,10 @@ drivers: $(STAMP) ## drivers' own test suites on the development server, in the 
 bench-mirror: $(STAMP) ## what the mirror costs a write, its lag, and an outage of PostgreSQL
 	$(BIN)/python -m bench.mirror
 
+.PHONY: bench-alone
+bench-alone: $(STAMP) ## a proxy over PostgreSQL alone beside the same statements by hand
+	$(BIN)/python -m bench.postgres_alone
+
 lock: $(STAMP) ## pins requirements/*.txt with hashes
 	$(BIN)/uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header \
 		--no-annotate --extra demo pyproject.toml requirements/dev.in -o requirements/dev.txt

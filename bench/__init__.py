@@ -3,5 +3,6 @@
 proxy.py    the proxy compared with nginx and a naive proxy: `python -m bench.proxy`
 stub.py     a fast stand-in for ArangoDB       load.py    a closed-loop load generator
 bare.py     listener and upstream alone        naive.py   the same, awaiting one upsert per write
+postgres_alone.py  a proxy over PostgreSQL alone beside statements by hand; http_client.py: its client
 process.py  processes to measure: CPU and memory from /proc
 """

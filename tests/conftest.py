@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         reason = expected_failure(item.nodeid)
         if reason is not None:
-            item.add_marker(pytest.mark.xfail(reason=reason))
+            item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
     workers = int(getattr(config, "workerinput", {}).get("workercount", 1))
     long = [item for item in items if item.get_closest_marker("long")]
     others = [item for item in items if not item.get_closest_marker("long")]

@@ -119,7 +119,7 @@ def view_of(
         sessions.settings,
         running=sessions.running,
         slow=sessions.slow,
-        calls=sessions.calls,
+        calls=sessions.calls.copy(),  # each pass adds its request
         ticks=ticks,
     )
     view.started = sessions.started

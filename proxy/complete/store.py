@@ -24,7 +24,7 @@ from proxy.complete.transaction_requests import TransactionRequests, concerns_tr
 from proxy.devserver.store import dispatch
 from proxy.devserver.store.async_requests import AsyncRequests, is_asynchronous
 from proxy.devserver.store.commands import EndpointCommand
-from proxy.devserver.store.state.server import ServerState
+from proxy.devserver.store.state.server import RecordedCall, ServerState
 from proxy.model.endpoint import Family, Verb
 from proxy.model.operations import Operation, Outcome
 from proxy.model.revision import Clock
@@ -122,6 +122,13 @@ class CompleteStore:
             return failure_outcome(operation, error)
 
     async def _carry_out(self, operation: Operation) -> Outcome:
+        called = RecordedCall(self._sessions.now(), operation.method, operation.database, operation.path)
+        try:
+            return await self._answer(operation)
+        finally:
+            self._sessions.calls.append(called)
+
+    async def _answer(self, operation: Operation) -> Outcome:
         command = dispatch.command_of(COMMANDS, operation)
         catalog = self._catalogs.last_seen or await self._catalogs.current()
         if concerns_transactions(operation):

@@ -1,7 +1,7 @@
 """Examples that a real ArangoDB answered, if they are present beside the repository.
 
-They run on the development server, on the proxy in front of it in the shadow, and on the proxy that serves reads from
-PostgreSQL. All three answer the same ones.
+They run on the development server, on the proxy in front of it in the shadow, on the proxy that serves reads from
+PostgreSQL, and on PostgreSQL alone. All four answer the same ones, but for the write-ahead log.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.servers import ServerUnderTest
+from tests.acceptance.servers import Kind, ServerUnderTest
 
 _FOLDER = Path(__file__).resolve().parents[3] / "shared" / "conformance"
 _HTTP, _AQL = _FOLDER / "replay.mjs", _FOLDER / "replay_aql.py"
@@ -40,7 +40,10 @@ def replay_failures(command: list[str]) -> list[str]:
 @pytest.mark.skipif(not _HTTP.is_file(), reason=f"recorded examples are not at {_HTTP}")
 @pytest.mark.skipif(shutil.which("node") is None or shutil.which("curl") is None, reason="the tool needs node and curl")
 def test_recorded_http_examples_get_the_recorded_answers(server: ServerUnderTest) -> None:
-    assert replay_failures(["node", str(_HTTP), "--url", server.url]) == []
+    found = replay_failures(["node", str(_HTTP), "--url", server.url])
+    if server.kind is Kind.COMPLETE:  # which has no write-ahead log of ArangoDB's
+        found = [line for line in found if not line.startswith("FAIL RestWal")]
+    assert found == []
     assert server.findings().get("mismatched", 0) == 0
     assert (server.served() > 0) == server.kind.reads_postgresql
 

@@ -18,7 +18,7 @@ from tests.integration.steps import Step
 _VOLATILE: Final = frozenset(
     {
         *("_rev", "_oldRev", "revision", "id", "objectId", "globallyUniqueId", "serverId", "lastValue", "time"),
-        *("created_at", "valid_until", "fingerprint", "token", "executionTime", "started", "nextBatchId"),
+        *("created_at", "valid_until", "fingerprint", "token", "executionTime", "started", "timeStamp", "nextBatchId"),
         *("scannedFull", "documentLookups", "scannedIndex", "filtered", "rocksdb.estimate-num-keys", "peakMemoryUsage"),
     }
 )

@@ -87,6 +87,7 @@ SEQUENCES: Final[Mapping[str, tuple[Step, ...]]] = {
         get("/_admin/status"),
         get("/_admin/server/role"),
         get("/_admin/server/availability"),
+        get("/_admin/server/api-calls"),
         get("/_admin/server/mode"),
         put("/_admin/server/mode", {"mode": "readonly"}),
         post(COLLECTION, {"name": "c"}),

@@ -43,3 +43,15 @@ def test_the_wire_benchmark_compares_parsing_with_scanning() -> None:
     figures = json.loads(done.stdout)
     assert len(figures) == 7
     assert all(figure["value"] > 0 and figure["beside"] > 0 for figure in figures)
+
+
+@pytest.mark.long
+def test_the_benchmark_of_postgresql_alone_compares_with_statements_by_hand() -> None:
+    command = [sys.executable, "-m", "bench.postgres_alone", "--documents", "20", "--rounds", "1", "--clients", "4"]
+    command += ["--modified", "50", "--json", "--part", "documents", "--part", "bulk", "--part", "queries"]
+    command += ["--part", "reads", "--part", "unique"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert len(figures) == 9
+    assert all(figure["ratio"] > 0 for figure in figures)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
@@ -322,6 +323,55 @@ async def test_a_store_that_is_closed_leaves_nothing_of_its_transactions(pool: D
     await first.close()
     assert (await send(other, "POST", "/_api/document/c", {"_key": "a"}))[0] == 202
     await other.close()
+
+
+_DIES: Final = """
+import asyncio, sys
+from proxy.base.database import Database
+from proxy.complete import CompleteStore
+from tests.integration.test_complete_transactions import begun, send
+
+async def main() -> None:
+    store = CompleteStore(await Database.open(sys.argv[1], size=2))
+    trx = await begun(store, exclusive=["c"])
+    assert (await send(store, "POST", "/_api/document/c", {"_key": "a"}, trx))[0] == 202
+    print("written", flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+async def test_nothing_is_left_of_the_transactions_of_a_process_that_is_killed(store: CompleteStore, dsn: str) -> None:
+    await send(store, "POST", "/_api/collection", {"name": "c"})
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", _DIES, dsn, stdout=asyncio.subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"written\n"
+        assert (await send(store, "POST", "/_api/document/c", {"_key": "a"}))[0] == 409
+    finally:
+        process.kill()
+        await process.wait()
+
+    async def free() -> bool:
+        return (await send(store, "POST", "/_api/document/c", {"_key": "a"}))[0] == 202
+
+    await eventually(free, "the lock of the killed process is gone")
+
+
+async def test_transactions_that_wait_for_each_other_do_not_hang(pool: Database) -> None:
+    store = CompleteStore(pool, lock_wait=3.0)
+    await send(store, "POST", "/_api/collection", {"name": "c"})
+    await send(store, "POST", "/_api/document/c", [{"_key": "a"}, {"_key": "b"}])
+    one, other = await begun(store, write=["c"]), await begun(store, write=["c"])
+    await send(store, "PATCH", "/_api/document/c/a", {"n": 1}, one)
+    await send(store, "PATCH", "/_api/document/c/b", {"n": 2}, other)
+    answers = await asyncio.gather(
+        send(store, "PATCH", "/_api/document/c/b", {"n": 1}, one),
+        send(store, "PATCH", "/_api/document/c/a", {"n": 2}, other),
+    )
+    assert (409, 1200) in [(status, body.get("errorNum")) for status, body in answers]
+    await store.close()
 
 
 async def test_requests_of_one_transaction_take_turns(store: CompleteStore) -> None:

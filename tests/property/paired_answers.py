@@ -38,6 +38,7 @@ _MEASURES: Final = frozenset(
     }
 )
 _TIMES: Final = frozenset({"date", "x-arango-queue-time-seconds"})
+_CODES: Final = frozenset({"x-arango-error-codes"})
 
 
 class Different(AssertionError):
@@ -91,16 +92,26 @@ class Names:
                 self.learn(left, right)
 
 
-def compare_outcomes(names: Names, ours: Outcome, theirs: Outcome, unordered: Iterable[str] = ()) -> None:
-    """Raise Different unless the answers are alike. unordered: attributes whose arrays may be in any order."""
+def compare_outcomes(
+    names: Names, ours: Outcome, theirs: Outcome, unordered: Iterable[str] = (), *, any_error: bool = False
+) -> None:
+    """Raise Different unless the answers are alike. unordered: attributes whose arrays may be in any order.
+
+    any_error: of several mistakes in a request, each server may report another one.
+    """
+    if any_error and min(ours.status, theirs.status) >= 400 and max(ours.status, theirs.status) < 500:
+        return
     if ours.status != theirs.status or ours.content_type != theirs.content_type:
         raise Different(f"{_shown(ours)} is not {_shown(theirs)}")
     try:
         if ours.content_type.startswith(b"application/json") and ours.body and theirs.body:
-            compare_values(names, _parse(ours.body), _parse(theirs.body), frozenset(unordered))
+            left, right = (_parse(one.body) for one in (ours, theirs))
+            if any_error and isinstance(left, list):
+                left, right = _without_errors(left, right)
+            compare_values(names, left, right, frozenset(unordered))
         elif ours.content_type.startswith(b"application/json"):
             _equal(ours.body, theirs.body)
-        _compare_headers(names, ours, theirs)
+        _compare_headers(names, ours, theirs, left_out=_TIMES | _CODES if any_error else _TIMES)
     except Different as error:
         raise Different(f"{error}\n  {_shown(ours)}\n  {_shown(theirs)}") from None
 
@@ -137,8 +148,8 @@ def _compare_objects(names: Names, ours: dict[str, Any], theirs: dict[str, Any],
         compare_values(names, one, other, unordered, name)
 
 
-def _compare_headers(names: Names, ours: Outcome, theirs: Outcome) -> None:
-    left, right = ([pair for pair in one.headers if pair[0].decode() not in _TIMES] for one in (ours, theirs))
+def _compare_headers(names: Names, ours: Outcome, theirs: Outcome, left_out: frozenset[str]) -> None:
+    left, right = ([pair for pair in one.headers if pair[0].decode() not in left_out] for one in (ours, theirs))
     _equal([name for name, _ in left], [name for name, _ in right])
     for (_, one), (_, other) in zip(left, right, strict=True):
         names.match(one.decode("latin-1"), other.decode("latin-1"))
@@ -147,6 +158,16 @@ def _compare_headers(names: Names, ours: Outcome, theirs: Outcome) -> None:
 def _equal(ours: Any, theirs: Any) -> None:
     if type(ours) is not type(theirs) or ours != theirs:
         raise Different(f"{ours!r} is not {theirs!r}")
+
+
+def _without_errors(ours: list[Any], theirs: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Return the elements of two arrays that are not errors on both sides."""
+    kept = [
+        pair
+        for pair in zip(ours, theirs, strict=False)
+        if not all(isinstance(one, dict) and one.get("error") is True for one in pair)
+    ]
+    return [one for one, _ in kept], [one for _, one in kept]
 
 
 def _parse(body: bytes) -> Any:

@@ -60,6 +60,12 @@ class World:
         present = self.collections(kind)
         return self.rng.choice(present) if present and self.chance(0.93) else self.name()
 
+    @property
+    def running(self) -> list[str]:
+        """The transactions that are running."""
+        known = self.server.transactions
+        return [one for one in self.transactions if one in known and known[one].running]
+
     def user(self) -> str:
         """Return a user, most often one that exists."""
         present = [name for name in self.server.accounts.by_name if name != "root"]
@@ -73,10 +79,10 @@ class World:
 
     def _headers(self) -> tuple[tuple[str, str], ...]:
         headers: list[tuple[str, str]] = []
-        running = [one for one in self.transactions if one in self.server.transactions]
-        running = [one for one in running if self.server.transactions[one].running] if self.chance(0.95) else running
-        if running and self.chance(0.3):
-            headers.append(("x-arango-trx-id", self.rng.choice(running)))
+        known = self.running
+        known = [one for one in known if self.server.transactions[one].database.name == self.database]
+        if known and self.chance(0.3):
+            headers.append(("x-arango-trx-id", self.rng.choice(known)))
         elif self.chance(0.02):
             headers.append(("x-arango-async", "store"))
         return tuple(headers)
@@ -109,6 +115,8 @@ def server_request(world: World) -> Request:
     if others and world.chance(0.2):
         world.database = world.rng.choice(others)
     makers = {make: weight for make, weight in _MAKERS.items() if make.__name__ not in world.without}
+    if world.running:  # what it meets besides is in tests/unit/devserver and tests/integration
+        makers = {make: weight for make, weight in makers.items() if make in _BESIDE_TRANSACTIONS}
     (make,) = world.rng.choices(list(makers), list(makers.values()))
     return make(world)
 
@@ -264,7 +272,7 @@ def _transaction(world: World) -> Request:
     rng, known = world.rng, world.transactions
     if not known or world.chance(0.4):
         collections: dict[str, Any] = {}
-        for kind in ("read", "write", "exclusive"):
+        for kind in ("read", "write"):
             if world.chance(0.5):
                 names = [world.collection() for _ in range(rng.randrange(1, 3))]
                 collections[kind] = names if world.chance(0.7) else names[0]
@@ -329,3 +337,4 @@ _MAKERS: Final[dict[Callable[[World], Request], float]] = {
     _graph: 18,
     query_request: 25,
 }
+_BESIDE_TRANSACTIONS: Final = frozenset({_document, query_request, _transaction, _report, _job})

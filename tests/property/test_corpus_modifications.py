@@ -47,7 +47,8 @@ async def both_with(
     memory.run(decode_parts("POST", b"/_api/database", [], orjson.dumps({"name": name})))
     both = Both(memory, pool, name)
     for collection, (kind, documents) in collections.items():
-        stores = await both.create(collection, {"name": collection, "type": kind, "keyOptions": {}})
+        properties = {"name": collection, "type": kind, "keyOptions": {}, "isSystem": collection.startswith("_")}
+        stores = await both.create(collection, properties)
         body = orjson.dumps(documents).decode()
         await stores.both(Request("POST", f"/_db/{name}/_api/document/{collection}", (), body))
     return both

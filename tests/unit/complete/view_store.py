@@ -22,9 +22,10 @@ from proxy.complete.commands import COMMANDS
 from proxy.complete.loaded_part import LoadedPart
 from proxy.complete.server_view import ServerView, TickBlock, keep_sessions, present, view_of
 from proxy.devserver.store import dispatch
+from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.state.accounts import SYSTEM
 from proxy.devserver.store.state.collection import id_prefix
-from proxy.devserver.store.state.server import ServerState
+from proxy.devserver.store.state.server import RecordedCall, ServerState
 from proxy.model import json_reader
 from proxy.model.operations import Operation, Outcome
 from proxy.wire.encode import error_outcome
@@ -56,12 +57,21 @@ class ViewStore:
 
     async def execute(self, operation: Operation) -> Outcome:
         command = dispatch.command_of(COMMANDS, operation)
+        refused = dispatch.refusal(self._view({}, own_accounts=False), operation, command)
+        if refused is not None:
+            return refused
+        called = RecordedCall(self._sessions.now(), operation.method, operation.database, operation.path)
+        outcome = self._answer(operation, command)
+        self._sessions.calls.append(called)
+        return outcome
+
+    def _answer(self, operation: Operation, command: EndpointCommand) -> Outcome:
         parts: dict[str, LoadedPart] = {}
         complete = False
         while not complete:
             view = self._view(parts, own_accounts=command.changes_accounts)
             before: dict[str, object] = dict(view.cursors)
-            outcome = dispatch.refusal(view, operation, command) or dispatch.answer(view, operation, command)
+            outcome = dispatch.answer(view, operation, command)
             complete = self._complete(view)
         changes = catalog_changes(view, self._catalog, next(self._revisions))
         try:

@@ -1,0 +1,39 @@
+"""Mutants of the server that PostgreSQL is alone: differences from the development server, and counts."""
+
+from typing import Final
+
+from tests.faults.mutations import Mutant
+
+_ENDPOINTS: Final = "tests/property/test_every_endpoint.py::test_every_endpoint_is_the_same_on_both_servers"
+_COUNTS: Final = "tests/integration/test_complete_counts.py::"
+
+MUTANTS = (
+    Mutant(
+        "each pass makes other keys of the generator `uuid`",
+        "proxy/complete/collection_view.py",
+        "        view._generator.new_uuid = part.uuids_again()\n",
+        "",
+        _ENDPOINTS,
+    ),
+    Mutant(
+        "made keys begin with 1",
+        "proxy/stores/postgres/writes/properties.py",
+        '        int(values.get("id", 0)),\n',
+        "        0,\n",
+        _ENDPOINTS,
+    ),
+    Mutant(
+        "a removed document is counted",
+        "sql/migrations/0027_pre_counts.sql",
+        "WHEN ((OLD.doc IS NULL) <> (NEW.doc IS NULL))",
+        "WHEN (OLD.doc IS NULL AND NEW.doc IS NOT NULL)",
+        f"{_COUNTS}test_a_count_is_exact_after_each_kind_of_write",
+    ),
+    Mutant(
+        "what prevents a common transaction is every member's error",
+        "proxy/stores/postgres/writes/writer.py",
+        "            return [_Alone.ALONE] * len(members)\n",
+        "            raise\n",
+        "tests/integration/test_target_writes.py::test_a_write_that_prevents_a_common_transaction_does_not_harm_others",
+    ),
+)
