@@ -52,7 +52,7 @@ class Both:
         made = self.memory.run(
             decode_parts("POST", f"/_db/{self.name}/_api/collection".encode(), [], orjson.dumps(body))
         )
-        assert made.status == 200, made.body
+        assert made.status == 200 or name.startswith("_"), made.body  # a new database has some
         indexes = {}
         for definition in definitions:
             target = f"/_db/{self.name}/_api/index?collection={name}".encode()
