@@ -103,3 +103,35 @@ async def test_a_failure_of_postgresql_is_503_in_arangodbs_shape(database: Datab
         answer = await client.get("/_api/document/things/a")
         assert answer.status_code == 503
         assert answer.json()["errorMessage"].startswith("PostgreSQL does not answer")
+
+
+async def test_proxies_share_accounts_and_the_secret_of_tokens(dsn: str, tmp_path: Path) -> None:
+    secured = {"authentication": True, "root_password": "r00t"}
+    first, second = (settings_of(dsn, tmp_path / name, **secured) for name in ("a", "b"))
+    async with clients_of(first) as (one, _), clients_of(second) as (other, _):
+        root = httpx.BasicAuth("root", "r00t")
+        assert (await one.get("/_api/version")).status_code == 401
+        assert (await one.get("/_api/version", auth=("root", ""))).status_code == 401
+        assert (await one.post("/_api/collection", json={"name": "c"}, auth=root)).status_code == 200
+        assert (await one.post("/_api/user", json={"user": "ann", "passwd": "x"}, auth=root)).status_code == 201
+        level = "/_api/user/ann/database/_system"
+        assert (await one.put(level, json={"grant": "ro"}, auth=root)).status_code == 200
+        token = (await one.post("/_open/auth", json={"username": "ann", "password": "x"})).json()["jwt"]
+        bearer = {"authorization": f"bearer {token}"}
+        assert (await other.get("/_api/collection/c/count", headers=bearer)).json()["count"] == 0
+        refused = await other.post("/_api/document/c", json={}, headers=bearer)
+        assert (refused.status_code, refused.json()["errorNum"]) == (403, 1004)
+        assert (await one.put(level, json={"grant": "rw"}, auth=root)).status_code == 200
+        assert (await other.post("/_api/document/c", json={}, headers=bearer)).status_code == 202
+        assert (await one.delete("/_api/user/ann", auth=root)).status_code == 202
+        assert (await other.post("/_api/document/c", json={}, headers=bearer)).status_code == 401
+        assert (await other.get("/_api/collection/c/count", auth=root)).json()["count"] == 1
+
+
+async def test_it_speaks_http2_and_velocypack(dsn: str, tmp_path: Path) -> None:
+    async with CompleteApplication(settings_of(dsn, tmp_path)) as application:
+        url = f"http://127.0.0.1:{application.port}"
+        async with httpx.AsyncClient(base_url=url, http1=False, http2=True) as client:
+            answer = await client.get("/_api/version", headers={"accept": "application/x-velocypack"})
+            assert answer.http_version == "HTTP/2"
+            assert answer.headers["content-type"] == "application/x-velocypack"
