@@ -378,3 +378,13 @@ async def test_a_write_that_prevents_a_common_transaction_does_not_harm_others(t
         writes += [target.send("PATCH", "/_api/document/c/b", {"n": 1})]
         answers = await asyncio.gather(*writes)
     assert [status for status, _ in answers] == [202] * 10 + [409]
+
+
+async def test_an_array_does_not_wait_for_a_table_that_is_locked(target: Target) -> None:
+    await target.send("POST", "/_api/document/c", {"_key": "b"})
+    target.writer = DocumentWriter(target.database, lock_wait=0.05)
+    async with target.other.transaction():
+        await target.other.execute(f"LOCK TABLE {target.relation} IN EXCLUSIVE MODE")
+        async with asyncio.timeout(20):  # a statement may take 30 s
+            status, answer = await target.send("PUT", "/_api/document/c", [{"_key": "b"}])
+    assert (status, answer["errorNum"]) == (409, 1200)

@@ -9,10 +9,10 @@ _COUNTS: Final = "tests/integration/test_complete_counts.py::"
 
 MUTANTS = (
     Mutant(
-        "each pass makes other keys of the generator `uuid`",
+        "the edges of a vertex are not looked up",
         "proxy/complete/collection_view.py",
-        "        view._generator.new_uuid = part.uuids_again()\n",
-        "",
+        "            self.missing.vertices |= vertices - self.part.vertices\n",
+        "            pass\n",
         _ENDPOINTS,
     ),
     Mutant(
