@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import itertools
 import os
 import random
 import socket
@@ -30,9 +31,9 @@ def free_port() -> int:
 
     Raise OSError if every port is taken or the lock file cannot be written.
     """
-    candidates = list(range(_FIRST, _first_outgoing()))
-    random.SystemRandom().shuffle(candidates)  # a seeded generator would propose the same ports in every process
-    for port in candidates:
+    end = _first_outgoing()
+    start = random.SystemRandom().randrange(_FIRST, end)  # a seeded generator would begin alike in every process
+    for port in itertools.chain(range(start, end), range(_FIRST, start)):
         if port not in _reserved and _reserve(port):
             _reserved[port] = None
             if len(_reserved) > _KEPT:

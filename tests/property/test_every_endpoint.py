@@ -32,7 +32,7 @@ from tests.property.query_requests import UNORDERED
 from tests.property.server_requests import World, first_requests, server_request
 from tests.property.write_requests import Request
 
-SEQUENCES: Final = int(os.environ.get("ENDPOINT_SEQUENCES", "200"))
+SEQUENCES: Final = int(os.environ.get("ENDPOINT_SEQUENCES", "120"))
 SEED: Final = int(os.environ.get("ENDPOINT_SEED", "0"))
 LENGTH: Final = 30
 NOT_YET: Final = frozenset[str]()  # what PostgreSQL does not answer yet

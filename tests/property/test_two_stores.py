@@ -30,7 +30,7 @@ from tests.ad_hoc import Database
 from tests.integration.target_fixtures import take_writes
 from tests.property.write_requests import Maker, Request, properties, unique_indexes
 
-SEQUENCES: Final = int(os.environ.get("STORE_SEQUENCES", "300"))
+SEQUENCES: Final = int(os.environ.get("STORE_SEQUENCES", "240"))
 SEED: Final = int(os.environ.get("STORE_SEED", "0"))
 LENGTH: Final = 12
 FIRST_KEY: Final = 9_000_000  # generated keys of the development server are smaller

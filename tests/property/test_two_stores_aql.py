@@ -31,7 +31,7 @@ from tests.property.modification_texts import COLLECTIONS, Maker, Query
 from tests.property.test_two_stores import SEED, Names, Stores
 from tests.property.write_requests import Request, properties, unique_indexes
 
-SEQUENCES: Final = int(os.environ.get("MODIFICATION_SEQUENCES", "240"))
+SEQUENCES: Final = int(os.environ.get("MODIFICATION_SEQUENCES", "160"))
 ONLY: Final = os.environ.get("MODIFICATION_SEQUENCE")
 LENGTH: Final = 8
 
