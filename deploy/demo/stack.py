@@ -2,7 +2,7 @@
 
     StackOptions -> Stack.start(): PostgreSQL -> ArangoDB -> migrations -> proxy -> default stage; stop() in reverse
 
-With stage `complete` there is no ArangoDB.
+At stage `complete`, no ArangoDB is started.
 
 `ARANGO_URL` and `POSTGRES_DSN` replace either by a real server. Readiness is a condition (an answer on the port), never
 a pause. Output goes to files in the stack's folder.

@@ -31,10 +31,10 @@ catalog          databases, collections, accounts: as entries in PostgreSQL and 
 adoption         entries of collections that came from ArangoDB: pure
 catalog_cache    the present catalog, read again when its version has changed; numbers for new things
 
-Terms: *attempt*: one transaction of PostgreSQL with its passes; *speculative*: of a pass, that it goes on after a miss
-to find others. *Catalog*: databases, collections, indexes and accounts, with a version that every change raises.
-*Way*: the path that an operation takes: a fast one for the frequent operations, the general one for all others.
-*Adopted*: of a collection, that it came from ArangoDB.
+Terms: *attempt*: one transaction of PostgreSQL with its passes; *speculative*: of a pass, that a miss does not end it,
+so that it finds all of them. *Catalog*: databases, collections, indexes and accounts, with a version that every change
+raises. *Way*: the path that an operation takes: a fast one for the frequent operations, the general one for all
+others. *Adopted*: of a collection, that it came from ArangoDB.
 """
 
 from proxy.complete.store import CompleteStore

@@ -83,7 +83,7 @@ class GeneralWay:
                 if refusal is not None:
                     return refusal
             except DatabaseUnavailable as error:
-                # a table that others read is locked in short attempts: further readers must not wait behind it for long
+                # the lock of a table that others read is tried for a short time only: later readers queue after it
                 if error.sqlstate == _LOCK_TIMEOUT and not attempt.changes_catalog:
                     break
                 if isinstance(error, CommitOutcomeUnknown) or not _may_succeed(error):

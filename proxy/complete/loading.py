@@ -61,7 +61,7 @@ async def lock(session: Session, view: CollectionView, keys: set[str], revisions
 
 
 async def take_numbers(session: Session, view: CollectionView) -> bool:
-    """Take the numbers that the view's key generator has used, so that nobody else makes those keys.
+    """Take the numbers that the view's key generator has used, so that no other request makes those keys.
 
     Return False if others have taken some meanwhile: the pass must be repeated above those. Outside a transaction this
     holds no lock; numbers of a request that fails later are lost, as in ArangoDB.

@@ -1,8 +1,8 @@
 """One stream transaction: a PostgreSQL session that it keeps, with an open transaction of one snapshot.
 
 Its locks are those of PostgreSQL: a table that is declared for writing is locked against the exclusive lock of other
-stream transactions, and against nobody else; one that is declared exclusive is locked against every writer. They are
-taken before the snapshot, which so shows what was committed while it waited.
+stream transactions, and against no other request; one that is declared exclusive is locked against every writer. They
+are taken before the snapshot, which so shows what was committed while it waited.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class PinnedTransaction:
     async def begin(self, pool: Database, relations: Mapping[str, str], idle: float) -> None:
         """Take the session, the locks and the snapshot. relations: tables by the names of the declared collections.
 
-        idle: seconds after which PostgreSQL ends a session that nobody uses: longer than the owner's own limit. Raise
+        idle: seconds after which PostgreSQL ends an idle session: longer than the owner's own limit. Raise
         LockedError, WriteFenceError, DatabaseError.
         """
         declared = self.declared

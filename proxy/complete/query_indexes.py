@@ -44,7 +44,7 @@ class _DroppedError(Exception):
 
 
 class QueryIndexes:
-    """Makes what is missing and drops what is no longer wanted, every `interval` seconds, in one process at a time.
+    """Creates missing indexes and drops unneeded ones every `interval` seconds, in one process at a time.
 
     database: one whose statements have no time-out.
     """

@@ -210,7 +210,7 @@ class StreamTransactions:
     # ---- time limits
 
     async def expire(self) -> None:
-        """Abort the transactions that nobody uses, and those that last too long."""
+        """Abort the transactions that are idle for too long, and those that last too long."""
         now, limits = self._sessions.now(), self._limits
         for transaction in list(self._known.values()):
             over = now - transaction.used > limits.idle or now - transaction.began > limits.total

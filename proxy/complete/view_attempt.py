@@ -86,7 +86,7 @@ class ViewAttempt:
         return view, outcome, catalog_changes(view, self._catalog, self._first)
 
     async def _complete_pass(self, session: Session) -> tuple[ServerView, Outcome, CatalogChanges]:
-        """Return the first pass that misses nothing, and that nobody else's numbers of keys contradict."""
+        """Return the first pass that misses nothing, and whose numbers of keys no other request has taken."""
         for _ in range(_PASSES):
             view, outcome, changes = self._pass()
             missed = [seen for seen in view.views.values() if seen.missing.anything]

@@ -8,6 +8,8 @@ ALTER TABLE _crossfade.stamp_floor
     ADD COLUMN revisions text, -- the sequence of revisions, qualified and quoted; NULL before PostgreSQL takes writes
     -- keyOptions, schema, computedValues, waitForSync and indexes, as ArangoDB shows them
     ADD COLUMN properties json NOT NULL DEFAULT '{}',
+    -- false: the collection was created here, so that the outbox need not have the keys of its writes
+    ADD COLUMN in_arangodb boolean NOT NULL DEFAULT true,
     ADD CONSTRAINT stamp_floor_revisions_check CHECK (writer <> 'target' OR revisions IS NOT NULL);
 
 -- Set before `writer` changes, in a separate transaction: writes stop asking for the row, which could else be shared
@@ -27,42 +29,21 @@ CREATE TABLE _crossfade.last_key (
     last numeric(20) NOT NULL
 );
 
--- PostgreSQL takes the writes of a collection from the commit of the calling transaction on. in_revision: the new revisions
--- are above it, and above those of an earlier time; in_last: the largest number that the key generator has used.
-CREATE FUNCTION _crossfade.take_writes(in_collection text, in_revision bigint, in_properties json, in_last numeric)
-RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    -- with '/', which no name of a table of documents has by itself
-    sequence text := format('_crossfade.%I', 'revision/' || md5(in_collection));
-    newest bigint;
-BEGIN
-    -- first: it waits for the writes that have tested the row's former state
-    PERFORM FROM _crossfade.stamp_floor WHERE collection = in_collection FOR UPDATE;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'no collection %', in_collection USING ERRCODE = 'no_data_found';
-    END IF;
-    EXECUTE format('CREATE SEQUENCE IF NOT EXISTS %s AS bigint', sequence);
-    EXECUTE format('SELECT last_value FROM %s', sequence) INTO newest;
-    PERFORM setval(sequence::regclass, greatest(newest, in_revision, 1));
-    INSERT INTO _crossfade.last_key (collection, last) VALUES (in_collection, in_last)
-    ON CONFLICT (collection) DO UPDATE SET last = greatest(last_key.last, excluded.last);
-    UPDATE _crossfade.stamp_floor SET writer = 'target', revisions = sequence, properties = in_properties
-    WHERE collection = in_collection;
-END
-$$;
-
 -- What a write needs before it decides, in one round trip; nothing if PostgreSQL does not take the collection's writes.
 -- Each step is a statement with its own snapshot, since one that waited for a lock reads everything else as it was before:
--- the fence, so that nobody else takes the writes until the transaction ends; the rows of the keys, locked in their order;
+-- the fence, so that the writer does not change until the transaction ends; the rows of the keys, locked in their order;
 -- then the revisions, so that those of a key rise in the order of its writes. in_lock_wait: how long to wait for a row.
--- in_empties: remove every document first. raws: NULL for a tombstone. A second call in a transaction loads more keys.
+-- in_empties: remove every document first; the outbox gets their keys unless ArangoDB never had the collection. raws: NULL
+-- for a tombstone. A second call in a transaction loads more keys.
 CREATE FUNCTION _crossfade.begin_write(
     in_collection text, in_keys text[], in_revisions integer, in_lock_wait text, in_empties boolean)
 RETURNS TABLE (relation text, edge boolean, properties text, keys text[], raws text[], revisions bigint[]) LANGUAGE plpgsql AS $$
 DECLARE
     sequence regclass;
+    noted boolean;
 BEGIN
-    SELECT c.relation, c.edge, f.properties::text, f.revisions INTO relation, edge, properties, sequence
+    SELECT c.relation, c.edge, f.properties::text, f.revisions, f.in_arangodb
+    INTO relation, edge, properties, sequence, noted
     FROM _crossfade.stamp_floor f JOIN _crossfade.collection c USING (collection)
     WHERE f.collection = in_collection AND f.writer = 'target' AND (SELECT NOT closing FROM _crossfade.control)
     FOR SHARE OF f;
@@ -75,7 +56,8 @@ BEGIN
             'WITH locked AS MATERIALIZED (SELECT key FROM %1$s WHERE doc IS NOT NULL ORDER BY key FOR UPDATE), '
             'removed AS (UPDATE %1$s d SET raw = NULL, doc = NULL, mark = greatest(d.mark, e.era) '
             'FROM locked, _crossfade.era e WHERE d.key = locked.key RETURNING d.key) '
-            'INSERT INTO _crossfade.outbox (collection, key) SELECT $1, key FROM removed', relation) USING in_collection;
+            'INSERT INTO _crossfade.outbox (collection, key) SELECT $1, key FROM removed WHERE $2', relation)
+        USING in_collection, noted;
     END IF;
     EXECUTE format(
         'SELECT array_agg(l.key), array_agg(l.raw) '

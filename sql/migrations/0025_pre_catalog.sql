@@ -21,43 +21,6 @@ CREATE TABLE _crossfade.catalog (
 -- Numbers of databases, collections, indexes, cursors. A process takes a thousand at a time: those up to the value.
 CREATE SEQUENCE _crossfade.tick AS bigint START 1001000 INCREMENT 1000;
 
--- ArangoDB does not have a collection that was created here: nobody needs the keys of its writes in the outbox.
-ALTER TABLE _crossfade.stamp_floor ADD COLUMN in_arangodb boolean NOT NULL DEFAULT true;
-
--- As before, but an emptied collection that ArangoDB does not have leaves nothing in the outbox.
-CREATE OR REPLACE FUNCTION _crossfade.begin_write(
-    in_collection text, in_keys text[], in_revisions integer, in_lock_wait text, in_empties boolean)
-RETURNS TABLE (relation text, edge boolean, properties text, keys text[], raws text[], revisions bigint[]) LANGUAGE plpgsql AS $$
-DECLARE
-    sequence regclass;
-    noted boolean;
-BEGIN
-    SELECT c.relation, c.edge, f.properties::text, f.revisions, f.in_arangodb
-    INTO relation, edge, properties, sequence, noted
-    FROM _crossfade.stamp_floor f JOIN _crossfade.collection c USING (collection)
-    WHERE f.collection = in_collection AND f.writer = 'target' AND (SELECT NOT closing FROM _crossfade.control)
-    FOR SHARE OF f;
-    IF NOT FOUND THEN
-        RETURN;
-    END IF;
-    PERFORM set_config('lock_timeout', in_lock_wait, true);
-    IF in_empties THEN
-        EXECUTE format(
-            'WITH locked AS MATERIALIZED (SELECT key FROM %1$s WHERE doc IS NOT NULL ORDER BY key FOR UPDATE), '
-            'removed AS (UPDATE %1$s d SET raw = NULL, doc = NULL, mark = greatest(d.mark, e.era) '
-            'FROM locked, _crossfade.era e WHERE d.key = locked.key RETURNING d.key) '
-            'INSERT INTO _crossfade.outbox (collection, key) SELECT $1, key FROM removed WHERE $2', relation)
-        USING in_collection, noted;
-    END IF;
-    EXECUTE format(
-        'SELECT array_agg(l.key), array_agg(l.raw) '
-        'FROM (SELECT key, raw::text AS raw FROM %s WHERE key = ANY ($1) ORDER BY key FOR UPDATE) l', relation)
-    INTO keys, raws USING in_keys;
-    SELECT array_agg(nextval(sequence)) INTO revisions FROM generate_series(1, in_revisions);
-    RETURN NEXT;
-END
-$$;
-
 -- Makes an empty collection whose writes PostgreSQL takes. Returns its table, qualified and quoted.
 CREATE FUNCTION _crossfade.create_collection(
     in_database text, in_name text, in_edge boolean, in_revision bigint, in_properties json, in_last numeric)

@@ -115,7 +115,7 @@ DECLARE
 BEGIN
     EXECUTE format('CREATE TABLE %s (value text COLLATE "C" PRIMARY KEY, key text COLLATE "C" NOT NULL)', entries);
     EXECUTE format('COMMENT ON TABLE %s IS %L', entries, 'building');
-    -- the entries of a document as a function of its row, for whoever needs them
+    -- the entries of a document as a function of its row
     EXECUTE format(
         'CREATE FUNCTION %s(in_key text, in_rev bigint, in_doc jsonb) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE '
         'AS $body$ SELECT _crossfade.index_entries(in_key, in_rev, in_doc, %s) $body$', entries, arguments);

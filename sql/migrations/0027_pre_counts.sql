@@ -63,8 +63,10 @@ BEGIN
 END
 $$;
 
--- As before; and its documents are counted.
-CREATE OR REPLACE FUNCTION _crossfade.take_writes(in_collection text, in_revision bigint, in_properties json, in_last numeric)
+-- PostgreSQL takes the writes of a collection from the commit of the calling transaction on. in_revision: the new revisions
+-- are above it, and above those of an earlier time; in_last: the largest number that the key generator has used.
+-- Its documents are counted from then on.
+CREATE FUNCTION _crossfade.take_writes(in_collection text, in_revision bigint, in_properties json, in_last numeric)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     -- with '/', which no name of a table of documents has by itself

@@ -66,7 +66,7 @@ MUTANTS = (
     ),
     Mutant(
         "sequences of revisions begin again",
-        "sql/migrations/0024_pre_target_writes.sql",
+        "sql/migrations/0027_pre_counts.sql",
         "greatest(newest, in_revision, 1)",
         "in_revision",
         f"{_TEST}test_revisions_do_not_go_back_if_postgresql_takes_the_writes_again",
