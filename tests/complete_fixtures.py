@@ -25,6 +25,9 @@ EXPECTED_FAILURES: Final[dict[str, str]] = {
     f"{_CASE}[server: what drivers ask of its administration]": _REPLICATION,
     f"{_CASE}[queries: what a profile and an explanation tell]": "queries are not profiled",
     f"{_CASE}[queries: what is remembered of them]": "queries that only read are not recorded",
+    "tests/conformance/test_surprises.py::test_16_the_log_leaves_out_collections_that_were_dropped_since[complete]": (
+        _REPLICATION
+    ),
     "tests/acceptance/test_python_arango.py::test_the_write_ahead_log[complete]": _REPLICATION,
 }
 

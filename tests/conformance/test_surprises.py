@@ -1,4 +1,4 @@
-"""The numbered surprises of the protocol page, one test each, on the development server.
+"""The numbered surprises of the protocol page, one test each, on the development server and on PostgreSQL alone.
 
 Those that matter to a mirror are shown through the proxy as well, in tests/integration/test_surprises.py.
 """
@@ -6,33 +6,46 @@ Those that matter to a mirror are shown through the proxy as well, in tests/inte
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 
+from deploy.demo.postgres import EmbeddedPostgres
 from proxy.base.errors import STATUS
+from proxy.complete import CompleteStore
+from proxy.complete.expiry import Expiry
 from proxy.devserver.serve import StoreHandler
 from proxy.devserver.store import MemoryStore
 from proxy.http import Listener
 from proxy.model.message import Request, Response
 from proxy.model.revision import decode_rev, encode_rev
+from proxy.stores.base import Store
+from tests.acceptance.servers import Kind
+from tests.ad_hoc import Database
+from tests.conformance.test_cases import JobsDone
+from tests.conftest import fresh
 
 DOCUMENT = "/_api/document/c"
 
 
 class Server:
-    """Requests to a dedicated development server with the collection `c`."""
+    """Requests to a store. now: seconds since the epoch, as the store sees them. expire: applies its TTL indexes."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, make: Callable[[Callable[[], float]], Store], expire: Callable[[Server], Awaitable[None]]
+    ) -> None:
         self.now = 1_000_000.0
-        self.store = MemoryStore(now=lambda: self.now, lock_wait=0.0)
-        self._handle = StoreHandler(self.store)
+        self.store = make(lambda: self.now)
+        self.handle = JobsDone(StoreHandler(self.store))
+        self._expire = expire
 
     async def send(self, method: str, target: str, body: Any = None, **headers: str) -> Response:
         raw = body.encode() if isinstance(body, str) else b"" if body is None else json.dumps(body).encode()
         pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-        return await self._handle(Request(method, target.encode(), pairs, raw))
+        return await self.handle(Request(method, target.encode(), pairs, raw))
 
     async def get(self, method: str, target: str, body: Any = None, **headers: str) -> Any:
         answer = await self.send(method, target, body, **headers)
@@ -43,12 +56,68 @@ class Server:
         found: int = (await self.get("GET", f"/_api/collection/{collection}/count"))["count"]
         return found
 
+    async def expire(self, collection: str = "c") -> int:
+        """Remove what TTL indexes have expired; return the number of documents that the collection lost."""
+        before = await self.count(collection)
+        await self._expire(self)
+        return before - await self.count(collection)
+
+
+def in_memory() -> Server:
+    """Return a dedicated development server."""
+
+    async def expire(server: Server) -> None:
+        assert isinstance(server.store, MemoryStore)
+        server.store.expire()
+
+    return Server(lambda now: MemoryStore(now=now, lock_wait=0.0), expire)
+
+
+def on_postgresql(database: Database) -> Server:
+    """Return a server of PostgreSQL alone, which has not started."""
+
+    async def expire(server: Server) -> None:
+        await Expiry(database, now=lambda: server.now).remove_expired()
+
+    return Server(lambda now: CompleteStore(database, now=now, lock_wait=0.01), expire)
+
+
+@contextlib.asynccontextmanager
+async def started(kind: Kind, dsn: str) -> AsyncIterator[Server]:
+    """Start a server. dsn: of a migrated database, for PostgreSQL alone."""
+    if kind is Kind.DEVELOPMENT:
+        yield in_memory()
+        return
+    database = await Database.open(dsn, size=8)
+    server = on_postgresql(database)
+    assert isinstance(server.store, CompleteStore)
+    try:
+        await server.store.start()
+        yield server
+    finally:
+        await server.store.close()
+        await database.close()
+
+
+@pytest.fixture(params=[Kind.DEVELOPMENT, Kind.COMPLETE])
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Which server."""
+    found: Kind = request.param
+    return found
+
 
 @pytest.fixture
-async def server() -> Server:
-    server = Server()
-    await server.get("POST", "/_api/collection", {"name": "c"})
-    return server
+async def server_dsn(kind: Kind, postgres_server: EmbeddedPostgres) -> str:
+    """Return the DSN of a new migrated database; empty for a server that needs none."""
+    return await fresh(postgres_server) if kind is Kind.COMPLETE else ""
+
+
+@pytest.fixture
+async def server(kind: Kind, server_dsn: str) -> AsyncIterator[Server]:
+    """One of both, with the collection `c`."""
+    async with started(kind, server_dsn) as server:
+        await server.get("POST", "/_api/collection", {"name": "c"})
+        yield server
 
 
 def raw_of(answer: Response) -> bytes:
@@ -141,9 +210,9 @@ async def test_5_expired_documents_disappear_without_an_answer(server: Server) -
     moments = [server.now, server.now - 11, "1970-01-12T13:46:30Z", "1970-01-12T13:46:40.000", None, True, "soon", {}]
     await server.get("POST", DOCUMENT, [{"_key": str(n), "until": moment} for n, moment in enumerate(moments)])
     server.now += 1
-    assert server.store.expire() == 2  # an expired number and an expired text
+    assert await server.expire() == 2  # an expired number and an expired text
     server.now += 10
-    assert server.store.expire() == 2
+    assert await server.expire() == 2
     assert await server.count() == 4
 
 
@@ -237,7 +306,7 @@ async def test_13_412_is_a_conflict_or_a_queue_and_the_number_says_which(server:
 
 
 async def test_14_http_2_with_prior_knowledge_and_simple_queries(server: Server) -> None:
-    listener = Listener(StoreHandler(server.store), host="127.0.0.1", port=0)
+    listener = Listener(server.handle, host="127.0.0.1", port=0)
     await listener.start()
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
@@ -277,8 +346,8 @@ async def test_16_the_log_leaves_out_collections_that_were_dropped_since(server:
     assert tail.header(b"x-arango-replication-frompresent") == b"true"
 
 
-async def test_17_a_cursor_belongs_to_the_server_that_opened_it(server: Server) -> None:
-    other = Server()
+async def test_17_a_cursor_belongs_to_the_server_that_opened_it(server: Server, kind: Kind, server_dsn: str) -> None:
     opened = await server.get("POST", "/_api/cursor", {"query": "FOR i IN 1..3 RETURN i", "batchSize": 2})
-    assert (await other.send("POST", f"/_api/cursor/{opened['id']}")).status == 404
+    async with started(kind, server_dsn) as other:
+        assert (await other.send("POST", f"/_api/cursor/{opened['id']}")).status == 404
     assert (await server.get("POST", f"/_api/cursor/{opened['id']}"))["result"] == [3]
