@@ -20,13 +20,17 @@ from proxy.base import state_directory
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import ConfigurationError
+from proxy.base.periodic import Periodic
 from proxy.complete import CompleteStore, TransactionLimits
+from proxy.complete.counts import CountFolding
 from proxy.complete.expiry import Expiry
 from proxy.complete.query_indexes import QueryIndexes
 from proxy.gateway.health import target_failure
 from proxy.gateway.service_proxy import Services
 from proxy.http import HttpLimits, Listener
 from proxy.operator.migrate import require_migrated
+from proxy.replication.target_writer import TargetWriter
+from proxy.replication.tombstone_gc import Purger
 
 _NAMED: Final = 5  # collections in a message
 
@@ -65,7 +69,13 @@ class CompleteApplication:
         self.store = CompleteStore(pools.store, root_password=password, transactions=transactions)
         stack.push_async_callback(self.store.close)
         await self.store.start()
-        for upkeep in (Expiry(pools.shared), QueryIndexes(pools.maintenance)):
+        purger = Purger(pools.shared, TargetWriter(pools.shared, self.instance), settings.tombstone_seconds)
+        for upkeep in (
+            Expiry(pools.shared),
+            CountFolding(pools.shared),
+            QueryIndexes(pools.maintenance),
+            Periodic(purger.purge, "tombstones", purger.interval),
+        ):
             upkeep.start()
             stack.push_async_callback(upkeep.close)
         services = Services(

@@ -39,6 +39,14 @@ OTHERS: Final = (
     "job-begun",  # a job's client has its answer, nothing of the job is done
 )
 POINTS: Final = DOCUMENTS + OTHERS
+ALONE: Final = (  # of PostgreSQL alone
+    "write-fenced",  # a write has the fence, the locks of its rows and its revisions, and has written nothing
+    "write-made",  # its rows are written, not committed
+    "write-committed",  # PostgreSQL has committed it, its client has no answer
+    "stream-committing",  # a stream transaction is about to be committed
+    "stream-committed",  # PostgreSQL has committed it, its client has no answer
+)
+_ALL: Final = POINTS + ALONE
 
 
 def _nothing(name: str) -> None:
@@ -78,8 +86,8 @@ def armed(wanted: str) -> Callable[[str], None]:
 
 def _parsed(plan: str) -> tuple[str, int]:
     point, _, nth = plan.partition(":")
-    if point not in POINTS:
-        raise ValueError(f"CROSSFADE_FAULT names {point!r}: the points are {', '.join(POINTS)}")
+    if point not in _ALL:
+        raise ValueError(f"CROSSFADE_FAULT names {point!r}: the points are {', '.join(_ALL)}")
     return point, int(nth or 1)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import sql
+from proxy.base import failpoints
 from proxy.base.database import Database, Session
 from proxy.base.errors import DatabaseUnavailable
 from proxy.devserver.store.handlers.transactions import Declaration
@@ -121,7 +122,9 @@ class PinnedTransaction:
         """Commit, and give the session back. Raise DatabaseError: CommitOutcomeUnknown if the answer was lost."""
         stack, self._session = self._stack.pop_all(), None
         self.status = TransactionStatus.ABORTED  # if it fails
+        failpoints.reach("stream-committing")
         await stack.aclose()
+        failpoints.reach("stream-committed")
         self.status = TransactionStatus.COMMITTED
 
     async def end(self, status: TransactionStatus) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 import sql
+from proxy.base import failpoints
 from proxy.base.database import Session
 from proxy.complete import loading
 from proxy.complete.catalog import ServerCatalog
@@ -74,7 +75,10 @@ class ViewAttempt:
                 if changes and await session.fetchrow(sql.complete.RAISE_VERSION, self._catalog.version) is None:
                     raise CatalogChangedError
                 view, outcome, changes = await self._locked_pass(session, view, changes)
+                failpoints.reach("write-fenced")
                 await self._write(session, view, changes)
+                failpoints.reach("write-made")
+            failpoints.reach("write-committed")
         keep_sessions(view, self._sessions, self._before)
         return outcome
 

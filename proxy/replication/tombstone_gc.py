@@ -20,6 +20,7 @@ from proxy.replication.target_writer import TargetWriter
 log = structlog.get_logger(__name__)
 
 _ROWS: Final = 1000  # of one transaction: writes to the collection wait for its end
+_LOCK_WAIT: Final = "10s"  # for writes that are under way: a stream transaction may last longer
 
 
 async def purge(database: Database, collection: str, relation: str, era: int) -> int:
@@ -33,18 +34,20 @@ async def purge(database: Database, collection: str, relation: str, era: int) ->
         if not keys:
             return total
         async with database.transaction() as session:
+            await session.fetchval(sql.complete.LOCK_WAIT, _LOCK_WAIT)
             await session.execute(sql.mirror.RAISE_STAMP_FLOOR, collection, era)
             await session.execute(sql.mirror.PURGE.on(relation), era, keys)
         total += len(keys)
 
 
 class Purger:
-    """Purges every collection from time to time. keep: seconds."""
+    """Purges every collection from time to time. keep: seconds. interval: seconds between two steps."""
 
     def __init__(self, database: Database, target: TargetWriter, keep: float) -> None:
         self._database = database
         self._target = target
         self._keep = keep
+        self.interval = keep / 4
         self._eras: list[tuple[float, int]] = []  # (monotonic time, era raised then)
 
     async def step(self, now: float) -> int:
@@ -56,16 +59,23 @@ class Purger:
         self._eras = [(at, era) for at, era in self._eras if (at, era) >= old[-1]]
         total = 0
         for row in await self._database.fetch(sql.collections.ALL):
-            total += await purge(self._database, row.collection, row.relation, old[-1][1])
+            try:
+                total += await purge(self._database, row.collection, row.relation, old[-1][1])
+            except DatabaseError as error:  # it is dropped, or a transaction has it for long
+                log.debug("tombstones_stay", collection=row.collection, error=error_label(error))
         return total
+
+    async def purge(self) -> None:
+        """Take a step now, and log what it removed. Raise DatabaseError."""
+        removed = await self.step(time.monotonic())
+        if removed:
+            log.info("tombstones_removed", number=removed)
 
     async def run(self) -> None:
         """Purge until cancelled."""
         while True:
             try:
-                removed = await self.step(time.monotonic())
-                if removed:
-                    log.info("tombstones_removed", number=removed)
+                await self.purge()
             except DatabaseError as error:
                 log.debug("tombstone_gc_waits", error=error_label(error))
-            await asyncio.sleep(self._keep / 4)
+            await asyncio.sleep(self.interval)

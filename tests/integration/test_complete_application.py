@@ -14,7 +14,9 @@ import pytest
 from proxy.app import CompleteApplication
 from proxy.base.config import Settings, load
 from proxy.base.errors import ConfigurationError, SchemaOutdated
+from proxy.model.revision import decode_rev
 from tests.ad_hoc import Database
+from tests.harness import eventually
 from tests.integration.target_fixtures import create, take_writes
 
 
@@ -57,6 +59,27 @@ async def test_it_writes_and_reads_documents_and_contacts_no_arangodb(
         assert 'crossfade_requests_total{endpoint="document.insert",served_by="target",status="2xx"}' in text
     origin.close()
     assert contacted == []
+
+
+async def test_it_purges_tombstones_and_folds_counts(database: Database, dsn: str, tmp_path: Path) -> None:
+    relation = await take_writes(database, "_system/things", {"keyOptions": {"type": "traditional"}})
+
+    async def purged() -> bool:
+        return bool(await database.fetchval(f"SELECT count(*) = 0 FROM {relation} WHERE doc IS NULL"))
+
+    async def folded() -> bool:
+        return bool(await database.fetchval("SELECT count(*) <= 100 FROM _crossfade.count_change"))
+
+    async with clients_of(settings_of(dsn, tmp_path, tombstone_seconds=0.2)) as (client, _):
+        await client.post("/_api/document/things", json=[{"_key": "a"}, {"_key": "b"}])
+        removed = (await client.delete("/_api/document/things/a")).json()
+        await eventually(purged, "the tombstone is purged")
+        made = (await client.post("/_api/document/things", json={"_key": "a"})).json()
+        assert decode_rev(made["_rev"]) > decode_rev(removed["_rev"])
+        for _ in range(120):
+            await client.post("/_api/document/things", json={})
+        await eventually(folded, "the changes of the count are put together")
+        assert (await client.get("/_api/collection/things/count")).json()["count"] == 122
 
 
 async def test_what_it_cannot_do_is_named_and_counted(dsn: str, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import sql
 from proxy.aql.ast import Query
 from proxy.aql.evaluate import run as evaluate
 from proxy.aql.requests import Fetch, QueryOptions, Result
+from proxy.base import failpoints
 from proxy.base.database import Session
 from proxy.base.errors import ArangoError, Unsupported
 from proxy.model.documents import to_jsonb
@@ -182,7 +183,9 @@ class QueryAttempt:
             raise RepeatError({}, needed)
         if error is not None and not ended.commits.kept:
             raise error
+        failpoints.reach("write-fenced")
         await self._write(collections)
+        failpoints.reach("write-made")
         numbers = {name: (one.numbers.made, one.numbers.last) for name, one in collections.items()}
         return Finished(ended.result, error, ended.commits.commits, numbers)
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import sql
 from proxy.aql.analyse import Analysis, analyse
+from proxy.base import failpoints
 from proxy.base.database import Database, Session
 from proxy.base.errors import (
     ArangoError,
@@ -154,7 +155,9 @@ class ModificationQueries:
     async def _attempt(self, session: Session, query: ModificationQuery, prepared: Prepared) -> Finished:
         async with session.transaction(isolation="repeatable_read"):
             attempt = QueryAttempt(session, self._catalog, self._limits, self._lock_wait)
-            return await attempt.execute(query, prepared)
+            finished = await attempt.execute(query, prepared)
+        failpoints.reach("write-committed")
+        return finished
 
     async def _dropped_index(self, error: StatementError | DatabaseUnavailable, query: ModificationQuery) -> bool:
         """Return True if an index refused a document for its size, and was dropped."""

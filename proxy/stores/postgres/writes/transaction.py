@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import sql
+from proxy.base import failpoints
 from proxy.base.database import Session
 from proxy.base.errors import ArangoError
 from proxy.model.documents import to_jsonb, valid_key
@@ -59,8 +60,11 @@ class WriteTransaction:
         """
         async with self._session.transaction():
             outcomes, changes = await self._decide(members, empties=empties)
+            failpoints.reach("write-fenced")
             if changes:
                 await self._write(changes)
+                failpoints.reach("write-made")
+        failpoints.reach("write-committed")
         return outcomes
 
     async def _decide(self, members: Sequence[Member], *, empties: bool) -> tuple[list[Outcome], Sequence[RowChange]]:
