@@ -13,7 +13,8 @@ writable          the Protocol of a collection
 unique_index      values of documents in unique indexes, and the refusal of a value that another document has
 computed_values   attributes that AQL expressions give
 expiry            when a document of a TTL index expires
-schema            JSON Schema of a collection
+schema            schema validation of a collection: levels, errors
+json_schema       the rule of one: JSON Schema as ArangoDB applies it
 key_generator     keys that the server makes, and the check of keys that clients send
 encoded_document  what is read of a document without parsing it
 request_params    values of requests, in the type that is needed
