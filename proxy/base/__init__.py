@@ -6,6 +6,7 @@ errors            the one tree of errors, drawn; sqlstates, arango_errors: what 
 database          PostgreSQL by asyncpg; session_settings: what each session sets for itself
 arango_client     ArangoDB by httpx, for what is not on a request's path
 metrics           every Prometheus metric; waits: what a request waits for, by reason
+spool             large values on their way to a client, on disk
 sql_values        columns and text in the form that PostgreSQL takes
 supervise         tasks that are restarted, and awaited at the end; periodic: work that is repeated
 backoff           longer pauses from failure to failure; log_throttle: one log line a minute for trouble that lasts

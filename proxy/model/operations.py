@@ -6,7 +6,7 @@ Change, one new version of one document, is the value that the mirror and the ba
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 
@@ -50,12 +50,17 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """The answer of a store: an HTTP status, headers in addition to the usual ones, and a body as bytes."""
+    """The answer of a store: an HTTP status, headers in addition to the usual ones, and a body as bytes.
+
+    stream: the pieces of a large body, in place of `body`, which is empty then; they are read once. If their length is
+    known, it is among the headers (`streamed`).
+    """
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[bytes, bytes], ...] = ()
     content_type: bytes = b"application/json"
+    stream: AsyncIterator[bytes] | None = None
 
     def header(self, name: bytes) -> bytes | None:
         """Return the first header of that (lower-case) name."""
@@ -63,6 +68,13 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
             if key.lower() == name:
                 return value
         return None
+
+
+def streamed(
+    status: int, pieces: AsyncIterator[bytes], size: int, headers: tuple[tuple[bytes, bytes], ...] = ()
+) -> Outcome:
+    """Return an outcome whose body of `size` bytes comes in pieces."""
+    return Outcome(status, b"", (*headers, (b"content-length", b"%d" % size)), stream=pieces)
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):

@@ -24,13 +24,13 @@ _JSON: Final[Headers] = [*_USUAL, (b"content-type", b"application/json")]
 
 
 def encode(outcome: Outcome) -> Response:
-    """Return the response of an outcome: ArangoDB's usual headers, the outcome's own, its body."""
+    """Return the response of an outcome: ArangoDB's usual headers, the outcome's own, its body or stream."""
     content_type = outcome.content_type
     if content_type == b"application/json":
         headers = [*_JSON, *outcome.headers]
     else:
         headers = [*_USUAL, (b"content-type", content_type), *outcome.headers]
-    return Response(outcome.status, headers, outcome.body)
+    return Response(outcome.status, headers, outcome.body if outcome.stream is None else outcome.stream)
 
 
 def json_outcome(status: int, value: Any, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Outcome:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from proxy.base.errors import ArangoError, Unsupported
-from proxy.model.operations import Outcome
+from proxy.model.operations import Outcome, streamed
 from proxy.wire.encode import encode, error_outcome, json_outcome
 
 
@@ -26,3 +28,16 @@ def test_errors_have_arangodbs_shape() -> None:
     assert outcome.status == 404
     assert outcome.body == b'{"code":404,"error":true,"errorMessage":"document not found","errorNum":1202}'
     assert error_outcome(Unsupported("time travel")).status == 501
+
+
+async def test_a_stream_takes_the_place_of_the_body() -> None:
+    """Its length is a header, which the listener enforces."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"[1,"
+        yield b"2]"
+
+    response = encode(streamed(201, pieces(), 5))
+    assert response.header(b"content-length") == b"5"
+    assert not isinstance(response.body, bytes)
+    assert b"".join([piece async for piece in response.body]) == b"[1,2]"

@@ -1,0 +1,124 @@
+"""Large values on their way to a client, on disk: only the pieces that are being written or sent are in memory.
+
+A spool is written from its beginning to its end, and read by position, several times if need be. Its file has no name,
+so that it ends with the spool or with the process, whichever is first, and nothing has to be cleaned up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import IO, Final
+
+from proxy.base.errors import ArangoError
+
+PIECE: Final = 256 << 10  # bytes that are written or read together: less than a millisecond on most disks
+ROOM: Final = 8 << 30  # bytes of all spools of a process
+
+
+class SpoolSpace:
+    """Where spools are written, and how much they may take together.
+
+    folder: None is that of the machine for temporary files. limit: bytes of all spools.
+    """
+
+    def __init__(self, folder: Path | None = None, *, limit: int = ROOM) -> None:
+        self._folder = folder
+        self._left = limit
+
+    @property
+    def left(self) -> int:
+        """Bytes that may still be written."""
+        return self._left
+
+    def new(self) -> Spool:
+        """Return an empty spool."""
+        return Spool(self)
+
+    def open(self) -> IO[bytes]:
+        """Return a new file without a name. Raise ArangoError 32 if the disk refuses it."""
+        try:
+            return tempfile.TemporaryFile(dir=self._folder, buffering=0)
+        except OSError as error:
+            raise _no_room(error.strerror) from error
+
+    def take(self, size: int) -> None:
+        """Take room for some bytes. Raise ArangoError 32 if there is none."""
+        if size > self._left:
+            raise _no_room("too many bytes wait on disk")
+        self._left -= size
+
+    def give_back(self, size: int) -> None:
+        """Let others have the room."""
+        self._left += size
+
+
+def _no_room(why: str | None) -> ArangoError:
+    return ArangoError(32, f"resource limit exceeded: {why}")
+
+
+class Spool:
+    """Bytes that are appended, and read by position. The last ones, up to PIECE, are still in memory.
+
+    Whoever reads from it keeps it alive; its room is given back when nothing refers to it any more.
+    """
+
+    def __init__(self, space: SpoolSpace) -> None:
+        self._space = space
+        self._file: IO[bytes] | None = None
+        self._written = 0
+        self._tail = bytearray()
+
+    def __del__(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._space.give_back(self._written)
+
+    @property
+    def size(self) -> int:
+        """The number of bytes so far."""
+        return self._written + len(self._tail)
+
+    def append(self, data: bytes) -> None:
+        """Add bytes at the end. Raise ArangoError 32 if there is no room for them."""
+        self._tail += data
+        if len(self._tail) >= PIECE:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._file is None:
+            self._file = self._space.open()
+        size = len(self._tail)
+        self._space.take(size)
+        rest, offset = memoryview(self._tail), self._written
+        self._written += size
+        try:
+            while rest:
+                done = os.pwrite(self._file.fileno(), rest, offset)
+                rest, offset = rest[done:], offset + done
+        except OSError as error:
+            raise _no_room(error.strerror) from error
+        finally:
+            rest.release()
+        self._tail = bytearray()
+
+    def read(self, begin: int, end: int) -> bytes:
+        """Return the bytes from `begin` up to `end`."""
+        found = b""
+        if begin < self._written and self._file is not None:
+            found = os.pread(self._file.fileno(), min(end, self._written) - begin, begin)
+        if end > self._written:
+            found += bytes(self._tail[max(0, begin - self._written) : end - self._written])
+        return found
+
+    async def pieces(self, begin: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """Yield the bytes from `begin` up to `end` in pieces."""
+        end = self.size if end is None else end
+        while begin < end:
+            piece = self.read(begin, min(begin + PIECE, end))
+            begin += len(piece)
+            yield piece
+            await asyncio.sleep(0)  # a client that reads fast lets no other have its turn
