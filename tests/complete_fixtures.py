@@ -23,8 +23,6 @@ EXPECTED_FAILURES: Final[dict[str, str]] = {
     f"{_CASE}[others: a snapshot to copy from, and where the log goes on]": _REPLICATION,
     f"{_CASE}[others: the server, its users, its log]": _REPLICATION,
     f"{_CASE}[server: what drivers ask of its administration]": _REPLICATION,
-    f"{_CASE}[queries: what a profile and an explanation tell]": "queries are not profiled",
-    f"{_CASE}[queries: what is remembered of them]": "queries that only read are not recorded",
     "tests/conformance/test_surprises.py::test_16_the_log_leaves_out_collections_that_were_dropped_since[complete]": (
         _REPLICATION
     ),

@@ -10,6 +10,8 @@ store            CompleteStore: which way an operation takes, asynchronous reque
 commands         the table of commands: the development server's, except what PostgreSQL does not do
 fast_ways        operations that need no view: document writes, reads
 modifying_queries AQL that writes
+query_tracking   queries while they run, and slow ones
+query_profiles   what the option `profile` adds to an answer
 transaction_requests stream transactions: the requests about them, and within them
 stream_transactions those of this process: begun, ended, limited
 pinned_transaction one of them: its session, locks and snapshot

@@ -8,15 +8,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from proxy.aql.analyse import analyse
 from proxy.base.errors import ArangoError
 from proxy.complete.catalog import ServerCatalog
 from proxy.complete.modifying_queries import ModifyingQueries
+from proxy.complete.query_tracking import LeftToGeneralWay, QueryTracking, sleeps
 from proxy.devserver.store import access
 from proxy.devserver.store.dispatch import with_json
 from proxy.devserver.store.state.server import ServerState
+from proxy.model.cursor_requests import request_of
 from proxy.model.endpoint import Family, Read, WriteRoute
 from proxy.model.operations import Operation, Outcome
 from proxy.stores.postgres import PostgresStore, simple
+from proxy.stores.postgres.evaluation import parsed
 from proxy.stores.postgres.writes import DocumentWriter
 from proxy.stores.postgres.writes.interruptions import WriteFenceError
 from proxy.wire.encode import error_outcome
@@ -30,10 +34,13 @@ _Way = Callable[[Operation, ServerState], Awaitable[Outcome | None]]
 class FastWays:
     """Document writes, reads of documents, and queries, beside the general way."""
 
-    def __init__(self, writer: DocumentWriter, reader: PostgresStore, modifying: ModifyingQueries) -> None:
+    def __init__(
+        self, writer: DocumentWriter, reader: PostgresStore, modifying: ModifyingQueries, tracking: QueryTracking
+    ) -> None:
         self._writer = writer
         self._reader = reader
         self._modifying = modifying
+        self._tracking = tracking
 
     async def close(self) -> None:
         """Close the cursors."""
@@ -79,14 +86,29 @@ class FastWays:
 
     async def _query(self, operation: Operation, server: ServerState) -> Outcome | None:
         plain = with_json(operation)
-        analysis = self._reader.analysis(plain)
-        if not all(_allowed(server, operation, name, write=False) for name in analysis.reads):
+        request = request_of(plain.body)
+        try:
+            async with self._tracking.running(server, plain, request) as running:
+                query = parsed(request.query)
+                analysis = analyse(query, request.bind_vars)
+                running.modifies = analysis.modifies
+                allowed = all(_allowed(server, plain, name, write=False) for name in analysis.reads) and all(
+                    _allowed(server, plain, name, write=True) for name in analysis.writes
+                )
+                if not allowed or sleeps(request.query, query):
+                    raise LeftToGeneralWay
+                try:
+                    if analysis.modifies:
+                        return await self._modifying.execute(plain, server, request)
+                    return await self._reader.execute(plain)
+                except WriteFenceError:
+                    raise LeftToGeneralWay from None
+                except ArangoError as error:
+                    if error.number != _NO_COLLECTION:
+                        raise
+                    raise LeftToGeneralWay from None
+        except LeftToGeneralWay:
             return None
-        if not analysis.modifies:
-            return await self._reader.execute(plain)
-        if not all(_allowed(server, operation, name, write=True) for name in analysis.writes):
-            return None
-        return await self._modifying.execute(plain, server)
 
     async def _simple(self, operation: Operation, server: ServerState) -> Outcome | None:
         """Answer a simple query if it has no error: the general way finds that."""

@@ -7,7 +7,7 @@ documents, and of the sessions of this process (cursors, jobs, queries), which i
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -134,13 +134,28 @@ def view_of(
     return view
 
 
-def keep_sessions(view: ServerView, sessions: ServerState, before: Mapping[str, object]) -> None:
-    """Let the process have the cursors and queries of a pass that counts. before: the cursors that it began with."""
-    for number in before.keys() - view.cursors.keys():
+@dataclass(frozen=True, slots=True)
+class SessionsBefore:
+    """The cursors and the slow queries that a pass began with."""
+
+    cursors: Mapping[str, object]
+    slow: Sequence[object]
+
+    @classmethod
+    def of(cls, view: ServerView) -> SessionsBefore:
+        """Return those of a view before its pass."""
+        return cls(dict(view.cursors), view.slow)
+
+
+def keep_sessions(view: ServerView, sessions: ServerState, before: SessionsBefore) -> None:
+    """Let the process have the cursors and slow queries of a pass that counts, beside those of other requests."""
+    for number in before.cursors.keys() - view.cursors.keys():
         sessions.cursors.pop(number, None)
-    for number in view.cursors.keys() - before.keys():
+    for number in view.cursors.keys() - before.cursors.keys():
         sessions.cursors[number] = view.cursors[number]
-    sessions.slow = view.slow
+    known, kept = set(map(id, before.slow)), set(map(id, view.slow))
+    others = [one for one in sessions.slow if id(one) not in known or id(one) in kept]
+    sessions.slow = others + [one for one in view.slow if id(one) not in known]
 
 
 def present(view: ServerView) -> Iterator[tuple[str, Collection | StoredCollection]]:

@@ -18,12 +18,15 @@ from proxy.complete.fast_ways import FastWays
 from proxy.complete.general_way import GeneralWay
 from proxy.complete.loaded_part import LoadedPart
 from proxy.complete.modifying_queries import ModifyingQueries
+from proxy.complete.query_profiles import QueryProfiles
+from proxy.complete.query_tracking import QueryTracking
 from proxy.complete.server_view import ServerView, view_of
 from proxy.complete.stream_transactions import StreamTransactions, TransactionLimits
 from proxy.complete.transaction_requests import TransactionRequests, concerns_transactions, without_transaction
 from proxy.devserver.store import dispatch
 from proxy.devserver.store.async_requests import AsyncRequests, is_asynchronous
 from proxy.devserver.store.commands import EndpointCommand
+from proxy.devserver.store.state.running_query import RunningQuery, with_pauses
 from proxy.devserver.store.state.server import RecordedCall, ServerState
 from proxy.model.endpoint import Family, Verb
 from proxy.model.operations import Operation, Outcome
@@ -63,13 +66,14 @@ class CompleteStore:
             enforced=root_password is not None,
         )
         self._general = GeneralWay(database, self._catalogs, self._sessions, lock_wait)
-        keys = KeyAssignment()
-        self._modifying = ModifyingQueries(database, self._catalogs, self._sessions, keys, lock_wait)
+        keys, tracking, profiles = KeyAssignment(), QueryTracking(self._sessions), QueryProfiles(database)
+        modifying = ModifyingQueries(database, self._catalogs, keys, profiles, lock_wait)
         writer = DocumentWriter(database, lock_wait=lock_wait, keys=keys)
-        self._fast = FastWays(writer, reads or PostgresStore(database), self._modifying)
+        reader = reads or PostgresStore(database, profile=profiles.printed)
+        self._fast = FastWays(writer, reader, modifying, tracking)
         self._transactions = StreamTransactions(database, self._sessions, transactions or TransactionLimits())
         self._in_transactions = TransactionRequests(
-            self._transactions, self._catalogs, self._sessions, writer, self._modifying, lock_wait
+            self._transactions, self._catalogs, self._sessions, writer, modifying, tracking, lock_wait
         )
         self._requests = AsyncRequests()
         self._database = database
@@ -141,8 +145,12 @@ class CompleteStore:
         outcome = await self._fast.execute(operation, catalog, self._state(catalog))
         if outcome is not None:
             return dispatch.as_dirty_read(operation, command, outcome)
-        run = self._one_pass(operation, command)
-        return await self._general.execute(operation, run, own_accounts=command.changes_accounts)
+
+        async def attempt(running: RunningQuery | None) -> Outcome:
+            run = self._one_pass(operation, command, running)
+            return await self._general.execute(operation, run, own_accounts=command.changes_accounts)
+
+        return await with_pauses(self._sessions.running, attempt)
 
     async def _counted(self, operation: Operation, command: EndpointCommand, catalog: ServerCatalog) -> Outcome | None:
         """Return the answer to a request for a count, by one statement; None if the general way must find it."""
@@ -158,8 +166,13 @@ class CompleteStore:
         outcome = dispatch.answer(view, operation, command)
         return None if any(seen.missing.anything for seen in view.views.values()) else outcome
 
-    def _one_pass(self, operation: Operation, command: EndpointCommand) -> Callable[[ServerView], Outcome]:
+    def _one_pass(
+        self, operation: Operation, command: EndpointCommand, running: RunningQuery | None
+    ) -> Callable[[ServerView], Outcome]:
+        """Return what one pass does. running: the query, if it has slept before."""
+
         def run(view: ServerView) -> Outcome:
+            view.resumed = running
             return dispatch.refusal(view, operation, command) or dispatch.answer(view, operation, command)
 
         return run

@@ -12,16 +12,18 @@ from typing import Final
 import msgspec
 
 from proxy.aql.analyse import analyse
-from proxy.base.errors import ArangoError, Unsupported
+from proxy.base.errors import ArangoError
 from proxy.complete.catalog import ServerCatalog
 from proxy.complete.catalog_cache import CatalogCache, CatalogChangedError
 from proxy.complete.commands import COMMANDS
 from proxy.complete.modifying_queries import ModifyingQueries
 from proxy.complete.pinned_transaction import PinnedTransaction
+from proxy.complete.query_tracking import LeftToGeneralWay, QueryTracking, sleeps
 from proxy.complete.server_view import NoMoreTicks, ServerView
 from proxy.complete.stream_transactions import StreamTransactions
 from proxy.complete.view_attempt import ViewAttempt
 from proxy.devserver.store import access, dispatch
+from proxy.devserver.store.state.running_query import RunningQuery, with_pauses
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.cursor_requests import request_of
 from proxy.model.endpoint import Effect, Family, InTransaction, Read, Verb, WriteRoute
@@ -66,6 +68,7 @@ class TransactionRequests:
         sessions: ServerState,
         writer: DocumentWriter,
         queries: ModifyingQueries,
+        tracking: QueryTracking,
         lock_wait: float,
     ) -> None:
         self._transactions = transactions
@@ -73,6 +76,7 @@ class TransactionRequests:
         self._sessions = sessions
         self._writer = writer
         self._queries = queries
+        self._tracking = tracking
         self._lock_wait = f"{int(lock_wait * 1000)}ms"
 
     async def execute(self, operation: Operation, state: Callable[[ServerCatalog], ServerView]) -> Outcome:
@@ -113,17 +117,25 @@ class TransactionRequests:
 
     async def _query(self, transaction: PinnedTransaction, operation: Operation, server: ServerView) -> Outcome:
         request = request_of(operation.body)
-        analysis = analyse(parsed(request.query), request.bind_vars)
-        for name in sorted(analysis.reads | analysis.writes):
-            try:
-                self._check(server, operation, transaction, name, write=name in analysis.writes)
-            except ArangoError as refused:
-                if refused.number != _NO_COLLECTION or name not in analysis.named:
-                    raise
         plain = without_transaction(operation)
-        outcome = await self._queries.execute(plain, server, transaction.session, modifies=analysis.modifies)
-        if outcome is None:
-            raise Unsupported("the profile of a query in a stream transaction on PostgreSQL")
+        try:
+            async with self._tracking.running(server, plain, request) as running:
+                query = parsed(request.query)
+                analysis = analyse(query, request.bind_vars)
+                running.modifies = analysis.modifies
+                for name in sorted(analysis.reads | analysis.writes):
+                    try:
+                        self._check(server, operation, transaction, name, write=name in analysis.writes)
+                    except ArangoError as refused:
+                        if refused.number != _NO_COLLECTION or name not in analysis.named:
+                            raise
+                if sleeps(request.query, query):
+                    raise LeftToGeneralWay
+                outcome = await self._queries.execute(plain, server, request, transaction.session)
+        except LeftToGeneralWay:
+            return await with_pauses(
+                self._sessions.running, lambda running: self._view(transaction, operation, running)
+            )
         if analysis.modifies:
             transaction.written += len(operation.body)
         return outcome
@@ -145,10 +157,14 @@ class TransactionRequests:
         transaction.bound(server.database(operation), server.wake).check_declared(found, write=write)
         return found
 
-    async def _view(self, transaction: PinnedTransaction, operation: Operation) -> Outcome:
+    async def _view(
+        self, transaction: PinnedTransaction, operation: Operation, running: RunningQuery | None = None
+    ) -> Outcome:
+        """Carry the request out over a view. running: its query, if it has slept before. Raise PausedError."""
         command = dispatch.command_of(COMMANDS, operation)
 
         def run(view: ServerView) -> Outcome:
+            view.resumed = running
             self._transactions.bind(view)
             return dispatch.refusal(view, operation, command) or dispatch.answer(view, operation, command)
 

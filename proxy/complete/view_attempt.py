@@ -20,7 +20,16 @@ from proxy.complete.catalog_changes import CatalogChanges, catalog_changes
 from proxy.complete.collection_view import CollectionView
 from proxy.complete.loaded_part import LoadedPart
 from proxy.complete.persisting import write_catalog, write_rows
-from proxy.complete.server_view import RepeatedTicks, ServerView, TickBlock, keep_sessions, present, view_of
+from proxy.complete.server_view import (
+    RepeatedTicks,
+    ServerView,
+    SessionsBefore,
+    TickBlock,
+    keep_sessions,
+    present,
+    view_of,
+)
+from proxy.devserver.store.state.running_query import PausedError
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Outcome
 from proxy.stores.postgres import unique_indexes
@@ -58,6 +67,7 @@ class ViewAttempt:
         self._inside = inside
         self._parts: dict[str, LoadedPart] = {}
         self._first = sessions.clock.tick()  # new collections begin above it
+        self._paused: PausedError | None = None  # the last pass has met a pause of its query
         self.changes_catalog = False
         self.written: list[str] = []
 
@@ -65,7 +75,7 @@ class ViewAttempt:
         """Return the answer, after the commit if there was something to write.
 
         Raise CatalogChangedError, WriteFenceError, KeyInsertedError, NoMoreTicks: nothing was written, and another
-        attempt may succeed. Raise DatabaseError.
+        attempt may succeed. Raise PausedError if a query sleeps, DatabaseError.
         """
         view, outcome, changes = await self._complete_pass(session)
         self.changes_catalog = bool(changes)
@@ -85,8 +95,12 @@ class ViewAttempt:
     def _pass(self) -> tuple[ServerView, Outcome, CatalogChanges]:
         self._ticks.begin_pass()
         view = view_of(self._catalog, self._sessions, self._ticks, self._parts, own_accounts=self._own_accounts)
-        self._before: dict[str, object] = dict(view.cursors)
-        outcome = self._run(view)
+        self._before = SessionsBefore.of(view)
+        self._paused = None
+        try:
+            outcome = self._run(view)
+        except PausedError as paused:
+            outcome, self._paused = Outcome(0), paused
         return view, outcome, catalog_changes(view, self._catalog, self._first)
 
     async def _complete_pass(self, session: Session) -> tuple[ServerView, Outcome, CatalogChanges]:
@@ -97,6 +111,8 @@ class ViewAttempt:
             for seen in missed:
                 await loading.load(session, seen, seen.missing)
             numbered = [seen for seen in view.views.values() if seen.numbers_to_take is not None]
+            if not missed and self._paused is not None:
+                raise self._paused
             if not missed and all([await loading.take_numbers(session, seen) for seen in numbered]):
                 return view, outcome, changes
         raise WriteFenceError

@@ -10,7 +10,7 @@ from proxy.devserver.store import collection_lookup, dispatch, expiry
 from proxy.devserver.store.async_requests import AsyncRequests, is_asynchronous
 from proxy.devserver.store.command_table import COMMANDS
 from proxy.devserver.store.state.locks import LockedError
-from proxy.devserver.store.state.running_query import PausedError, RunningQuery
+from proxy.devserver.store.state.running_query import RunningQuery, with_pauses
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
 from proxy.model.revision import Clock
@@ -65,18 +65,7 @@ class MemoryStore:
         return refused or dispatch.answer(self.server, operation, command)
 
     async def _carry_out(self, operation: Operation) -> Outcome:
-        running: RunningQuery | None = None
-        try:
-            while True:
-                try:
-                    return await self._unlocked(operation, running)
-                except PausedError as paused:
-                    running = paused.running
-                    self.server.running[running.id] = running
-                    await running.sleep()
-        finally:
-            if running is not None:
-                del self.server.running[running.id]
+        return await with_pauses(self.server.running, lambda running: self._unlocked(operation, running))
 
     async def _unlocked(self, operation: Operation, running: RunningQuery | None) -> Outcome:
         """Run an operation as soon as what it needs is unlocked, or its time is up. Raise PausedError."""

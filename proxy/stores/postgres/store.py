@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 import sql
@@ -30,6 +31,8 @@ from proxy.wire.auth import owner_of
 from proxy.wire.encode import error_outcome
 
 _UNDEFINED: Final = frozenset({"42P01", "3F000"})  # the table, or its schema, is gone
+# by the database, the request, `extra`, the number of rows so far, the seconds that the query took
+ProfileExtra = Callable[[str, CursorRequest, bytes, int, float], Awaitable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +58,11 @@ class PostgresStore:
         limits: QueryLimits | None = None,
         lane: Lane | None = None,
         seconds: float | None = None,
+        profile: ProfileExtra | None = None,
     ) -> None:
         """lane: worker processes for queries that are not light (`queries`); None: every query runs in this process,
-        without a time limit. seconds: the time limit of one read in a worker.
+        without a time limit. seconds: the time limit of one read in a worker. profile: returns `extra` with the profile
+        of a query that has run; None: such queries are Unsupported.
         """
         self._database = database
         self._catalog = Catalog(database)
@@ -66,6 +71,7 @@ class PostgresStore:
         self.workers = QueryWorkers(lane, self.address, PostgresStore, seconds) if lane is not None else None
         self._queries = Queries(database, self._catalog, self._limits)
         self._cursors = TargetCursors()
+        self._profile = profile
 
     @property
     def name(self) -> str:
@@ -286,19 +292,36 @@ class PostgresStore:
         return await self._cursors.delete(operation)
 
     async def _query_answer(self, operation: Operation, generation: int | None) -> tuple[CursorRequest, AnswerRows]:
-        """Return the request of a `cursor.create` and its answer: computed in this process if it is light."""
+        """Return the request of a `cursor.create` and its answer, with the profile if the client wants it."""
+        began = time.perf_counter()
+        request, found = await self._query_rows(operation, generation)
+        if request.profile and self._profile is not None:
+            rows = len(found.rows) if found.total is None else found.total
+            asked = request_of(operation.body, operation.extent)  # a worker returns it without its text
+            seconds = time.perf_counter() - began
+            found = replace(found, extra=await self._profile(operation.database, asked, found.extra, rows, seconds))
+        return request, found
+
+    async def _query_rows(self, operation: Operation, generation: int | None) -> tuple[CursorRequest, AnswerRows]:
+        """Return the request and its answer: computed in this process if it is light."""
         if self.workers is None:
-            request = _without_profile(request_of(operation.body, operation.extent))
+            request = self._without_profile(request_of(operation.body, operation.extent))
             return request, await self._queries.answer(operation.database, request, generation)
         compiled, runtime = True, 0.0
         if len(operation.body) <= BODY:
-            request = _without_profile(request_of(operation.body, operation.extent))
+            request = self._without_profile(request_of(operation.body, operation.extent))
             try:
                 return request, await self._queries.answer(operation.database, request, generation, light=True)
             except NeedsWorker as heavy:
                 compiled, runtime = heavy.compiled, request.max_runtime
         request, found = await self.workers.answer(operation, generation, compiled=compiled, runtime=runtime)
-        return _without_profile(request), found
+        return self._without_profile(request), found
+
+    def _without_profile(self, request: CursorRequest) -> CursorRequest:
+        """Return the request. Raise Unsupported if it wants a profile that only ArangoDB has: of its own plan."""
+        if request.profile and self._profile is None:
+            raise Unsupported("the profile of a query")
+        return request
 
     async def _relation(self, operation: Operation) -> Relation:
         collection = operation.qualified or f"{operation.database}/{operation.params.get('collection', '')}"
@@ -324,13 +347,6 @@ class PostgresStore:
         "simple.lookup-by-keys": _Handler(_lookup, listed=True),
         "simple.first-example": _Handler(_first_example, listed=True),
     }
-
-
-def _without_profile(request: CursorRequest) -> CursorRequest:
-    """Return the request. Raise Unsupported if it wants a profile: that describes ArangoDB's own plan."""
-    if request.profile:
-        raise Unsupported("the profile of a query")
-    return request
 
 
 def _query_of(operation: Operation) -> Operation:

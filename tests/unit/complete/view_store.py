@@ -20,7 +20,7 @@ from proxy.complete.catalog_changes import CatalogChanges, catalog_changes
 from proxy.complete.collection_view import CollectionView
 from proxy.complete.commands import COMMANDS
 from proxy.complete.loaded_part import LoadedPart
-from proxy.complete.server_view import ServerView, TickBlock, keep_sessions, present, view_of
+from proxy.complete.server_view import ServerView, SessionsBefore, TickBlock, keep_sessions, present, view_of
 from proxy.devserver.store import dispatch
 from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.state.accounts import SYSTEM
@@ -70,7 +70,7 @@ class ViewStore:
         complete = False
         while not complete:
             view = self._view(parts, own_accounts=command.changes_accounts)
-            before: dict[str, object] = dict(view.cursors)
+            before = SessionsBefore.of(view)
             outcome = dispatch.answer(view, operation, command)
             complete = self._complete(view)
         changes = catalog_changes(view, self._catalog, next(self._revisions))

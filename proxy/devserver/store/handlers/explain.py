@@ -9,7 +9,7 @@ from proxy.aql import run as evaluate
 from proxy.base.errors import ArangoError
 from proxy.devserver.store.answers import done
 from proxy.devserver.store.commands import EndpointCommand
-from proxy.devserver.store.queries.plan import plan_of
+from proxy.devserver.store.queries.plan import counts_of, plan_of
 from proxy.devserver.store.queries.syntax_tree import Printer
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
@@ -62,7 +62,7 @@ def explain(server: ServerState, operation: Operation) -> Outcome:
     analysis = analyse(query, bind)
     for name in sorted(analysis.reads | analysis.writes):
         database.find(name)
-    plan = plan_of(server, operation, query, analysis)
+    plan = plan_of(query, analysis, counts_of(database))
     given = body.get("options")
     options: Document = given if isinstance(given, dict) else {}
     warnings = _warnings(query, options)

@@ -1,7 +1,8 @@
 """Records that ArangoDB keeps about queries: running and slow ones, their cache, their plans, the optimizer's rules.
 
-A query that does not sleep has ended before the next request is handled, so that the running queries are those that
-sleep. Nothing is cached. Settings are kept and shown; they decide, per database, which queries count as slow.
+In the development server a query that does not sleep has ended before the next request is handled, so that the running
+queries are those that sleep. Nothing is cached. Settings are kept and shown; they decide, per database, which queries
+count as slow.
 """
 
 from __future__ import annotations

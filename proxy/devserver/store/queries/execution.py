@@ -19,7 +19,7 @@ from proxy.base.errors import ArangoError, Unsupported
 from proxy.devserver.store import access
 from proxy.devserver.store.collection_lookup import readable, writable
 from proxy.devserver.store.queries import slow_queries
-from proxy.devserver.store.queries.plan import plan_of, profile_of
+from proxy.devserver.store.queries.plan import counts_of, plan_of, profile_of
 from proxy.devserver.store.queries.primary_scan import PrimaryScan, scan_of
 from proxy.devserver.store.state.collection import Collection
 from proxy.devserver.store.state.running_query import PausedError, RunningQuery
@@ -51,6 +51,7 @@ def run(server: ServerState, operation: Operation, text: str, bind: Document, op
         seconds = options.get("maxRuntime", 0)
         most = float(seconds) if isinstance(seconds, int | float) else 0.0
         running = RunningQuery(str(server.tick()), operation.database, text, bind, began, most, user=user)
+    running.begin()
     code = 0
     try:
         answer = _run(server, operation, running, options)
@@ -87,7 +88,7 @@ def _run(server: ServerState, operation: Operation, running: RunningQuery, optio
                 raise
     settings = _options(operation, running, options)
     scan = scan_of(query, bind) if not settings.full_count else None
-    plan = plan_of(server, operation, query, analysis) if options.get("profile") else None
+    plan = plan_of(query, analysis, counts_of(server.database(operation))) if options.get("profile") else None
     if scan is not None:
         session.scan = scan
         query, bind = scan.rest, scan.bind(bind)

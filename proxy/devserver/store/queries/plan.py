@@ -6,12 +6,11 @@ what each of its nodes did (here only the last one's figures are known).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from proxy.aql import Analysis, ast
-from proxy.devserver.store.state.server import ServerState
-from proxy.model.operations import Operation
+from proxy.devserver.store.state.database import ServerDatabase
 
 Document = dict[str, Any]
 _NODES: Final[dict[type, str]] = {
@@ -36,19 +35,33 @@ _STAGES: Final = (
 )
 
 
-def plan_of(server: ServerState, operation: Operation, query: ast.Query, analysis: Analysis) -> Document:
-    database = server.database(operation)
+def scanned(query: ast.Query) -> Iterator[str]:
+    """Yield the names of the collections that the plan enumerates."""
+    for statement in query.statements:
+        if isinstance(statement, ast.For) and isinstance(statement.source, ast.Collection):
+            yield statement.source.name
+
+
+def counts_of(database: ServerDatabase) -> Callable[[str], int]:
+    """Return a function that counts the documents of a collection by its name; 1 if there is no such collection."""
+
+    def count(name: str) -> int:
+        found = database.collections.get(name)
+        return found.count() if found is not None else 1
+
+    return count
+
+
+def plan_of(query: ast.Query, analysis: Analysis, count: Callable[[str], int]) -> Document:
+    """Return the plan. count: the number of documents of a collection that the query enumerates."""
     nodes: list[Document] = []
     rows = 1
     kinds = ["SingletonNode", *(_kind(statement) for statement in query.statements)]
     for number, kind in enumerate(kinds, 1):
         if kind == "EnumerateCollectionNode":
             source = query.statements[number - 2]
-            name = (
-                source.source.name if isinstance(source, ast.For) and isinstance(source.source, ast.Collection) else ""
-            )
-            found = database.collections.get(name)
-            rows *= max(found.count() if found is not None else 1, 1)
+            if isinstance(source, ast.For) and isinstance(source.source, ast.Collection):
+                rows *= max(count(source.source.name), 1)
         dependencies = [number - 1] if number > 1 else []
         cost = {"estimatedCost": rows, "estimatedNrItems": rows}
         nodes.append({"type": kind, "id": number, "dependencies": dependencies, **cost})

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from proxy.base.errors import ArangoError, CrossfadeError
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
@@ -23,7 +26,7 @@ class RunningQuery:
 
     began: seconds since the epoch; passed: how many of its pauses are over; met: how many of them the present
     evaluation has met; slept: seconds of those that are over; owed: of those that it has met since. most: seconds that
-    it may take, 0 for any number. killed: it ends with 1500.
+    it may take, 0 for any number. killed: it ends with 1500. interrupt: ends what a store does for it meanwhile.
     """
 
     id: str
@@ -39,8 +42,13 @@ class RunningQuery:
     killed: bool = False
     user: str = ""
     modifies: bool = False
+    interrupt: Callable[[], None] | None = None
     since: float = field(default_factory=time.monotonic)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def begin(self) -> None:
+        """Begin an evaluation, which meets all pauses again."""
+        self.met, self.owed = 0, 0.0
 
     def pause(self, seconds: float) -> None:
         """Meet a SLEEP. Raise PausedError if it has to be slept now, ArangoError 1500."""
@@ -61,6 +69,8 @@ class RunningQuery:
 
     def kill(self) -> None:
         """End the query now, asleep or not."""
+        if self.interrupt is not None and not self.killed:
+            self.interrupt()
         self.killed = True
         self._woken.set()
 
@@ -75,7 +85,6 @@ class RunningQuery:
         except TimeoutError:
             pass
         self.passed, self.slept = self.met, self.slept + self.owed
-        self.met, self.owed = 0, 0.0
 
 
 class PausedError(CrossfadeError):
@@ -84,3 +93,22 @@ class PausedError(CrossfadeError):
     def __init__(self, running: RunningQuery) -> None:
         super().__init__("a query sleeps")
         self.running = running
+
+
+async def with_pauses(running: dict[str, RunningQuery], attempt: Callable[[RunningQuery | None], Awaitable[T]]) -> T:
+    """Return the result of the attempt that meets no further pause. attempt: evaluates a query, again after a pause.
+
+    running: lists the query while it sleeps.
+    """
+    query: RunningQuery | None = None
+    try:
+        while True:
+            try:
+                return await attempt(query)
+            except PausedError as paused:
+                query = paused.running
+                running[query.id] = query
+                await query.sleep()
+    finally:
+        if query is not None:
+            del running[query.id]

@@ -98,8 +98,6 @@ class ModificationQueries:
 
     async def _query(self, database: str, request: CursorRequest, *, inside: bool) -> ModificationQuery:
         """Return the analysed query. Raise ArangoError, Unsupported."""
-        if request.profile:
-            raise Unsupported("the profile of an AQL modification on PostgreSQL")
         query = parsed(request.query)
         analysis = analyse(query, request.bind_vars)
         if analysis.unsupported:
