@@ -17,6 +17,7 @@ from proxy.stores.postgres import streams
 
 _SERVICE_IDLE: Final = 2.0  # seconds
 _SERVICE_CONNECTIONS: Final = 4096  # as many as clients may be connected: each event stream holds one
+_QUEUE_OF_ALL: Final = 60.0  # seconds that a request waits for a connection if nothing else can answer it
 _STATEMENT: Final = 30.0  # seconds after which PostgreSQL ends a statement of a comparison
 
 
@@ -75,7 +76,7 @@ async def open_complete_pools(stack: contextlib.AsyncExitStack, settings: Settin
             _opened(settings, "proxy", 4, reset=True, wait=None, limit=None),
         ),
         store=await stack.enter_async_context(
-            _opened(settings, "store", size, reset=False, wait=QUEUE, limit=None),
+            _opened(settings, "store", size, reset=False, wait=_QUEUE_OF_ALL, limit=None),
         ),
         maintenance=await stack.enter_async_context(
             _opened(settings, "maintenance", 3, reset=True, wait=None, limit=None, timeout=None)

@@ -146,6 +146,17 @@ async def test_increments_of_two_proxies_are_all_there(target: Target, pool: Dat
     assert (await target.documents())["k"]["n"] == 40
 
 
+async def test_many_equal_increments_conflict_few_times(target: Target, statements: list[str]) -> None:
+    """I: after the first conflict they take turns, so that few attempts are in vain."""
+    await target.run("INSERT {_key: 'k', n: 0} INTO c")
+    statements.clear()
+    text = "LET d = DOCUMENT('c/k') UPDATE d WITH {n: d.n + 1} IN c"
+    await asyncio.gather(*(target.run(text) for _ in range(100)))
+    assert (await target.documents())["k"]["n"] == 100
+    # nine others may have begun when the first one commits, and do so once more
+    assert statements.count("begin") <= 120
+
+
 async def test_upserts_of_two_proxies_make_one_document(target: Target, pool: Database) -> None:
     proxies = [queries(pool), queries(pool)]
     text = "UPSERT {_key: 'k'} INSERT {_key: 'k', n: 1} UPDATE {n: OLD.n + 1} IN c RETURN OLD"

@@ -13,6 +13,7 @@ that missed nothing counts.
     attempt               one transaction: fence, runs, writes
     query_run             one run of the evaluator, and what it missed
     query_collection      a collection within a run: what is stored, with the writes of the run
+    turns                 queries that write the same documents, one after the other
     known_documents       what a transaction has read of a collection
     value_index           documents by their values at some paths
     reserved_numbers      a key generator that makes numbers of a range which is taken

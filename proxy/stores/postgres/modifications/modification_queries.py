@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import random
 import time
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -31,6 +30,7 @@ from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.evaluation import options_of, parsed, warnings_of
 from proxy.stores.postgres.modifications.attempt import Finished, ModificationQuery, Prepared, QueryAttempt, RepeatError
 from proxy.stores.postgres.modifications.reserved_numbers import NumberRange, NumbersNeeded
+from proxy.stores.postgres.modifications.turns import Turns
 from proxy.stores.postgres.read_fence import QueryLimits
 from proxy.stores.postgres.writes.key_assignment import KeyAssignment
 from proxy.stores.postgres.writes.properties import parse_properties
@@ -72,7 +72,7 @@ class ModificationQueries:
         self._keys = keys
         self._limits = limits or QueryLimits()
         self._lock_wait = f"{int(lock_wait * 1000)}ms"
-        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._turns = Turns()
         self._made: OrderedDict[tuple[str, str], dict[str, int]] = OrderedDict()
 
     async def execute(
@@ -126,17 +126,18 @@ class ModificationQueries:
     async def _finished(self, query: ModificationQuery, prepared: Prepared, session: Session | None) -> Finished:
         """Attempt the query until it meets no other transaction, and lacks nothing."""
         conflicts = repeats = 0
+        collections = [f"{query.database}/{name}" for name in query.writes]
         while True:
             try:
                 if session is not None:
                     return await self._attempt(session, query, prepared)
-                async with contextlib.AsyncExitStack() as stack:
-                    if conflicts:  # queries of this process that met each other take turns
-                        for name in query.writes:
-                            await stack.enter_async_context(self._turns[f"{query.database}/{name}"])
-                    return await self._attempt(
-                        await stack.enter_async_context(self._database.session()), query, prepared
-                    )
+                async with (
+                    self._turns.taken(collections, query.query.text, query.binds, met=conflicts > 0) as misses_turn,
+                    self._database.session() as own,
+                ):
+                    if misses_turn():  # after the wait for a connection
+                        continue
+                    return await self._attempt(own, query, prepared)
             except RepeatError as lacking:
                 repeats += 1
                 if repeats > _REPEATS:
