@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +10,6 @@ from typing import Any, Final
 from proxy.app import CompleteApplication
 from proxy.base.config import load
 from proxy.complete import CompleteStore
-from proxy.operator.migrate import require_migrated
 from tests.ad_hoc import Database
 
 _REPLICATION: Final = "there is no write-ahead log of ArangoDB's, nor its replication"
@@ -53,8 +50,6 @@ async def complete_application(
     dsn: str, folder: Path, *, root_password: str | None, secret: bytes | None = None
 ) -> AsyncIterator[CompleteApplication]:
     """Run a proxy on free ports. root_password: None if requests need not authenticate. secret: signs tokens."""
-    if secret is not None:
-        await _set_secret(dsn, secret, root_password or "")
     settings = load(
         mode="complete",
         dsn=dsn,
@@ -63,20 +58,7 @@ async def complete_application(
         state_dir=folder / "state",
         authentication=root_password is not None,
         root_password=root_password or "",
+        jwt_secret=(secret or b"").decode(),
     )
     async with CompleteApplication(settings) as application:
         yield application
-
-
-async def _set_secret(dsn: str, secret: bytes, root_password: str) -> None:
-    """Let tokens be signed with a known secret."""
-    async with complete_store(dsn, root_password=root_password):
-        pass
-    database = await Database.open(dsn, size=1)
-    await require_migrated(database)
-    body = json.loads(await database.fetchval("SELECT body::text FROM _crossfade.catalog WHERE kind = 'server'"))
-    body["secret"] = base64.b64encode(secret).decode()
-    await database.execute(
-        "UPDATE _crossfade.catalog SET body = $1::text::json WHERE kind = 'server'", json.dumps(body)
-    )
-    await database.close()

@@ -135,6 +135,14 @@ class Settings(BaseSettings):
         SecretStr(""),
         "mode `complete` only: password of the account `root`, which the first start creates; ignored later",
     )
+    jwt_secret: SecretStr = _advanced(
+        SecretStr(""),
+        "secret that signs tokens in mode `complete`: with ArangoDB's own, tokens that ArangoDB issued stay valid. A "
+        "proxy that starts with it, or `crossfade accounts copy`, shares it with all proxies; by default a new one",
+    )
+    jwt_secret_file: Path | None = _advanced(
+        None, "file with that secret, such as the one of ArangoDB's `--server.jwt-secret-keyfile`"
+    )
 
     # ---- advanced: connections and bodies
 

@@ -31,6 +31,7 @@ demand_entries   the entries of a unique index, of which a part is loaded
 loaded_part      what was loaded of a collection, what a pass missed, what it changed
 catalog          databases, collections, accounts: as entries in PostgreSQL and as values: pure
 adoption         entries of collections that came from ArangoDB: pure
+catalog_storage  the entries in PostgreSQL: read and written
 catalog_cache    the present catalog, read again when its version has changed; numbers for new things
 
 Terms: *attempt*: one transaction of PostgreSQL with its passes; *speculative*: of a pass, that a miss does not end it,

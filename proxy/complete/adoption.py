@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from proxy.complete.catalog import collection_entry
@@ -22,10 +22,22 @@ def adopted_entry(row: UnlistedRow, tick: Callable[[], int]) -> bytes:
     given = str(properties.get("id", ""))
     number = int(given) if given.isdigit() else tick()
     made = Collection(number, row.name, EDGES if row.edge else DOCUMENTS, properties, tick=tick, clock=Clock())
+    made.object_id = str(properties.get("objectId") or made.object_id)
     made.indexes += [
         _index(shown) for shown in properties.get("indexes") or () if shown.get("type") not in ("primary", "edge")
     ]
     return collection_entry(made, 0)
+
+
+def largest_number(rows: Iterable[UnlistedRow]) -> int:
+    """Return the largest number among those that collections and their indexes bring from ArangoDB, or 0."""
+    found = {0}
+    for row in rows:
+        properties = json_reader.load(row.properties.encode())
+        given = [properties.get("id"), properties.get("objectId")]
+        given += [str(shown["id"]).rpartition("/")[2] for shown in properties.get("indexes") or ()]
+        found |= {int(number) for number in map(str, given) if number.isdigit()}
+    return max(found)
 
 
 def _index(shown: Document) -> StoredIndex:

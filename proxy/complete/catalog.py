@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from proxy.devserver.store.state.accounts import Account, Accounts, Grants, Level
+from proxy.devserver.store.state.accounts import METHODS, Account, Accounts, Grants, Level
 from proxy.devserver.store.state.collection import Collection
 from proxy.devserver.store.state.indexes import StoredIndex
 from proxy.model import json_reader
@@ -32,6 +32,7 @@ class Entry(NamedTuple):
 
 
 IDENTITY: Final = Entry(SERVER, "identity")
+ORIGIN_DATABASES: Final = Entry(SERVER, "databases of ArangoDB")
 Entries = dict[Entry, bytes]
 
 
@@ -94,6 +95,12 @@ def server_entry(server_id: str, guid: str, accounts: Accounts) -> bytes:
     return dump({"id": server_id, "guid": guid, "secret": secret, "readOnly": accounts.read_only})
 
 
+def origin_databases(entries: Entries) -> dict[str, str]:
+    """Return the numbers of ArangoDB's databases by name, as they were copied; they get the same ones here."""
+    found: dict[str, str] = json_reader.load(entries.get(ORIGIN_DATABASES, b"{}"))
+    return found
+
+
 def parse_accounts(entries: Entries, *, enforced: bool) -> Accounts:
     """Return the accounts, which the caller may change."""
     identity = json_reader.load(entries[IDENTITY])
@@ -118,6 +125,7 @@ def account_entry(account: Account) -> bytes:
         {
             "salt": account.salt,
             "password": account.password,
+            "method": account.method,
             "active": account.active,
             "extra": account.extra,
             "config": account.config,
@@ -136,7 +144,15 @@ def _account(name: str, body: Document) -> Account:
         for database, given in body["grants"].items()
     }
     return Account(
-        name, body["salt"], body["password"], body["active"], body["extra"], body["config"], grants, body["tokens"]
+        name,
+        body["salt"],
+        body["password"],
+        body["active"],
+        body["extra"],
+        body["config"],
+        grants,
+        body["tokens"],
+        body.get("method", METHODS[0]),  # absent in entries of an earlier version
     )
 
 

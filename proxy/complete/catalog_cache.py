@@ -11,9 +11,10 @@ from typing import Final
 import sql
 from proxy.base.database import Database, Session
 from proxy.complete import catalog as catalogs
-from proxy.complete.adoption import adopted_entry
+from proxy.complete.adoption import adopted_entry, largest_number
 from proxy.complete.catalog import Entries, Entry, ServerCatalog
 from proxy.complete.catalog_changes import catalog_changes
+from proxy.complete.catalog_storage import StoredEntries, read_entries, write_entries
 from proxy.complete.persisting import write_catalog
 from proxy.complete.server_view import TickBlock, view_of
 from proxy.devserver.store.state.accounts import SYSTEM, Accounts
@@ -28,13 +29,18 @@ class CatalogChangedError(Exception):
 
 
 class CatalogCache:
-    """root_password: that of a new server's root; enforced: requests authenticate."""
+    """root_password: that of a new server's root; enforced: requests authenticate. secret: signs the tokens of all
+    processes from the start of this one on; None: the one that PostgreSQL has.
+    """
 
-    def __init__(self, database: Database, clock: Clock, *, root_password: str, enforced: bool) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, *, root_password: str, enforced: bool, secret: bytes | None = None
+    ) -> None:
         self._database = database
         self._clock = clock
         self._root_password = root_password
         self._enforced = enforced
+        self._secret = secret
         self._known: ServerCatalog | None = None
         self.ticks = TickBlock()
 
@@ -51,9 +57,7 @@ class CatalogCache:
         if self.ticks.left < _TICKS // 2:
             await self.refill()
         async with self._database.session() as session:
-            found = await _read(session, enforced=self._enforced)
-            if found is None:
-                found = await self._create(session)
+            found = self._parsed(await read_entries(session)) or await self._create(session)
         if self._known is None or found.version > self._known.version:
             self._known = found
         return found
@@ -71,43 +75,91 @@ class CatalogCache:
         last = await self._database.fetchval(sql.complete.TICKS)
         self.ticks.refill(last, _TICKS)
 
-    async def _create(self, session: Session) -> ServerCatalog:
-        """Make the catalog of a new server; another process that does the same waits, and finds it."""
-        async with session.transaction():
-            await session.fetchrow(sql.complete.RAISE_VERSION, 0)
-            found = await _read(session, enforced=self._enforced)
-            if found is not None:
-                return found
-            state = ServerState(self._clock)
-            accounts = Accounts(secrets.token_bytes(32), enforced=self._enforced)
-            accounts.by_name["root"].set_password(self._root_password)
-            entries: Entries = {catalogs.IDENTITY: catalogs.server_entry(state.id, state.guid, accounts)}
-            for account in accounts.by_name.values():
-                entries[Entry(catalogs.ACCOUNT, account.name)] = catalogs.account_entry(account)
-            await self._extend(session, catalogs.parse_catalog(0, entries, {}, enforced=self._enforced), entries)
-            created = await _read(session, enforced=self._enforced)
-        if created is None:
-            raise CatalogChangedError
-        return created
+    async def share_secret(self) -> None:
+        """Let every process sign tokens with the secret of this one, if it was given one. Raise DatabaseError."""
+        while self._secret is not None:
+            known = await self.current()
+            if known.accounts.secret == self._secret:
+                return
+            async with self._database.transaction() as session:
+                if await session.fetchrow(sql.complete.RAISE_VERSION, known.version):
+                    accounts = catalogs.parse_accounts(known.entries, enforced=self._enforced)
+                    accounts.secret = self._secret
+                    identity = catalogs.server_entry(known.server_id, known.guid, accounts)
+                    await write_entries(session, {catalogs.IDENTITY: identity}, ())
 
     async def adopt(self) -> None:
-        """Take collections into the catalog that came from ArangoDB since it was made. Raise DatabaseError."""
-        while await self._database.fetch(sql.complete.UNLISTED):
+        """Take collections and databases into the catalog that came from ArangoDB since it was made.
+
+        Raise DatabaseError.
+        """
+        while True:
             known = await self.current()
+            unlisted = await self._database.fetch(sql.complete.UNLISTED)
+            copied = catalogs.origin_databases(known.entries)
+            if not unlisted and not copied:
+                return
+            await self._raise_ticks(max([largest_number(unlisted), *map(int, copied.values())]))
             async with self._database.transaction() as session:
                 if await session.fetchrow(sql.complete.RAISE_VERSION, known.version):
                     await self._extend(session, known, {})
 
+    def _parsed(self, stored: StoredEntries) -> ServerCatalog | None:
+        """Return the catalog; None if it was never made, although accounts may have been copied from ArangoDB."""
+        if Entry(catalogs.DATABASE, SYSTEM) not in stored.entries:
+            return None
+        return catalogs.parse_catalog(stored.version, stored.entries, stored.relations, enforced=self._enforced)
+
+    async def _create(self, session: Session) -> ServerCatalog:
+        """Make the catalog of a new server; another process that does the same waits, and finds it."""
+        while True:
+            version = (await read_entries(session)).version
+            async with session.transaction():
+                raised = await session.fetchrow(sql.complete.RAISE_VERSION, version)
+                stored = await read_entries(session)
+                if raised and self._parsed(stored) is None:
+                    begun = self._begin(stored.entries)
+                    entries = stored.entries | begun
+                    empty = catalogs.parse_catalog(stored.version, entries, {}, enforced=self._enforced)
+                    await self._extend(session, empty, begun)
+                    stored = await read_entries(session)
+            found = self._parsed(stored)
+            if found is not None:
+                return found
+
+    def _begin(self, entries: Entries) -> Entries:
+        """Return the entries of a new server: its identity and root, unless those of ArangoDB were copied."""
+        if catalogs.IDENTITY in entries:
+            return {}
+        state = ServerState(self._clock)
+        accounts = Accounts(self._secret or secrets.token_bytes(32), enforced=self._enforced)
+        accounts.by_name["root"].set_password(self._root_password)
+        begun: Entries = {catalogs.IDENTITY: catalogs.server_entry(state.id, state.guid, accounts)}
+        for account in accounts.by_name.values():
+            begun[Entry(catalogs.ACCOUNT, account.name)] = catalogs.account_entry(account)
+        return begun
+
+    async def _raise_ticks(self, number: int) -> None:
+        """Let new numbers be above one that came from ArangoDB, so that nothing gets the same number again."""
+        async with self._database.transaction() as session:
+            await session.execute(sql.complete.LOCK_TICKS)
+            await session.fetchval(sql.complete.RAISE_TICKS, str(number))
+        self.ticks.clear()
+
     async def _extend(self, session: Session, catalog: ServerCatalog, entries: Entries) -> None:
-        """Write entries, the system's database, and the collections that PostgreSQL has without an entry."""
+        """Write entries, the system's database, those of ArangoDB, and the collections that PostgreSQL has without an
+        entry.
+        """
         unlisted = await session.fetch(sql.complete.UNLISTED)
-        databases = dict.fromkeys([SYSTEM, *(row.database for row in unlisted)])
+        copied = catalogs.origin_databases(catalog.entries)
+        databases = dict.fromkeys([SYSTEM, *copied, *(row.database for row in unlisted)])
         while self.ticks.left < _TICKS + 2 * len(unlisted) + 2 * len(databases) * len(SYSTEM_COLLECTIONS):
             await self.refill()
         view = view_of(catalog, ServerState(self._clock), self.ticks, {}, own_accounts=False)
         for database in databases:
             if database not in view.databases:
-                view.add_database(database)
+                added = view.add_database(database)
+                added.id = copied.get(database, added.id)
         adopted: Entries = {}
         for row in unlisted:
             view.databases[row.database].collections.pop(row.name, None)  # one of a new database
@@ -116,18 +168,4 @@ class CatalogCache:
         made = catalog_changes(view, catalog, first)
         made.note.update(entries | adopted)
         await write_catalog(session, made, first)
-
-
-async def _read(session: Session, *, enforced: bool) -> ServerCatalog | None:
-    """Return the catalog; None if it was never made."""
-    rows = await session.fetch(sql.complete.CATALOG)
-    entries: Entries = {}
-    relations: dict[str, str] = {}
-    for row in rows:
-        if row.kind is not None and row.name is not None and row.body is not None:
-            entries[Entry(row.kind, row.name)] = row.body.encode()
-            if row.relation is not None:
-                relations[row.name] = row.relation
-    if not entries:
-        return None
-    return catalogs.parse_catalog(rows[0].version, entries, relations, enforced=enforced)
+        await write_entries(session, {}, [catalogs.ORIGIN_DATABASES])  # a client may drop them from now on

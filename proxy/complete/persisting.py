@@ -6,6 +6,7 @@ import sql
 from proxy.base.database import Session
 from proxy.complete.catalog import first_revision, write_properties
 from proxy.complete.catalog_changes import CatalogChanges, NewCollection
+from proxy.complete.catalog_storage import write_entries
 from proxy.complete.loaded_part import DocumentChanges, LoadedPart
 from proxy.devserver.store.state.collection import id_prefix
 from proxy.model.documents import to_jsonb
@@ -36,13 +37,7 @@ async def write_catalog(session: Session, changes: CatalogChanges, first: int) -
         await unique_indexes.create(session, made_index)
     for collection, properties in sorted(changes.properties.items()):
         await session.execute(sql.complete.SET_PROPERTIES, collection, properties.decode())
-    if changes.forget:
-        kinds, names = zip(*changes.forget, strict=True)
-        await session.execute(sql.complete.FORGET, list(kinds), list(names))
-    if changes.note:
-        kinds, names = zip(*changes.note, strict=True)
-        bodies = [body.decode() for body in changes.note.values()]
-        await session.execute(sql.complete.NOTE, list(kinds), list(names), bodies)
+    await write_entries(session, changes.note, changes.forget)
 
 
 async def _create(session: Session, made: NewCollection, first: int) -> None:

@@ -39,6 +39,10 @@ class TickBlock:
         """Add the `size` numbers up to `last`."""
         self._numbers.extend(range(last - size + 1, last + 1))
 
+    def clear(self) -> None:
+        """Give the numbers up that are left."""
+        self._numbers.clear()
+
     def take(self) -> int:
         """Return a number. Raise NoMoreTicks."""
         if not self._numbers:

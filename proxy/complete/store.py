@@ -44,7 +44,8 @@ class CompleteStore:
 
     reads: answers reads of documents and queries; it is closed with this store. now: seconds since the epoch.
     lock_wait: seconds that a write waits for a document that another one has. root_password: that of root in a new
-    catalog; None: requests need no authentication. transactions: limits of stream transactions.
+    catalog; None: requests need no authentication. secret: signs tokens, here and in all other processes; None: the one
+    that PostgreSQL has. transactions: limits of stream transactions.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class CompleteStore:
         now: Callable[[], float] = time.time,
         lock_wait: float = KEY_WAIT,
         root_password: str | None = None,
+        secret: bytes | None = None,
         transactions: TransactionLimits | None = None,
     ) -> None:
         self._sessions = ServerState(clock or Clock(), now)
@@ -64,6 +66,7 @@ class CompleteStore:
             self._sessions.clock,
             root_password=root_password or "",
             enforced=root_password is not None,
+            secret=secret,
         )
         self._general = GeneralWay(database, self._catalogs, self._sessions, lock_wait)
         keys, tracking, profiles = KeyAssignment(), QueryTracking(self._sessions), QueryProfiles(database)
@@ -85,8 +88,8 @@ class CompleteStore:
         return "postgresql"
 
     async def start(self) -> None:
-        """Make the catalog if there is none yet, and adopt collections that came from ArangoDB. Raise DatabaseError."""
-        await self._catalogs.current()
+        """Make the catalog if there is none yet, and adopt what came from ArangoDB. Raise DatabaseError."""
+        await self._catalogs.share_secret()
         await self._catalogs.adopt()
         self._refresh.start()
 

@@ -118,7 +118,7 @@ def _setting(name: str, field: FieldInfo) -> tuple[str, str, str]:
 def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
     value = value.get_secret_value() if hasattr(value, "get_secret_value") else value
-    if value in ("", {}):
+    if value in ("", {}, None):
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)
 

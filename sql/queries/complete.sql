@@ -39,6 +39,15 @@ ON CONFLICT (kind, name) DO UPDATE SET body = excluded.body;
 -- The last of a thousand numbers that no other process gets.
 SELECT nextval('_crossfade.tick') AS last;
 
+-- name: lock_ticks
+-- Let no other process take numbers until the transaction ends. It changes nothing.
+ALTER SEQUENCE _crossfade.tick INCREMENT BY 1000;
+
+-- name: raise_ticks
+-- Let the numbers that processes take from now on be above $1. The caller has locked them.
+SELECT setval('_crossfade.tick', greatest(last_value, ceil($1::text::numeric / 1000)::bigint * 1000)) AS last
+FROM _crossfade.tick;
+
 -- name: create_collection
 -- Make a collection; returns its table. $1 database, $2 name, $3 whether it holds edges, $4 its revisions are above this,
 -- $5 what its writes must follow, $6 the largest number of its key generator.

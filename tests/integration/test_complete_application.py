@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from proxy.app import CompleteApplication
 from proxy.base.config import Settings, load
 from proxy.base.errors import ConfigurationError, SchemaOutdated
 from proxy.model.revision import decode_rev
+from proxy.wire.auth import make_token
 from tests.ad_hoc import Database
 from tests.harness import eventually
 from tests.integration.target_fixtures import create, take_writes
@@ -149,6 +151,23 @@ async def test_proxies_share_accounts_and_the_secret_of_tokens(dsn: str, tmp_pat
         assert (await one.delete("/_api/user/ann", auth=root)).status_code == 202
         assert (await other.post("/_api/document/c", json={}, headers=bearer)).status_code == 401
         assert (await other.get("/_api/collection/c/count", auth=root)).json()["count"] == 1
+
+
+async def test_tokens_of_arangodb_stay_valid_with_its_secret_which_one_proxy_shares(dsn: str, tmp_path: Path) -> None:
+    secured = {"authentication": True, "root_password": "r00t"}
+    keyfile = tmp_path / "keyfile"
+    keyfile.write_text(" of-arangodb\n")
+    token = {"authorization": f"bearer {make_token('root', b'of-arangodb', time.time())}"}
+    async with clients_of(settings_of(dsn, tmp_path / "a", **secured)) as (other, _):
+        assert (await other.get("/_api/version", headers=token)).status_code == 401
+        given = (await other.post("/_open/auth", json={"username": "root", "password": "r00t"})).json()["jwt"]
+        async with clients_of(settings_of(dsn, tmp_path / "b", jwt_secret_file=keyfile, **secured)) as (one, _):
+            assert (await one.get("/_api/version", headers=token)).status_code == 200
+            assert (await other.get("/_api/version", headers=token)).status_code == 200
+            former = await other.get("/_api/version", headers={"authorization": f"bearer {given}"})
+            assert former.status_code == 401
+    async with clients_of(settings_of(dsn, tmp_path / "c", **secured)) as (again, _):
+        assert (await again.get("/_api/version", headers=token)).status_code == 200
 
 
 async def test_it_speaks_http2_and_velocypack(dsn: str, tmp_path: Path) -> None:

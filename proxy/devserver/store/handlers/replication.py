@@ -12,9 +12,12 @@ from proxy.base.errors import ArangoError, Unsupported
 from proxy.devserver.store import access
 from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.handlers.wal import state
+from proxy.devserver.store.state.accounts import SYSTEM
+from proxy.devserver.store.state.collection import Collection
 from proxy.devserver.store.state.database import ServerDatabase
 from proxy.devserver.store.state.server import ServerState
 from proxy.devserver.store.state.sessions import Dump, ReplicationBatch
+from proxy.devserver.store.state.user_documents import document_of
 from proxy.model.json_values import dump as text_of
 from proxy.model.operations import Operation, Outcome
 from proxy.semantics import request_params
@@ -34,7 +37,7 @@ def batch(server: ServerState, operation: Operation) -> Outcome:
     if operation.method == "POST" and len(operation.path) == 3:
         made = ReplicationBatch(str(server.tick()), database.name, server.log.last or server.last_tick)
         for collection in database.collections.values():
-            made.documents[collection.name] = list(reversed(collection.documents.values()))
+            made.documents[collection.name] = list(reversed(_documents(server, database, collection)))
         server.batches[made.id] = made
         _forget(server.batches)
         return json_outcome(200, {"id": made.id, "serverId": server.id, "lastTick": str(made.tick)})
@@ -126,6 +129,8 @@ def _dump(server: ServerState, operation: Operation) -> Outcome:
     """Return the documents of one collection of a batch, in pieces; each piece continues where the last one ended."""
     found = _batch(server, operation, operation.params.get("batchId", ""))
     name = server.database(operation).find(operation.params.get("collection", "")).name
+    if not _may_dump(server, operation, name):
+        raise ArangoError(11, "forbidden")
     documents = found.documents.get(name, [])  # not sent yet, the next one last
     limit = request_params.number(operation.params, "chunkSize", _CHUNK)
     lines: list[bytes] = []
@@ -138,6 +143,19 @@ def _dump(server: ServerState, operation: Operation) -> Outcome:
     if not lines:
         return Outcome(204, b"", headers, _DUMPED)
     return Outcome(200, b"\n".join(lines) + b"\n", headers, _DUMPED)
+
+
+def _documents(server: ServerState, database: ServerDatabase, collection: Collection) -> list[bytes]:
+    """Return the documents of a collection; those of `_users` are made from the accounts."""
+    if (database.name, collection.name) != (SYSTEM, "_users"):
+        return list(collection.documents.values())
+    accounts = server.accounts.by_name.values()
+    return [text_of(document_of(account, str(number))) for number, account in enumerate(accounts, int(collection.id))]
+
+
+def _may_dump(server: ServerState, operation: Operation, name: str) -> bool:
+    """Return True if the user may read the collection. Administrators dump every one, even `_users`."""
+    return server.accounts.admin(access.identity(server, operation)) or access.sees(server, operation, name)
 
 
 # ---- /_api/dump
@@ -163,8 +181,12 @@ def _start(server: ServerState, operation: Operation) -> Outcome:
     if not isinstance(shards, list) or not all(isinstance(shard, str) for shard in shards):
         raise ArangoError(10, "expecting an array of shards")
     collections = [database.find(shard) for shard in shards]
+    for collection in collections:
+        if not _may_dump(server, operation, collection.name):
+            name = collection.name
+            raise ArangoError(11, f"insufficient permissions to access shard {name} of collection {name}")
     most = whole(body, "docsPerBatch", 10_000)
-    parts = [(collection.name, list(collection.documents.values())) for collection in collections]
+    parts = [(collection.name, _documents(server, database, collection)) for collection in collections]
     made = Dump(str(server.tick()), database.name, _pieces(parts, max(most, 1)))
     server.dumps[made.id] = made
     _forget(server.dumps)
@@ -198,6 +220,6 @@ def _found(server: ServerState, operation: Operation, number: str) -> Dump:
 
 COMMANDS: Final = {
     "replication.batch": EndpointCommand(batch),
-    "replication": EndpointCommand(replication, access.collection_read),
+    "replication": EndpointCommand(replication),
     "dump": EndpointCommand(dump),
 }

@@ -9,6 +9,7 @@ sessions       what outlives a request: cursors, asynchronous jobs, replication 
 transaction    stream transactions: private copies of collections, and the locks of what they wrote
 running_query  queries that sleep
 accounts       users, passwords, levels of access
+user_documents the documents of `_users`, in which ArangoDB keeps them
 log            the write-ahead log that `/_api/wal` reads
 
 Terms: *tick*: the server's next number, for ids, keys and markers. *Marker*: an entry of the write-ahead log. *Fork*:

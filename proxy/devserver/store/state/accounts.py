@@ -22,6 +22,7 @@ from proxy.wire.auth import claims_of, credentials_of
 
 Document = dict[str, Any]
 SYSTEM: Final = "_system"
+METHODS: Final = ("sha256", "sha1", "sha224", "sha384", "sha512", "md5")  # of ArangoDB; new passwords get the first one
 _REMEMBERED: Final = 1024  # Authorization headers
 
 
@@ -54,7 +55,10 @@ class Grants:
 
 @dataclass(slots=True)
 class Account:
-    """One user. Passwords are kept as salted hashes; `tokens` maps an access token's hash to how it is shown."""
+    """One user. Passwords are kept as salted hashes; `tokens` maps an access token's hash to how it is shown.
+
+    method: the hash function of the password, one of METHODS.
+    """
 
     name: str
     salt: str = ""
@@ -64,10 +68,17 @@ class Account:
     config: Document = field(default_factory=dict)
     grants: dict[str, Grants] = field(default_factory=dict)
     tokens: dict[str, Document] = field(default_factory=dict)
+    method: str = METHODS[0]
 
     def set_password(self, text: str) -> None:
-        self.salt = secrets.token_hex(8)
-        self.password = _hashed(self.salt, text)
+        self.salt, self.method = secrets.token_hex(8), METHODS[0]
+        self.password = self._hashed(text)
+
+    def has_password(self, text: str) -> bool:
+        return hmac.compare_digest(self.password, self._hashed(text))
+
+    def _hashed(self, text: str) -> str:
+        return hashlib.new(self.method, f"{self.salt}{text}".encode("utf-8", "surrogatepass")).hexdigest()
 
     def shown(self) -> Document:
         return {"user": self.name, "active": self.active, "extra": self.extra}
@@ -191,7 +202,7 @@ class Accounts:
             if token is not None and account.active and name in ("", account.name) and now < token["valid_until"]:
                 return account.name
         found = self.by_name.get(name)
-        if found is None or not found.active or not hmac.compare_digest(found.password, _hashed(found.salt, password)):
+        if found is None or not found.active or not found.has_password(password):
             return None
         return found.name
 
@@ -303,7 +314,3 @@ def hash_token(token: str) -> str:
 def _given(account: Account, database: str) -> Level:
     found = account.grants.get(database)
     return found.level if found is not None and found.level is not None else Level.NONE
-
-
-def _hashed(salt: str, password: str) -> str:
-    return hashlib.sha256(f"{salt}{password}".encode("utf-8", "surrogatepass")).hexdigest()
