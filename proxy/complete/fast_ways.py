@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import msgspec
+
 from proxy.aql.analyse import analyse
 from proxy.base.errors import ArangoError
 from proxy.complete.catalog import ServerCatalog
@@ -21,6 +23,7 @@ from proxy.model.endpoint import Family, Read, WriteRoute
 from proxy.model.operations import Operation, Outcome
 from proxy.stores.postgres import PostgresStore, simple
 from proxy.stores.postgres.evaluation import parsed
+from proxy.stores.postgres.read_fence import BeyondExtentError
 from proxy.stores.postgres.writes import DocumentWriter
 from proxy.stores.postgres.writes.interruptions import WriteFenceError
 from proxy.wire.encode import error_outcome
@@ -92,16 +95,20 @@ class FastWays:
                 query = parsed(request.query)
                 analysis = analyse(query, request.bind_vars)
                 running.modifies = analysis.modifies
-                allowed = all(_allowed(server, plain, name, write=False) for name in analysis.reads) and all(
+                there = frozenset(server.database(plain).collections)
+                may_read = there if analysis.dynamic else analysis.reads
+                allowed = all(_allowed(server, plain, name, write=False) for name in may_read | analysis.reads) and all(
                     _allowed(server, plain, name, write=True) for name in analysis.writes
                 )
                 if not allowed or sleeps(request.query, query):
                     raise LeftToGeneralWay
+                if analysis.dynamic:
+                    plain = msgspec.structs.replace(plain, extent=there)
                 try:
                     if analysis.modifies:
                         return await self._modifying.execute(plain, server, request)
                     return await self._reader.execute(plain)
-                except WriteFenceError:
+                except (WriteFenceError, BeyondExtentError):
                     raise LeftToGeneralWay from None
                 except ArangoError as error:
                     if error.number != _NO_COLLECTION:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from tests.integration import server_sequences
-from tests.integration.steps import COLLECTION, DOCUMENT, Step, delete, documents, get, patch, post, put
+from tests.integration.steps import COLLECTION, CURSOR, DOCUMENT, Step, delete, documents, get, patch, post, put
 
 _GRAPH: Final = {"name": "g", "edgeDefinitions": [{"collection": "e", "from": ["v"], "to": ["v", "w"]}]}
 
@@ -236,6 +236,32 @@ SEQUENCES: Final[Mapping[str, tuple[Step, ...]]] = {
         delete("/_api/gharial/g?dropCollections=true"),
         delete("/_api/gharial/g"),
         get(f"{COLLECTION}?excludeSystem=true"),
+    ),
+    "queries whose text does not show what they read": (
+        post("/_api/gharial", _GRAPH),
+        post(f"{DOCUMENT}/v", documents("a", "b", "c")),
+        post(COLLECTION, {"name": "loose", "type": 3}),
+        post(
+            f"{DOCUMENT}/e",
+            [{"_key": "ab", "_from": "v/a", "_to": "v/b"}, {"_key": "bc", "_from": "v/b", "_to": "v/c"}],
+        ),
+        post(f"{DOCUMENT}/loose", [{"_from": "v/a", "_to": "absent/x"}, {"_from": "v/a", "_to": "v/nope"}]),
+        *(
+            post(CURSOR, {"query": text, "bindVars": binds})
+            for text, binds in (
+                ("FOR v, e, p IN 1..2 OUTBOUND 'v/a' GRAPH 'g' RETURN [v._key, e._key, LENGTH(p.edges)]", {}),
+                ("FOR v IN 1..2 ANY 'v/c' GRAPH @graph RETURN v._key", {"graph": "g"}),
+                ("FOR v IN 1..2 ANY 'v/c' GRAPH 'nope' RETURN v._key", {}),
+                ("FOR v IN OUTBOUND 'v/a' e RETURN v._key", {}),
+                ("FOR v IN OUTBOUND 'v/a' loose RETURN v._key", {}),
+                ("FOR v IN OUTBOUND SHORTEST_PATH 'v/a' TO 'v/c' GRAPH 'g' RETURN v._key", {}),
+                ("FOR d IN v RETURN DOCUMENT(CONCAT('e/', d._key, 'b'))._to", {}),
+                ("RETURN DOCUMENT(CONCAT('absent', '/x'))", {}),
+                ("FOR d IN @ids RETURN DOCUMENT(d)._id", {"ids": ["v/a", "e/ab", "loose/x", "absent/x"]}),
+                ("FOR v IN OUTBOUND 'v/a' GRAPH 'g' UPDATE v WITH {seen: true} IN v RETURN NEW.seen", {}),
+                ("FOR d IN v UPDATE d WITH {other: DOCUMENT(CONCAT('absent/', d._key))} IN v", {}),
+            )
+        ),
     ),
     "simple queries": (
         post(COLLECTION, {"name": "c"}),

@@ -47,3 +47,4 @@ def documents(*keys: str) -> list[dict[str, Any]]:
 
 COLLECTION: Final = "/_api/collection"
 DOCUMENT: Final = "/_api/document"
+CURSOR: Final = "/_api/cursor"

@@ -31,7 +31,7 @@ from proxy.model import json_reader, json_values
 from proxy.model.cursor_requests import CursorRequest
 from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.fetching import Budget, counted, fetch_raws
-from proxy.stores.postgres.read_fence import QueryLimits, ReadFenceError
+from proxy.stores.postgres.read_fence import BeyondExtentError, QueryLimits, ReadFenceError
 
 _OVER_LIMIT: Final = frozenset({32, 1500})  # ArangoDB's numbers for out of memory and out of time
 _MEMORY: Final = 256 << 20  # bytes that one evaluation may hold: a worker may take some more
@@ -60,7 +60,7 @@ class Evaluation:
 
         Raise ArangoError as ArangoDB would answer it, Unsupported (a modification, a feature, over the limits here),
         ReadFenceError (also if it names no collection), DatabaseError. A query reads what its text names, or its
-        extent, and nothing else: for more ReadFenceError, without a fence Unsupported.
+        extent, and nothing else: for more ReadFenceError, without a fence BeyondExtentError.
         """
         options = replace(options_of(database, request), ties=ties)
         query = parsed(request.query)
@@ -110,7 +110,7 @@ class Evaluation:
                 if step.collection not in known:
                     if generation is not None:
                         raise ReadFenceError
-                    raise Unsupported("reads a collection that is not in the shadow")
+                    raise BeyondExtentError(step.collection)
                 documents = await self._fetch(session, database, step, tested, budget)
                 tested = None  # later fetches read the same snapshot, for which the fence held
                 step = _present(running, _step(running, documents), absent)

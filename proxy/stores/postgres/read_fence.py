@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sql
+from proxy.base.errors import Unsupported
 from sql.statement import Single, Statement
 
 
@@ -25,6 +26,17 @@ def fenced_count(query: str, parameters: int) -> Single[sql.store.HeldNumberRow]
 
 class ReadFenceError(Exception):
     """A statement's fence did not hold: PostgreSQL may not answer."""
+
+
+class BeyondExtentError(Unsupported):
+    """A query reads a collection that is neither named in its text nor in its extent."""
+
+    def __init__(self, collection: str) -> None:
+        super().__init__("reads a collection that is not in the shadow")
+        self.collection = collection
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.collection,)
 
 
 @dataclass(frozen=True, slots=True)
