@@ -95,6 +95,19 @@ MINUTES ?= 10
 soak: $(STAMP) ## three proxies, eight writers, a backfill, kills and outages, then both databases compared: MINUTES=10
 	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES)
 
+.PHONY: faults-alone races-alone stores-long
+faults-alone: $(STAMP) ## PostgreSQL alone: clients that remember beside kills, crashes, a new timeline: MINUTES=10
+	$(BIN)/python -m tests.faults.alone --minutes $(MINUTES)
+
+races-alone: $(STAMP) ## PostgreSQL alone: 8 clients insert 1,000 equal unique values each through two proxies
+	$(BIN)/python -m tests.faults.alone.races
+
+SEQUENCES ?= 20000
+stores-long: $(STAMP) ## random requests on the development server and on PostgreSQL alone, new ones each day: SEQUENCES=20000
+	STORE_SEQUENCES=$(SEQUENCES) MODIFICATION_SEQUENCES=$$(($(SEQUENCES) / 2)) ENDPOINT_SEQUENCES=$$(($(SEQUENCES) / 4)) \
+		STORE_SEED=$$(date +%j) ENDPOINT_SEED=$$(date +%j) $(BIN)/pytest -n $(JOBS) --dist worksteal --timeout=0 \
+		tests/property/test_two_stores.py tests/property/test_two_stores_aql.py tests/property/test_every_endpoint.py
+
 .PHONY: out-of-band
 WRITES ?= 10000
 out-of-band: $(STAMP) ## writes through three proxies under faults, none of which the watch may name; then some out-of-band writes: WRITES=10000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from proxy.base.errors import ArangoError
@@ -93,6 +93,11 @@ class PreparedWrite:
     def writes(self) -> int:
         """The most revisions that carrying it out takes."""
         return len(self.targets)
+
+    def refusing(self, errors: Mapping[str, ArangoError]) -> PreparedWrite:
+        """Return the request with the errors of these keys in the place of their documents."""
+        targets = [errors.get(target, target) if isinstance(target, str) else target for target in self.targets]
+        return replace(self, targets=targets)
 
     def carry_out(self, collection: WritableCollection) -> Outcome:
         """Write the documents. Raise ArangoError if the only one is refused, and whatever the collection raises."""

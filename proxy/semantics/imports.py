@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from proxy.base.errors import MESSAGES, ArangoError
@@ -84,6 +84,11 @@ class PreparedImport:
     def writes(self) -> int:
         """The most revisions that carrying it out takes."""
         return len(self.rows)
+
+    def refusing(self, errors: Mapping[str, ArangoError]) -> PreparedImport:
+        """Return the request with the errors of these keys in the place of their documents."""
+        rows = [_Row(row.item, error=errors[row.key]) if row.key in errors else row for row in self.rows]
+        return replace(self, rows=rows)
 
     def carry_out(self, collection: WritableCollection) -> Outcome:
         """Write the documents. Raise the first error, with nothing written, if `complete` is set."""

@@ -8,15 +8,11 @@ from sql.statement import Statement
 
 
 class BeginRow(NamedTuple):
-    """noted: the outbox must have the keys of the writes.
-
-    keys, raws: the rows that were found; both, and revisions, are NULL if there are none.
-    """
+    """keys, raws: the rows that were found; both, and revisions, are NULL if there are none."""
 
     relation: str
     edge: bool
     properties: str
-    noted: bool
     keys: list[str] | None
     raws: list[str | None] | None
     revisions: list[int] | None
@@ -26,7 +22,5 @@ PROPERTIES = Statement("writes", "properties", str)
 TAKE_KEYS = Statement("writes", "take_keys", bool)
 LOCK_LAST_KEY = Statement("writes", "lock_last_key", str)
 BEGIN = Statement("writes", "begin", BeginRow)
-CHANGE = Statement("writes", "change")
-INSERT = Statement("writes", "insert", str)
-NOTE = Statement("writes", "note")
-LOCKED_KEYS = Statement("writes", "locked_keys", str)
+WRITE = Statement("writes", "write", str)
+BLOCKED_KEYS = Statement("writes", "blocked_keys", str)

@@ -48,7 +48,7 @@ _WRITES: Final = (
     "UPSERT {n: @n, _key: @key} INSERT {_key: @key, n: @n, s: 'new'} UPDATE {v: 3} IN @@c RETURN NEW.v",
     "UPSERT {_key: @key} INSERT {_key: @key, n: @n} REPLACE {n: 1} IN @@c RETURN NEW.n",
     "LET found = (FOR d IN @@c FILTER d.n == @n REMOVE d IN @@c RETURN OLD) RETURN LENGTH(found)",
-    "FOR d IN @@c INSERT {_key: CONCAT(d._key, '0')} INTO @@c OPTIONS {ignoreErrors: true}",
+    "FOR d IN @@c INSERT {_key: CONCAT(d._key, ':0')} INTO @@c OPTIONS {ignoreErrors: true}",
     "INSERT {_key: @key, n: @n} INTO @@c LET x = NEW FOR d IN @@c RETURN d",
 )
 _PURE: Final = (

@@ -70,7 +70,8 @@ def begin(server: ServerState, operation: Operation) -> Outcome:
         access.identity(server, operation).user,
         server.wake,
     )
-    for name in sorted(transaction.readers):
+    readable = database.collections.keys() if declared.implicit else transaction.readers
+    for name in sorted(readable):
         transaction.collection(name, write=False)
     for name in sorted(transaction.writers):
         transaction.collection(name, write=True)

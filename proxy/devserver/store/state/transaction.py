@@ -1,7 +1,8 @@
 """Stream transactions: private copies (forks) of collections, and the locks of the keys and values that they wrote.
 
-A transaction sees a collection as it was when the transaction began (if declared) or first used it, together with its
-own writes; no other request sees those before the commit. Protocol page, section 5.
+A transaction sees a collection as it was when the transaction began, together with its own writes; no other request
+sees those before the commit. One that was created later is seen as it was when the transaction first used it. Protocol
+page, section 5.
 """
 
 from __future__ import annotations

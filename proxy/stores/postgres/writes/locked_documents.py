@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Final
 
 import sql
 from proxy.base.database import Session
-from proxy.base.errors import DatabaseUnavailable, StatementError
+from proxy.base.errors import DatabaseUnavailable
 from proxy.model.documents import valid_key
-from proxy.semantics.document_writes import PreparedWrite
+from proxy.semantics.document_writes import DocumentAction, PreparedWrite
 from proxy.semantics.write_rules import ConflictError
 from proxy.stores.postgres.writes.key_assignment import Prepared
 
@@ -23,24 +22,23 @@ def conflict(key: str, rev: str) -> ConflictError:
     return ConflictError(key, rev, precondition=False, message=message)
 
 
-async def without_locked(session: Session, relation: str, prepared: Prepared | None) -> PreparedWrite | None:
-    """Return a write of an array without the elements whose documents are locked: they are refused, and no others.
+async def without_locked(session: Session, relation: str, prepared: Prepared | None) -> Prepared | None:
+    """Return an array or import without the documents that are locked: they are refused, and no others.
 
-    None if it is no array, or if none of its documents is found to be locked. Raise DatabaseError.
+    Those are locked, too, that have changed since the snapshot of a stream transaction. None if the write is one of a
+    single document, or if none is found to be locked. Raise DatabaseError.
     """
-    if not isinstance(prepared, PreparedWrite) or not prepared.request.many:
+    if prepared is None or (isinstance(prepared, PreparedWrite) and not prepared.request.many):
         return None
     keys = sorted(key for key in prepared.keys if valid_key(key))
+    inserts = not isinstance(prepared, PreparedWrite) or prepared.request.kind is DocumentAction.INSERT
     try:
         async with session.transaction():
             # the whole table may be locked, for as long as a stream transaction lasts
             await session.fetchval(sql.complete.LOCK_WAIT, _TABLE_WAIT)
-            locked = frozenset(await session.fetch(sql.writes.LOCKED_KEYS.on(relation), keys))
-    except StatementError:  # a document has changed since the snapshot of a stream transaction
-        return None
+            locked = await session.fetch(sql.writes.BLOCKED_KEYS, relation, keys, inserts)
     except DatabaseUnavailable as error:
         if error.sqlstate != LOCK_TIMEOUT:
             raise
         return None
-    targets = [conflict(target, "") if target in locked else target for target in prepared.targets]
-    return dataclasses.replace(prepared, targets=targets) if locked else None
+    return prepared.refusing({key: conflict(key, "") for key in locked}) if locked else None

@@ -15,7 +15,6 @@ from proxy.base.errors import (
     ArangoError,
     CommitOutcomeUnknown,
     DatabaseError,
-    DatabaseUnavailable,
     StatementError,
     Unsupported,
 )
@@ -32,8 +31,8 @@ from proxy.stores.postgres.writes.interruptions import CollectionChangedError, K
 from proxy.stores.postgres.writes.key_assignment import KeyAssignment, Prepared, Request
 from proxy.stores.postgres.writes.locked_documents import conflict, without_locked
 from proxy.stores.postgres.writes.properties import Properties, parse_properties
-from proxy.stores.postgres.writes.transaction import WriteTransaction, refusal
-from proxy.stores.postgres.writes.write_groups import WriteGroups, Written
+from proxy.stores.postgres.writes.transaction import Member, WriteTransaction, refusal
+from proxy.stores.postgres.writes.write_groups import WriteGroups
 from proxy.wire.encode import error_outcome
 from proxy.wire.velocypack import to_json
 
@@ -67,8 +66,7 @@ class _GroupMember:
 
     relation: Relation
     properties: Properties
-    operation: Operation
-    request: DocumentWriteRequest
+    write: Member
 
 
 class DocumentWriter:
@@ -131,33 +129,25 @@ class DocumentWriter:
             return None
         relation = await self._catalog.find(operation.qualified or "")
         properties = self._properties.get(relation.collection)
-        if properties is None:
+        if properties is None or properties.uniques:
             return None
+        prepared = self._keys.prepare_known(relation.collection, request, properties, edge=relation.edge)
+        if prepared is None:
+            async with self._database.session() as session:
+                prepared = await self._keys.prepare(
+                    session, relation.collection, request, properties, edge=relation.edge
+                )
         place = relation.relation, properties.text
-        outcome = await self._groups.execute(place, _GroupMember(relation, properties, operation, request))
+        outcome = await self._groups.execute(place, _GroupMember(relation, properties, (operation, prepared)))
         return outcome if isinstance(outcome, Outcome) else None
 
-    async def _run_group(self, members: Sequence[_GroupMember], written: Written) -> Sequence[Outcome | _Alone]:
+    async def _run_group(self, members: Sequence[_GroupMember]) -> Sequence[Outcome | _Alone]:
         """Return the answers; that each needs its own transaction if any prevents the common one."""
-        relation, properties = members[0].relation, members[0].properties
+        first = members[0]
         try:
             async with self._database.session() as session:
-                prepared = await self._keys.prepare_all(
-                    session,
-                    relation.collection,
-                    [one.request for one in members],
-                    properties,
-                    edge=relation.edge,
-                )
-                writes = [(one.operation, write) for one, write in zip(members, prepared, strict=True)]
-                transaction = WriteTransaction(session, relation, properties, self._group_wait)
-                try:
-                    return await transaction.execute_all(writes, written=written)
-                except StatementError as error:
-                    if error.sqlstate != _UNIQUE_VIOLATION:
-                        raise
-                transaction = WriteTransaction(session, relation, properties, self._group_wait, looks_up=True)
-                return await transaction.execute_all(writes, written=written)
+                transaction = WriteTransaction(session, first.relation, first.properties, self._group_wait)
+                return await transaction.execute_all([one.write for one in members])
         except CommitOutcomeUnknown:
             raise
         except (CollectionChangedError, KeyInsertedError, WriteFenceError, DatabaseError):
@@ -186,18 +176,16 @@ class DocumentWriter:
                 self._forget(relation)
             except KeyInsertedError:
                 continue
-            except StatementError as error:
-                if within is not None and is_a_conflict(error.sqlstate):
-                    break  # it has the same snapshot in every attempt
-                violation = error if error.sqlstate == _UNIQUE_VIOLATION else None
-                if violation is None:
-                    await self._handle(error, relation, drops=within is None)
-                looks_up = looks_up or violation is not None
-            except DatabaseUnavailable as error:
-                if error.sqlstate == _LOCK_TIMEOUT:
+            except DatabaseError as error:
+                if _is_locked(error, inside=within is not None):
                     prepared, others = await self._without_locked(relation, prepared, within)
                     if not others:
                         break
+                elif isinstance(error, StatementError):
+                    violation = error if error.sqlstate == _UNIQUE_VIOLATION else None
+                    if violation is None:
+                        await self._handle(error, relation, drops=within is None)
+                    looks_up = looks_up or violation is not None
                 elif (
                     isinstance(error, CommitOutcomeUnknown) or within or not may_succeed_on_new_session(error.sqlstate)
                 ):
@@ -254,3 +242,8 @@ class DocumentWriter:
         self._catalog.clear()
         self._properties.pop(relation.collection, None)
         self._keys.forget(relation.collection)
+
+
+def _is_locked(error: DatabaseError, *, inside: bool) -> bool:
+    """Return True if another transaction has a document; inside: or has changed it since the snapshot of this one."""
+    return error.sqlstate == _LOCK_TIMEOUT or (inside and is_a_conflict(error.sqlstate))

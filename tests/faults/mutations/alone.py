@@ -1,0 +1,32 @@
+"""Mutants of writes over PostgreSQL alone that only faults show."""
+
+from typing import Final
+
+from tests.faults.mutations import Mutant
+
+_ALONE: Final = "tests/faults/test_alone.py::"
+_TRANSACTIONS: Final = "tests/integration/test_complete_transactions.py::"
+
+MUTANTS = (
+    Mutant(
+        "an answer does not wait for the log of PostgreSQL",
+        "proxy/base/session_settings.py",
+        "\"SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';\"",
+        '"SET synchronous_commit = off;"',
+        f"{_ALONE}test_what_was_acknowledged_survives_disasters",
+    ),
+    Mutant(
+        "a document that is being inserted is not found to be blocked",
+        "proxy/stores/postgres/writes/locked_documents.py",
+        "relation, keys, inserts)",
+        "relation, keys, False)",
+        f"{_TRANSACTIONS}test_each_answer_is_that_of_the_development_server",
+    ),
+    Mutant(
+        "a refused write keeps its locks",
+        "proxy/stores/postgres/writes/transaction.py",
+        "                if not changes and not empties:\n",
+        "                if False:\n",
+        f"{_TRANSACTIONS}test_each_answer_is_that_of_the_development_server",
+    ),
+)
