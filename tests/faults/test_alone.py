@@ -84,6 +84,11 @@ def test_what_agrees_with_the_answers_is_right() -> None:
     assert judge(remembered(), without) == []
 
 
+def _named(stored: Stored, name: str, *, exists: bool) -> None:
+    for names in (stored.collections, stored.catalog):
+        (names.add if exists else names.discard)(name)
+
+
 MISTAKES: Final[dict[str, Callable[[Memory, Stored], object]]] = {
     "an acknowledged document is lost": lambda _, stored: stored.documents.pop(B),
     "an acknowledged change is lost": lambda _, stored: stored.documents.update({A: Row("a1", 3, 3)}),
@@ -112,11 +117,8 @@ MISTAKES: Final[dict[str, Callable[[Memory, Stored], object]]] = {
     "a claim that is lost": lambda memory, _: memory.claims.append(Claim("v", Place("unique", "x"), True)),
     "a collection without a table": lambda _, stored: stored.collections.discard("made"),
     "a table without a collection": lambda _, stored: stored.collections.add("stray"),
-    "a collection is lost": lambda _, stored: (stored.collections.discard("made"), stored.catalog.discard("made")),
-    "a dropped collection is there": lambda _, stored: (
-        stored.collections.add("dropped"),
-        stored.catalog.add("dropped"),
-    ),
+    "a collection is lost": lambda _, stored: _named(stored, "made", exists=False),
+    "a dropped collection is there": lambda _, stored: _named(stored, "dropped", exists=True),
     "a table of no index": lambda _, stored: stored.strays.append("unique/7"),
     "a wrong count": lambda _, stored: stored.counts.update({"noted": (5, 4)}),
     "a change that is not in the outbox": lambda _, stored: stored.outbox.update({A: -1}),

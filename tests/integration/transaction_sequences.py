@@ -1,0 +1,172 @@
+"""Sequences of requests in and beside stream transactions, which both servers must answer alike. Data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tests.integration.steps import COLLECTION, DOCUMENT, Step, delete, documents, get, patch, post, put
+
+BEGIN: Final = "/_api/transaction/begin"
+CURSOR: Final = "/_api/cursor"
+
+
+def begin(**body: Any) -> Step:
+    return Step("POST", BEGIN, body, save={"t": "result.id"})
+
+
+def within(step: Step, name: str = "t") -> Step:
+    return Step(step.method, step.target, step.body, {"x-arango-trx-id": f"{{{name}}}"}, step.save)
+
+
+def query(text: str, **binds: Any) -> Step:
+    return post(CURSOR, {"query": text, "bindVars": binds})
+
+
+SETUP: Final = (
+    post(COLLECTION, {"name": "c"}),
+    post(COLLECTION, {"name": "d"}),
+    post(COLLECTION, {"name": "e", "type": 3}),
+    post(f"{DOCUMENT}/c", documents("a", "b")),
+)
+SEQUENCES: Final[Mapping[str, tuple[Step, ...]]] = {
+    "documents": (
+        begin(collections={"write": ["c"]}),
+        within(post(f"{DOCUMENT}/c?returnNew=true", {"_key": "x", "n": 1})),
+        within(get(f"{DOCUMENT}/c/x")),
+        get(f"{DOCUMENT}/c/x"),
+        within(patch(f"{DOCUMENT}/c/x?returnOld=true&returnNew=true", {"m": 2})),
+        within(post(f"{DOCUMENT}/c", {"_key": "x"})),
+        within(post(f"{DOCUMENT}/c", [{"_key": "x"}, {"_key": "y"}, {}])),
+        within(delete(f"{DOCUMENT}/c/a")),
+        within(get(f"{DOCUMENT}/c/a")),
+        get(f"{DOCUMENT}/c/a"),
+        within(get(f"{COLLECTION}/c/count")),
+        get(f"{COLLECTION}/c/count"),
+        within(put(f"{DOCUMENT}/c?onlyget=true", ["a", "b", "x"])),
+        within(put("/_api/simple/all", {"collection": "c"})),
+        get("/_api/transaction/{t}"),
+        get("/_api/transaction"),
+        put("/_api/transaction/{t}"),
+        put("/_api/transaction/{t}"),
+        delete("/_api/transaction/{t}"),
+        get("/_api/transaction/{t}"),
+        get("/_api/transaction"),
+        within(get(f"{DOCUMENT}/c/x")),
+        get(f"{DOCUMENT}/c/x"),
+        get(f"{DOCUMENT}/c/a"),
+    ),
+    "arrays and imports beside another transaction": (
+        begin(collections={"write": ["c", "d"]}),
+        within(post(f"{DOCUMENT}/c", {"_key": "x"})),
+        within(patch(f"{DOCUMENT}/c/a", {"n": 5})),
+        # some of the documents are locked, or are being inserted
+        post(f"{DOCUMENT}/c", [{"_key": "x"}, {"_key": "z"}, {}]),
+        patch(f"{DOCUMENT}/c", [{"_key": "a", "n": 6}, {"_key": "b", "n": 7}]),
+        post("/_api/import?collection=c&type=array&details=true", [{"_key": "x"}, {"_key": "y"}, {"_key": "b"}]),
+        post("/_api/import?collection=c&type=array&onDuplicate=update", [{"_key": "a", "n": 6}, {"_key": "b", "n": 8}]),
+        post("/_api/import?collection=c&type=array&complete=true", [{"_key": "x"}, {"_key": "w"}]),
+        # some have changed since the transaction began
+        within(put(f"{DOCUMENT}/c", [{"_key": "b"}, {"_key": "x", "n": 2}, {"_key": "y"}])),
+        within(post(f"{DOCUMENT}/c?overwriteMode=replace", [{"_key": "y"}, {"_key": "v"}])),
+        within(
+            post("/_api/import?collection=c&type=array&details=true", [{"_key": "y"}, {"_key": "u"}, {"_key": "x"}])
+        ),
+        within(post("/_api/import?collection=c&type=array&complete=true", [{"_key": "z"}, {"_key": "t"}])),
+        within(get(f"{DOCUMENT}/c/u")),
+        within(get(f"{DOCUMENT}/c/t")),
+        put("/_api/transaction/{t}"),
+        put("/_api/simple/all", {"collection": "c"}),
+    ),
+    "what is refused or ignored locks no document": (
+        begin(collections={"write": ["c"]}),
+        within(post(f"{DOCUMENT}/c", {"_key": "a"})),
+        within(post(f"{DOCUMENT}/c?overwriteMode=ignore", {"_key": "b"})),
+        patch(f"{DOCUMENT}/c/a", {"n": 6}),
+        patch(f"{DOCUMENT}/c/b", {"n": 6}),
+        delete("/_api/transaction/{t}"),
+    ),
+    "collections that are not declared": (
+        begin(collections={"write": ["c"]}, allowImplicit=True),
+        post(f"{DOCUMENT}/d", {"_key": "later"}),
+        within(get(f"{DOCUMENT}/d/later")),
+        within(query("FOR x IN d RETURN x._key")),
+        put("/_api/transaction/{t}"),
+    ),
+    "queries": (
+        begin(collections={"write": ["c", "d"], "read": ["e"]}),
+        within(query("FOR k IN ['a', 'x'] UPSERT {_key: k} INSERT {_key: k, n: 1} UPDATE {n: 2} IN c RETURN NEW.n")),
+        within(query("FOR x IN c SORT x._key RETURN [x._key, x.n]")),
+        query("FOR x IN c SORT x._key RETURN [x._key, x.n]"),
+        within(query("FOR x IN c INSERT {_key: x._key} INTO d RETURN NEW._key")),
+        within(query("INSERT {_key: 'a'} INTO c")),
+        within(query("FOR x IN c REMOVE x IN c RETURN OLD._key")),
+        within(query("RETURN LENGTH(c)")),
+        within(query("INSERT {_from: 'c/a', _to: 'c/b'} INTO e")),
+        within(query("FOR x IN e RETURN x")),
+        within(query("FOR x IN nope RETURN x")),
+        within(query("FOR x IN")),
+        within(post(CURSOR, {"query": "FOR i IN 1..5 RETURN i", "batchSize": 2})),
+        delete("/_api/transaction/{t}"),
+        delete("/_api/transaction/{t}"),
+        put("/_api/transaction/{t}"),
+        query("FOR x IN c SORT x._key RETURN [x._key, x.n]"),
+        query("RETURN LENGTH(d)"),
+    ),
+    "declarations": (
+        post(BEGIN, {}),
+        post(BEGIN, {"collections": {"write": 7}}),
+        post(BEGIN, {"collections": {"write": ["nope"]}}),
+        post(BEGIN, {"collections": {}, "lockTimeout": -1}),
+        get("/_api/transaction/1"),
+        put("/_api/transaction/nonsense"),
+        delete("/_api/transaction/7"),
+        begin(collections={"read": ["c"]}, allowImplicit=False),
+        within(post(f"{DOCUMENT}/c", {})),
+        within(get(f"{DOCUMENT}/d/a")),
+        within(query("FOR x IN d RETURN x")),
+        within(query("FOR x IN c RETURN x._key")),
+        within(query("INSERT {} INTO d")),
+        within(put(f"{COLLECTION}/c/truncate")),
+        delete("/_api/transaction/{t}"),
+        begin(collections={"read": ["c"]}),
+        within(query("FOR x IN d RETURN x")),
+        within(get(f"{DOCUMENT}/d/a")),
+        within(get(f"{DOCUMENT}/nope/a")),
+        within(post(f"{DOCUMENT}/nope", {})),
+        put("/_api/transaction/{t}"),
+    ),
+    "other writes": (
+        begin(collections={"write": ["c", "e"]}),
+        within(post("/_api/import?collection=c&type=list", [{"_key": "i"}, {"_key": "a"}])),
+        within(put("/_api/simple/remove-by-keys", {"collection": "c", "keys": ["a", "b", "zz"]})),
+        within(put(f"{COLLECTION}/c/truncate")),
+        within(get(f"{COLLECTION}/c/count")),
+        get(f"{COLLECTION}/c/count"),
+        within(post(f"{DOCUMENT}/e", {"_from": "c/a", "_to": "c/b", "_key": "1"})),
+        within(get("/_api/edges/e?vertex=c/a")),
+        put("/_api/transaction/{t}"),
+        get(f"{COLLECTION}/c/count"),
+        get(f"{COLLECTION}/e/count"),
+    ),
+    "graphs": (
+        post("/_api/gharial", {"name": "g", "edgeDefinitions": [{"collection": "e", "from": ["c"], "to": ["c"]}]}),
+        begin(collections={"write": ["c", "e"]}),
+        within(post("/_api/gharial/g/vertex/c", {"_key": "v"})),
+        within(post("/_api/gharial/g/edge/e", {"_from": "c/v", "_to": "c/a", "_key": "1"})),
+        within(get("/_api/gharial/g/edge/e/1")),
+        get("/_api/gharial/g/edge/e/1"),
+        within(patch("/_api/gharial/g/vertex/c/v", {"n": 1})),
+        within(delete("/_api/gharial/g/vertex/c/a")),
+        put("/_api/transaction/{t}"),
+        get("/_api/gharial/g/edge/e/1"),
+        get(f"{DOCUMENT}/c/v"),
+    ),
+    "all of a database": (
+        begin(collections={"write": ["c"]}),
+        within(post(f"{DOCUMENT}/c", {"_key": "x"})),
+        delete("/_api/transaction/write"),
+        get("/_api/transaction/{t}"),
+        get(f"{DOCUMENT}/c/x"),
+    ),
+}
