@@ -21,6 +21,7 @@ from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import ConfigurationError
 from proxy.base.periodic import Periodic
+from proxy.base.spool import SpoolSpace
 from proxy.base.token_secret import token_secret
 from proxy.complete import CompleteStore, TransactionLimits
 from proxy.complete.counts import CountFolding
@@ -68,7 +69,13 @@ class CompleteApplication:
         password = settings.root_password.get_secret_value() if settings.authentication else None
         transactions = TransactionLimits(settings.stream_transactions, total=settings.stream_transaction_seconds)
         secret = token_secret(settings)
-        self.store = CompleteStore(pools.store, root_password=password, secret=secret, transactions=transactions)
+        self.store = CompleteStore(
+            pools.store,
+            root_password=password,
+            secret=secret,
+            transactions=transactions,
+            spools=SpoolSpace(self._spool),
+        )
         stack.push_async_callback(self.store.close)
         await self.store.start()
         purger = Purger(pools.shared, TargetWriter(pools.shared, self.instance), settings.tombstone_seconds)

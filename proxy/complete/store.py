@@ -10,6 +10,7 @@ import sql
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError
 from proxy.base.periodic import Periodic
+from proxy.base.spool import SpoolSpace
 from proxy.complete.catalog import ServerCatalog
 from proxy.complete.catalog_cache import CatalogCache
 from proxy.complete.commands import COMMANDS
@@ -45,7 +46,7 @@ class CompleteStore:
     reads: answers reads of documents and queries; it is closed with this store. now: seconds since the epoch.
     lock_wait: seconds that a write waits for a document that another one has. root_password: that of root in a new
     catalog; None: requests need no authentication. secret: signs tokens, here and in all other processes; None: the one
-    that PostgreSQL has. transactions: limits of stream transactions.
+    that PostgreSQL has. transactions: limits of stream transactions. spools: where large results wait.
     """
 
     def __init__(
@@ -59,7 +60,9 @@ class CompleteStore:
         root_password: str | None = None,
         secret: bytes | None = None,
         transactions: TransactionLimits | None = None,
+        spools: SpoolSpace | None = None,
     ) -> None:
+        spools = spools or SpoolSpace()
         self._sessions = ServerState(clock or Clock(), now)
         self._catalogs = CatalogCache(
             database,
@@ -72,7 +75,7 @@ class CompleteStore:
         keys, tracking, profiles = KeyAssignment(), QueryTracking(self._sessions), QueryProfiles(database)
         modifying = ModifyingQueries(database, self._catalogs, keys, profiles, lock_wait)
         writer = DocumentWriter(database, lock_wait=lock_wait, keys=keys)
-        reader = reads or PostgresStore(database, profile=profiles.printed)
+        reader = reads or PostgresStore(database, profile=profiles.printed, spools=spools)
         self._fast = FastWays(writer, reader, modifying, tracking)
         self._transactions = StreamTransactions(database, self._sessions, transactions or TransactionLimits())
         self._in_transactions = TransactionRequests(
