@@ -20,6 +20,7 @@ general_way      one operation over a view, in attempts, until one meets no othe
 view_attempt     one attempt: its passes and its transaction
 loading          reads what a pass missed, locks what it writes
 persisting       writes the difference
+count_requests   the count of a collection, by one statement
 counts           puts together what triggers note of counts
 expiry           removes what TTL indexes have expired
 query_indexes    indexes of PostgreSQL for those that clients create

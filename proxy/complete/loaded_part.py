@@ -10,7 +10,7 @@ from proxy.model.documents import valid_key
 from proxy.model.revision import decode_rev
 from proxy.semantics.encoded_document import revision_of
 from proxy.semantics.key_generator import new_uuid
-from proxy.stores.postgres.writes.loaded_collection import RowChange
+from proxy.stores.postgres.writes.row_changes import RowChange
 
 T = TypeVar("T")
 
@@ -21,10 +21,10 @@ class LoadedPart:
 
     documents: by key; None: there is none. complete: no other documents exist. vertices: those whose edges are loaded.
     newest: the newest revision; last_key: the number that the key generator continues after; taken: the one up to which
-    no other request uses numbers. locked: the keys that this
-    transaction has locked; rows: those among them that have a row, perhaps of a tombstone. revisions: drawn after that.
-    emptied: this transaction has removed every document. uuids: keys that passes have made. holders: by the number of a
-    unique index, the keys of the documents that have values.
+    no other request uses numbers. locked: the keys that this transaction has locked; rows: those among them that have a
+    row, perhaps of a tombstone. revisions: drawn after that. noted: the outbox must have the keys of writes. emptied:
+    this transaction has removed every document. uuids: keys that passes have made. holders: by the number of a unique
+    index, the keys of the documents that have values.
     """
 
     documents: dict[str, bytes | None] = field(default_factory=dict)
@@ -38,6 +38,7 @@ class LoadedPart:
     locked: set[str] = field(default_factory=set)
     rows: set[str] = field(default_factory=set)
     revisions: list[int] = field(default_factory=list)
+    noted: bool = True
     emptied: bool = False
     uuids: list[str] = field(default_factory=list)
     holders: dict[str, dict[bytes, str | None]] = field(default_factory=dict)

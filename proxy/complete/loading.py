@@ -50,6 +50,7 @@ async def lock(session: Session, view: CollectionView, keys: set[str], revisions
     if row is None:
         raise WriteFenceError
     part.emptied |= empties
+    part.noted = row.noted
     part.holders.clear()  # they may have changed
     found = dict(zip(row.keys or (), row.raws or (), strict=True))
     for key in keys:

@@ -9,11 +9,9 @@ from proxy.complete.catalog_changes import CatalogChanges, NewCollection
 from proxy.complete.catalog_storage import write_entries
 from proxy.complete.loaded_part import DocumentChanges, LoadedPart
 from proxy.devserver.store.state.collection import id_prefix
-from proxy.model.documents import to_jsonb
 from proxy.stores.postgres import unique_indexes
 from proxy.stores.postgres.unique_indexes import NewIndex
-from proxy.stores.postgres.writes.interruptions import KeyInsertedError
-from proxy.stores.postgres.writes.loaded_collection import RowChange
+from proxy.stores.postgres.writes.row_changes import write_rows
 
 
 async def write_catalog(session: Session, changes: CatalogChanges, first: int) -> None:
@@ -52,21 +50,4 @@ async def _create(session: Session, made: NewCollection, first: int) -> None:
         str(collection.generator.last),
     )
     documents = DocumentChanges(dict(collection.documents), emptied=False)
-    await write_rows(session, made.qualified, relation, documents.rows(LoadedPart()))
-
-
-async def write_rows(session: Session, collection: str, relation: str, rows: list[RowChange]) -> None:
-    """Write documents, and note their keys in the outbox. Raise KeyInsertedError, DatabaseError."""
-    if not rows:
-        return
-    written = await session.fetch(
-        sql.writes.WRITE.on(relation),
-        collection,
-        [row.key for row in rows],
-        [row.rev for row in rows],
-        [None if row.raw is None else row.raw.decode() for row in rows],
-        [None if row.raw is None else to_jsonb(row.raw) for row in rows],
-        [row.stored for row in rows],
-    )
-    if len(written) < len(rows):
-        raise KeyInsertedError
+    await write_rows(session, made.qualified, relation, documents.rows(LoadedPart()), noted=False)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-import sql
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError
 from proxy.base.periodic import Periodic
@@ -14,10 +13,10 @@ from proxy.base.spool import SpoolSpace
 from proxy.complete.catalog import ServerCatalog
 from proxy.complete.catalog_cache import CatalogCache
 from proxy.complete.commands import COMMANDS
+from proxy.complete.count_requests import CountRequests
 from proxy.complete.failures import failure_outcome
 from proxy.complete.fast_ways import FastWays
 from proxy.complete.general_way import GeneralWay
-from proxy.complete.loaded_part import LoadedPart
 from proxy.complete.modifying_queries import ModifyingQueries
 from proxy.complete.query_profiles import QueryProfiles
 from proxy.complete.query_tracking import QueryTracking
@@ -81,8 +80,8 @@ class CompleteStore:
         self._in_transactions = TransactionRequests(
             self._transactions, self._catalogs, self._sessions, writer, modifying, tracking, lock_wait
         )
+        self._counts = CountRequests(database, self._sessions, self._catalogs.ticks)
         self._requests = AsyncRequests()
-        self._database = database
         self._refresh = Periodic(self._catalogs.refresh, "catalog", _REFRESH)
         self._catalog_state: tuple[ServerCatalog, ServerView] | None = None
 
@@ -146,7 +145,7 @@ class CompleteStore:
         operation = without_transaction(operation)
         if operation.endpoint.family is Family.DATABASE and operation.endpoint.verb is Verb.DROP:
             await self._transactions.abort_all(operation.path[-1])
-        if command.counts and (counted := await self._counted(operation, command, catalog)) is not None:
+        if command.counts and (counted := await self._counts.answer(operation, command, catalog)) is not None:
             return counted
         outcome = await self._fast.execute(operation, catalog, self._state(catalog))
         if outcome is not None:
@@ -157,20 +156,6 @@ class CompleteStore:
             return await self._general.execute(operation, run, own_accounts=command.changes_accounts)
 
         return await with_pauses(self._sessions.running, attempt)
-
-    async def _counted(self, operation: Operation, command: EndpointCommand, catalog: ServerCatalog) -> Outcome | None:
-        """Return the answer to a request for a count, by one statement; None if the general way must find it."""
-        stored = catalog.collections.get(operation.database, {}).get(operation.collection or "")
-        if stored is None or "x-arango-trx-id" in operation.headers:
-            return None
-        row = await self._database.fetchrow(sql.complete.COUNTED, stored.qualified)
-        if row is None or row.version != catalog.version:
-            return None
-        part = LoadedPart(count=row.documents, newest=row.newest, last_key=int(row.last_key), taken=int(row.last_key))
-        parts = {stored.properties.id: part}
-        view = view_of(catalog, self._sessions, self._catalogs.ticks, parts, own_accounts=False)
-        outcome = dispatch.answer(view, operation, command)
-        return None if any(seen.missing.anything for seen in view.views.values()) else outcome
 
     def _one_pass(
         self, operation: Operation, command: EndpointCommand, running: RunningQuery | None

@@ -19,7 +19,7 @@ from proxy.complete.catalog_cache import CatalogChangedError
 from proxy.complete.catalog_changes import CatalogChanges, catalog_changes
 from proxy.complete.collection_view import CollectionView
 from proxy.complete.loaded_part import LoadedPart
-from proxy.complete.persisting import write_catalog, write_rows
+from proxy.complete.persisting import write_catalog
 from proxy.complete.server_view import (
     RepeatedTicks,
     ServerView,
@@ -34,6 +34,7 @@ from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Outcome
 from proxy.stores.postgres import unique_indexes
 from proxy.stores.postgres.writes.interruptions import WriteFenceError
+from proxy.stores.postgres.writes.row_changes import write_rows
 
 Pass = Callable[[ServerView], Outcome]
 _PASSES: Final = 100
@@ -151,7 +152,7 @@ class ViewAttempt:
         for seen in sorted(_written(view), key=lambda seen: seen.stored.qualified):
             rows = seen.changes().rows(seen.part)
             self.written.append(seen.stored.relation)
-            await write_rows(session, seen.stored.qualified, seen.stored.relation, rows)
+            await write_rows(session, seen.stored.qualified, seen.stored.relation, rows, noted=seen.part.noted)
         if changes:
             await write_catalog(session, changes, self._first)
 

@@ -92,7 +92,8 @@ SELECT _crossfade.count_of($1) AS count;
 -- name: counted
 -- The number of the present catalog, and of collection $1: how many documents it has, its newest revision, the largest
 -- number of its key generator.
-SELECT v.version, _crossfade.count_of(c.relation) AS documents,
+SELECT v.version,
+       (SELECT coalesce(sum(n.change), 0)::bigint FROM _crossfade.count_change n WHERE n.relation = c.relation) AS documents,
        pg_sequence_last_value(f.revisions::regclass) AS newest, k.last::text AS last_key
 FROM _crossfade.catalog_version v, _crossfade.stamp_floor f
 JOIN _crossfade.last_key k USING (collection) JOIN _crossfade.collection c USING (collection)

@@ -19,33 +19,30 @@ SELECT last::text AS last FROM _crossfade.last_key WHERE collection = $1 FOR UPD
 -- name: begin
 -- The first statement of a write's transaction: no row unless PostgreSQL takes the writes of collection $1. $2 keys to lock
 -- and load, $3 how many revisions to draw after that, $4 how long to wait for a row, $5 whether to remove every document.
-SELECT relation, edge, properties, keys, raws, revisions
+SELECT relation, edge, properties, noted, keys, raws, revisions
 FROM _crossfade.begin_write($1, $2::text[], $3::integer, $4, $5::boolean);
 
--- name: write
--- New versions and removals, in collection $1. $2 keys, $3 revisions, $4 raw documents (NULL: removed), $5 queryable
--- documents or NULL (then made of raw), $6 whether `begin` found a row. A tombstone keeps its revision. Returns the keys
--- that are written: one without a row that is not returned was inserted meanwhile.
-WITH given AS MATERIALIZED (
-    SELECT g.key, g.rev, g.raw, coalesce(g.doc, _crossfade.queryable(g.raw)) AS doc, g.stored, e.era
-    FROM unnest($2::text[], $3::bigint[], $4::json[], $5::jsonb[], $6::boolean[]) AS g (key, rev, raw, doc, stored),
-         _crossfade.era e
-), updated AS (
-    UPDATE {relation} d
-    SET rev = CASE WHEN g.raw IS NULL THEN d.rev ELSE g.rev END, raw = g.raw, doc = g.doc,
-        mark = CASE WHEN g.raw IS NULL THEN greatest(d.mark, g.era) ELSE d.mark END
-    FROM given g WHERE g.stored AND d.key = g.key
-    RETURNING d.key
-), inserted AS (
-    INSERT INTO {relation} (key, rev, raw, doc, mark)
-    SELECT key, rev, raw, doc, era FROM given WHERE NOT stored ORDER BY key COLLATE "C"
-    ON CONFLICT (key) DO NOTHING
-    RETURNING key
-), noted AS (
-    INSERT INTO _crossfade.outbox (collection, key) SELECT $1, key FROM given
-    WHERE (SELECT in_arangodb FROM _crossfade.stamp_floor WHERE collection = $1) ORDER BY key COLLATE "C"
-)
-SELECT key FROM updated UNION ALL SELECT key FROM inserted;
+-- name: change
+-- New versions and removals of rows that `begin` has locked. $1 keys, $2 revisions, $3 raw documents (NULL: removed),
+-- $4 queryable documents or NULL (then made of raw). A tombstone keeps its revision.
+UPDATE {relation} d
+SET rev = CASE WHEN g.raw IS NULL THEN d.rev ELSE g.rev END, raw = g.raw, doc = coalesce(g.doc, _crossfade.queryable(g.raw)),
+    mark = CASE WHEN g.raw IS NULL THEN greatest(d.mark, (SELECT era FROM _crossfade.era)) ELSE d.mark END
+FROM unnest($1::text[], $2::bigint[], $3::json[], $4::jsonb[]) AS g (key, rev, raw, doc)
+WHERE d.key = g.key;
+
+-- name: insert
+-- Documents with keys for which `begin` found no row. The parameters are those of `change`, in the order of the keys, against
+-- deadlocks. Returns the keys that are written: one that is not returned was inserted meanwhile.
+INSERT INTO {relation} (key, rev, raw, doc, mark)
+SELECT g.key, g.rev, g.raw, coalesce(g.doc, _crossfade.queryable(g.raw)), (SELECT era FROM _crossfade.era)
+FROM unnest($1::text[], $2::bigint[], $3::json[], $4::jsonb[]) AS g (key, rev, raw, doc)
+ON CONFLICT (key) DO NOTHING
+RETURNING key;
+
+-- name: note
+-- The keys $2 of collection $1 in the outbox: if `begin` demands it.
+INSERT INTO _crossfade.outbox (collection, key) SELECT $1, unnest($2::text[]);
 
 -- name: blocked_keys
 -- The keys among $2 of table $1 that a write could not have now: another transaction has them. $3: whether it would insert

@@ -8,11 +8,15 @@ from sql.statement import Statement
 
 
 class BeginRow(NamedTuple):
-    """keys, raws: the rows that were found; both, and revisions, are NULL if there are none."""
+    """noted: the outbox must have the keys of the writes.
+
+    keys, raws: the rows that were found; both, and revisions, are NULL if there are none.
+    """
 
     relation: str
     edge: bool
     properties: str
+    noted: bool
     keys: list[str] | None
     raws: list[str | None] | None
     revisions: list[int] | None
@@ -22,5 +26,7 @@ PROPERTIES = Statement("writes", "properties", str)
 TAKE_KEYS = Statement("writes", "take_keys", bool)
 LOCK_LAST_KEY = Statement("writes", "lock_last_key", str)
 BEGIN = Statement("writes", "begin", BeginRow)
-WRITE = Statement("writes", "write", str)
+CHANGE = Statement("writes", "change")
+INSERT = Statement("writes", "insert", str)
+NOTE = Statement("writes", "note")
 BLOCKED_KEYS = Statement("writes", "blocked_keys", str)

@@ -10,8 +10,9 @@ from proxy.model.revision import encode_rev
 from proxy.semantics import write_document
 from proxy.semantics.write_rules import Mode, WriteRules
 from proxy.stores.postgres.writes.interruptions import NotLoadedError
-from proxy.stores.postgres.writes.loaded_collection import LoadedCollection, RowChange
+from proxy.stores.postgres.writes.loaded_collection import LoadedCollection
 from proxy.stores.postgres.writes.properties import parse_properties
+from proxy.stores.postgres.writes.row_changes import RowChange
 
 REV = 1 << 60
 

@@ -8,6 +8,7 @@ not loaded, or another transaction inserts a key first, it is repeated. Rules: s
     write_groups       concurrent writes of single documents in one transaction
     transaction        one attempt: fence, load, decide, write
     loaded_collection  the loaded documents as a collection that the rules write to: pure
+    row_changes        the rows that a decision changes, and the statements that write them
     index_claims   the values that its documents have in unique indexes: pure
     locked_documents   what stays locked: refused, and nothing else of its array
     interruptions      what ends an attempt before anything is written

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import sql
@@ -40,21 +40,19 @@ class KeyAssignment:
         self, session: Session, collection: str, request: Request, properties: Properties, *, edge: bool
     ) -> Prepared:
         """Return the request with a key for each document. Raise ArangoError, WriteFenceError, DatabaseError."""
+        (prepared,) = await self.prepare_all(session, collection, [request], properties, edge=edge)
+        return prepared
 
-        def made_above(last: int) -> tuple[Prepared, int]:
+    async def prepare_all(
+        self, session: Session, collection: str, requests: Sequence[Request], properties: Properties, *, edge: bool
+    ) -> list[Prepared]:
+        """Return requests, each with a key for each document, by at most one statement. Raise as `prepare`."""
+
+        def made_above(last: int) -> tuple[list[Prepared], int]:
             generator = properties.generator(last)
-            return request.prepare(generator, edge=edge), generator.last
+            return [request.prepare(generator, edge=edge) for request in requests], generator.last
 
         return await self._take(session, collection, made_above)
-
-    def prepare_known(
-        self, collection: str, request: Request, properties: Properties, *, edge: bool
-    ) -> Prepared | None:
-        """Return the request with a key for each document; None if its keys need PostgreSQL. Raise ArangoError."""
-        seen = self.seen(collection)
-        generator = properties.generator(seen)
-        prepared = request.prepare(generator, edge=edge)
-        return prepared if generator.last == seen else None
 
     def seen(self, collection: str) -> int:
         """Return the largest number that this process saw of a collection's generator."""

@@ -7,7 +7,6 @@ it, and states the difference.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from proxy.base.errors import ArangoError
@@ -18,20 +17,11 @@ from proxy.semantics.key_generator import KeyGenerator
 from proxy.stores.postgres.writes.index_claims import Holders, IndexClaims
 from proxy.stores.postgres.writes.interruptions import NotLoadedError
 from proxy.stores.postgres.writes.properties import Properties
+from proxy.stores.postgres.writes.row_changes import RowChange
 
 Document = dict[str, Any]
 _NOTHING: Final[Holders] = {}
 _LARGEST: Final = (1 << 63) - 1  # what a column of revisions holds
-
-
-@dataclass(frozen=True, slots=True)
-class RowChange:
-    """A document to write: `raw` is None for a removal. stored: its key has a row, of a document or a tombstone."""
-
-    key: str
-    rev: int
-    raw: bytes | None
-    stored: bool
 
 
 class LoadedCollection:
@@ -110,14 +100,6 @@ class LoadedCollection:
     def _present(self, key: str) -> bytes | None:
         """Return the document, as this decision has written it so far; None also if its key was not loaded."""
         return self._written[key] if key in self._written else self._rows.get(key)
-
-    def written_so_far(self) -> dict[str, bytes | None]:
-        """Return what this decision has written so far, by key: `undo` goes back to it."""
-        return dict(self._written)
-
-    def undo(self, written: dict[str, bytes | None]) -> None:
-        """Forget what was written since then. Only of a collection without unique indexes."""
-        self._written = written
 
     def check_unlocked(self, key: str) -> None:
         """Raise nothing: the row is locked by this transaction."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import sql
 from proxy.base import failpoints
 from proxy.base.database import Session
 from proxy.base.errors import ArangoError
-from proxy.model.documents import to_jsonb, valid_key
+from proxy.model.documents import valid_key
 from proxy.model.operations import Operation, Outcome
 from proxy.semantics.document_answers import conflict_outcome
 from proxy.semantics.write_rules import ConflictError
@@ -17,13 +17,13 @@ from proxy.stores.postgres import unique_indexes
 from proxy.stores.postgres.catalog import Relation
 from proxy.stores.postgres.writes.interruptions import (
     CollectionChangedError,
-    KeyInsertedError,
     NotLoadedError,
     WriteFenceError,
 )
 from proxy.stores.postgres.writes.key_assignment import Prepared
-from proxy.stores.postgres.writes.loaded_collection import LoadedCollection, RowChange
+from proxy.stores.postgres.writes.loaded_collection import LoadedCollection
 from proxy.stores.postgres.writes.properties import Properties
+from proxy.stores.postgres.writes.row_changes import RowChange, write_rows
 from proxy.wire.encode import error_outcome
 
 Member = tuple[Operation, Prepared]  # a request, and its documents with their keys
@@ -48,6 +48,7 @@ class WriteTransaction:
         self._relation = relation
         self._properties = properties
         self._lock_wait = f"{int(lock_wait * 1000)}ms"
+        self._noted = True  # the outbox must have the keys
 
     async def execute(self, operation: Operation, prepared: Prepared, *, empties: bool) -> Outcome:
         """Return the answer, after the commit. empties: remove all documents first.
@@ -58,19 +59,26 @@ class WriteTransaction:
         (outcome,) = await self.execute_all([(operation, prepared)], empties=empties)
         return outcome
 
-    async def execute_all(self, members: Sequence[Member], *, empties: bool = False) -> list[Outcome]:
-        """Return the answers to writes that follow each other in one transaction. Raise as `execute`.
+    async def execute_all(
+        self, members: Sequence[Member], *, empties: bool = False, written: Callable[[], None] | None = None
+    ) -> list[Outcome]:
+        """Return the answers to writes that follow each other in one transaction: of one document each if there are
+        several, since such a one that is refused has changed nothing. Raise as `execute`.
 
-        Several only if the collection has no unique index.
+        written: called before the commit.
         """
         outcomes: list[Outcome] = []
         with contextlib.suppress(_NothingToWrite):
             async with self._session.transaction():
                 outcomes, changes = await self._decide(members, empties=empties)
                 failpoints.reach("write-fenced")
+                if changes:
+                    name, relation = self._relation.collection, self._relation.relation
+                    await write_rows(self._session, name, relation, changes, noted=self._noted)
+                if written is not None:
+                    written()
                 if not changes and not empties:
                     raise _NothingToWrite  # which releases the locks, within a stream transaction too
-                await self._write(changes)
                 failpoints.reach("write-made")
             failpoints.reach("write-committed")
         return outcomes
@@ -103,7 +111,9 @@ class WriteTransaction:
                 if len(members) == 1:
                     outcome, changes = self._carry_out(*members[0], collection)
                     return [outcome], changes
-                return [_one_of_many(*member, collection) for member in members], collection.changes()
+                outcomes = [_answer(*member, collection) for member in members]
+                collection.check_complete(written=not self._looks_up)
+                return outcomes, collection.changes()
             except NotLoadedError as missing:
                 wanted, empties = missing.keys, False
                 for index, values in missing.values.items():
@@ -136,31 +146,16 @@ class WriteTransaction:
         known = self._relation.relation, self._relation.edge, self._properties.text
         if (row.relation, row.edge, row.properties) != known:
             raise CollectionChangedError
+        self._noted = row.noted
         raws = (None if raw is None else raw.encode() for raw in row.raws or ())
         return dict(zip(row.keys or (), raws, strict=True)), sorted(row.revisions or ())
 
-    async def _write(self, changes: Sequence[RowChange]) -> None:
-        """Write the changes, and note their keys in the outbox. Raise KeyInsertedError."""
-        written = await self._session.fetch(
-            sql.writes.WRITE.on(self._relation.relation),
-            self._relation.collection,
-            [change.key for change in changes],
-            [change.rev for change in changes],
-            [None if change.raw is None else change.raw.decode() for change in changes],
-            [None if change.raw is None else to_jsonb(change.raw) for change in changes],
-            [change.stored for change in changes],
-        )
-        if len(written) < len(changes):
-            raise KeyInsertedError
 
-
-def _one_of_many(operation: Operation, prepared: Prepared, collection: LoadedCollection) -> Outcome:
+def _answer(operation: Operation, prepared: Prepared, collection: LoadedCollection) -> Outcome:
     """Return the answer to one of several writes, whose changes the collection keeps. Raise NotLoadedError."""
-    before = collection.written_so_far()
     try:
         return prepared.carry_out(collection)
     except ArangoError as error:
-        collection.undo(before)
         return refusal(operation, error)
 
 

@@ -31,8 +31,8 @@ from proxy.stores.postgres.writes.interruptions import CollectionChangedError, K
 from proxy.stores.postgres.writes.key_assignment import KeyAssignment, Prepared, Request
 from proxy.stores.postgres.writes.locked_documents import conflict, without_locked
 from proxy.stores.postgres.writes.properties import Properties, parse_properties
-from proxy.stores.postgres.writes.transaction import Member, WriteTransaction, refusal
-from proxy.stores.postgres.writes.write_groups import WriteGroups
+from proxy.stores.postgres.writes.transaction import WriteTransaction, refusal
+from proxy.stores.postgres.writes.write_groups import WriteGroups, Written
 from proxy.wire.encode import error_outcome
 from proxy.wire.velocypack import to_json
 
@@ -66,7 +66,8 @@ class _GroupMember:
 
     relation: Relation
     properties: Properties
-    write: Member
+    operation: Operation
+    request: DocumentWriteRequest
 
 
 class DocumentWriter:
@@ -129,25 +130,33 @@ class DocumentWriter:
             return None
         relation = await self._catalog.find(operation.qualified or "")
         properties = self._properties.get(relation.collection)
-        if properties is None or properties.uniques:
+        if properties is None:
             return None
-        prepared = self._keys.prepare_known(relation.collection, request, properties, edge=relation.edge)
-        if prepared is None:
-            async with self._database.session() as session:
-                prepared = await self._keys.prepare(
-                    session, relation.collection, request, properties, edge=relation.edge
-                )
         place = relation.relation, properties.text
-        outcome = await self._groups.execute(place, _GroupMember(relation, properties, (operation, prepared)))
+        outcome = await self._groups.execute(place, _GroupMember(relation, properties, operation, request))
         return outcome if isinstance(outcome, Outcome) else None
 
-    async def _run_group(self, members: Sequence[_GroupMember]) -> Sequence[Outcome | _Alone]:
+    async def _run_group(self, members: Sequence[_GroupMember], written: Written) -> Sequence[Outcome | _Alone]:
         """Return the answers; that each needs its own transaction if any prevents the common one."""
-        first = members[0]
+        relation, properties = members[0].relation, members[0].properties
         try:
             async with self._database.session() as session:
-                transaction = WriteTransaction(session, first.relation, first.properties, self._group_wait)
-                return await transaction.execute_all([one.write for one in members])
+                prepared = await self._keys.prepare_all(
+                    session,
+                    relation.collection,
+                    [one.request for one in members],
+                    properties,
+                    edge=relation.edge,
+                )
+                writes = [(one.operation, write) for one, write in zip(members, prepared, strict=True)]
+                transaction = WriteTransaction(session, relation, properties, self._group_wait)
+                try:
+                    return await transaction.execute_all(writes, written=written)
+                except StatementError as error:
+                    if error.sqlstate != _UNIQUE_VIOLATION:
+                        raise
+                transaction = WriteTransaction(session, relation, properties, self._group_wait, looks_up=True)
+                return await transaction.execute_all(writes, written=written)
         except CommitOutcomeUnknown:
             raise
         except (CollectionChangedError, KeyInsertedError, WriteFenceError, DatabaseError):
