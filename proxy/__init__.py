@@ -5,6 +5,7 @@ import each other:
 
     cli           the command `crossfade`: one module for each command
     app, admin    composition: the only places that construct things; the admin listener
+    carryover/    what PostgreSQL takes over from ArangoDB beside the documents
     complete/     every endpoint from PostgreSQL alone: the development server's handlers over what is loaded on demand
     devserver/    the development ArangoDB server: a test double, and the local stack's origin
     operator/     what only commands need: status, mismatches, migrations, bundles

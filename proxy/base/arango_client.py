@@ -26,11 +26,12 @@ class ServerVersion:
 
 @dataclass(frozen=True, slots=True)
 class OriginCollection:
-    """One collection of a database; edge: it holds edges."""
+    """One collection of a database; edge: it holds edges. globally: its `globallyUniqueId`."""
 
     name: str
     edge: bool
     system: bool
+    globally: str = ""
 
 
 class OriginClient:
@@ -63,7 +64,12 @@ class OriginClient:
         """Return the collections of a database. Raise as `_ask`; ArangoError 1228 if there is no such database."""
         value = await self._get(f"/_db/{quote(database, safe='')}/_api/collection")
         return tuple(
-            OriginCollection(str(item["name"]), item.get("type") == 3, bool(item.get("isSystem")))
+            OriginCollection(
+                str(item["name"]),
+                item.get("type") == 3,
+                bool(item.get("isSystem")),
+                str(item.get("globallyUniqueId", "")),
+            )
             for item in value.get("result", ())
         )
 
@@ -84,6 +90,67 @@ class OriginClient:
         value = await self._ask("POST", f"/_db/{quote(database, safe='')}/_api/cursor", body)
         return {str(key): str(rev) for key, rev in value.get("result", ())}
 
+    async def server_id(self) -> str:
+        """Return the server's number. Raise as `_ask`."""
+        return str((await self._get("/_api/replication/server-id"))["serverId"])
+
+    async def all_databases(self) -> dict[str, str]:
+        """Return the number of every database by name, which only administrators see. Raise as `_ask`."""
+        names = (await self._get("/_api/database")).get("result", ())
+        return {
+            str(name): str((await self._get(f"/_db/{quote(name, safe='')}/_api/database/current"))["result"]["id"])
+            for name in names
+        }
+
+    async def access_tokens(self, user: str) -> int:
+        """Return how many access tokens a user has; 0 from a server that has none (before 3.12.5). Raise as `_ask`."""
+        try:
+            return len((await self._get(f"/_api/token/{quote(user, safe='')}")).get("tokens", ()))
+        except ArangoError as error:
+            if error.status in (404, 501):
+                return 0
+            raise
+
+    async def properties(self, database: str, collection: str) -> dict[str, Any]:
+        """Return the properties of a collection, with its newest revision as `revision`. Raise as `_ask`."""
+        path = f"/_db/{quote(database, safe='')}/_api/collection/{quote(collection, safe='')}"
+        return await self._get(f"{path}/properties") | {"revision": (await self._get(f"{path}/revision"))["revision"]}
+
+    async def indexes(self, database: str, collection: str) -> list[dict[str, Any]]:
+        """Return the definitions of a collection's indexes. Raise as `_ask`."""
+        path = f"/_db/{quote(database, safe='')}/_api/index?collection={quote(collection, safe='')}"
+        return list((await self._get(path)).get("indexes", ()))
+
+    async def views(self, database: str) -> tuple[str, ...]:
+        """Return the names of a database's views. Raise as `_ask`."""
+        value = await self._get(f"/_db/{quote(database, safe='')}/_api/view")
+        return tuple(str(view["name"]) for view in value.get("result", ()))
+
+    async def count(self, database: str, collection: str) -> int:
+        """Return the number of documents. Raise as `_ask`."""
+        path = f"/_db/{quote(database, safe='')}/_api/collection/{quote(collection, safe='')}/count"
+        return int((await self._get(path))["count"])
+
+    async def dump(self, database: str, collection: str) -> list[bytes]:
+        """Return every document as it is printed, from one snapshot: for small collections.
+
+        An administrator reads `_users` by this way only. Raise as `_ask`.
+        """
+        base = f"/_db/{quote(database, safe='')}/_api/dump"
+        body = {"shards": [collection], "docsPerBatch": 1_000, "prefetchCount": 1, "parallelism": 1, "ttl": 60.0}
+        number = (await self._send("POST", f"{base}/start", body)).headers.get("x-arango-dump-id", "")
+        lines: list[bytes] = []
+        batch = 0
+        while True:
+            batch += 1
+            former = f"&lastBatch={batch - 1}" if batch > 1 else ""
+            response = await self._send("POST", f"{base}/next/{quote(number, safe='')}?batchId={batch}{former}")
+            if response.status_code == httpx.codes.NO_CONTENT:
+                break
+            lines += filter(None, response.content.split(b"\n"))
+        await self._send("DELETE", f"{base}/{quote(number, safe='')}")
+        return lines
+
     async def _get(self, path: str) -> dict[str, Any]:
         """Return the answer to a GET. Raise as `_ask`."""
         return await self._ask("GET", path)
@@ -94,26 +161,39 @@ class OriginClient:
         Raise UpstreamUnavailable (no connection), UpstreamOutcomeUnknown (no whole answer, or not ArangoDB's),
         ArangoError (it refused: 401 and so on).
         """
+        response = await self._send(method, path, body)
+        value = _parsed(response, path)
+        if not isinstance(value, dict):
+            raise UpstreamOutcomeUnknown(f"the answer to {path} is not ArangoDB's")
+        return value
+
+    async def _send(self, method: str, path: str, body: object = None) -> httpx.Response:
+        """Return an answer that is not an error. Raise as `_ask`."""
         try:
             response = await self._client.request(method, path, json=body)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
             raise UpstreamUnavailable(str(error) or type(error).__name__) from error
         except httpx.HTTPError as error:
             raise UpstreamOutcomeUnknown(str(error) or type(error).__name__) from error
-        try:
-            value = response.json()
-        except ValueError as error:
-            raise UpstreamOutcomeUnknown(f"the answer to {path} is not JSON (status {response.status_code})") from error
-        if not isinstance(value, dict):
-            raise UpstreamOutcomeUnknown(f"the answer to {path} is not ArangoDB's")
-        if response.status_code >= 400:
+        if response.status_code >= httpx.codes.BAD_REQUEST:
+            value = _parsed(response, path)
+            if not isinstance(value, dict):
+                raise UpstreamOutcomeUnknown(f"the answer to {path} is not ArangoDB's")
             number = value.get("errorNum")
             raise ArangoError(
                 number if isinstance(number, int) else response.status_code,
                 str(value.get("errorMessage", "")) or None,
                 status=response.status_code,
             )
-        return value
+        return response
+
+
+def _parsed(response: httpx.Response, path: str) -> object:
+    """Return the JSON of an answer. Raise UpstreamOutcomeUnknown."""
+    try:
+        return response.json()
+    except ValueError as error:
+        raise UpstreamOutcomeUnknown(f"the answer to {path} is not JSON (status {response.status_code})") from error
 
 
 class ReplayClient:

@@ -14,6 +14,7 @@
     trace          trace: what is known of one document
     mismatches     mismatches: list, show, ignore, repair (export: export, reproduce)
     tolerances     tolerance: rules for differences that do not matter; sampling: how many reads are compared
+    accounts       accounts copy: ArangoDB's users into PostgreSQL
     repair         repair: documents by key, or out-of-band writes; repair_keys reads them again from ArangoDB
     proxy_run      migrate, proxy run
     doctor         doctor: what must be in place, checked one by one
@@ -65,6 +66,7 @@ COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "tolerances": ("tolerance",),
     "sampling": ("sampling",),
     "repair": ("repair",),
+    "accounts": ("accounts",),
     "instances": ("instances",),
 }
 HELP: Final = """Move document services from ArangoDB to PostgreSQL with no downtime.

@@ -28,7 +28,7 @@ PANELS: Final[Mapping[str, tuple[str, ...]]] = {
         *("mirror", "shadow", "gates", "flip", "rollback"),
         *("stage", "auto-rollback", "acknowledge"),
     ),
-    "Copy and verify": ("backfill", "verify", "repair", "out-of-band", "archive"),
+    "Copy and verify": ("backfill", "verify", "repair", "out-of-band", "accounts", "archive"),
     "Comparison of reads": ("queries", "indexes", "mismatches", "tolerance", "sampling", "explain"),
     "Inspect": ("status", "instances", "trace", "audit", "report"),
     "Local stack": ("dev", "demo"),

@@ -179,6 +179,21 @@ async def test_collections_that_came_from_arangodb_are_adopted(pool: Database) -
         await one.close()
 
 
+async def test_numbers_that_came_from_arangodb_are_not_given_again(pool: Database) -> None:
+    early = CompleteStore(pool)
+    await early.start()
+    index = {"id": "c/5000007", "name": "i", "type": "persistent", "fields": ["n"]}
+    await take_writes(pool, "_system/c", {"id": "1001250", "objectId": "5000003", "indexes": [index]})
+    store = CompleteStore(pool)
+    await store.start()
+    _, body = await send(store, "POST", "/_api/collection", {"name": "new"})
+    assert int(body["id"]) > 5000007
+    _, body = await send(store, "GET", "/_api/collection/c/properties")
+    assert (body["id"], body["objectId"]) == ("1001250", "5000003")
+    for one in (store, early):
+        await one.close()
+
+
 async def test_every_way_of_writing_counts_and_leaves_the_outbox_empty(stores: Stores, pool: Database) -> None:
     one, other = stores
     await send(one, "POST", "/_api/collection", {"name": "c"})

@@ -1,0 +1,15 @@
+"""State that PostgreSQL takes over from ArangoDB, beside the documents: accounts, and what each collection is.
+
+server_reading       reads ArangoDB's identity, databases and accounts
+account_plan         which accounts differ, and the entries that make them equal: pure
+account_copy         compares them with the catalog, and writes it
+collection_handover  what a collection takes with it when PostgreSQL takes its writes: pure
+collection_taking    reads what that needs from both, and lets PostgreSQL take the writes
+left_behind          what system collections hold that PostgreSQL does not serve: pure, but for reading it
+
+The accounts are a mirror of ArangoDB's: what only PostgreSQL has is removed. ArangoDB stays the place where accounts
+are changed until it has given up its first collection.
+
+Terms: *handover*: what a collection takes with it: its properties, the revision and the number of a key above which
+PostgreSQL continues. *Kept only*: of a property, that clients see it and that it has no effect on PostgreSQL.
+"""
