@@ -10,6 +10,9 @@ from __future__ import annotations
 import json
 import math
 import re
+import secrets
+import string
+from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 import orjson
@@ -19,6 +22,7 @@ from proxy.base.errors import ArangoError
 # None | bool | int | float | str | list[Json] | dict[str, Json]; a recursive type costs more than it helps here
 Json = Any
 MAX_DEPTH: Final = 200
+_WITHOUT_DOUBLES: Final = frozenset({dict, list, str, int, bool, type(None)})
 _EXACT: Final = float(1 << 53)  # doubles below are printed as integers if they are whole
 _WIDE: Final = float(1 << 64)  # whole doubles from 2^53 up to here are printed with `.0`
 _CONTROL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u00([01])([a-f])")
@@ -27,28 +31,23 @@ _MAYBE_DOUBLE: Final = re.compile(rb"[\[:,\s]-?\d+[.eE]|\d{19}|^-?\d+[.eE]")
 # An integer that may not fit into 64 bits; some strings and fractions match too.
 _LONG: Final = re.compile(rb"\d{20}")
 _CUT: Final = ((1 << 64) - 1) // 10
+# what stands between texts that are parsed together: without digits, which would be a long number
+_SECRET: Final = "".join(secrets.choice(string.ascii_letters) for _ in range(40))
+_BETWEEN: Final = f',"{_SECRET}",'.encode()
 INT_MIN: Final = -(1 << 63)
 INT_MAX: Final = (1 << 64) - 1
 
 
 def parse(body: bytes) -> Json:
     """Return the value of a JSON text. Raise ArangoError 600, with ArangoDB's message for the common mistakes."""
-    return parse_printed(body)[0]
+    value, _, doubles = _parsed(body)
+    return json.loads(body, parse_int=_integer) if doubles and _LONG.search(body) else value
 
 
 def parse_printed(body: bytes) -> tuple[Json, bytes]:
     """Return the value of a JSON text, and the text as ArangoDB prints it: compact, numbers in their shortest form."""
-    try:
-        value = orjson.loads(body)
-        printed = orjson.dumps(value)
-    except (orjson.JSONDecodeError, TypeError) as error:
-        _refuse(body, str(error))
-    # Colons that the printed text lacks belong to repeated attributes (or to escaped colons in strings).
-    if body.count(b":") != printed.count(b":") or b"\\u003" in body:
-        _refuse_duplicates(body)
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and too_deep(value):
-        raise ArangoError(600, "VPackError error: Array or Object nesting too deep")
-    if not _has_double(value):
+    value, printed, doubles = _parsed(body)
+    if not doubles:
         return value, _upper_controls(printed)
     if _LONG.search(body):
         value = json.loads(body, parse_int=_integer)
@@ -57,25 +56,77 @@ def parse_printed(body: bytes) -> tuple[Json, bytes]:
     return value, _upper_controls(printed)
 
 
-def _has_double(value: Json) -> bool:
-    """Return True if a value of orjson's has a double: a number that may be printed, or read, in another way.
+def _parsed(body: bytes) -> tuple[Json, bytes, bool]:
+    """Return the value of a JSON text and its text as orjson reads and prints them, and whether it has a double."""
+    try:
+        value = orjson.loads(body)
+        printed = orjson.dumps(value)
+    except (orjson.JSONDecodeError, TypeError) as error:
+        _refuse(body, str(error))
+    # Colons that the printed text lacks belong to repeated attributes (or to escaped colons in strings).
+    if body.count(b":") != printed.count(b":") or (b"\\" in body and b"\\u003" in body):
+        _refuse_duplicates(body)
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and too_deep(value):
+        raise ArangoError(600, "VPackError error: Array or Object nesting too deep")
+    return value, printed, not _has_no_double(value)
 
-    To look at the values costs a fraction of a search in their text.
+
+def parse_objects(texts: Sequence[bytes]) -> list[dict[str, Json]] | None:
+    """Return the values of several JSON texts, as `parse` does, by one call of the parser; None if that may be wrong.
+
+    Values that nobody can guess stand between the texts: if each of them is where it must be, each text is one value.
     """
-    level = [value]
-    while level:
+    body = b"[" + _BETWEEN.join(texts) + b"]"
+    try:
+        values = orjson.loads(body)
+        printed = orjson.dumps(values)
+    except (orjson.JSONDecodeError, TypeError):
+        return None
+    found: list[dict[str, Json]] = values[::2]
+    if len(found) != len(texts) or values[1::2] != [_SECRET] * (len(texts) - 1) or set(map(type, found)) != {dict}:
+        return None
+    if body.count(b":") != printed.count(b":") or (b"\\" in body and b"\\u003" in body):
+        return None
+    kinds, depth = _kinds(found)
+    if depth > MAX_DEPTH or (not kinds <= _WITHOUT_DOUBLES and _LONG.search(body)):
+        return None
+    return found
+
+
+def _has_no_double(value: Json) -> bool:
+    """Return True if a value consists of objects, arrays, text, integers, booleans and null only: without a double,
+    which may be printed, or read, in another way than orjson's.
+
+    To check the values costs a fraction of a search in their text.
+    """
+    return _kinds(value)[0] <= _WITHOUT_DOUBLES
+
+
+def _kinds(value: Json) -> tuple[set[type], int]:
+    """Return the types of the values in a value, and how deep its arrays and objects nest."""
+    level = value.values() if type(value) is dict else value if type(value) is list else (value,)
+    found: set[type] = set()
+    depth = 0
+    while True:
         kinds = set(map(type, level))
-        if float in kinds:
-            return True
-        if dict not in kinds and list not in kinds:
-            return False
-        nested = [item for item in level if type(item) in (dict, list)]
-        level = [child for item in nested for child in (item.values() if type(item) is dict else item)]
-    return False
+        found |= kinds
+        depth += 1
+        if dict in kinds:
+            nested = [item for item in level if type(item) is dict or type(item) is list]
+            level = [child for item in nested for child in (item.values() if type(item) is dict else item)]
+        elif list in kinds:
+            level = [child for item in level if type(item) is list for child in item]
+        else:
+            return found, depth
 
 
 def dump(value: Json) -> bytes:
     """Return a value as ArangoDB prints it, compact. Integers beyond 64 bits are printed as doubles."""
+    try:
+        if _has_no_double(value):
+            return _upper_controls(orjson.dumps(value))
+    except TypeError:
+        pass  # an integer beyond 64 bits, or a name that is no text
     try:
         return _upper_controls(orjson.dumps(_printable(value)))
     except TypeError:
@@ -180,7 +231,7 @@ _PLAIN: Final = frozenset({str, bool, type(None)})
 
 def _upper_controls(printed: bytes) -> bytes:
     # ArangoDB prints the hexadecimal digits of control characters in upper case
-    if b"\\u00" not in printed:
+    if b"\\" not in printed or b"\\u00" not in printed:
         return printed
     return _CONTROL.sub(lambda m: m[1] + b"\\u00" + m[2] + m[3].upper(), printed)
 

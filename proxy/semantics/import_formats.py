@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from proxy.base.errors import ArangoError
-from proxy.model.json_values import parse
+from proxy.model.json_values import parse, parse_objects
 from proxy.model.operations import Operation
 from proxy.semantics.request_params import flag
 
+_TOGETHER: Final = 200  # lines
 
-@dataclass(frozen=True, slots=True)
-class ImportItem:
+
+class ImportItem(msgspec.Struct, frozen=True):
     """One document to import, or the problem with it. position: of its line or element, counted from 0."""
 
     position: int
@@ -37,8 +39,7 @@ def items_of(operation: Operation) -> Iterator[ImportItem]:
             raise ArangoError(400, "expecting a JSON array in the request")
         yield from (ImportItem(position, value) for position, value in enumerate(values))
     elif kind == "documents":
-        for position, line in _lines(body):
-            yield _line(position, line)
+        yield from _documents(body)
     else:
         yield from _rows(operation)
 
@@ -48,6 +49,17 @@ def _lines(body: bytes) -> Iterator[tuple[int, bytes]]:
     if not lines[-1].strip():
         lines.pop()
     yield from enumerate(line.strip() for line in lines)
+
+
+def _documents(body: bytes) -> Iterator[ImportItem]:
+    lines = list(_lines(body))
+    for start in range(0, len(lines), _TOGETHER):
+        some = lines[start : start + _TOGETHER]
+        values = parse_objects([line for _, line in some])
+        if values is None:
+            yield from (_line(position, line) for position, line in some)
+        else:
+            yield from (ImportItem(position, value) for (position, _), value in zip(some, values, strict=True))
 
 
 def _line(position: int, line: bytes) -> ImportItem:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+import msgspec
+
 from proxy.base.errors import MESSAGES, ArangoError
 from proxy.model.documents import valid_handle
 from proxy.model.json_values import dump
@@ -32,13 +34,12 @@ class _Summary:
     details: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(msgspec.Struct, frozen=True):
     """An item, with its document and key, or with the error that refuses it. An empty item has neither."""
 
     item: ImportItem
     key: str = ""
-    document: Document = field(default_factory=dict)
+    document: Document = msgspec.field(default_factory=dict)
     error: ArangoError | None = None
 
 
@@ -125,8 +126,9 @@ class PreparedImport:
         if row.item.empty:
             summary.empty += 1
             return
-        problem, error = row.item.problem, ArangoError(10, row.item.problem)
-        if not problem:
+        if row.item.problem:
+            problem, error = row.item.problem, ArangoError(10, row.item.problem)
+        else:
             try:
                 written = self._write(collection, row)
             except ArangoError as refused:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from proxy.base.errors import ArangoError
 from proxy.model import json_reader
 from proxy.model.documents import Merging, assemble, merge
@@ -62,8 +64,7 @@ class WriteRules:
 PLAIN: Final = WriteRules()
 
 
-@dataclass(frozen=True, slots=True)
-class CollectionRules:
+class CollectionRules(msgspec.Struct, frozen=True):
     """The rules of a collection for its documents."""
 
     name: str
@@ -72,8 +73,7 @@ class CollectionRules:
     computed: Sequence[Document] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NewVersion:
+class NewVersion(msgspec.Struct, frozen=True):
     """A version to store: `raw` is the encoded `document`."""
 
     rev: str
@@ -81,8 +81,7 @@ class NewVersion:
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class WriteResult:
+class WriteResult(msgspec.Struct, frozen=True):
     """The result of a write. rev: of the new version, or of the removed one. changed: False for a no-op."""
 
     key: str
@@ -187,7 +186,8 @@ def new_version(
     given = body.get("_rev") if rules.restore else None
     rev = given if isinstance(given, str) else encode_rev(revision)
     document = assemble(collection.name, key, rev, body, edge=collection.edge)
-    document = with_computed(collection.computed, collection.name, event.value, document)
+    if collection.computed:
+        document = with_computed(collection.computed, collection.name, event.value, document)
     if collection.schema and not rules.skip_validation:
         check_schema(collection.schema, document, None if stored is None else json_reader.load(stored))
     return NewVersion(rev, document, dump(document))

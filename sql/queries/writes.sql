@@ -23,26 +23,27 @@ SELECT relation, edge, properties, noted, keys, raws, revisions
 FROM _crossfade.begin_write($1, $2::text[], $3::integer, $4, $5::boolean);
 
 -- name: change
--- New versions and removals of rows that `begin` has locked. $1 keys, $2 revisions, $3 raw documents (NULL: removed),
--- $4 queryable documents or NULL (then made of raw). A tombstone keeps its revision.
+-- New versions and removals of rows that `begin` has locked. $1 keys, $2 revisions and $3 raw documents, a line each: an
+-- empty one is a removal. $4 queryable documents; NULL: made of raw. A tombstone keeps its revision.
 UPDATE {relation} d
 SET rev = CASE WHEN g.raw IS NULL THEN d.rev ELSE g.rev END, raw = g.raw, doc = coalesce(g.doc, _crossfade.queryable(g.raw)),
     mark = CASE WHEN g.raw IS NULL THEN greatest(d.mark, (SELECT era FROM _crossfade.era)) ELSE d.mark END
-FROM unnest($1::text[], $2::bigint[], $3::json[], $4::jsonb[]) AS g (key, rev, raw, doc)
+FROM unnest(string_to_array($1, E'\n'), string_to_array($2, E'\n')::bigint[], string_to_array($3, E'\n', '')::json[],
+            $4::jsonb[]) AS g (key, rev, raw, doc)
 WHERE d.key = g.key;
 
 -- name: insert
 -- Documents with keys for which `begin` found no row. The parameters are those of `change`, in the order of the keys, against
--- deadlocks. Returns the keys that are written: one that is not returned was inserted meanwhile.
+-- deadlocks. One that is not written was inserted meanwhile.
 INSERT INTO {relation} (key, rev, raw, doc, mark)
 SELECT g.key, g.rev, g.raw, coalesce(g.doc, _crossfade.queryable(g.raw)), (SELECT era FROM _crossfade.era)
-FROM unnest($1::text[], $2::bigint[], $3::json[], $4::jsonb[]) AS g (key, rev, raw, doc)
-ON CONFLICT (key) DO NOTHING
-RETURNING key;
+FROM unnest(string_to_array($1, E'\n'), string_to_array($2, E'\n')::bigint[], string_to_array($3, E'\n')::json[],
+            $4::jsonb[]) AS g (key, rev, raw, doc)
+ON CONFLICT (key) DO NOTHING;
 
 -- name: note
--- The keys $2 of collection $1 in the outbox: if `begin` demands it.
-INSERT INTO _crossfade.outbox (collection, key) SELECT $1, unnest($2::text[]);
+-- The keys $2, a line each, of collection $1 in the outbox: if `begin` demands it.
+INSERT INTO _crossfade.outbox (collection, key) SELECT $1, unnest(string_to_array($2, E'\n'));
 
 -- name: blocked_keys
 -- The keys among $2 of table $1 that a write could not have now: another transaction has them. $3: whether it would insert

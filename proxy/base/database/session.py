@@ -116,6 +116,12 @@ class Session:
         with self._watched():
             await self._connection.execute(statement.text, *values, timeout=self._timeout)
 
+    async def affected(self, statement: Statement[object], *values: object) -> int:
+        """Run a statement that changes rows without returning any. Return their number."""
+        with self._watched():
+            status = await self._connection.execute(statement.text, *values, timeout=self._timeout)
+        return int(status.rpartition(" ")[2])
+
     async def run_script(self, text: str) -> None:
         """Run several statements without parameters, in one transaction if none is open: a migration."""
         with self._watched():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.base.errors import ArangoError
-from proxy.model.json_values import dump, number_text, parse, parse_printed, same, too_deep
+from proxy.model.json_values import dump, number_text, parse, parse_objects, parse_printed, same, too_deep
 
 
 @pytest.mark.parametrize(
@@ -135,3 +135,26 @@ def test_an_integer_beyond_doubles_is_refused() -> None:
     for digits in (400, 5000):
         with pytest.raises(ArangoError, match="Number out of range"):
             parse(b"1" * digits)
+
+
+def test_objects_that_are_parsed_together_are_those_that_are_parsed_one_by_one() -> None:
+    texts = [b'{"a":1}', b"{}", b'{"b":[1,{"c":"x,y"}],"d":1.5}', '{"e":"ä"}'.encode()]
+    assert parse_objects(texts) == [parse(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        [b'{"a":1},{"b":2}', b'{"c":[{"d":1}', b'{"e":2}]}'],
+        [b'{"a":1', b'"b":2}'],
+        [b'{"a":1}', b""],
+        [b'{"a":1}', b"[]"],
+        [b'{"a":1,"a":2}', b"{}"],
+        [b'{"a\\u003a":1}', b"{}"],
+        [b'{"a":123456789012345678901234567890}', b"{}"],
+        [b'{"a":' + 201 * b"[" + 201 * b"]" + b"}", b"{}"],
+        [b'{"a":"\xff"}', b"{}"],
+    ],
+)
+def test_objects_are_not_parsed_together_if_that_may_be_wrong(texts: list[bytes]) -> None:
+    assert parse_objects(texts) is None

@@ -53,6 +53,7 @@ class LoadedCollection:
         self._loaded = loaded
         self._revisions = iter(revisions)
         self._written: dict[str, bytes | None] = {}
+        self._given: dict[str, int] = {}  # revisions of what is written
         self._claims = IndexClaims(properties.uniques, rows, holders)
 
     def tick(self) -> int:
@@ -72,11 +73,13 @@ class LoadedCollection:
         """Keep a document. Raise ArangoError 1210 if a unique index forbids it, and 1239 for a restored revision that
         PostgreSQL cannot hold; nothing has changed then.
         """
-        if decode_rev(document["_rev"]) > _LARGEST:
+        given = decode_rev(document["_rev"])
+        if given > _LARGEST:
             raise ArangoError(1239, status=400)
         if self._claims:
             self._claims.put(key, self._present(key), document)
         self._written[key] = raw
+        self._given[key] = given
 
     def remove(self, key: str, revision: int) -> None:  # noqa: ARG002 - a tombstone keeps its revision
         if self._claims:
@@ -87,6 +90,7 @@ class LoadedCollection:
         if self._claims:
             self._claims.put_back(key, self._present(key), old)
         self._written[key] = old
+        self._given[key] = 0 if old is None else decode_rev(revision_of(old))
 
     def check_complete(self, *, written: bool) -> None:
         """Raise NotLoadedError if the decision has assumed what must be looked up in unique indexes.
@@ -110,7 +114,7 @@ class LoadedCollection:
     def changes(self) -> list[RowChange]:
         """Return the documents that differ from what was loaded, in the order of keys."""
         return [
-            RowChange(key, 0 if raw is None else decode_rev(revision_of(raw)), raw, key in self._rows)
+            RowChange(key, 0 if raw is None else self._given[key], raw, key in self._rows)
             for key, raw in sorted(self._written.items())
             if raw != self._rows.get(key)
         ]

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 import sql
 from proxy.base.database import Session
 from proxy.model.documents import to_jsonb
 from proxy.stores.postgres.writes.interruptions import KeyInsertedError
 
-_Columns = tuple[list[str], list[int], list[str | None], list[str | None]]
 
-
-@dataclass(frozen=True, slots=True)
-class RowChange:
+class RowChange(msgspec.Struct, frozen=True):
     """A document to write: `raw` is None for a removal. stored: its key has a row, of a document or a tombstone."""
 
     key: str
@@ -34,18 +32,29 @@ async def write_rows(
     if stored:  # first: a new document may claim a value of a unique index that another one releases
         await session.execute(sql.writes.CHANGE.on(relation), *_columns(stored))
     if len(stored) < len(changes):
-        new = [change for change in changes if not change.stored]
-        written = await session.fetch(sql.writes.INSERT.on(relation), *_columns(new))
-        if len(written) < len(new):
+        new = [change for change in changes if not change.stored] if stored else changes
+        if await session.affected(sql.writes.INSERT.on(relation), *_columns(new)) < len(new):
             raise KeyInsertedError
     if noted and changes:
-        await session.execute(sql.writes.NOTE, collection, [change.key for change in changes])
+        await session.execute(sql.writes.NOTE, collection, "\n".join(change.key for change in changes))
 
 
-def _columns(changes: Sequence[RowChange]) -> _Columns:
+def _columns(changes: Sequence[RowChange]) -> tuple[str, str, str, list[str | None] | None]:
+    """Return the parameters of the statements: keys, revisions and raw documents, a line each, since the client library
+    is slow with long arrays; and the documents that need another queryable form.
+    """
+    docs = [None if change.raw is None else to_jsonb(change.raw) for change in changes]
     return (
-        [change.key for change in changes],
-        [change.rev for change in changes],
-        [None if change.raw is None else change.raw.decode() for change in changes],
-        [None if change.raw is None else to_jsonb(change.raw) for change in changes],
+        "\n".join([change.key for change in changes]),
+        "\n".join([str(change.rev) for change in changes]),
+        _lines([change.raw or b"" for change in changes]).decode(),
+        docs if any(docs) else None,
     )
+
+
+def _lines(raws: Sequence[bytes]) -> bytes:
+    """Return documents, a line each."""
+    text = b"\n".join(raws)
+    if text.count(b"\n") < len(raws):
+        return text
+    return b"\n".join([raw.replace(b"\n", b" ") for raw in raws])  # in text values, a line break is escaped
