@@ -176,7 +176,7 @@ class Application:
             settings,
             compared,
             reader,
-            self.mirror.caught_up,
+            self.mirror.agreed,
             ResultStore(self.database, settings),
             rules=SamplingRules(settings, self.database),
             fleet=PeerLag(self.database, self.instance),

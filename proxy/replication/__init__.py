@@ -23,6 +23,7 @@ The mirror:
     write_reports        what this process took, for the search for out-of-band writes
     failover_detector    a new timeline of PostgreSQL may have lost commits
     tombstone_gc         removes old tombstones
+    expiry_following     removes what ArangoDB's TTL indexes have removed
     lost_requests        when an intent becomes due whose request was lost; origin_time: ArangoDB's clock
     recent_applies, trace  what one instance knows of one document, for operators
 

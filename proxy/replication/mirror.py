@@ -20,6 +20,7 @@ import structlog
 from proxy.base import failpoints, metrics
 from proxy.base.config import Settings
 from proxy.base.database import Database
+from proxy.base.errors import ArangoError, DatabaseError, UpstreamError
 from proxy.base.supervise import supervise
 from proxy.isolation import Lane
 from proxy.journal.intent import Ending, Intent
@@ -30,6 +31,7 @@ from proxy.model.operations import Change
 from proxy.replication.applier import Applier, Queue, size_of
 from proxy.replication.collection_resync import CollectionResync, OriginLister
 from proxy.replication.dropped_collections import DroppedCollections
+from proxy.replication.expiry_following import ExpiryFollower, IndexReader
 from proxy.replication.failover_detector import FailoverDetector
 from proxy.replication.intent_closer import NOT_JOURNALED, IntentCloser
 from proxy.replication.journal_drainer import JournalDrainer
@@ -54,7 +56,7 @@ _TICK: Final = 0.1  # seconds between two checks for lost requests that are due,
 _AT_ONCE: Final = 500  # documents of one write that are handed on between two turns of the event loop
 
 
-class OriginReads(DocumentReader, OriginScanner, OriginLister, Protocol):
+class OriginReads(DocumentReader, OriginScanner, OriginLister, IndexReader, Protocol):
     """All that the mirror reads from ArangoDB."""
 
 
@@ -87,6 +89,7 @@ class Mirror:
         self.reports = WriteReporter(database, instance, self._intents.oldest_age)
         self._closer = closer = IntentCloser(self._intents, self._marks, self.reports, self._recent, self._resync)
         repairer = KeyRepairer(self._target, origin)
+        self._expiry = ExpiryFollower(database, origin, repairer)
         self.catch_up = TargetCatchUp(self._target, repairer, self._marks)
         self._dropped = DroppedCollections()
         collections = CollectionResync(database, self._target, origin, repairer, self._dropped)
@@ -125,6 +128,7 @@ class Mirror:
             self._watch,
             self._intents.run_sync,
             self.catch_up.run,
+            self._expiry.run,
             self._origin_time.run,
         ]
         self._tasks: list[asyncio.Task[None]] = []
@@ -322,6 +326,19 @@ class Mirror:
         """Wait until everything intended up to now for the collection is closed. Return False after `timeout`."""
         self._applier.apply_now()
         return await self._intents.caught_up(collection, timeout)
+
+    async def agreed(self, collection: str, timeout: float) -> bool:
+        """Wait until PostgreSQL has what was intended up to now, and lacks what ArangoDB has expired.
+
+        Return False after `timeout`, or if one of them does not answer.
+        """
+        if not await self.caught_up(collection, timeout):
+            return False
+        try:
+            await self._expiry.follow(collection)
+        except (DatabaseError, UpstreamError, ArangoError):
+            return False
+        return True
 
     async def ensure_target_has(
         self, collection: str, changes: Sequence[Change], absent: Sequence[str] = (), *, stamp: int | None = None

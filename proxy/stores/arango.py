@@ -45,6 +45,10 @@ class _Collection(msgspec.Struct):
     type: int = 2
 
 
+class _Indexes(msgspec.Struct):
+    indexes: list[dict[str, object]]
+
+
 class _Collections(msgspec.Struct):
     result: list[_Collection]
 
@@ -52,6 +56,7 @@ class _Collections(msgspec.Struct):
 _NUMBERS = msgspec.json.Decoder(_Numbers)
 _REVISIONS = msgspec.json.Decoder(_Revisions)
 _COLLECTION = msgspec.json.Decoder(_Collection)
+_INDEXES = msgspec.json.Decoder(_Indexes)
 _COLLECTIONS = msgspec.json.Decoder(_Collections)
 _EDGES = 3  # type of a collection
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
@@ -109,6 +114,15 @@ class ArangoStore:
         outcome = await self.execute(Operation(named("collection.list"), "GET", database, path=("_api", "collection")))
         _refused(outcome, 200)
         return [found.name for found in _COLLECTIONS.decode(outcome.body).result if found.type == _EDGES]
+
+    async def indexes(self, database: str, collection: str) -> list[dict[str, object]]:
+        """Return the definitions of a collection's indexes. Raise ArangoError (1203), UpstreamError."""
+        operation = Operation(
+            named("index.list"), "GET", database, path=("_api", "index"), params={"collection": collection}
+        )
+        outcome = await self.execute(operation)
+        _refused(outcome, 200)
+        return _INDEXES.decode(outcome.body).indexes
 
     async def revisions(
         self, database: str, collection: str, after: str, upper: str | None, limit: int

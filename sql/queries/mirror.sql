@@ -103,3 +103,18 @@ SELECT c.relname AS name,
     ARRAY(SELECT pg_get_indexdef(i.indexrelid, n, true) FROM generate_series(1, i.indnkeyatts) AS n) AS columns
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 WHERE i.indrelid = to_regclass($1) AND c.relname LIKE 'list\_%';
+
+-- name: of_origin
+-- Every collection whose writes ArangoDB takes, and its table.
+SELECT c.collection, c.relation FROM _crossfade.collection c JOIN _crossfade.stamp_floor f USING (collection)
+WHERE f.writer = 'origin' AND _crossfade.present(c) ORDER BY c.collection;
+
+-- name: has_index
+-- Whether there is a valid index of the qualified and quoted name $1.
+SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass($1) AND indisvalid) AS found;
+
+-- name: expired
+-- Documents whose moment ({moment}) is before $1, in their order after the moment $2 and key $3, at most $4.
+SELECT {moment} AS moment, key FROM {relation}
+WHERE {moment} < $1::float8 AND {moment} >= $2::float8 AND ({moment}, key) > ($2::float8, $3::text)
+ORDER BY {moment}, key LIMIT $4;

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sql.statement import Single, Statement
+from sql.statements.collections import RelationRow
 from sql.statements.documents import KeyRevisionRow
 
 
@@ -16,6 +17,11 @@ class DeadLetterRow(NamedTuple):
 class TimelineRow(NamedTuple):
     present: int
     noted: int | None
+
+
+class ExpiredRow(NamedTuple):
+    moment: float
+    key: str
 
 
 class IndexRow(NamedTuple):
@@ -31,6 +37,9 @@ PROBE = Single("mirror", "probe", bool)
 OLD_TOMBSTONES = Statement("mirror", "old_tombstones", str)
 RAISE_STAMP_FLOOR = Statement("mirror", "raise_stamp_floor")
 PURGE = Statement("mirror", "purge")
+OF_ORIGIN = Statement("mirror", "of_origin", RelationRow)
+HAS_INDEX = Single("mirror", "has_index", bool)
+EXPIRED = Statement("mirror", "expired", ExpiredRow)
 ALIVE = Statement("mirror", "alive", KeyRevisionRow)
 EDGE_COLUMNS = Statement("mirror", "edge_columns")
 EDGE = Statement("mirror", "edge")

@@ -27,6 +27,9 @@ class KeyedOrigin:
     async def written_since(self, database: str, collection: str, since: int, limit: int) -> list[tuple[str, int]]:
         raise ArangoError(501)
 
+    async def indexes(self, database: str, collection: str) -> list[dict[str, object]]:
+        return []
+
     async def edge_collections(self, database: str) -> list[str]:
         raise ArangoError(501)
 

@@ -5,6 +5,7 @@ from typing import Final
 from tests.faults.mutations import Mutant
 
 _ALONE: Final = "tests/faults/test_alone.py::"
+_EXPIRY: Final = "tests/integration/test_expiry_following.py::"
 _TRANSACTIONS: Final = "tests/integration/test_complete_transactions.py::"
 
 MUTANTS = (
@@ -28,5 +29,19 @@ MUTANTS = (
         "                if not changes and not empties:\n",
         "                if False:\n",
         f"{_TRANSACTIONS}test_each_answer_is_that_of_the_development_server",
+    ),
+    Mutant(
+        "what ArangoDB expires is not looked for",
+        "proxy/replication/mirror.py",
+        "            self._expiry.run,\n",
+        "",
+        f"{_EXPIRY}test_what_arangodb_expires_is_removed_and_nothing_else",
+    ),
+    Mutant(
+        "a recheck does not follow the expiry",
+        "proxy/app/application.py",
+        "            self.mirror.agreed,\n",
+        "            self.mirror.caught_up,\n",
+        f"{_EXPIRY}test_an_expired_document_is_no_mismatch",
     ),
 )
