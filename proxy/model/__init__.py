@@ -10,6 +10,7 @@ recheck           when a difference is proved, and the pauses between rechecks
 stages            stages, phases and the snapshot of all collections that an instance acts on; allowed transitions
 message           HTTP requests and responses
 json_values       JSON as ArangoDB compares and prints it; json_reader reads it, json_trim cuts attributes out of it
+json_faults       the message for a body that is not JSON
 parsed_answer     the versions that ArangoDB's answer to a write shows
 error_body        the number and the message of an error of ArangoDB
 cursor_requests   the body of a request for a cursor

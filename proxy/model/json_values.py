@@ -13,15 +13,16 @@ import re
 import secrets
 import string
 from collections.abc import Sequence
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import orjson
 
-from proxy.base.errors import ArangoError
+from proxy.model.json_faults import JsonError, Rank, malformed
 
 # None | bool | int | float | str | list[Json] | dict[str, Json]; a recursive type costs more than it helps here
 Json = Any
 MAX_DEPTH: Final = 200
+_TOO_DEEP: Final = "Array or Object nesting too deep"
 _WITHOUT_DOUBLES: Final = frozenset({dict, list, str, int, bool, type(None)})
 _EXACT: Final = float(1 << 53)  # doubles below are printed as integers if they are whole
 _WIDE: Final = float(1 << 64)  # whole doubles from 2^53 up to here are printed with `.0`
@@ -61,13 +62,15 @@ def _parsed(body: bytes) -> tuple[Json, bytes, bool]:
     try:
         value = orjson.loads(body)
         printed = orjson.dumps(value)
-    except (orjson.JSONDecodeError, TypeError) as error:
-        _refuse(body, str(error))
+    except orjson.JSONDecodeError as error:
+        raise malformed(body, str(error)) from error
+    except TypeError as error:
+        raise malformed(body, str(error), Rank.PRINTED) from error
     # Colons that the printed text lacks belong to repeated attributes (or to escaped colons in strings).
     if body.count(b":") != printed.count(b":") or (b"\\" in body and b"\\u003" in body):
         _refuse_duplicates(body)
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH and too_deep(value):
-        raise ArangoError(600, "VPackError error: Array or Object nesting too deep")
+        raise JsonError(_TOO_DEEP, Rank.DEEP)
     return value, printed, not _has_no_double(value)
 
 
@@ -240,31 +243,10 @@ def _refuse_duplicates(body: bytes) -> None:
     def unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            raise ArangoError(600, "VPackError error: Duplicate attribute name")
+            raise JsonError("Duplicate attribute name", Rank.REPEATED)
         return found
 
     try:
         json.loads(body, object_pairs_hook=unique)
     except RecursionError as error:
-        raise ArangoError(600, "VPackError error: Array or Object nesting too deep") from error
-
-
-def _refuse(body: bytes, reason: str) -> NoReturn:
-    raise ArangoError(600, f"VPackError error: {_reason(body, reason)}")
-
-
-def _reason(body: bytes, reason: str) -> str:
-    # ArangoDB's messages for the common mistakes; the parser's for all others
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        return "Invalid UTF-8 sequence"
-    if "surrogate" in reason:
-        return "Invalid UTF-8 sequence"
-    if "infinity" in reason:
-        return "Number out of range"
-    if not body.strip():
-        return "Expecting digit"
-    if re.search(rb"[{]\s*[^\s\"}]", body) and not re.search(rb'^[^{]*"[^"]*[{]', body):
-        return "Expecting '\"' or '}'"
-    return reason.split(":", 1)[0]
+        raise JsonError(_TOO_DEEP, Rank.REPEATED) from error

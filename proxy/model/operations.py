@@ -7,10 +7,21 @@ Change, one new version of one document, is the value that the mirror and the ba
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from typing import Protocol
 
 import msgspec
 
 from proxy.model.endpoint import Effect, Endpoint
+
+
+class LargeBody(Protocol):
+    """A body that is not in memory."""
+
+    @property
+    def size(self) -> int: ...
+
+    def read(self, begin: int, end: int) -> bytes:
+        """Return the bytes from `begin` up to `end`."""
 
 
 class Operation(msgspec.Struct, frozen=True, gc=False):
@@ -20,7 +31,8 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
     database, collection, key: as the path gives them, percent-decoded; None if the path has none.
     path: all decoded path segments after `/_db/{db}`, for endpoints with more variables.
     params: query parameters, decoded; the last one wins. headers: those that `wire` keeps, names in lower case.
-    body: the request's body as received, JSON (or VelocyPack by `content-type`).
+    body: the request's body as received, JSON (or VelocyPack by `content-type`). large: the body, in place of `body`,
+    if it is too large for memory; only of a request that writes documents.
     known: the facts of a query that is too large to be analysed repeatedly (`proxy.routing.query_facts`).
     extent: for a query whose text does not show all that it reads, the names of the collections that it may read,
     without database; empty if the text shows them.
@@ -37,6 +49,7 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
     body: bytes = b""
     known: object = None
     extent: frozenset[str] = frozenset()
+    large: LargeBody | None = None
 
     @property
     def effect(self) -> Effect:

@@ -4,6 +4,8 @@ Pure: a collection is what a store has loaded of it, behind a Protocol.
 
 document_writes   the endpoints that write documents: parsed, given keys, carried out
 imports           `/_api/import`, likewise
+large_writes      requests with large bodies, as sequences of smaller ones
+body_parts        cuts their bodies
 import_formats    the formats of its bodies
 document_answers  the answers to both
 query_writes      the writes that AQL queries request

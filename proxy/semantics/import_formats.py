@@ -12,6 +12,8 @@ from proxy.model.json_values import parse, parse_objects
 from proxy.model.operations import Operation
 from proxy.semantics.request_params import flag
 
+NOT_AN_ARRAY: Final = "expecting a JSON array in the request"
+NO_ROWS: Final = "no JSON array found in second line"
 _TOGETHER: Final = 200  # lines
 
 
@@ -36,7 +38,7 @@ def items_of(operation: Operation) -> Iterator[ImportItem]:
         except ArangoError:
             values = None
         if not isinstance(values, list):
-            raise ArangoError(400, "expecting a JSON array in the request")
+            raise ArangoError(400, NOT_AN_ARRAY)
         yield from (ImportItem(position, value) for position, value in enumerate(values))
     elif kind == "documents":
         yield from _documents(body)
@@ -78,7 +80,7 @@ def _rows(operation: Operation) -> Iterator[ImportItem]:
     no attribute.
     """
     if b"\n" not in operation.body:
-        raise ArangoError(400, "no JSON array found in second line")
+        raise ArangoError(400, NO_ROWS)
     lines = _lines(operation.body)
     names = _names(next(lines, (0, b""))[1])
     lenient = flag(operation.params, "ignoreMissing")

@@ -45,9 +45,13 @@ class _Row(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class ImportRequest:
-    """A request to import. empties: the collection is emptied first."""
+    """A request to import. first: the position of its first document, if it is a part of a larger import.
+
+    empties: the collection is emptied first.
+    """
 
     operation: Operation
+    first: int = 0
 
     @property
     def empties(self) -> bool:
@@ -65,16 +69,17 @@ class ImportRequest:
         params = self.operation.params
         rules = WriteRules(mode=_MODES.get(params.get("onDuplicate", ""), Mode.CONFLICT))
         rows = [_row(item, params, rules, generator, edge=edge) for item in self.items()]
-        return PreparedImport(params, rules, rows)
+        return PreparedImport(params, rules, rows, self.first)
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedImport:
-    """A request to import, and the key of each of its documents."""
+    """A request to import, and the key of each of its documents. first: the position of its first document."""
 
     params: Mapping[str, str]
     rules: WriteRules
     rows: Sequence[_Row]
+    first: int = 0
 
     @property
     def keys(self) -> frozenset[str]:
@@ -144,7 +149,7 @@ class PreparedImport:
                     summary.created += 1
                 return
         summary.errors += 1
-        first = number(self.params, "line", 0)
+        first = number(self.params, "line", 0) + self.first
         summary.details.append(f"at position {row.item.position + first}: {problem}")
         raise error
 
