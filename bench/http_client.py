@@ -28,8 +28,10 @@ class HttpClient:
                 connection[1].close()
 
     async def send(self, method: str, target: str, body: Any = None) -> bytes:
-        """Return the body of the answer. body: text, or a value that becomes JSON. Raise RuntimeError if not 2xx."""
-        data = b"" if body is None else body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        """Return the body of the answer. body: bytes, text, or a value that becomes JSON. Raise RuntimeError if not
+        2xx.
+        """
+        data = _encoded(body)
         connection = await self._free.get()
         if connection is None:
             connection = await asyncio.open_connection(self._host, self._port, limit=1 << 22)
@@ -45,3 +47,9 @@ class HttpClient:
         if head[9:10] != b"2":
             raise RuntimeError(f"{method} {target}: {head[:40]!r} {answer[:300]!r}")
         return answer
+
+
+def _encoded(body: Any) -> bytes:
+    if body is None or isinstance(body, bytes):
+        return body or b""
+    return body.encode() if isinstance(body, str) else json.dumps(body).encode()

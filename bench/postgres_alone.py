@@ -5,7 +5,7 @@ bulk          arrays of 1,000 and an import; COPY into a table of the same shape
 queries       an AQL modification that compiles and one that does not; an UPDATE by hand
 reads         the count of a collection; a document by its key
 unique        POST into a collection with a unique index; into one without
-memory        what the proxy's memory grows by during a large import
+memory        what the proxy's memory grows by during large imports and arrays
 
 Both sides alternate, and run wherever the system puts them. Prints ratios with their targets; compare only within one
 run. Exits 1 if a target is missed, with `--strict`.
@@ -21,7 +21,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -234,27 +234,54 @@ class Bench:
 
     async def memory(self) -> None:
         await self.http.send("POST", "/_api/collection", {"name": "large"})
+        lines = "\n".join(map(json.dumps, _batch("l", 0, 50_000)))
+        await self._grown("an import of 50,000", "POST", "/_api/import?collection=large&type=documents", lines)
+        array = b"[%b]" % b",".join(self._keyed(self.options.array))
+        path = "/_api/document/large"
+        for method, parameters in (
+            ("POST", "?returnNew=true"),
+            ("PATCH", "?returnOld=true"),
+            ("PUT", ""),
+            ("DELETE", ""),
+        ):
+            name = f"{method} of an array of {self.options.array} MB"
+            await self._grown(name, method, path + parameters, array)
+        if self.options.imported:
+            text = b"\n".join(self._keyed(self.options.imported))
+            name = f"an import of {self.options.imported} MB"
+            await self._grown(name, "POST", "/_api/import?collection=large&type=documents", text)
+
+    def _keyed(self, megabytes: int) -> Iterator[bytes]:
+        """Yield the texts of documents of 500 bytes."""
+        text = json.dumps(document(1, 500)).encode()[1:]
+        for number in range(megabytes * 1_000_000 // (len(text) + 20)):
+            yield b'{"_key":"m%d",%b' % (number, text)
+
+    async def _grown(self, name: str, method: str, path: str, body: str | bytes) -> None:
+        """Send a request, and note what the proxy's memory grew by."""
+        if body in ("", b"[]"):
+            return
         proxy = self.stack.proxy
         assert proxy is not None
-        before = _peak(proxy.pid)
-        for turn in range(self.options.large):
-            body = "\n".join(map(json.dumps, _batch("l", turn, 50_000)))
-            await self.http.send("POST", "/_api/import?collection=large&type=documents", body)
-        grown = _peak(proxy.pid) - before
-        figure = Figure("memory of an import of 50,000", grown, 1.0, "MiB", _MEMORY, at_most=True)
+        Path(f"/proc/{proxy.pid}/clear_refs").write_text("5", "utf-8")  # the peak is the present memory
+        before = _status(proxy.pid, "VmRSS")
+        started = time.perf_counter()
+        await self.http.send(method, path, body)
+        grown = _status(proxy.pid, "VmHWM") - before
+        figure = Figure(f"memory of {name}", grown, 1.0, "MiB", _MEMORY, at_most=True)
         self.figures.append(figure)
         if not self.options.json:
-            print(figure.line(), flush=True)
+            print(f"{figure.line()} in {time.perf_counter() - started:.1f} s", flush=True)
 
 
 def _batch(prefix: str, number: int, size: int) -> list[dict[str, Any]]:
     return [{"_key": f"{prefix}{number}_{one}", **document(one, 500)} for one in range(size)]
 
 
-def _peak(pid: int) -> float:
-    """Return the largest resident memory of a process so far, in MiB."""
+def _status(pid: int, name: str) -> float:
+    """Return a size of a process, in MiB: VmRSS, its memory, or VmHWM, the most of it."""
     lines = Path(f"/proc/{pid}/status").read_text("utf-8").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
 
 
 async def measured(stack: Stack, options: argparse.Namespace) -> list[Figure]:
@@ -277,7 +304,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.postgres_alone", description=__doc__)
     parser.add_argument("--documents", type=int, default=4000, help="operations of each side and round")
     parser.add_argument("--modified", type=int, default=10_000, help="documents that a query changes")
-    parser.add_argument("--large", type=int, default=1, help="imports of 50,000 documents while memory is watched")
+    parser.add_argument("--array", type=int, default=100, help="MB of the arrays while memory is watched")
+    parser.add_argument("--imported", type=int, default=0, help="MB of an import while memory is watched, perhaps 300")
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--part", choices=PARTS, action="append", help="default: all, in their order")

@@ -28,6 +28,7 @@ from proxy.complete.counts import CountFolding
 from proxy.complete.expiry import Expiry
 from proxy.complete.query_indexes import QueryIndexes
 from proxy.gateway.health import target_failure
+from proxy.gateway.operation_reader import OperationReader
 from proxy.gateway.service_proxy import Services
 from proxy.http import HttpLimits, Listener
 from proxy.operator.migrate import require_migrated
@@ -44,6 +45,7 @@ class CompleteApplication:
         self.settings = settings
         self.instance = state_directory.prepare(settings.state_dir)
         self._spool = state_directory.spool(settings.state_dir)
+        self._spools = SpoolSpace(self._spool)
         self._started = False
         self._since = time.time()
 
@@ -70,11 +72,7 @@ class CompleteApplication:
         transactions = TransactionLimits(settings.stream_transactions, total=settings.stream_transaction_seconds)
         secret = token_secret(settings)
         self.store = CompleteStore(
-            pools.store,
-            root_password=password,
-            secret=secret,
-            transactions=transactions,
-            spools=SpoolSpace(self._spool),
+            pools.store, root_password=password, secret=secret, transactions=transactions, spools=self._spools
         )
         stack.push_async_callback(self.store.close)
         await self.store.start()
@@ -92,7 +90,8 @@ class CompleteApplication:
         )
         await self._start_admin(stack)
         limits = HttpLimits(buffer_body=settings.max_buffered_body, body=settings.max_body, whole_paths=b"/_")
-        handler = CompleteHandler(self.store, services, limit=settings.max_body)
+        reader = OperationReader(settings.max_body, self._spools, in_memory=settings.max_buffered_body)
+        handler = CompleteHandler(self.store, services, reader)
         listener = Listener(handler, host=settings.listen_host, port=settings.listen_port, limits=limits)
         await listen(listener)
         stack.push_async_callback(listener.close, DRAIN_SECONDS)

@@ -9,6 +9,7 @@ import structlog
 from proxy.base import metrics
 from proxy.devserver.serve import StoreHandler
 from proxy.gateway.dispatcher import for_database
+from proxy.gateway.operation_reader import OperationReader
 from proxy.gateway.service_proxy import Services
 from proxy.model.message import Request, Response
 from proxy.stores.base import Store
@@ -18,10 +19,10 @@ log = structlog.get_logger(__name__)
 
 
 class CompleteHandler:
-    """A `Handler`. store: answers failures of PostgreSQL too. limit: bytes of a request's body, decoded."""
+    """A `Handler`. store: answers failures of PostgreSQL too. reader: reads the requests."""
 
-    def __init__(self, store: Store, services: Services, *, limit: int) -> None:
-        self._answer = StoreHandler(store, limit=limit)
+    def __init__(self, store: Store, services: Services, reader: OperationReader) -> None:
+        self._answer = StoreHandler(store, reader)
         self._services = services
 
     async def __call__(self, request: Request) -> Response:

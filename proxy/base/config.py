@@ -168,7 +168,12 @@ class Settings(BaseSettings):
     connect_timeout: float = _advanced(5.0, "seconds to connect to ArangoDB or a service", gt=0)
     request_timeout: float = _advanced(120.0, "seconds within which an answer of ArangoDB must begin", gt=0)
     max_body: int = _advanced(1 << 30, "greatest size of a request body in bytes; ArangoDB's own limit is 1 GiB", ge=1)
-    max_buffered_body: int = _advanced(4 << 20, "bytes; a larger body is streamed and not compared", ge=1)
+    max_buffered_body: int = _advanced(
+        4 << 20,
+        "bytes; a larger body is streamed and not compared. In mode `complete` a larger array of documents or import "
+        "is kept in `state_dir`, and carried out in parts",
+        ge=1,
+    )
     max_captured_body: int = _advanced(
         64 << 20,
         "bytes; a larger write or query is not captured, and the collections that it may change become unverified",

@@ -44,12 +44,14 @@ def prepare(folder: Path) -> str:
 def spool(folder: Path) -> Path:
     """Make the folder for bodies on their way, and try it: in a container it may be the only writable one.
 
-    Files in it have no name as soon as they are open, so that nothing of them outlives the process. Raise
-    ConfigurationError.
+    Files in it have no name as soon as they are open, so that nothing of them outlives the process. A process that
+    ended between the two, on a file system that needs both, has left a name: it is removed. Raise ConfigurationError.
     """
     made = folder / "spool"
     try:
         make_private(made)
+        for left in filter(Path.is_file, made.iterdir()):
+            left.unlink(missing_ok=True)
         with tempfile.TemporaryFile(dir=made) as file:
             file.write(b"\0")
     except OSError as error:

@@ -17,6 +17,7 @@ from proxy.complete.count_requests import CountRequests
 from proxy.complete.failures import failure_outcome
 from proxy.complete.fast_ways import FastWays
 from proxy.complete.general_way import GeneralWay
+from proxy.complete.large_writes import LargeWrites
 from proxy.complete.modifying_queries import ModifyingQueries
 from proxy.complete.query_profiles import QueryProfiles
 from proxy.complete.query_tracking import QueryTracking
@@ -31,6 +32,7 @@ from proxy.devserver.store.state.server import RecordedCall, ServerState
 from proxy.model.endpoint import Family, Verb
 from proxy.model.operations import Operation, Outcome
 from proxy.model.revision import Clock
+from proxy.semantics.large_writes import has_parts, whole
 from proxy.semantics.write_rules import KEY_WAIT
 from proxy.stores.postgres import PostgresStore
 from proxy.stores.postgres.writes import DocumentWriter
@@ -45,7 +47,7 @@ class CompleteStore:
     reads: answers reads of documents and queries; it is closed with this store. now: seconds since the epoch.
     lock_wait: seconds that a write waits for a document that another one has. root_password: that of root in a new
     catalog; None: requests need no authentication. secret: signs tokens, here and in all other processes; None: the one
-    that PostgreSQL has. transactions: limits of stream transactions. spools: where large results wait.
+    that PostgreSQL has. transactions: limits of stream transactions. spools: where large answers wait.
     """
 
     def __init__(
@@ -61,7 +63,6 @@ class CompleteStore:
         transactions: TransactionLimits | None = None,
         spools: SpoolSpace | None = None,
     ) -> None:
-        spools = spools or SpoolSpace()
         self._sessions = ServerState(clock or Clock(), now)
         self._catalogs = CatalogCache(
             database,
@@ -73,8 +74,9 @@ class CompleteStore:
         self._general = GeneralWay(database, self._catalogs, self._sessions, lock_wait)
         keys, tracking, profiles = KeyAssignment(), QueryTracking(self._sessions), QueryProfiles(database)
         modifying = ModifyingQueries(database, self._catalogs, keys, profiles, lock_wait)
-        writer = DocumentWriter(database, lock_wait=lock_wait, keys=keys)
-        reader = reads or PostgresStore(database, profile=profiles.printed, spools=spools)
+        writer = DocumentWriter(database, lock_wait=lock_wait, keys=keys, spools=spools)
+        reader = reads or PostgresStore(database, profile=profiles.printed)
+        self._large = LargeWrites(writer, self._catalogs)
         self._fast = FastWays(writer, reader, modifying, tracking)
         self._transactions = StreamTransactions(database, self._sessions, transactions or TransactionLimits())
         self._in_transactions = TransactionRequests(
@@ -143,6 +145,10 @@ class CompleteStore:
         if concerns_transactions(operation):
             return await self._in_transactions.execute(operation, self._state)
         operation = without_transaction(operation)
+        if operation.large is not None:
+            if has_parts(operation):
+                return await self._large.execute(operation, self._state)
+            operation = whole(operation)
         if operation.endpoint.family is Family.DATABASE and operation.endpoint.verb is Verb.DROP:
             await self._transactions.abort_all(operation.path[-1])
         if command.counts and (counted := await self._counts.answer(operation, command, catalog)) is not None:

@@ -11,25 +11,22 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import uvloop
 
 from proxy.base.errors import ArangoError, UpstreamError
 from proxy.base.supervise import cancelled
 from proxy.devserver.store import MemoryStore
 from proxy.devserver.store import snapshot as snapshots
+from proxy.gateway.operation_reader import OperationReader
 from proxy.gateway.velocypack_answers import packed
 from proxy.http import HttpLimits, Listener
 from proxy.model.message import Request, Response
 from proxy.stores.base import Store
-from proxy.wire.decode import decode_parts
 from proxy.wire.encode import encode, error_outcome
-from proxy.wire.encoding import decoded
 
 TTL_INTERVAL: Final = 30.0  # seconds, as in ArangoDB
 BODY: Final = 256 << 20  # bytes: everything is in memory here; ArangoDB's own limit is four times as high
@@ -38,41 +35,22 @@ BODY: Final = 256 << 20  # bytes: everything is in memory here; ArangoDB's own l
 class StoreHandler:
     """A `Handler`: decode, execute, encode. What the store cannot do is answered in ArangoDB's error shape.
 
-    The store authenticates and authorizes. limit: bytes of a body, decoded.
+    The store authenticates and authorizes. reader: reads requests; by default all of their bodies into memory.
     """
 
-    def __init__(self, store: Store, *, limit: int = BODY) -> None:
+    def __init__(self, store: Store, reader: OperationReader | None = None) -> None:
         self._store = store
-        self._limit = limit
+        self._reader = reader or OperationReader(BODY)
 
     async def __call__(self, request: Request) -> Response:
-        body = request.body
         try:
-            if request.header(b"transfer-encoding") is not None:
-                raise ArangoError(9, "chunked requests are not supported")  # as in ArangoDB, a body must have a length
-            if not isinstance(body, bytes):
-                body = await self._together(body)
-            operation = decode_parts(request.method, request.target, request.headers, body, identified=True)
-            if body and operation.headers and "content-encoding" in operation.headers:
-                body = decoded(body, operation.headers["content-encoding"], self._limit)
-                operation = msgspec.structs.replace(operation, body=body)
-            outcome = await self._store.execute(operation)
+            outcome = await self._store.execute(await self._reader.read(request))
         except ArangoError as error:
             outcome = error_outcome(error)
         except UpstreamError as error:
             outcome = error_outcome(ArangoError(503, str(error)))
         response = encode(outcome)
         return await packed(response) if b"velocypack" in (request.header(b"accept") or b"") else response
-
-    async def _together(self, stream: AsyncIterator[bytes]) -> bytes:
-        parts: list[bytes] = []
-        left = self._limit
-        async for part in stream:
-            left -= len(part)
-            if left < 0:
-                raise ArangoError(413)
-            parts.append(part)
-        return b"".join(parts)
 
 
 class DevelopmentServer:

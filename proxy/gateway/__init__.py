@@ -6,6 +6,7 @@ reads               a READ: PostgreSQL under the fence or ArangoDB, and PostgreS
 answered_reads      what becomes of a read afterwards: compared by the shadow, or counted as uncompared
 target_reads        reads that PostgreSQL serves: fenced, bounded in time, counted when ArangoDB must answer instead
 request_body        bodies that must be decoded, within bounds of memory
+operation_reader    requests of a store, their large bodies on disk
 authorization       whether a client may read: ArangoDB decides, the answer is cached for a while
 velocypack_answers  answers in VelocyPack for clients that accept it
 service_proxy       service paths: a reverse proxy in front of document services

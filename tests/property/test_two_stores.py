@@ -179,7 +179,9 @@ def _operation(request: Request) -> Operation:
     return decode_parts(request.method, request.target.encode(), headers, request.body.encode())
 
 
-async def stores_of(database: Database, memory: MemoryStore, rng: random.Random, name: str) -> Stores:
+async def stores_of(
+    database: Database, memory: MemoryStore, rng: random.Random, name: str, kind: type[Stores] = Stores
+) -> Stores:
     """Create a collection in both stores, with the same properties."""
     body = properties(rng, name)
     made = memory.run(decode_parts("POST", b"/_api/collection", [], orjson.dumps(body)))
@@ -195,7 +197,7 @@ async def stores_of(database: Database, memory: MemoryStore, rng: random.Random,
     for index in uniques_of(indexes):
         async with database.transaction() as session:
             await create(session, NewIndex(relation, index))
-    return Stores(memory, database, name, relation)
+    return kind(memory, database, name, relation)
 
 
 @pytest.fixture

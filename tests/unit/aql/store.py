@@ -80,11 +80,7 @@ class Store:
             action = next(runner)
             while True:
                 try:
-                    if isinstance(action, Fetch):
-                        answer = self.fetch(action)
-                    else:
-                        assert isinstance(action, Write)  # there are no spools
-                        answer = self.write(action)
+                    answer = self.fetch(action) if isinstance(action, Fetch) else self.write(action)
                 except ArangoError as error:
                     action = runner.throw(error)
                 else:

@@ -40,3 +40,9 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match="CROSSFADE_STATE_DIR"):
         state_directory.prepare(tmp_path / "file")
+
+
+def test_a_body_that_a_process_left_is_removed(tmp_path: Path) -> None:
+    made = state_directory.spool(tmp_path)
+    (made / "tmp123").write_bytes(b"left")
+    assert list(state_directory.spool(tmp_path).iterdir()) == []

@@ -15,6 +15,7 @@ import pytest
 
 from proxy.base.errors import ArangoError, UpstreamUnavailable
 from proxy.devserver.serve import DevelopmentServer, ServerOptions, StoreHandler, options_of
+from proxy.gateway.operation_reader import OperationReader
 from proxy.model.message import Request
 from proxy.model.operations import Operation, Outcome
 from tests.harness import eventually
@@ -58,7 +59,7 @@ async def test_a_body_has_a_limit_streamed_or_encoded() -> None:
         yield b"x" * 60
         yield b"x" * 60
 
-    handler = StoreHandler(DevelopmentServer().store, limit=100)
+    handler = StoreHandler(DevelopmentServer().store, OperationReader(100))
     encoded = [(b"content-encoding", b"gzip")]
     for request in (
         Request("POST", b"/_api/document/c", [], parts()),

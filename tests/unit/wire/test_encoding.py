@@ -8,7 +8,7 @@ import zlib
 import pytest
 
 from proxy.base.errors import ArangoError, Unsupported
-from proxy.wire.encoding import decoded, encoded, without
+from proxy.wire.encoding import Decoder, decoded, encoded, without
 
 PLAIN = b'{"a":1}' * 1000
 
@@ -69,3 +69,25 @@ def test_which_encodings_must_be_undone() -> None:
     assert [encoded(name) for name in (None, "", "identity", "br")] == [False] * 4
     headers = [(b"Content-Encoding", b"gzip"), (b"content-length", b"1"), (b"a", b"b")]
     assert without(headers) == [(b"a", b"b")]
+
+
+@pytest.mark.parametrize("size", [1, 3, 100, 10_000])
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("gzip", gzip.compress(PLAIN) + gzip.compress(b"") + gzip.compress(PLAIN)),
+        ("deflate", zlib.compress(PLAIN + PLAIN)),
+        ("identity", PLAIN + PLAIN),
+    ],
+)
+def test_a_body_may_come_in_pieces(encoding: str, body: bytes, size: int) -> None:
+    """No result is longer than asked for, whatever a piece unpacks to."""
+    decoder = Decoder(encoding, 2 * len(PLAIN), chunk=200)
+    parts = [part for at in range(0, len(body), size) for part in decoder.feed(body[at : at + size])]
+    decoder.end()
+    assert b"".join(parts) == PLAIN + PLAIN
+    assert encoding == "identity" or max(map(len, parts)) <= 200
+    unfinished = Decoder("gzip", 1 << 20)
+    assert list(unfinished.feed(gzip.compress(PLAIN)[:-1])) == [PLAIN]
+    with pytest.raises(ArangoError):
+        unfinished.end()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+import msgspec
+
 from proxy.base.errors import ArangoError
 from proxy.devserver.store import access
 from proxy.devserver.store.commands import EndpointCommand
@@ -69,7 +71,7 @@ def _result(server: ServerState, number: str) -> Outcome:
         return Outcome(204, b"", (), _EMPTY)  # without the id, which drivers take for the sign of a result
     stored = found.outcome
     del server.jobs[number]
-    return Outcome(stored.status, stored.body, (*stored.headers, (_ID, number.encode())), stored.content_type)
+    return msgspec.structs.replace(stored, headers=(*stored.headers, (_ID, number.encode())))
 
 
 def _mine(server: ServerState, operation: Operation) -> list[str]:

@@ -18,18 +18,21 @@ from proxy.base.errors import (
     StatementError,
     Unsupported,
 )
+from proxy.base.spool import SpoolSpace
 from proxy.base.sqlstates import is_a_conflict, may_succeed_on_new_session, of_a_document
 from proxy.model.documents import valid_key
 from proxy.model.operations import Operation, Outcome
 from proxy.semantics.document_writes import DocumentWriteRequest, parse_change, parse_insert, parse_remove
 from proxy.semantics.encoded_document import revision_of
 from proxy.semantics.imports import ImportRequest, parse_import
+from proxy.semantics.large_writes import PART_SIZE, PartSize, has_parts, whole
 from proxy.semantics.write_rules import KEY_WAIT
 from proxy.stores.postgres import own_indexes
 from proxy.stores.postgres.catalog import Catalog, Relation
 from proxy.stores.postgres.writes.interruptions import CollectionChangedError, KeyInsertedError, WriteFenceError
 from proxy.stores.postgres.writes.key_assignment import KeyAssignment, Prepared, Request
 from proxy.stores.postgres.writes.locked_documents import conflict, without_locked
+from proxy.stores.postgres.writes.partwise_writer import Helpers, PartwiseWriter
 from proxy.stores.postgres.writes.properties import Properties, parse_properties
 from proxy.stores.postgres.writes.transaction import WriteTransaction, refusal
 from proxy.stores.postgres.writes.write_groups import WriteGroups, Written
@@ -75,6 +78,7 @@ class DocumentWriter:
 
     lock_wait: seconds that a write waits for a document that another one has. keys: shared with other writers.
     group_wait: seconds that a group of writes waits for a document; then each of them waits by itself.
+    spools: where the long answers to large bodies wait. part_size: of the parts in which those are carried out.
     """
 
     def __init__(
@@ -84,6 +88,8 @@ class DocumentWriter:
         lock_wait: float = KEY_WAIT,
         keys: KeyAssignment | None = None,
         group_wait: float = _GROUP_WAIT,
+        spools: SpoolSpace | None = None,
+        part_size: PartSize = PART_SIZE,
     ) -> None:
         self._lock_wait = lock_wait
         self._group_wait = group_wait
@@ -92,6 +98,15 @@ class DocumentWriter:
         self._properties: dict[str, Properties] = {}
         self._keys = keys or KeyAssignment()
         self._groups: WriteGroups[_GroupMember, Outcome | _Alone] = WriteGroups(self._run_group)
+        self._partwise = PartwiseWriter(
+            database,
+            self._catalog,
+            self._keys,
+            Helpers(self._properties_of, self._handle, self._forget),
+            lock_wait=lock_wait,
+            spools=spools or SpoolSpace(),
+            size=part_size,
+        )
 
     @property
     def name(self) -> str:
@@ -112,6 +127,9 @@ class DocumentWriter:
             if header in operation.headers:
                 raise Unsupported(f"{feature} in PostgreSQL")
         try:
+            if has_parts(operation):
+                return await self._partwise.execute(operation, parse)
+            operation = whole(operation)
             if "velocypack" in operation.headers.get("content-type", ""):
                 operation = msgspec.structs.replace(operation, body=to_json(operation.body) if operation.body else b"")
             request = parse(operation)
@@ -121,6 +139,10 @@ class DocumentWriter:
             raise
         except ArangoError as error:
             return error_outcome(error)
+
+    async def first_error(self, operation: Operation, error: ArangoError) -> ArangoError:
+        """Return the error that a request with a large body gets if it cannot be carried out because of `error`."""
+        return await self._partwise.first_error(operation, _PARSERS[operation.endpoint.name], error)
 
     async def _in_group(self, operation: Operation, request: Request) -> Outcome | None:
         """Return the answer to a write of one document, which shares a transaction with others; None if it needs its
@@ -229,7 +251,7 @@ class DocumentWriter:
             known = self._properties[relation.collection] = parse_properties(text or "{}")
         return known
 
-    async def _handle(self, error: StatementError, relation: Relation, *, drops: bool) -> None:
+    async def _handle(self, error: StatementError, relation: Relation, *, drops: bool = True) -> None:
         """Return if the write may be attempted again. Raise ArangoError if PostgreSQL cannot hold a document.
 
         drops: an index that cannot hold it is dropped, which would wait for a stream transaction of this very write.

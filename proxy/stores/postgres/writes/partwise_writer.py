@@ -1,0 +1,231 @@
+"""Writes with large bodies, part by part in one transaction: only one part is in memory.
+
+A part is a small write of the same kind (proxy/semantics/large_writes), in a savepoint, so that a part that met another
+write is repeated by itself. The transaction is repeated from its beginning after a deadlock. All of the body is here
+before it begins: no client keeps rows locked by sending slowly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.base.database import Database, Session
+from proxy.base.errors import ArangoError, CommitOutcomeUnknown, DatabaseUnavailable, StatementError
+from proxy.base.spool import Spool, SpoolSpace
+from proxy.base.sqlstates import may_succeed_on_new_session
+from proxy.model.operations import Operation, Outcome, streamed
+from proxy.semantics.large_writes import (
+    ArrayAnswer,
+    ImportAnswer,
+    Parse,
+    PartSize,
+    array_requests,
+    body_fault,
+    check_target,
+    emptying_request,
+    import_requests,
+    is_import,
+)
+from proxy.stores.postgres.catalog import Catalog, Relation
+from proxy.stores.postgres.writes.interruptions import CollectionChangedError, KeyInsertedError
+from proxy.stores.postgres.writes.key_assignment import KeyAssignment, Prepared, Request
+from proxy.stores.postgres.writes.locked_documents import LOCK_TIMEOUT, conflict, without_locked
+from proxy.stores.postgres.writes.properties import Properties
+from proxy.stores.postgres.writes.transaction import WriteTransaction, refusal
+
+_ATTEMPTS: Final = 10  # of a write, or of a part, that meets others, before it is a conflict
+_CONCURRENT: Final = 4  # large writes of a process; further ones wait, with their bodies on disk
+_IN_MEMORY: Final = 1 << 20  # bytes of an answer; a longer one is a stream
+_BEFORE_BODY: Final = frozenset({11, 1004, 1203})  # numbers: an import checks collection and rights before its body
+_UNIQUE_VIOLATION: Final = "23505"
+
+
+class _RefusedError(Exception):
+    """The request is refused as a whole: what its parts wrote is undone."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.status)
+        self.outcome = outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Helpers:
+    """What the writer of small requests knows of collections, and does if PostgreSQL refuses a statement.
+
+    properties_of: those that were last seen. handle: returns if the write may be attempted again. forget: what is known
+    of a collection.
+    """
+
+    properties_of: Callable[[Session, Relation], Awaitable[Properties]]
+    handle: Callable[[StatementError, Relation], Awaitable[None]]
+    forget: Callable[[Relation], None]
+
+
+class PartwiseWriter:
+    """Executes writes with large bodies. spools: where long answers wait for their clients."""
+
+    def __init__(
+        self,
+        database: Database,
+        catalog: Catalog,
+        keys: KeyAssignment,
+        helpers: Helpers,
+        *,
+        lock_wait: float,
+        spools: SpoolSpace,
+        size: PartSize,
+    ) -> None:
+        self._database = database
+        self._catalog = catalog
+        self._helpers = helpers
+        self._keys = keys
+        self._lock_wait = lock_wait
+        self._spools = spools
+        self._size = size
+        self._turns = asyncio.Semaphore(_CONCURRENT)
+
+    async def execute(self, operation: Operation, parse: Parse) -> Outcome:
+        """Return the answer, after the commit. parse: parses a small request of its kind.
+
+        Raise ArangoError, WriteFenceError, DatabaseError: nothing was written, unless it is CommitOutcomeUnknown.
+        """
+        try:
+            return await self._execute(operation, parse)
+        except ArangoError as error:
+            raise await self.first_error(operation, parse, error) from error
+
+    async def first_error(self, operation: Operation, parse: Parse, error: ArangoError) -> ArangoError:
+        """Return the error that a request gets: that of a misplaced one, of a malformed body, or else the given one."""
+        try:
+            check_target(operation, parse)
+        except ArangoError as misplaced:
+            return misplaced
+        if error.number in _BEFORE_BODY and is_import(operation):
+            return error
+        return await fault_of(operation, self._size) or error
+
+    async def _execute(self, operation: Operation, parse: Parse) -> Outcome:
+        async with self._turns:
+            for _ in range(_ATTEMPTS):
+                relation = await self._catalog.find(operation.qualified or "")
+                try:
+                    return await self._attempt(relation, operation, parse)
+                except CollectionChangedError:
+                    self._helpers.forget(relation)
+                except StatementError as error:
+                    await self._helpers.handle(error, relation)
+                except DatabaseUnavailable as error:
+                    if isinstance(error, CommitOutcomeUnknown) or not may_succeed_on_new_session(error.sqlstate):
+                        raise
+        raise conflict("", "")
+
+    async def _attempt(self, relation: Relation, operation: Operation, parse: Parse) -> Outcome:
+        """Write all parts in one transaction. Raise CollectionChangedError, StatementError, if they met another write.
+
+        A part that is refused as a whole undoes the others, but not that the collection was emptied.
+        """
+        spool = self._spools.new()
+        answer = ImportAnswer(spool) if is_import(operation) else ArrayAnswer(spool)
+        async with self._database.session() as session:
+            properties = await self._helpers.properties_of(session, relation)
+            attempt = _Attempt(self._database, session, relation, properties, self._keys, self._lock_wait)
+            async with session.transaction():
+                emptying = emptying_request(operation) if isinstance(answer, ImportAnswer) else None
+                if emptying is not None:
+                    await attempt.execute(emptying, empties=True)
+                try:
+                    async with session.transaction():
+                        for request in self._requests(operation, parse):
+                            outcome = await attempt.execute(request)
+                            if outcome.status >= 400:
+                                raise _RefusedError(outcome)
+                            answer.add(outcome)
+                except _RefusedError as refused:
+                    fault = await fault_of(operation, self._size)
+                    if fault is not None:
+                        raise fault from refused
+                    return refused.outcome
+        return _outcome(answer, spool)
+
+    def _requests(self, operation: Operation, parse: Parse) -> Iterator[Request]:
+        if is_import(operation):
+            return import_requests(operation, self._size)
+        return array_requests(operation, parse, self._size)
+
+
+class _Attempt:
+    """The parts of one write, in the running transaction of `session`."""
+
+    def __init__(
+        self,
+        database: Database,
+        session: Session,
+        relation: Relation,
+        properties: Properties,
+        keys: KeyAssignment,
+        lock_wait: float,
+    ) -> None:
+        self._database = database
+        self._session = session
+        self._relation = relation
+        self._properties = properties
+        self._keys = keys
+        self._lock_wait = lock_wait
+        self._looks_up = False  # parts assume that no other document has a value of a unique index, until one has
+
+    async def execute(self, request: Request, *, empties: bool = False) -> Outcome:
+        """Return the answer to a part, when it is written. Raise StatementError, ArangoError 1200 if it meets others
+        for too long.
+        """
+        prepared = await self._prepared(request)
+        for _ in range(_ATTEMPTS):
+            part = WriteTransaction(
+                self._session, self._relation, self._properties, self._lock_wait, looks_up=self._looks_up
+            )
+            try:
+                return await part.execute(request.operation, prepared, empties=empties)
+            except KeyInsertedError:
+                continue
+            except StatementError as error:
+                if error.sqlstate != _UNIQUE_VIOLATION:
+                    raise
+                if self._looks_up:  # of an index that the properties do not have
+                    raise ArangoError(1210, f"unique constraint violated - {error}") from error
+                self._looks_up = True
+            except DatabaseUnavailable as error:
+                if error.sqlstate != LOCK_TIMEOUT:
+                    raise
+                apart = await without_locked(self._session, self._relation.relation, prepared)
+                if apart is None:
+                    break
+                prepared = apart
+        return refusal(request.operation, conflict(min(prepared.keys, default=""), ""))
+
+    async def _prepared(self, request: Request) -> Prepared:
+        """Return the part with the keys of its documents, whose numbers are taken outside of its transaction."""
+        async with self._database.session() as session:
+            return await self._keys.prepare(
+                session, self._relation.collection, request, self._properties, edge=self._relation.edge
+            )
+
+
+async def fault_of(operation: Operation, size: PartSize) -> ArangoError | None:
+    """Return the error of a malformed body, of which all is read for that."""
+    return await asyncio.to_thread(body_fault, operation, size)
+
+
+def _outcome(answer: ArrayAnswer | ImportAnswer, spool: Spool) -> Outcome:
+    size = len(answer.head) + spool.size + len(answer.tail)
+    if size <= _IN_MEMORY:
+        return Outcome(answer.status, answer.head + spool.read(0, spool.size) + answer.tail, answer.headers)
+    return streamed(answer.status, _pieces(answer.head, spool, answer.tail), size, answer.headers)
+
+
+async def _pieces(head: bytes, spool: Spool, tail: bytes) -> AsyncIterator[bytes]:
+    yield head
+    async for piece in spool.pieces():
+        yield piece
+    yield tail

@@ -1,0 +1,82 @@
+"""Mutants of requests that are carried out in parts."""
+
+from tests.faults.mutations import Mutant
+
+_PARTS = "tests/unit/semantics/test_body_parts.py::"
+_ANSWERS = "tests/unit/semantics/test_large_writes.py::"
+_WRITER = "tests/integration/test_partwise_writer.py::"
+_WHOLE = "tests/integration/test_complete_bodies.py::test_large_bodies_have_the_answers_of_the_development_server"
+_WRITER_FILE = "proxy/stores/postgres/writes/partwise_writer.py"
+
+MUTANTS = (
+    Mutant(
+        "an array is cut where a guess says",
+        "proxy/semantics/body_parts.py",
+        '        if _elements(b"[" + text[:place] + b"]"):\n',
+        "        if place:\n",
+        f"{_PARTS}test_an_array_is_the_sum_of_its_parts",
+    ),
+    Mutant(
+        "a comma before the closing bracket is lost between two parts",
+        "proxy/semantics/body_parts.py",
+        '        if (self.rest and not self.first and begin == b"]") or not (self.rest or begin):\n',
+        "        if not (self.rest or begin):\n",
+        f"{_PARTS}test_a_malformed_array_gets_the_error_of_the_whole",
+    ),
+    Mutant(
+        "an element that cannot end is collected up to the end of the body",
+        "proxy/semantics/body_parts.py",
+        "            if not _may_continue(text):\n",
+        "            if not text:\n",
+        f"{_PARTS}test_an_element_that_never_ends_is_not_collected",
+    ),
+    Mutant(
+        "the first mistake of a body is reported, of whatever kind",
+        "proxy/semantics/large_writes.py",
+        "            if error.rank is Rank.MALFORMED:\n",
+        "            if error.rank:\n",
+        f"{_PARTS}test_a_malformed_array_gets_the_error_of_the_whole",
+    ),
+    Mutant(
+        "the status of an array is that of its last part",
+        "proxy/semantics/large_writes.py",
+        "        if self.status == 202:  # one part that waited for the disk is enough\n",
+        "        if self.status:\n",
+        f"{_ANSWERS}test_the_elements_of_parts_are_one_array",
+    ),
+    Mutant(
+        "positions of an import begin again in each part",
+        "proxy/semantics/large_writes.py",
+        "        first += part.count or 0\n",
+        "",
+        f"{_ANSWERS}test_each_part_of_an_import_knows_its_position",
+    ),
+    Mutant(
+        "each part is committed by itself",
+        _WRITER_FILE,
+        "            async with session.transaction():\n                emptying =",
+        "            async with self._database.session():\n                emptying =",
+        f"{_WRITER}test_nobody_sees_a_part_before_all_are_written",
+    ),
+    Mutant(
+        "an import that is refused keeps its first parts",
+        _WRITER_FILE,
+        "                                raise _RefusedError(outcome)\n",
+        "                                return outcome\n",
+        f"{_WRITER}test_an_import_that_is_refused_leaves_what_emptying_left",
+    ),
+    Mutant(
+        "a part does not look up values of unique indexes that are taken",
+        _WRITER_FILE,
+        "                self._looks_up = True\n",
+        "                self._looks_up = False\n",
+        f"{_WRITER}test_a_part_sees_what_those_before_it_wrote",
+    ),
+    Mutant(
+        "a collection that is absent is reported before the body is read",
+        _WRITER_FILE,
+        "        return await fault_of(operation, self._size) or error\n",
+        "        return error\n",
+        _WHOLE,
+    ),
+)

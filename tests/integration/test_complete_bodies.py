@@ -1,0 +1,184 @@
+"""Large bodies over PostgreSQL alone: arrays and imports are carried out in parts, with the answers of whole ones.
+
+Here bodies above 2,000 bytes are large.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import re
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from proxy.app import CompleteApplication
+from proxy.devserver.serve import DevelopmentServer
+from proxy.wire.velocypack_writer import encode
+from tests.ad_hoc import Database
+from tests.harness import eventually
+from tests.integration.test_complete_application import settings_of
+
+DOCUMENTS = [{"_key": f"k{number}", "n": number, "text": "x" * 30} for number in range(300)]
+ARRAY = json.dumps(DOCUMENTS).encode()
+LINES = b"\n".join(json.dumps({**one, "_key": f"l{one['n']}"}).encode() for one in DOCUMENTS)
+ROWS = b'["_key","n"]\n' + b"\n".join(b'["r%d",%d]' % (number, number) for number in range(300))
+SHORT = json.dumps([{"_key": one["_key"]} for one in DOCUMENTS]).encode()
+GZIP = {"content-encoding": "gzip"}
+PATH = "/_api/document/c"
+IMPORT = "/_api/import?collection=c&details=true&type="
+
+
+@asynccontextmanager
+async def client_of(dsn: str, folder: Path, **more: Any) -> AsyncIterator[httpx.AsyncClient]:
+    settings = settings_of(dsn, folder, max_buffered_body=2000, max_body=1 << 20, **more)
+    async with CompleteApplication(settings) as application:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{application.port}", timeout=30) as client:
+            yield client
+        assert list((folder / "state" / "spool").iterdir()) == []
+
+
+@pytest.fixture
+async def client(database: Database, dsn: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(dsn, tmp_path) as found:
+        assert (await found.post("/_api/collection", json={"name": "c"})).status_code == 200
+        yield found
+
+
+async def test_large_bodies_have_the_answers_of_the_development_server(client: httpx.AsyncClient) -> None:
+    """Formats, parameters, encodings and mistakes, one after the other on the same collection."""
+    requests: list[tuple[str, str, bytes, dict[str, str]]] = [
+        ("POST", PATH, ARRAY, {}),
+        ("POST", PATH + "?overwriteMode=update&returnOld=true&returnNew=true", ARRAY, {}),
+        ("POST", PATH, ARRAY, {}),
+        ("POST", PATH + "?silent=true", ARRAY, {}),
+        ("PATCH", PATH + "?waitForSync=true", gzip.compress(ARRAY), GZIP),
+        ("PUT", PATH + "?returnOld=true", gzip.compress(ARRAY[:9000]) + gzip.compress(ARRAY[9000:]), GZIP),
+        ("DELETE", PATH, SHORT, {}),
+        ("DELETE", PATH, SHORT, {}),
+        ("POST", PATH, zlib.compress(ARRAY), {"content-encoding": "deflate"}),
+        ("PUT", PATH, encode(DOCUMENTS), {"content-type": "application/x-velocypack"}),
+        ("POST", IMPORT + "documents", LINES, {}),
+        ("POST", IMPORT + "documents&onDuplicate=replace", LINES + b"\n{", {}),
+        ("POST", IMPORT + "auto&onDuplicate=ignore", ARRAY, {}),
+        ("POST", IMPORT, ROWS, {}),
+        ("POST", IMPORT + "&line=7", ROWS, {}),
+        ("POST", IMPORT + "array", ARRAY, {}),
+        ("POST", IMPORT + "array&complete=true", ARRAY, {}),
+        ("POST", IMPORT + "array&complete=true&overwrite=true", ARRAY + b"x", {}),
+        ("POST", IMPORT + "array&complete=true&overwrite=true", ARRAY[:-1] + b',{"_key":"k7"}]', {}),
+        ("POST", IMPORT + "array&overwrite=true", encode(DOCUMENTS), {"content-type": "application/x-velocypack"}),
+        ("POST", IMPORT + "array", LINES, {}),
+        ("POST", "/_api/import?type=array", LINES, {}),
+        ("POST", "/_api/import?type=array&collection=absent", LINES, {}),
+        ("POST", "/_api/document/absent", ARRAY, {}),
+        ("POST", "/_api/document/absent", ARRAY[:-1], {}),
+        ("POST", PATH, ARRAY[:-1], {}),
+        ("PATCH", PATH, ARRAY[:9000] + b"\xff" + ARRAY[9000:], {}),
+        ("PUT", PATH, ARRAY[:-1] + b',{"a":1,"a":2}]', {}),
+        ("PUT", PATH + "/k1", ARRAY, {}),
+        ("PATCH", "/_api/document", ARRAY, {}),
+        ("POST", PATH, ARRAY, GZIP),
+        ("POST", PATH, gzip.compress(ARRAY)[:-3], GZIP),
+        ("POST", PATH, gzip.compress(b" " * (1 << 21)), GZIP),
+        ("POST", PATH, json.dumps({"_key": "single", "text": "y" * 5000}).encode(), {}),
+        ("POST", "/_db/absent" + PATH, ARRAY, {}),
+        ("PUT", "/_api/simple/all", b'{"collection":"c"}', {}),
+    ]
+    async with DevelopmentServer() as server, httpx.AsyncClient(base_url=server.url) as other:
+        await other.post("/_api/collection", json={"name": "c"})
+        for method, path, body, headers in requests:
+            ours, theirs = [await one.request(method, path, content=body, headers=headers) for one in (client, other)]
+            if len(gzip.compress(b" " * (1 << 21))) == len(body):
+                assert ours.status_code == 413
+                continue
+            assert ours.status_code == theirs.status_code, (path, ours.text[:300], theirs.text[:300])
+            assert _compared(ours) == _compared(theirs), path
+            codes = "x-arango-error-codes"
+            assert ours.headers.get(codes) == theirs.headers.get(codes)
+
+
+def _compared(response: httpx.Response) -> object:
+    """Return the answer without revisions; documents in the order of their keys if it is a cursor's."""
+    text = re.sub(r'"(_rev|_oldRev)":"[^"]*"', r'"\1":""', response.text)
+    body = json.loads(text)
+    if isinstance(body, dict) and "result" in body:
+        return sorted(body["result"], key=lambda one: str(one["_key"]))
+    return text
+
+
+async def test_a_large_array_is_written_over_http2_without_a_length(client: httpx.AsyncClient) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(ARRAY), 1000):
+            yield ARRAY[start : start + 1000]
+
+    async with httpx.AsyncClient(base_url=client.base_url, http1=False, http2=True) as other:
+        made = await other.post(PATH, content=pieces())
+    assert (made.http_version, made.status_code, len(made.json())) == ("HTTP/2", 202, 300)
+    chunked = await client.post(PATH, content=pieces())
+    assert (chunked.status_code, chunked.json()["errorNum"]) == (501, 9)
+
+
+async def test_a_collection_may_be_named_by_its_number(client: httpx.AsyncClient) -> None:
+    number = (await client.get("/_api/collection/c")).json()["id"]
+    made = await client.post(f"/_api/document/{number}", content=ARRAY)
+    assert made.json()[299]["_id"] == "c/k299"
+
+
+async def test_a_large_import_may_be_a_job(client: httpx.AsyncClient) -> None:
+    """Its result, which is long, is fetched later."""
+    accepted = await client.post(PATH + "?returnNew=true", content=ARRAY, headers={"x-arango-async": "store"})
+    job = accepted.headers["x-arango-async-id"]
+
+    async def done() -> bool:
+        return (await client.get(f"/_api/job/{job}")).status_code == 200
+
+    await eventually(done, "the job has its result")
+    assert len((await client.put(f"/_api/job/{job}")).json()) == 300
+
+
+async def test_a_long_answer_is_a_stream(client: httpx.AsyncClient) -> None:
+    documents = [{"_key": f"s{number}", "text": "y" * 900} for number in range(900)]
+    made = await client.post(PATH + "?returnNew=true", json=documents)
+    assert int(made.headers["content-length"]) == len(made.content) > 1 << 19
+    assert [one["new"]["text"] for one in made.json()] == ["y" * 900] * 900
+    replaced = await client.put(PATH + "?returnNew=true&returnOld=true", json=documents)
+    assert int(replaced.headers["content-length"]) == len(replaced.content) > 1 << 20
+    assert [one["old"]["_rev"] for one in replaced.json()] == [one["_rev"] for one in made.json()]
+
+
+async def test_a_client_that_leaves_has_written_nothing(client: httpx.AsyncClient) -> None:
+    reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+    head = b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (PATH.encode(), len(ARRAY))
+    writer.write(head + ARRAY[:-1])
+    await writer.drain()
+    await asyncio.sleep(0.1)
+    writer.close()
+    await client.get("/_api/version")
+    assert (await client.get("/_api/collection/c/count")).json()["count"] == 0
+    reader.feed_eof()
+
+
+async def test_a_long_body_is_refused(client: httpx.AsyncClient) -> None:
+    refused = await client.post(PATH, content=b"[" + b" " * (1 << 20) + b"]")
+    assert refused.status_code == 413
+
+
+async def test_a_user_without_rights_is_refused(database: Database, dsn: str, tmp_path: Path) -> None:
+    async with client_of(dsn, tmp_path, authentication=True, root_password="secret") as client:
+        root = httpx.BasicAuth("root", "secret")
+        await client.post("/_api/collection", json={"name": "c"}, auth=root)
+        await client.post("/_api/user", json={"user": "reader", "passwd": "r"}, auth=root)
+        await client.put("/_api/user/reader/database/_system", json={"grant": "ro"}, auth=root)
+        reader = httpx.BasicAuth("reader", "r")
+        assert (await client.post(PATH, content=ARRAY, auth=root)).status_code == 202
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            refused = await client.request(method, PATH, content=ARRAY, auth=reader)
+            assert (refused.status_code, refused.json()["errorNum"]) == (403, 1004)
+        assert (await client.post(PATH, content=ARRAY)).status_code == 401
