@@ -37,6 +37,8 @@ class SqlForms:
                 return f"coalesce({term.sql}, 0)"
             if term.kind == "int":
                 return f"({term.sql})::double precision"
+        elif term.kind in ("count", "float"):
+            return self.parameters.constant(term, "double precision", float, "double")
         return f"_crossfade.number({self.json(term)})"
 
     def sort_key(self, term: AnyTerm) -> str:

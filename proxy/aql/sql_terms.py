@@ -68,7 +68,7 @@ class BoundTerm(ConstantTerm):
     """The value of a bind variable.
 
     A cached statement is found by the kind of the variable, not by its value: code that reads `value` ties the
-    statement to that value (see `compile.cached`).
+    statement to that value (see `compile.outcomes`).
     """
 
     __slots__ = ("_binds", "name")

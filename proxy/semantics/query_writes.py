@@ -15,7 +15,7 @@ from proxy.semantics.write_rules import Mode, WriteResult, WriteRules
 
 Document = dict[str, Any]
 Versions: TypeAlias = tuple[Document | None, Document | None]  # OLD and NEW
-_COMMIT_COUNT: Final = 1_000_000  # writes after which ArangoDB commits
+COMMIT_COUNT: Final = 1_000_000  # writes after which ArangoDB commits
 _COMMIT_SIZE: Final = 512 << 20  # bytes, likewise
 
 
@@ -64,7 +64,7 @@ class IntermediateCommits:
     """
 
     def __init__(self, options: Mapping[str, Any], *, enabled: bool) -> None:
-        self._count = _limit(options, "intermediateCommitCount", _COMMIT_COUNT)
+        self._count = _limit(options, "intermediateCommitCount", COMMIT_COUNT)
         self._size = _limit(options, "intermediateCommitSize", _COMMIT_SIZE)
         self._enabled = enabled
         self._writes = self._bytes = 0  # _bytes: of those after the last commit

@@ -33,3 +33,8 @@ WITH given AS MATERIALIZED (
     WHERE (SELECT in_arangodb FROM _crossfade.stamp_floor WHERE collection = $1) ORDER BY key COLLATE "C"
 )
 SELECT key FROM updated UNION ALL SELECT key FROM inserted;
+
+-- name: compiled
+-- A query that writes as one statement, which the compiler has made (proxy/aql/compile/writes), in a transaction of one
+-- snapshot whose first statement was `begin`. Its parameters, then `database/collection`.
+{query};

@@ -129,11 +129,12 @@ async def test_a_modification_takes_few_statements_however_many_documents(
     assert len(statements) - len(drawn) <= 3
 
 
-async def test_increments_of_two_proxies_are_all_there(target: Target, pool: Database) -> None:
+@pytest.mark.parametrize("first", ["", "FILTER RAND() < 1"], ids=["compiled", "evaluated"])
+async def test_increments_of_two_proxies_are_all_there(target: Target, pool: Database, first: str) -> None:
     """I: none is lost, and revisions rise in the order of the writes."""
     await target.run("INSERT {_key: 'k', n: 0} INTO c")
     proxies = [queries(pool), queries(pool)]
-    text = "FOR d IN c FILTER d._key == 'k' UPDATE d WITH {n: d.n + 1} IN c RETURN NEW"
+    text = f"FOR d IN c FILTER d._key == 'k' {first} UPDATE d WITH {{n: d.n + 1, r: d.r || 1}} IN c RETURN NEW"
     body = request_of(orjson.dumps({"query": text}))
 
     async def client(proxy: ModificationQueries) -> list[Any]:
@@ -238,7 +239,7 @@ async def test_a_query_over_the_limits_is_refused_and_writes_nothing(target: Tar
     await target.run("FOR i IN 0..9 INSERT {_key: CONCAT('k', i)} INTO c")
     target.queries = queries(pool, QueryLimits(rows=5, bytes=1 << 20))
     with pytest.raises(Unsupported):
-        await target.run("FOR d IN c UPDATE d WITH {n: 1} IN c")
+        await target.run("FOR d IN c UPDATE d WITH {n: RAND()} IN c")
     target.queries = queries(pool, QueryLimits(rows=100, bytes=1000))
     with pytest.raises(Unsupported):
         await target.run("FOR i IN 0..9 INSERT {text: REPEAT('x', 200)} INTO c")

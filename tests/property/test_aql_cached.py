@@ -8,7 +8,7 @@ from typing import Any
 
 from proxy.aql import ast, parse
 from proxy.aql.compile import Compiled, CompiledTable, CompiledTables, NotCompiled, compile_query
-from proxy.aql.compile.cached import CachedOutcome
+from proxy.aql.compile.outcomes import CachedOutcome
 from tests.property.aql_queries import ODD, PLAIN, Maker
 
 TABLES = CompiledTables(
@@ -80,7 +80,7 @@ def test_a_cached_compilation_equals_a_fresh_one_for_bind_variables_everywhere()
             assert_same_statement(cached, compile_query(parse(text), binds, TABLES), (text, binds))
 
 
-def _cached_compilations(query: ast.Query) -> list[CachedOutcome]:
+def _cached_compilations(query: ast.Query) -> list[CachedOutcome[Any]]:
     known: Any = query.memo["plans"]
     return [kept for group in known.values() for kept in group]
 

@@ -1,6 +1,7 @@
 """AQL -> SQL over the document tables: a whole query as one statement, exact or not at all.
 
-    cached          compile_query: the entry point; outcomes are kept with the query's tree
+    cached          compile_query: the entry point
+    outcomes        outcomes are kept with the query's tree
     plan            Compiled, NotCompiled, CompiledTables: the input and the output
     query           the top level, and the form of the statement that is compared
     compilation     Compilation: shared state, and the registries by node type
@@ -11,6 +12,7 @@
     output, output_columns      RETURN: the columns of the statement, and the expression over them
     result_builder  rows of the statement -> rows of the result
     effort          whether building the result takes time in proportion to the rows
+    writes/         queries that write: compile_write
 
 The rules of values are SQL functions in the schema `_crossfade`. Values for which they refuse while a statement runs
 (SQLSTATE 22…), and queries that are not compiled, are left to the evaluator. Importing this package registers all that

@@ -48,7 +48,7 @@ class Compilation(SqlForms):
     of DATE_NOW. scans: by the SQL of their documents. mentioned: variables that some expression of the query names.
     by_key: the present SORT is one by the primary index. place: the statements of the level, and the index of the
     present one. currents: depth of array operators, in which CURRENT is a
-    variable.
+    variable. stable_sorts: rows of equal sort keys keep their order, because a LIMIT decides which are written.
     """
 
     def __init__(self, binds: Mapping[str, Any], catalog: CompiledTables) -> None:
@@ -62,6 +62,7 @@ class Compilation(SqlForms):
         self.scans: dict[str, CollectionScan] = {}
         self.mentioned: frozenset[str] = frozenset()
         self.by_key = False
+        self.stable_sorts = False
         self.place: tuple[tuple[ast.Statement, ...], int] = ((), 0)
         self.currents = 0
         self._names = 0

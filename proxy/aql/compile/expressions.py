@@ -85,7 +85,7 @@ def object_literal(c: Compilation, node: ast.Object) -> Term:
     """Compile {a: b, …} whose attribute names are constants."""
     pairs: dict[str, str] = {}
     for item in written(node):
-        name = _attribute_name(c, item)
+        name = attribute_name(c, item)
         if name not in pairs:
             pairs[name] = c.json(c.term(item.value))
     parts = ", ".join(f"{c.parameters.name(name)}, {value}" for name, value in pairs.items())
@@ -94,7 +94,8 @@ def object_literal(c: Compilation, node: ast.Object) -> Term:
     return Term(f"jsonb_build_object({parts})")
 
 
-def _attribute_name(c: Compilation, item: ast.Item) -> str:
+def attribute_name(c: Compilation, item: ast.Item) -> str:
+    """Return the name of an attribute of an object literal. Raise NotCompilable if it is not constant."""
     name = item.name
     if item.computed is not None:
         if not c.is_constant(item.computed):

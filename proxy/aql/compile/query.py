@@ -39,7 +39,7 @@ def compile_whole(c: Compilation, query: ast.Query) -> Template:
     block.distinct = final.distinct
     guarded = [number for number, key in enumerate(block.order) if key.guarded and block.sorted_by == "sort"]
     finish = Finish(tuple(columns.columns), expression, final.distinct, len(guarded))
-    selected = [_as_text(sql, column.kind) for sql, column in zip(columns.sql, columns.columns, strict=True)]
+    selected = [as_text(sql, column.kind) for sql, column in zip(columns.sql, columns.columns, strict=True)]
     named = [f"{sql} AS c{number}" for number, sql in enumerate(selected)]
     outer = ["true AS found", *(f"q.c{number}" for number in range(len(named)))]
     outer += [f"(q.k{number}).r AS r{number}" for number in guarded]
@@ -58,7 +58,7 @@ def compile_whole(c: Compilation, query: ast.Query) -> Template:
         collections=frozenset(c.collections),
         finish=finish,
         order=order,
-        pushed=_words(query),
+        pushed=words_of(query),
         finished=("RETURN",) if not finish.plain else (),
         listings=tuple(Listing(scan.collection, (*scan.equal, *scan.order)) for scan in c.scans.values() if scan.order),
     )
@@ -106,7 +106,8 @@ def _max_rows(block: Block) -> int | Deferred | None:
     return None if bounds is None else bounds[1]
 
 
-def _as_text(sql: str, kind: str) -> str:
+def as_text(sql: str, kind: str) -> str:
+    """Return a column in the form in which the result builder reads its kind."""
     return f"({sql})::text" if kind in ("raw", "json", "rows") else sql
 
 
@@ -137,7 +138,8 @@ def _comparable(statements: tuple[ast.Statement, ...]) -> bool:
     return False
 
 
-def _words(query: ast.Query) -> tuple[str, ...]:
+def words_of(query: ast.Query) -> tuple[str, ...]:
+    """Return what the statement does, in words."""
     found: dict[str, None] = {}
     for node in ast.walk(query):
         if isinstance(node, (ast.For, ast.Filter, ast.Sort, ast.Limit, ast.Collect, ast.Traversal)):

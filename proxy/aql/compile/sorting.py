@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from proxy.aql import ast
 from proxy.aql.compile.blocks import wrap_limited
 from proxy.aql.compile.compilation import Compilation, statement_of
@@ -27,7 +29,10 @@ def sort(c: Compilation, node: ast.Sort) -> None:
             c.block.order.append(_order_key(c, term, descending=descending))
     if not c.block.order:
         c.block.order, c.block.sorted_by = before  # by constants only
+        return
     _record_order(c)
+    if c.stable_sorts:
+        c.block.order += [replace(key, loose=False) for key in before[0]]
 
 
 def _record_order(c: Compilation) -> None:

@@ -208,7 +208,11 @@ def _write_options(c: ProgramCompiler, node: ast.Object | None) -> WriteOptions:
     compiled = c.expression(node)
     if isinstance(compiled, Stepwise) or any(isinstance(n, ast.Variable) for n in ast.walk(node)):
         raise ArangoError(1575, "AQL: query options must be readable at query compile time (while parsing)")
-    given = compiled([])
+    return write_options_of(compiled([]))
+
+
+def write_options_of(given: Value) -> WriteOptions:
+    """Return the options that a value of OPTIONS gives."""
     if not isinstance(given, dict):
         return WriteOptions()
     mode = given.get("overwriteMode")

@@ -19,6 +19,7 @@ from proxy.aql.analyse import Analysis
 from proxy.aql.ast import Query
 from proxy.aql.compile import BuilderRun, Compiled, CompiledTable, CompiledTables, NotCompiled, compile_query
 from proxy.aql.compile.result_builder import Finish
+from proxy.aql.compile.writes import CompiledWrite, compile_write
 from proxy.aql.requests import QueryOptions, Result, Stats
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, StatementError, Unsupported
@@ -119,10 +120,16 @@ class Statements:
             return NotCompiled("reads no collection")
         return plan
 
+    async def write_plan(
+        self, database: str, query: Query, binds: dict[str, Any], analysis: Analysis
+    ) -> CompiledWrite | NotCompiled:
+        """Return the statement of a query that writes. Raise ArangoError 1203, DatabaseError."""
+        return compile_write(query, binds, await self.tables(database, analysis))
+
     async def tables(self, database: str, analysis: Analysis) -> CompiledTables:
         """Return all that the compiler needs beside the query. Raise ArangoError 1203, DatabaseError."""
         tables = {}
-        for name in sorted(analysis.reads):
+        for name in sorted(analysis.reads | analysis.writes):
             try:
                 found = await self._catalog.find(f"{database}/{name}")
             except ArangoError:

@@ -7,15 +7,82 @@ _BOTH = "tests/property/test_two_stores_aql.py::test_random_modifications_are_th
 _TRX = "tests/integration/test_complete_transactions.py::"
 _QUERIES = "proxy/stores/postgres/modifications/modification_queries.py"
 _ATTEMPT = "proxy/stores/postgres/modifications/attempt.py"
+_COMPILED = "proxy/stores/postgres/modifications/compiled_attempt.py"
+_WRITES = "tests/integration/test_compiled_writes.py::"
+_UNIT = "tests/unit/aql/compile/test_writes.py::"
+_COMPILED_BOTH = "tests/property/test_compiled_writes.py::test_compiled_modifications_are_the_same_in_both_stores"
 _RUN = "proxy/stores/postgres/modifications/query_run.py"
 
 MUTANTS = (
     Mutant(
         "a query that writes reads each fetch by another snapshot",
         _QUERIES,
-        'session.transaction(isolation="repeatable_read")',
-        "session.transaction()",
+        'session.transaction(isolation="repeatable_read"):\n            attempt = QueryAttempt',
+        "session.transaction():\n            attempt = QueryAttempt",
         f"{_TEST}test_increments_of_two_proxies_are_all_there",
+    ),
+    Mutant(
+        "a compiled query overwrites what was committed after its snapshot",
+        _QUERIES,
+        'session.transaction(isolation="repeatable_read"):\n                attempt = CompiledAttempt',
+        "session.transaction():\n                attempt = CompiledAttempt",
+        f"{_TEST}test_increments_of_two_proxies_are_all_there",
+    ),
+    Mutant(
+        "a compiled query does not test who takes the writes",
+        _COMPILED,
+        "        if row is None:\n            raise WriteFenceError\n",
+        "        assert row is not None\n",
+        f"{_TEST}test_no_modification_unless_postgresql_takes_the_writes",
+    ),
+    Mutant(
+        "a compiled query does not follow the schema of its collection",
+        _COMPILED,
+        "properties.schema or ",
+        "",
+        f"{_WRITES}test_a_collection_with_rules_is_left_to_the_evaluator",
+    ),
+    Mutant(
+        "a compiled query leaves no row in the outbox",
+        "proxy/aql/compile/writes/text.py",
+        "(SELECT in_arangodb {_FLOOR})",
+        "(SELECT NOT in_arangodb {_FLOOR})",
+        f"{_WRITES}test_the_outbox_has_the_keys_that_arangodb_lacks",
+    ),
+    Mutant(
+        "a compiled query writes a document once for several rows",
+        "proxy/aql/compile/writes/target.py",
+        "repeats=not once",
+        "repeats=False",
+        _COMPILED_BOTH,
+    ),
+    Mutant(
+        "a compiled query reads for one row what it has not yet written for another",
+        "proxy/aql/compile/writes/whole.py",
+        "    if loops(before) and not",
+        "    if False and not",
+        f"{_UNIT}test_what_is_left_to_the_evaluator",
+    ),
+    Mutant(
+        "a LIMIT after a SORT chooses among equal keys at random",
+        "proxy/aql/compile/sorting.py",
+        "    if c.stable_sorts:\n",
+        "    if False:\n",
+        f"{_UNIT}test_rows_of_equal_sort_keys_keep_their_order",
+    ),
+    Mutant(
+        "a compiled UPDATE does not merge objects",
+        "proxy/aql/compile/writes/change.py",
+        "if options.keep_null and all(value.flat for value in values.values()):",
+        "if True:",
+        _COMPILED_BOTH,
+    ),
+    Mutant(
+        "a number with many zeros is printed as an integer",
+        "sql/migrations/0030_pre_printed_values.sql",
+        "(abs(number) >= 100000000 AND number % 100000000 = 0)",
+        "false",
+        f"{_WRITES}test_values_are_printed_as_arangodb_prints_them_or_refused",
     ),
     Mutant(
         "a query that writes does not test who takes the writes",

@@ -1,4 +1,7 @@
-"""AQL queries that write, evaluated in one PostgreSQL transaction each.
+"""AQL queries that write, each executed in one PostgreSQL transaction: as one statement, or evaluated.
+
+A query that compiles (proxy/aql/compile/writes) is one statement after the fence. If that is not exact for the data or
+the collection, or PostgreSQL refuses it, the query is evaluated.
 
 The evaluator requests documents and writes. Documents are read from one snapshot (REPEATABLE READ), which PostgreSQL
 itself verifies: it refuses to write a row that has changed since (40001), and the query is repeated on a new snapshot.
@@ -10,6 +13,7 @@ there, which collects whatever else is missing; then everything is read together
 that missed nothing counts.
 
     modification_queries  ModificationQueries: a request -> its result; repetitions and errors
+    compiled_attempt      one transaction of a compiled query: fence, statement, result
     attempt               one transaction: fence, runs, writes
     query_run             one run of the evaluator, and what it missed
     query_collection      a collection within a run: what is stored, with the writes of the run

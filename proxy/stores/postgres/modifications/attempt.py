@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import sql
 from proxy.aql.ast import Query
+from proxy.aql.compile.writes import CompiledWrite
 from proxy.aql.evaluate import run as evaluate
 from proxy.aql.requests import Fetch, QueryOptions, Result
 from proxy.base import failpoints
@@ -67,13 +68,14 @@ class Prepared:
     many to draw first; all by collection.
 
     looks_up: look up in unique indexes all that documents would claim; otherwise what they have at the end is assumed
-    to be free, and PostgreSQL refuses the statement if it is not.
+    to be free, and PostgreSQL refuses the statement if it is not. plan: the statement that does it all; None: evaluate.
     """
 
     keys: dict[str, frozenset[str]] = field(default_factory=dict)
     numbers: dict[str, NumberRange] = field(default_factory=dict)
     revisions: dict[str, int] = field(default_factory=dict)
     looks_up: bool = False
+    plan: CompiledWrite | None = None
 
 
 class RepeatError(Exception):

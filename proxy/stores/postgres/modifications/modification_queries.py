@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import sql
 from proxy.aql.analyse import Analysis, analyse
+from proxy.aql.compile.writes import CompiledWrite
 from proxy.base import failpoints
 from proxy.base.database import Database, Session
 from proxy.base.errors import (
@@ -24,11 +25,15 @@ from proxy.base.errors import (
 )
 from proxy.base.sqlstates import is_a_conflict, may_succeed_on_new_session, of_a_document
 from proxy.model.cursor_requests import CursorRequest
+from proxy.semantics.query_writes import COMMIT_COUNT
 from proxy.semantics.write_rules import KEY_WAIT
 from proxy.stores.postgres import own_indexes
 from proxy.stores.postgres.catalog import Catalog
+from proxy.stores.postgres.compiled_queries import Statements
 from proxy.stores.postgres.evaluation import options_of, parsed, warnings_of
+from proxy.stores.postgres.fetching import Budget
 from proxy.stores.postgres.modifications.attempt import Finished, ModificationQuery, Prepared, QueryAttempt, RepeatError
+from proxy.stores.postgres.modifications.compiled_attempt import CompiledAttempt, NotExactError
 from proxy.stores.postgres.modifications.reserved_numbers import NumberRange, NumbersNeeded
 from proxy.stores.postgres.modifications.turns import Turns
 from proxy.stores.postgres.read_fence import QueryLimits
@@ -41,6 +46,7 @@ _REPEATS: Final = 20  # with what an attempt lacked
 _LOCK_TIMEOUT: Final = "55P03"
 _UNIQUE_VIOLATION: Final = "23505"
 _UNDEFINED: Final = frozenset({"42P01", "3F000"})  # the table, or its schema, is gone
+_OF_EVALUATION: Final = frozenset({"intermediateCommitCount", "intermediateCommitSize"})  # options
 _REMEMBERED: Final = 500  # queries whose number of new keys is remembered
 
 
@@ -71,6 +77,7 @@ class ModificationQueries:
         self._catalog = catalog
         self._keys = keys
         self._limits = limits or QueryLimits()
+        self._statements = Statements(database, catalog, self._limits)
         self._lock_wait = f"{int(lock_wait * 1000)}ms"
         self._turns = Turns()
         self._made: OrderedDict[tuple[str, str], dict[str, int]] = OrderedDict()
@@ -86,6 +93,7 @@ class ModificationQueries:
         began = time.perf_counter()
         query = await self._query(database, request, inside=session is not None)
         prepared = await self._expected(query)
+        prepared.plan = await self._plan(query, request)
         finished = await self._finished(query, prepared, session)
         await self._settle(query, prepared, finished)
         if finished.error is not None:
@@ -113,6 +121,19 @@ class ModificationQueries:
         )
         writes = tuple(sorted(analysis.writes))
         return ModificationQuery(database, query, request.bind_vars, options, writes, request.options, inside)
+
+    async def _plan(self, query: ModificationQuery, request: CursorRequest) -> CompiledWrite | None:
+        """Return the one statement of a query; None if it must be evaluated."""
+        if (
+            request.full_count
+            or request.memory_limit
+            or not query.writes
+            or not _OF_EVALUATION.isdisjoint(request.options)
+        ):
+            return None
+        analysis = analyse(query.query, request.bind_vars)
+        plan = await self._statements.write_plan(query.database, query.query, request.bind_vars, analysis)
+        return plan if isinstance(plan, CompiledWrite) else None
 
     async def _require(self, database: str, analysis: Analysis) -> None:
         """Raise ArangoError 1203 if a collection of the query does not exist, unless only DOCUMENT names it."""
@@ -152,11 +173,37 @@ class ModificationQueries:
                     self._handle(error, query, prepared, inside=session is not None)
 
     async def _attempt(self, session: Session, query: ModificationQuery, prepared: Prepared) -> Finished:
+        if prepared.plan is not None:
+            finished = await self._compiled(session, query, prepared.plan)
+            if finished is not None:
+                return finished
+            prepared.plan = None
         async with session.transaction(isolation="repeatable_read"):
             attempt = QueryAttempt(session, self._catalog, self._limits, self._lock_wait)
             finished = await attempt.execute(query, prepared)
         failpoints.reach("write-committed")
         return finished
+
+    async def _compiled(self, session: Session, query: ModificationQuery, plan: CompiledWrite) -> Finished | None:
+        """Return None if the statement is not exact, or refused: then evaluation finds the answer, or the error."""
+        seconds = query.settings.get("maxRuntime")
+        limit = float(seconds) if isinstance(seconds, int | float) else 0.0
+        try:
+            async with session.transaction(isolation="repeatable_read"):
+                attempt = CompiledAttempt(session, self._lock_wait, Budget(self._limits))
+                result = await attempt.execute(query.database, plan, query.binds, query.options, limit)
+        except (NotExactError, Unsupported):
+            return None
+        except StatementError as error:
+            if is_a_conflict(error.sqlstate):
+                raise
+            return None
+        except DatabaseUnavailable as error:
+            if error.sqlstate == _LOCK_TIMEOUT:  # perhaps two statements that lock rows in another order
+                return None
+            raise
+        commits = 0 if query.inside else result.stats.writes_executed // COMMIT_COUNT
+        return Finished(result, None, commits, {})
 
     async def _dropped_index(self, error: StatementError | DatabaseUnavailable, query: ModificationQuery) -> bool:
         """Return True if an index refused a document for its size, and was dropped."""

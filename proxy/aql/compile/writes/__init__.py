@@ -1,0 +1,28 @@
+"""AQL that writes -> one SQL statement over the document tables: exact or not at all.
+
+    [statements that choose rows] UPDATE | REPLACE | REMOVE [statements over OLD and NEW, RETURN]
+
+The statements before the modification are compiled as those of a query that reads. Each row that they choose names a
+document of the collection, with the texts of its new attributes; one UPDATE of PostgreSQL writes them all; what follows
+is a SELECT from the rows that were chosen and the rows that were written.
+
+    cached          compile_write: the entry point; outcomes are kept with the query's tree
+    compiled_write  CompiledWrite: the output
+    whole           the whole query
+    target          which document a row names
+    change          the new version of it: text and jsonb
+    printed         expressions -> SQL of the text that ArangoDB prints for their values
+    text            the statement's text: what is chosen, written, noted, returned
+
+The stored truth is the text of a document, in which numbers have ArangoDB's form and attributes their order. So new
+values are computed as text, from the text of documents where they are copied; the SQL functions are in migration 0030.
+What they refuse (SQLSTATE 22…), and what is not compiled, is evaluated.
+
+Terms: *target*: the document that a row names. *Chosen*: the rows, with the new versions. *Flat*: never an object, so
+that an UPDATE does not merge it into an object that is there.
+"""
+
+from proxy.aql.compile.writes.cached import compile_write
+from proxy.aql.compile.writes.compiled_write import CompiledWrite
+
+__all__ = ["CompiledWrite", "compile_write"]

@@ -1,0 +1,31 @@
+"""The cache of compiled queries that write, kept as those of queries that read (`proxy.aql.compile.outcomes`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from proxy.aql import ast
+from proxy.aql.analyse import analyse
+from proxy.aql.compile.outcomes import outcome_of
+from proxy.aql.compile.plan import CompiledTables, NotCompiled
+from proxy.aql.compile.writes.compiled_write import CompiledWrite
+from proxy.aql.compile.writes.whole import compile_whole
+from proxy.aql.sql_terms import with_binds
+
+
+def compile_write(
+    query: ast.Query, bind_vars: Mapping[str, Any] | None, catalog: CompiledTables
+) -> CompiledWrite | NotCompiled:
+    """Compile a query that writes to one statement, or return why it cannot be. Raise ArangoError as `analyse` does."""
+    analysis = analyse(query, bind_vars)
+    if analysis.unsupported:
+        return NotCompiled(analysis.unsupported[0])
+    if query.warnings:
+        return NotCompiled(query.warnings[0][1])
+    binds = bind_vars or {}
+    outcome = outcome_of("writes", query, binds, catalog, compile_whole)
+    if isinstance(outcome, NotCompiled):
+        return outcome
+    return replace(outcome, parameters=tuple([with_binds(value, binds) for value in outcome.parameters]))

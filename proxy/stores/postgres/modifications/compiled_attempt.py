@@ -1,0 +1,85 @@
+"""One attempt to execute a query that writes as one statement, in a transaction of one snapshot.
+
+The fence's row comes first, as for every write. Revisions are drawn by the statement itself: it fails (40001) if a row
+has changed since the snapshot, so that what it overwrites has lower revisions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+import sql
+from proxy.aql.compile import BuilderRun
+from proxy.aql.compile.writes import CompiledWrite
+from proxy.aql.requests import QueryOptions, Result, Stats
+from proxy.base.database import Session
+from proxy.base.errors import ArangoError
+from proxy.stores.postgres.compiled_queries import size_of
+from proxy.stores.postgres.fetching import Budget
+from proxy.stores.postgres.writes.interruptions import WriteFenceError
+from proxy.stores.postgres.writes.properties import parse_properties
+
+_KEEP: Final = False  # do not remove every document first
+_BATCH: Final = 200  # rows of one round trip, and of a piece of the result that is built in one turn of the event loop
+
+
+class NotExactError(Exception):
+    """The collection has rules that the statement does not follow: the query must be evaluated."""
+
+
+class CompiledAttempt:
+    """Executes a statement in the transaction that is open on the session. lock_wait: how long to wait for a row."""
+
+    def __init__(self, session: Session, lock_wait: str, budget: Budget) -> None:
+        self._session = session
+        self._lock_wait = lock_wait
+        self._budget = budget
+
+    async def execute(
+        self, database: str, plan: CompiledWrite, binds: Mapping[str, Any], options: QueryOptions, seconds: float
+    ) -> Result:
+        """Return the result. The caller commits. seconds: that it may take; 0: any time.
+
+        Raise NotExactError, WriteFenceError, ArangoError, Unsupported (too large), DatabaseError.
+        """
+        collection = f"{database}/{plan.collection}"
+        await self._begin(collection, plan)
+        run = None if plan.finish is None else plan.finish.start(binds, options)
+        try:
+            async with asyncio.timeout(seconds or None):
+                count, rows = await self._rows(collection, plan, run)
+        except TimeoutError:
+            raise ArangoError(1500, "query killed because it exceeded its maxRuntime") from None
+        warnings = () if run is None else tuple(run.context.warnings)
+        return Result(rows, None, None, warnings=warnings, stats=Stats(writes_executed=count, scanned=count))
+
+    async def _begin(self, collection: str, plan: CompiledWrite) -> None:
+        """Lock the fence's row. Raise WriteFenceError, NotExactError."""
+        row = await self._session.fetchrow(sql.writes.BEGIN, collection, [], 0, self._lock_wait, _KEEP)
+        if row is None:
+            raise WriteFenceError
+        properties = parse_properties(row.properties)
+        if properties.schema or properties.computed or (row.relation, row.edge) != (plan.relation, plan.edge):
+            raise NotExactError
+
+    async def _rows(self, collection: str, plan: CompiledWrite, run: BuilderRun | None) -> tuple[int, list[Any]]:
+        """Return the number of documents that were written, and the rows of the result."""
+        statement = sql.modifications.COMPILED.fill(query=plan.sql)
+        count, found, piece = 0, list[Any](), list[tuple[Any, ...]]()
+        cursor = self._session.cursor(statement, *plan.parameters, collection, prefetch=_BATCH)
+        async with contextlib.aclosing(cursor) as rows:
+            async for count, *cells in rows:  # noqa: B007 - the same in every row
+                if run is None or cells[0] is None:
+                    continue
+                self._budget.spend(size_of(cells), rows=0)
+                piece.append(tuple(cells))
+                if len(piece) == _BATCH:
+                    found += run.values(piece)
+                    piece.clear()
+                    await asyncio.sleep(0)
+        if run is not None:
+            found += run.values(piece)
+        return count, found

@@ -1,0 +1,206 @@
+"""AQL that writes, compiled to one statement: its SQL functions, and the rules of collections that it must keep."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import orjson
+import pytest
+
+from proxy.aql.values import double
+from proxy.base.errors import ArangoError, StatementError
+from proxy.model.cursor_requests import request_of
+from proxy.model.documents import Merging, merge
+from proxy.model.json_values import dump
+from proxy.model.revision import decode_rev, encode_rev
+from proxy.semantics.unique_index import uniques_of
+from proxy.stores.postgres.catalog import Catalog
+from proxy.stores.postgres.modifications import ModificationQueries, ModificationResult
+from proxy.stores.postgres.unique_indexes import NewIndex, create
+from proxy.stores.postgres.writes.key_assignment import KeyAssignment
+from tests.ad_hoc import Database
+from tests.integration.target_fixtures import take_writes
+
+C: Final = "_system/c"
+
+
+@pytest.fixture
+async def pool(dsn: str) -> AsyncIterator[Database]:
+    opened = await Database.open(dsn, size=4)
+    yield opened
+    await opened.close()
+
+
+async def run(pool: Database, text: str, **binds: Any) -> ModificationResult:
+    queries = ModificationQueries(pool, Catalog(pool), KeyAssignment())
+    return await queries.execute("_system", request_of(orjson.dumps({"query": text, "bindVars": binds})))
+
+
+async def raws(pool: Database, relation: str) -> dict[str, str]:
+    rows = await pool.fetch(f"SELECT key, raw::text AS raw FROM {relation} WHERE doc IS NOT NULL")
+    return {row["key"]: row["raw"] for row in rows}
+
+
+# ---- SQL functions beside those of the evaluator
+
+
+async def test_revisions_are_written_as_arangodb_writes_them(pool: Database) -> None:
+    rng = random.Random(1)
+    numbers = [0, 1450656000000, 1450656000001, 1 << 60, (1 << 63) - 1, *(rng.getrandbits(63) for _ in range(2000))]
+    found = await pool.fetchval("SELECT array_agg(_crossfade.revision_text(r)) FROM unnest($1::bigint[]) r", numbers)
+    assert found == [encode_rev(number) for number in numbers]
+
+
+async def test_values_are_printed_as_arangodb_prints_them_or_refused(pool: Database) -> None:
+    rng = random.Random(2)
+    numbers = [0.0, -0.0, 1e8, 99999999.0, 1e15, 9e15, 123456.7890123, 1e-5, 1.5e-7, 1e300, -1e-300, 2**53 + 2.0]
+    numbers += [rng.uniform(-1, 1) * 10 ** rng.randrange(-20, 17) for _ in range(2000)]
+    numbers += [float(rng.randrange(-(10 ** rng.randrange(1, 16)), 10**9)) for _ in range(500)]
+    numbers += [round(rng.uniform(-1000, 1000), rng.randrange(9)) for _ in range(1500)]
+    refused = [
+        number
+        for number in numbers
+        for sql in ("_crossfade.printed_number($1)", "_crossfade.printed(to_jsonb($1::float8))")
+        if (found := await printed(pool, sql, number)) != dump(double(number)).decode()
+        and (found is not None or 1e-290 < abs(number) < 1e8)
+    ]
+    assert refused == []
+    assert await printed(pool, "_crossfade.printed_number($1)", 1e8) is None
+
+
+async def printed(pool: Database, sql: str, value: Any) -> str | None:
+    """Return the result of a function; None if it refuses the value."""
+    try:
+        found: str = await pool.fetchval(f"SELECT {sql}", value)
+    except StatementError as error:
+        if error.sqlstate == "22P05":
+            return None
+        raise
+    return found
+
+
+async def test_texts_and_lists_are_printed_as_arangodb_prints_them_or_refused(pool: Database) -> None:
+    values: list[Any] = ["", "a", 'q"\\/', "ü€\U0001f600", "\n\t", [1, [None, True], {}], {"a": [1.5]}, "\x7f", None]
+    for value in values:
+        found = await printed(pool, "_crossfade.printed($1::jsonb)", orjson.dumps(value).decode())
+        assert found == dump(value).decode()
+    refused: list[Any] = ["\x1f", "\ufdd0", {"a": 1, "b": 2}]
+    for value in refused:
+        assert await printed(pool, "_crossfade.printed($1::jsonb)", orjson.dumps(value).decode()) is None
+
+
+async def test_documents_are_merged_as_the_rules_of_writes_do(pool: Database) -> None:
+    rng = random.Random(3)
+
+    def value(depth: int) -> Any:
+        if depth and rng.random() < 0.5:
+            return {name: value(depth - 1) for name in rng.sample("abcé", rng.randrange(4))}
+        return rng.choice((1, None, "s", [1], '"a":1', "_rev", 1.5, True))
+
+    for _ in range(1500):
+        head = {"_key": "k", "_id": "c/k", "_rev": encode_rev(1 << 60)}
+        old = head | {name: value(3) for name in rng.sample("abcé", rng.randrange(5))}
+        patch = {name: value(3) for name in rng.sample("abcdé", rng.randrange(1, 4))}
+        merging = Merging(rng.random() < 0.5, rng.random() < 0.5)
+        merged = merge(old, patch, merging, edge=False)
+        assert merged is not None
+        expected = head | {"_rev": encode_rev((1 << 60) + 1)} | merged
+        found = await pool.fetchval(
+            "SELECT _crossfade.patched($1::json, _crossfade.queryable($1::json), $2, $3, $4, $5, $6, $7)::text",
+            dump(old).decode(), (1 << 60) + 1, list(patch), [f'"{name}":' for name in patch],
+            [dump(item).decode() for item in patch.values()],
+            merging.keep_null, merging.merge_objects,
+        )  # fmt: skip
+        assert found == dump(expected).decode(), (old, patch, merging)
+
+
+async def test_a_nested_copy_of_a_document_keeps_its_revision(pool: Database) -> None:
+    rev, new = encode_rev(1 << 60), encode_rev((1 << 60) + 1)
+    raw = f'{{"_key":"{rev}","_id":"c/{rev}","_rev":"{rev}","c":{{"_rev":"{rev}"}},"n":1}}'
+    found = await pool.fetchval(
+        "SELECT _crossfade.patched($1::json, _crossfade.queryable($1::json), $2, '{n}', $3, '{2}', true, true)::text",
+        raw, (1 << 60) + 1, ['"n":'],
+    )  # fmt: skip
+    assert found == f'{{"_key":"{rev}","_id":"c/{rev}","_rev":"{new}","c":{{"_rev":"{rev}"}},"n":2}}'
+
+
+# ---- the rules of collections
+
+
+async def test_the_outbox_has_the_keys_that_arangodb_lacks(pool: Database) -> None:
+    await take_writes(pool, C, {})
+    await run(pool, "FOR k IN ['a', 'b', 'x'] INSERT {_key: k, n: 1} INTO c")
+    await pool.execute("DELETE FROM _crossfade.outbox")
+    await run(pool, "FOR d IN c FILTER d._key != 'x' UPDATE d WITH {n: 2} IN c")
+    await run(pool, "REMOVE 'b' IN c")
+    rows = await pool.fetch("SELECT collection, key FROM _crossfade.outbox ORDER BY id")
+    assert [tuple(row) for row in rows] == [(C, "a"), (C, "b"), (C, "b")]
+    await pool.execute("UPDATE _crossfade.stamp_floor SET in_arangodb = false")
+    await run(pool, "FOR d IN c UPDATE d WITH {n: 3} IN c")
+    assert await pool.fetchval("SELECT count(*) FROM _crossfade.outbox") == 3
+
+
+async def test_columns_are_those_of_the_text(pool: Database) -> None:
+    relation = await take_writes(pool, C, {})
+    await run(pool, "FOR i IN 1..5 INSERT {_key: TO_STRING(i), n: i, o: {x: i}} INTO c")
+    before = {row["key"]: row["rev"] for row in await pool.fetch(f"SELECT key, rev FROM {relation}")}
+    result = await run(pool, "FOR d IN c FILTER d.n > 1 UPDATE d WITH {n: d.n * 2, o: {y: d.o}} IN c")
+    assert result.extra["stats"]["writesExecuted"] == 4
+    await run(pool, "REMOVE '5' IN c")
+    for row in await pool.fetch(
+        f"SELECT key, rev, raw::text AS raw, doc = _crossfade.queryable(raw) AS same, doc IS NULL AS gone, "
+        f"mark >= (SELECT era FROM _crossfade.era) AS marked FROM {relation}"
+    ):
+        if row["gone"]:
+            assert (row["key"], row["raw"], row["marked"]) == ("5", None, True)
+            continue
+        assert row["same"]
+        assert decode_rev(orjson.loads(row["raw"])["_rev"]) == row["rev"]
+        assert (row["rev"] > before[row["key"]]) is (row["key"] != "1")
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"schema": {"rule": {"properties": {"n": {"type": "string"}}}, "level": "strict", "message": "no"}},
+        {"computedValues": [{"name": "m", "expression": "RETURN @doc.n", "overwrite": True, "computeOn": ["update"]}]},
+    ],
+    ids=["schema", "computed values"],
+)
+async def test_a_collection_with_rules_is_left_to_the_evaluator(pool: Database, rules: dict[str, Any]) -> None:
+    relation = await take_writes(pool, C, rules)
+    await run(pool, "INSERT {_key: 'a', n: 'text'} INTO c")
+    if "schema" in rules:
+        with pytest.raises(ArangoError) as refused:
+            await run(pool, "FOR d IN c UPDATE d WITH {n: 1} IN c")
+        assert refused.value.number == 1620
+    else:
+        assert (await run(pool, "FOR d IN c UPDATE d WITH {n: 1} IN c RETURN NEW.m")).rows == [1]
+    assert len(await raws(pool, relation)) == 1
+
+
+async def test_a_unique_index_refuses_with_arangodbs_error(pool: Database) -> None:
+    index = {"id": "77", "type": "persistent", "fields": ["n"], "unique": True, "name": "n"}
+    relation = await take_writes(pool, C, {"indexes": [index]})
+    async with pool.transaction() as session:
+        await create(session, NewIndex(relation, uniques_of([index])[0]))
+    await run(pool, "FOR i IN 1..2 INSERT {_key: TO_STRING(i), n: i} INTO c")
+    with pytest.raises(ArangoError) as refused:
+        await run(pool, "FOR d IN c UPDATE d WITH {n: 5} IN c")
+    assert refused.value.number == 1210
+    assert (await run(pool, "FOR d IN c UPDATE d WITH {n: 3 - d.n} IN c RETURN NEW.n")).rows == [2, 1]
+
+
+async def test_a_missing_document_is_arangodbs_error(pool: Database) -> None:
+    await take_writes(pool, C, {})
+    for text in (
+        "UPDATE 'a' WITH {n: 1} IN c",
+        "REMOVE {_key: 'a'} IN c",
+        "LET d = DOCUMENT(c, 'a') REMOVE d._key IN c",
+    ):
+        with pytest.raises(ArangoError) as refused:
+            await run(pool, text)
+        assert refused.value.number == (1226 if "LET" in text else 1202)
+    assert (await run(pool, "REMOVE 'a' IN c OPTIONS {ignoreErrors: true}")).extra["stats"]["writesIgnored"] == 1

@@ -1,0 +1,87 @@
+"""Which queries that write compile to one statement, and what is left to the evaluator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from proxy.aql import parse
+from proxy.aql.compile import CompiledTable, CompiledTables, NotCompiled
+from proxy.aql.compile.writes import CompiledWrite, compile_write
+
+TABLES = CompiledTables({"c": CompiledTable("db.c"), "d": CompiledTable("db.d"), "e": CompiledTable("db.e", edge=True)})
+
+
+def compiled(text: str, binds: dict[str, Any] | None = None) -> CompiledWrite | NotCompiled:
+    return compile_write(parse(text), binds, TABLES)
+
+
+@pytest.mark.parametrize(
+    ("text", "binds"),
+    [
+        ("FOR x IN c UPDATE x WITH {n: x.n + 1} IN c", {}),
+        ("FOR x IN c FILTER x.n > 1 REPLACE x._key WITH {a: x.o, l: [x.n, 'a']} IN c RETURN NEW", {}),
+        ("FOR x IN c SORT x.n LIMIT 3 REMOVE {_key: x._key} IN c RETURN {o: OLD, n: x.n}", {}),
+        ("FOR x IN @@c UPDATE x WITH @patch IN @@c OPTIONS {keepNull: false}", {"@c": "c", "patch": {"a": {"b": 1}}}),
+        ("LET x = DOCUMENT(c, @k) UPDATE x WITH {n: x.n || 1, m: x.m ? 'a' : x.s} IN c", {"k": "a"}),
+        ("UPDATE @k WITH {n: DOCUMENT(c, @k).n + 1} IN c RETURN NEW.n", {"k": "a"}),
+        ("REMOVE @k IN c", {"k": "a"}),
+        ("UPDATE @d IN c", {"d": {"_key": "a", "n": 1}}),
+        ("FOR k IN @l FOR x IN c FILTER x.n == k REMOVE x IN c RETURN k", {"l": [1, 2]}),
+        ("FOR x IN e FILTER x._from == 'c/1' UPDATE x WITH {n: NOT_NULL(x.n, [])} IN e COLLECT n = NEW.n RETURN n", {}),
+        ("FOR x IN c LET y = FIRST(FOR z IN d FILTER z.n == x.n RETURN z.n) UPDATE x WITH {y: y} IN c", {}),
+    ],
+)  # fmt: skip
+def test_what_compiles(text: str, binds: dict[str, Any]) -> None:
+    found = compiled(text, binds)
+    assert isinstance(found, CompiledWrite), found
+    assert (found.finish is None) is ("RETURN" not in text.rpartition(" IN ")[2])
+    assert found.sql.endswith("FROM written) w") is (found.finish is None)
+    assert f"${len(found.parameters) + 1}::text" in found.sql
+
+
+@pytest.mark.parametrize(
+    ("text", "binds", "reason"),
+    [
+        ("INSERT {a: 1} INTO c", {}, "INSERT"),
+        ("UPSERT {a: 1} INSERT {a: 1} UPDATE {} IN c", {}, "UPSERT"),
+        ("FOR x IN c UPDATE x WITH {a: 1} IN c REMOVE x IN d", {}, "several modifications"),
+        ("LET a = (FOR x IN c REMOVE x IN c RETURN 1) RETURN a", {}, "a modification inside"),
+        ("FOR x IN c UPDATE x WITH {r: RAND()} IN c", {}, "function RAND in a condition"),
+        ("FOR x IN c UPDATE x WITH {n: LENGTH(FOR y IN c RETURN 1)} IN c", {}, "a change that reads documents, perhaps "
+         "those that were changed for another row"),
+        ("FOR x IN c UPDATE x WITH {} IN c", {}, "a change of nothing"),
+        ("FOR x IN c UPDATE x WITH {_rev: 1, _from: 2} IN c", {}, "a change of nothing"),
+        ("FOR x IN e UPDATE x WITH {_from: 'c/1'} IN e", {}, "a change of the ends of an edge"),
+        ("FOR x IN e REPLACE x WITH {a: 1} IN e", {}, "REPLACE of an edge"),
+        ("FOR x IN c UPDATE x WITH MERGE(x, {a: 1}) IN c", {}, "a change that is computed as a whole"),
+        ("FOR x IN c UPDATE x WITH @p IN c", {"p": [1]}, "a change that is not an object"),
+        ("FOR x IN c UPDATE x WITH {n: 1} IN c OPTIONS {versionAttribute: 'n'}", {}, "versionAttribute"),
+        ("FOR x IN d UPDATE x WITH {n: 1} IN c", {}, "a document of another collection"),
+        ("FOR x IN d UPDATE CONCAT(x._key, '') WITH {n: 1} IN c", {}, "a key that is computed"),
+        ("UPDATE @k WITH {n: 1} IN c", {"k": 1}, "a key that is not a text"),
+        ("UPDATE {_key: 'a', _rev: ''} WITH {n: 1} IN c OPTIONS {ignoreRevs: false}", {}, "a revision that must match"),
+        ("FOR x IN c UPDATE x WITH {[x.n]: 1} IN c", {}, "an attribute name that is computed"),
+        ("FOR x IN c UPDATE x WITH {'a\\\\': 1} IN c", {}, "an attribute name that is escaped"),
+    ],
+)  # fmt: skip
+def test_what_is_left_to_the_evaluator(text: str, binds: dict[str, Any], reason: str) -> None:
+    assert compiled(text, binds) == NotCompiled(reason)
+
+
+def test_rows_of_equal_sort_keys_keep_their_order() -> None:
+    """A LIMIT decides which documents are written: those that the evaluator would take."""
+    found = compiled("FOR x IN c SORT x.n LIMIT 1 REMOVE x IN c")
+    assert isinstance(found, CompiledWrite)
+    assert "AS k0, d1.key AS k1" in found.sql
+    assert "ORDER BY k0, k1 LIMIT" in found.sql
+
+
+def test_the_statement_of_a_key_serves_every_key() -> None:
+    query = parse("UPDATE @k WITH {n: @n} IN c")
+    one, other = (compile_write(query, {"k": key, "n": n}, TABLES) for key, n in (("a", 1), ("b", 2)))
+    assert isinstance(one, CompiledWrite)
+    assert isinstance(other, CompiledWrite)
+    assert one.sql == other.sql
+    assert one.parameters != other.parameters
