@@ -103,11 +103,13 @@ class OriginClient:
         }
 
     async def access_tokens(self, user: str) -> int:
-        """Return how many access tokens a user has; 0 from a server that has none (before 3.12.5). Raise as `_ask`."""
+        """Return how many access tokens a user has; 0 from a server that has none: before 3.12.5, or without
+        authentication. Raise as `_ask`.
+        """
         try:
             return len((await self._get(f"/_api/token/{quote(user, safe='')}")).get("tokens", ()))
         except ArangoError as error:
-            if error.status in (404, 501):
+            if error.status in (401, 404, 501):
                 return 0
             raise
 
