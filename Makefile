@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 3
+# even if the environment says otherwise: tests start hundreds of processes, each of which would compile every module
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help setup demo dev test versions lint format bench corpus faults lock clean bench-backfill backfill-big planted
 help: ## this list

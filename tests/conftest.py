@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import os
 from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
+import httpx
 import pytest
 
 from deploy.demo.loopback import reach_directly
@@ -18,6 +20,17 @@ from tests.complete_fixtures import expected_failure
 
 _numbers = itertools.count(1)
 reach_directly(os.environ)  # else an HTTP proxy of the environment gets the requests to the tests' servers
+
+
+def _quicken(patch: pytest.MonkeyPatch) -> None:
+    """Omit work that no test needs, in this process."""
+    # the certificates of authorities are loaded once, not for each client: 20 ms or more, also for a URL without TLS
+    patch.setattr("httpx._transports.default.create_ssl_context", functools.cache(httpx.create_ssl_context))
+    # A proxy prepares workers a second after its start. The first work that needs one prepares them as well.
+    patch.setattr("proxy.isolation.pool._WARM", 60.0)
+
+
+_quicken(pytest.MonkeyPatch())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
