@@ -12,6 +12,7 @@ into a stored document.
     world      holes -> documents and bind variables, in several ways
     evaluated  a query run over a world in memory
     literals   a query with its literals moved into a document
+    writes     queries that write executed on PostgreSQL alone, as a proxy does
     postgres   a world in PostgreSQL, compiled statements run on it
     measure    one query, one verdict
     __main__   the command

@@ -59,15 +59,26 @@ def summary(found: list[Verdict]) -> list[str]:
                 for what in ("parsed", "evaluated", "compiled")
             )
         )
+    text += _write_summary([verdict for verdict in found if verdict.kind not in ("read", "unknown")])
     reads = [verdict for verdict in found if verdict.kind == "read" and verdict.rows is not None]
     filled = sum(bool(verdict.rows) for verdict in reads)
     text.append(f"of {len(reads)} reads evaluated, {filled} gave rows ({filled / max(1, len(reads)):.0%})")
     refused = sum(verdict.refused for verdict in found)
     if refused:
         text.append(f"{refused} of the evaluated are refused by ArangoDB too, for their text alone")
-    wrong = sum(verdict.notes.get("compiled", "").startswith("WRONG") for verdict in found)
+    wrong = sum(any(note.startswith("WRONG") for note in verdict.notes.values()) for verdict in found)
     if wrong:
-        text.append(f"WRONG: {wrong} compiled statements give something else than the evaluator")
+        text.append(f"WRONG: {wrong} queries have another result on PostgreSQL than by the evaluator")
+    return text
+
+
+def _write_summary(found: list[Verdict]) -> list[str]:
+    """Format one line per tier on the queries that write."""
+    text = []
+    for tier in sorted({verdict.tier for verdict in found}):
+        here = [verdict for verdict in found if verdict.tier == tier and not verdict.refused]
+        counts = [f"{what} {sum(getattr(one, what) for one in here)}/{len(here)}" for what in ("executed", "compiled")]
+        text.append(f"tier {tier}, queries that write, on PostgreSQL alone: {', '.join(counts)}")
     return text
 
 

@@ -26,7 +26,10 @@ _UNORDERED = frozenset({"UNIQUE", "UNION", "UNION_DISTINCT", "INTERSECTION", "OU
 
 @dataclass
 class Verdict:
-    """parsed, evaluated, compiled: True on success; rows: of the evaluation, None if it failed; notes: problems."""
+    """parsed, evaluated, executed, compiled: True on success; rows: of the evaluation, None if it failed.
+
+    notes: problems.
+    """
 
     identifier: str
     tier: int
@@ -34,6 +37,7 @@ class Verdict:
     parsed: bool = False
     evaluated: bool = False
     compiled: bool = False
+    executed: bool = False  # of a query that writes: on PostgreSQL, with the evaluator's result
     refused: bool = False  # as ArangoDB itself refuses it
     rows: int | None = None
     notes: dict[str, str] = field(default_factory=dict)
@@ -54,7 +58,9 @@ async def measure_query(record: dict[str, Any], target: Target | None) -> Verdic
     if outcome is None or target is None:
         return verdict
     if verdict.kind != "read" or analyse(query, outcome[0].binds).modifies:
-        verdict.notes["compiled"] = "a modification"
+        verdict.executed, verdict.compiled, reason = await target.writes.executed(query, *outcome)
+        if reason:
+            verdict.notes["compiled" if verdict.executed else "executed"] = reason
         return verdict
     verdict.compiled, reason = await check_compiled(query, *outcome, target)
     if reason.startswith(

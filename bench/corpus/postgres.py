@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.corpus.world import World
+from bench.corpus.writes import WriteTarget
 from proxy.aql import Query
 from proxy.aql.compile import Compiled, CompiledTable, CompiledTables, NotCompiled, compile_query
 from proxy.base.errors import StatementError
@@ -34,6 +35,7 @@ class Target:
         self._icu = icu
         self._tables: dict[tuple[str, bool], CompiledTable] = {}
         self._filled: set[str] = set()
+        self.writes = WriteTarget(database)
 
     @classmethod
     async def open(cls, database: Database) -> Target:

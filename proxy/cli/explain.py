@@ -13,6 +13,7 @@ from rich.markup import escape
 import sql
 from proxy.aql import Analysis, Fetch, Query, QueryOptions, analyse, ast, parse, run
 from proxy.aql.compile import Compiled, CompiledTable, Listing, NotCompiled
+from proxy.aql.compile.writes import CompiledWrite
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, PreconditionFailed
@@ -28,7 +29,8 @@ from proxy.stores.postgres.scan_choice import scan_of
 _SYSTEM = "_system"  # a query that reads nothing needs no database
 _STATEMENTS: tuple[tuple[type, str], ...] = (
     (ast.For, "FOR"), (ast.Filter, "FILTER"), (ast.Sort, "SORT"), (ast.Limit, "LIMIT"), (ast.Collect, "COLLECT"),
-    (ast.Traversal, "traversal"), (ast.Paths, "path search"), (ast.Subquery, "subquery"),
+    (ast.Traversal, "traversal"), (ast.Paths, "path search"), (ast.Subquery, "subquery"), (ast.Insert, "INSERT"),
+    (ast.UpdateOrReplace, "UPDATE or REPLACE"), (ast.Remove, "REMOVE"), (ast.Upsert, "UPSERT"),
 )  # fmt: skip
 
 
@@ -88,7 +90,7 @@ def explain(
     """Show how an AQL query is run: shape, collections, determinism, SQL, PostgreSQL's plan, missing indexes.
 
     A query that does not compile to one statement is evaluated over the documents of narrowed scans; then the reason
-    and the first scan are shown. Only --create changes anything; a modification is analysed and never run. With an
+    and the first scan are shown. Only --create changes anything; a modification is explained and never run. With an
     index for filter and order PostgreSQL reads only the first rows of a list: create it after the backfill.
 
     Examples:
@@ -136,8 +138,10 @@ async def examine(
     statements = Statements(connected, Catalog(connected), QueryLimits())
     tables = (await statements.tables(database, analysis)).tables
     made = await _outcome(statements, database, query, analysis, binds)
-    if isinstance(made, Compiled):
+    if not isinstance(made, NotCompiled):
         text, parameters, reason = made.sql, made.parameters, ""
+        if isinstance(made, CompiledWrite):
+            parameters = (*parameters, f"{database}/{made.collection}")
         pushed, kept = made.pushed, made.finished
     else:
         text, parameters = _scan(query, analysis, binds, tables)
@@ -146,7 +150,7 @@ async def examine(
     plan: tuple[str, ...] = ()
     indexes: tuple[IndexSuggestion, ...] = ()
     if text:
-        explained = sql.explain.MEASURED_PLAN if measure else sql.explain.PLAN
+        explained = sql.explain.MEASURED_PLAN if measure and not analysis.modifies else sql.explain.PLAN
         plan = tuple(await connected.fetch(explained.fill(query=text), *parameters))
         tree_of = sql.explain.PLAN_TREE.fill(query=text)
         tree = orjson.loads(await connected.fetchval(tree_of, *parameters))[0]["Plan"]
@@ -159,7 +163,7 @@ async def examine(
         analysis.choices,
         analysis.unordered,
         analysis.unsupported,
-        isinstance(made, Compiled),
+        not isinstance(made, NotCompiled),
         reason,
         text,
         parameters,
@@ -172,12 +176,12 @@ async def examine(
 
 async def _outcome(
     statements: Statements, database: str, query: Query, analysis: Analysis, binds: Mapping[str, Any]
-) -> Compiled | NotCompiled:
+) -> Compiled | CompiledWrite | NotCompiled:
     """Return how the proxy runs it, by the proxy's own function."""
-    if analysis.modifies:
-        return NotCompiled("a modification: it runs on ArangoDB, and what it wrote is mirrored")
     if analysis.unsupported:
         return NotCompiled("not supported:", ", ".join(analysis.unsupported))
+    if analysis.modifies:
+        return await statements.write_plan(database, query, dict(binds), analysis)
     return await statements.plan(database, query, dict(binds), analysis)
 
 
@@ -273,6 +277,7 @@ def _show(found: Explanation) -> None:
     line("reads", ", ".join(found.reads) or "nothing")
     if found.writes:
         line("writes", ", ".join(found.writes))
+        line("", "runs on ArangoDB and is mirrored; over PostgreSQL alone it runs as follows")
     line("determined", "by the data" if not found.choices else "not by the data alone: " + "; ".join(found.choices))
     if found.unordered:
         line("", "arrays inside rows come in the order of a scan, and compare without it")

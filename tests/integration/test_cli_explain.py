@@ -143,13 +143,20 @@ async def test_an_evaluated_query_is_explained_with_the_reason(docs: Database) -
     assert "Limit" in found.plan[0]
 
 
-async def test_modifications_and_unsupported_queries_have_no_statement(docs: Database) -> None:
-    changing = await examine(docs, "db", "FOR d IN docs UPDATE d WITH {a: 1} IN docs", {})
+async def test_a_modification_is_explained_and_never_run(docs: Database) -> None:
+    changing = await examine(docs, "db", "FOR d IN docs UPDATE d WITH {a: 1} IN docs", {}, measure=True)
+    upserting = await examine(docs, "db", "UPSERT {a: 1} INSERT {a: 1} UPDATE {} IN docs", {})
+
+    assert (changing.compiled, changing.pushed, changing.parameters[-1]) == (True, ("FOR", "UPDATE"), "db/docs")
+    assert any("Update on docs" in line for line in changing.plan)
+    assert not any("actual" in line for line in changing.plan)
+    assert (upserting.compiled, upserting.reason, upserting.kept, upserting.sql) == (False, "UPSERT", ("UPSERT",), "")
+
+
+async def test_unsupported_queries_have_no_statement(docs: Database) -> None:
     searching = await examine(docs, "db", "FOR d IN docs SEARCH d.a == 1 RETURN d", {})
     constant = await examine(docs, "db", "RETURN 1 + 1", {})
 
-    assert (changing.writes, changing.sql, changing.plan) == (("docs",), "", ())
-    assert changing.reason.startswith("a modification")
     assert searching.unsupported == ("SEARCH",)
     assert searching.plan == ()
     assert not constant.indexes
@@ -185,6 +192,6 @@ async def test_the_explain_command_prints_text_and_json(
     assert "CREATE INDEX CONCURRENTLY" in shown.output
     assert "none is missing" in created.output, created.output
     assert json.loads(machine.stdout)["compiled"] is True
-    assert "no: a modification" in evaluated.output
+    assert "no: INSERT" in evaluated.output
     assert "arrays inside rows" in evaluated.output
     assert broken.exit_code == 1

@@ -132,8 +132,8 @@ class Statements:
         for name in sorted(analysis.reads | analysis.writes):
             try:
                 found = await self._catalog.find(f"{database}/{name}")
-            except ArangoError:
-                if name not in analysis.named:  # a collection that only DOCUMENT names need not exist
+            except ArangoError:  # one that only DOCUMENT names need not exist; nothing compiles that writes to no table
+                if name in analysis.reads - analysis.named:
                     raise
             else:
                 tables[name] = await self._table(found)

@@ -1,0 +1,100 @@
+"""Queries that write, executed on PostgreSQL alone as a proxy does: as one statement, or evaluated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.corpus.world import World
+from proxy.aql import Query, Result, analyse
+from proxy.aql.compile import NotCompiled
+from proxy.aql.compile.writes import CompiledWrite
+from proxy.base.errors import ArangoError, DatabaseError, Unsupported
+from proxy.model import json_values
+from proxy.model.cursor_requests import CursorRequest
+from proxy.model.documents import to_jsonb
+from proxy.model.revision import decode_rev
+from proxy.stores.postgres.catalog import Catalog
+from proxy.stores.postgres.modifications import ModificationQueries
+from proxy.stores.postgres.writes.key_assignment import KeyAssignment
+from tests.ad_hoc import Database
+
+_REVISION = 1 << 61  # above those of the documents
+_GIVEN_BY_THE_STORE = ("_rev", "_key", "_id")
+_MADE_KEY = "made1"  # of a document that the evaluator has inserted: PostgreSQL makes another one
+
+
+class WriteTarget:
+    """Collections whose writes PostgreSQL takes, each in a database for the documents of one query."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queries = _Counting(database)
+        self._made = 0
+
+    async def executed(self, query: Query, world: World, expected: Result) -> tuple[bool, bool, str]:
+        """Return whether the rows are those of the evaluator, whether one statement gave them, and why not."""
+        self._made += 1
+        database = f"writes{self._made}"
+        await self._fill(database, world)
+        self._queries.compiled, self._queries.reason = False, ""
+        try:
+            found = await self._queries.execute(database, CursorRequest(query.text, dict(world.binds)))
+        except (ArangoError, Unsupported, DatabaseError) as error:
+            return False, False, f"{error}"
+        ours, theirs = (sorted(map(_comparable, rows)) for rows in (found.rows, expected.rows))
+        if ours != theirs and not (len(ours) == len(theirs) and _MADE_KEY in repr(expected.rows)):
+            return False, False, f"WRONG: {str(found.rows)[:200]}"
+        return True, self._queries.compiled, self._queries.reason
+
+    async def _fill(self, database: str, world: World) -> None:
+        for name, rows in world.collections.items():
+            edge = name in world.edges
+            relation = await self._database.fetchval(
+                "SELECT relation FROM _crossfade.ensure_collection($1, $2, $3)", database, name, edge
+            )
+            await self._database.execute(
+                "SELECT _crossfade.take_writes($1, $2, '{}'::json, 0)", f"{database}/{name}", _REVISION
+            )
+            raws = [json_values.dump(row) for row in rows]
+            await self._database.execute(
+                f"INSERT INTO {relation} (key, rev, raw, doc) SELECT k, v, r, coalesce(d, _crossfade.queryable(r)) "
+                "FROM unnest($1::text[], $2::bigint[], $3::json[], $4::jsonb[]) AS i (k, v, r, d)",
+                [row["_key"] for row in rows],
+                [decode_rev(row["_rev"]) for row in rows],
+                [raw.decode() for raw in raws],
+                [to_jsonb(raw) for raw in raws],
+            )
+
+
+class _Counting(ModificationQueries):
+    """Notes whether the last query was one statement, and why not."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database, Catalog(database), KeyAssignment())
+        self.compiled = False
+        self.reason = ""
+
+    async def _plan(self, query: Any, request: CursorRequest) -> CompiledWrite | None:
+        plan = await super()._plan(query, request)
+        if plan is None:
+            analysis = analyse(query.query, request.bind_vars)
+            made = await self._statements.write_plan(query.database, query.query, request.bind_vars, analysis)
+            self.reason = f"not compiled: {made.reason}" if isinstance(made, NotCompiled) else "its options"
+        return plan
+
+    async def _compiled(self, *given: Any) -> Any:
+        finished = await super()._compiled(*given)
+        self.compiled = finished is not None
+        self.reason = "" if self.compiled else "its documents are outside what SQL does exactly"
+        return finished
+
+
+def _comparable(row: Any) -> str:
+    """Return a row without what each store gives: revisions and keys."""
+    return json_values.dump(_stripped(row)).decode()
+
+
+def _stripped(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _stripped(item) for name, item in sorted(value.items()) if name not in _GIVEN_BY_THE_STORE}
+    return [_stripped(item) for item in value] if isinstance(value, list) else value
