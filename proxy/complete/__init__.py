@@ -24,6 +24,7 @@ persisting       writes the difference
 count_requests   the count of a collection, by one statement
 counts           puts together what triggers note of counts
 expiry           removes what TTL indexes have expired
+index_builds     the state of indexes that are being built
 query_indexes    indexes of PostgreSQL for those that clients create
 server_view      ServerView: the state of one request
 lazy_collections the collections of a database, copied for a pass if it touches them

@@ -24,6 +24,7 @@ from proxy.complete.catalog import (
 from proxy.complete.collection_view import CollectionView
 from proxy.complete.server_view import ServerView, present
 from proxy.devserver.store.state.collection import Collection
+from proxy.model.json_values import dump
 from proxy.stores.postgres.unique_indexes import NewIndex
 
 
@@ -87,7 +88,9 @@ class _Difference:
         else:
             self.dropped_indexes |= before.keys() - after.keys()
             new = [index for number, index in after.items() if number not in before]
-            self.made_indexes += [NewIndex(seen.stored.relation, index.rules) for index in new]
+            self.made_indexes += [
+                NewIndex(seen.stored.relation, index.rules, dump(index.definition(seen.name))) for index in new
+            ]
         if body != self.catalog.entries[Entry(COLLECTION, former)] or former != qualified:
             self.properties[qualified] = write_properties(seen)
 

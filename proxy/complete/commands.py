@@ -22,3 +22,4 @@ COMMANDS: Final[Mapping[str, EndpointCommand]] = {
     "replication": EndpointCommand(_REPLICATION, access.collection_read),
     "dump": EndpointCommand(_REPLICATION),
 }
+LISTS_INDEXES: Final = COMMANDS["index.list"]

@@ -11,13 +11,13 @@ from proxy.base.errors import ArangoError, CommitOutcomeUnknown, DatabaseUnavail
 from proxy.base.sqlstates import is_a_conflict, may_succeed_on_new_session, of_a_document
 from proxy.complete.catalog_cache import CatalogCache, CatalogChangedError
 from proxy.complete.server_view import NoMoreTicks
-from proxy.complete.view_attempt import Pass, ViewAttempt
+from proxy.complete.view_attempt import Pass, ViewAttempt, ViewAttempts
 from proxy.devserver.store.state.locks import exclusive_error
-from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Operation, Outcome
 from proxy.semantics.write_rules import ConflictError
 from proxy.stores.postgres import own_indexes
 from proxy.stores.postgres.writes.interruptions import KeyInsertedError, WriteFenceError
+from proxy.stores.postgres.writes.locked_documents import check_exclusive
 from proxy.wire.encode import error_outcome
 
 _ATTEMPTS: Final = 10  # of a request that meets others, before it is a conflict
@@ -28,19 +28,18 @@ _DUPLICATE: Final = "42P07"
 
 
 class GeneralWay:
-    """Runs handlers over views. sessions: the state of this process. lock_wait: seconds to wait for a row."""
+    """Runs handlers over views."""
 
-    def __init__(self, database: Database, catalogs: CatalogCache, sessions: ServerState, lock_wait: float) -> None:
+    def __init__(self, database: Database, catalogs: CatalogCache, attempts: ViewAttempts) -> None:
         self._database = database
         self._catalogs = catalogs
-        self._sessions = sessions
+        self._attempts = attempts
         self._changing = asyncio.Lock()
-        self._lock_wait = f"{int(lock_wait * 1000)}ms"
 
     async def execute(self, operation: Operation, run: Pass, *, own_accounts: bool) -> Outcome:
         """Return the answer, after the commit. run: one pass. own_accounts: it may change accounts.
 
-        Raise DatabaseError.
+        Raise ExclusiveLockError, DatabaseError.
         """
         try:
             return await self._attempted(operation, run, own_accounts=own_accounts)
@@ -54,14 +53,7 @@ class GeneralWay:
     async def _attempted(self, operation: Operation, run: Pass, *, own_accounts: bool) -> Outcome:
         """Return the answer of an attempt that met no other request. Raise CatalogChangedError."""
         for _ in range(_ATTEMPTS):
-            attempt = ViewAttempt(
-                await self._catalogs.current(),
-                run,
-                sessions=self._sessions,
-                ticks=self._catalogs.ticks,
-                lock_wait=self._lock_wait,
-                own_accounts=own_accounts,
-            )
+            attempt = await self._attempts.begin(run, own_accounts=own_accounts)
             try:
                 async with self._database.session() as session:
                     outcome = await attempt.execute(session)
@@ -83,16 +75,22 @@ class GeneralWay:
                 if refusal is not None:
                     return refusal
             except DatabaseUnavailable as error:
-                # the lock of a table that others read is tried for a short time only: later readers queue after it
-                if error.sqlstate == _LOCK_TIMEOUT and not attempt.changes_catalog:
+                if not await self._may_succeed(attempt, error):
                     break
-                if isinstance(error, CommitOutcomeUnknown) or not _may_succeed(error):
-                    raise
         return _conflict(operation, catalog=attempt.changes_catalog)
 
+    async def _may_succeed(self, attempt: ViewAttempt, error: DatabaseUnavailable) -> bool:
+        """Return True if another attempt may succeed; False if it waited for a row for too long.
 
-def _may_succeed(error: DatabaseUnavailable) -> bool:
-    return error.sqlstate == _LOCK_TIMEOUT or may_succeed_on_new_session(error.sqlstate)
+        Raise ExclusiveLockError, and the error itself if no attempt helps.
+        """
+        if error.sqlstate == _LOCK_TIMEOUT:
+            await check_exclusive(self._database, attempt.locked)
+            # the lock of a table that others read is tried for a short time only: later readers queue after it
+            return attempt.changes_catalog
+        if isinstance(error, CommitOutcomeUnknown) or not may_succeed_on_new_session(error.sqlstate):
+            raise error
+        return True
 
 
 def _refusal(error: StatementError) -> Outcome | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -87,15 +87,13 @@ class QueryIndexes:
         for row in await session.fetch(sql.complete.CLIENT_INDEXES):
             definition = json_reader.load(row.definition.encode())
             kind, fields, wanted = definition["type"], definition["fields"], found[row.relation]
+            name = own_name(row.relation, definition, icu=icu)
             if kind == "ttl":
                 path = [escape_text(part) for part in fields[0].split(".")]
                 columns = await session.fetchval(sql.complete.MOMENT_COLUMN, path)
-                name = f"ttl/{int(definition['id'].rpartition('/')[2])}"
                 wanted[name] = sql.indexes.CREATE.fill(name=f'"{name}"', columns=columns).on(row.relation)
-            if kind in _PERSISTENT and (ordered := list_columns(row.relation, fields, icu=icu)):
-                wanted[own_indexes.name_of(row.relation, ", ".join(ordered))] = own_indexes.create(
-                    row.relation, ordered
-                )
+            elif name:
+                wanted[name] = own_indexes.create(row.relation, list_columns(row.relation, fields, icu=icu))
             if kind in _PERSISTENT or row.edge:
                 statement = await session.fetchval(sql.indexes.CONTAINMENT_STATEMENT, row.collection)
                 wanted[_CONTAINMENT] = sql.indexes.CARRY_OUT.fill(statement=statement)
@@ -152,6 +150,16 @@ class QueryIndexes:
             await self._database.execute(sql.complete.MARK_INDEX.fill(index=f'{schema}."{name}"'))
             await self._database.execute(sql.indexes.ANALYZE.on(relation))
             log.info("index_made", index=name, relation=relation)
+
+
+def own_name(relation: str, definition: dict[str, Any], *, icu: bool) -> str:
+    """Return the name of PostgreSQL's index for the definition of a client's; empty if it needs none of its own."""
+    if definition["type"] == "ttl":
+        return f"ttl/{int(definition['id'].rpartition('/')[2])}"
+    if definition["type"] not in _PERSISTENT:
+        return ""
+    ordered = list_columns(relation, definition["fields"], icu=icu)
+    return own_indexes.name_of(relation, ", ".join(ordered)) if ordered else ""
 
 
 def list_columns(relation: str, fields: list[str], *, icu: bool) -> tuple[str, ...]:

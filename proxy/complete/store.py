@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Final
 
+import sql
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError
 from proxy.base.periodic import Periodic
@@ -17,6 +19,7 @@ from proxy.complete.count_requests import CountRequests
 from proxy.complete.failures import failure_outcome
 from proxy.complete.fast_ways import FastWays
 from proxy.complete.general_way import GeneralWay
+from proxy.complete.index_builds import shows_builds, with_builds
 from proxy.complete.large_writes import LargeWrites
 from proxy.complete.modifying_queries import ModifyingQueries
 from proxy.complete.query_profiles import QueryProfiles
@@ -24,9 +27,12 @@ from proxy.complete.query_tracking import QueryTracking
 from proxy.complete.server_view import ServerView, view_of
 from proxy.complete.stream_transactions import StreamTransactions, TransactionLimits
 from proxy.complete.transaction_requests import TransactionRequests, concerns_transactions, without_transaction
+from proxy.complete.view_attempt import ViewAttempts
 from proxy.devserver.store import dispatch
 from proxy.devserver.store.async_requests import AsyncRequests, is_asynchronous
+from proxy.devserver.store.collection_lookup import LOCK_SECONDS
 from proxy.devserver.store.commands import EndpointCommand
+from proxy.devserver.store.state.locks import exclusive_error
 from proxy.devserver.store.state.running_query import RunningQuery, with_pauses
 from proxy.devserver.store.state.server import RecordedCall, ServerState
 from proxy.model.endpoint import Family, Verb
@@ -36,8 +42,11 @@ from proxy.semantics.large_writes import has_parts, whole
 from proxy.semantics.write_rules import KEY_WAIT
 from proxy.stores.postgres import PostgresStore
 from proxy.stores.postgres.writes import DocumentWriter
+from proxy.stores.postgres.writes.interruptions import ExclusiveLockError
 from proxy.stores.postgres.writes.key_assignment import KeyAssignment
+from proxy.wire.encode import error_outcome
 
+_FIRST_PAUSE, _LAST_PAUSE = 0.01, 0.25  # seconds between two looks whether a collection is locked
 _REFRESH: Final = 1.0  # seconds until this process notices that another one has set the server's read-only mode
 
 
@@ -45,9 +54,10 @@ class CompleteStore:
     """A server of ArangoDB's API on one PostgreSQL database, beside others. Implements `stores.base.Store`.
 
     reads: answers reads of documents and queries; it is closed with this store. now: seconds since the epoch.
-    lock_wait: seconds that a write waits for a document that another one has. root_password: that of root in a new
-    catalog; None: requests need no authentication. secret: signs tokens, here and in all other processes; None: the one
-    that PostgreSQL has. transactions: limits of stream transactions. spools: where large answers wait.
+    lock_wait: seconds that a write waits for what a transaction has locked; None waits as ArangoDB does (a second for a
+    document, the time of its lockTimeout for a collection). root_password: that of root in a new catalog; None:
+    requests need no authentication. secret: signs tokens, here and in all other processes; None: the one that
+    PostgreSQL has. transactions: limits of stream transactions. spools: where large answers wait.
     """
 
     def __init__(
@@ -57,13 +67,15 @@ class CompleteStore:
         reads: PostgresStore | None = None,
         clock: Clock | None = None,
         now: Callable[[], float] = time.time,
-        lock_wait: float = KEY_WAIT,
+        lock_wait: float | None = None,
         root_password: str | None = None,
         secret: bytes | None = None,
         transactions: TransactionLimits | None = None,
         spools: SpoolSpace | None = None,
     ) -> None:
         self._sessions = ServerState(clock or Clock(), now)
+        self._collection_wait = LOCK_SECONDS if lock_wait is None else lock_wait
+        lock_wait = KEY_WAIT if lock_wait is None else lock_wait
         self._catalogs = CatalogCache(
             database,
             self._sessions.clock,
@@ -71,16 +83,18 @@ class CompleteStore:
             enforced=root_password is not None,
             secret=secret,
         )
-        self._general = GeneralWay(database, self._catalogs, self._sessions, lock_wait)
+        attempts = ViewAttempts(self._catalogs, self._sessions, lock_wait)
+        self._general = GeneralWay(database, self._catalogs, attempts)
         keys, tracking, profiles = KeyAssignment(), QueryTracking(self._sessions), QueryProfiles(database)
         modifying = ModifyingQueries(database, self._catalogs, keys, profiles, lock_wait)
         writer = DocumentWriter(database, lock_wait=lock_wait, keys=keys, spools=spools)
         reader = reads or PostgresStore(database, profile=profiles.printed)
         self._large = LargeWrites(writer, self._catalogs)
+        self._database = database
         self._fast = FastWays(writer, reader, modifying, tracking)
         self._transactions = StreamTransactions(database, self._sessions, transactions or TransactionLimits())
         self._in_transactions = TransactionRequests(
-            self._transactions, self._catalogs, self._sessions, writer, modifying, tracking, lock_wait
+            self._transactions, self._catalogs, self._sessions, writer, modifying, tracking, attempts
         )
         self._counts = CountRequests(database, self._sessions, self._catalogs.ticks)
         self._requests = AsyncRequests()
@@ -135,9 +149,30 @@ class CompleteStore:
     async def _carry_out(self, operation: Operation) -> Outcome:
         called = RecordedCall(self._sessions.now(), operation.method, operation.database, operation.path)
         try:
-            return await self._answer(operation)
+            return await self._unlocked(operation)
         finally:
             self._sessions.calls.append(called)
+
+    async def _unlocked(self, operation: Operation) -> Outcome:
+        """Answer as soon as no stream transaction keeps writers out of the collection, or the time is up."""
+        until = time.monotonic() + self._collection_wait
+        while True:
+            try:
+                return await self._answer(operation)
+            except ExclusiveLockError as locked:
+                if not await self._released(locked.relation, until):
+                    return error_outcome(exclusive_error(locked.collection, self._collection_wait))
+
+    async def _released(self, relation: str, until: float) -> bool:
+        """Wait until the table can be written again, without a connection. Return False if the time is up."""
+        pause = _FIRST_PAUSE
+        while await self._database.fetchval(sql.writes.EXCLUSIVELY_LOCKED, relation):
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
+            await asyncio.sleep(min(pause, left))
+            pause = min(2 * pause, _LAST_PAUSE)
+        return True
 
     async def _answer(self, operation: Operation) -> Outcome:
         command = dispatch.command_of(COMMANDS, operation)
@@ -161,7 +196,12 @@ class CompleteStore:
             run = self._one_pass(operation, command, running)
             return await self._general.execute(operation, run, own_accounts=command.changes_accounts)
 
-        return await with_pauses(self._sessions.running, attempt)
+        outcome = await with_pauses(self._sessions.running, attempt)
+        if shows_builds(operation, command) and outcome.status < 300:
+            catalog = await self._catalogs.current()
+            stored = catalog.collections.get(operation.database, {}).get(operation.params.get("collection", ""))
+            return outcome if stored is None else await with_builds(self._database, stored, outcome)
+        return outcome
 
     def _one_pass(
         self, operation: Operation, command: EndpointCommand, running: RunningQuery | None

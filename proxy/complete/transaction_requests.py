@@ -21,7 +21,7 @@ from proxy.complete.pinned_transaction import PinnedTransaction
 from proxy.complete.query_tracking import LeftToGeneralWay, QueryTracking, sleeps
 from proxy.complete.server_view import NoMoreTicks, ServerView
 from proxy.complete.stream_transactions import StreamTransactions
-from proxy.complete.view_attempt import ViewAttempt
+from proxy.complete.view_attempt import ViewAttempts
 from proxy.devserver.store import access, dispatch
 from proxy.devserver.store.state.running_query import RunningQuery, with_pauses
 from proxy.devserver.store.state.server import ServerState
@@ -31,6 +31,7 @@ from proxy.model.operations import Operation, Outcome
 from proxy.stores.postgres.evaluation import parsed
 from proxy.stores.postgres.writes import DocumentWriter
 from proxy.stores.postgres.writes.interruptions import KeyInsertedError, WriteFenceError
+from proxy.stores.postgres.writes.writer import parsed_write
 from proxy.wire.encode import error_outcome
 
 _HEADER: Final = "x-arango-trx-id"
@@ -59,7 +60,7 @@ def without_transaction(operation: Operation) -> Operation:
 
 
 class TransactionRequests:
-    """Carries out requests. sessions: the state of this process. lock_wait: seconds to wait for a row."""
+    """Carries out requests. sessions: the state of this process."""
 
     def __init__(
         self,
@@ -69,7 +70,7 @@ class TransactionRequests:
         writer: DocumentWriter,
         queries: ModifyingQueries,
         tracking: QueryTracking,
-        lock_wait: float,
+        attempts: ViewAttempts,
     ) -> None:
         self._transactions = transactions
         self._catalogs = catalogs
@@ -77,7 +78,7 @@ class TransactionRequests:
         self._writer = writer
         self._queries = queries
         self._tracking = tracking
-        self._lock_wait = f"{int(lock_wait * 1000)}ms"
+        self._attempts = attempts
 
     async def execute(self, operation: Operation, state: Callable[[ServerCatalog], ServerView]) -> Outcome:
         """Return the answer; errors are outcomes too. state: makes that of a catalog, without documents.
@@ -141,6 +142,7 @@ class TransactionRequests:
         return outcome
 
     async def _write(self, transaction: PinnedTransaction, operation: Operation, server: ServerView) -> Outcome:
+        parsed_write(operation)  # a body that cannot be read is refused before its collection
         name = self._check(server, operation, transaction, operation.collection or "", write=True)
         changed = msgspec.structs.replace(without_transaction(operation), collection=name)
         outcome = await self._writer.execute(changed, transaction.session)
@@ -169,15 +171,7 @@ class TransactionRequests:
             return dispatch.refusal(view, operation, command) or dispatch.answer(view, operation, command)
 
         for _ in range(_ATTEMPTS):
-            attempt = ViewAttempt(
-                await self._catalogs.current(),
-                run,
-                sessions=self._sessions,
-                ticks=self._catalogs.ticks,
-                lock_wait=self._lock_wait,
-                own_accounts=False,
-                inside=True,
-            )
+            attempt = await self._attempts.begin(run, inside=True)
             try:
                 async with transaction.session.transaction():
                     outcome = await attempt.execute(transaction.session)

@@ -15,7 +15,7 @@ from proxy.base import failpoints
 from proxy.base.database import Session
 from proxy.complete import loading
 from proxy.complete.catalog import ServerCatalog
-from proxy.complete.catalog_cache import CatalogChangedError
+from proxy.complete.catalog_cache import CatalogCache, CatalogChangedError
 from proxy.complete.catalog_changes import CatalogChanges, catalog_changes
 from proxy.complete.collection_view import CollectionView
 from proxy.complete.loaded_part import LoadedPart
@@ -33,6 +33,7 @@ from proxy.devserver.store.state.running_query import PausedError
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Outcome
 from proxy.stores.postgres import unique_indexes
+from proxy.stores.postgres.catalog import Relation
 from proxy.stores.postgres.writes.interruptions import WriteFenceError
 from proxy.stores.postgres.writes.row_changes import write_rows
 
@@ -45,7 +46,7 @@ class ViewAttempt:
 
     own_accounts: a pass may change accounts. inside: it is a part of a stream transaction, whose snapshot may be older
     than the catalog. changes_catalog: its last pass without a transaction did. written: the tables whose documents it
-    changed.
+    changed. locked: those in which it locks documents.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class ViewAttempt:
         self._paused: PausedError | None = None  # the last pass has met a pause of its query
         self.changes_catalog = False
         self.written: list[str] = []
+        self.locked: list[Relation] = []
 
     async def execute(self, session: Session) -> Outcome:
         """Return the answer, after the commit if there was something to write.
@@ -80,7 +82,8 @@ class ViewAttempt:
         """
         view, outcome, changes = await self._complete_pass(session)
         self.changes_catalog = bool(changes)
-        if changes or _written(view):
+        self.locked = [Relation(seen.stored.qualified, seen.stored.relation, seen.edge) for seen in _written(view)]
+        if changes or self.locked:
             async with unique_indexes.built(session, changes.made_indexes, self._lock_wait), session.transaction():
                 await session.fetchval(sql.complete.LOCK_WAIT, self._lock_wait)
                 if changes and await session.fetchrow(sql.complete.RAISE_VERSION, self._catalog.version) is None:
@@ -155,6 +158,27 @@ class ViewAttempt:
             await write_rows(session, seen.stored.qualified, seen.stored.relation, rows, noted=seen.part.noted)
         if changes:
             await write_catalog(session, changes, self._first)
+
+
+class ViewAttempts:
+    """Makes the attempts of this process. sessions: its state. lock_wait: seconds to wait for a row."""
+
+    def __init__(self, catalogs: CatalogCache, sessions: ServerState, lock_wait: float) -> None:
+        self._catalogs = catalogs
+        self._sessions = sessions
+        self._lock_wait = f"{int(lock_wait * 1000)}ms"
+
+    async def begin(self, run: Pass, *, own_accounts: bool = False, inside: bool = False) -> ViewAttempt:
+        """Return an attempt over the present catalog, with the arguments of ViewAttempt. Raise DatabaseError."""
+        return ViewAttempt(
+            await self._catalogs.current(),
+            run,
+            sessions=self._sessions,
+            ticks=self._catalogs.ticks,
+            lock_wait=self._lock_wait,
+            own_accounts=own_accounts,
+            inside=inside,
+        )
 
 
 def _written(view: ServerView) -> list[CollectionView]:

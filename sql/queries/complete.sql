@@ -132,6 +132,13 @@ WHERE f.writer = 'target' ORDER BY f.collection;
 -- The column of an index of what attributes at the path $1 state, as the removal of expired documents uses it.
 SELECT format('_crossfade.moment_of(doc, %L::text[])', $1::text[]) AS moment;
 
+-- name: index_builds
+-- The indexes of table $1 that PostgreSQL builds now, and how far each is, in percent.
+SELECT c.relname::text AS name, coalesce(
+    CASE WHEN p.tuples_total > 0 THEN 100.0 * p.tuples_done / p.tuples_total
+         WHEN p.blocks_total > 0 THEN 100.0 * p.blocks_done / p.blocks_total END, 0)::float8 AS progress
+FROM pg_stat_progress_create_index p JOIN pg_class c ON c.oid = p.index_relid WHERE p.relid = to_regclass($1);
+
 -- name: made_indexes
 -- The indexes of table $1 that exist because of indexes that clients created.
 SELECT c.relname::text AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid

@@ -32,6 +32,23 @@ SELECT true AS marked FROM pg_advisory_lock(hashtextextended('unique/' || $1, 0)
 -- Note that this session no longer builds index $1.
 SELECT pg_advisory_unlock(hashtextextended('unique/' || $1, 0)) AS unmarked;
 
+-- name: note_build
+-- Note that $3 % of index $1 of table $2 is built; $4: the index as clients see it.
+INSERT INTO _crossfade.catalog (kind, name, body)
+VALUES ('building', $1, json_build_object('relation', $2::text, 'progress', $3::float8, 'definition', $4::text::json))
+ON CONFLICT (kind, name) DO UPDATE SET body = excluded.body;
+
+-- name: forget_build
+-- Forget that index $1 is being built.
+DELETE FROM _crossfade.catalog WHERE kind = 'building' AND name = $1;
+
+-- name: builds
+-- The indexes of table $1 that are being built, as clients see them, and how much of each is built, in percent.
+SELECT body ->> 'definition' AS definition, (body ->> 'progress')::float8 AS progress FROM _crossfade.catalog
+WHERE kind = 'building' AND body ->> 'relation' = $1
+    AND obj_description(to_regclass(_crossfade.unique_entries(name)), 'pg_class') = 'building'
+ORDER BY place;
+
 -- name: unfinished
 -- The numbers of indexes whose build did not end, and which no session builds: until the transaction ends, none will.
 WITH building AS MATERIALIZED (

@@ -45,6 +45,14 @@ ON CONFLICT (key) DO NOTHING;
 -- The keys $2, a line each, of collection $1 in the outbox: if `begin` demands it.
 INSERT INTO _crossfade.outbox (collection, key) SELECT $1, unnest(string_to_array($2, E'\n'));
 
+-- name: exclusively_locked
+-- Whether another session keeps every writer out of table $1.
+SELECT EXISTS (
+    SELECT FROM pg_locks
+    WHERE relation = to_regclass($1) AND mode = 'ExclusiveLock' AND granted AND pid <> pg_backend_pid()
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+) AS locked;
+
 -- name: blocked_keys
 -- The keys among $2 of table $1 that a write could not have now: another transaction has them. $3: whether it would insert
 -- documents that do not exist.

@@ -36,6 +36,13 @@ class CountedRow(NamedTuple):
     last_key: str
 
 
+class IndexBuildRow(NamedTuple):
+    """An index that PostgreSQL builds. progress: in percent."""
+
+    name: str
+    progress: float
+
+
 class StateRow(NamedTuple):
     newest: int
     last_key: str
@@ -79,6 +86,7 @@ TTL_INDEXES = Statement("complete", "ttl_indexes", TtlIndexRow)
 REMOVE_EXPIRED = Single("complete", "remove_expired", int)
 CLIENT_INDEXES = Statement("complete", "client_indexes", ClientIndexRow)
 MOMENT_COLUMN = Single("complete", "moment_column", str)
+INDEX_BUILDS = Statement("complete", "index_builds", IndexBuildRow)
 MADE_INDEXES = Statement("complete", "made_indexes", str)
 MARK_INDEX = Statement("complete", "mark_index")
 TRY_LOCK_INDEXES = Single("complete", "try_lock_indexes", bool)

@@ -15,6 +15,13 @@ class FillRow(NamedTuple):
     holder: str | None
 
 
+class BuildRow(NamedTuple):
+    """definition: as clients see it, JSON. progress: in percent."""
+
+    definition: str
+    progress: float
+
+
 class HolderRow(NamedTuple):
     """place: of the value among those asked for, from 1. key: of the document that has it."""
 
@@ -24,6 +31,9 @@ class HolderRow(NamedTuple):
 
 CREATE = Statement("unique_indexes", "create")
 FILL = Single("unique_indexes", "fill", FillRow)
+NOTE_BUILD = Statement("unique_indexes", "note_build")
+FORGET_BUILD = Statement("unique_indexes", "forget_build")
+BUILDS = Statement("unique_indexes", "builds", BuildRow)
 FINISH = Statement("unique_indexes", "finish")
 DROP = Statement("unique_indexes", "drop")
 EXISTS = Single("unique_indexes", "exists", bool)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sql.statement import Statement
+from sql.statement import Single, Statement
 
 
 class BeginRow(NamedTuple):
@@ -30,3 +30,4 @@ CHANGE = Statement("writes", "change")
 INSERT = Statement("writes", "insert")
 NOTE = Statement("writes", "note")
 BLOCKED_KEYS = Statement("writes", "blocked_keys", str)
+EXCLUSIVELY_LOCKED = Single("writes", "exclusively_locked", bool)

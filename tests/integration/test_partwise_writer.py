@@ -72,7 +72,7 @@ def documents(first: int = 0) -> list[dict[str, Any]]:
 async def target(database: Database, dsn: str) -> AsyncIterator[Target]:
     relation = await take_writes(database, "_system/c", {"indexes": [UNIQUE]})
     async with database.transaction() as session:
-        await create(session, NewIndex(relation, *uniques_of([UNIQUE])))
+        await create(session, NewIndex(relation, uniques_of([UNIQUE])[0]))
     async with straight(dsn) as other:
         yield Target(database, relation, other)
 

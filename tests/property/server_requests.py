@@ -272,11 +272,11 @@ def _transaction(world: World) -> Request:
     rng, known = world.rng, world.transactions
     if not known or world.chance(0.4):
         collections: dict[str, Any] = {}
-        for kind in ("read", "write"):
-            if world.chance(0.5):
+        for kind, share in (("read", 0.5), ("write", 0.5), ("exclusive", 0.15)):
+            if world.chance(share):
                 names = [world.collection() for _ in range(rng.randrange(1, 3))]
                 collections[kind] = names if world.chance(0.7) else names[0]
-        body: Any = {"collections": collections, "allowImplicit": world.chance(0.5)}
+        body: Any = {"collections": collections, "allowImplicit": world.chance(0.5), "lockTimeout": 0.02}
         if world.chance(0.05):
             body = rng.choice(({}, {"collections": 3}, []))
         return Request("POST", f"/_db/{world.database}/_api/transaction/begin", (), dumped(body))

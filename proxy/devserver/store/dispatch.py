@@ -24,6 +24,7 @@ from proxy.semantics.write_rules import ConflictError
 from proxy.wire.encode import error_outcome
 from proxy.wire.velocypack import to_json
 
+_CONFLICT: Final = 1200
 _DIRTY: Final = ((b"x-arango-potential-dirty-read", b"true"),)
 
 
@@ -54,7 +55,7 @@ def answer(server: ServerState, operation: Operation, command: EndpointCommand) 
     except ConflictError as error:
         if server.patient and isinstance(error, LockedError):
             raise
-        if operation.key is not None and command.shows_conflict:
+        if operation.key is not None and command.shows_conflict and error.number == _CONFLICT:
             return conflict_outcome(operation.collection or "", error)
         return error_outcome(error)
     except ArangoError as error:

@@ -23,10 +23,11 @@ _PAGE: Final = 1_000  # documents that a build locks at a time
 
 @dataclass(frozen=True, slots=True)
 class NewIndex:
-    """An index to create on a table."""
+    """An index to create on a table. definition: as clients see it, JSON; others see it while it is built."""
 
     relation: str
     index: UniqueIndex
+    definition: bytes = b"{}"
 
 
 async def create(session: Session, made: NewIndex) -> None:
@@ -63,6 +64,7 @@ async def built(session: Session, indexes: Sequence[NewIndex], lock_wait: str) -
         raise
     finally:
         for made in indexes:
+            await asyncio.shield(session.execute(sql.unique_indexes.FORGET_BUILD, made.index.id))
             await asyncio.shield(session.fetchval(sql.unique_indexes.UNMARK_BUILD, made.index.id))
 
 
@@ -70,10 +72,18 @@ async def _build(session: Session, made: NewIndex, lock_wait: str) -> None:
     async with session.transaction():
         await session.fetchval(sql.complete.LOCK_WAIT, lock_wait)
         await _create_empty(session, made)
+    documents = await session.fetchval(sql.complete.COUNT, made.relation)
     after: str | None = ""
+    done = 0
     while after is not None:
+        share = min(100.0, 100.0 * done / documents) if documents else 0.0
+        async with session.transaction():
+            await session.execute(
+                sql.unique_indexes.NOTE_BUILD, made.index.id, made.relation, share, made.definition.decode()
+            )
         async with session.transaction():
             after = await _fill_page(session, made, after)
+        done += _PAGE
 
 
 async def drop(session: Session, index_id: str) -> None:
@@ -85,6 +95,7 @@ async def drop_unfinished(session: Session) -> None:
     """Drop, in the running transaction, what builds left whose process died."""
     for index_id in await session.fetch(sql.unique_indexes.UNFINISHED):
         await drop(session, index_id)
+        await session.execute(sql.unique_indexes.FORGET_BUILD, index_id)
 
 
 async def holders(session: Session, index_id: str, values: Iterable[bytes]) -> dict[bytes, str | None]:

@@ -5,6 +5,7 @@ from typing import Final
 from tests.faults.mutations import Mutant
 
 _ENDPOINTS: Final = "tests/property/test_every_endpoint.py::test_every_endpoint_is_the_same_on_both_servers"
+_TRANSACTIONS: Final = "tests/integration/test_transaction_locks.py::"
 _COUNTS: Final = "tests/integration/test_complete_counts.py::"
 
 MUTANTS = (
@@ -35,5 +36,19 @@ MUTANTS = (
         "            return [_Alone.ALONE] * len(members)\n",
         "            raise\n",
         "tests/integration/test_target_writes.py::test_a_write_that_prevents_a_common_transaction_does_not_harm_others",
+    ),
+    Mutant(
+        "a collection that is locked exclusively is not waited for",
+        "proxy/complete/store.py",
+        "                if not await self._released(locked.relation, until):\n",
+        "                if True:\n",
+        f"{_TRANSACTIONS}test_a_write_continues_when_the_exclusive_lock_is_released",
+    ),
+    Mutant(
+        "a killed query continues",
+        "proxy/complete/query_tracking.py",
+        "                query.interrupt = lambda: limit.reschedule(0)\n",
+        "",
+        "tests/integration/test_complete_queries.py::test_a_query_that_waits_for_a_lock_is_listed_and_can_be_killed",
     ),
 )

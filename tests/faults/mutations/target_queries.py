@@ -5,6 +5,7 @@ from tests.faults.mutations import Mutant
 _TEST = "tests/integration/test_target_modifications.py::"
 _BOTH = "tests/property/test_two_stores_aql.py::test_random_modifications_are_the_same_in_both_stores"
 _TRX = "tests/integration/test_complete_transactions.py::"
+_LOCKS = "tests/integration/test_transaction_locks.py::"
 _QUERIES = "proxy/stores/postgres/modifications/modification_queries.py"
 _ATTEMPT = "proxy/stores/postgres/modifications/attempt.py"
 _COMPILED = "proxy/stores/postgres/modifications/compiled_attempt.py"
@@ -174,14 +175,14 @@ MUTANTS = (
         "            for name in sorted(declared.write | declared.exclusive):\n",
         "            await session.fetch(sql.stream_transactions.LOCK_WRITERS, [])\n"
         "            for name in sorted(declared.write | declared.exclusive):\n",
-        f"{_TRX}test_an_exclusive_lock_keeps_writers_out_until_it_ends",
+        f"{_LOCKS}test_an_exclusive_lock_keeps_writers_out_until_it_ends",
     ),
     Mutant(
         "an exclusive lock keeps nobody out",
         "sql/queries/stream_transactions.sql",
         "LOCK TABLE {relation} IN EXCLUSIVE MODE",
         "LOCK TABLE {relation} IN ROW EXCLUSIVE MODE",
-        f"{_TRX}test_an_exclusive_lock_keeps_writers_out_until_it_ends",
+        f"{_LOCKS}test_an_exclusive_lock_keeps_writers_out_until_it_ends",
     ),
     Mutant(
         "a stream transaction reads what was committed after its beginning",

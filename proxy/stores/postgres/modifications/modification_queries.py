@@ -38,6 +38,7 @@ from proxy.stores.postgres.modifications.reserved_numbers import NumberRange, Nu
 from proxy.stores.postgres.modifications.turns import Turns
 from proxy.stores.postgres.read_fence import QueryLimits
 from proxy.stores.postgres.writes.key_assignment import KeyAssignment
+from proxy.stores.postgres.writes.locked_documents import check_exclusive
 from proxy.stores.postgres.writes.properties import parse_properties
 
 Document = dict[str, Any]
@@ -87,8 +88,8 @@ class ModificationQueries:
     ) -> ModificationResult:
         """Return the result, after the commit. session: that of a stream transaction, of which it becomes a part.
 
-        Raise ArangoError as ArangoDB would answer it, Unsupported; WriteFenceError if PostgreSQL does not take the
-        writes of a collection; DatabaseError: nothing was written, unless it is CommitOutcomeUnknown.
+        Raise ArangoError as ArangoDB would answer it, Unsupported, ExclusiveLockError; WriteFenceError if PostgreSQL
+        does not take the writes of a collection; DatabaseError: nothing was written, unless CommitOutcomeUnknown.
         """
         began = time.perf_counter()
         query = await self._query(database, request, inside=session is not None)
@@ -169,6 +170,9 @@ class ModificationQueries:
                 again = prepared.looks_up and error.sqlstate == _UNIQUE_VIOLATION
                 if conflicts > _CONFLICTS or (session is not None and (again or is_a_conflict(error.sqlstate))):
                     raise conflict(query) from error
+                if session is None and error.sqlstate == _LOCK_TIMEOUT:
+                    written = [await self._catalog.find(f"{query.database}/{name}") for name in query.writes]
+                    await check_exclusive(self._database, written)
                 if session is not None or not await self._dropped_index(error, query):
                     self._handle(error, query, prepared, inside=session is not None)
 

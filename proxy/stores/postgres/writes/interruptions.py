@@ -17,6 +17,15 @@ class KeyInsertedError(Exception):
     """Another transaction inserted a key after this one had looked for it."""
 
 
+class ExclusiveLockError(Exception):
+    """A stream transaction keeps every other writer out of a collection, in which nothing was written."""
+
+    def __init__(self, collection: str, relation: str) -> None:
+        super().__init__(collection)
+        self.collection = collection
+        self.relation = relation
+
+
 class NotLoadedError(Exception):
     """The decision needs keys, or values of unique indexes, that were not looked up: look them up, and decide again.
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import sql
-from proxy.base.database import Session
+from proxy.base.database import Database, Session
 from proxy.base.errors import DatabaseUnavailable
 from proxy.model.documents import valid_key
 from proxy.semantics.document_writes import DocumentAction, PreparedWrite
 from proxy.semantics.write_rules import ConflictError
+from proxy.stores.postgres.catalog import Relation
+from proxy.stores.postgres.writes.interruptions import ExclusiveLockError
 from proxy.stores.postgres.writes.key_assignment import Prepared
 
 LOCK_TIMEOUT: Final = "55P03"
@@ -20,6 +23,16 @@ def conflict(key: str, rev: str) -> ConflictError:
     """Return the error for a document that stays locked."""
     message = f"timeout waiting to lock key - in index primary of type primary over '_key'; conflicting key: {key}"
     return ConflictError(key, rev, precondition=False, message=message)
+
+
+async def check_exclusive(database: Database, relations: Iterable[Relation]) -> None:
+    """Raise ExclusiveLockError if a stream transaction keeps writers out of one of the relations. Raise DatabaseError.
+
+    For a statement that has waited for too long: it does not say whether for a document or for the table.
+    """
+    for one in relations:
+        if await database.fetchval(sql.writes.EXCLUSIVELY_LOCKED, one.relation):
+            raise ExclusiveLockError(one.name, one.relation)
 
 
 async def without_locked(session: Session, relation: str, prepared: Prepared | None) -> Prepared | None:

@@ -31,7 +31,7 @@ from proxy.stores.postgres import own_indexes
 from proxy.stores.postgres.catalog import Catalog, Relation
 from proxy.stores.postgres.writes.interruptions import CollectionChangedError, KeyInsertedError, WriteFenceError
 from proxy.stores.postgres.writes.key_assignment import KeyAssignment, Prepared, Request
-from proxy.stores.postgres.writes.locked_documents import conflict, without_locked
+from proxy.stores.postgres.writes.locked_documents import check_exclusive, conflict, without_locked
 from proxy.stores.postgres.writes.partwise_writer import Helpers, PartwiseWriter
 from proxy.stores.postgres.writes.properties import Properties, parse_properties
 from proxy.stores.postgres.writes.transaction import WriteTransaction, refusal
@@ -117,22 +117,16 @@ class DocumentWriter:
 
         within: the session of a stream transaction (REPEATABLE READ), which the write becomes a part of.
 
-        Raise WriteFenceError if PostgreSQL does not take the collection's writes, Unsupported by the endpoint's name,
-        DatabaseError: nothing was written, unless it is CommitOutcomeUnknown.
+        Raise WriteFenceError if PostgreSQL does not take the collection's writes, ExclusiveLockError, Unsupported by
+        the endpoint's name; DatabaseError: nothing was written, unless it is CommitOutcomeUnknown.
         """
-        parse = _PARSERS.get(operation.endpoint.name)
-        if parse is None:
-            raise Unsupported(f"{operation.endpoint.name} as a write of PostgreSQL")
         for header, feature in _UNSUPPORTED.items():
             if header in operation.headers:
                 raise Unsupported(f"{feature} in PostgreSQL")
         try:
             if has_parts(operation):
-                return await self._partwise.execute(operation, parse)
-            operation = whole(operation)
-            if "velocypack" in operation.headers.get("content-type", ""):
-                operation = msgspec.structs.replace(operation, body=to_json(operation.body) if operation.body else b"")
-            request = parse(operation)
+                return await self._partwise.execute(operation, _parser_of(operation))
+            operation, request = parsed_write(whole(operation))
             shared = await self._in_group(operation, request) if within is None else None
             return shared if shared is not None else await self._execute(operation, request, within)
         except Unsupported:
@@ -228,10 +222,14 @@ class DocumentWriter:
     async def _without_locked(
         self, relation: Relation, prepared: Prepared | None, within: Session | None
     ) -> tuple[Prepared | None, bool]:
-        """Return the write without its locked documents, and whether there are others that can be written."""
+        """Return the write without its locked documents, and whether there are others that can be written.
+
+        Raise ExclusiveLockError.
+        """
         if within is not None:
             apart = await without_locked(within, relation.relation, prepared)
         else:
+            await check_exclusive(self._database, [relation])
             async with self._database.session() as session:
                 apart = await without_locked(session, relation.relation, prepared)
         return apart or prepared, apart is not None
@@ -278,3 +276,22 @@ class DocumentWriter:
 def _is_locked(error: DatabaseError, *, inside: bool) -> bool:
     """Return True if another transaction has a document; inside: or has changed it since the snapshot of this one."""
     return error.sqlstate == _LOCK_TIMEOUT or (inside and is_a_conflict(error.sqlstate))
+
+
+def parsed_write(operation: Operation) -> tuple[Operation, Request]:
+    """Return a write with a body of JSON, and what it requests.
+
+    Raise ArangoError 600, 1227 and others of the request itself, Unsupported by the endpoint's name.
+    """
+    parse = _parser_of(operation)
+    if "velocypack" in operation.headers.get("content-type", ""):
+        operation = msgspec.structs.replace(operation, body=to_json(operation.body) if operation.body else b"")
+    return operation, parse(operation)
+
+
+def _parser_of(operation: Operation) -> Callable[[Operation], Request]:
+    """Return what parses the request. Raise Unsupported by the endpoint's name."""
+    parse = _PARSERS.get(operation.endpoint.name)
+    if parse is None:
+        raise Unsupported(f"{operation.endpoint.name} as a write of PostgreSQL")
+    return parse
