@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sql
-from proxy.base.database import Session
+from proxy.base.database import Database, Session
 from proxy.complete.collection_view import CollectionView
 from proxy.complete.loaded_part import LoadedPart, Missing
 from proxy.model.documents import escape_text
@@ -12,8 +12,11 @@ from proxy.stores.postgres import unique_indexes
 from proxy.stores.postgres.writes.interruptions import WriteFenceError
 
 
-async def load(session: Session, view: CollectionView, missing: Missing) -> None:
-    """Add what is missing to the view's part, without locks. What is locked already stays. Raise DatabaseError."""
+async def load(session: Session, view: CollectionView, missing: Missing, numbers: Session | Database) -> None:
+    """Add what is missing to the view's part, without locks. What is locked already stays. Raise DatabaseError.
+
+    numbers: as for `take_numbers`.
+    """
     part, relation = view.part, view.stored.relation
     if missing.documents:
         _add(part, await session.fetch(sql.complete.ALL_DOCUMENTS.on(relation)))
@@ -31,7 +34,7 @@ async def load(session: Session, view: CollectionView, missing: Missing) -> None
     if missing.size:
         part.size = await session.fetchval(sql.complete.SIZE.on(relation))
     if missing.state:
-        await _load_state(session, view)
+        await _load_state(numbers, view)
     for index_id, values in missing.values.items():
         if values:
             found = await unique_indexes.holders(session, index_id, values)
@@ -61,22 +64,23 @@ async def lock(session: Session, view: CollectionView, keys: set[str], revisions
     part.revisions = sorted(row.revisions or ())
 
 
-async def take_numbers(session: Session, view: CollectionView) -> bool:
+async def take_numbers(numbers: Session | Database, view: CollectionView) -> bool:
     """Take the numbers that the view's key generator has used, so that no other request makes those keys.
 
-    Return False if others have taken some meanwhile: the pass must be repeated above those. Outside a transaction this
-    holds no lock; numbers of a request that fails later are lost, as in ArangoDB.
+    numbers: not the session of a stream transaction, for whose end other inserts would wait, and whose snapshot would
+    show old numbers. Return False if others have taken some meanwhile: the pass must be repeated above those. Numbers
+    of a request that fails later are lost, as in ArangoDB.
     """
     part, last = view.part, view.numbers_to_take
-    if await session.fetchrow(sql.writes.TAKE_KEYS, view.stored.qualified, str(part.taken), str(last)):
+    if await numbers.fetchrow(sql.writes.TAKE_KEYS, view.stored.qualified, str(part.taken), str(last)):
         part.taken = last or part.taken
         return True
-    await _load_state(session, view)
+    await _load_state(numbers, view)
     return False
 
 
-async def _load_state(session: Session, view: CollectionView) -> None:
-    row = await session.fetchrow(sql.complete.STATE, view.stored.qualified)
+async def _load_state(numbers: Session | Database, view: CollectionView) -> None:
+    row = await numbers.fetchrow(sql.complete.STATE, view.stored.qualified)
     if row is None:
         raise WriteFenceError
     view.part.newest, view.part.last_key = row.newest, int(row.last_key)

@@ -83,7 +83,7 @@ class CompleteStore:
             enforced=root_password is not None,
             secret=secret,
         )
-        attempts = ViewAttempts(self._catalogs, self._sessions, lock_wait)
+        attempts = ViewAttempts(database, self._catalogs, self._sessions, lock_wait)
         self._general = GeneralWay(database, self._catalogs, attempts)
         keys, tracking, profiles = KeyAssignment(), QueryTracking(self._sessions), QueryProfiles(database)
         modifying = ModifyingQueries(database, self._catalogs, keys, profiles, lock_wait)

@@ -12,7 +12,7 @@ from typing import Final
 
 import sql
 from proxy.base import failpoints
-from proxy.base.database import Session
+from proxy.base.database import Database, Session
 from proxy.complete import loading
 from proxy.complete.catalog import ServerCatalog
 from proxy.complete.catalog_cache import CatalogCache, CatalogChangedError
@@ -45,8 +45,8 @@ class ViewAttempt:
     """One attempt. run: one pass. sessions: the state of this process. lock_wait: as PostgreSQL has it.
 
     own_accounts: a pass may change accounts. inside: it is a part of a stream transaction, whose snapshot may be older
-    than the catalog. changes_catalog: its last pass without a transaction did. written: the tables whose documents it
-    changed. locked: those in which it locks documents.
+    than the catalog; numbers: then, where numbers of keys are taken. changes_catalog: its last pass without a
+    transaction did. written: the tables whose documents it changed. locked: those in which it locks documents.
     """
 
     def __init__(
@@ -59,8 +59,10 @@ class ViewAttempt:
         lock_wait: str,
         own_accounts: bool,
         inside: bool = False,
+        numbers: Database | None = None,
     ) -> None:
         self._catalog = catalog
+        self._numbers = numbers
         self._run = run
         self._sessions = sessions
         self._ticks = RepeatedTicks(ticks)
@@ -113,11 +115,11 @@ class ViewAttempt:
             view, outcome, changes = self._pass()
             missed = [seen for seen in view.views.values() if seen.missing.anything]
             for seen in missed:
-                await loading.load(session, seen, seen.missing)
+                await loading.load(session, seen, seen.missing, self._numbers or session)
             numbered = [seen for seen in view.views.values() if seen.numbers_to_take is not None]
             if not missed and self._paused is not None:
                 raise self._paused
-            if not missed and all([await loading.take_numbers(session, seen) for seen in numbered]):
+            if not missed and all([await loading.take_numbers(self._numbers or session, seen) for seen in numbered]):
                 return view, outcome, changes
         raise WriteFenceError
 
@@ -163,7 +165,8 @@ class ViewAttempt:
 class ViewAttempts:
     """Makes the attempts of this process. sessions: its state. lock_wait: seconds to wait for a row."""
 
-    def __init__(self, catalogs: CatalogCache, sessions: ServerState, lock_wait: float) -> None:
+    def __init__(self, database: Database, catalogs: CatalogCache, sessions: ServerState, lock_wait: float) -> None:
+        self._database = database
         self._catalogs = catalogs
         self._sessions = sessions
         self._lock_wait = f"{int(lock_wait * 1000)}ms"
@@ -178,6 +181,7 @@ class ViewAttempts:
             lock_wait=self._lock_wait,
             own_accounts=own_accounts,
             inside=inside,
+            numbers=self._database if inside else None,
         )
 
 

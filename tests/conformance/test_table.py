@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from proxy.complete.commands import LEFT_OUT
 from proxy.devserver.serve import StoreHandler
 from proxy.devserver.store import MemoryStore
 from proxy.model.message import Request
 from proxy.wire.decode import decode_parts
-from proxy.wire.endpoints import ROWS
+from proxy.wire.endpoints import ROWS, EndpointRow
+from tests.complete_fixtures import complete_store
 from tests.conformance import runner
 
 # protocol page, section 6, "Must" and "Common", with what sections 1 to 5, 7 and 8 say of methods
@@ -72,6 +76,36 @@ async def test_every_listed_endpoint_is_known_and_answered(prefix: str) -> None:
         if operation.endpoint.name == "unknown" or operation.database != "_system" or answer.status in (405, 500, 501):
             wrong.append((item, operation.endpoint.name, answer.status, answer.body))
     assert wrong == []
+
+
+def _target(row: EndpointRow) -> bytes:
+    """Return a path of a row of the table, with what stands for its segments."""
+    parts = ["x" if part == "*" or part.startswith("{") else part for part in row.pattern.split("/")]
+    return ("/" + "/".join(parts) + (f"?{row.parameter}=x" if row.parameter else "")).encode()
+
+
+async def test_what_the_development_server_answers_postgresql_alone_answers_or_names(dsn: str) -> None:
+    """Every row of the table, with a body that no endpoint expects: 501 has a name from the table, and no other."""
+    ours = StoreHandler(MemoryStore(lock_wait=0.0))
+    wrong, named = [], set()
+    async with complete_store(dsn, lock_wait=0.01) as store:
+        theirs = StoreHandler(store)
+        for row in ROWS:
+            method = "GET" if row.method == "ANY" else row.method
+            one, other = [await handler(Request(method, _target(row), [], b"{}")) for handler in (ours, theirs)]
+            if other.status != 501:
+                if one.status == 501 or (other.status >= 500 and other.status != one.status):
+                    wrong.append((method, _target(row), one.status, other.status))
+                continue
+            named.add(row.endpoint.name)
+            assert isinstance(other.body, bytes)
+            body = json.loads(other.body)
+            what = LEFT_OUT.get(row.endpoint.name)
+            expected = {"error": True, "code": 501, "errorNum": 9, "errorMessage": f"unsupported by Crossfade: {what}"}
+            if body != expected and (one.status, one.body) != (501, other.body):
+                wrong.append((method, _target(row), one.status, body))
+    assert wrong == []
+    assert named >= LEFT_OUT.keys() | {"foxx", "task", "view.create", "transaction.js"}
 
 
 def test_no_endpoint_lacks_a_case() -> None:

@@ -97,6 +97,23 @@ async def test_elements_of_an_array_that_others_changed_are_refused_alone(store:
     assert (await send(store, "GET", "/_api/document/c/c"))[1]["n"] == 2
 
 
+async def test_inserts_into_a_graph_do_not_wait_for_the_keys_of_a_transaction(store: CompleteStore) -> None:
+    await send(store, "POST", "/_api/collection", {"name": "c", "keyOptions": {"type": "autoincrement"}})
+    await send(store, "POST", "/_api/gharial", {"name": "g", "orphanCollections": ["c"]})
+    trx = await begun(store, write=["c"])
+    keys = []
+    for number in (trx, None, trx, None, trx):
+        status, body = await send(store, "POST", "/_api/gharial/g/vertex/c", {}, number)
+        assert status == 202, body
+        keys.append(body["vertex"]["_key"])
+        status, body = await send(store, "POST", "/_api/document/c", {})
+        assert status == 202, body
+        keys.append(body["_key"])
+    assert keys == [str(n) for n in range(1, 11)]
+    assert (await send(store, "PUT", f"/_api/transaction/{trx}"))[0] == 200
+    assert (await send(store, "GET", "/_api/collection/c/count"))[1]["count"] == 10
+
+
 async def test_a_refused_write_of_a_transaction_locks_nothing(store: CompleteStore) -> None:
     await send(store, "POST", "/_api/collection", {"name": "c"})
     await send(store, "POST", "/_api/document/c", {"_key": "a"})

@@ -45,6 +45,13 @@ MUTANTS = (
         f"{_TRANSACTIONS}test_a_write_continues_when_the_exclusive_lock_is_released",
     ),
     Mutant(
+        "numbers of keys are taken in the session of a stream transaction",
+        "proxy/complete/view_attempt.py",
+        "            numbers=self._database if inside else None,\n",
+        "",
+        f"{_TRANSACTIONS}test_inserts_into_a_graph_do_not_wait_for_the_keys_of_a_transaction",
+    ),
+    Mutant(
         "a killed query continues",
         "proxy/complete/query_tracking.py",
         "                query.interrupt = lambda: limit.reschedule(0)\n",
