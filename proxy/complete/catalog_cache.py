@@ -6,6 +6,7 @@ Each request compares the version; the catalog is read again if another process,
 from __future__ import annotations
 
 import secrets
+import time
 from typing import Final
 
 import sql
@@ -42,6 +43,7 @@ class CatalogCache:
         self._enforced = enforced
         self._secret = secret
         self._known: ServerCatalog | None = None
+        self._compared = 0.0  # when its version was the present one, by the monotonic clock
         self.ticks = TickBlock()
 
     @property
@@ -49,18 +51,27 @@ class CatalogCache:
         """The catalog as this process last saw it; None before the first request."""
         return self._known
 
+    async def recent(self, seconds: float) -> ServerCatalog:
+        """Return a catalog that was the present one at most that many seconds ago. Raise DatabaseError."""
+        known = self._known
+        return known if known is not None and time.monotonic() - self._compared < seconds else await self.current()
+
     async def current(self) -> ServerCatalog:
         """Return the present catalog, which is made if there is none yet. Raise DatabaseError."""
-        known = self._known
+        known, began = self._known, time.monotonic()
+        found = await self._present(known)
+        if self._known is None or found.version >= self._known.version:
+            self._known, self._compared = found, began
+        return found
+
+    async def _present(self, known: ServerCatalog | None) -> ServerCatalog:
+        """Return the catalog that is known if its version is the present one, else the one that PostgreSQL has."""
         if known is not None and await self._database.fetchval(sql.complete.VERSION) == known.version:
             return known
         if self.ticks.left < _TICKS // 2:
             await self.refill()
         async with self._database.session() as session:
-            found = self._parsed(await read_entries(session)) or await self._create(session)
-        if self._known is None or found.version > self._known.version:
-            self._known = found
-        return found
+            return self._parsed(await read_entries(session)) or await self._create(session)
 
     def forget(self) -> None:
         """Read the catalog again for the next request: this process has changed it."""

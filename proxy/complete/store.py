@@ -41,13 +41,15 @@ from proxy.model.revision import Clock
 from proxy.semantics.large_writes import has_parts, whole
 from proxy.semantics.write_rules import KEY_WAIT
 from proxy.stores.postgres import PostgresStore
+from proxy.stores.postgres.read_fence import QueryLimits
 from proxy.stores.postgres.writes import DocumentWriter
 from proxy.stores.postgres.writes.interruptions import ExclusiveLockError
 from proxy.stores.postgres.writes.key_assignment import KeyAssignment
 from proxy.wire.encode import error_outcome
 
 _FIRST_PAUSE, _LAST_PAUSE = 0.01, 0.25  # seconds between two looks whether a collection is locked
-_REFRESH: Final = 1.0  # seconds until this process notices that another one has set the server's read-only mode
+_REFRESH: Final = 0.5  # seconds between two looks whether another process has changed the catalog
+RIGHTS_SECONDS: Final = 1.0  # as long as ArangoDB's servers take to notice that another one has changed accounts
 
 
 class CompleteStore:
@@ -58,6 +60,7 @@ class CompleteStore:
     document, the time of its lockTimeout for a collection). root_password: that of root in a new catalog; None:
     requests need no authentication. secret: signs tokens, here and in all other processes; None: the one that
     PostgreSQL has. transactions: limits of stream transactions. spools: where large answers wait.
+    rights_seconds: how long a right is still accepted that another process has revoked.
     """
 
     def __init__(
@@ -72,7 +75,9 @@ class CompleteStore:
         secret: bytes | None = None,
         transactions: TransactionLimits | None = None,
         spools: SpoolSpace | None = None,
+        rights_seconds: float = RIGHTS_SECONDS,
     ) -> None:
+        self._rights_seconds = rights_seconds
         self._sessions = ServerState(clock or Clock(), now)
         self._collection_wait = LOCK_SECONDS if lock_wait is None else lock_wait
         lock_wait = KEY_WAIT if lock_wait is None else lock_wait
@@ -88,7 +93,7 @@ class CompleteStore:
         keys, tracking, profiles = KeyAssignment(), QueryTracking(self._sessions), QueryProfiles(database)
         modifying = ModifyingQueries(database, self._catalogs, keys, profiles, lock_wait)
         writer = DocumentWriter(database, lock_wait=lock_wait, keys=keys, spools=spools)
-        reader = reads or PostgresStore(database, profile=profiles.printed)
+        reader = reads or PostgresStore(database, limits=QueryLimits(no_user_functions=True), profile=profiles.printed)
         self._large = LargeWrites(writer, self._catalogs)
         self._database = database
         self._fast = FastWays(writer, reader, modifying, tracking)
@@ -98,7 +103,7 @@ class CompleteStore:
         )
         self._counts = CountRequests(database, self._sessions, self._catalogs.ticks)
         self._requests = AsyncRequests()
-        self._refresh = Periodic(self._catalogs.refresh, "catalog", _REFRESH)
+        self._refresh = Periodic(self.refresh_catalog, "catalog", _REFRESH)
         self._catalog_state: tuple[ServerCatalog, ServerView] | None = None
 
     @property
@@ -110,6 +115,10 @@ class CompleteStore:
         await self._catalogs.share_secret()
         await self._catalogs.adopt()
         self._refresh.start()
+
+    async def refresh_catalog(self) -> None:
+        """Notice what other processes have changed; it happens twice a second too. Raise DatabaseError."""
+        await self._catalogs.refresh()
 
     async def close(self) -> None:
         """Cancel the jobs that are running, close the cursors, and abort the stream transactions."""
@@ -132,8 +141,10 @@ class CompleteStore:
         catalog = self._catalogs.last_seen or await self._catalogs.current()
         command = dispatch.command_of(COMMANDS, operation)
         if catalog.accounts.limited:
-            catalog = await self._catalogs.current()
+            catalog = await self._catalogs.recent(self._rights_seconds)
             refused = dispatch.refusal(self._state(catalog), operation, command)
+            if refused is not None and self._rights_seconds:  # it may be allowed since
+                refused = dispatch.refusal(self._state(await self._catalogs.current()), operation, command)
             if refused is not None:
                 return refused
         if is_asynchronous(operation):

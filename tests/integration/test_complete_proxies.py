@@ -117,7 +117,7 @@ async def test_writes_beside_a_drop_end_in_the_collection_or_with_1203(stores: S
 
 
 async def test_accounts_and_tokens_are_shared(pool: Database) -> None:
-    one, other = (CompleteStore(pool, root_password="secret") for _ in range(2))
+    one, other = (CompleteStore(pool, root_password="secret", rights_seconds=0) for _ in range(2))
     root = {"authorization": "Basic " + base64.b64encode(b"root:secret").decode()}
     assert (await send(one, "GET", "/_api/collection"))[0] == 401
     assert (await send(one, "POST", "/_api/collection", {"name": "c"}, root))[0] == 200
@@ -138,6 +138,28 @@ async def test_accounts_and_tokens_are_shared(pool: Database) -> None:
     assert (await send(other, "POST", "/_api/cursor", query, anna))[0] == 403
     assert (await send(one, "DELETE", "/_api/user/anna", headers=root))[0] == 202
     assert (await send(other, "GET", "/_api/version", headers=anna))[0] == 401
+    await one.close()
+    await other.close()
+
+
+async def test_rights_are_remembered_for_a_while_and_new_ones_hold_immediately(pool: Database) -> None:
+    """Reads need no statement for the rights: the catalog is compared by the refresh, and before a refusal."""
+    one, other = (CompleteStore(pool, root_password="secret", rights_seconds=600) for _ in range(2))
+    root = {"authorization": "Basic " + base64.b64encode(b"root:secret").decode()}
+    anna = {"authorization": "Basic " + base64.b64encode(b"anna:x").decode()}
+    document = "/_api/document/c/a"
+    await send(one, "POST", "/_api/collection", {"name": "c"}, root)
+    await send(one, "POST", "/_api/document/c", {"_key": "a"}, root)
+    assert (await send(other, "GET", document, headers=root))[0] == 200
+    await send(one, "POST", "/_api/user", {"user": "anna", "passwd": "x"}, root)
+    for place in ("_system", "_system/c"):
+        assert (await send(one, "PUT", f"/_api/user/anna/database/{place}", {"grant": "ro"}, root))[0] == 200
+    assert (await send(other, "GET", document, headers=anna))[0] == 200
+    assert (await send(one, "DELETE", "/_api/user/anna", headers=root))[0] == 202
+    assert (await send(one, "GET", document, headers=anna))[0] == 401
+    assert (await send(other, "GET", document, headers=anna))[0] == 200
+    await other.refresh_catalog()
+    assert (await send(other, "GET", document, headers=anna))[0] == 401
     await one.close()
     await other.close()
 

@@ -122,6 +122,12 @@ async def test_a_profile_shows_stages_plan_and_figures(server: Server, text: str
     assert answer["extra"].keys() == {"warnings", "stats", "profile"}
 
 
+@pytest.mark.parametrize("text", ["RETURN APPLY('a::b', [1])", "RETURN CALL('a::b', 1)", "RETURN a::b(1)"])
+async def test_a_function_of_a_user_is_not_found(server: Server, text: str) -> None:
+    status, answer = await server.query(text)
+    assert (status, answer["errorNum"]) == (404, 1582)
+
+
 async def test_slow_queries_are_remembered_once_with_their_errors(server: Server) -> None:
     await server.send("PUT", "/_api/query/properties", {"slowQueryThreshold": 0})
     sent = ["RETURN 1", "FOR d IN c RETURN d", "REMOVE 'absent' IN c", "FOR x IN", "FOR x IN nowhere RETURN x"]

@@ -62,7 +62,7 @@ class Evaluation:
         ReadFenceError (also if it names no collection), DatabaseError. A query reads what its text names, or its
         extent, and nothing else: for more ReadFenceError, without a fence BeyondExtentError.
         """
-        options = replace(options_of(database, request), ties=ties)
+        options = replace(options_of(database, request), ties=ties, no_user_functions=self._limits.no_user_functions)
         query = parsed(request.query)
         analysis = analyse(query, request.bind_vars)
         if analysis.modifies or analysis.unsupported:

@@ -41,7 +41,11 @@ class BeyondExtentError(Unsupported):
 
 @dataclass(frozen=True, slots=True)
 class QueryLimits:
-    """Limits of what one query may fetch. Beyond them: Unsupported; ArangoDB answers, or nothing is compared."""
+    """Limits of what one query may fetch. Beyond them: Unsupported; ArangoDB answers, or nothing is compared.
+
+    no_user_functions: there are none, so that the call of one is an error (`QueryOptions`).
+    """
 
     rows: int = 20_000
     bytes: int = 48 << 20
+    no_user_functions: bool = False

@@ -52,6 +52,14 @@ MUTANTS = (
         f"{_TRANSACTIONS}test_inserts_into_a_graph_do_not_wait_for_the_keys_of_a_transaction",
     ),
     Mutant(
+        "a new right does not hold before the catalog is refreshed",
+        "proxy/complete/store.py",
+        "            if refused is not None and self._rights_seconds:",
+        "            if False:",
+        "tests/integration/test_complete_proxies.py::"
+        "test_rights_are_remembered_for_a_while_and_new_ones_hold_immediately",
+    ),
+    Mutant(
         "a killed query continues",
         "proxy/complete/query_tracking.py",
         "                query.interrupt = lambda: limit.reschedule(0)\n",
