@@ -121,6 +121,16 @@ def test_a_malformed_array_gets_the_error_of_the_whole(part: int) -> None:
     assert refused > 1000
 
 
+@pytest.mark.parametrize("text", [b"[1,]", b"[1, ]", b"[,1]", b"[ , 1]", b"[1,,2]", b"[1,", b"[,", b"[,]", b"["])
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_a_comma_needs_an_element_on_both_sides(text: bytes, size: int) -> None:
+    with pytest.raises(ArangoError) as whole:
+        parse(text)
+    found = array_fault(Body(text), PartSize(size, 100))
+    assert found is not None
+    assert found.message == whole.value.message
+
+
 def test_an_element_that_never_ends_is_not_collected() -> None:
     """A mistake is noticed when the element is longer than a part: not at the end of the body."""
     read = 0
