@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from proxy.aql.analyse import analyse
-from proxy.base.errors import ArangoError
+from proxy.base.errors import ArangoError, DatabaseError
 from proxy.complete.catalog import ServerCatalog
 from proxy.complete.catalog_cache import CatalogCache, CatalogChangedError
 from proxy.complete.commands import COMMANDS
@@ -85,7 +85,7 @@ class TransactionRequests:
 
         Raise DatabaseError.
         """
-        catalog = await self._catalogs.current()
+        catalog = await self._catalog(operation)
         server = state(catalog)
         try:
             server.database(operation)
@@ -96,6 +96,16 @@ class TransactionRequests:
         except ArangoError as error:
             return error_outcome(error)
         return dispatch.as_dirty_read(operation, dispatch.command_of(COMMANDS, operation), outcome)
+
+    async def _catalog(self, operation: Operation) -> ServerCatalog:
+        """Return the catalog: the last one if PostgreSQL does not answer, to name the transaction that is lost."""
+        try:
+            return await self._catalogs.current()
+        except DatabaseError:
+            known = self._catalogs.last_seen
+            if known is None or operation.endpoint.family is Family.TRANSACTION:
+                raise
+            return known
 
     async def _about(self, operation: Operation, server: ServerView, catalog: ServerCatalog) -> Outcome:
         """Begin, end or show transactions. Raise ArangoError, DatabaseError."""

@@ -91,6 +91,11 @@ class PreparedImport:
         """The most revisions that carrying it out takes."""
         return len(self.rows)
 
+    @property
+    def empties(self) -> bool:
+        """True if the collection is emptied first."""
+        return flag(self.params, "overwrite")
+
     def refusing(self, errors: Mapping[str, ArangoError]) -> PreparedImport:
         """Return the request with the errors of these keys in the place of their documents."""
         rows = [_Row(row.item, error=errors[row.key]) if row.key in errors else row for row in self.rows]

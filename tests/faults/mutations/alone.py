@@ -6,6 +6,7 @@ from tests.faults.mutations import Mutant
 
 _ALONE: Final = "tests/faults/test_alone.py::"
 _EXPIRY: Final = "tests/integration/test_expiry_following.py::"
+_REFUSALS: Final = "tests/integration/test_complete_refusals.py::"
 _TRANSACTIONS: Final = "tests/integration/test_complete_transactions.py::"
 
 MUTANTS = (
@@ -43,5 +44,26 @@ MUTANTS = (
         "            self.mirror.agreed,\n",
         "            self.mirror.caught_up,\n",
         f"{_EXPIRY}test_an_expired_document_is_no_mismatch",
+    ),
+    Mutant(
+        "a document that PostgreSQL refuses makes its whole array fail",
+        "proxy/stores/postgres/writes/writer.py",
+        "            if apart is None:\n",
+        "            if True:\n",
+        f"{_REFUSALS}test_an_array_loses_no_other_document",
+    ),
+    Mutant(
+        "a transaction is not named when PostgreSQL is away",
+        "proxy/complete/transaction_requests.py",
+        "            if known is None or operation.endpoint.family is Family.TRANSACTION:\n",
+        "            if True:\n",
+        f"{_REFUSALS}test_while_postgresql_is_away_each_request_gets_503_and_then_continues",
+    ),
+    Mutant(
+        "each pass of a decision draws other revisions",
+        "proxy/stores/postgres/writes/transaction.py",
+        "            if wanted or not number:",
+        "            if True:",
+        f"{_REFUSALS}test_a_unique_value_that_contains_a_revision_is_decided",
     ),
 )

@@ -12,6 +12,7 @@ not loaded, or another transaction inserts a key first, it is repeated. Rules: s
     index_claims   the values that its documents have in unique indexes: pure
     partwise_writer    writes with large bodies, part by part in one transaction
     locked_documents   what stays locked: refused, and nothing else of its array
+    refused_documents  what PostgreSQL cannot hold: refused, and nothing else of its array
     interruptions      what ends an attempt before anything is written
     properties         what writes to a collection must follow: schema, waitForSync, key options
     key_assignment     the keys of a request's documents, with the generator's state in PostgreSQL

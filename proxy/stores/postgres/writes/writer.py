@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from proxy.model.documents import valid_key
 from proxy.model.operations import Operation, Outcome
 from proxy.semantics.document_writes import DocumentWriteRequest, parse_change, parse_insert, parse_remove
 from proxy.semantics.encoded_document import revision_of
-from proxy.semantics.imports import ImportRequest, parse_import
+from proxy.semantics.imports import ImportRequest, PreparedImport, parse_import
 from proxy.semantics.large_writes import PART_SIZE, PartSize, has_parts, whole
 from proxy.semantics.write_rules import KEY_WAIT
 from proxy.stores.postgres import own_indexes
@@ -34,6 +35,7 @@ from proxy.stores.postgres.writes.key_assignment import KeyAssignment, Prepared,
 from proxy.stores.postgres.writes.locked_documents import check_exclusive, conflict, without_locked
 from proxy.stores.postgres.writes.partwise_writer import Helpers, PartwiseWriter
 from proxy.stores.postgres.writes.properties import Properties, parse_properties
+from proxy.stores.postgres.writes.refused_documents import refusal_of, without_refused
 from proxy.stores.postgres.writes.transaction import WriteTransaction, refusal
 from proxy.stores.postgres.writes.write_groups import WriteGroups, Written
 from proxy.wire.encode import error_outcome
@@ -55,6 +57,10 @@ _PARSERS: Final[Mapping[str, Callable[[Operation], Request]]] = {
     "import": parse_import,
 }
 _GROUP_WAIT: Final = 0.02  # seconds
+
+
+class _Undone(Exception):
+    """Ends a transaction that is only tried."""
 
 
 class _Alone(enum.Enum):
@@ -209,7 +215,7 @@ class DocumentWriter:
                 elif isinstance(error, StatementError):
                     violation = error if error.sqlstate == _UNIQUE_VIOLATION else None
                     if violation is None:
-                        await self._handle(error, relation, drops=within is None)
+                        prepared = await self._again(error, operation, relation, prepared, within)
                     looks_up = looks_up or violation is not None
                 elif (
                     isinstance(error, CommitOutcomeUnknown) or within or not may_succeed_on_new_session(error.sqlstate)
@@ -249,6 +255,45 @@ class DocumentWriter:
             known = self._properties[relation.collection] = parse_properties(text or "{}")
         return known
 
+    async def _again(
+        self,
+        error: StatementError,
+        operation: Operation,
+        relation: Relation,
+        prepared: Prepared | None,
+        within: Session | None,
+    ) -> Prepared | None:
+        """Return the write to attempt again, without the documents that PostgreSQL cannot hold. Raise as `_handle`."""
+        try:
+            await self._handle(error, relation, drops=within is None)
+        except ArangoError:
+            apart = await without_refused(prepared, lambda trial: self._refusal(operation, relation, trial, within))
+            if apart is None:
+                raise
+            return apart
+        return prepared
+
+    async def _refusal(
+        self, operation: Operation, relation: Relation, trial: Prepared, within: Session | None
+    ) -> StatementError | None:
+        """Execute a write without effect. Return PostgreSQL's refusal of a document, if there is one."""
+        empties = isinstance(trial, PreparedImport) and trial.empties
+        try:
+            async with self._database.session() as session:
+                properties, used = await self._properties_of(session, relation), within or session
+                with contextlib.suppress(_Undone):
+                    async with used.transaction():
+                        transaction = WriteTransaction(used, relation, properties, self._lock_wait, looks_up=True)
+                        await transaction.execute(operation, trial, empties=empties)
+                        raise _Undone
+        except (CollectionChangedError, KeyInsertedError):
+            return None
+        except StatementError as error:
+            if error.sqlstate == _UNIQUE_VIOLATION or not of_a_document(error.sqlstate):
+                raise
+            return error
+        return None
+
     async def _handle(self, error: StatementError, relation: Relation, *, drops: bool = True) -> None:
         """Return if the write may be attempted again. Raise ArangoError if PostgreSQL cannot hold a document.
 
@@ -263,7 +308,7 @@ class DocumentWriter:
         if too_large and await own_indexes.drop_too_small(self._database, [relation.relation], error):
             return
         if of_a_document(error.sqlstate):
-            raise ArangoError(10, f"PostgreSQL cannot hold the document: {error}", status=400) from error
+            raise refusal_of(error) from error
         raise error
 
     def _forget(self, relation: Relation) -> None:
