@@ -26,7 +26,7 @@ _REPORT = Path("build/corpus-failures.jsonl")
 async def open_postgres() -> AsyncIterator[Target]:
     """Start a migrated PostgreSQL."""
     with EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "32MB"}) as server:
-        database = await Database.open(server.dsn, size=1)
+        database = await Database.open(server.dsn, size=4)  # a query that writes looks up tables beside its session
         try:
             await migrate.apply(database)
             yield await Target.open(database)
