@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -19,6 +20,7 @@ import structlog
 from proxy import __version__
 from proxy.admin import AdminServer, create
 from proxy.app.connections import Pools, open_pools, service_upstreams, upstream
+from proxy.app.lifetime import admin_server, started
 from proxy.app.listening import DRAIN_SECONDS, listen
 from proxy.base import state_directory
 from proxy.base.config import Settings
@@ -79,12 +81,7 @@ class Application:
         self._started = False
 
     async def __aenter__(self) -> Application:
-        self._stack = contextlib.AsyncExitStack()
-        try:
-            await self._start(self._stack)
-        except BaseException:
-            await self._stack.aclose()
-            raise
+        self._stack = await started(self._start)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -114,13 +111,8 @@ class Application:
 
     def _bind_admin(self, stack: contextlib.AsyncExitStack) -> AdminServer:
         """Bind the admin listener, since the lease registers its address; it answers once all is started."""
-        settings = self.settings
-        names = (settings.admin_host, settings.admin_advertise, *settings.admin_names)
-        admin = AdminServer(
-            create(self.status, self.not_ready, self.trace, self.check, hosts=names),
-            settings.admin_host,
-            settings.admin_port,
-            advertise=settings.admin_advertise,
+        admin = admin_server(
+            self.settings, functools.partial(create, self.status, self.not_ready, self.trace, self.check)
         )
         admin.bind()
         stack.push_async_callback(admin.close)

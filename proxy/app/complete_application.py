@@ -7,14 +7,16 @@ answer at the start: nothing else could. No connection to ArangoDB is opened.
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from typing import Final
 
 import sql
 from proxy import __version__
-from proxy.admin import AdminServer, create
+from proxy.admin import create
 from proxy.app.complete_handler import CompleteHandler
 from proxy.app.connections import open_complete_pools, service_upstreams
+from proxy.app.lifetime import admin_server, started
 from proxy.app.listening import DRAIN_SECONDS, listen
 from proxy.base import state_directory
 from proxy.base.config import Settings
@@ -50,12 +52,7 @@ class CompleteApplication:
         self._since = time.time()
 
     async def __aenter__(self) -> CompleteApplication:
-        self._stack = contextlib.AsyncExitStack()
-        try:
-            await self._start(self._stack)
-        except BaseException:
-            await self._stack.aclose()
-            raise
+        self._stack = await started(self._start)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -99,14 +96,7 @@ class CompleteApplication:
         self._started = True
 
     async def _start_admin(self, stack: contextlib.AsyncExitStack) -> None:
-        settings = self.settings
-        names = (settings.admin_host, settings.admin_advertise, *settings.admin_names)
-        admin = AdminServer(
-            create(self.status, self.not_ready, check=self.check, hosts=names),
-            settings.admin_host,
-            settings.admin_port,
-            advertise=settings.admin_advertise,
-        )
+        admin = admin_server(self.settings, functools.partial(create, self.status, self.not_ready, check=self.check))
         await admin.start()
         stack.push_async_callback(admin.close)
         self.admin_port = admin.port
