@@ -149,6 +149,11 @@ async def test_proxies_share_accounts_and_the_secret_of_tokens(dsn: str, tmp_pat
         assert (await one.put(level, json={"grant": "rw"}, auth=root)).status_code == 200
         assert (await other.post("/_api/document/c", json={}, headers=bearer)).status_code == 202
         assert (await one.delete("/_api/user/ann", auth=root)).status_code == 202
+
+        async def refused_everywhere() -> bool:
+            return (await other.get("/_api/document/c/absent", headers=bearer)).status_code == 401
+
+        await eventually(refused_everywhere, "the other proxy notices that the user is gone")
         assert (await other.post("/_api/document/c", json={}, headers=bearer)).status_code == 401
         assert (await other.get("/_api/collection/c/count", auth=root)).json()["count"] == 1
 
