@@ -55,18 +55,22 @@ class Session(database.Session):
             await self._connection.execute(statement, *values, timeout=self._timeout)
 
     @overload
-    def cursor(self, statement: Statement[T], *values: object, prefetch: int = 500) -> AsyncGenerator[T, None]: ...
+    def cursor(
+        self, statement: Statement[T], *values: object, prefetch: int = 500, most: int | None = None
+    ) -> AsyncGenerator[T, None]: ...
     @overload
-    def cursor(self, statement: str, *values: object, prefetch: int = 500) -> AsyncGenerator[asyncpg.Record, None]: ...
+    def cursor(
+        self, statement: str, *values: object, prefetch: int = 500, most: int | None = None
+    ) -> AsyncGenerator[asyncpg.Record, None]: ...
     async def cursor(
-        self, statement: Statement[Any] | str, *values: object, prefetch: int = 500
+        self, statement: Statement[Any] | str, *values: object, prefetch: int = 500, most: int | None = None
     ) -> AsyncGenerator[Any, None]:
         if isinstance(statement, str):
             with self._watched():
                 async for record in self._connection.cursor(statement, *values, prefetch=prefetch):
                     yield record
             return
-        async for row in super().cursor(statement, *values, prefetch=prefetch):
+        async for row in super().cursor(statement, *values, prefetch=prefetch, most=most):
             yield row
 
 

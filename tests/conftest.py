@@ -1,4 +1,4 @@
-"""Servers for the tests: one PostgreSQL per test process, a new migrated database per test."""
+"""Servers for the tests: one PostgreSQL per test process, a new migrated database per test, dropped after it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import asyncio
 import functools
 import itertools
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import asyncpg
 import httpx
@@ -18,6 +21,17 @@ from proxy.operator import migrate
 from tests.ad_hoc import Database
 from tests.complete_fixtures import expected_failure
 
+# of a PostgreSQL whose data nobody needs after a crash, and whose tables are too small to be vacuumed. Autovacuum would
+# start a worker for each database in turn, many times a second if there are hundreds.
+QUICK = {
+    "autovacuum": "off",
+    "checkpoint_timeout": "1h",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "32MB",
+}
+_MEMORY = Path("/dev/shm")
+_ROOM = 2 << 30  # bytes that each test process may need of it
 _numbers = itertools.count(1)
 reach_directly(os.environ)  # else an HTTP proxy of the environment gets the requests to the tests' servers
 
@@ -56,11 +70,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[EmbeddedPostgres]:
-    """Start a PostgreSQL for this test process on a free port, without fsync: it ends with the process."""
-    server = EmbeddedPostgres(options={"fsync": "off", "shared_buffers": "32MB"})
-    with server:
-        asyncio.run(migrated_template(server.dsn))
-        yield server
+    """Start a PostgreSQL for this test process on a free port: it ends with the process, without a last checkpoint."""
+    folder = Path(tempfile.mkdtemp(prefix="crossfade-pg-", dir=_MEMORY if _memory_has_room() else None))
+    server = EmbeddedPostgres(folder=folder, remove=folder, options=QUICK)
+    try:
+        with server:
+            asyncio.run(migrated_template(server.dsn))
+            yield server
+            server.stop("immediate")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _memory_has_room() -> bool:
+    """Return True if a database may be in memory: the 300 files of one cost a disk's file system ten times as much."""
+    if not os.access(_MEMORY, os.W_OK | os.X_OK):
+        return False
+    system = os.statvfs(_MEMORY)
+    return system.f_bavail * system.f_frsize >= _ROOM
 
 
 async def migrated_template(dsn: str) -> None:
@@ -76,7 +103,8 @@ async def migrated_template(dsn: str) -> None:
 async def _create(server: EmbeddedPostgres, template: str) -> str:
     name = f"test_{os.getpid()}_{next(_numbers)}"
     connection = await asyncpg.connect(server.dsn)
-    await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    # less work than the write-ahead log of each page, for so small a template
+    await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     await connection.close()
     return server.dsn.rsplit("/", 1)[0] + "/" + name
 
@@ -86,16 +114,27 @@ async def fresh(server: EmbeddedPostgres) -> str:
     return await _create(server, "migrated")
 
 
+async def drop(server: EmbeddedPostgres, dsn: str) -> None:
+    """Drop a database of `fresh`, and end the sessions that a test left in it."""
+    connection = await asyncpg.connect(server.dsn)
+    await connection.execute(f"DROP DATABASE {dsn.rpartition('/')[2]} WITH (FORCE)")
+    await connection.close()
+
+
 @pytest.fixture
-async def dsn(postgres_server: EmbeddedPostgres) -> str:
+async def dsn(postgres_server: EmbeddedPostgres) -> AsyncIterator[str]:
     """Return the DSN of a new migrated database."""
-    return await fresh(postgres_server)
+    created = await fresh(postgres_server)
+    yield created
+    await drop(postgres_server, created)
 
 
 @pytest.fixture
-async def empty_dsn(postgres_server: EmbeddedPostgres) -> str:
+async def empty_dsn(postgres_server: EmbeddedPostgres) -> AsyncIterator[str]:
     """Return the DSN of a new and empty database."""
-    return await _create(postgres_server, "template0")
+    created = await _create(postgres_server, "template0")
+    yield created
+    await drop(postgres_server, created)
 
 
 @pytest.fixture

@@ -18,10 +18,15 @@ def evaluate_in(query: Query, world: World, options: QueryOptions = _OPTIONS) ->
     store = _Store(world)
     running = run(query, world.binds, options)
     try:
+        answer: Any
         action = next(running)
         while True:
             try:
-                answer = store.fetch(action) if isinstance(action, Fetch) else store.write(action)
+                if isinstance(action, Fetch):
+                    answer = store.fetch(action)
+                else:
+                    assert isinstance(action, Write)  # there are no spools
+                    answer = store.write(action)
             except ArangoError as error:
                 action = running.throw(error)
             else:

@@ -1,7 +1,7 @@
 """Run a query: a synchronous generator that requests documents and writes from its caller, and returns the Result.
 
     runner = run(parse(text), {"x": 1}, QueryOptions())
-    action = next(runner)                     # a Fetch or a Write
+    action = next(runner)                     # a Fetch, a Write, or another Action
     action = runner.send(documents)           # … until StopIteration, whose value is the Result
 
 It is the oracle for the SQL compiler, and answers the queries that are not compiled.
@@ -23,19 +23,21 @@ from proxy.aql.execution.sorting import limit, limit_bounds, sort_stage
 from proxy.aql.execution.stages import ResultRow, rows_stage
 from proxy.aql.primary_index_order import by_primary_index
 from proxy.aql.query_context import QueryContext
-from proxy.aql.requests import Fetch, QueryOptions, Result, StoreRequest, Write
+from proxy.aql.requests import Action, QueryOptions, Result, StoreRequest
 from proxy.aql.values import Value
 from proxy.base.errors import ArangoError
+from proxy.base.spool import SpooledRows, SpoolSpace
+from proxy.model import json_values
 
 _ROW = 128  # bytes of a row, without its value and the slots of its frame
 
 
 def run(
     query: ast.Query, bind_vars: Mapping[str, Any] | None = None, options: QueryOptions | None = None
-) -> Generator[Fetch | Write, Any, Result]:
+) -> Generator[Action, Any, Result]:
     """Evaluate a parsed query.
 
-    Raise ArangoError as ArangoDB would (also the one that the caller throws in for a Fetch or Write), and Unsupported
+    Raise ArangoError as ArangoDB would (also the one that the caller throws in for an action), and Unsupported
     for a known feature that is not implemented.
     """
     binds = dict(bind_vars or {})
@@ -47,6 +49,8 @@ def run(
         program = _Program(context, query)
         flow = program.run()
         size = _ROW + 8 * program.size
+        if context.options.spools is not None:
+            return (yield from _spooled(flow, context, context.options.spools))
         rows: list[ResultRow] = []
         for item in flow:
             if item.__class__ is ResultRow:
@@ -73,7 +77,26 @@ def run(
     )
 
 
-def _ask(request: StoreRequest) -> Generator[Fetch | Write, Any, None]:
+def _spooled(flow: Flow, context: QueryContext, spools: SpoolSpace) -> Generator[Action, Any, Result]:
+    """Return the result with its rows apart from memory."""
+    rows = SpooledRows(spools)
+    for item in flow:
+        if item.__class__ is ResultRow:
+            rows.append(json_values.dump(item.value))
+        else:
+            yield from _ask(item)
+    return Result(
+        rows=[],
+        groups=None,
+        cut=None,
+        warnings=tuple(context.warnings),
+        stats=context.stats,
+        full_count=context.full_count,
+        spooled=rows,
+    )
+
+
+def _ask(request: StoreRequest) -> Generator[Action, Any, None]:
     """Pass a request to the caller, and its answer, or the error thrown in, back to the pipeline."""
     try:
         request.result = yield request.action
@@ -125,7 +148,8 @@ class _Program:
         c, statements = self.compiler, self.query.statements
         if isinstance(statement, ast.Sort) and index == self.order:
             c.tie = None
-            return sort_stage(c, statement, self.mark, by_bytes=by_primary_index(statements, index))
+            by_bytes = by_primary_index(statements, index)
+            return sort_stage(c, statement, statements[index + 1 :], self.mark, by_bytes=by_bytes)
         if isinstance(statement, ast.Limit):
             offset, count = limit_bounds(c, statement)
             if self.order is not None and index > self.order and isinstance(statements[self.order], ast.Sort):

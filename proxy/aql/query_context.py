@@ -6,9 +6,20 @@ import random
 import sys
 import time
 from collections.abc import Generator, Mapping
+from dataclasses import replace
 from typing import Any, TypeAlias
 
-from proxy.aql.requests import Document, Fetch, QueryOptions, QueryWarning, Stats, StoreRequest
+from proxy.aql.requests import (
+    Document,
+    DocumentPage,
+    Fetch,
+    NextPage,
+    Pause,
+    QueryOptions,
+    QueryWarning,
+    Stats,
+    StoreRequest,
+)
 from proxy.aql.values import Value, hash_key
 from proxy.base.arango_errors import ARANGO_ERRORS
 from proxy.base.errors import ArangoError
@@ -21,6 +32,7 @@ _CACHED = 20_000  # documents kept within one run
 _FETCH_SIZE = 500  # keys or values that one fetch asks for
 _ELEMENT = 128  # approximate bytes of a row or element that is kept
 _SAMPLED = 8  # documents whose average size is taken for all
+_TURN = 0.003  # seconds for which a query runs before others have their turn
 
 
 class QueryContext:
@@ -43,6 +55,7 @@ class QueryContext:
         self._fetched: dict[Any, list[Document]] = {}
         self._cached = 0
         self._held = 0
+        self._turn = time.perf_counter()
         self._deadline = time.monotonic() + options.max_runtime if options.max_runtime else None
 
     @property
@@ -89,6 +102,12 @@ class QueryContext:
         if self._deadline is not None and time.monotonic() > self._deadline:
             raise ArangoError(1500, "AQL: query killed because it exceeded its maxRuntime (while executing)")
 
+    def pause_if_due(self) -> Generator[StoreRequest, None, None]:
+        """Let others have their turn, if the query has run for some milliseconds and its caller awaits the store."""
+        if self.options.spools is not None and time.perf_counter() - self._turn > _TURN:
+            yield StoreRequest(Pause())
+            self._turn = time.perf_counter()
+
     def count_memory(self, count: int, each: int = _ELEMENT) -> None:
         """Count elements that are kept, of `each` bytes.
 
@@ -109,26 +128,53 @@ class QueryContext:
 
     def fetch(self, fetch: Fetch) -> Generator[StoreRequest, None, list[Document]]:
         """Return the documents of a fetch: from the store, or from the same fetch earlier in this run."""
-        key = (fetch.collection, tuple((path, hash_key(value)) for path, value in fetch.equalities), fetch.keys)
+        key = _identity(fetch)
         found = self._fetched.get(key)
         if found is None:
             found = yield from self._asked(fetch)
             self._keep(key, found)
         return found
 
-    def _asked(self, fetch: Fetch) -> Generator[StoreRequest, None, Any]:
+    def scan(self, fetch: Fetch) -> Generator[StoreRequest, None, list[Document] | DocumentPage]:
+        """Return the documents of a fetch, or the first of them if they are many and can be had page by page."""
+        if self.options.spools is None:
+            return (yield from self.fetch(fetch))
+        key = _identity(fetch)
+        found: list[Document] | DocumentPage | None = self._fetched.get(key)
+        if found is None:
+            found = yield from self._asked(replace(fetch, paged=True))
+            if isinstance(found, DocumentPage):
+                return self._noted(found, looked_up=fetch.keys is not None)
+            self._keep(key, found)
+        return found
+
+    def next_page(self, page: DocumentPage) -> Generator[StoreRequest, None, list[Document] | DocumentPage]:
+        """Return the documents that follow a page."""
+        found: list[Document] | DocumentPage = yield from self._asked(NextPage(page.token))
+        return self._noted(found, looked_up=page.looked_up)
+
+    def _noted(self, found: list[Document] | DocumentPage, *, looked_up: bool) -> list[Document] | DocumentPage:
+        """Count documents of a scan that are not kept."""
+        number = len(found.documents if isinstance(found, DocumentPage) else found)
+        if looked_up:
+            self.stats.looked_up += number
+        else:
+            self.stats.scanned += number
+        return replace(found, looked_up=looked_up) if isinstance(found, DocumentPage) else found
+
+    def _asked(self, fetch: Fetch | NextPage) -> Generator[StoreRequest, None, Any]:
         request = StoreRequest(fetch)
         yield request
         if request.error is not None:
             raise request.error
         found = request.result
-        if found.__class__ is list:
+        if isinstance(fetch, Fetch) and found.__class__ is list:
             if fetch.keys is None:
                 self.stats.scanned += len(found)
             else:
                 self.stats.looked_up += len(found)
             if self.options.memory_limit:
-                self.count_memory(len(found), _size_of(found))
+                self.count_memory(len(found), size_of(found))
         return found
 
     def _keep(self, key: Any, found: list[Document]) -> None:
@@ -181,16 +227,21 @@ class QueryContext:
             del self._fetched[key]
 
 
-def _size_of(documents: list[Document]) -> int:
-    """Return the approximate bytes that one of the documents takes in memory."""
-    sample = documents[:: len(documents) // _SAMPLED + 1]
-    return sum(_weight(document) for document in sample) // max(1, len(sample))
+def _identity(fetch: Fetch) -> Any:
+    return fetch.collection, tuple((path, hash_key(value)) for path, value in fetch.equalities), fetch.keys
 
 
-def _weight(value: Any) -> int:
+def size_of(values: list[Any]) -> int:
+    """Return the approximate bytes that one of the values takes in memory."""
+    sample = values[:: len(values) // _SAMPLED + 1]
+    return sum(weight_of(value) for value in sample) // max(1, len(sample))
+
+
+def weight_of(value: Any) -> int:
+    """Return the approximate bytes that a value takes in memory."""
     size = sys.getsizeof(value)
     if value.__class__ is dict:
-        return size + sum(_weight(item) for item in value.values())
+        return size + sum(weight_of(item) for item in value.values())
     if value.__class__ is list:
-        return size + sum(_weight(item) for item in value)
+        return size + sum(weight_of(item) for item in value)
     return size

@@ -3,16 +3,21 @@
 `evaluate.run` yields a `Fetch` and is sent a list of documents: dicts with _key, _id and _rev, in any order; a superset
 is allowed, because every filter is applied again. Or it yields a `Write` and is sent `(old, new)`, either of which may
 be None. A store refuses with `generator.throw(ArangoError(...))`; with ignoreErrors the query continues.
+
+With `QueryOptions.spools` a query may go through more documents than memory holds. Then a store may send a
+`DocumentPage` for a `Fetch` that is `paged`, is asked for the following ones by `NextPage`, and also gets `Expect` and
+`Pause`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from proxy.aql.values import Value
 from proxy.base.errors import ArangoError
+from proxy.base.spool import SpooledRows, SpoolSpace
 
 Document = dict[str, Any]
 Path = tuple[str, ...]
@@ -25,6 +30,7 @@ class Fetch:
     equalities: attribute paths (never _key, _id, _rev) and the string, bool or number each must equal.
     keys: only documents with these keys; None: any key. among: only documents in which the attribute at a path is one
     of these strings; None: any. count: only their number is needed, which a store may send instead of the documents.
+    paged: they are gone through once, so that a store may send a `DocumentPage` of them.
     """
 
     collection: str
@@ -32,6 +38,39 @@ class Fetch:
     keys: tuple[str, ...] | None = None
     among: tuple[Path, tuple[str, ...]] | None = None
     count: bool = False
+    paged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPage:
+    """Some of the documents of a fetch, in the order of keys. token: names the next page to the store that sent it.
+
+    looked_up: they are fetched by their keys; set by the evaluator.
+    """
+
+    documents: list[Document]
+    token: object
+    looked_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NextPage:
+    """The documents that follow a page: a `DocumentPage`, or a list, which is the last one."""
+
+    token: object
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """Notice of the documents that the next writes need, so that a store reads them together. Its answer is None."""
+
+    collection: str
+    fetches: tuple[Fetch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """The query has run for some milliseconds: others of this process may have their turn. Its answer is None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +104,15 @@ class Write:
     options: WriteOptions
 
 
+Action: TypeAlias = Fetch | NextPage | Write | Expect | Pause
+
+
 class StoreRequest:
     """One request on its way from the pipeline to the store, and its answer on the way back."""
 
     __slots__ = ("action", "error", "result")
 
-    def __init__(self, action: Fetch | Write) -> None:
+    def __init__(self, action: Action) -> None:
         self.action = action
         self.result: Any = None
         self.error: ArangoError | None = None
@@ -127,7 +169,8 @@ class QueryOptions:
     user: the values of CURRENT_DATABASE and CURRENT_USER. pause: waits for SLEEP; None if queries must not wait.
     no_user_functions: the server is known to have none, so a call of one is an error. ties: look for equal sort keys
     that leave the result open (`Result.order_undetermined`). seed: of random numbers, moment: milliseconds since 1970,
-    so that a query that is run again makes the same; None if it need not.
+    so that a query that is run again makes the same; None if it need not. spools: where rows wait that would take much
+    memory, those of the result too; None: in memory.
     """
 
     full_count: bool = False
@@ -142,6 +185,7 @@ class QueryOptions:
     ties: bool = False
     seed: int | None = None
     moment: int | None = None
+    spools: SpoolSpace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +198,7 @@ class Result:
     at least one of the two is not None.
     order_undetermined: with `QueryOptions.ties`, a SORT that does not decide the order of rows (in a subquery, before a
     COLLECT or another SORT) met equal keys, so that their order, or which of them a LIMIT let through, may show.
+    spooled: with `QueryOptions.spools`, the rows, printed, in place of `rows`; `groups` and `cut` are None then.
     """
 
     rows: list[Value]
@@ -163,3 +208,4 @@ class Result:
     stats: Stats = field(default_factory=Stats)
     full_count: int | None = None
     order_undetermined: bool = False
+    spooled: SpooledRows | None = None

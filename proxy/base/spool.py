@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+from array import array
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO, Final
@@ -122,3 +123,36 @@ class Spool:
             begin += len(piece)
             yield piece
             await asyncio.sleep(0)  # a client that reads fast lets no other have its turn
+
+
+class SpooledRows:
+    """The rows of a result, printed, joined by commas: the text of any rows that follow each other is one range."""
+
+    def __init__(self, space: SpoolSpace) -> None:
+        self._spool = space.new()
+        self._begins = array("Q")
+
+    def __len__(self) -> int:
+        return len(self._begins)
+
+    def append(self, row: bytes) -> None:
+        """Add a row. Raise ArangoError 32 if there is no room for it."""
+        if self._begins:
+            self._spool.append(b",")
+        self._begins.append(self._spool.size)
+        self._spool.append(row)
+
+    def extent(self, first: int, last: int) -> tuple[int, int]:
+        """Return where the text of the rows from `first` up to `last` begins and ends."""
+        if first >= last:
+            return 0, 0
+        end = self._begins[last] - 1 if last < len(self._begins) else self._spool.size
+        return self._begins[first], end
+
+    def text(self, first: int, last: int) -> bytes:
+        """Return these rows, joined by commas."""
+        return self._spool.read(*self.extent(first, last))
+
+    def pieces(self, first: int, last: int) -> AsyncIterator[bytes]:
+        """Yield the same in pieces."""
+        return self._spool.pieces(*self.extent(first, last))

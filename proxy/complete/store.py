@@ -78,6 +78,7 @@ class CompleteStore:
         rights_seconds: float = RIGHTS_SECONDS,
     ) -> None:
         self._rights_seconds = rights_seconds
+        spools = spools or SpoolSpace()
         self._sessions = ServerState(clock or Clock(), now)
         self._collection_wait = LOCK_SECONDS if lock_wait is None else lock_wait
         lock_wait = KEY_WAIT if lock_wait is None else lock_wait
@@ -93,7 +94,9 @@ class CompleteStore:
         keys, tracking, profiles = KeyAssignment(), QueryTracking(self._sessions), QueryProfiles(database)
         modifying = ModifyingQueries(database, self._catalogs, keys, profiles, lock_wait)
         writer = DocumentWriter(database, lock_wait=lock_wait, keys=keys, spools=spools)
-        reader = reads or PostgresStore(database, limits=QueryLimits(no_user_functions=True), profile=profiles.printed)
+        reader = reads or PostgresStore(
+            database, limits=QueryLimits(no_user_functions=True), profile=profiles.printed, spools=spools
+        )
         self._large = LargeWrites(writer, self._catalogs)
         self._database = database
         self._fast = FastWays(writer, reader, modifying, tracking)

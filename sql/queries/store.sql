@@ -72,6 +72,19 @@ SELECT f.holds, d.raw::text AS raw
 FROM fence f LEFT JOIN {relation} d ON f.holds AND d.doc @> ANY ($3::text[]::jsonb[]) AND d.doc IS NOT NULL
 LIMIT $1;
 
+-- name: pages
+-- All documents in the order of keys, without a fence: for a cursor.
+SELECT d.raw::text AS raw FROM {relation} d WHERE d.doc IS NOT NULL ORDER BY d.key COLLATE "C";
+
+-- name: pages_keys
+-- Documents with keys $1 text[], likewise.
+SELECT d.raw::text AS raw FROM {relation} d WHERE d.key = ANY ($1::text[]) AND d.doc IS NOT NULL
+ORDER BY d.key COLLATE "C";
+
+-- name: pages_containing
+-- Documents that contain $1 jsonb, likewise.
+SELECT d.raw::text AS raw FROM {relation} d WHERE d.doc @> $1::jsonb AND d.doc IS NOT NULL ORDER BY d.key COLLATE "C";
+
 -- name: scan_count
 -- The number of documents, under the fence of generation $1.
 WITH {fence($1)}

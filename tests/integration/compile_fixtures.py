@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from proxy.aql import Fetch, QueryOptions, Result, Write, parse, run
+from proxy.aql import Fetch, QueryOptions, Result, parse, run
 from proxy.aql.compile import Compiled, CompiledTable, CompiledTables, NotCompiled, compile_query
+from proxy.aql.requests import Action
 from proxy.base.errors import ArangoError, StatementError
 from proxy.model import json_values
 from proxy.model.documents import to_jsonb
@@ -70,7 +71,7 @@ class BothDatabases:
             result: Result = stop.value
             return result
 
-    def _fetch(self, action: Fetch | Write) -> list[Document]:
+    def _fetch(self, action: Action) -> list[Document]:
         assert isinstance(action, Fetch)
         if action.collection not in self.collections:
             raise ArangoError(1203, f"collection or view not found: {action.collection}")

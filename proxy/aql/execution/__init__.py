@@ -10,6 +10,7 @@ stages          FILTER, LET, RETURN, variables and patterns
 loops           FOR over a collection, a range or a value
 sorting         SORT and LIMIT
 collecting      COLLECT and WINDOW (windows: how far its bounds reach)
+held_rows       rows that a statement must have all of (sorted_rows: in an order): in memory or on disk
 modifications   INSERT, UPDATE, REPLACE, REMOVE, UPSERT
 traversals      graph queries (graphs: edges and vertices; walks: traversals; paths: path searches)
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from proxy.aql import ast
 from proxy.aql.aggregates import AGGREGATES
 from proxy.aql.compiled_types import Compiled, Constant, Frame, evaluate
 from proxy.aql.execution.compiler import Flow, ProgramCompiler, Stage, StatementPlace, stage_of
 from proxy.aql.execution.windows import bounds_of, spans
-from proxy.aql.query_context import QueryContext
+from proxy.aql.query_context import QueryContext, weight_of
 from proxy.aql.requests import StoreRequest
 from proxy.aql.values import Value, hash_key, order_key
 from proxy.base.errors import ArangoError
 
 Aggregated: TypeAlias = list[tuple[Callable[[list[Value]], Value], Compiled]]  # functions and their arguments
 Gather: TypeAlias = Callable[[Frame], Generator[StoreRequest, None, Value]]
+_WEIGHED: Final = 8  # of so many rows that INTO keeps, one is weighed
 
 
 @dataclass(slots=True, eq=False)
@@ -48,6 +49,7 @@ def collect_statement(c: ProgramCompiler, node: ast.Collect, _place: StatementPl
     keys = [c.expression(assign.value) for assign in node.groups]
     aggregates = _aggregates(c, node.aggregates)
     gather = _gather(c, node)
+    ended = c.slots_of(node.ends)
     outputs = _Outputs(
         keys=[c.slot(assign.name) for assign in node.groups],
         aggregates=[c.slot(assign.name) for assign in node.aggregates],
@@ -60,7 +62,7 @@ def collect_statement(c: ProgramCompiler, node: ast.Collect, _place: StatementPl
     functions = [function for function, _ in aggregates]
 
     def run(flow: Flow) -> Flow:
-        groups = yield from _grouped(flow, keys, aggregates, gather, context)
+        groups = yield from _grouped(flow, keys, aggregates, gather, context, ended)
         if not keys and not groups:
             groups[()] = _Group(base[0], [], [[] for _ in aggregates])
         for group in sorted(groups.values(), key=lambda g: [order_key(value) for value in g.keys]):
@@ -70,10 +72,16 @@ def collect_statement(c: ProgramCompiler, node: ast.Collect, _place: StatementPl
 
 
 def _grouped(
-    flow: Flow, keys: list[Compiled], aggregates: Aggregated, gather: Gather | None, context: QueryContext
+    flow: Flow,
+    keys: list[Compiled],
+    aggregates: Aggregated,
+    gather: Gather | None,
+    context: QueryContext,
+    ended: list[int],
 ) -> Generator[Any, None, dict[Hashable, _Group]]:
-    """Consume all frames and return their groups; requests are passed on."""
+    """Consume all frames and return their groups; requests are passed on. ended: slots of variables that end here."""
     groups: dict[Hashable, _Group] = {}
+    weighs = context.options.spools is not None
     for frame in flow:
         if frame.__class__ is not list:
             yield frame
@@ -84,12 +92,17 @@ def _grouped(
         identity = tuple([hash_key(value) for value in values])
         group = groups.get(identity)
         if group is None:
-            group = groups[identity] = _Group(frame, values, [[] for _ in aggregates])
+            kept = frame[:]
+            for slot in ended:  # its documents are not needed any more
+                kept[slot] = None
+            group = groups[identity] = _Group(kept, values, [[] for _ in aggregates])
         group.count += 1
         for position, (_, argument) in enumerate(aggregates):
             group.values[position].append((yield from evaluate(argument, frame)))
         if gather is not None:
             group.into.append((yield from gather(frame)))
+            if weighs and group.count % _WEIGHED == 1:
+                context.count_memory(_WEIGHED, weight_of(group.into[-1]))
         context.count_memory(1)
     return groups
 

@@ -13,7 +13,7 @@ compile a type of node are registered with `expression_of` and `stage_of`, and c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Container, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Final, TypeAlias, TypeVar
@@ -88,6 +88,14 @@ class ProgramCompiler:
         """Return a slot without a name."""
         self.size += 1
         return self.size - 1
+
+    def slots_of(self, names: Iterable[str]) -> list[int]:
+        """Return the slots of variables that are bound."""
+        return [self._slots[name] for name in names if name in self._slots]
+
+    def slots_except(self, names: Container[str]) -> list[int]:
+        """Return the slots of all variables so far but these."""
+        return [slot for name, slot in self._slots.items() if name not in names]
 
     # --- dispatch by node type
 

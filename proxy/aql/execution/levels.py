@@ -8,6 +8,7 @@ from proxy.aql import ast
 from proxy.aql.compiled_types import Compiled, Frame, Stepwise
 from proxy.aql.execution.compiler import Flow, ProgramCompiler, Stage, StatementPlace, expression_of
 from proxy.aql.execution.stages import ResultRow, rows_stage
+from proxy.aql.query_context import QueryContext, size_of
 from proxy.aql.requests import StoreRequest
 from proxy.aql.signatures import FETCHING
 from proxy.aql.values import Value
@@ -26,18 +27,27 @@ def subquery(c: ProgramCompiler, node: ast.Subquery) -> Compiled:
                 values.append(row.value)
             else:
                 yield row
-        context.count_memory(len(values))
+        _count(context, values)
         return values
 
     if _asks_store(node):
         return Stepwise(steps)
 
     def plain(frame: Frame) -> Value:
-        values = [row.value for row in run(frame[:])]
-        context.count_memory(len(values))
+        # it asks the store for nothing, and cannot pause
+        values = [row.value for row in run(frame[:]) if row.__class__ is ResultRow]
+        _count(context, values)
         return values
 
     return plain
+
+
+def _count(context: QueryContext, values: list[Value]) -> None:
+    """Count the memory of an array, with that of its elements if they are not somewhere else too."""
+    if context.options.spools is None:
+        context.count_memory(len(values))
+    else:
+        context.count_memory(len(values), 8 + size_of(values))
 
 
 def _level(c: ProgramCompiler, query: ast.Query) -> Callable[[Frame], Flow]:

@@ -11,7 +11,7 @@ from proxy.aql.compiled_types import Compiled, Frame, evaluate
 from proxy.aql.execution.compiler import Flow, ProgramCompiler, Stage, StatementPlace, stage_of
 from proxy.aql.execution.stages import Binder, binder
 from proxy.aql.query_context import QueryContext
-from proxy.aql.requests import Document, StoreRequest
+from proxy.aql.requests import Document, DocumentPage, StoreRequest
 from proxy.aql.scan_narrowing import conditions, narrowed
 from proxy.aql.trees import is_collection, pattern_names
 from proxy.aql.values import to_integer, type_name
@@ -19,6 +19,7 @@ from proxy.base.errors import ArangoError, Unsupported
 
 Source: TypeAlias = Callable[[Frame], Generator[StoreRequest, None, Any]]  # what a loop goes through, for a frame
 _CLOCK_INTERVAL: Final = 1024  # frames between two checks of the time limit
+_PAUSE_INTERVAL: Final = 16  # frames between two checks of how long the query has run without a pause
 
 
 @stage_of(ast.For)
@@ -39,18 +40,26 @@ def for_statement(c: ProgramCompiler, node: ast.For, place: StatementPlace) -> S
 def _loop(context: QueryContext, source: Source, bind: Binder) -> Stage:
     """Return the stage that yields one frame for each element."""
 
+    pauses = context.options.spools is not None
+
     def run(flow: Flow) -> Flow:
         for frame in flow:
             if frame.__class__ is not list:
                 yield frame
                 continue
-            items = yield from source(frame)
-            for count, item in enumerate(items):
-                if not count % _CLOCK_INTERVAL:
-                    context.check_time()
-                grown = frame[:]
-                bind(grown, item)
-                yield grown
+            found = yield from source(frame)
+            while True:
+                for count, item in enumerate(found.documents if found.__class__ is DocumentPage else found):
+                    if not count % _CLOCK_INTERVAL:
+                        context.check_time()
+                    if pauses and not count % _PAUSE_INTERVAL:
+                        yield from context.pause_if_due()
+                    grown = frame[:]
+                    bind(grown, item)
+                    yield grown
+                if found.__class__ is not DocumentPage:
+                    break
+                found = yield from context.next_page(found)
 
     return run
 
@@ -68,13 +77,13 @@ def _scan(c: ProgramCompiler, node: ast.For, place: StatementPlace) -> Source:
         finally:
             context.quiet = before
 
-    def fetch(frame: Frame) -> Generator[StoreRequest, None, list[Document]]:
+    def fetch(frame: Frame) -> Generator[StoreRequest, None, list[Document] | DocumentPage]:
         context.quiet = True
         try:
             wanted = narrowed(name, pushed, frame)
         finally:
             context.quiet = False
-        return (yield from context.fetch(wanted))
+        return (yield from context.scan(wanted))
 
     return fetch
 

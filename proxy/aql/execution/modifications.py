@@ -10,13 +10,16 @@ from proxy.aql import ast
 from proxy.aql.analyse import source_name
 from proxy.aql.compiled_types import Compiled, Frame, Stepwise, evaluate
 from proxy.aql.execution.compiler import Flow, ProgramCompiler, Stage, StatementPlace, stage_of
+from proxy.aql.execution.held_rows import HeldRows, unneeded_slots
 from proxy.aql.query_context import QueryContext
-from proxy.aql.requests import Document, Fetch, Path, StoreRequest, Write, WriteOptions
+from proxy.aql.requests import Document, Expect, Fetch, Path, StoreRequest, Write, WriteOptions
+from proxy.aql.signatures import NOT_PUSHED
 from proxy.aql.values import Value, equal, truthy
 from proxy.base.errors import ArangoError
 
 Versions: TypeAlias = tuple[Document | None, Document | None]  # OLD and NEW
 FrameWrite: TypeAlias = Callable[[Frame], Generator[StoreRequest, None, Versions]]
+Expected: TypeAlias = Callable[[str, list[Frame]], tuple[Fetch, ...]]
 _OVERWRITE_MODES: Final = frozenset({"ignore", "replace", "update", "conflict"})
 _SYSTEM: Final = ("_key", "_id", "_rev")
 
@@ -47,7 +50,7 @@ class _Target:
 
 
 @stage_of(ast.Insert, ast.UpdateOrReplace, ast.Remove, ast.Upsert)
-def modification(c: ProgramCompiler, node: ast.Modification, _place: StatementPlace) -> Stage:
+def modification(c: ProgramCompiler, node: ast.Modification, place: StatementPlace) -> Stage:
     """Compile a modification: all rows in, a write for each, then the rows out with OLD and NEW."""
     name = node.collection.name if isinstance(node.collection, ast.Collection) else None
     collection = source_name(c.context.binds, node.collection.name) if name is None else name
@@ -55,27 +58,37 @@ def modification(c: ProgramCompiler, node: ast.Modification, _place: StatementPl
     old, new = c.slot("OLD"), c.slot("NEW")
     write = _WRITES[node.__class__](c, node, target)
     context, ignore_errors = c.context, target.options.ignore_errors
+    expected = expected_of(c, node, target.options)
+    spools = context.options.spools is not None
+    unneeded = unneeded_slots(c, (node, *place.following)) if spools else []
+    after_write = unneeded_slots(c, place.following) if spools else []
 
     def run(flow: Flow) -> Flow:
-        frames: list[Frame] = []
+        frames, done = HeldRows(context), HeldRows(context)
         for frame in flow:
             if frame.__class__ is list:
+                for slot in unneeded:
+                    frame[slot] = None
                 frames.append(frame)
-                context.count_memory(1)
             else:
                 yield frame
-        done: list[Frame] = []
-        for frame in frames:
-            try:
-                before, after = yield from write(frame)
-            except ArangoError:
-                if not ignore_errors:
-                    raise
-                context.stats.writes_ignored += 1
-                continue
-            frame[old], frame[new] = before, after
-            context.stats.writes_executed += 1
-            done.append(frame)
+        for page in frames.pages():
+            if expected is not None and (fetches := expected(collection, page)):
+                yield StoreRequest(Expect(collection, fetches))
+            for frame in page:
+                try:
+                    before, after = yield from write(frame)
+                except ArangoError:
+                    if not ignore_errors:
+                        raise
+                    context.stats.writes_ignored += 1
+                    continue
+                frame[old], frame[new] = before, after
+                context.stats.writes_executed += 1
+                for slot in after_write:
+                    frame[slot] = None
+                if place.following:
+                    done.append(frame)
         context.forget(collection)
         yield from done
 
@@ -171,14 +184,19 @@ def _first_where(
 def _first_like(target: _Target, example: Document) -> Generator[StoreRequest, None, Document | None]:
     """Return the first document that has all attributes of the example."""
     paths = list(_leaves(example, ()))
+    for document in (yield from target.context.fetch(_search(target.collection, paths))):
+        if all(equal(_at(document, path), value) for path, value in paths):
+            return document
+    return None
+
+
+def _search(collection: str, paths: list[tuple[Path, Value]]) -> Fetch:
+    """Return the fetch of the documents that an UPSERT looks among."""
     keys = next(((value,) for path, value in paths if path == ("_key",) and isinstance(value, str)), None)
     equalities = tuple(
         (path, value) for path, value in paths if value.__class__ in (str, bool, int, float) and path[0] not in _SYSTEM
     )
-    for document in (yield from target.context.fetch(Fetch(target.collection, equalities, keys))):
-        if all(equal(_at(document, path), value) for path, value in paths):
-            return document
-    return None
+    return Fetch(collection, equalities, keys)
 
 
 def _leaves(value: Document, path: Path) -> Iterator[tuple[Path, Value]]:
@@ -196,6 +214,55 @@ def _at(document: Value, path: Path) -> Value:
             return None
         document = document.get(name)
     return document
+
+
+# --- the documents that the next writes need
+
+
+def expected_of(c: ProgramCompiler, node: ast.Modification, options: WriteOptions) -> Expected | None:
+    """Return what finds out which documents a page of rows needs; None if that cannot be known ahead."""
+    if c.context.options.spools is None:
+        return None
+    if isinstance(node, ast.Upsert):
+        part = node.search
+    elif isinstance(node, ast.Insert):
+        needed = options.overwrite_mode not in (None, "conflict") or options.ignore_errors
+        part = node.document if needed else None
+    elif isinstance(node, ast.Remove):
+        part = node.key
+    else:
+        part = node.key if node.key is not None else node.document
+    if part is None or _is_random(part):
+        return None
+    context, searches = c.context, isinstance(node, ast.Upsert)
+    before, context.quiet = context.quiet, True  # it is compiled again
+    try:
+        plain = c.expression(part)
+    finally:
+        context.quiet = before
+    if isinstance(plain, Stepwise):
+        return None
+
+    def expected(collection: str, page: list[Frame]) -> tuple[Fetch, ...]:
+        context.quiet = True  # it is evaluated again, in its turn
+        try:
+            values = [plain(frame) for frame in page]
+        except ArangoError:
+            return ()
+        finally:
+            context.quiet = False
+        if searches:
+            return tuple([_search(collection, list(_leaves(one, ()))) for one in values if isinstance(one, dict)])
+        keys = [one.get("_key") if isinstance(one, dict) else one for one in values]
+        wanted = tuple(dict.fromkeys(key for key in keys if isinstance(key, str)))
+        return (Fetch(collection, keys=wanted),) if wanted else ()
+
+    return expected
+
+
+def _is_random(node: ast.Expr) -> bool:
+    """Return True if evaluating it twice may give two values."""
+    return any(isinstance(below, ast.Call) and below.name in NOT_PUSHED for below in ast.walk(node))
 
 
 # --- options, keys, documents

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import itemgetter
-from typing import Any
+from typing import Any, Final
 
 from proxy.aql import ast
-from proxy.aql.compiled_types import Compiled, Constant, Frame, Stepwise
+from proxy.aql.compiled_types import Compiled, Constant, Stepwise
 from proxy.aql.execution.compiler import Flow, ProgramCompiler, Stage, StatementPlace, stage_of
+from proxy.aql.execution.held_rows import unneeded_slots
+from proxy.aql.execution.sorted_rows import Sorter
 from proxy.aql.primary_index_order import by_primary_index
 from proxy.aql.query_context import QueryContext
 from proxy.aql.values import Value, order_key
 from proxy.base.errors import ArangoError
+
+_PAUSE_INTERVAL: Final = 64  # frames between two checks of how long the query has run without a pause
 
 # --- SORT
 
@@ -25,22 +28,23 @@ def sort_statement(c: ProgramCompiler, node: ast.Sort, place: StatementPlace) ->
     """
     c.tie = None
     if by_primary_index(place.statements, place.index):
-        return sort_stage(c, node, by_bytes=True)
+        return sort_stage(c, node, place.following, by_bytes=True)
     if not c.context.options.ties:
-        return sort_stage(c, node)
+        return sort_stage(c, node, place.following)
     for later in place.following:
         if isinstance(later, ast.Limit):
             c.tie = c.temporary()
             c.visible = c.nested or any(isinstance(one, ast.Collect) and one.into for one in place.following)
-            return sort_stage(c, node, c.tie, positions=True)
+            return sort_stage(c, node, place.following, c.tie, positions=True)
         if isinstance(later, ast.Collect):
-            return sort_stage(c, node, ties=later.into is not None)
-    return sort_stage(c, node, ties=c.nested)
+            return sort_stage(c, node, place.following, ties=later.into is not None)
+    return sort_stage(c, node, place.following, ties=c.nested)
 
 
 def sort_stage(
     c: ProgramCompiler,
     node: ast.Sort,
+    following: tuple[ast.Statement, ...],
     mark: int | None = None,
     *,
     by_bytes: bool = False,
@@ -49,16 +53,18 @@ def sort_stage(
 ) -> Stage:
     """Return the stage that orders all frames.
 
-    mark: a slot that gets the number of the run of equal keys that a frame belongs to. by_bytes: the only sort key is a
-    `_key`, and keys are in byte order. ties: record equal keys. positions: the slot gets the position of the frame as
-    well, which all frames have in common that a later FOR makes of it.
+    following: the statements after it. mark: a slot that gets the number of the run of equal keys that a frame belongs
+    to. by_bytes: the only sort key is a `_key`, and keys are in byte order. ties: record equal keys. positions: the
+    slot gets the position of the frame as well, which all frames have in common that a later FOR makes of it.
     """
     keys = _keys(c, node)
     order: Callable[[Value], Any] = str if by_bytes else order_key  # keys are ASCII
     context = c.context
 
+    unneeded = unneeded_slots(c, (node, *following)) if context.options.spools is not None else []
+
     def run(flow: Flow) -> Flow:
-        decorated: list[tuple[list[Any], Frame]] = []
+        sorter = Sorter(context, [ascending for _, ascending in keys])
         for frame in flow:
             if frame.__class__ is not list:
                 yield frame
@@ -67,11 +73,13 @@ def sort_stage(
             for key, _ in keys:
                 value = (yield from key.steps(frame)) if isinstance(key, Stepwise) else key(frame)
                 values.append(order(value))
-            context.count_memory(1)
-            decorated.append((values, frame))
-        _sort(decorated, [ascending for _, ascending in keys])
+            for slot in unneeded:
+                frame[slot] = None
+            sorter.add(values, frame)
         number, last = -1, None
-        for place, (values, frame) in enumerate(decorated):
+        for place, (values, frame) in enumerate(sorter.ordered()):
+            if not place % _PAUSE_INTERVAL:
+                yield from context.pause_if_due()
             if mark is not None or ties:
                 if values != last:
                     number, last = number + 1, values
@@ -82,15 +90,6 @@ def sort_stage(
             yield frame
 
     return run
-
-
-def _sort(decorated: list[tuple[list[Any], Frame]], ascending: list[bool]) -> None:
-    """Sort by all keys; by one key after the other if their directions differ."""
-    orders = set(ascending)
-    if len(orders) == 1:
-        decorated.sort(key=itemgetter(0), reverse=False in orders)
-    for position in range(len(ascending) - 1, -1, -1) if len(orders) > 1 else ():
-        decorated.sort(key=lambda entry: entry[0][position], reverse=not ascending[position])
 
 
 def _keys(c: ProgramCompiler, node: ast.Sort) -> list[tuple[Compiled, bool]]:

@@ -22,6 +22,7 @@ Isolation: TypeAlias = Literal["read_committed", "repeatable_read", "serializabl
 # is ever answered, and a cancelled task must not wait there; then the connection is cut
 RELEASE_TIMEOUT: Final = 1.0
 _NO_DATA: Final = "02000"
+_FIRST: Final = 50  # rows of a cursor's first round trip, which shows how large they are
 _STANDBY: Final = "this PostgreSQL is a standby: CROSSFADE_DSN must lead to the primary"
 
 
@@ -159,8 +160,25 @@ class Session:
             unknown.of_statement = True
             raise unknown from error
 
-    async def cursor(self, statement: Statement[T], *values: object, prefetch: int = 500) -> AsyncGenerator[T, None]:
-        """Yield rows one by one from a server-side cursor; only within a transaction."""
+    async def cursor(
+        self, statement: Statement[T], *values: object, prefetch: int = 500, most: int | None = None
+    ) -> AsyncGenerator[T, None]:
+        """Yield rows one by one from a server-side cursor; only within a transaction.
+
+        prefetch: rows of one round trip. most: bytes of text, nearly, after which one has fewer rows.
+        """
+        if most is not None:
+            with self._watched():
+                opened = await self._connection.cursor(statement.text, *values)
+                number = min(prefetch, _FIRST)
+                while records := await opened.fetch(number, timeout=self._timeout):
+                    size = sum([len(cell) for record in records for cell in record if cell.__class__ is str])
+                    for record in records:
+                        yield statement.make(record)
+                    if len(records) < number:
+                        return
+                    number = max(1, min(prefetch, most * len(records) // max(1, size)))
+            return
         with self._watched():
             async for record in self._connection.cursor(statement.text, *values, prefetch=prefetch):
                 yield statement.make(record)

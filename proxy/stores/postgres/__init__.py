@@ -6,6 +6,7 @@
     graphs      a vertex or an edge through its graph's definition: pure
     queries     AQL: one statement if it compiles, else evaluated; what is too heavy for the event loop
     evaluation  drives the evaluator, answers its fetches by SQL under one snapshot
+    snapshot_reads the documents of a query page by page, without limits
     fetching    the documents of a fetch, within the limits of one query
     worker_queries heavy queries in worker processes
     compiled_queries AQL that compiles: one statement under the fence; what is compared of it
@@ -13,6 +14,7 @@
     scan_choice a fetch -> the scan that brings all that it needs and little more: pure
     cursors     results in batches, with a time to live; cursor ids that name the store that has them
     streams     rows that stay in PostgreSQL until they are asked for
+    spooled_answers answers whose rows wait on disk
     catalog     collection -> table, cached
     own_indexes indexes that Crossfade made, dropped if they refuse a document
     unique_indexes created, filled, dropped; who has a value

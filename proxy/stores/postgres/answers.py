@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -84,28 +84,48 @@ def wanted_keys(items: Sequence[Any]) -> list[str]:
 
 def many_outcome(operation: Operation, items: Sequence[Any], found: Mapping[str, bytes]) -> Outcome:
     """Return 200 with an element for each item, a document or an error; x-arango-error-codes counts the errors."""
-    check = operation.params.get("ignoreRevs", "true").lower() not in _TRUE
     parts: list[bytes] = []
-    errors: dict[int, int] = {}
+    codes = ErrorCodes()
+    for part, error in elements(operation, items, found):
+        parts.append(part)
+        codes.count(error)
+    return Outcome(200, b"[" + b",".join(parts) + b"]", codes.headers)
+
+
+class ErrorCodes:
+    """The errors in an array: how often each comes."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[int, int] = {}
+
+    def count(self, error: int) -> None:
+        """Count the error of an element; 0: it has none."""
+        if error:
+            self._numbers[error] = self._numbers.get(error, 0) + 1
+
+    @property
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The header that states them, if there are any."""
+        if not self._numbers:
+            return ()
+        codes = orjson.dumps({str(number): count for number, count in self._numbers.items()})
+        return ((b"x-arango-error-codes", codes),)
+
+
+def elements(operation: Operation, items: Sequence[Any], found: Mapping[str, bytes]) -> Iterator[tuple[bytes, int]]:
+    """Yield for each item its document and 0, or an error and its number."""
+    check = operation.params.get("ignoreRevs", "true").lower() not in _TRUE
     for item in items:
         key = key_of(item)
         raw = found.get(key) if key is not None else None
         if key is None:
-            part, number = _element(1205), 1205
+            yield _element(1205), 1205
         elif raw is None:
-            part, number = _element(1202), 1202
+            yield _element(1202), 1202
         elif check and _conflicts(item, raw):
-            part, number = _element(1200, CONFLICT), 1200
+            yield _element(1200, CONFLICT), 1200
         else:
-            parts.append(raw)
-            continue
-        parts.append(part)
-        errors[number] = errors.get(number, 0) + 1
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-    if errors:
-        codes = orjson.dumps({str(number): count for number, count in errors.items()})
-        headers = ((b"x-arango-error-codes", codes),)
-    return Outcome(200, b"[" + b",".join(parts) + b"]", headers)
+            yield raw, 0
 
 
 @lru_cache(maxsize=16)

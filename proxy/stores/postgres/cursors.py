@@ -1,4 +1,9 @@
-"""Cursors: results of queries, sent in batches and kept for a time to live. Rules: protocol page, section 4."""
+"""Cursors: results of queries, sent in batches and kept for a time to live. Rules: protocol page, section 4.
+
+Beside a store that has ArangoDB for what is too large, results wait in memory up to a limit, or in PostgreSQL, and a
+batch of very large rows may be shorter than requested. A store that stands alone has spools: results of any size wait
+there, and batches are as long as requested, however many bytes that is.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +16,13 @@ from typing import Final, Protocol
 import orjson
 
 from proxy.base.errors import ArangoError
+from proxy.base.spool import SpooledRows, SpoolSpace
 from proxy.base.supervise import cancelled
 from proxy.model.cursor_requests import CursorRequest, misplaced_batch
 from proxy.model.endpoint import Family
 from proxy.model.operations import Operation, Outcome
 from proxy.model.own_ids import READ_CURSORS
+from proxy.stores.postgres.spooled_answers import spooled_answer
 from proxy.wire.auth import owner_of
 
 _SWEEP: Final = 1.0  # seconds between two checks for expired streams
@@ -36,9 +43,9 @@ class RowSource(Protocol):
 class _Cursor:
     database: str
     request: CursorRequest
-    rows: Sequence[bytes]
+    rows: Sequence[bytes] | SpooledRows
     extra: bytes
-    size: int  # bytes of the rows
+    size: int  # bytes of the rows in memory
     expires: float
     total: int
     each: int  # elements of `rows` in a batch
@@ -47,13 +54,28 @@ class _Cursor:
     busy: bool = False
     batch: int = 1  # the number of the batch that was sent last
     owner: str | None = None  # the user who opened it; for all others it does not exist
-    last: Outcome | None = None
+    last: Callable[[], Outcome] | None = None  # the batch that was sent last
+
+    @property
+    def holds(self) -> bool:
+        """True if it holds more than memory: a connection, or room on disk."""
+        return self.source is not None or isinstance(self.rows, SpooledRows)
 
 
 class TargetCursors:
-    """Open cursors of this process. limit: bytes of rows that may wait; more are refused, never dropped."""
+    """Open cursors of this process. limit: bytes of rows that may wait in memory; more are refused, never dropped.
 
-    def __init__(self, *, limit: int = 32 << 20, clock: Callable[[], float] = time.monotonic) -> None:
+    spools: where others wait; None: nowhere.
+    """
+
+    def __init__(
+        self,
+        *,
+        limit: int = 32 << 20,
+        clock: Callable[[], float] = time.monotonic,
+        spools: SpoolSpace | None = None,
+    ) -> None:
+        self._spools = spools
         self._limit = limit
         self._clock = clock
         self._open: dict[str, _Cursor] = {}
@@ -83,7 +105,7 @@ class TargetCursors:
         each = request.batch_size if total is None else 1
         total = len(rows) if total is None else total
         if len(rows) <= each and not (request.allow_retry and request.streaming):
-            return Outcome(201, _body(rows, request, total, extra, code=201))
+            return _outcome(rows, 0, len(rows), 201, _tail(request, total, extra, code=201))
         self._expire()
         size = sum(map(len, rows))
         if self._bytes + size > self._limit:
@@ -116,8 +138,26 @@ class TargetCursors:
         cursor = _Cursor(
             database, request, rows, extra, size, expires, total, request.batch_size, source, batch=0, owner=owner
         )
-        if self._expiry_task is None or self._expiry_task.done():
-            self._expiry_task = asyncio.create_task(self._close_expired(), name="cursors: time to live")
+        if self._spools is not None:
+            try:
+                await self._read_on(cursor)
+            except BaseException:
+                await source.close()
+                raise
+            cursor.size = 0
+        return self._advance(self._keep(cursor), cursor, code=201)
+
+    def open_spooled(
+        self, database: str, request: CursorRequest, rows: SpooledRows, extra: bytes, owner: str | None = None
+    ) -> Outcome:
+        """Return the first batch of rows that wait on disk, if they are many."""
+        if len(rows) <= request.batch_size and not (request.allow_retry and request.streaming):
+            return _outcome(rows, 0, len(rows), 201, _tail(request, len(rows), extra, code=201))
+        self._expire()
+        expires = self._clock() + request.ttl
+        cursor = _Cursor(
+            database, request, rows, extra, 0, expires, len(rows), request.batch_size, batch=0, owner=owner
+        )
         return self._advance(self._keep(cursor), cursor, code=201)
 
     async def next(self, operation: Operation) -> Outcome:
@@ -126,7 +166,7 @@ class TargetCursors:
         cursor = self._find(operation, identifier)
         cursor.expires = self._clock() + cursor.request.ttl
         if batch is not None and batch == str(cursor.batch) and cursor.request.allow_retry and cursor.last is not None:
-            return cursor.last
+            return cursor.last()
         if batch is not None and batch != str(cursor.batch + 1):
             raise misplaced_batch(batch, cursor.batch)
         if cursor.position >= len(cursor.rows):
@@ -170,26 +210,39 @@ class TargetCursors:
         identifier = READ_CURSORS.make()
         self._open[identifier] = cursor
         self._bytes += cursor.size
+        if cursor.holds and (self._expiry_task is None or self._expiry_task.done()):
+            self._expiry_task = asyncio.create_task(self._close_expired(), name="cursors: time to live")
         return identifier
 
     async def _read_on(self, cursor: _Cursor) -> None:
         """Drop the rows that were sent; read the next batch and one row more, which shows whether it is the last."""
-        assert cursor.source is not None
-        rows = list(cursor.rows[cursor.position :])
+        source, wanted = cursor.source, cursor.request.batch_size + 1
+        assert source is not None
+        if self._spools is not None:
+            whole = SpooledRows(self._spools)
+            for row in _rest(cursor):
+                whole.append(row)
+            while len(whole) < wanted and not source.ended:
+                for row in await source.take(wanted - len(whole)):
+                    whole.append(row)
+            cursor.rows, cursor.position = whole, 0
+            return
+        rows = _rest(cursor)
         cursor.position = 0
-        if not cursor.source.ended and len(rows) <= cursor.request.batch_size:
-            rows += await cursor.source.take(cursor.request.batch_size + 1 - len(rows))
+        if not source.ended and len(rows) < wanted:
+            rows += await source.take(wanted - len(rows))
         cursor.rows = rows
 
     async def _close_expired(self) -> None:
-        """Close expired streams, since they hold connections, until no stream is open."""
-        while streams := [(name, cursor) for name, cursor in self._open.items() if cursor.source is not None]:
+        """Close expired cursors that hold connections or room on disk, until none of them is open."""
+        while holding := [(name, cursor) for name, cursor in self._open.items() if cursor.holds]:
             now = self._clock()
-            for identifier, cursor in streams:
+            for identifier, cursor in holding:
                 if cursor.expires < now and not cursor.busy and identifier in self._open:
                     self._close(identifier)
-                    assert cursor.source is not None
-                    await cursor.source.close()
+                    if cursor.source is not None:
+                        await cursor.source.close()
+            del holding
             await asyncio.sleep(_SWEEP)
 
     def _advance(self, identifier: str, cursor: _Cursor, *, code: int) -> Outcome:
@@ -201,8 +254,7 @@ class TargetCursors:
         cursor.batch += 1
         more = end < len(cursor.rows)
         batch = str(cursor.batch + 1) if more else None
-        body = _body(
-            cursor.rows[begin:end],
+        tail = _tail(
             cursor.request,
             cursor.total,
             b"" if cursor.request.streaming and more else cursor.extra,
@@ -210,10 +262,12 @@ class TargetCursors:
             identifier=identifier if more else None,
             next_batch=batch,
         )
-        cursor.last = Outcome(code, body)
-        if not more and not cursor.request.allow_retry:
+        rows = cursor.rows
+        if cursor.request.allow_retry:
+            cursor.last = lambda: _outcome(rows, begin, end, code, tail)
+        elif not more:
             self._close(identifier)
-        return cursor.last
+        return _outcome(rows, begin, end, code, tail)
 
     def _find(self, operation: Operation, identifier: str) -> _Cursor:
         self._expire()
@@ -243,8 +297,21 @@ def _names(operation: Operation) -> tuple[str, str | None]:
     return identifier, parts[1] if len(parts) > 1 else None
 
 
-def _body(
-    rows: Sequence[bytes],
+def _rest(cursor: _Cursor) -> list[bytes]:
+    """Return the rows of a stream that were read and not sent."""
+    if not isinstance(cursor.rows, SpooledRows):
+        return list(cursor.rows[cursor.position :])
+    return [cursor.rows.text(place, place + 1) for place in range(cursor.position, len(cursor.rows))]
+
+
+def _outcome(rows: Sequence[bytes] | SpooledRows, begin: int, end: int, code: int, tail: bytes) -> Outcome:
+    """Return a batch: the rows from `begin` up to `end`, and what follows them."""
+    if not isinstance(rows, SpooledRows):
+        return Outcome(code, b'{"result":[' + b",".join(rows[begin:end]) + b"]" + tail)
+    return spooled_answer(code, (b'{"result":[', b"]" + tail), rows, begin, end)
+
+
+def _tail(
     request: CursorRequest,
     total: int,
     extra: bytes,
@@ -255,7 +322,6 @@ def _body(
 ) -> bytes:
     hint = b',"nextBatchId":"%s"' % next_batch.encode() if next_batch is not None else b""
     parts = [
-        b'{"result":[' + b",".join(rows) + b"]",
         b',"hasMore":' + (b"false" if next_batch is None else b"true"),
         b',"id":"%s"' % identifier.encode() if identifier is not None else b"",
         b',"count":%d' % total if request.count else b"",
@@ -263,7 +329,7 @@ def _body(
     cached = b',"cached":false'
     extra = b',"extra":' + extra if extra else b""  # a stream has it only in its last batch
     if code == 201:  # the first batch has its attributes in another order than the later ones
-        parts[3:3] = [hint]
+        parts[2:2] = [hint]
         parts += [cached, extra]
     else:
         parts += [extra, cached, hint]

@@ -11,6 +11,7 @@ The duration of an evaluation cannot be predicted: `worker_queries` runs it in a
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Generator, Iterable
 from collections.abc import Set as AbstractSet
@@ -24,27 +25,33 @@ from proxy.aql.analyse import analyse
 from proxy.aql.evaluate import run as evaluate
 from proxy.aql.evaluate import sorts_inside
 from proxy.aql.parser import parse
-from proxy.aql.requests import Fetch, QueryOptions, QueryWarning, Result, Write
+from proxy.aql.requests import Action, DocumentPage, Fetch, Pause, QueryOptions, QueryWarning, Result
 from proxy.base.database import Database, Session
 from proxy.base.errors import ArangoError, Unsupported
+from proxy.base.spool import SpoolSpace
 from proxy.model import json_reader, json_values
 from proxy.model.cursor_requests import CursorRequest
 from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.fetching import Budget, counted, fetch_raws
 from proxy.stores.postgres.read_fence import BeyondExtentError, QueryLimits, ReadFenceError
+from proxy.stores.postgres.snapshot_reads import SnapshotReads
 
 _OVER_LIMIT: Final = frozenset({32, 1500})  # ArangoDB's numbers for out of memory and out of time
 _MEMORY: Final = 256 << 20  # bytes that one evaluation may hold: a worker may take some more
 SECONDS: Final = 20.0  # that one evaluation may take
 
 parsed = lru_cache(maxsize=500)(parse)
-Running = Generator[Fetch | Write, Any, Result]
+Running = Generator[Action, Any, Result]
 
 
 class Evaluation:
     """Evaluates queries; holds no state but the limits."""
 
-    def __init__(self, database: Database, catalog: Catalog, limits: QueryLimits) -> None:
+    def __init__(
+        self, database: Database, catalog: Catalog, limits: QueryLimits, spools: SpoolSpace | None = None
+    ) -> None:
+        """spools: where large results wait, if nothing but this store can answer: then there are no limits here."""
+        self._spools = spools
         self._database = database
         self._catalog = catalog
         self._limits = limits
@@ -62,7 +69,9 @@ class Evaluation:
         ReadFenceError (also if it names no collection), DatabaseError. A query reads what its text names, or its
         extent, and nothing else: for more ReadFenceError, without a fence BeyondExtentError.
         """
-        options = replace(options_of(database, request), ties=ties, no_user_functions=self._limits.no_user_functions)
+        options = replace(
+            options_of(database, request, self._spools), ties=ties, no_user_functions=self._limits.no_user_functions
+        )
         query = parsed(request.query)
         analysis = analyse(query, request.bind_vars)
         if analysis.modifies or analysis.unsupported:
@@ -80,12 +89,14 @@ class Evaluation:
                 await self._catalog.find(f"{database}/{name}")
         running: Running = evaluate(query, request.bind_vars, options)
         try:
+            if self._spools is not None:
+                return await self._drive_alone(running, database, request.extent or analysis.reads, absent)
             return await self._drive(running, database, request.extent or analysis.reads, absent, generation)
         except Unsupported:
             raise
         except ArangoError as error:
             ours = (request.memory_limit or _MEMORY) >= _MEMORY if error.number == 32 else not request.max_runtime
-            if error.number in _OVER_LIMIT and ours:  # our limit, not the client's: ArangoDB might well answer
+            if self._spools is None and error.number in _OVER_LIMIT and ours:  # ArangoDB might well answer
                 raise Unsupported(f"query over the limits of evaluation ({error.message})") from error
             raise
         finally:
@@ -105,7 +116,7 @@ class Evaluation:
             session.transaction(isolation="repeatable_read", readonly=True),
         ):
             while not isinstance(step, Result):
-                if isinstance(step, Write):
+                if not isinstance(step, Fetch):
                     raise Unsupported("AQL modification on PostgreSQL")
                 if step.collection not in known:
                     if generation is not None:
@@ -114,6 +125,30 @@ class Evaluation:
                 documents = await self._fetch(session, database, step, tested, budget)
                 tested = None  # later fetches read the same snapshot, for which the fence held
                 step = _present(running, _step(running, documents), absent)
+        return step
+
+    async def _drive_alone(
+        self, running: Running, database: str, known: frozenset[str], absent: AbstractSet[str]
+    ) -> Result:
+        """Return the result of a query over any number of documents."""
+        step = _present(running, _step(running, None), absent)
+        while isinstance(step, Pause):  # it may need no documents
+            await asyncio.sleep(0)
+            step = _present(running, _step(running, None), absent)
+        if isinstance(step, Result):
+            return step
+        async with (
+            self._database.session() as session,
+            session.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            reads = SnapshotReads(session, self._catalog, database)
+            try:
+                while not isinstance(step, Result):
+                    if isinstance(step, Fetch) and step.collection not in known:
+                        raise BeyondExtentError(step.collection)
+                    step = _present(running, _step(running, await reads.answer(step)), absent)
+            finally:
+                await reads.close()
         return step
 
     async def _test(self, known: frozenset[str], generation: int) -> None:
@@ -133,7 +168,7 @@ class Evaluation:
         return documents
 
 
-def _step(running: Running, documents: list[dict[str, Any]] | int | None) -> Fetch | Write | Result:
+def _step(running: Running, documents: list[dict[str, Any]] | DocumentPage | int | None) -> Action | Result:
     # a StopIteration cannot pass through a coroutine
     try:
         return running.send(documents)
@@ -142,7 +177,7 @@ def _step(running: Running, documents: list[dict[str, Any]] | int | None) -> Fet
         return result
 
 
-def _present(running: Running, step: Fetch | Write | Result, absent: AbstractSet[str]) -> Fetch | Write | Result:
+def _present(running: Running, step: Action | Result, absent: AbstractSet[str]) -> Action | Result:
     """Return the next step that asks for an existing collection; for others the evaluator gets ArangoDB's error."""
     while isinstance(step, Fetch) and step.collection in absent:
         try:
@@ -152,15 +187,16 @@ def _present(running: Running, step: Fetch | Write | Result, absent: AbstractSet
     return step
 
 
-def options_of(database: str, request: CursorRequest) -> QueryOptions:
-    """Return the options of a request, within our own limits."""
+def options_of(database: str, request: CursorRequest, spools: SpoolSpace | None = None) -> QueryOptions:
+    """Return the options of a request, within our own limits; with spools that of memory alone."""
     return QueryOptions(
         full_count=request.full_count,
         fail_on_warning=request.fail_on_warning,
         max_warnings=request.max_warnings,
         memory_limit=min(_MEMORY, request.memory_limit or _MEMORY),
-        max_runtime=min(SECONDS, request.max_runtime or SECONDS),
+        max_runtime=min(SECONDS, request.max_runtime or SECONDS) if spools is None else request.max_runtime,
         database=database,
+        spools=spools,
     )
 
 
@@ -171,5 +207,10 @@ def warnings_of(found: Iterable[QueryWarning]) -> list[dict[str, Any]]:
 
 def encoded(result: Result, seconds: float) -> tuple[list[bytes], bytes]:
     """Return (rows, extra) as ArangoDB prints them. seconds: the duration of the query."""
-    extra = {"warnings": warnings_of(result.warnings), "stats": result.stats.as_json(result.full_count, seconds)}
-    return [json_values.dump(row) for row in result.rows], json_values.dump(extra)
+    return [json_values.dump(row) for row in result.rows], extra_of(result, seconds)
+
+
+def extra_of(result: Result, seconds: float) -> bytes:
+    """Return `extra` as ArangoDB prints it."""
+    stats = result.stats.as_json(result.full_count, seconds)
+    return json_values.dump({"warnings": warnings_of(result.warnings), "stats": stats})

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -22,16 +23,18 @@ from proxy.aql.full_count import without_limit
 from proxy.aql.requests import Result, Stats
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, StatementError, Unsupported
+from proxy.base.spool import SpooledRows, SpoolSpace
 from proxy.model import json_values
 from proxy.model.cursor_requests import CursorRequest
 from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.compiled_queries import AT_ONCE, Statements, TooLarge, Unfinished, inexact
-from proxy.stores.postgres.evaluation import Evaluation, encoded, options_of, parsed, warnings_of
+from proxy.stores.postgres.evaluation import Evaluation, encoded, extra_of, options_of, parsed, warnings_of
 from proxy.stores.postgres.read_fence import QueryLimits, fenced_count
-from proxy.stores.postgres.streams import Stream, Streams
+from proxy.stores.postgres.streams import MOST, Stream, Streams
 
 _BUFFERED: Final = 4 << 20  # bytes of a result that is read completely, so that its connection is free again
 TEXT: Final = 3 << 10  # characters of a light query: it takes ten milliseconds to parse, analyse and compile
+_TAKEN: Final = 1 << 20  # bytes of a result that are taken together on their way to the disk
 COMPARED: Final = 512 << 10  # bytes of rows for a comparison that are fetched on the event loop
 
 
@@ -47,24 +50,43 @@ class NeedsWorker(Exception):
 class AnswerRows:
     """Rows and `extra` as ArangoDB prints them. stream: the source of further rows; None if there are none.
 
-    total: the number of rows if each element of `rows` is a batch, its rows joined by commas; else None.
+    total: the number of rows if each element of `rows` is a batch, its rows joined by commas; else None. spooled: the
+    rows of a result that waits on disk, in place of `rows`.
     """
 
     rows: list[bytes]
     extra: bytes
     stream: Stream | None = None
     total: int | None = None
+    spooled: SpooledRows | None = None
+
+    @property
+    def number(self) -> int:
+        """The number of rows, without those of the stream."""
+        if self.spooled is not None:
+            return len(self.spooled)
+        return len(self.rows) if self.total is None else self.total
+
+    @property
+    def first_rows(self) -> Sequence[bytes]:
+        """The first row, and perhaps others; none if there is none."""
+        if self.spooled is None:
+            return self.rows
+        return [self.spooled.text(0, 1)] if len(self.spooled) else []
 
 
 class Queries:
-    """Runs queries; holds no state but the limits."""
+    """Runs queries; holds no state but the limits. spools: where large results wait, if only this store can answer."""
 
-    def __init__(self, database: Database, catalog: Catalog, limits: QueryLimits) -> None:
+    def __init__(
+        self, database: Database, catalog: Catalog, limits: QueryLimits, spools: SpoolSpace | None = None
+    ) -> None:
+        self._spools = spools
         self._database = database
         self._catalog = catalog
-        self.evaluation = Evaluation(database, catalog, limits)
+        self.evaluation = Evaluation(database, catalog, limits, spools)
         self._statements = Statements(database, catalog, limits)
-        self._streams = Streams(database)
+        self._streams = Streams(database, most=MOST if spools is None else sys.maxsize)
 
     def forget(self) -> None:
         """Forget the tables of collections, so that they are looked up again."""
@@ -97,19 +119,22 @@ class Queries:
                 run = plan.finish.start(request.bind_vars, options_of(database, request))
                 try:
                     async with asyncio.timeout(request.max_runtime or None):
-                        rows, stream, full = await self._first(plan, run, request, generation, full_plan)
+                        answer, full = await self._first(plan, run, request, generation, full_plan)
                 except TimeoutError:
                     raise ArangoError(1500, "query killed because it exceeded its maxRuntime") from None
                 except StatementError as error:
                     if not inexact(error):
                         raise
                 else:
-                    stats = Stats(scanned=len(rows)).as_json(full, time.perf_counter() - began)
+                    number = len(answer.rows if answer.spooled is None else answer.spooled)
+                    stats = Stats(scanned=number).as_json(full, time.perf_counter() - began)
                     extra = {"warnings": warnings_of(run.context.warnings), "stats": stats}
-                    return AnswerRows(rows, json_values.dump(extra), stream)
+                    return replace(answer, extra=json_values.dump(extra))
         if light and not (analysis.modifies or analysis.unsupported):
             raise NeedsWorker(compiled=False)
         result = await self.evaluation.run(database, request, generation)
+        if result.spooled is not None:
+            return AnswerRows([], extra_of(result, time.perf_counter() - began), spooled=result.spooled)
         return AnswerRows(*encoded(result, time.perf_counter() - began))
 
     async def _full_plan(
@@ -131,29 +156,31 @@ class Queries:
         request: CursorRequest,
         generation: int | None,
         full_plan: Compiled | None,
-    ) -> tuple[list[bytes], Stream | None, int | None]:
-        """Return the first rows, the stream of the rest (None if these are all), and fullCount if `full_plan` is given.
+    ) -> tuple[AnswerRows, int | None]:
+        """Return the first rows and the stream of the rest, without `extra`; and fullCount if `full_plan` is given.
 
         Data that SQL does not treat exactly makes the first rows fail, or a later batch of the cursor.
         """
         if full_plan is None and plan.most is not None and plan.most <= AT_ONCE:
-            return await self._statements.rows(plan, run, generation), None, None
+            return AnswerRows(await self._statements.rows(plan, run, generation), b""), None
         stream = await self._streams.open(
             plan.sql,
             plan.parameters,
             generation,
             run.encoded,
-            total=request.count,
+            total=request.count and self._spools is None,
             full_count=None if full_plan is None else (full_plan.sql, full_plan.parameters),
         )
         try:
             rows = await stream.take(sys.maxsize, _BUFFERED)
+            if self._spools is not None and not stream.ended and not (request.streaming and self._streams.keep(stream)):
+                return AnswerRows([], b"", spooled=await spooled(rows, stream, self._spools)), stream.full
             if plan.finish.distinct and request.count and not stream.ended:
                 raise Unsupported("count of a large result without duplicates")
         except BaseException:
             await stream.close()
             raise
-        return rows, None if stream.ended else stream, stream.full
+        return AnswerRows(rows, b"", None if stream.ended else stream), stream.full
 
     async def compared(self, database: str, request: CursorRequest) -> Result:
         """Return the result for comparison, with what its order and limits leave open; no fence. Raise as `answer`."""
@@ -206,6 +233,17 @@ class Queries:
             if not inexact(error):
                 raise
             return None
+
+
+async def spooled(rows: Sequence[bytes], stream: Stream, spools: SpoolSpace) -> SpooledRows:
+    """Return all rows of a result: those that were read, and those of the stream."""
+    found = SpooledRows(spools)
+    for row in rows:
+        found.append(row)
+    while not stream.ended:
+        for row in await stream.take(sys.maxsize, _TAKEN):
+            found.append(row)
+    return found
 
 
 def finished(rows: Unfinished, full_count: int | None) -> Result:

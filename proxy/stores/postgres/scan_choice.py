@@ -52,6 +52,25 @@ def scan_of(
     return ScanStatement(sql.store.SCAN_CONTAINING, json_values.dump(containing).decode())
 
 
+@dataclass(frozen=True, slots=True)
+class OrderedScan:
+    """statement: one of `sql.store` that returns documents by key; value: its parameter, None if it has none."""
+
+    statement: Statement[str]
+    value: str | list[str] | None = None
+
+
+def ordered_scan_of(collection: str, equalities: Sequence[Equality], keys: Sequence[str] | None) -> OrderedScan:
+    """Return the narrowest scan in the order of keys; as `scan_of`."""
+    wanted = list(keys) if keys is not None else _keys_of(collection, equalities)
+    if wanted is not None:
+        return OrderedScan(sql.store.PAGES_KEYS, [key for key in wanted if valid_key(key)])
+    containing = _containing(equalities)
+    if not containing:
+        return OrderedScan(sql.store.PAGES)
+    return OrderedScan(sql.store.PAGES_CONTAINING, json_values.dump(containing).decode())
+
+
 def scan_of_any(several: Sequence[Sequence[Equality]]) -> ScanStatement:
     """Return the scan of the documents that pass one of several lists of equalities, of which none names keys."""
     texts = [json_values.dump(containing).decode() for equalities in several if (containing := _containing(equalities))]

@@ -26,6 +26,7 @@ _PATHS: Final = {
     "path": "CONCAT(@prefix, d._id)",
 }
 Query = tuple[str, dict[str, Any]]
+AROUND_DOCUMENTS: Final = (b'{"documents":[', b'],"error":false,"code":200}')
 
 # the statistics of an answer about edges; all but three are 0 here
 _STATS: Final = (
@@ -102,7 +103,8 @@ def document_outcome(row: bytes | None) -> Outcome:
 
 def documents_outcome(rows: Sequence[bytes]) -> Outcome:
     """Return the answer to lookup-by-keys."""
-    return Outcome(200, b'{"documents":[' + b",".join(rows) + b'],"error":false,"code":200}')
+    before, after = AROUND_DOCUMENTS
+    return Outcome(200, before + b",".join(rows) + after)
 
 
 # ---- as AQL

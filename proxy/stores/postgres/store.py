@@ -12,6 +12,7 @@ from proxy.aql.analyse import Analysis, analyse
 from proxy.aql.requests import Result
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, DatabaseUnavailable, StatementError, Unsupported
+from proxy.base.spool import SpoolSpace
 from proxy.base.sqlstates import may_succeed_on_new_session
 from proxy.isolation import Lane
 from proxy.model import json_values
@@ -26,6 +27,7 @@ from proxy.stores.postgres.cursors import TargetCursors
 from proxy.stores.postgres.evaluation import parsed
 from proxy.stores.postgres.queries import AnswerRows, NeedsWorker, Queries
 from proxy.stores.postgres.read_fence import QueryLimits, ReadFenceError
+from proxy.stores.postgres.spooled_answers import MANY, lookup, read_many
 from proxy.stores.postgres.worker_queries import BODY, Address, QueryWorkers
 from proxy.wire.auth import owner_of
 from proxy.wire.encode import error_outcome
@@ -58,19 +60,22 @@ class PostgresStore:
         limits: QueryLimits | None = None,
         lane: Lane | None = None,
         seconds: float | None = None,
+        spools: SpoolSpace | None = None,
         profile: ProfileExtra | None = None,
     ) -> None:
         """lane: worker processes for queries that are not light (`queries`); None: every query runs in this process,
-        without a time limit. seconds: the time limit of one read in a worker. profile: returns `extra` with the profile
-        of a query that has run; None: such queries are Unsupported.
+        without a time limit. seconds: the time limit of one read in a worker. spools: where large results wait, if no
+        ArangoDB answers what is over the limits: then a result may be of any size. profile: returns `extra` with the
+        profile of a query that has run; None: such queries are Unsupported.
         """
         self._database = database
         self._catalog = Catalog(database)
         self._limits = limits or QueryLimits()
         self.address = Address(database.dsn, self._limits)
         self.workers = QueryWorkers(lane, self.address, PostgresStore, seconds) if lane is not None else None
-        self._queries = Queries(database, self._catalog, self._limits)
-        self._cursors = TargetCursors()
+        self._spools = spools
+        self._queries = Queries(database, self._catalog, self._limits, spools)
+        self._cursors = TargetCursors(spools=spools)
         self._profile = profile
 
     @property
@@ -187,6 +192,8 @@ class PostgresStore:
     async def _read_many(self, operation: Operation, generation: int | None) -> Outcome:
         relation = await self._relation(operation)
         items = answers.wanted_items(operation.body)
+        if self._spools is not None and len(items) > MANY:
+            return await read_many(self._database, relation.relation, operation, items, self._spools)
         text = sql.store.READ_MANY.on(relation.relation)
         rows = await self._database.fetch(text, answers.wanted_keys(items), generation)
         if not rows or not rows[0][0]:
@@ -241,6 +248,8 @@ class PostgresStore:
     async def _lookup(self, operation: Operation, generation: int | None) -> Outcome:
         relation, keys = await self._named(operation), simple.keys_of(simple.body_of(operation))
         wanted = [key for key in keys if valid_key(key)]
+        if self._spools is not None and len(wanted) > MANY:
+            return await lookup(self._database, relation.relation, wanted, self._spools)
         rows = await self._database.fetch(sql.store.READ_MANY.on(relation.relation), wanted, generation)
         if not rows or not rows[0][0]:
             raise ReadFenceError
@@ -251,7 +260,7 @@ class PostgresStore:
         _, found = await self._query_answer(simple.as_query(operation), generation)
         if found.stream is not None:
             await found.stream.close()
-        return simple.first_outcome(found.rows)
+        return simple.first_outcome(found.first_rows)
 
     async def _named(self, operation: Operation) -> Relation:
         name = simple.collection_of(simple.body_of(operation))
@@ -275,6 +284,8 @@ class PostgresStore:
     async def _query(self, operation: Operation, generation: int | None) -> Outcome:
         request, found = await self._query_answer(operation, generation)
         owner = owner_of(operation.headers.get("authorization"))
+        if found.spooled is not None:
+            return self._cursors.open_spooled(operation.database, request, found.spooled, found.extra, owner)
         if found.stream is None:
             return self._cursors.open(operation.database, request, found.rows, found.extra, owner, total=found.total)
         total = found.stream.total or 0
@@ -296,7 +307,7 @@ class PostgresStore:
         began = time.perf_counter()
         request, found = await self._query_rows(operation, generation)
         if request.profile and self._profile is not None:
-            rows = len(found.rows) if found.total is None else found.total
+            rows = found.number
             asked = request_of(operation.body, operation.extent)  # a worker returns it without its text
             seconds = time.perf_counter() - began
             found = replace(found, extra=await self._profile(operation.database, asked, found.extra, rows, seconds))

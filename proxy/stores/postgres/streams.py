@@ -66,6 +66,10 @@ class Stream:
             await self.close()
         return found
 
+    def on_close(self, function: Callable[[], None]) -> None:
+        """Call a function when the connection is released."""
+        self._stack.callback(function)
+
     async def close(self) -> None:
         """Release the connection; may be called twice."""
         self.ended = True
@@ -80,6 +84,7 @@ class Streams:
         self._database = database
         self._most = most
         self._open = 0
+        self._kept = 0
 
     async def open(
         self,
@@ -112,7 +117,9 @@ class Streams:
             if full_count is not None:
                 full = await _number(session, *full_count, generation)
                 generation = None
-            rows = session.cursor(fenced(query, len(parameters)), *parameters, generation, prefetch=_PREFETCH)
+            rows = session.cursor(
+                fenced(query, len(parameters)), *parameters, generation, prefetch=_PREFETCH, most=_PIECE
+            )
             first = await anext(rows, None)
             if first is None or not first[0]:
                 await rows.aclose()
@@ -122,6 +129,17 @@ class Streams:
 
     def _closed(self) -> None:
         self._open -= 1
+
+    def keep(self, stream: Stream) -> bool:
+        """Return True if a stream may stay open between requests, as at most MOST others do."""
+        if self._kept >= MOST:
+            return False
+        self._kept += 1
+        stream.on_close(self._released)
+        return True
+
+    def _released(self) -> None:
+        self._kept -= 1
 
 
 async def _number(session: Session, query: str, parameters: Sequence[object], generation: int | None) -> int:

@@ -80,7 +80,11 @@ class Store:
             action = next(runner)
             while True:
                 try:
-                    answer = self.fetch(action) if isinstance(action, Fetch) else self.write(action)
+                    if isinstance(action, Fetch):
+                        answer = self.fetch(action)
+                    else:
+                        assert isinstance(action, Write)  # there are no spools
+                        answer = self.write(action)
                 except ArangoError as error:
                     action = runner.throw(error)
                 else:

@@ -15,6 +15,7 @@ import orjson
 
 from proxy.aql import Fetch, QueryOptions, Result, Write, analyse, parse
 from proxy.aql import run as evaluate
+from proxy.aql.requests import Action
 from proxy.base.errors import ArangoError, Unsupported
 from proxy.devserver.store import access
 from proxy.devserver.store.collection_lookup import readable, writable
@@ -135,7 +136,7 @@ class _Session:
         find = writable if write else readable
         return find(self._server, self._operation, name)
 
-    def drive(self, steps: Generator[Fetch | Write, Any, Result]) -> Result:
+    def drive(self, steps: Generator[Action, Any, Result]) -> Result:
         """Answer the evaluator until it has its result. If it fails, undo what is not committed."""
         try:
             try:
@@ -151,12 +152,12 @@ class _Session:
             raise
         return result
 
-    def _answered(self, steps: Generator[Fetch | Write, Any, Result]) -> Result:
+    def _answered(self, steps: Generator[Action, Any, Result]) -> Result:
         try:
             request = next(steps)
             while True:
                 try:
-                    found: Any = self._fetch(request) if isinstance(request, Fetch) else self._write(request)
+                    found: Any = self._write(request) if isinstance(request, Write) else self._fetch(request)
                 except ArangoError as refused:
                     request = steps.throw(refused)
                 else:
@@ -165,7 +166,8 @@ class _Session:
             result: Result = end.value
             return result
 
-    def _fetch(self, fetch: Fetch) -> list[Document] | int:
+    def _fetch(self, fetch: Action) -> list[Document] | int:
+        assert isinstance(fetch, Fetch)  # there are no spools: everything is in memory
         collection = self.collection(fetch.collection)
         documents = collection.documents
         if self.scan is not None:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from proxy.aql.requests import Fetch, Result, Write
+from proxy.aql.requests import Action, Fetch, Result, Write
 from proxy.base.errors import ArangoError, Unsupported
 from proxy.model.documents import valid_key
 from proxy.semantics import query_writes
@@ -20,7 +20,7 @@ from proxy.semantics.query_writes import IntermediateCommits, Versions
 from proxy.stores.postgres.fetching import Budget
 from proxy.stores.postgres.modifications.query_collection import QueryCollection
 
-Steps: TypeAlias = Generator[Fetch | Write, Any, Result]
+Steps: TypeAlias = Generator[Action, Any, Result]
 Document = dict[str, Any]
 _PAUSE: Final = 100  # steps after which other tasks of the process have their turn
 _FEWEST, _MOST = 64, 4096  # revisions that are drawn together
@@ -120,7 +120,8 @@ class QueryRun:
             result: Result = end.value
             return result
 
-    async def _fetch(self, fetch: Fetch) -> list[Document] | int:
+    async def _fetch(self, fetch: Action) -> list[Document] | int:
+        assert isinstance(fetch, Fetch)
         collection = self._written.get(fetch.collection)
         if collection is None or not collection.written:
             return await self._read(fetch)
