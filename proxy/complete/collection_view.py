@@ -106,6 +106,14 @@ class CollectionView(Collection):
             self.missing.size = True
         return self.part.size or 0
 
+    def checksum(self, *, revisions: bool, data: bool) -> int:
+        if self.documents.complete:
+            return super().checksum(revisions=revisions, data=data)
+        found = self.part.checksums.get((revisions, data))
+        if found is None:
+            self.missing.checksums.add((revisions, data))
+        return found or 0
+
     def edges_of(self, vertices: AbstractSet[str]) -> list[Document]:
         if not self.documents.complete:
             self.missing.vertices |= vertices - self.part.vertices

@@ -17,6 +17,7 @@ from proxy.complete.modifying_queries import ModifyingQueries
 from proxy.complete.query_tracking import LeftToGeneralWay, QueryTracking, sleeps
 from proxy.devserver.store import access
 from proxy.devserver.store.dispatch import with_json
+from proxy.devserver.store.handlers.simple import is_ordered
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.cursor_requests import request_of
 from proxy.model.endpoint import Family, Read, WriteRoute
@@ -26,7 +27,7 @@ from proxy.stores.postgres.evaluation import parsed
 from proxy.stores.postgres.read_fence import BeyondExtentError
 from proxy.stores.postgres.writes import DocumentWriter
 from proxy.stores.postgres.writes.interruptions import WriteFenceError
-from proxy.wire.encode import error_outcome
+from proxy.wire.encode import error_outcome, json_outcome
 
 _WRITES: Final = (WriteRoute.DOCUMENT, WriteRoute.IMPORT)
 _READS: Final = (Read.DOCUMENT, Read.HEAD, Read.MANY)
@@ -72,6 +73,12 @@ class FastWays:
             return self._read
         if endpoint.read is Read.QUERY:
             return self._query
+        if simple.CHANGES.get(endpoint.name) is not None:
+            return self._changed_by_example
+        if endpoint.family is Family.EDGES:
+            return self._edges
+        if endpoint.family is Family.SIMPLE and endpoint.needs_index:
+            return self._range
         if endpoint.read is Read.QUERY_LIKE and endpoint.family is Family.SIMPLE and not endpoint.needs_index:
             return self._simple
         return self._cursor if self._reader.owns_cursor(operation) else None
@@ -126,6 +133,40 @@ class FastWays:
         except ArangoError:
             pass
         return None
+
+    async def _range(self, operation: Operation, server: ServerState) -> Outcome | None:
+        """Answer a query by range if there is an index of it: the general way finds errors, and answers others."""
+        try:
+            body = simple.body_of(with_json(operation))
+            attribute = body.get("attribute")
+            indexes = server.database(operation).find(simple.collection_of(body)).indexes
+        except ArangoError:
+            return None
+        if not isinstance(attribute, str) or "." in attribute or not is_ordered(indexes, attribute):
+            return None
+        return await self._simple(operation, server)
+
+    async def _edges(self, operation: Operation, server: ServerState) -> Outcome | None:
+        """Answer a query for the edges of vertices if it has no error: the general way finds that."""
+        plain = with_json(operation)
+        try:
+            if _allowed(server, plain, plain.collection or "", write=False):
+                return await self._reader.edges_by_key(plain)
+        except ArangoError:
+            pass
+        return None
+
+    async def _changed_by_example(self, operation: Operation, server: ServerState) -> Outcome | None:
+        """Change the documents that match an example by a query, if it has no error: the general way finds that."""
+        plain = with_json(operation)
+        try:
+            query = simple.change_of(plain)
+            if query is None or not _allowed(server, plain, simple.collection_of(simple.body_of(plain)), write=True):
+                return None
+            number = await self._modifying.number_changed(plain.database, *query)
+        except (ArangoError, WriteFenceError):
+            return None
+        return json_outcome(200, {simple.CHANGES[operation.endpoint.name].counted: number, "error": False, "code": 200})
 
     async def _cursor(self, operation: Operation, _: ServerState) -> Outcome | None:
         return await self._reader.execute(operation)

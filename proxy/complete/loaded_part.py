@@ -24,7 +24,8 @@ class LoadedPart:
     no other request uses numbers. locked: the keys that this transaction has locked; rows: those among them that have a
     row, perhaps of a tombstone. revisions: drawn after that. noted: the outbox must have the keys of writes. emptied:
     this transaction has removed every document. uuids: keys that passes have made. holders: by the number of a unique
-    index, the keys of the documents that have values.
+    index, the keys of the documents that have values. checksums: by whether revisions and
+    contents are in them.
     """
 
     documents: dict[str, bytes | None] = field(default_factory=dict)
@@ -42,6 +43,7 @@ class LoadedPart:
     emptied: bool = False
     uuids: list[str] = field(default_factory=list)
     holders: dict[str, dict[bytes, str | None]] = field(default_factory=dict)
+    checksums: dict[tuple[bool, bool], int] = field(default_factory=dict)
 
     def uuids_again(self) -> Callable[[], str]:
         """Return a function that returns the keys that earlier passes made, then new ones: passes must not differ."""
@@ -72,13 +74,13 @@ class Missing:
     state: bool = False
     revisions: int = 0
     values: dict[str, set[bytes]] = field(default_factory=dict)
+    checksums: set[tuple[bool, bool]] = field(default_factory=set)
 
     @property
     def anything(self) -> bool:
         """True if something must be read; revisions are drawn for a pass that writes only."""
-        return bool(self.keys or self.vertices or self.documents or self.count or self.size or self.state) or any(
-            self.values.values()
-        )
+        single = self.documents or self.count or self.size or self.state
+        return bool(single or self.keys or self.vertices or self.checksums) or any(self.values.values())
 
 
 @dataclass(frozen=True, slots=True)

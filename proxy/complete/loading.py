@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Final
+
 import sql
 from proxy.base.database import Database, Session
 from proxy.complete.collection_view import CollectionView
 from proxy.complete.loaded_part import LoadedPart, Missing
+from proxy.devserver.store.state.checksum import document_checksum
+from proxy.model import json_reader
 from proxy.model.documents import escape_text
 from proxy.model.json_values import dump
 from proxy.stores.postgres import unique_indexes
 from proxy.stores.postgres.writes.interruptions import WriteFenceError
+
+_ROWS: Final = 1000  # of one round trip, at most
+_PAGE: Final = 1 << 20  # bytes of documents that one round trip should bring
+_PIECE: Final = 32 << 10  # bytes of documents that are read between two turns of the event loop
 
 
 async def load(session: Session, view: CollectionView, missing: Missing, numbers: Session | Database) -> None:
@@ -33,12 +42,28 @@ async def load(session: Session, view: CollectionView, missing: Missing, numbers
         part.count = await session.fetchval(sql.complete.COUNT, relation)
     if missing.size:
         part.size = await session.fetchval(sql.complete.SIZE.on(relation))
+    for revisions, data in missing.checksums:
+        part.checksums[revisions, data] = await _checksum(session, relation, revisions=revisions, data=data)
     if missing.state:
         await _load_state(numbers, view)
     for index_id, values in missing.values.items():
         if values:
             found = await unique_indexes.holders(session, index_id, values)
             part.holders.setdefault(index_id, {}).update(found)
+
+
+async def _checksum(session: Session, relation: str, *, revisions: bool, data: bool) -> int:
+    """Return the checksum of a table, of which one page at a time is in memory."""
+    total = size = 0
+    async with session.transaction():
+        rows = session.cursor(sql.store.PAGES.on(relation), prefetch=_ROWS, most=_PAGE)
+        async for raw in rows:
+            total ^= document_checksum(json_reader.load(raw.encode()), revisions=revisions, data=data)
+            size += len(raw)
+            if size > _PIECE:
+                size = 0
+                await asyncio.sleep(0)
+    return total
 
 
 async def lock(session: Session, view: CollectionView, keys: set[str], revisions: int, *, wait: str) -> None:

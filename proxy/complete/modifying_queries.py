@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import Any, Final
 
 from proxy.base.database import Database, Session
 from proxy.base.errors import ArangoError
+from proxy.base.spool import SpoolSpace
 from proxy.complete.catalog_cache import CatalogCache
 from proxy.complete.query_profiles import QueryProfiles
 from proxy.complete.server_view import NoMoreTicks
@@ -14,7 +15,9 @@ from proxy.devserver.store.handlers import cursors
 from proxy.devserver.store.queries.execution import QueryResult
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.cursor_requests import CursorRequest
+from proxy.model.json_values import dump
 from proxy.model.operations import Operation, Outcome
+from proxy.stores.postgres import PostgresStore
 from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.modifications import ModificationQueries
 from proxy.stores.postgres.writes.key_assignment import KeyAssignment
@@ -32,11 +35,15 @@ class ModifyingQueries:
         keys: KeyAssignment,
         profiles: QueryProfiles,
         lock_wait: float,
+        reader: PostgresStore,
+        spools: SpoolSpace,
     ) -> None:
+        """reader: keeps the cursors. spools: where rows wait."""
+        self._reader = reader
         self._catalogs = catalogs
         self._profiles = profiles
         self._tables = Catalog(database)
-        self._queries = ModificationQueries(database, self._tables, keys, lock_wait=lock_wait)
+        self._queries = ModificationQueries(database, self._tables, keys, lock_wait=lock_wait, spools=spools)
 
     async def execute(
         self, operation: Operation, server: ServerState, request: CursorRequest, session: Session | None = None
@@ -56,8 +63,16 @@ class ModifyingQueries:
         extra = found.extra
         if request.profile:
             seconds = time.perf_counter() - began
-            extra = await self._profiles.extended(operation.database, request, extra, len(found.rows), seconds)
+            number = len(found.rows if found.spooled is None else found.spooled)
+            extra = await self._profiles.extended(operation.database, request, extra, number, seconds)
+        if found.spooled is not None:
+            return self._reader.open_cursor(operation, request, found.spooled, dump(extra))
         return await self._answer(operation, server, QueryResult(found.rows, extra), request)
+
+    async def number_changed(self, database: str, text: str, binds: dict[str, Any]) -> int:
+        """Return how many documents a query has written. Raise as `execute`."""
+        found = await self._queries.execute(database, CursorRequest(text, binds))
+        return int(found.extra["stats"]["writesExecuted"])
 
     async def _answer(
         self, operation: Operation, server: ServerState, found: QueryResult, request: CursorRequest

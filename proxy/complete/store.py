@@ -92,17 +92,17 @@ class CompleteStore:
         attempts = ViewAttempts(database, self._catalogs, self._sessions, lock_wait)
         self._general = GeneralWay(database, self._catalogs, attempts)
         keys, tracking, profiles = KeyAssignment(), QueryTracking(self._sessions), QueryProfiles(database)
-        modifying = ModifyingQueries(database, self._catalogs, keys, profiles, lock_wait)
-        writer = DocumentWriter(database, lock_wait=lock_wait, keys=keys, spools=spools)
         reader = reads or PostgresStore(
             database, limits=QueryLimits(no_user_functions=True), profile=profiles.printed, spools=spools
         )
+        modifying = ModifyingQueries(database, self._catalogs, keys, profiles, lock_wait, reader, spools)
+        writer = DocumentWriter(database, lock_wait=lock_wait, keys=keys, spools=spools)
         self._large = LargeWrites(writer, self._catalogs)
         self._database = database
         self._fast = FastWays(writer, reader, modifying, tracking)
         self._transactions = StreamTransactions(database, self._sessions, transactions or TransactionLimits())
         self._in_transactions = TransactionRequests(
-            self._transactions, self._catalogs, self._sessions, writer, modifying, tracking, attempts
+            self._transactions, self._catalogs, self._sessions, writer, modifying, tracking, reader, attempts
         )
         self._counts = CountRequests(database, self._sessions, self._catalogs.ticks)
         self._requests = AsyncRequests()

@@ -28,6 +28,7 @@ from proxy.devserver.store.state.server import ServerState
 from proxy.model.cursor_requests import request_of
 from proxy.model.endpoint import Effect, Family, InTransaction, Read, Verb, WriteRoute
 from proxy.model.operations import Operation, Outcome
+from proxy.stores.postgres import PostgresStore
 from proxy.stores.postgres.evaluation import parsed
 from proxy.stores.postgres.writes import DocumentWriter
 from proxy.stores.postgres.writes.interruptions import KeyInsertedError, WriteFenceError
@@ -60,7 +61,7 @@ def without_transaction(operation: Operation) -> Operation:
 
 
 class TransactionRequests:
-    """Carries out requests. sessions: the state of this process."""
+    """Carries out requests. sessions: the state of this process. reader: keeps cursors."""
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class TransactionRequests:
         writer: DocumentWriter,
         queries: ModifyingQueries,
         tracking: QueryTracking,
+        reader: PostgresStore,
         attempts: ViewAttempts,
     ) -> None:
         self._transactions = transactions
@@ -78,6 +80,7 @@ class TransactionRequests:
         self._writer = writer
         self._queries = queries
         self._tracking = tracking
+        self._reader = reader
         self._attempts = attempts
 
     async def execute(self, operation: Operation, state: Callable[[ServerCatalog], ServerView]) -> Outcome:
@@ -124,6 +127,8 @@ class TransactionRequests:
             return lambda transaction: self._query(transaction, operation, server)
         if operation.endpoint.write_route in (WriteRoute.DOCUMENT, WriteRoute.IMPORT):
             return lambda transaction: self._write(transaction, operation, server)
+        if self._reader.owns_cursor(operation):
+            return lambda _: self._reader.execute(without_transaction(operation))
         return lambda transaction: self._view(transaction, operation)
 
     async def _query(self, transaction: PinnedTransaction, operation: Operation, server: ServerView) -> Outcome:

@@ -85,6 +85,11 @@ ORDER BY d.key COLLATE "C";
 -- Documents that contain $1 jsonb, likewise.
 SELECT d.raw::text AS raw FROM {relation} d WHERE d.doc @> $1::jsonb AND d.doc IS NOT NULL ORDER BY d.key COLLATE "C";
 
+-- name: pages_among
+-- Documents that contain one of $1 jsonb[], likewise.
+SELECT d.raw::text AS raw FROM {relation} d WHERE d.doc @> ANY ($1::text[]::jsonb[]) AND d.doc IS NOT NULL
+ORDER BY d.key COLLATE "C";
+
 -- name: scan_count
 -- The number of documents, under the fence of generation $1.
 WITH {fence($1)}

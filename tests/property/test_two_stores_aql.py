@@ -15,6 +15,7 @@ import orjson
 import pytest
 
 from proxy.base.errors import ArangoError
+from proxy.base.spool import SpoolSpace
 from proxy.devserver.store import MemoryStore
 from proxy.model.cursor_requests import request_of
 from proxy.model.operations import Outcome
@@ -27,6 +28,7 @@ from proxy.wire.decode import decode_parts
 from proxy.wire.encode import error_outcome, json_outcome
 from tests.ad_hoc import Database
 from tests.integration.target_fixtures import FIRST_REVISION, take_writes
+from tests.little_memory import hold_little
 from tests.property.modification_texts import COLLECTIONS, Maker, Query
 from tests.property.test_two_stores import SEED, Names, Stores
 from tests.property.write_requests import Request, properties, unique_indexes
@@ -39,13 +41,13 @@ LENGTH: Final = 8
 class Both:
     """Collections in both stores, and the queries that are sent to both."""
 
-    def __init__(self, memory: MemoryStore, database: Database, name: str) -> None:
+    def __init__(self, memory: MemoryStore, database: Database, name: str, spools: SpoolSpace | None = None) -> None:
         self.memory = memory
         self.database = database
         self.name = name  # of the database
         self.names = Names()
         self.collections: dict[str, Stores] = {}
-        self.queries = ModificationQueries(database, Catalog(database), KeyAssignment())
+        self.queries = ModificationQueries(database, Catalog(database), KeyAssignment(), spools=spools)
 
     async def create(self, name: str, body: Mapping[str, Any], definitions: Sequence[Mapping[str, Any]] = ()) -> Stores:
         """Create a collection in both stores, with the same properties and unique indexes."""
@@ -92,7 +94,10 @@ class Both:
             found = await self.queries.execute(self.name, request_of(body))
         except ArangoError as error:
             return error_outcome(error)
-        return json_outcome(201, {"result": found.rows, "extra": found.extra})
+        rows = found.rows
+        if found.spooled is not None:
+            rows = orjson.loads(b"[" + found.spooled.text(0, len(found.spooled)) + b"]")
+        return json_outcome(201, {"result": rows, "extra": found.extra})
 
     def learn(self, ours: Any, theirs: Any) -> None:
         """Learn revisions and keys of documents that the queries show and nothing stores."""
@@ -126,14 +131,20 @@ async def pool(dsn: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
+@pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize("part", range(4))
-async def test_random_modifications_are_the_same_in_both_stores(pool: Database, part: int) -> None:
-    memory = MemoryStore()
+async def test_random_modifications_are_the_same_in_both_stores(
+    pool: Database, part: int, monkeypatch: pytest.MonkeyPatch, *, large: bool
+) -> None:
+    """large: of the size that memory does not hold, and with sizes that make these queries so."""
+    memory, spools = MemoryStore(), SpoolSpace() if large else None
+    if large:
+        hold_little(monkeypatch)
     for sequence in range(part, SEQUENCES, 4) if ONLY is None else [int(ONLY)] * (part == 0):
         rng = random.Random(SEED * 1_000_000 + sequence)
         name = f"db{sequence}"
         memory.run(decode_parts("POST", b"/_api/database", [], orjson.dumps({"name": name})))
-        both = Both(memory, pool, name)
+        both = Both(memory, pool, name, spools)
         for collection in COLLECTIONS:
             body = {**properties(rng, collection), "type": 3 if collection == "e" else 2}
             # generated keys have the same place among all others in both stores

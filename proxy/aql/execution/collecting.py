@@ -18,6 +18,7 @@ from proxy.base.errors import ArangoError
 
 Aggregated: TypeAlias = list[tuple[Callable[[list[Value]], Value], Compiled]]  # functions and their arguments
 Gather: TypeAlias = Callable[[Frame], Generator[StoreRequest, None, Value]]
+_PAUSE_INTERVAL: Final = 64  # groups between two checks of how long the query has run without a pause
 _WEIGHED: Final = 8  # of so many rows that INTO keeps, one is weighed
 
 
@@ -65,7 +66,10 @@ def collect_statement(c: ProgramCompiler, node: ast.Collect, _place: StatementPl
         groups = yield from _grouped(flow, keys, aggregates, gather, context, ended)
         if not keys and not groups:
             groups[()] = _Group(base[0], [], [[] for _ in aggregates])
-        for group in sorted(groups.values(), key=lambda g: [order_key(value) for value in g.keys]):
+        ordered = sorted(groups.values(), key=lambda g: [order_key(value) for value in g.keys])
+        for number, group in enumerate(ordered):
+            if not number % _PAUSE_INTERVAL:
+                yield from context.pause_if_due()
             yield _filled(group, functions, outputs)
 
     return run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from proxy.aql import ast
 from proxy.aql.analyse import source_name
@@ -64,14 +64,8 @@ def modification(c: ProgramCompiler, node: ast.Modification, place: StatementPla
     after_write = unneeded_slots(c, place.following) if spools else []
 
     def run(flow: Flow) -> Flow:
-        frames, done = HeldRows(context), HeldRows(context)
-        for frame in flow:
-            if frame.__class__ is list:
-                for slot in unneeded:
-                    frame[slot] = None
-                frames.append(frame)
-            else:
-                yield frame
+        frames = yield from _all_rows(flow, context, unneeded)
+        done = HeldRows(context)
         for page in frames.pages():
             if expected is not None and (fetches := expected(collection, page)):
                 yield StoreRequest(Expect(collection, fetches))
@@ -90,9 +84,24 @@ def modification(c: ProgramCompiler, node: ast.Modification, place: StatementPla
                 if place.following:
                     done.append(frame)
         context.forget(collection)
-        yield from done
+        for page in done.pages():
+            yield from context.pause_if_due()
+            yield from page
 
     return run
+
+
+def _all_rows(flow: Flow, context: QueryContext, unneeded: list[int]) -> Generator[Any, None, HeldRows]:
+    """Consume all rows and return them; requests are passed on. unneeded: slots of variables that nothing reads."""
+    frames = HeldRows(context)
+    for frame in flow:
+        if frame.__class__ is list:
+            for slot in unneeded:
+                frame[slot] = None
+            frames.append(frame)
+        else:
+            yield frame
+    return frames
 
 
 def _insert(c: ProgramCompiler, node: ast.Insert, target: _Target) -> FrameWrite:

@@ -235,15 +235,19 @@ class TargetCursors:
 
     async def _close_expired(self) -> None:
         """Close expired cursors that hold connections or room on disk, until none of them is open."""
-        while holding := [(name, cursor) for name, cursor in self._open.items() if cursor.holds]:
-            now = self._clock()
-            for identifier, cursor in holding:
-                if cursor.expires < now and not cursor.busy and identifier in self._open:
-                    self._close(identifier)
-                    if cursor.source is not None:
-                        await cursor.source.close()
-            del holding
+        while await self._sweep():
             await asyncio.sleep(_SWEEP)
+
+    async def _sweep(self) -> bool:
+        """Close those that have expired by now. Return False if none is open."""
+        holding = [(name, cursor) for name, cursor in self._open.items() if cursor.holds]
+        now = self._clock()
+        for identifier, cursor in holding:
+            if cursor.expires < now and not cursor.busy and identifier in self._open:
+                self._close(identifier)
+                if cursor.source is not None:
+                    await cursor.source.close()
+        return bool(holding)
 
     def _advance(self, identifier: str, cursor: _Cursor, *, code: int) -> Outcome:
         # a batch of a stream may be shorter than requested if its rows are very large

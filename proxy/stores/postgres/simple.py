@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from proxy.base.errors import ArangoError, Unsupported
@@ -152,6 +153,56 @@ def _range(_: Operation, body: dict[str, Any]) -> Query:
     return f"FOR d IN @@c FILTER {path} >= @left && {path} {end} @right SORT {path}{limit} RETURN d", binds
 
 
+@dataclass(frozen=True, slots=True)
+class ChangeByExample:
+    """How documents that match an example are changed. counted: the attribute of the answer that has their number.
+
+    takes_value: the request has a `newValue`.
+    """
+
+    text: str
+    counted: str
+    takes_value: bool = True
+
+
+CHANGES: Final = {
+    "simple.remove-by-example": ChangeByExample("REMOVE d IN @@c", "deleted", takes_value=False),
+    "simple.replace-by-example": ChangeByExample(
+        "REPLACE d WITH MERGE(KEEP(d, '_from', '_to'), @new) IN @@c", "replaced"
+    ),
+    "simple.update-by-example": ChangeByExample(
+        "UPDATE d WITH @new IN @@c OPTIONS {keepNull: {keep}, mergeObjects: {merge}}", "updated"
+    ),
+}
+_SYSTEM: Final = frozenset({"_key", "_id", "_rev"})
+
+
+def change_of(operation: Operation) -> Query | None:
+    """Return the query that is equivalent to a change by example; None if none is certain to be.
+
+    Raise ArangoError as `as_query`.
+    """
+    body = body_of(operation)
+    given = body.get("options")
+    options = {**body, **(given if isinstance(given, dict) else {})}
+    limit, value, example = options.get("limit"), body.get("newValue"), body.get("example")
+    change = CHANGES[operation.endpoint.name]
+    if not isinstance(example, dict) or any("." in name for name in example):
+        return None
+    if change.takes_value and (not isinstance(value, dict) or value.keys() & _SYSTEM):
+        return None
+    filters, binds = _example(body)
+    binds["@c"] = collection_of(body)
+    cut = ""
+    if isinstance(limit, int) and limit > 0:
+        cut, binds["limit"] = " LIMIT @limit", int(limit)
+    if change.takes_value:
+        binds["new"] = value
+    keep, merge = (str(bool(options.get(name, True))).lower() for name in ("keepNull", "mergeObjects"))
+    text = change.text.replace("{keep}", keep).replace("{merge}", merge)
+    return f"FOR d IN @@c{filters}{cut} {text}", binds
+
+
 def _limit(body: dict[str, Any]) -> Query:
     skip, limit = body.get("skip"), body.get("limit")
     for one in (skip, limit):
@@ -229,11 +280,16 @@ def wanted_edges(operation: Operation) -> list[str]:
     return [json_values.dump({side: escape_text(vertex)}).decode() for side in sides for vertex in vertices]
 
 
+AROUND_EDGES: Final = b'{"edges":['
+
+
+def after_edges(number: int) -> bytes:
+    """Return what follows the edges in an answer."""
+    stats = dict.fromkeys(_STATS, 0) | {"documentLookups": number, "scannedIndex": number, "searchParallelism": 1}
+    return b'],"error":false,"code":200,"stats":' + json_values.dump(stats) + b"}"
+
+
 def edges_outcome(rows: Sequence[bytes]) -> Outcome:
     """Return the edges in the order of their revisions, with statistics as in ArangoDB's answer."""
     ordered = sorted(rows, key=lambda row: decode_rev(json_reader.load(row)["_rev"]))
-    stats = dict.fromkeys(_STATS, 0) | {"documentLookups": len(rows), "scannedIndex": len(rows), "searchParallelism": 1}
-    return Outcome(
-        200,
-        b'{"edges":[' + b",".join(ordered) + b'],"error":false,"code":200,"stats":' + json_values.dump(stats) + b"}",
-    )
+    return Outcome(200, AROUND_EDGES + b",".join(ordered) + after_edges(len(rows)))

@@ -20,6 +20,7 @@ from proxy.stores.postgres.scan_choice import ordered_scan_of, scan_of
 
 Document = dict[str, Any]
 PAGE: Final = 1 << 20  # bytes of documents in a page, nearly
+_EACH: Final = 512  # bytes that a document takes beside its text, nearly
 _PARSED: Final = 64 << 10  # bytes that are parsed between two turns of the event loop
 _ROWS: Final = 1000  # of one round trip, at most
 
@@ -40,7 +41,7 @@ class PagedScan:
                 self.ended = True
                 break
             found.append(raw.encode())
-            size -= len(raw)
+            size -= len(raw) + _EACH
         return found
 
     async def close(self) -> None:

@@ -71,6 +71,16 @@ async def lookup(database: Database, relation: str, keys: Sequence[str], spools:
     return spooled_answer(200, simple.AROUND_DOCUMENTS, rows, 0, len(rows))
 
 
+async def edges_answer(database: Database, relation: str, wanted: Sequence[str], spools: SpoolSpace) -> Outcome:
+    """Return the edges that contain one of the JSON texts, in the order of keys. Raise DatabaseError."""
+    rows = SpooledRows(spools)
+    async with database.session() as session, session.transaction(isolation="repeatable_read", readonly=True):
+        statement = sql.store.PAGES_AMONG.on(relation)
+        async for raw in session.cursor(statement, list(wanted), prefetch=_MOST, most=_BYTES):
+            rows.append(raw.encode())
+    return spooled_answer(200, (simple.AROUND_EDGES, simple.after_edges(len(rows))), rows, 0, len(rows))
+
+
 async def _documents(session: Session, relation: str, keys: list[str]) -> dict[str, bytes]:
     rows = await session.fetch(sql.store.READ_MANY.on(relation), keys, None)
     return {key: raw.encode() for _, key, raw in rows if key is not None and raw is not None}

@@ -12,7 +12,7 @@ from proxy.aql.analyse import Analysis, analyse
 from proxy.aql.requests import Result
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, DatabaseUnavailable, StatementError, Unsupported
-from proxy.base.spool import SpoolSpace
+from proxy.base.spool import SpooledRows, SpoolSpace
 from proxy.base.sqlstates import may_succeed_on_new_session
 from proxy.isolation import Lane
 from proxy.model import json_values
@@ -27,7 +27,7 @@ from proxy.stores.postgres.cursors import TargetCursors
 from proxy.stores.postgres.evaluation import parsed
 from proxy.stores.postgres.queries import AnswerRows, NeedsWorker, Queries
 from proxy.stores.postgres.read_fence import QueryLimits, ReadFenceError
-from proxy.stores.postgres.spooled_answers import MANY, lookup, read_many
+from proxy.stores.postgres.spooled_answers import MANY, edges_answer, lookup, read_many
 from proxy.stores.postgres.worker_queries import BODY, Address, QueryWorkers
 from proxy.wire.auth import owner_of
 from proxy.wire.encode import error_outcome
@@ -292,6 +292,18 @@ class PostgresStore:
         return await self._cursors.open_stream(
             operation.database, request, found.rows, found.stream, found.extra, total, owner
         )
+
+    async def edges_by_key(self, operation: Operation) -> Outcome:
+        """Return the edges of vertices in the order of keys, however many. Raise ArangoError, DatabaseError."""
+        relation, wanted = await self._relation(operation), simple.wanted_edges(operation)
+        if not relation.edge or self._spools is None:
+            raise ArangoError(1218, "invalid collection type")
+        return await edges_answer(self._database, relation.relation, wanted, self._spools)
+
+    def open_cursor(self, operation: Operation, request: CursorRequest, rows: SpooledRows, extra: bytes) -> Outcome:
+        """Return the first batch of rows that another part has computed; the rest waits as that of a query does."""
+        owner = owner_of(operation.headers.get("authorization"))
+        return self._cursors.open_spooled(operation.database, request, rows, extra, owner)
 
     async def _batches(self, operation: Operation, generation: int | None) -> Outcome:
         return await self._query(simple.as_query(operation), generation)

@@ -122,8 +122,8 @@ MUTANTS = (
     ),
     Mutant(
         "a query that fails keeps all of its writes",
-        _RUN,
-        "reversed(self._undo[self.commits.kept :])",
+        "proxy/stores/postgres/modifications/flushes.py",
+        "reversed(self._pending[max(0, kept) :])",
         "()",
         f"{_TEST}test_a_query_that_fails_leaves_what_it_wrote_before_its_last_intermediate_commit",
     ),

@@ -33,35 +33,35 @@ def collection(known: KnownDocuments) -> QueryCollection:
     )
 
 
-def test_keys_that_a_fetch_did_not_find_are_known_to_be_absent() -> None:
+async def test_keys_that_a_fetch_did_not_find_are_known_to_be_absent() -> None:
     known = KnownDocuments()
     assert known.find(Fetch("c", keys=("a", "b"))) is None
-    known.add_fetch(Fetch("c", keys=("a", "b")), [raw("a")])
+    await known.add_fetch(Fetch("c", keys=("a", "b")), [raw("a")])
     assert known.find(Fetch("c", keys=("a", "b"))) == ["a"]
     assert "b" in known
     assert known.find(Fetch("c", keys=("a", "no/key"))) == ["a"]
     assert known.find(Fetch("c", keys=("c",))) is None
 
 
-def test_a_scan_answers_every_fetch() -> None:
+async def test_a_scan_answers_every_fetch() -> None:
     known = KnownDocuments()
-    known.add_fetch(Fetch("c"), [raw("a", n=1), raw("b", n=1.0), raw("d", n=True)])
+    await known.add_fetch(Fetch("c"), [raw("a", n=1), raw("b", n=1.0), raw("d", n=True)])
     assert list(known.find(by_value(1)) or ()) == ["a", "b"]
     assert known.find(Fetch("c", keys=("z",))) == []
     assert sorted(known.find(Fetch("c")) or ()) == ["a", "b", "d"]
 
 
-def test_fetches_that_are_read_together_get_their_documents_apart() -> None:
+async def test_fetches_that_are_read_together_get_their_documents_apart() -> None:
     known = KnownDocuments()
-    known.add_fetches([by_value(1), by_value("x")], [raw("a", n=1), raw("b", n="x")])
+    await known.add_fetches([by_value(1), by_value("x")], [raw("a", n=1), raw("b", n="x")])
     assert known.find(by_value(1)) == ["a"]
     assert known.find(by_value("x")) == ["b"]
     assert known.find(by_value(2)) is None
 
 
-def test_a_run_sees_what_it_has_written() -> None:
+async def test_a_run_sees_what_it_has_written() -> None:
     known = KnownDocuments()
-    known.add_fetches([by_value(1), by_value(2)], [raw("a", n=1), raw("b", n=1)])
+    await known.add_fetches([by_value(1), by_value(2)], [raw("a", n=1), raw("b", n=1)])
     run = collection(known)
     assert [one["_key"] for one in run.documents(by_value(1)) or ()] == ["a", "b"]
     run.put("a", raw("a", n=2), {"_key": "a", "_rev": "_a", "n": 2}, 1)
@@ -73,11 +73,11 @@ def test_a_run_sees_what_it_has_written() -> None:
     assert [(change.key, change.stored) for change in run.changes()] == [("a", True), ("b", True), ("d", False)]
 
 
-def test_a_key_that_is_assumed_to_be_free_is_no_longer_once_it_was_read() -> None:
+async def test_a_key_that_is_assumed_to_be_free_is_no_longer_once_it_was_read() -> None:
     known = KnownDocuments()
     known.assume_absent("a")
     assert "a" in known
-    known.add_fetch(Fetch("c", keys=("a",)), [raw("a")])
+    await known.add_fetch(Fetch("c", keys=("a",)), [raw("a")])
     assert known.assumed == set()
     assert known.find(Fetch("c", keys=("a",))) == ["a"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Final
 
 from proxy.base.errors import ArangoError
@@ -121,7 +120,7 @@ def figures(server: ServerState, operation: Operation) -> Outcome:
             "documents": total,
             "indexes": [{"type": index.kind, "id": int(index.id), "count": total} for index in collection.indexes],
         }
-    shown = {**collection.properties(server.guid), "count": len(collection.documents), "figures": counted}
+    shown = {**collection.properties(server.guid), "count": collection.count(), "figures": counted}
     return done(operation, shown, located=True)
 
 
@@ -137,17 +136,7 @@ def checksum(server: ServerState, operation: Operation) -> Outcome:
     collection = _found(server, operation)
     revisions = flag(operation.params, "withRevisions")
     data = flag(operation.params, "withData")
-    total = 0
-    for key in collection.sorted_keys():
-        document = collection.load(key) or {}
-        part: list[Any] = [key]
-        if revisions:
-            part.append(document["_rev"])
-        if data:
-            part.append(sorted((name, repr(value)) for name, value in document.items() if name not in ("_id", "_rev")))
-        # not a linear checksum: those of four keys like a0, a1, a2 and a3 would cancel each other out
-        digest = hashlib.blake2b(repr(part).encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        total ^= int.from_bytes(digest, "big")
+    total = collection.checksum(revisions=revisions, data=data)
     shown = {
         **collection.summary(server.guid),
         "revision": encode_rev(collection.revision),

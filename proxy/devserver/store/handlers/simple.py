@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from proxy.aql.values import compare, equal
@@ -14,6 +14,7 @@ from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.handlers import cursors
 from proxy.devserver.store.queries import execution
 from proxy.devserver.store.state.collection import Collection
+from proxy.devserver.store.state.indexes import StoredIndex
 from proxy.devserver.store.state.server import ServerState
 from proxy.model import json_reader
 from proxy.model.cursor_requests import DEFAULT_BATCH, DEFAULT_TTL, CursorRequest
@@ -167,7 +168,7 @@ def by_range(server: ServerState, operation: Operation) -> Outcome:
     attribute = body.get("attribute")
     if not isinstance(attribute, str):
         raise ArangoError(400, "expecting string for <attribute>")
-    if not any(index.fields[0] == attribute and index.kind in _ORDERED for index in collection.indexes):
+    if not is_ordered(collection.indexes, attribute):
         raise ArangoError(1209, "no suitable index known")
     left, right = body.get("left"), body.get("right")
     most = 0 if body.get("closed", False) else -1
@@ -178,6 +179,11 @@ def by_range(server: ServerState, operation: Operation) -> Outcome:
     ]
     found.sort(key=functools.cmp_to_key(lambda a, b: compare(_at(a, attribute), _at(b, attribute))))
     return _cursor(server, operation, body, found)
+
+
+def is_ordered(indexes: Iterable[StoredIndex], attribute: str) -> bool:
+    """Return True if an index has the documents in the order of an attribute."""
+    return any(index.fields[0] == attribute and index.kind in _ORDERED for index in indexes)
 
 
 def first_example(server: ServerState, operation: Operation) -> Outcome:

@@ -3,6 +3,7 @@
 server         ServerState: databases, collections, clock, ticks, sessions, settings, the log
 database       ServerDatabase: collections by name
 collection     Collection: encoded documents ordered by key, and their properties
+checksum       the checksum of a document
 locks          Locks of stream transactions, and the errors of requests that meet one
 indexes        indexes of a collection: definitions and unique values
 sessions       what outlives a request: cursors, asynchronous jobs, replication batches, dumps

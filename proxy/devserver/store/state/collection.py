@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from proxy.base.errors import ArangoError
 from proxy.devserver.store.state import indexes
+from proxy.devserver.store.state.checksum import document_checksum
 from proxy.devserver.store.state.indexes import StoredIndex
 from proxy.devserver.store.state.locks import LockedError, Locks
 from proxy.model import json_reader
@@ -157,6 +158,13 @@ class Collection:
     def documents_size(self) -> int:
         """Return the bytes of all documents."""
         return sum(map(len, self.documents.values()))
+
+    def checksum(self, *, revisions: bool, data: bool) -> int:
+        """Return a checksum that is equal for collections with the same keys (and revisions, and contents)."""
+        total = 0
+        for document in self.scan():
+            total ^= document_checksum(document, revisions=revisions, data=data)
+        return total
 
     def edges_of(self, vertices: AbstractSet[str]) -> list[Document]:
         """Return the edges that begin or end at one of the vertices, in the order of keys."""

@@ -16,6 +16,7 @@ that missed nothing counts.
     compiled_attempt      one transaction of a compiled query: fence, statement, result
     attempt               one transaction: fence, runs, writes
     query_run             one run of the evaluator, and what it missed
+    flushes               the writes of a run that are sent before its end
     query_collection      a collection within a run: what is stored, with the writes of the run
     turns                 queries that write the same documents, one after the other
     known_documents       what a transaction has read of a collection

@@ -11,7 +11,7 @@ import sql
 from proxy.aql.ast import Query
 from proxy.aql.compile.writes import CompiledWrite
 from proxy.aql.evaluate import run as evaluate
-from proxy.aql.requests import Fetch, QueryOptions, Result
+from proxy.aql.requests import DocumentPage, Fetch, NextPage, QueryOptions, Result
 from proxy.base import failpoints
 from proxy.base.database import Session
 from proxy.base.errors import ArangoError, Unsupported
@@ -20,16 +20,20 @@ from proxy.semantics.query_writes import IntermediateCommits
 from proxy.stores.postgres import unique_indexes
 from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.fetching import Budget, counted, fetch_raws, fetch_raws_of_any
+from proxy.stores.postgres.modifications.flushes import Flushes
 from proxy.stores.postgres.modifications.known_documents import KnownDocuments
 from proxy.stores.postgres.modifications.query_collection import QueryCollection
-from proxy.stores.postgres.modifications.query_run import MissedParts, QueryRun, Revisions
+from proxy.stores.postgres.modifications.query_run import MissedParts, QueryRun, Revisions, RunAgain
 from proxy.stores.postgres.modifications.reserved_numbers import NumberRange, NumbersNeeded
 from proxy.stores.postgres.read_fence import QueryLimits
+from proxy.stores.postgres.snapshot_reads import SnapshotReads, parsed_documents
 from proxy.stores.postgres.writes.interruptions import NotLoadedError, WriteFenceError
 from proxy.stores.postgres.writes.properties import Properties, parse_properties
 
 Document = dict[str, Any]
 _RUNS: Final = 50  # of one attempt: each but the last finds out more of what it needs
+_KEPT: Final = 11 << 20  # bytes of a scan that are kept, so that its documents are known when they are written
+_NO_LIMITS: Final = QueryLimits(1 << 60, 1 << 60)
 _DRAWN: Final = 16  # the fewest revisions that the first statement draws
 
 
@@ -68,7 +72,8 @@ class Prepared:
     many to draw first; all by collection.
 
     looks_up: look up in unique indexes all that documents would claim; otherwise what they have at the end is assumed
-    to be free, and PostgreSQL refuses the statement if it is not. plan: the statement that does it all; None: evaluate.
+    to be free, and PostgreSQL refuses the statement if it is not. sent: writes were sent before the end of a run.
+    plan: the statement that does it all; None: evaluate.
     """
 
     keys: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -76,6 +81,7 @@ class Prepared:
     revisions: dict[str, int] = field(default_factory=dict)
     looks_up: bool = False
     plan: CompiledWrite | None = None
+    sent: bool = False
 
 
 class RepeatError(Exception):
@@ -103,24 +109,31 @@ class _Target:
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """How a run ended."""
+    """How a run ended. sent: it has sent writes, so that it cannot be repeated in the same transaction."""
 
     collections: dict[str, QueryCollection]
     missing: MissedParts
     commits: IntermediateCommits
     result: Result | None
     error: ArangoError | None
+    sent: bool
 
 
 class QueryAttempt:
     """Executes a query in the transaction that is open on the session. lock_wait: how long to wait for a row."""
 
-    def __init__(self, session: Session, catalog: Catalog, limits: QueryLimits, lock_wait: str) -> None:
+    def __init__(
+        self, session: Session, catalog: Catalog, limits: QueryLimits | None, lock_wait: str, database: str
+    ) -> None:
+        """limits: of what the query may fetch and write; None: as much as it wants, of which memory holds a part."""
         self._session = session
+        self._direct = False
+        self._database = database
+        self._reads = SnapshotReads(session, catalog, database)
         self._catalog = catalog
         self._limits = limits
         self._lock_wait = lock_wait
-        self._budget = Budget(limits)
+        self._budget = Budget(limits or _NO_LIMITS)
         self._known: dict[str, KnownDocuments] = {}
         self._relations: dict[str, str] = {}
         self._targets: dict[str, _Target] = {}
@@ -137,34 +150,46 @@ class QueryAttempt:
             options = query.options
             if options.max_runtime:
                 options = replace(options, max_runtime=max(0.001, deadline - time.monotonic()))
-            ended = await self._run(replace(query, options=options), prepared)
+            try:
+                ended = await self._run(replace(query, options=options), prepared)
+            except RunAgain:
+                self._direct = True
+                continue
             for name, target in self._targets.items():
                 prepared.revisions[name] = max(target.revisions.used, prepared.revisions.get(name, 0))
             if not await self._load_what_lacked(ended, prepared):
-                return await self._finish(ended)
+                return await self._finish(ended, prepared)
         raise Unsupported("a modification whose documents depend on each other too deeply")
 
     async def _run(self, query: ModificationQuery, prepared: Prepared) -> _Ended:
         """Run the query once, from the beginning."""
-        self._budget = Budget(self._limits)
+        if self._limits is not None:
+            self._budget = Budget(self._limits)
         collections = {name: _collection(name, target, prepared) for name, target in self._targets.items()}
         for target in self._targets.values():
             target.revisions.rewind()
         commits = IntermediateCommits(query.settings, enabled=not query.inside)
+        flushes = Flushes(
+            self._session if self._limits is None else None, lambda: self._flush(collections, prepared), commits
+        )
         run = QueryRun(
             collections,
             {name: target.revisions for name, target in self._targets.items()},
-            lambda fetch: self._read(query.database, fetch),
-            self._budget,
-            commits,
+            self,
+            None if self._limits is None else self._budget,
+            flushes,
+            direct=self._direct,
+            verifies=prepared.looks_up and prepared.sent,
         )
         try:
             result = await run.drive(evaluate(query.query, query.binds, query.options))
         except Unsupported:
             raise
         except ArangoError as error:
-            return _Ended(collections, run.missing, commits, None, error)
-        return _Ended(collections, run.missing, commits, result, None)
+            return _Ended(collections, run.missing, commits, None, error, flushes.flushed > 0)
+        finally:
+            await self._reads.close()
+        return _Ended(collections, run.missing, commits, result, None, flushes.flushed > 0)
 
     async def _load_what_lacked(self, ended: _Ended, prepared: Prepared) -> bool:
         """Read what a run missed. Return False if it missed nothing, so that it counts."""
@@ -172,12 +197,16 @@ class QueryAttempt:
             for name, target in self._targets.items():
                 if target.known.assumed:
                     ended.missing.keys[name] |= target.known.assumed
+        if ended.sent and ended.missing:
+            raise RepeatError({name: frozenset(keys) for name, keys in ended.missing.keys.items()}, {})
+        if ended.sent:
+            return False  # `_finish` verifies what remains
         if ended.missing:
-            await self._load(ended.missing)
+            await self._load(ended.missing, again=True)
             return True
         return await self._look_up(ended.collections, written=ended.error is None and not prepared.looks_up)
 
-    async def _finish(self, ended: _Ended) -> Finished:
+    async def _finish(self, ended: _Ended, prepared: Prepared) -> Finished:
         """Write what a run came to. Raise RepeatError, ArangoError: its error, if it leaves nothing to write."""
         collections, error = ended.collections, ended.error
         needed = {name: found for name, one in collections.items() if (found := one.numbers.needed) is not None}
@@ -185,6 +214,8 @@ class QueryAttempt:
             raise RepeatError({}, needed)
         if error is not None and not ended.commits.kept:
             raise error
+        if ended.sent:
+            await self._verify(collections, prepared)
         failpoints.reach("write-fenced")
         await self._write(collections)
         failpoints.reach("write-made")
@@ -204,7 +235,7 @@ class QueryAttempt:
 
         known = self._known[name] = KnownDocuments()
         raws = [raw.encode() for raw in row.raws or () if raw is not None]
-        known.add_fetch(Fetch(name, keys=tuple(keys)), raws)
+        await known.add_fetch(Fetch(name, keys=tuple(keys)), raws)
         self._relations[name] = row.relation
         return _Target(
             collection,
@@ -215,8 +246,17 @@ class QueryAttempt:
             Revisions(draw, row.revisions or ()),
         )
 
-    async def _read(self, database: str, fetch: Fetch) -> list[Document] | int:
+    async def read(self, fetch: Fetch) -> list[Document] | DocumentPage | int:
         """Return the documents of a fetch as they are in the snapshot, or their number."""
+        if self._limits is None and (fetch.count or fetch.collection not in self._targets):
+            return await self._reads.answer(fetch) or []
+        return await self._read(self._database, fetch)
+
+    async def next_page(self, action: NextPage) -> list[Document] | DocumentPage:
+        """Return the documents that follow a page."""
+        return await self._reads.next_page(action)
+
+    async def _read(self, database: str, fetch: Fetch) -> list[Document] | DocumentPage | int:
         name = fetch.collection
         relation = self._relations.get(name)
         if relation is None:
@@ -227,30 +267,86 @@ class QueryAttempt:
         known = self._known[name]
         keys = known.find(fetch)
         if keys is None:
-            known.add_fetch(fetch, await fetch_raws(self._session, relation, fetch, None, self._budget))
+            if self._limits is None and fetch.paged:
+                raws = await self._first_raws(relation, fetch)
+                if isinstance(raws, DocumentPage):
+                    return raws
+            else:
+                raws = await fetch_raws(self._session, relation, fetch, None, self._budget)
+            await known.add_fetch(fetch, raws)
             keys = known.find(fetch) or ()
         return [known.document(key) for key in sorted(keys)]
 
-    async def _load(self, missing: MissedParts) -> None:
-        """Read what a run missed: the documents of all keys of a collection together, and those of all its fetches."""
+    async def _first_raws(self, relation: str, fetch: Fetch) -> list[bytes] | DocumentPage:
+        """Return all documents of a scan if they are few enough to be kept, else its first page."""
+        scan = self._reads.scan(relation, fetch)
+        raws = await scan.take(_KEPT)
+        if scan.ended:
+            return raws
+        return DocumentPage(await parsed_documents(raws), scan)
+
+    async def load(self, missing: MissedParts) -> None:
+        """Read what a run needs next. Raise RepeatError if it has taken a key to be free that is not."""
+        await self._load(missing)
+        wrong = {name: target.known.contradicted for name, target in self._targets.items()}
+        if any(wrong.values()):
+            raise RepeatError({name: frozenset(keys) for name, keys in wrong.items()}, {})
+
+    async def look_up(self, collection: QueryCollection, values: Mapping[str, frozenset[bytes]]) -> None:
+        """Look up in unique indexes what the last write would claim."""
+        holders = self._targets[collection.name].holders
+        for index, wanted in values.items():
+            holders.setdefault(index, {}).update(await unique_indexes.holders(self._session, index, wanted))
+        collection.learn_holders(holders)
+
+    async def _flush(self, collections: Mapping[str, QueryCollection], prepared: Prepared) -> None:
+        """Write what a run has changed so far. Raise RepeatError if it has decided by what does not hold."""
+        prepared.sent = True
+        needed = {name: found for name, one in collections.items() if (found := one.numbers.needed) is not None}
+        if needed:  # there will be more: the next attempt takes a multiple
+            raise RepeatError({}, {name: replace(found, count=4 * found.count) for name, found in needed.items()})
+        await self._verify(collections, prepared)
+        await self._write(collections)
+        for collection in collections.values():
+            collection.take_written()
+
+    async def _verify(self, collections: Mapping[str, QueryCollection], prepared: Prepared) -> None:
+        """Raise RepeatError if a value of a unique index was taken to be free and is not, if nothing else tests it."""
+        for collection in collections.values():
+            try:
+                collection.check_complete(written=not prepared.looks_up)
+            except NotLoadedError as missing:
+                for index, values in missing.values.items():
+                    found = await unique_indexes.holders(self._session, index, values)
+                    if any(key is not None for key in found.values()):
+                        prepared.looks_up = True
+                        raise RepeatError({}, {}) from None
+
+    async def _load(self, missing: MissedParts, *, again: bool = False) -> None:
+        """Read what a run missed: the documents of all keys of a collection together, and those of all its fetches.
+
+        again: the run is repeated, so that nothing is assumed any more.
+        """
         for name, target in self._targets.items():
-            target.known.assumed.clear()
+            if again:
+                target.known.assumed.clear()
             fetches = [fetch for fetch in missing.fetches.get(name, ()) if target.known.find(fetch) is None]
             keys = missing.keys.get(name, set()).union(*(fetch.keys or () for fetch in fetches))
+            keys = {key for key in keys if key not in target.known}
             if keys:
                 by_key = Fetch(name, keys=tuple(keys))
-                target.known.add_fetch(
+                await target.known.add_fetch(
                     by_key, await fetch_raws(self._session, target.relation, by_key, None, self._budget)
                 )
             by_value = [fetch for fetch in fetches if fetch.keys is None and fetch.equalities]
             if len(by_value) < sum(fetch.keys is None for fetch in fetches):
                 whole = Fetch(name)
-                target.known.add_fetch(
+                await target.known.add_fetch(
                     whole, await fetch_raws(self._session, target.relation, whole, None, self._budget)
                 )
             elif by_value:
                 raws = await fetch_raws_of_any(self._session, target.relation, by_value, self._budget)
-                target.known.add_fetches(by_value, raws)
+                await target.known.add_fetches(by_value, raws)
 
     async def _look_up(self, collections: Mapping[str, QueryCollection], *, written: bool) -> bool:
         """Look up in unique indexes what a run assumed and nothing else tests. Return False if there was nothing."""

@@ -23,6 +23,7 @@ from proxy.base.errors import (
     StatementError,
     Unsupported,
 )
+from proxy.base.spool import SpooledRows, SpoolSpace
 from proxy.base.sqlstates import is_a_conflict, may_succeed_on_new_session, of_a_document
 from proxy.model.cursor_requests import CursorRequest
 from proxy.semantics.query_writes import COMMIT_COUNT
@@ -53,10 +54,11 @@ _REMEMBERED: Final = 500  # queries whose number of new keys is remembered
 
 @dataclass(frozen=True, slots=True)
 class ModificationResult:
-    """The rows of a query, and `extra` with warnings and statistics."""
+    """The rows of a query, and `extra` with warnings and statistics. spooled: the rows, printed, in place of `rows`."""
 
     rows: list[Any]
     extra: Document
+    spooled: SpooledRows | None = None
 
 
 class ModificationQueries:
@@ -73,7 +75,10 @@ class ModificationQueries:
         limits: QueryLimits | None = None,
         *,
         lock_wait: float = KEY_WAIT,
+        spools: SpoolSpace | None = None,
     ) -> None:
+        """spools: where rows wait, if nothing but PostgreSQL answers: then a query may be of any size."""
+        self._spools = spools
         self._database = database
         self._catalog = catalog
         self._keys = keys
@@ -103,7 +108,8 @@ class ModificationQueries:
         assert result is not None
         stats = result.stats.as_json(result.full_count, time.perf_counter() - began)
         stats["intermediateCommits"] = finished.commits
-        return ModificationResult(result.rows, {"warnings": warnings_of(result.warnings), "stats": stats})
+        extra = {"warnings": warnings_of(result.warnings), "stats": stats}
+        return ModificationResult(result.rows, extra, result.spooled)
 
     async def _query(self, database: str, request: CursorRequest, *, inside: bool) -> ModificationQuery:
         """Return the analysed query. Raise ArangoError, Unsupported."""
@@ -113,7 +119,7 @@ class ModificationQueries:
             raise Unsupported(", ".join(analysis.unsupported))
         await self._require(database, analysis)
         options = replace(
-            options_of(database, request),
+            options_of(database, request, self._spools),
             no_user_functions=True,
             user="root",
             # runs of the query must write the same documents
@@ -183,7 +189,13 @@ class ModificationQueries:
                 return finished
             prepared.plan = None
         async with session.transaction(isolation="repeatable_read"):
-            attempt = QueryAttempt(session, self._catalog, self._limits, self._lock_wait)
+            attempt = QueryAttempt(
+                session,
+                self._catalog,
+                self._limits if self._spools is None else None,
+                self._lock_wait,
+                query.database,
+            )
             finished = await attempt.execute(query, prepared)
         failpoints.reach("write-committed")
         return finished

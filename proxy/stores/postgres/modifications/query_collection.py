@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 from proxy.aql.requests import Fetch
@@ -10,7 +10,7 @@ from proxy.model import json_reader
 from proxy.stores.postgres.modifications.known_documents import KnownDocuments
 from proxy.stores.postgres.modifications.reserved_numbers import NumberRange, ReservedNumbers
 from proxy.stores.postgres.modifications.value_index import Paths, ValueIndex, paths_of, values_of
-from proxy.stores.postgres.writes.index_claims import Holders
+from proxy.stores.postgres.writes.index_claims import IndexClaims
 from proxy.stores.postgres.writes.loaded_collection import LoadedCollection
 from proxy.stores.postgres.writes.properties import Properties
 
@@ -30,8 +30,9 @@ class QueryCollection(LoadedCollection):
         revisions: Iterable[int],
         numbers: NumberRange,
         random_keys: list[str],
-        holders: Holders,
+        holders: dict[str, dict[bytes, str | None]],
     ) -> None:
+        self._holders = holders
         self.numbers = ReservedNumbers(properties.key_options, numbers, random_keys)
         super().__init__(
             name,
@@ -44,6 +45,7 @@ class QueryCollection(LoadedCollection):
             generator=self.numbers,
         )
         self.known = known
+        known.added.clear()  # its unique values are entered already
         self._supposed: set[str] = set()
         self._indexes: dict[Paths, ValueIndex] = {}  # of the documents that the run has written
 
@@ -67,9 +69,33 @@ class QueryCollection(LoadedCollection):
         return super().get(key)
 
     def put(self, key: str, raw: bytes, document: Document, revision: int) -> None:
-        super().put(key, raw, document, revision)
+        # an exact copy: the printer's own text has room for some kilobytes more
+        super().put(key, bytes(memoryview(raw)), document, revision)
         for index in self._indexes.values():
             index.add(key, document)
+
+    @property
+    def pending(self) -> Container[str]:
+        """The keys that the run has written, and that PostgreSQL has not got yet."""
+        return self._written
+
+    def learn_loaded(self) -> None:
+        """Enter what documents that were read since the last write have in unique indexes."""
+        for key in self.known.added if self._uniques else ():
+            if key in self.known.raws and key not in self._written:
+                self._claims.enter(key, self.known.document(key))
+        self.known.added.clear()
+
+    def take_written(self) -> None:
+        """Take note that PostgreSQL has what the run has written so far."""
+        for change in self.changes():
+            self.known.take_written(change.key, change.raw)
+        self._written.clear()
+        self._given.clear()
+        self._supposed.clear()
+        self._indexes.clear()
+        self._holders.clear()
+        self._claims = IndexClaims(self._uniques, self.known.raws, self._holders)
 
     def documents(self, fetch: Fetch) -> list[Document] | None:
         """Return the documents of a fetch, and perhaps others, by key; None if it must be read first."""

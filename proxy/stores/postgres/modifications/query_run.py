@@ -2,6 +2,9 @@
 
 A fetch is read when the run asks for it, except in a collection that the run has written: there it is the search of an
 UPSERT, one for each of its rows, so that these are collected (as fetches that found nothing) and read together.
+
+A run that writes more than memory should hold is *direct*: what it misses is read immediately, since it cannot be
+repeated once its first writes were sent. The evaluator announces what its next writes need, so that little is missed.
 """
 
 from __future__ import annotations
@@ -10,15 +13,19 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
-from proxy.aql.requests import Action, Fetch, Result, Write
+from proxy.aql.requests import Action, DocumentPage, Expect, Fetch, NextPage, Result, Write
 from proxy.base.errors import ArangoError, Unsupported
 from proxy.model.documents import valid_key
 from proxy.semantics import query_writes
-from proxy.semantics.query_writes import IntermediateCommits, Versions
+from proxy.semantics.query_writes import Versions
+from proxy.semantics.write_rules import WriteResult
 from proxy.stores.postgres.fetching import Budget
+from proxy.stores.postgres.modifications.flushes import Flushes
+from proxy.stores.postgres.modifications.known_documents import KNOWN
 from proxy.stores.postgres.modifications.query_collection import QueryCollection
+from proxy.stores.postgres.writes.interruptions import NotLoadedError
 
 Steps: TypeAlias = Generator[Action, Any, Result]
 Document = dict[str, Any]
@@ -65,39 +72,66 @@ class Revisions:
         self._drawn.extend(sorted(await self._draw(max(_FEWEST, min(2 * len(self._drawn), _MOST)))))
 
 
+class RunAgain(Exception):
+    """The run has missed something, and cannot become direct: it must be repeated, as a direct one."""
+
+
+class RunStore(Protocol):
+    """The part of an attempt that a run needs."""
+
+    async def read(self, fetch: Fetch) -> list[Document] | DocumentPage | int: ...
+
+    async def next_page(self, action: NextPage) -> list[Document] | DocumentPage: ...
+
+    async def load(self, missing: MissedParts) -> None: ...
+
+    async def look_up(self, collection: QueryCollection, values: Mapping[str, frozenset[bytes]]) -> None: ...
+
+
 class QueryRun:
-    """One run. written: the collections that the query writes, by name. read: reads a fetch of any other collection."""
+    """One run. written: the collections that the query writes, by name. direct: it is a direct one from the beginning.
+
+    verifies: every value that a write claims in a unique index is looked up before the next write.
+    """
 
     def __init__(
         self,
         written: Mapping[str, QueryCollection],
         revisions: Mapping[str, Revisions],
-        read: Callable[[Fetch], Awaitable[list[Document] | int]],
-        budget: Budget,
-        commits: IntermediateCommits,
+        store: RunStore,
+        budget: Budget | None,
+        flushes: Flushes,
+        *,
+        direct: bool,
+        verifies: bool,
     ) -> None:
         self._written = written
         self._revisions = revisions
-        self._read = read
+        self._store = store
         self._budget = budget
-        self._undo: list[tuple[QueryCollection, str, bytes | None]] = []
-        self.commits = commits
+        self._flushes = flushes
+        self._verifies = verifies
+        self.direct = direct
         self.missing = MissedParts()
 
     async def drive(self, steps: Steps) -> Result:
         """Answer the evaluator until it has its result.
 
         Raise ArangoError as ArangoDB would answer it: then only the writes of before the last intermediate commit are
-        left in the collections. Raise Unsupported, DatabaseError.
+        left in the collections. Raise Unsupported, RunAgain, DatabaseError.
         """
         try:
-            return await self._answered(steps)
+            result = await self._answered(steps)
+            await self._flushes.release()
+        except Unsupported:
+            raise
         except ArangoError:
-            for collection, key, old in reversed(self._undo[self.commits.kept :]):
-                collection.put_back(key, old)
+            await self._flushes.undo()
             raise
         finally:
+            await self._flushes.roll_back()
             steps.close()
+        return result
 
     async def _answered(self, steps: Steps) -> Result:
         count = 0
@@ -109,7 +143,7 @@ class QueryRun:
                     await asyncio.sleep(0)
                 answer: Any
                 try:
-                    answer = await (self._write(step) if isinstance(step, Write) else self._fetch(step))
+                    answer = await self._answer(step)
                 except Unsupported:
                     raise
                 except ArangoError as refused:
@@ -120,47 +154,114 @@ class QueryRun:
             result: Result = end.value
             return result
 
-    async def _fetch(self, fetch: Action) -> list[Document] | int:
-        assert isinstance(fetch, Fetch)
+    async def _answer(self, step: Action) -> Any:
+        if isinstance(step, Write):
+            return await self._write(step)
+        if isinstance(step, Fetch):
+            return await self._fetch(step)
+        if isinstance(step, NextPage):
+            return await self._store.next_page(step)
+        if isinstance(step, Expect):
+            await self._expect(step)
+        else:
+            await asyncio.sleep(0)
+        return None
+
+    async def _fetch(self, fetch: Fetch) -> list[Document] | DocumentPage | int:
         collection = self._written.get(fetch.collection)
         if collection is None or not collection.written:
-            return await self._read(fetch)
+            return await self._store.read(fetch)
         found = collection.documents(fetch)
+        if found is None and self.direct:
+            await self._store.load(_one_fetch(fetch))
+            found = collection.documents(fetch)
         if found is None:
             self.missing.fetches[fetch.collection].append(fetch)
             return []
         return found
+
+    async def _expect(self, expect: Expect) -> None:
+        """Read what the next writes need, in place of what those before needed if that is much."""
+        collection = self._written[expect.collection]
+        known = collection.known
+        if self._flushes.limited and known.size > KNOWN:
+            self._be_direct()
+            known.forget_all_but(collection.pending)
+        wanted = MissedParts()
+        wanted.fetches[expect.collection] = [fetch for fetch in expect.fetches if known.find(fetch) is None]
+        if wanted.fetches[expect.collection]:
+            await self._store.load(wanted)
+
+    def _be_direct(self) -> None:
+        """Go on as a direct run. Raise RunAgain if that is not possible."""
+        if self.missing:
+            raise RunAgain
+        self.direct = True
 
     async def _write(self, write: Write) -> Versions:
         collection = self._written[write.collection]
         revisions = self._revisions[write.collection]
         if revisions.exhausted:
             await revisions.refill()
-        if not self._is_known(collection, write):
+        if self._flushes.due:
+            self._be_direct()
+            await self._flushes.flush()
+        if not await self._is_known(collection, write):
             return _as_if_present(write)
-        written = query_writes.carry_out(collection, write)
+        written = await self._decided(collection, write)
         if written.changed:
             size = len(written.key) + len(written.new or b"")
-            self._budget.spend(size, rows=0)
-            self._undo.append((collection, written.key, written.old))
-            self.commits.count(size)
+            if self._budget is not None:
+                self._budget.spend(size, rows=0)
+            self._flushes.note(collection, written.key, written.old, size)
         stored = written.old is not None and collection.known.raws.get(written.key) is written.old
         return query_writes.versions_of(write, written, collection.known.document(written.key) if stored else None)
 
-    def _is_known(self, collection: QueryCollection, write: Write) -> bool:
+    async def _decided(self, collection: QueryCollection, write: Write) -> WriteResult:
+        collection.learn_loaded()
+        while True:
+            written = query_writes.carry_out(collection, write)
+            if not self._verifies:
+                return written
+            try:
+                collection.check_complete(written=False)
+            except NotLoadedError as missing:
+                if written.changed:
+                    collection.put_back(written.key, written.old)
+                await self._store.look_up(collection, missing.values)
+                if self._revisions[write.collection].exhausted:
+                    await self._revisions[write.collection].refill()
+            else:
+                return written
+
+    async def _is_known(self, collection: QueryCollection, write: Write) -> bool:
         """Return False if the write cannot be decided, because it is not known what its key has."""
         key = write.key
         if not isinstance(key, str) or not valid_key(key) or key in collection:
             return True
+        assumes = (
+            write.kind == "insert"
+            and write.options.overwrite_mode in (None, "conflict")
+            and not write.options.ignore_errors
+        )
+        if self.direct and not assumes:
+            await self._store.load(_one_fetch(Fetch(collection.name, keys=(key,))))
+            return True
         if write.kind != "insert":
             self.missing.keys[collection.name].add(key)
             return False
-        if write.options.overwrite_mode in (None, "conflict") and not write.options.ignore_errors:
+        if assumes:
             collection.known.assume_absent(key)  # if it is not, the query ends: rare enough to be found out at the end
         else:
             self.missing.keys[collection.name].add(key)
             collection.suppose_absent(key)
         return True
+
+
+def _one_fetch(fetch: Fetch) -> MissedParts:
+    wanted = MissedParts()
+    wanted.fetches[fetch.collection].append(fetch)
+    return wanted
 
 
 def _as_if_present(write: Write) -> Versions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from proxy.model import json_reader
@@ -74,6 +74,23 @@ class IndexClaims:
             for index, values in self._assumed.items()
         }
         return {index: values for index, values in found.items() if values}
+
+    def enter(self, key: str, document: Document) -> None:
+        """Enter the values of a document that was loaded after the decision began."""
+        for index in self._indexes:
+            index.claim(self._entries[index.id], key, document)
+
+    def learn(self, found: Holders, present: Callable[[str], bytes | None]) -> None:
+        """Enter what was looked up. present: the document of a key as it is now, if it is known."""
+        for index in self._indexes:
+            entries = self._entries[index.id]
+            for value, key in found.get(index.id, {}).items():
+                self._assumed[index.id].discard(value)
+                if key is None or value in entries:
+                    continue
+                raw = present(key)
+                if raw is None or value in index.values(json_reader.load(raw)):
+                    entries[value] = key
 
     def _note_assumed(self, index: UniqueIndex, document: Document) -> None:
         known, entries = self._holders.get(index.id, {}), self._entries[index.id]

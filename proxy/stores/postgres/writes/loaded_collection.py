@@ -54,6 +54,7 @@ class LoadedCollection:
         self._revisions = iter(revisions)
         self._written: dict[str, bytes | None] = {}
         self._given: dict[str, int] = {}  # revisions of what is written
+        self._uniques = properties.uniques
         self._claims = IndexClaims(properties.uniques, rows, holders)
 
     def tick(self) -> int:
@@ -77,18 +78,18 @@ class LoadedCollection:
         if given > _LARGEST:
             raise ArangoError(1239, status=400)
         if self._claims:
-            self._claims.put(key, self._present(key), document)
+            self._claims.put(key, self.present(key), document)
         self._written[key] = raw
         self._given[key] = given
 
     def remove(self, key: str, revision: int) -> None:  # noqa: ARG002 - a tombstone keeps its revision
         if self._claims:
-            self._claims.remove(key, self._present(key))
+            self._claims.remove(key, self.present(key))
         self._written[key] = None
 
     def put_back(self, key: str, old: bytes | None) -> None:
         if self._claims:
-            self._claims.put_back(key, self._present(key), old)
+            self._claims.put_back(key, self.present(key), old)
         self._written[key] = old
         self._given[key] = 0 if old is None else decode_rev(revision_of(old))
 
@@ -101,7 +102,11 @@ class LoadedCollection:
         if assumed:
             raise NotLoadedError(values=assumed)
 
-    def _present(self, key: str) -> bytes | None:
+    def learn_holders(self, found: Holders) -> None:
+        """Take note of what was looked up in unique indexes after the decision began."""
+        self._claims.learn(found, self.present)
+
+    def present(self, key: str) -> bytes | None:
         """Return the document, as this decision has written it so far; None also if its key was not loaded."""
         return self._written[key] if key in self._written else self._rows.get(key)
 
