@@ -5,6 +5,7 @@ Protocol page, section 2.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -70,9 +71,14 @@ def single_outcome(operation: Operation, collection: str, written: WriteResult, 
     status = shape.synced if shape.waits else 202
     if shape.silent:
         return Outcome(status, b"{}")
-    place = f"{quote(collection, safe='')}/{quote(written.key, safe='')}"
-    location = f"/_db/{quote(operation.database, safe='')}/_api/document/{place}"
+    location = f"{_document_path(operation.database, collection)}{quote(written.key, safe='')}"
     return Outcome(status, shown(collection, written, shape), (*etag(written.rev), (b"location", location.encode())))
+
+
+@functools.lru_cache(1024)
+def _document_path(database: str, collection: str) -> str:
+    """Return the beginning of the path of a collection's documents."""
+    return f"/_db/{quote(database, safe='')}/_api/document/{quote(collection, safe='')}/"
 
 
 def many_outcome(collection: str, results: Sequence[WriteResult | ArangoError], shape: AnswerShape) -> Outcome:

@@ -20,10 +20,11 @@ from proxy.semantics.document_answers import many_outcome, shape_of, single_outc
 from proxy.semantics.key_generator import KeyGenerator
 from proxy.semantics.request_params import flag, header_revision
 from proxy.semantics.writable import WritableCollection
-from proxy.semantics.write_rules import Mode, WriteResult, WriteRules
+from proxy.semantics.write_rules import PLAIN, Mode, WriteResult, WriteRules
 
 Target = str | ArangoError  # the key of a document, or the error that refuses it
 _ABSENT: Final = object()
+_INSERT: Final = WriteRules(merging=Merging(keep_null=False))  # of a request without parameters
 
 
 class DocumentAction(enum.Enum):
@@ -138,6 +139,8 @@ def parse_insert(operation: Operation) -> DocumentWriteRequest:
         raise ArangoError(1204, "'collection' is missing, expecting POST /_api/document?collection=<identifier>")
     body = _body(operation)
     params = operation.params
+    if not params:
+        return _request(operation, DocumentAction.INSERT, _INSERT, body)
     rules = WriteRules(
         mode=_mode(params),
         # overwriteMode=update removes nulls by default, unlike PATCH
@@ -160,6 +163,9 @@ def parse_change(operation: Operation) -> DocumentWriteRequest:
     body = _body(operation)
     if (key is None and not isinstance(body, list)) or (key is not None and not isinstance(body, dict)):
         raise ArangoError(1227)
+    kind = DocumentAction.UPDATE if operation.method == "PATCH" else DocumentAction.REPLACE
+    if not params and not operation.headers:
+        return _request(operation, kind, PLAIN, body)
     rules = WriteRules(
         merging=Merging(flag(params, "keepNull", default=True), flag(params, "mergeObjects", default=True)),
         expected=_expected(operation),
@@ -168,9 +174,7 @@ def parse_change(operation: Operation) -> DocumentWriteRequest:
         restore=flag(params, "isRestore"),
         skip_validation=flag(params, "skipDocumentValidation"),
     )
-    return _request(
-        operation, DocumentAction.UPDATE if operation.method == "PATCH" else DocumentAction.REPLACE, rules, body
-    )
+    return _request(operation, kind, rules, body)
 
 
 def parse_remove(operation: Operation) -> DocumentWriteRequest:

@@ -11,7 +11,7 @@ _TOGETHER = (
     "            async with session.transaction():\n"
     "                emptying = emptying_request(operation) if isinstance(answer, ImportAnswer) else None\n"
     "                if emptying is not None:\n"
-    "                    await attempt.execute(emptying, empties=True)\n"
+    "                    await attempt.execute(emptying, await attempt.prepared(emptying), empties=True)\n"
     "                try:\n"
     "                    async with session.transaction():\n"
 )
@@ -69,8 +69,8 @@ MUTANTS = (
     Mutant(
         "an import that is refused keeps its first parts",
         _WRITER_FILE,
-        "                                raise _RefusedError(outcome)\n",
-        "                                return outcome\n",
+        "            raise _RefusedError(written)\n",
+        "            return\n",
         f"{_WRITER}test_an_import_that_is_refused_leaves_what_emptying_left",
     ),
     Mutant(

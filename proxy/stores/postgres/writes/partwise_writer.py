@@ -135,14 +135,10 @@ class PartwiseWriter:
             async with session.transaction():
                 emptying = emptying_request(operation) if isinstance(answer, ImportAnswer) else None
                 if emptying is not None:
-                    await attempt.execute(emptying, empties=True)
+                    await attempt.execute(emptying, await attempt.prepared(emptying), empties=True)
                 try:
                     async with session.transaction():
-                        for request in self._requests(operation, parse):
-                            outcome = await attempt.execute(request)
-                            if outcome.status >= 400:
-                                raise _RefusedError(outcome)
-                            answer.add(outcome)
+                        await _write_parts(attempt, self._requests(operation, parse), answer)
                 except _RefusedError as refused:
                     fault = await fault_of(operation, self._size)
                     if fault is not None:
@@ -154,6 +150,31 @@ class PartwiseWriter:
         if is_import(operation):
             return import_requests(operation, self._size)
         return array_requests(operation, parse, self._size)
+
+
+async def _write_parts(attempt: _Attempt, requests: Iterator[Request], answer: ArrayAnswer | ImportAnswer) -> None:
+    """Write all parts; each is parsed while PostgreSQL works on the one before. Raise _RefusedError for a part that is
+    refused as a whole, and as `_Attempt.execute`.
+    """
+    part = await _next_part(attempt, requests)
+    while part is not None:
+        # both end before an error is raised: the connection must be free then
+        written, following = await asyncio.gather(
+            attempt.execute(*part), _next_part(attempt, requests), return_exceptions=True
+        )
+        if isinstance(written, BaseException):
+            raise written
+        if written.status >= 400:
+            raise _RefusedError(written)
+        answer.add(written)
+        if isinstance(following, BaseException):
+            raise following
+        part = following
+
+
+async def _next_part(attempt: _Attempt, requests: Iterator[Request]) -> tuple[Request, Prepared] | None:
+    request = next(requests, None)
+    return None if request is None else (request, await attempt.prepared(request))
 
 
 class _Attempt:
@@ -176,11 +197,10 @@ class _Attempt:
         self._lock_wait = lock_wait
         self._looks_up = False  # parts assume that no other document has a value of a unique index, until one has
 
-    async def execute(self, request: Request, *, empties: bool = False) -> Outcome:
+    async def execute(self, request: Request, prepared: Prepared, *, empties: bool = False) -> Outcome:
         """Return the answer to a part, when it is written. Raise StatementError, ArangoError 1200 if it meets others
         for too long.
         """
-        prepared = await self._prepared(request)
         for _ in range(_ATTEMPTS):
             part = WriteTransaction(
                 self._session, self._relation, self._properties, self._lock_wait, looks_up=self._looks_up
@@ -204,7 +224,7 @@ class _Attempt:
                 prepared = apart
         return refusal(request.operation, conflict(min(prepared.keys, default=""), ""))
 
-    async def _prepared(self, request: Request) -> Prepared:
+    async def prepared(self, request: Request) -> Prepared:
         """Return the part with the keys of its documents, whose numbers are taken outside of its transaction."""
         async with self._database.session() as session:
             return await self._keys.prepare(
