@@ -133,3 +133,14 @@ async def test_a_unique_value_that_contains_a_revision_is_decided(dsn: str) -> N
         assert [one.get("errorNum", 0) for one in body] == [0, 1210, 0]
         status, body = await send(store, "PATCH", "/_api/document/c", [{"_key": "a", "n": 1}, {"_key": "a", "n": 2}])
         assert (status, [one.get("errorNum", 0) for one in body]) == (202, [0, 0])
+
+
+@pytest.mark.parametrize("kind", ["UPDATE @key WITH {n: 1} IN e", "REMOVE @key IN e", "REPLACE @key WITH {} IN e"])
+async def test_a_write_of_a_document_that_an_empty_collection_lacks_is_an_error(dsn: str, kind: str) -> None:
+    async with complete_store(dsn) as store:
+        for name in ("c", "e"):
+            await send(store, "POST", "/_api/collection", {"name": name})
+        await send(store, "POST", "/_api/document/c", [{"_key": "a"}, {"_key": "b"}])
+        query = {"query": f"FOR d IN c {kind}", "bindVars": {"key": "none"}}
+        status, body = await send(store, "POST", "/_api/cursor", query)
+        assert (status, body.get("errorNum")) == (404, 1202)

@@ -33,15 +33,19 @@ def statement(chosen: ChosenRows, rows: str | None, returned: Sequence[str]) -> 
     columns.
     """
     select = _select(chosen, places=rows is not None)
-    written = f"written AS ({_update(chosen, 'chosen' if rows is not None else f'({select})')})"
-    if rows is not None:
+    # a row without a target is refused also if the table is empty, with which PostgreSQL would join no row
+    tested = chosen.target.var.nullable
+    apart = tested or rows is not None
+    written = f"written AS ({_update(chosen, 'chosen' if apart else f'({select})')})"
+    if apart:
         written = f"chosen AS MATERIALIZED ({select}), {written}"
     noted = (
         f"noted AS (INSERT INTO _crossfade.outbox (collection, key) SELECT {COLLECTION}, key FROM written "
         f'WHERE (SELECT in_arangodb {_FLOOR}) ORDER BY key COLLATE "C")'
     )
     result = f"SELECT {', '.join(['w.n', *(f'q.{column}' for column in returned)])} "
-    result += "FROM (SELECT count(*) AS n FROM written) w"
+    every = " WHERE (SELECT count(key) FROM chosen) >= 0" if tested else ""
+    result += f"FROM (SELECT count(*) AS n FROM written{every}) w"
     if rows is not None:
         result += f" LEFT JOIN ({rows}) q ON true"
     return f"WITH {written}, {noted} {result}"
