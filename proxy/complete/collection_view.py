@@ -38,6 +38,8 @@ class CollectionView(Collection):
         view._generator = copy.copy(values.pop("generator"))
         view._generator.new_uuid = part.uuids_again()
         view._revision = values.pop("revision")
+        values.pop("exclusive")
+        view.to_write = False
         view.__dict__.update(values)
         view.stored = stored
         view.part = part
@@ -54,6 +56,7 @@ class CollectionView(Collection):
     part: LoadedPart
     missing: Missing
     revisions_used: int
+    to_write: bool  # the handler has asked for the collection to write to it
 
     # ---- what is loaded on demand
 
@@ -91,6 +94,16 @@ class CollectionView(Collection):
     @revision.setter
     def revision(self, value: int) -> None:
         self._revision = value
+
+    @property
+    def exclusive(self) -> str | None:
+        """None: which transaction has it for itself is known to PostgreSQL. Whoever asks is about to write."""
+        self.to_write = True
+        return None
+
+    @exclusive.setter
+    def exclusive(self, value: str | None) -> None:
+        raise NotImplementedError
 
     def count(self) -> int:
         if self.documents.complete:

@@ -35,6 +35,7 @@ from proxy.model.operations import Outcome
 from proxy.stores.postgres import unique_indexes
 from proxy.stores.postgres.catalog import Relation
 from proxy.stores.postgres.writes.interruptions import WriteFenceError
+from proxy.stores.postgres.writes.locked_documents import check_exclusive
 from proxy.stores.postgres.writes.row_changes import write_rows
 
 Pass = Callable[[ServerView], Outcome]
@@ -84,8 +85,10 @@ class ViewAttempt:
         """
         view, outcome, changes = await self._complete_pass(session)
         self.changes_catalog = bool(changes)
-        self.locked = [Relation(seen.stored.qualified, seen.stored.relation, seen.edge) for seen in _written(view)]
-        if changes or self.locked:
+        self.locked = [_relation(seen) for seen in _written(view)]
+        if not changes and not self.locked:  # a write that changes nothing waits all the same
+            await check_exclusive(session, [_relation(seen) for seen in view.views.values() if seen.to_write])
+        else:
             async with unique_indexes.built(session, changes.made_indexes, self._lock_wait), session.transaction():
                 await session.fetchval(sql.complete.LOCK_WAIT, self._lock_wait)
                 if changes and await session.fetchrow(sql.complete.RAISE_VERSION, self._catalog.version) is None:
@@ -183,6 +186,10 @@ class ViewAttempts:
             inside=inside,
             numbers=self._database if inside else None,
         )
+
+
+def _relation(seen: CollectionView) -> Relation:
+    return Relation(seen.stored.qualified, seen.stored.relation, seen.edge)
 
 
 def _written(view: ServerView) -> list[CollectionView]:

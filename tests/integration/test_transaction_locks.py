@@ -25,6 +25,7 @@ EXCLUDED: Final[list[tuple[str, str, Any]]] = [
     ("POST", CURSOR, {"query": "INSERT {_key: 'a'} INTO c"}),
     ("POST", CURSOR, {"query": "FOR d IN c REMOVE d IN c"}),
     ("PUT", "/_api/collection/c/truncate", None),
+    ("PUT", "/_api/simple/remove-by-keys", {"collection": "c", "keys": ["absent"]}),
 ]
 
 

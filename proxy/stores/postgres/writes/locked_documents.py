@@ -25,7 +25,7 @@ def conflict(key: str, rev: str) -> ConflictError:
     return ConflictError(key, rev, precondition=False, message=message)
 
 
-async def check_exclusive(database: Database, relations: Iterable[Relation]) -> None:
+async def check_exclusive(database: Database | Session, relations: Iterable[Relation]) -> None:
     """Raise ExclusiveLockError if a stream transaction keeps writers out of one of the relations. Raise DatabaseError.
 
     For a statement that has waited for too long: it does not say whether for a document or for the table.
