@@ -34,9 +34,13 @@ class _WrittenPage:
 
 
 class HeldRows:
-    """Rows of equal length, in the order in which they were appended. in_memory: bytes that may stay there, nearly."""
+    """Rows of equal length, in the order in which they were appended.
 
-    def __init__(self, context: QueryContext, in_memory: int = IN_MEMORY) -> None:
+    in_memory: bytes that may stay there, page_size: bytes of a page; both nearly.
+    """
+
+    def __init__(self, context: QueryContext, in_memory: int = IN_MEMORY, page_size: int = _PAGE) -> None:
+        self._page_size = page_size
         self._in_memory = in_memory
         self._context = context
         self._spools = context.options.spools
@@ -58,7 +62,7 @@ class HeldRows:
         if len(page) % _SAMPLED == 1:
             first = page[0] if len(page) > 1 else ()
             self._weight += _SAMPLED * _weight(row, first)
-        if len(page) == _ROWS or self._weight > _PAGE:
+        if len(page) == _ROWS or self._weight > self._page_size:
             self.end_page()
 
     def end_page(self) -> None:

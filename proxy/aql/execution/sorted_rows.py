@@ -11,7 +11,8 @@ from proxy.aql.compiled_types import Frame
 from proxy.aql.execution.held_rows import HeldRows
 from proxy.aql.query_context import QueryContext, weight_of
 
-_RUN: Final = 4 << 20  # bytes of the rows of one run, nearly
+_RUN: Final = 8 << 20  # bytes of the rows of one run, nearly
+_PAGE: Final = 64 << 10  # bytes of a page of one: the merge holds a page of each
 _MOST: Final = 5_000  # rows of one run: sorting them takes some milliseconds
 _SAMPLED: Final = 8  # of so many rows, one is weighed
 Decorated = tuple[list[Any], Frame]
@@ -57,7 +58,7 @@ class Sorter:
         if not rows:
             return
         _sort(rows, self._ascending)
-        run = HeldRows(self._context, in_memory=0)
+        run = HeldRows(self._context, in_memory=0, page_size=_PAGE)
         for keys, frame in rows:
             run.append([keys, *frame])
         run.end_page()
