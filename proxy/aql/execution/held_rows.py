@@ -39,9 +39,9 @@ class HeldRows:
     in_memory: bytes that may stay there, page_size: bytes of a page; both nearly.
     """
 
-    def __init__(self, context: QueryContext, in_memory: int = IN_MEMORY, page_size: int = _PAGE) -> None:
+    def __init__(self, context: QueryContext, in_memory: int | None = None, page_size: int = _PAGE) -> None:
         self._page_size = page_size
-        self._in_memory = in_memory
+        self._in_memory = IN_MEMORY if in_memory is None else in_memory
         self._context = context
         self._spools = context.options.spools
         self._spool: Spool | None = None
