@@ -76,6 +76,7 @@ def filled(text: str, relation: str) -> str:
         "lengths": "1",
         "statement": "ANALYZE",
         "users": "(SELECT 1 AS id)",
+        "moment": "1.0::float8",
     }
     return _BLANK.sub(lambda found: blanks[found[1]], text)
 
