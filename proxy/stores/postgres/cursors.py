@@ -268,7 +268,7 @@ class TargetCursors:
         )
         rows = cursor.rows
         if cursor.request.allow_retry:
-            cursor.last = lambda: _outcome(rows, begin, end, code, tail)
+            cursor.last = lambda: _outcome(rows, begin, end, 200, tail)  # `code` in its body is that of the first time
         elif not more:
             self._close(identifier)
         return _outcome(rows, begin, end, code, tail)

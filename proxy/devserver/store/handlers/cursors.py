@@ -56,9 +56,9 @@ def answer(server: ServerState, operation: Operation, found: execution.QueryResu
         parts.append(f',"id":"{cursor.id}","nextBatchId":"2"'.encode())
     if cursor.counted:
         parts.append(f',"count":{len(found.rows)}'.encode())
-    parts.append(b',"cached":false' + cursor.closing() + b',"error":false,"code":')
+    parts.append(b',"cached":false' + cursor.closing() + b',"error":false,"code":201}')
     cursor.last = b"".join(parts)
-    return Outcome(201, cursor.last + b"201}")
+    return Outcome(201, cursor.last)
 
 
 def proceed(server: ServerState, operation: Operation) -> Outcome:
@@ -68,7 +68,7 @@ def proceed(server: ServerState, operation: Operation) -> Outcome:
     wanted = operation.path[3] if len(operation.path) > 3 else None
     if wanted is not None:
         if wanted == str(cursor.batch) and cursor.retry:
-            return Outcome(200, cursor.last + b"200}")
+            return Outcome(200, cursor.last)  # `code` in its body is that of the first time
         if wanted != str(cursor.batch + 1):
             raise misplaced_batch(wanted, cursor.batch)
         if not cursor.more:
@@ -84,11 +84,11 @@ def proceed(server: ServerState, operation: Operation) -> Outcome:
     parts.append(cursor.closing() + b',"cached":false')
     if cursor.more:
         parts.append(f',"nextBatchId":"{cursor.batch + 1}"'.encode())
-    parts.append(b',"error":false,"code":')
+    parts.append(b',"error":false,"code":200}')
     cursor.last = b"".join(parts)
     if not cursor.more and not cursor.retry:
         del server.cursors[cursor.id]
-    return Outcome(200, cursor.last + b"200}")
+    return Outcome(200, cursor.last)
 
 
 def delete(server: ServerState, operation: Operation) -> Outcome:

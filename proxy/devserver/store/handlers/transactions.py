@@ -75,6 +75,7 @@ def begin(server: ServerState, operation: Operation) -> Outcome:
         transaction.collection(name, write=False)
     for name in sorted(transaction.writers):
         transaction.collection(name, write=True)
+    transaction.later = True
     for name in transaction.exclusive:
         database.find(name).exclusive = transaction.id
     server.transactions[transaction.id] = transaction

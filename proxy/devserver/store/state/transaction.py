@@ -1,8 +1,7 @@
 """Stream transactions: private copies (forks) of collections, and the locks of the keys and values that they wrote.
 
 A transaction sees a collection as it was when the transaction began, together with its own writes; no other request
-sees those before the commit. One that was created later is seen as it was when the transaction first used it. Protocol
-page, section 5.
+sees those before the commit. One that was created later has no documents in it. Protocol page, section 5.
 """
 
 from __future__ import annotations
@@ -34,7 +33,8 @@ class Transaction:
 
     readers, writers: declared collections; writers include those that it locks exclusively. implicit: it may read
     others. used: when a request last named it, in seconds since the epoch. released: called when its locks are gone.
-    forks: by name of the collection; written: the keys that it wrote, by name.
+    forks: by name of the collection; written: the keys that it wrote, by name. later: it has begun, so that a collection
+    without a fork was created later.
     """
 
     id: str
@@ -49,6 +49,7 @@ class Transaction:
     status: TransactionStatus = TransactionStatus.RUNNING
     forks: dict[str, Collection] = field(default_factory=dict)
     written: dict[str, dict[str, None]] = field(default_factory=dict)
+    later: bool = False
 
     @property
     def running(self) -> bool:
@@ -61,6 +62,8 @@ class Transaction:
         fork = self.forks.get(shared.name)
         if fork is None:
             fork = shared.fork(self._lock)
+            if self.later:
+                fork.clear()
             fork.locks, fork.exclusive = ForkLocks(self.id, shared, fork), None
             self.forks[shared.name] = fork
         return fork
