@@ -116,6 +116,24 @@ SEQUENCES: Final[Mapping[str, tuple[Step, ...]]] = {
         Step("POST", "/_api/import?collection=nope&type=array", '[{"_key":"i"}]'),
         get(f"{COLLECTION}/c/count"),
     ),
+    "keys of numbers": (
+        post(COLLECTION, {"name": "k", "keyOptions": {"type": "autoincrement", "offset": 19, "increment": 2}}),
+        post(f"{DOCUMENT}/k", {}),
+        # the writer finds that the collection has changed
+        post("/_api/index?collection=k", {"type": "persistent", "fields": ["n"], "name": "n"}),
+        post("/_api/import?collection=k&type=array", [{}, {}]),
+        post("/_api/index?collection=k", {"type": "persistent", "fields": ["m"], "name": "m"}),
+        post(f"{DOCUMENT}/k", {}),
+        put("/_api/simple/all-keys", {"collection": "k", "type": "key"}),
+    ),
+    "imports into a collection that is gone": (
+        post(COLLECTION, {"name": "c"}),
+        post("/_api/import?collection=c&type=array", [{"_key": "a"}]),
+        delete(f"{COLLECTION}/c"),
+        post("/_api/import?collection=c&type=array", {"not": "an array"}),
+        post("/_api/import?collection=c&type=nonsense", [{}]),
+        post(f"{DOCUMENT}/c", "no JSON"),
+    ),
     "unique indexes": (
         post(COLLECTION, {"name": "c"}),
         post(f"{DOCUMENT}/c", [{"_key": "a", "n": 1}, {"_key": "b", "n": 1.0}, {"_key": "d", "l": [1, 1]}]),

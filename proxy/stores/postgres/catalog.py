@@ -23,6 +23,11 @@ class Relation:
         return self.collection.partition("/")[2]
 
 
+def no_collection(name: str) -> ArangoError:
+    """Return the error for a collection that does not exist."""
+    return ArangoError(1203, f"collection or view not found: {name}")
+
+
 class Catalog:
     """Collections that the control plane knows.
 
@@ -43,7 +48,7 @@ class Catalog:
         if escape_text(collection) == collection:  # else PostgreSQL's text type cannot hold it
             row = await self._database.fetchrow(sql.collections.FIND, collection)
         if row is None:
-            raise ArangoError(1203, f"collection or view not found: {collection.partition('/')[2]}")
+            raise no_collection(collection.partition("/")[2])
         found = Relation(collection, row.relation, row.edge)
         self._known[collection] = found
         return found

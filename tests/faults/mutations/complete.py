@@ -33,7 +33,7 @@ MUTANTS = (
     Mutant(
         "what prevents a common transaction is every member's error",
         "proxy/stores/postgres/writes/writer.py",
-        "            return [_Alone.ALONE] * len(members)\n",
+        "            return [_Alone(one, rules) for one in prepared] or [_Alone()] * len(members)\n",
         "            raise\n",
         "tests/integration/test_target_writes.py::test_a_write_that_prevents_a_common_transaction_does_not_harm_others",
     ),

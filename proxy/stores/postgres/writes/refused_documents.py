@@ -2,19 +2,51 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from proxy.base.database import Session
 from proxy.base.errors import ArangoError, StatementError
+from proxy.base.sqlstates import of_a_document
+from proxy.model.operations import Operation
 from proxy.semantics.document_writes import PreparedWrite
+from proxy.stores.postgres.writes.interruptions import CollectionChangedError, KeyInsertedError
 from proxy.stores.postgres.writes.key_assignment import Prepared
+from proxy.stores.postgres.writes.transaction import WriteTransaction
 
+_UNIQUE_VIOLATION: Final = "23505"
 _NOT_TRIED: Final = ArangoError(10)  # in the place of the documents that a trial leaves out
 
 
 def refusal_of(error: StatementError) -> ArangoError:
     """Return the error of a document that PostgreSQL refuses: ArangoDB has none for that."""
     return ArangoError(10, f"PostgreSQL cannot hold the document: {error}", status=400)
+
+
+class _Undone(Exception):
+    """Ends a transaction that is only tried."""
+
+
+async def refusal_of_trial(
+    session: Session, transaction: WriteTransaction, operation: Operation, trial: Prepared, *, empties: bool
+) -> StatementError | None:
+    """Execute a write without effect. Return PostgreSQL's refusal of a document, if there is one.
+
+    session: that of the transaction. Raise DatabaseError.
+    """
+    try:
+        with contextlib.suppress(_Undone):
+            async with session.transaction():
+                await transaction.execute(operation, trial, empties=empties)
+                raise _Undone
+    except (CollectionChangedError, KeyInsertedError):
+        return None
+    except StatementError as error:
+        if error.sqlstate == _UNIQUE_VIOLATION or not of_a_document(error.sqlstate):
+            raise
+        return error
+    return None
 
 
 async def without_refused(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -29,13 +27,13 @@ from proxy.semantics.imports import ImportRequest, PreparedImport, parse_import
 from proxy.semantics.large_writes import PART_SIZE, PartSize, has_parts, whole
 from proxy.semantics.write_rules import KEY_WAIT
 from proxy.stores.postgres import own_indexes
-from proxy.stores.postgres.catalog import Catalog, Relation
+from proxy.stores.postgres.catalog import Catalog, Relation, no_collection
 from proxy.stores.postgres.writes.interruptions import CollectionChangedError, KeyInsertedError, WriteFenceError
 from proxy.stores.postgres.writes.key_assignment import KeyAssignment, Prepared, Request
 from proxy.stores.postgres.writes.locked_documents import check_exclusive, conflict, without_locked
 from proxy.stores.postgres.writes.partwise_writer import Helpers, PartwiseWriter
 from proxy.stores.postgres.writes.properties import Properties, parse_properties
-from proxy.stores.postgres.writes.refused_documents import refusal_of, without_refused
+from proxy.stores.postgres.writes.refused_documents import refusal_of, refusal_of_trial, without_refused
 from proxy.stores.postgres.writes.transaction import WriteTransaction, refusal
 from proxy.stores.postgres.writes.write_groups import WriteGroups, Written
 from proxy.wire.encode import error_outcome
@@ -57,16 +55,15 @@ _PARSERS: Final[Mapping[str, Callable[[Operation], Request]]] = {
     "import": parse_import,
 }
 _GROUP_WAIT: Final = 0.02  # seconds
+_KeyRules = tuple[Relation, int, dict[str, Any]]  # what the keys of a request's documents follow
 
 
-class _Undone(Exception):
-    """Ends a transaction that is only tried."""
+@dataclass(frozen=True, slots=True)
+class _Alone:
+    """Instead of an answer: the write needs a transaction of its own. prepared: its document, if it has got its key."""
 
-
-class _Alone(enum.Enum):
-    """Instead of an answer: the write needs a transaction of its own."""
-
-    ALONE = "alone"
+    prepared: Prepared | None = None
+    made_by: _KeyRules | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +130,8 @@ class DocumentWriter:
             if has_parts(operation):
                 return await self._partwise.execute(operation, _parser_of(operation))
             operation, request = parsed_write(whole(operation))
-            shared = await self._in_group(operation, request) if within is None else None
-            return shared if shared is not None else await self._execute(operation, request, within)
+            shared = await self._in_group(operation, request) if within is None else _Alone()
+            return shared if isinstance(shared, Outcome) else await self._execute(operation, request, within, shared)
         except Unsupported:
             raise
         except ArangoError as error:
@@ -144,23 +141,21 @@ class DocumentWriter:
         """Return the error that a request with a large body gets if it cannot be carried out because of `error`."""
         return await self._partwise.first_error(operation, _PARSERS[operation.endpoint.name], error)
 
-    async def _in_group(self, operation: Operation, request: Request) -> Outcome | None:
-        """Return the answer to a write of one document, which shares a transaction with others; None if it needs its
-        own.
-        """
+    async def _in_group(self, operation: Operation, request: Request) -> Outcome | _Alone:
+        """Return the answer to a write of one document, which shares a transaction with others, if it can."""
         if not isinstance(request, DocumentWriteRequest) or request.many:
-            return None
+            return _Alone()
         relation = await self._catalog.find(operation.qualified or "")
         properties = self._properties.get(relation.collection)
         if properties is None:
-            return None
+            return _Alone()
         place = relation.relation, properties.text
-        outcome = await self._groups.execute(place, _GroupMember(relation, properties, operation, request))
-        return outcome if isinstance(outcome, Outcome) else None
+        return await self._groups.execute(place, _GroupMember(relation, properties, operation, request))
 
     async def _run_group(self, members: Sequence[_GroupMember], written: Written) -> Sequence[Outcome | _Alone]:
         """Return the answers; that each needs its own transaction if any prevents the common one."""
         relation, properties = members[0].relation, members[0].properties
+        prepared: list[Prepared] = []
         try:
             async with self._database.session() as session:
                 prepared = await self._keys.prepare_all(
@@ -182,11 +177,12 @@ class DocumentWriter:
         except CommitOutcomeUnknown:
             raise
         except (CollectionChangedError, KeyInsertedError, WriteFenceError, DatabaseError):
-            return [_Alone.ALONE] * len(members)
+            rules = _key_rules(relation, properties)
+            return [_Alone(one, rules) for one in prepared] or [_Alone()] * len(members)
 
-    async def _execute(self, operation: Operation, request: Request, within: Session | None) -> Outcome:
+    async def _execute(self, operation: Operation, request: Request, within: Session | None, alone: _Alone) -> Outcome:
         """Attempt the write until it meets no other one, or has met too many."""
-        prepared: Prepared | None = None
+        prepared, made_by = alone.prepared, alone.made_by  # kept by further attempts: new numbers would leave gaps
         looks_up = False  # the first attempt assumes that no other document has a value of a unique index
         violation: StatementError | None = None
         for _ in range(_ATTEMPTS):
@@ -194,16 +190,15 @@ class DocumentWriter:
             try:
                 async with self._database.session() as session:
                     properties = await self._properties_of(session, relation)
-                    prepared = prepared or await self._keys.prepare(
-                        session, relation.collection, request, properties, edge=relation.edge
-                    )
+                    if prepared is None or made_by != _key_rules(relation, properties):
+                        prepared = await self._prepared(session, relation, request, properties)
+                        made_by = _key_rules(relation, properties)
                     transaction = WriteTransaction(
                         within or session, relation, properties, self._lock_wait, looks_up=looks_up
                     )
                     empties = isinstance(request, ImportRequest) and request.empties
                     return await transaction.execute(operation, prepared, empties=empties)
             except CollectionChangedError:
-                prepared = None
                 self._forget(relation)
             except KeyInsertedError:
                 continue
@@ -224,6 +219,18 @@ class DocumentWriter:
         if violation and not within:  # of an index that the properties do not have: under construction, of SQL clients
             raise ArangoError(1210, f"unique constraint violated - {violation}")
         return await self._locked(operation, relation, prepared)
+
+    async def _prepared(
+        self, session: Session, relation: Relation, request: Request, properties: Properties
+    ) -> Prepared:
+        """Return the request with the keys of its documents. Raise ArangoError, WriteFenceError, DatabaseError."""
+        try:
+            return await self._keys.prepare(session, relation.collection, request, properties, edge=relation.edge)
+        except ArangoError:
+            if await session.fetchrow(sql.collections.FIND, relation.collection) is None:  # its first error
+                self._forget(relation)
+                raise no_collection(relation.name) from None
+            raise
 
     async def _without_locked(
         self, relation: Relation, prepared: Prepared | None, within: Session | None
@@ -278,21 +285,10 @@ class DocumentWriter:
     ) -> StatementError | None:
         """Execute a write without effect. Return PostgreSQL's refusal of a document, if there is one."""
         empties = isinstance(trial, PreparedImport) and trial.empties
-        try:
-            async with self._database.session() as session:
-                properties, used = await self._properties_of(session, relation), within or session
-                with contextlib.suppress(_Undone):
-                    async with used.transaction():
-                        transaction = WriteTransaction(used, relation, properties, self._lock_wait, looks_up=True)
-                        await transaction.execute(operation, trial, empties=empties)
-                        raise _Undone
-        except (CollectionChangedError, KeyInsertedError):
-            return None
-        except StatementError as error:
-            if error.sqlstate == _UNIQUE_VIOLATION or not of_a_document(error.sqlstate):
-                raise
-            return error
-        return None
+        async with self._database.session() as session:
+            properties, used = await self._properties_of(session, relation), within or session
+            transaction = WriteTransaction(used, relation, properties, self._lock_wait, looks_up=True)
+            return await refusal_of_trial(used, transaction, operation, trial, empties=empties)
 
     async def _handle(self, error: StatementError, relation: Relation, *, drops: bool = True) -> None:
         """Return if the write may be attempted again. Raise ArangoError if PostgreSQL cannot hold a document.
@@ -316,6 +312,10 @@ class DocumentWriter:
         self._catalog.clear()
         self._properties.pop(relation.collection, None)
         self._keys.forget(relation.collection)
+
+
+def _key_rules(relation: Relation, properties: Properties) -> _KeyRules:
+    return relation, properties.number, properties.key_options
 
 
 def _is_locked(error: DatabaseError, *, inside: bool) -> bool:
