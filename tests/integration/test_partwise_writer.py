@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -150,6 +151,26 @@ async def test_documents_that_stay_locked_are_refused_and_no_others(target: Targ
         status, answer = await target.send("POST", documents(200), path)
         assert (status, answer["updated"], answer["errors"]) == (201, 5, 2)
     assert await target.documents() == {"k0": 200, "k1": 1, "k2": 202, "k3": 203, "k4": 204, "k5": 205, "k6": 6}
+
+
+async def test_documents_that_postgresql_cannot_hold_are_refused_and_no_others(target: Target) -> None:
+    await target.database.execute(f"ALTER TABLE {target.relation} ADD CHECK ((doc ->> 'n')::int NOT IN (1, 6, 201))")
+    status, answer = await target.send("POST", documents())
+    assert (status, [one.get("errorNum") for one in answer]) == (202, [None, 10, *[None] * 4, 10])
+    assert "PostgreSQL cannot hold the document" in answer[1]["errorMessage"]
+    path = "/_api/import?collection=c&type=array&onDuplicate=update"
+    status, answer = await target.send("POST", documents(200), path)
+    assert (status, answer["created"], answer["updated"], answer["errors"]) == (201, 1, 5, 1)
+    assert await target.documents() == {key: 200 + number for number, key in enumerate(KEYS) if key != "k1"}
+
+
+async def test_a_value_too_large_for_an_index_of_others_is_refused_alone(target: Target) -> None:
+    await target.database.execute(f"CREATE INDEX ON {target.relation} ((doc ->> 's'))")
+    large = random.Random(0).randbytes(8000).hex()
+    body = [one | {"s": large if one["_key"] == "k3" else ""} for one in documents()]
+    status, answer = await target.send("POST", body)
+    assert (status, [one.get("errorNum") for one in answer]) == (202, [*[None] * 3, 10, *[None] * 3])
+    assert await target.documents() == {key: number for number, key in enumerate(KEYS) if key != "k3"}
 
 
 async def test_writes_in_opposite_order_are_both_written(target: Target) -> None:

@@ -15,7 +15,7 @@ from typing import Final
 from proxy.base.database import Database, Session
 from proxy.base.errors import ArangoError, CommitOutcomeUnknown, DatabaseUnavailable, StatementError
 from proxy.base.spool import Spool, SpoolSpace
-from proxy.base.sqlstates import may_succeed_on_new_session
+from proxy.base.sqlstates import may_succeed_on_new_session, of_a_document
 from proxy.model.operations import Operation, Outcome, streamed
 from proxy.semantics.large_writes import (
     ArrayAnswer,
@@ -29,11 +29,13 @@ from proxy.semantics.large_writes import (
     import_requests,
     is_import,
 )
+from proxy.stores.postgres import own_indexes
 from proxy.stores.postgres.catalog import Catalog, Relation
 from proxy.stores.postgres.writes.interruptions import CollectionChangedError, KeyInsertedError
 from proxy.stores.postgres.writes.key_assignment import KeyAssignment, Prepared, Request
 from proxy.stores.postgres.writes.locked_documents import LOCK_TIMEOUT, conflict, without_locked
 from proxy.stores.postgres.writes.properties import Properties
+from proxy.stores.postgres.writes.refused_documents import refusal_of_trial, without_refused
 from proxy.stores.postgres.writes.transaction import WriteTransaction, refusal
 
 _ATTEMPTS: Final = 10  # of a write, or of a part, that meets others, before it is a conflict
@@ -108,21 +110,35 @@ class PartwiseWriter:
         return await fault_of(operation, self._size) or error
 
     async def _execute(self, operation: Operation, parse: Parse) -> Outcome:
+        leaves_out = False
         async with self._turns:
             for _ in range(_ATTEMPTS):
                 relation = await self._catalog.find(operation.qualified or "")
                 try:
-                    return await self._attempt(relation, operation, parse)
+                    return await self._attempt(relation, operation, parse, leaves_out=leaves_out)
                 except CollectionChangedError:
                     self._helpers.forget(relation)
                 except StatementError as error:
-                    await self._helpers.handle(error, relation)
+                    leaves_out = await self._must_leave_out(error, relation) or leaves_out
                 except DatabaseUnavailable as error:
                     if isinstance(error, CommitOutcomeUnknown) or not may_succeed_on_new_session(error.sqlstate):
                         raise
         raise conflict("", "")
 
-    async def _attempt(self, relation: Relation, operation: Operation, parse: Parse) -> Outcome:
+    async def _must_leave_out(self, error: StatementError, relation: Relation) -> bool:
+        """Return True if the documents that are too large for an index must be left out: it cannot be dropped.
+
+        Raise ArangoError, DatabaseError if the write may not be attempted again.
+        """
+        try:
+            await self._helpers.handle(error, relation)
+        except ArangoError:
+            if error.sqlstate != own_indexes.TOO_LARGE:
+                raise
+            return True
+        return False
+
+    async def _attempt(self, relation: Relation, operation: Operation, parse: Parse, *, leaves_out: bool) -> Outcome:
         """Write all parts in one transaction. Raise CollectionChangedError, StatementError, if they met another write.
 
         A part that is refused as a whole undoes the others, but not that the collection was emptied.
@@ -131,7 +147,9 @@ class PartwiseWriter:
         answer = ImportAnswer(spool) if is_import(operation) else ArrayAnswer(spool)
         async with self._database.session() as session:
             properties = await self._helpers.properties_of(session, relation)
-            attempt = _Attempt(self._database, session, relation, properties, self._keys, self._lock_wait)
+            attempt = _Attempt(
+                self._database, session, relation, properties, self._keys, self._lock_wait, leaves_out=leaves_out
+            )
             async with session.transaction():
                 emptying = emptying_request(operation) if isinstance(answer, ImportAnswer) else None
                 if emptying is not None:
@@ -178,7 +196,10 @@ async def _next_part(attempt: _Attempt, requests: Iterator[Request]) -> tuple[Re
 
 
 class _Attempt:
-    """The parts of one write, in the running transaction of `session`."""
+    """The parts of one write, in the running transaction of `session`.
+
+    leaves_out: documents that are too large for an index are refused; otherwise the caller drops the index first.
+    """
 
     def __init__(
         self,
@@ -188,7 +209,10 @@ class _Attempt:
         properties: Properties,
         keys: KeyAssignment,
         lock_wait: float,
+        *,
+        leaves_out: bool,
     ) -> None:
+        self._leaves_out = leaves_out
         self._database = database
         self._session = session
         self._relation = relation
@@ -211,10 +235,11 @@ class _Attempt:
                 continue
             except StatementError as error:
                 if error.sqlstate != _UNIQUE_VIOLATION:
-                    raise
-                if self._looks_up:  # of an index that the properties do not have
+                    prepared = await self._without_refused(error, request, prepared)
+                elif self._looks_up:  # of an index that the properties do not have
                     raise ArangoError(1210, f"unique constraint violated - {error}") from error
-                self._looks_up = True
+                else:
+                    self._looks_up = True
             except DatabaseUnavailable as error:
                 if error.sqlstate != LOCK_TIMEOUT:
                     raise
@@ -223,6 +248,21 @@ class _Attempt:
                     break
                 prepared = apart
         return refusal(request.operation, conflict(min(prepared.keys, default=""), ""))
+
+    async def _without_refused(self, error: StatementError, request: Request, prepared: Prepared) -> Prepared:
+        """Return a part without the documents that PostgreSQL cannot hold. Raise the error if it is another one."""
+        too_large = error.sqlstate == own_indexes.TOO_LARGE and not self._leaves_out
+        if too_large or not of_a_document(error.sqlstate):
+            raise error
+
+        async def refuses(trial: Prepared) -> StatementError | None:
+            part = WriteTransaction(self._session, self._relation, self._properties, self._lock_wait, looks_up=True)
+            return await refusal_of_trial(self._session, part, request.operation, trial, empties=False)
+
+        apart = await without_refused(prepared, refuses)
+        if apart is None:
+            raise error
+        return apart
 
     async def prepared(self, request: Request) -> Prepared:
         """Return the part with the keys of its documents, whose numbers are taken outside of its transaction."""
