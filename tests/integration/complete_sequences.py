@@ -124,6 +124,16 @@ SEQUENCES: Final[Mapping[str, tuple[Step, ...]]] = {
         post("/_api/import?collection=k&type=array", [{}, {}]),
         post("/_api/index?collection=k", {"type": "persistent", "fields": ["m"], "name": "m"}),
         post(f"{DOCUMENT}/k", {}),
+        # a query that is refused leaves the numbers that it had made before
+        post(COLLECTION, {"name": "c"}),
+        post(f"{DOCUMENT}/c", {"_key": "a"}),
+        post(CURSOR, {"query": "LET made = (INSERT {_key: 'a'} INTO c RETURN NEW) INSERT {made} INTO k"}),
+        post(f"{DOCUMENT}/k", {}),
+        post(CURSOR, {"query": "FOR x IN ['b', 'a', 'd'] INSERT {} INTO k INSERT {_key: x} INTO c"}),
+        post(f"{DOCUMENT}/k", {}),
+        # one that makes more than is found out at first
+        post(CURSOR, {"query": "FOR x IN ['b', 'd'] UPSERT {x} INSERT {} UPDATE {x} IN k"}),
+        post(f"{DOCUMENT}/k", {}),
         put("/_api/simple/all-keys", {"collection": "k", "type": "key"}),
     ),
     "imports into a collection that is gone": (

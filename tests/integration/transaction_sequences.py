@@ -93,6 +93,18 @@ SEQUENCES: Final[Mapping[str, tuple[Step, ...]]] = {
         within(query("FOR x IN d RETURN x._key")),
         put("/_api/transaction/{t}"),
     ),
+    "collections that are made later": (
+        begin(collections={"write": ["c"]}, allowImplicit=True),
+        post(COLLECTION, {"name": "later"}),
+        post(f"{DOCUMENT}/later", {"_key": "a"}),
+        within(query("FOR x IN later RETURN x._key")),
+        within(get(f"{DOCUMENT}/later/a")),
+        within(get(f"{COLLECTION}/later/count")),
+        put("/_api/transaction/{t}"),
+        begin(collections={"write": ["c"]}, allowImplicit=True),
+        within(get(f"{DOCUMENT}/later/a")),
+        put("/_api/transaction/{t}"),
+    ),
     "queries": (
         begin(collections={"write": ["c", "d"], "read": ["e"]}),
         within(query("FOR k IN ['a', 'x'] UPSERT {_key: k} INSERT {_key: k, n: 1} UPDATE {n: 2} IN c RETURN NEW.n")),
@@ -112,6 +124,23 @@ SEQUENCES: Final[Mapping[str, tuple[Step, ...]]] = {
         put("/_api/transaction/{t}"),
         query("FOR x IN c SORT x._key RETURN [x._key, x.n]"),
         query("RETURN LENGTH(d)"),
+    ),
+    "queries that leave documents as they are": (
+        begin(collections={"write": ["c"]}),
+        patch(f"{DOCUMENT}/c/a", {"n": 6}),  # after the snapshot of the transaction
+        within(query("INSERT {_key: 'a'} INTO c OPTIONS {overwriteMode: 'ignore'}")),
+        within(query("INSERT {_key: 'a'} INTO c")),
+        within(query("FOR k IN ['b', 'a'] UPDATE k WITH {} IN c")),
+        within(query("FOR k IN ['b', 'a'] UPDATE k WITH {n: 7} IN c")),
+        within(query("FOR x IN c SORT x._key UPDATE x WITH {n: 7} IN c OPTIONS {ignoreErrors: true} RETURN NEW.n")),
+        within(query("INSERT {_key: 'b'} INTO c OPTIONS {overwriteMode: 'ignore'}")),
+        within(query("INSERT {_key: 'b'} INTO c")),
+        within(
+            query("FOR k IN ['a', 'b'] INSERT {_key: k} INTO c OPTIONS {overwriteMode: 'ignore', ignoreErrors: true}")
+        ),
+        within(query("FOR x IN c SORT x._key RETURN [x._key, x.n]")),
+        patch(f"{DOCUMENT}/c/b", {"n": 6}),
+        put("/_api/transaction/{t}"),
     ),
     "declarations": (
         post(BEGIN, {}),

@@ -15,7 +15,9 @@ that missed nothing counts.
     modification_queries  ModificationQueries: a request -> its result; repetitions and errors
     compiled_attempt      one transaction of a compiled query: fence, statement, result
     attempt               one transaction: fence, runs, writes
+    prepared              what attempts find out for those that follow
     query_run             one run of the evaluator, and what it missed
+    blocked_keys          documents that a stream transaction cannot write: found, and refused
     flushes               the writes of a run that are sent before its end
     query_collection      a collection within a run: what is stored, with the writes of the run
     turns                 queries that write the same documents, one after the other

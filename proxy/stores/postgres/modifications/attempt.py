@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import sql
 from proxy.aql.ast import Query
-from proxy.aql.compile.writes import CompiledWrite
 from proxy.aql.evaluate import run as evaluate
 from proxy.aql.requests import DocumentPage, Fetch, NextPage, QueryOptions, Result
 from proxy.base import failpoints
@@ -22,9 +21,10 @@ from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.fetching import Budget, counted, fetch_raws, fetch_raws_of_any
 from proxy.stores.postgres.modifications.flushes import Flushes
 from proxy.stores.postgres.modifications.known_documents import KnownDocuments
+from proxy.stores.postgres.modifications.prepared import Prepared, RepeatError
 from proxy.stores.postgres.modifications.query_collection import QueryCollection
 from proxy.stores.postgres.modifications.query_run import MissedParts, QueryRun, Revisions, RunAgain
-from proxy.stores.postgres.modifications.reserved_numbers import NumberRange, NumbersNeeded
+from proxy.stores.postgres.modifications.reserved_numbers import NumberRange
 from proxy.stores.postgres.read_fence import QueryLimits
 from proxy.stores.postgres.snapshot_reads import SnapshotReads, parsed_documents
 from proxy.stores.postgres.writes.interruptions import NotLoadedError, WriteFenceError
@@ -64,33 +64,6 @@ class Finished:
     error: ArangoError | None
     commits: int
     numbers: dict[str, tuple[int, int]]
-
-
-@dataclass(slots=True)
-class Prepared:
-    """What was found out by earlier attempts. keys: to load first; numbers: for new keys; revisions: how
-    many to draw first; all by collection.
-
-    looks_up: look up in unique indexes all that documents would claim; otherwise what they have at the end is assumed
-    to be free, and PostgreSQL refuses the statement if it is not. sent: writes were sent before the end of a run.
-    plan: the statement that does it all; None: evaluate.
-    """
-
-    keys: dict[str, frozenset[str]] = field(default_factory=dict)
-    numbers: dict[str, NumberRange] = field(default_factory=dict)
-    revisions: dict[str, int] = field(default_factory=dict)
-    looks_up: bool = False
-    plan: CompiledWrite | None = None
-    sent: bool = False
-
-
-class RepeatError(Exception):
-    """The attempt must be repeated with what it lacked; it has written nothing."""
-
-    def __init__(self, keys: Mapping[str, frozenset[str]], numbers: Mapping[str, NumbersNeeded]) -> None:
-        super().__init__()
-        self.keys = keys
-        self.numbers = numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +139,8 @@ class QueryAttempt:
         if self._limits is not None:
             self._budget = Budget(self._limits)
         collections = {name: _collection(name, target, prepared) for name, target in self._targets.items()}
+        for one in collections.values():
+            one.notes_unchanged = query.inside
         for target in self._targets.values():
             target.revisions.rewind()
         commits = IntermediateCommits(query.settings, enabled=not query.inside)
@@ -212,15 +187,25 @@ class QueryAttempt:
         needed = {name: found for name, one in collections.items() if (found := one.numbers.needed) is not None}
         if needed:
             raise RepeatError({}, needed)
+        prepared.made = {name: (one.numbers.made, one.numbers.last) for name, one in collections.items()}
+        await self._check_unchanged(collections, prepared)
         if error is not None and not ended.commits.kept:
             raise error
         if ended.sent:
             await self._verify(collections, prepared)
         failpoints.reach("write-fenced")
-        await self._write(collections)
+        await self._write(collections, prepared)
         failpoints.reach("write-made")
-        numbers = {name: (one.numbers.made, one.numbers.last) for name, one in collections.items()}
-        return Finished(ended.result, error, ended.commits.commits, numbers)
+        return Finished(ended.result, error, ended.commits.commits, prepared.made)
+
+    async def _check_unchanged(self, collections: Mapping[str, QueryCollection], prepared: Prepared) -> None:
+        """Raise RepeatError if documents are blocked that writes left as they were: nothing else finds that.
+
+        Such writes lock nothing.
+        """
+        unchanged = {name: (self._targets[name].relation, one.unchanged) for name, one in collections.items()}
+        if await prepared.blocked.find(self._session, unchanged):
+            raise RepeatError({}, {})
 
     async def _begin(self, database: str, name: str, prepared: Prepared) -> _Target:
         collection = (await self._catalog.find(f"{database}/{name}")).collection
@@ -306,7 +291,7 @@ class QueryAttempt:
         if needed:  # there will be more: the next attempt takes a multiple
             raise RepeatError({}, {name: replace(found, count=4 * found.count) for name, found in needed.items()})
         await self._verify(collections, prepared)
-        await self._write(collections)
+        await self._write(collections, prepared)
         for collection in collections.values():
             collection.take_written()
 
@@ -361,24 +346,27 @@ class QueryAttempt:
                     known |= await unique_indexes.holders(self._session, index, values)
         return found
 
-    async def _write(self, collections: Mapping[str, QueryCollection]) -> None:
+    async def _write(self, collections: Mapping[str, QueryCollection], prepared: Prepared) -> None:
         """Write what the run changed, one statement a collection. Raise RepeatError if a key was assumed to be free."""
         taken: dict[str, frozenset[str]] = {}
+        prepared.blocked.written.clear()
         for name, target in self._targets.items():
             changes = collections[name].changes()
             if not changes:
                 continue
+            keys = [change.key for change in changes]
+            prepared.blocked.written[name] = target.relation, keys
             written = await self._session.fetch(
                 sql.modifications.WRITE_SEEN.on(target.relation),
                 target.collection,
-                [change.key for change in changes],
+                keys,
                 [change.rev for change in changes],
                 [None if change.raw is None else change.raw.decode() for change in changes],
                 [None if change.raw is None else to_jsonb(change.raw) for change in changes],
                 [change.stored for change in changes],
             )
             if len(written) < len(changes):
-                taken[name] = frozenset(change.key for change in changes).difference(written)
+                taken[name] = frozenset(keys).difference(written)
         if taken:
             raise RepeatError(taken, {})
 
@@ -393,4 +381,5 @@ def _collection(name: str, target: _Target, prepared: Prepared) -> QueryCollecti
         numbers=prepared.numbers.get(name, NumberRange()),
         random_keys=target.random_keys,
         holders=target.holders,
+        blocked=prepared.blocked.known.get(name, frozenset()),
     )

@@ -33,8 +33,9 @@ from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.compiled_queries import Statements
 from proxy.stores.postgres.evaluation import options_of, parsed, warnings_of
 from proxy.stores.postgres.fetching import Budget
-from proxy.stores.postgres.modifications.attempt import Finished, ModificationQuery, Prepared, QueryAttempt, RepeatError
+from proxy.stores.postgres.modifications.attempt import Finished, ModificationQuery, QueryAttempt
 from proxy.stores.postgres.modifications.compiled_attempt import CompiledAttempt, NotExactError
+from proxy.stores.postgres.modifications.prepared import Prepared, RepeatError
 from proxy.stores.postgres.modifications.reserved_numbers import NumberRange, NumbersNeeded
 from proxy.stores.postgres.modifications.turns import Turns
 from proxy.stores.postgres.read_fence import QueryLimits
@@ -100,8 +101,12 @@ class ModificationQueries:
         query = await self._query(database, request, inside=session is not None)
         prepared = await self._expected(query)
         prepared.plan = await self._plan(query, request)
-        finished = await self._finished(query, prepared, session)
-        await self._settle(query, prepared, finished)
+        try:
+            finished = await self._finished(query, prepared, session)
+        except ArangoError:
+            await self._settle(query, prepared, prepared.made)
+            raise
+        await self._settle(query, prepared, finished.numbers)
         if finished.error is not None:
             raise finished.error
         result = finished.result
@@ -173,6 +178,8 @@ class ModificationQueries:
                 await self._prepare(query, prepared, lacking)
             except (StatementError, DatabaseUnavailable) as error:
                 conflicts += 1
+                if session is not None and await self._finds_blocked(error, prepared, session):
+                    continue
                 again = prepared.looks_up and error.sqlstate == _UNIQUE_VIOLATION
                 if conflicts > _CONFLICTS or (session is not None and (again or is_a_conflict(error.sqlstate))):
                     raise conflict(query) from error
@@ -181,6 +188,15 @@ class ModificationQueries:
                     await check_exclusive(self._database, written)
                 if session is not None or not await self._dropped_index(error, query):
                     self._handle(error, query, prepared, inside=session is not None)
+
+    async def _finds_blocked(self, error: DatabaseError, prepared: Prepared, session: Session) -> bool:
+        """Return True if a query of a stream transaction can be repeated, knowing now which documents are blocked."""
+        if not (is_a_conflict(error.sqlstate) or error.sqlstate == _LOCK_TIMEOUT):
+            return False
+        if prepared.plan is not None:
+            prepared.plan = None  # evaluation finds out which
+            return True
+        return await prepared.blocked.find(session, prepared.blocked.written)
 
     async def _attempt(self, session: Session, query: ModificationQuery, prepared: Prepared) -> Finished:
         if prepared.plan is not None:
@@ -260,6 +276,10 @@ class ModificationQueries:
 
     async def _prepare(self, query: ModificationQuery, prepared: Prepared, lacking: RepeatError) -> None:
         """Take what an attempt lacked."""
+        for name in lacking.numbers:  # more than these are taken, together
+            await self._give_back(
+                query, prepared, name, prepared.numbers[name].start if name in prepared.numbers else 0
+            )
         for name, keys in lacking.keys.items():
             prepared.keys[name] = prepared.keys.get(name, frozenset()) | keys
         await self._take(query, prepared, lacking.numbers)
@@ -276,9 +296,11 @@ class ModificationQueries:
                     )
             prepared.numbers[name] = NumberRange(start, end, self._keys.seen(collection))
 
-    async def _settle(self, query: ModificationQuery, prepared: Prepared, finished: Finished) -> None:
+    async def _settle(
+        self, query: ModificationQuery, prepared: Prepared, numbers: Mapping[str, tuple[int, int]]
+    ) -> None:
         """Remember how many numbers the query made, and give back the others."""
-        made = {name: count for name, (count, _) in finished.numbers.items() if count}
+        made = {name: count for name, (count, _) in numbers.items() if count}
         text = (query.database, query.query.text)
         if made:
             self._made[text] = made
@@ -287,12 +309,16 @@ class ModificationQueries:
                 self._made.popitem(last=False)
         else:
             self._made.pop(text, None)
-        for name, (_, last) in finished.numbers.items():
-            numbers = prepared.numbers.get(name)
-            if numbers is not None and numbers.start <= last < numbers.end:
-                with contextlib.suppress(DatabaseError):  # a gap does no harm, and the query is done
-                    async with self._database.session() as session:
-                        await self._keys.give_back(session, f"{query.database}/{name}", end=numbers.end, last=last)
+        for name, (_, last) in numbers.items():
+            await self._give_back(query, prepared, name, last)
+
+    async def _give_back(self, query: ModificationQuery, prepared: Prepared, name: str, last: int) -> None:
+        """Give the numbers after `last` back that were taken for the keys of a collection."""
+        taken = prepared.numbers.get(name)
+        if taken is not None and taken.start <= last < taken.end:
+            with contextlib.suppress(DatabaseError):  # a gap does no harm
+                async with self._database.session() as session:
+                    await self._keys.give_back(session, f"{query.database}/{name}", end=taken.end, last=last)
 
 
 def conflict(query: ModificationQuery) -> ArangoError:

@@ -12,13 +12,17 @@ from proxy.stores.postgres.modifications.reserved_numbers import NumberRange, Re
 from proxy.stores.postgres.modifications.value_index import Paths, ValueIndex, paths_of, values_of
 from proxy.stores.postgres.writes.index_claims import IndexClaims
 from proxy.stores.postgres.writes.loaded_collection import LoadedCollection
+from proxy.stores.postgres.writes.locked_documents import conflict
 from proxy.stores.postgres.writes.properties import Properties
 
 Document = dict[str, Any]
 
 
 class QueryCollection(LoadedCollection):
-    """revisions: an iterator, which the caller keeps from running dry. numbers: for keys that the collection makes."""
+    """revisions: an iterator, which the caller keeps from running dry. numbers: for keys that the collection makes.
+
+    blocked: keys that other transactions have, or have changed since the snapshot.
+    """
 
     def __init__(
         self,
@@ -31,6 +35,7 @@ class QueryCollection(LoadedCollection):
         numbers: NumberRange,
         random_keys: list[str],
         holders: dict[str, dict[bytes, str | None]],
+        blocked: frozenset[str] = frozenset(),
     ) -> None:
         self._holders = holders
         self.numbers = ReservedNumbers(properties.key_options, numbers, random_keys)
@@ -47,6 +52,9 @@ class QueryCollection(LoadedCollection):
         self.known = known
         known.added.clear()  # its unique values are entered already
         self._supposed: set[str] = set()
+        self._blocked = blocked
+        self.notes_unchanged = False
+        self.unchanged: set[str] = set()  # keys whose documents a write has found and left as they are
         self._indexes: dict[Paths, ValueIndex] = {}  # of the documents that the run has written
 
     @property
@@ -68,11 +76,23 @@ class QueryCollection(LoadedCollection):
             self._supposed.add(key)
         return super().get(key)
 
+    def check_unlocked(self, key: str) -> None:
+        """Raise ConflictError for a key that is known to be blocked. PostgreSQL refuses what is written to others."""
+        if key in self._blocked:
+            raise conflict(key, "")
+        if self.notes_unchanged and key not in self._written:
+            self.unchanged.add(key)
+
     def put(self, key: str, raw: bytes, document: Document, revision: int) -> None:
+        self.unchanged.discard(key)
         # an exact copy: the printer's own text has room for some kilobytes more
         super().put(key, bytes(memoryview(raw)), document, revision)
         for index in self._indexes.values():
             index.add(key, document)
+
+    def remove(self, key: str, revision: int) -> None:
+        self.unchanged.discard(key)
+        super().remove(key, revision)
 
     @property
     def pending(self) -> Container[str]:
