@@ -33,7 +33,7 @@ class Transaction:
 
     readers, writers: declared collections; writers include those that it locks exclusively. implicit: it may read
     others. used: when a request last named it, in seconds since the epoch. released: called when its locks are gone.
-    forks: by name of the collection; written: the keys that it wrote, by name. later: it has begun, so that a collection
+    forks: by name of the collection; written: the keys that it wrote, by name. later: it has begun: a collection
     without a fork was created later.
     """
 
