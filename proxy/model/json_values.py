@@ -69,9 +69,10 @@ def _parsed(body: bytes) -> tuple[Json, bytes, bool]:
     # Colons that the printed text lacks belong to repeated attributes (or to escaped colons in strings).
     if body.count(b":") != printed.count(b":") or (b"\\" in body and b"\\u003" in body):
         _refuse_duplicates(body)
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and too_deep(value):
+    kinds, depth = _kinds(value)
+    if depth > MAX_DEPTH:
         raise JsonError(_TOO_DEEP, Rank.DEEP)
-    return value, printed, not _has_no_double(value)
+    return value, printed, not kinds <= _WITHOUT_DOUBLES
 
 
 def parse_objects(texts: Sequence[bytes]) -> list[dict[str, Json]] | None:
@@ -167,22 +168,6 @@ def number_text(value: float) -> str:
         return f"{sign}{digits[:point]}.{digits[point:]}"
     mantissa = digits if count == 1 else f"{digits[0]}.{digits[1:]}"
     return f"{sign}{mantissa}e{'-' if magnitude < 0 else '+'}{abs(magnitude)}"
-
-
-def too_deep(value: Json, limit: int = MAX_DEPTH) -> bool:
-    """Return True if arrays and objects nest deeper than ArangoDB accepts."""
-    level = [value]
-    for _ in range(limit):
-        level = [
-            child
-            for item in level
-            if isinstance(item, list | dict)
-            for child in (item if isinstance(item, list) else item.values())
-            if isinstance(child, list | dict)
-        ]
-        if not level:
-            return False
-    return True
 
 
 def same(left: Json, right: Json) -> bool:

@@ -6,6 +6,7 @@ zero digits (protocol page, section 1). Its text does not sort by time: the digi
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Final
@@ -16,6 +17,7 @@ _DIGITS: Final = {char: value for value, char in enumerate(ALPHABET)}
 _DECIMAL_UP_TO: Final = 1450656000000  # revisions of servers before 3.1 were ticks, written in decimal
 _COUNTER_BITS: Final = 20
 _PAIRS: Final = [high + low for high in ALPHABET for low in ALPHABET]
+_PAIR_VALUES: Final = {pair: value for value, pair in enumerate(_PAIRS)}
 
 
 def decode_rev(text: str) -> int:
@@ -25,12 +27,8 @@ def decode_rev(text: str) -> int:
     """
     if text[:1] in "123456789" and text:
         return int(text) if text.isascii() and text.isdigit() and len(text) <= 19 else INVALID
-    value = 0
-    try:
-        for char in text:
-            value = value << 6 | _DIGITS[char]
-    except KeyError:
-        return INVALID
+    low = _PAIR_VALUES.get(text[-2:])
+    value = _value_of(text) if low is None else _value_of(text[:-2]) << 12 | low
     return value if text and value <= INVALID else INVALID
 
 
@@ -38,10 +36,30 @@ def encode_rev(value: int) -> str:
     """Return the text of a revision; decimal for those of old servers."""
     if value <= _DECIMAL_UP_TO:
         return str(value)
+    return _text_of(value >> 12) + _PAIRS[value & 0xFFF]
+
+
+# the first digits of revisions that are given together are the same ones
+
+
+@functools.lru_cache(64)
+def _value_of(digits: str) -> int:
+    """Return the integer of digits; INVALID for other text."""
+    value = 0
+    try:
+        for char in digits:
+            value = value << 6 | _DIGITS[char]
+    except KeyError:
+        return INVALID
+    return value
+
+
+@functools.lru_cache(64)
+def _text_of(value: int) -> str:
+    """Return the digits of an integer, without leading zeros."""
     text = ""
-    pairs = _PAIRS
     while value:
-        text = pairs[value & 0xFFF] + text
+        text = _PAIRS[value & 0xFFF] + text
         value >>= 12
     return text.lstrip("-")
 

@@ -17,7 +17,7 @@ NO_ROWS: Final = "no JSON array found in second line"
 _TOGETHER: Final = 200  # lines
 
 
-class ImportItem(msgspec.Struct, frozen=True):
+class ImportItem(msgspec.Struct, frozen=True, gc=False):
     """One document to import, or the problem with it. position: of its line or element, counted from 0."""
 
     position: int

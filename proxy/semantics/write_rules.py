@@ -64,7 +64,7 @@ class WriteRules:
 PLAIN: Final = WriteRules()
 
 
-class CollectionRules(msgspec.Struct, frozen=True):
+class CollectionRules(msgspec.Struct, frozen=True, gc=False):
     """The rules of a collection for its documents."""
 
     name: str
@@ -73,7 +73,7 @@ class CollectionRules(msgspec.Struct, frozen=True):
     computed: Sequence[Document] | None = None
 
 
-class NewVersion(msgspec.Struct, frozen=True):
+class NewVersion(msgspec.Struct, frozen=True, gc=False):
     """A version to store: `raw` is the encoded `document`."""
 
     rev: str
@@ -81,7 +81,7 @@ class NewVersion(msgspec.Struct, frozen=True):
     raw: bytes
 
 
-class WriteResult(msgspec.Struct, frozen=True):
+class WriteResult(msgspec.Struct, frozen=True, gc=False):
     """The result of a write. rev: of the new version, or of the removed one. changed: False for a no-op."""
 
     key: str

@@ -8,11 +8,11 @@ import msgspec
 
 import sql
 from proxy.base.database import Session
-from proxy.model.documents import to_jsonb
+from proxy.model.documents import suspected, to_jsonb
 from proxy.stores.postgres.writes.interruptions import KeyInsertedError
 
 
-class RowChange(msgspec.Struct, frozen=True):
+class RowChange(msgspec.Struct, frozen=True, gc=False):
     """A document to write: `raw` is None for a removal. stored: its key has a row, of a document or a tombstone."""
 
     key: str
@@ -43,11 +43,13 @@ def _columns(changes: Sequence[RowChange]) -> tuple[str, str, str, list[str | No
     """Return the parameters of the statements: keys, revisions and raw documents, a line each, since the client library
     is slow with long arrays; and the documents that need another queryable form.
     """
-    docs = [None if change.raw is None else to_jsonb(change.raw) for change in changes]
+    raws = [change.raw or b"" for change in changes]
+    lines = _lines(raws)
+    docs = [to_jsonb(raw) if raw else None for raw in raws] if suspected(lines) else []
     return (
         "\n".join([change.key for change in changes]),
         "\n".join([str(change.rev) for change in changes]),
-        _lines([change.raw or b"" for change in changes]).decode(),
+        lines.decode(),
         docs if any(docs) else None,
     )
 
