@@ -101,6 +101,13 @@ MUTANTS = (
         f"{_UNIQUE}test_entries_are_equal_where_the_rules_have_equal_values",
     ),
     Mutant(
+        "a sparse index has entries with a null",
+        "sql/migrations/0031_pre_plain_entries.sql",
+        "        IF in_sparse AND form = 'null' THEN\n",
+        "        IF in_sparse AND form IS NULL THEN\n",
+        f"{_UNIQUE}test_entries_are_equal_where_the_rules_have_equal_values",
+    ),
+    Mutant(
         "the build of a unique index does not lock what it reads",
         "sql/migrations/0026_pre_indexes.sql",
         "ORDER BY key LIMIT $2 FOR SHARE)",
