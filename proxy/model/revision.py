@@ -16,6 +16,7 @@ INVALID: Final = (1 << 64) - 1  # ArangoDB's value for text that is not a revisi
 _DIGITS: Final = {char: value for value, char in enumerate(ALPHABET)}
 _DECIMAL_UP_TO: Final = 1450656000000  # revisions of servers before 3.1 were ticks, written in decimal
 _COUNTER_BITS: Final = 20
+_LENGTH: Final = 11  # the most digits of a revision
 _PAIRS: Final = [high + low for high in ALPHABET for low in ALPHABET]
 _PAIR_VALUES: Final = {pair: value for value, pair in enumerate(_PAIRS)}
 
@@ -27,8 +28,8 @@ def decode_rev(text: str) -> int:
     """
     if text[:1] in "123456789" and text:
         return int(text) if text.isascii() and text.isdigit() and len(text) <= 19 else INVALID
-    low = _PAIR_VALUES.get(text[-2:])
-    value = _value_of(text) if low is None else _value_of(text[:-2]) << 12 | low
+    low = _PAIR_VALUES.get(text[-2:]) if len(text) <= _LENGTH else None
+    value = _value_of(text) if low is None else _value_of_first(text[:-2]) << 12 | low
     return value if text and value <= INVALID else INVALID
 
 
@@ -39,10 +40,6 @@ def encode_rev(value: int) -> str:
     return _text_of(value >> 12) + _PAIRS[value & 0xFFF]
 
 
-# the first digits of revisions that are given together are the same ones
-
-
-@functools.lru_cache(64)
 def _value_of(digits: str) -> int:
     """Return the integer of digits; INVALID for other text."""
     value = 0
@@ -52,6 +49,10 @@ def _value_of(digits: str) -> int:
     except KeyError:
         return INVALID
     return value
+
+
+# revisions that are drawn together have the same first digits
+_value_of_first: Final = functools.lru_cache(64)(_value_of)
 
 
 @functools.lru_cache(64)
