@@ -77,7 +77,8 @@ def _write_summary(found: list[Verdict]) -> list[str]:
     text = []
     for tier in sorted({verdict.tier for verdict in found}):
         here = [verdict for verdict in found if verdict.tier == tier and not verdict.refused]
-        counts = [f"{what} {sum(getattr(one, what) for one in here)}/{len(here)}" for what in ("executed", "compiled")]
+        ways = ("executed", "compiled", "batched")
+        counts = [f"{what} {sum(getattr(one, what) for one in here)}/{len(here)}" for what in ways]
         text.append(f"tier {tier}, queries that write, on PostgreSQL alone: {', '.join(counts)}")
     return text
 

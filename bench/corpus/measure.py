@@ -37,6 +37,7 @@ class Verdict:
     parsed: bool = False
     evaluated: bool = False
     compiled: bool = False
+    batched: bool = False  # of a query that writes: not one statement, but its documents are written together
     executed: bool = False  # of a query that writes: on PostgreSQL, with the evaluator's result
     refused: bool = False  # as ArangoDB itself refuses it
     rows: int | None = None
@@ -58,7 +59,8 @@ async def measure_query(record: dict[str, Any], target: Target | None) -> Verdic
     if outcome is None or target is None:
         return verdict
     if verdict.kind != "read" or analyse(query, outcome[0].binds).modifies:
-        verdict.executed, verdict.compiled, reason = await target.writes.executed(query, *outcome)
+        verdict.executed, way, reason = await target.writes.executed(query, *outcome)
+        verdict.compiled, verdict.batched = way == "compiled", way == "batched"
         if reason:
             verdict.notes["compiled" if verdict.executed else "executed"] = reason
         return verdict

@@ -7,7 +7,7 @@ from typing import Any
 from bench.corpus.world import World
 from proxy.aql import Query, Result, analyse
 from proxy.aql.compile import NotCompiled
-from proxy.aql.compile.writes import CompiledWrite
+from proxy.aql.compile.writes import BatchedWrite, CompiledWrite
 from proxy.base.errors import ArangoError, DatabaseError, Unsupported
 from proxy.model import json_values
 from proxy.model.cursor_requests import CursorRequest
@@ -31,22 +31,24 @@ class WriteTarget:
         self._queries = _Counting(database)
         self._made = 0
 
-    async def executed(self, query: Query, world: World, expected: Result) -> tuple[bool, bool, str]:
-        """Return whether the rows are those of the evaluator, whether one statement gave them, and why not."""
+    async def executed(self, query: Query, world: World, expected: Result) -> tuple[bool, str, str]:
+        """Return whether the rows are those of the evaluator, how they were made ("compiled": by one statement,
+        "batched", or ""), and why not by one statement.
+        """
         self._made += 1
         database = f"writes{self._made}"
         await self._fill(database, world)
-        self._queries.compiled, self._queries.reason = False, ""
+        self._queries.way, self._queries.reason = "", ""
         try:
             found = await self._queries.execute(database, CursorRequest(query.text, dict(world.binds)))
         except (ArangoError, Unsupported, DatabaseError) as error:
-            return False, False, f"{error}"
+            return False, "", f"{error}"
         ours, theirs = (sorted(map(_comparable, rows)) for rows in (found.rows, expected.rows))
         # of such rows only the number is known: DATE_NOW, or keys that each store makes
         free = bool(analyse(query, world.binds).choices) or _MADE_KEY in repr(expected.rows)
         if ours != theirs and not (free and len(ours) == len(theirs)):
-            return False, False, f"WRONG: {str(found.rows)[:200]}"
-        return True, self._queries.compiled, self._queries.reason
+            return False, "", f"WRONG: {str(found.rows)[:200]}"
+        return True, self._queries.way, self._queries.reason
 
     async def _fill(self, database: str, world: World) -> None:
         for name, rows in world.collections.items():
@@ -70,16 +72,18 @@ class WriteTarget:
 
 
 class _Counting(ModificationQueries):
-    """Notes whether the last query was one statement, and why not."""
+    """Notes how the last query was executed (way), and why it was not one statement."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database, Catalog(database), KeyAssignment())
-        self.compiled = False
+        self.way = ""
         self.reason = ""
 
-    async def _plan(self, query: Any, request: CursorRequest) -> CompiledWrite | None:
+    async def _plan(self, query: Any, request: CursorRequest) -> CompiledWrite | BatchedWrite | None:
         plan = await super()._plan(query, request)
-        if plan is None:
+        if isinstance(plan, BatchedWrite):
+            self.way, self.reason = "batched", f"not compiled: {plan.reason}"
+        elif plan is None:
             analysis = analyse(query.query, request.bind_vars)
             made = await self._statements.write_plan(query.database, query.query, request.bind_vars, analysis)
             self.reason = f"not compiled: {made.reason}" if isinstance(made, NotCompiled) else "its options"
@@ -87,8 +91,8 @@ class _Counting(ModificationQueries):
 
     async def _compiled(self, *given: Any) -> Any:
         finished = await super()._compiled(*given)
-        self.compiled = finished is not None
-        self.reason = "" if self.compiled else "its documents are outside what SQL does exactly"
+        self.way = "" if finished is None else "compiled"
+        self.reason = "" if self.way else "its documents are outside what SQL does exactly"
         return finished
 
 

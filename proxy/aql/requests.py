@@ -94,7 +94,7 @@ class Write:
 
     kind: "insert" | "update" | "replace" | "remove". key: None if the store generates one. document: as the query gives
     it, system attributes included (an update or replace has `_rev` if revisions must match); of a removal None, or the
-    `_rev` that must match.
+    `_rev` that must match. answered: False if the query needs neither OLD nor NEW: a store may send None for both.
     """
 
     kind: str
@@ -102,6 +102,7 @@ class Write:
     key: str | None
     document: Document | None
     options: WriteOptions
+    answered: bool = True
 
 
 Action: TypeAlias = Fetch | NextPage | Write | Expect | Pause

@@ -13,7 +13,7 @@ from rich.markup import escape
 import sql
 from proxy.aql import Analysis, Fetch, Query, QueryOptions, analyse, ast, parse, run
 from proxy.aql.compile import Compiled, CompiledTable, Listing, NotCompiled
-from proxy.aql.compile.writes import CompiledWrite
+from proxy.aql.compile.writes import BatchedWrite, CompiledWrite
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, PreconditionFailed
@@ -46,8 +46,9 @@ class IndexSuggestion:
 class Explanation:
     """Everything about one query. choices: why the data alone do not determine its rows; empty if they do.
 
-    compiled: one SQL statement answers it; reason: why not. sql, parameters: that statement, or the first scan of the
-    evaluator. pushed, kept: what PostgreSQL does, and what is done outside. plan: PostgreSQL's, line by line.
+    compiled: one SQL statement answers it; reason: why not. batched: it is evaluated, and the documents that it changes
+    are read and written together. sql, parameters: the statement, or the first scan of the evaluator. pushed, kept:
+    what PostgreSQL does, and what is done outside. plan: PostgreSQL's, line by line.
     """
 
     shape: str
@@ -58,6 +59,7 @@ class Explanation:
     unsupported: tuple[str, ...]
     compiled: bool
     reason: str
+    batched: bool
     sql: str
     parameters: tuple[Any, ...]
     pushed: tuple[str, ...]
@@ -138,14 +140,15 @@ async def examine(
     statements = Statements(connected, Catalog(connected), QueryLimits())
     tables = (await statements.tables(database, analysis)).tables
     made = await _outcome(statements, database, query, analysis, binds)
-    if not isinstance(made, NotCompiled):
+    batched = isinstance(made, BatchedWrite)
+    if not isinstance(made, BatchedWrite | NotCompiled):
         text, parameters, reason = made.sql, made.parameters, ""
         if isinstance(made, CompiledWrite):
             parameters = (*parameters, f"{database}/{made.collection}")
         pushed, kept = made.pushed, made.finished
     else:
         text, parameters = _scan(query, analysis, binds, tables)
-        reason = f"{made.reason} {made.detail}".strip()
+        reason = made.reason if isinstance(made, BatchedWrite) else f"{made.reason} {made.detail}".strip()
         pushed, kept = ("the scan of the first collection",) if text else (), _written(query)
     plan: tuple[str, ...] = ()
     indexes: tuple[IndexSuggestion, ...] = ()
@@ -163,8 +166,9 @@ async def examine(
         analysis.choices,
         analysis.unordered,
         analysis.unsupported,
-        not isinstance(made, NotCompiled),
+        not isinstance(made, BatchedWrite | NotCompiled),
         reason,
+        batched,
         text,
         parameters,
         pushed,
@@ -176,7 +180,7 @@ async def examine(
 
 async def _outcome(
     statements: Statements, database: str, query: Query, analysis: Analysis, binds: Mapping[str, Any]
-) -> Compiled | CompiledWrite | NotCompiled:
+) -> Compiled | CompiledWrite | BatchedWrite | NotCompiled:
     """Return how the proxy runs it, by the proxy's own function."""
     if analysis.unsupported:
         return NotCompiled("not supported:", ", ".join(analysis.unsupported))
@@ -282,6 +286,8 @@ def _show(found: Explanation) -> None:
     if found.unordered:
         line("", "arrays inside rows come in the order of a scan, and compare without it")
     line("compiled", "to one statement" if found.compiled else f"no: {found.reason}")
+    if found.batched:
+        line("batched", "documents are read together by their keys or attributes, and written together")
     line("in SQL", ", ".join(found.pushed) or "nothing")
     line("outside", ", ".join(found.kept) or "nothing")
     if found.sql:

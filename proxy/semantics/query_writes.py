@@ -44,10 +44,13 @@ def rules_of(options: WriteOptions) -> WriteRules:
 
 
 def versions_of(request: Write, written: WriteResult, parsed: Document | None = None) -> Versions:
-    """Return OLD and NEW of a write; neither if overwriteMode made it ignore a document that exists.
+    """Return OLD and NEW of a write; neither if overwriteMode made it ignore a document that exists, or if the query
+    needs neither.
 
     parsed: the old document, if it was parsed already.
     """
+    if not request.answered:
+        return None, None
     if not written.changed and request.kind == "insert" and request.options.overwrite_mode == "ignore":
         return None, None
     old = parsed

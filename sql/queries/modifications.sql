@@ -9,14 +9,15 @@ FROM _crossfade.stamp_floor f, generate_series(1, $2::integer) WHERE f.collectio
 -- New versions and removals, in collection $1, in a transaction that decided by what the
 -- snapshot shows, and drew the revisions after it was taken. So no row needs to be locked before: PostgreSQL refuses
 -- (40001) to write a row that has changed since, and what the snapshot shows has lower revisions. $2 keys, $3 revisions,
--- $4 raw documents (NULL: removed), $5 queryable documents or NULL (then made of raw), $6 whether the key has a document.
--- A tombstone keeps its revision. Returns the keys that are written: one without a document that is not returned has one.
+-- $4 raw documents (empty: removed), a line each; $5 queryable documents, which are NULL or not given if they are made of
+-- raw; $6 whether the key has a document, a line each. A tombstone keeps its revision. Returns the keys that are written: one without a document that is not returned has one.
 WITH given AS MATERIALIZED (
     SELECT g.key, g.rev, g.raw, coalesce(g.doc, _crossfade.queryable(g.raw)) AS doc, g.stored, e.era
-    FROM unnest($2::text[], $3::bigint[], $4::json[], $5::jsonb[], $6::boolean[]) AS g (key, rev, raw, doc, stored),
+    FROM unnest(string_to_array($2, E'\n'), string_to_array($3, E'\n')::bigint[], string_to_array($4, E'\n', '')::json[],
+                $5::jsonb[], string_to_array($6, E'\n')::boolean[]) AS g (key, rev, raw, doc, stored),
          _crossfade.era e
 ), locked AS MATERIALIZED ( -- in the order of keys, against deadlocks
-    SELECT d.key FROM {relation} d WHERE d.key = ANY ($2) AND d.doc IS NOT NULL ORDER BY d.key COLLATE "C" FOR UPDATE
+    SELECT d.key FROM {relation} d WHERE d.key = ANY (string_to_array($2, E'\n')) AND d.doc IS NOT NULL ORDER BY d.key COLLATE "C" FOR UPDATE
 ), updated AS (
     UPDATE {relation} d
     SET rev = CASE WHEN g.raw IS NULL THEN d.rev ELSE g.rev END, raw = g.raw, doc = g.doc,

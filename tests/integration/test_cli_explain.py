@@ -150,6 +150,7 @@ async def test_a_modification_is_explained_and_never_run(docs: Database) -> None
     assert (changing.compiled, changing.pushed, changing.parameters[-1]) == (True, ("FOR", "UPDATE"), "db/docs")
     assert any("Update on docs" in line for line in changing.plan)
     assert not any("actual" in line for line in changing.plan)
+    assert (changing.batched, upserting.batched) == (False, True)
     assert (upserting.compiled, upserting.reason, upserting.kept, upserting.sql) == (False, "UPSERT", ("UPSERT",), "")
 
 
@@ -185,6 +186,7 @@ async def test_the_explain_command_prints_text_and_json(
     created = await run(LIST, "--bind", '{"u": "u7"}', "--create")
     machine = await run(LIST, "--bind", '{"u": "u7"}', "--json")
     evaluated = await run("FOR d IN docs INSERT d INTO other LET x = (FOR y IN docs RETURN y) RETURN x")
+    inserted = await run("FOR d IN [{a: 1}] INSERT d INTO other")
     broken = await run("RETURN", "--json")
 
     assert shown.exit_code == 0, shown.output
@@ -193,5 +195,7 @@ async def test_the_explain_command_prints_text_and_json(
     assert "none is missing" in created.output, created.output
     assert json.loads(machine.stdout)["compiled"] is True
     assert "no: INSERT" in evaluated.output
+    assert "read together" not in evaluated.output
+    assert "read together" in inserted.output
     assert "arrays inside rows" in evaluated.output
     assert broken.exit_code == 1

@@ -14,6 +14,7 @@ import pytest
 
 from proxy.base.database import Session
 from proxy.base.errors import ArangoError, Unsupported
+from proxy.base.spool import SpoolSpace
 from proxy.model.cursor_requests import request_of
 from proxy.model.revision import decode_rev
 from proxy.stores.postgres.catalog import Catalog
@@ -127,6 +128,45 @@ async def test_a_modification_takes_few_statements_however_many_documents(
     drawn = [name for name in statements if name != "draw_revisions"]
     assert len(drawn) <= most, statements
     assert len(statements) - len(drawn) <= 3
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("FOR d IN @docs INSERT d INTO c", ["begin", "write_seen"]),
+        ("FOR d IN @docs INSERT d INTO c OPTIONS {overwriteMode: 'update'}", ["begin", "scan_keys", "write_seen"]),
+        ("FOR d IN @docs INSERT d INTO c OPTIONS {ignoreErrors: true}", ["begin", "scan_keys", "write_seen"]),
+        ("FOR d IN @docs INSERT {n: d.n} INTO c RETURN NEW", ["properties", "take_keys", "begin", "write_seen"]),
+        ("FOR d IN @docs UPSERT {_key: d._key} INSERT d UPDATE {m: 1} IN c", ["begin", "scan_keys", "write_seen"]),
+        ("FOR d IN @docs UPSERT {n: d.n} INSERT d REPLACE {m: 1} IN c", ["begin", "scan_among", "write_seen"]),
+    ],
+)
+@pytest.mark.parametrize("number", [10, 250])
+async def test_documents_of_a_bind_variable_take_the_same_statements_however_many(
+    target: Target, statements: list[str], text: str, sent: list[str], number: int
+) -> None:
+    documents = [{"_key": f"k{place}", "n": f"n{place}"} for place in range(number)]
+    if sent != ["begin", "write_seen"]:
+        await target.run("FOR d IN @docs INSERT d INTO c", docs=documents[: number // 2])
+    target.queries = ModificationQueries(
+        target.database, Catalog(target.database), KeyAssignment(), spools=SpoolSpace()
+    )
+    statements.clear()
+    await target.run(text, docs=documents)
+    assert [name for name in statements if name != "find"] == sent
+
+
+async def test_a_batch_that_is_refused_leaves_no_gap_among_counted_keys(pool: Database) -> None:
+    await take_writes(pool, C, {"keyOptions": {"type": "autoincrement"}})
+    modifying = queries(pool)
+
+    async def run(text: str, **binds: Any) -> list[Any]:
+        body = orjson.dumps({"query": text, "bindVars": binds})
+        return (await modifying.execute("_system", request_of(body))).rows
+
+    with pytest.raises(ArangoError):
+        await run("FOR d IN @docs INSERT d INTO c", docs=[{}, {"_key": ""}, {}, {}])
+    assert await run("INSERT {} INTO c RETURN NEW._key") == ["2"]
 
 
 @pytest.mark.parametrize("first", ["", "FILTER RAND() < 1"], ids=["compiled", "evaluated"])

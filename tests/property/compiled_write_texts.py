@@ -1,4 +1,4 @@
-"""Random AQL queries of the kind that compile to one statement, over `c` (documents) and `e` (edges), and documents."""
+"""Random AQL queries that are one statement or write in batches, over `c` (documents) and `e` (edges); documents."""
 
 from __future__ import annotations
 
@@ -54,6 +54,9 @@ class Maker:
         """Return a query."""
         rng, self._binds = self._rng, {}
         self._collection = rng.choice(("c", "c", "c", "e"))
+        if rng.random() < 0.3:
+            text = " ".join(self._batched().split())
+            return Query(text, {name: value for name, value in self._binds.items() if f"@{name}" in text})
         rows, target = self._rows()
         change = self._modification(target)
         after = self._after("OLD" if change.startswith("REMOVE") else rng.choice(("OLD", "NEW", "NEW")))
@@ -64,6 +67,37 @@ class Maker:
         name = f"p{len(self._binds)}"
         self._binds[name] = value
         return f"@{name}"
+
+    def _batched(self) -> str:
+        """Return INSERT or UPSERT of documents that bind variables and literals give."""
+        rng, name = self._rng, self._collection
+        given = [self._document() for _ in range(rng.randrange(5))]
+        rows, document = rng.choice(((f"FOR d IN {self._bind(given)}", "d"), ("", self._bind(self._document()))))
+        if rng.random() < 0.3:
+            document = f"{{_key: {document}._key, n: {document}.s || 1, _from: 'c/a', _to: 'c/b'}}"
+        options = self._options() if rng.random() < 0.5 else ""
+        if rng.random() < 0.5:
+            mode = rng.choice(("ignore", "update", "replace", "conflict"))
+            options = rng.choice(
+                (options, f"OPTIONS {{overwriteMode: '{mode}', keepNull: {rng.choice(('true', 'false'))}}}")
+            )
+            after = rng.choice(("", "RETURN NEW", "RETURN NEW.n", "RETURN [OLD, NEW]"))
+            return f"{rows} INSERT {document} INTO {name} {options} {after}"
+        search = rng.choice((f"{{_key: {document}._key}}", f"{{n: {document}.n}}", f"{{s: {document}.s, group: 1}}"))
+        change = rng.choice((document, f"{{n: OLD.n, m: {document}.n}}", "{m: (OLD.m || 0) + 1}", "{}"))
+        kind = rng.choice(("UPDATE", "UPDATE", "REPLACE"))
+        after = rng.choice(("", "RETURN NEW", "RETURN OLD", "RETURN {o: OLD, n: NEW.n}"))
+        return f"{rows} UPSERT {search} INSERT {document} {kind} {change} IN {name} {options} {after}"
+
+    def _document(self) -> dict[str, Any]:
+        """Return a document to insert: its key is perhaps one that exists, or not allowed. A key that each store makes
+        would give the rows of later queries another order.
+        """
+        rng = self._rng
+        key = {"_key": rng.choice(("", 1, "a b")) if rng.random() < 0.05 else rng.choice(KEYS)}
+        ends = {"_from": "c/a", "_to": "c/b"} if self._collection == "e" and rng.random() < 0.95 else {}
+        names = rng.sample(("n", "s", "o", "group"), rng.randrange(4))
+        return key | ends | {name: rng.choice(_VALUES[:20]) for name in names}
 
     def _rows(self) -> tuple[str, str]:
         """Return the statements that choose rows, and an expression that names the target."""

@@ -1,4 +1,5 @@
-"""Queries that compile to one statement give the results of the development server, and leave the same documents.
+"""Queries that are one statement, and those that write in batches, give the results of the development server, and
+leave the same documents.
 
 COMPILED_SEQUENCES sets the number of sequences, COMPILED_SEQUENCE the only one, STORE_SEED another seed.
 """
@@ -12,6 +13,7 @@ from typing import Any, Final
 import orjson
 import pytest
 
+from proxy.aql.compile.writes import BatchedWrite, CompiledWrite
 from proxy.base.database import Session
 from proxy.devserver.store import MemoryStore
 from proxy.stores.postgres.catalog import Catalog
@@ -31,16 +33,17 @@ LENGTH: Final = 10
 
 
 class Counting(ModificationQueries):
-    """Counts the queries that have a statement (compiled), and those for which it was exact (answered)."""
+    """Counts the queries that have a statement (compiled), those for which it was exact (answered), and the batched."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database, Catalog(database), KeyAssignment())
-        self.asked = self.compiled = self.answered = 0
+        self.asked = self.compiled = self.answered = self.batched = 0
 
     async def _plan(self, *given: Any) -> Any:
         plan = await super()._plan(*given)
-        self.asked += 1
-        self.compiled += plan is not None
+        self.batched += isinstance(plan, BatchedWrite)
+        self.asked += not isinstance(plan, BatchedWrite)
+        self.compiled += isinstance(plan, CompiledWrite)
         return plan
 
     async def _compiled(self, session: Session, *given: Any) -> Any:
@@ -52,7 +55,7 @@ class Counting(ModificationQueries):
 @pytest.mark.parametrize("part", range(2))
 async def test_compiled_modifications_are_the_same_in_both_stores(pool: Database, part: int) -> None:
     memory = MemoryStore()
-    asked = compiled = answered = 0
+    asked = compiled = answered = batched = 0
     for sequence in range(part, SEQUENCES, 2) if ONLY is None else [int(ONLY)] * (part == 0):
         rng = random.Random(SEED * 1_000_000 + sequence)
         name = f"db{sequence}"
@@ -76,6 +79,8 @@ async def test_compiled_modifications_are_the_same_in_both_stores(pool: Database
         asked += counting.asked
         compiled += counting.compiled
         answered += counting.answered
+        batched += counting.batched
     if ONLY is None:
         assert compiled > asked * 0.7, (asked, compiled, answered)
         assert answered > asked * 0.5, (asked, compiled, answered)
+        assert batched > asked * 0.3, (asked, batched)

@@ -26,15 +26,16 @@ _SYSTEM: Final = ("_key", "_id", "_rev")
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """The collection that a modification writes to, and how."""
+    """The collection that a modification writes to, and how. answered: what follows needs OLD or NEW."""
 
     context: QueryContext
     collection: str
     options: WriteOptions
+    answered: bool
 
     def send(self, kind: str, key: str | None, document: Document | None) -> Generator[StoreRequest, None, Versions]:
         """Request one write and return (old, new). Raise the error with which the store refuses it."""
-        request = StoreRequest(Write(kind, self.collection, key, document, self.options))
+        request = StoreRequest(Write(kind, self.collection, key, document, self.options, self.answered))
         yield request
         if request.error is not None:
             raise request.error
@@ -54,8 +55,9 @@ def modification(c: ProgramCompiler, node: ast.Modification, place: StatementPla
     """Compile a modification: all rows in, a write for each, then the rows out with OLD and NEW."""
     name = node.collection.name if isinstance(node.collection, ast.Collection) else None
     collection = source_name(c.context.binds, node.collection.name) if name is None else name
-    target = _Target(c.context, collection, _write_options(c, node.options))
     old, new = c.slot("OLD"), c.slot("NEW")
+    answered = not {old, new}.issubset(unneeded_slots(c, place.following))
+    target = _Target(c.context, collection, _write_options(c, node.options), answered)
     write = _WRITES[node.__class__](c, node, target)
     context, ignore_errors = c.context, target.options.ignore_errors
     expected = expected_of(c, node, target.options)

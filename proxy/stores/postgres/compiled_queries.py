@@ -19,7 +19,7 @@ from proxy.aql.analyse import Analysis
 from proxy.aql.ast import Query
 from proxy.aql.compile import BuilderRun, Compiled, CompiledTable, CompiledTables, NotCompiled, compile_query
 from proxy.aql.compile.result_builder import Finish
-from proxy.aql.compile.writes import CompiledWrite, compile_write
+from proxy.aql.compile.writes import BatchedWrite, CompiledWrite, compile_write
 from proxy.aql.requests import QueryOptions, Result, Stats
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, StatementError, Unsupported
@@ -122,8 +122,8 @@ class Statements:
 
     async def write_plan(
         self, database: str, query: Query, binds: dict[str, Any], analysis: Analysis
-    ) -> CompiledWrite | NotCompiled:
-        """Return the statement of a query that writes. Raise ArangoError 1203, DatabaseError."""
+    ) -> CompiledWrite | BatchedWrite | NotCompiled:
+        """Return what `compile_write` makes of a query. Raise ArangoError 1203, DatabaseError."""
         return compile_write(query, binds, await self.tables(database, analysis))
 
     async def tables(self, database: str, analysis: Analysis) -> CompiledTables:

@@ -86,6 +86,20 @@ MUTANTS = (
         f"{_WRITES}test_values_are_printed_as_arangodb_prints_them_or_refused",
     ),
     Mutant(
+        "a batch draws its revisions piece by piece",
+        _QUERIES,
+        "min(batched.rows, _DRAWN)",
+        "0",
+        f"{_TEST}test_documents_of_a_bind_variable_take_the_same_statements_however_many",
+    ),
+    Mutant(
+        "a query that needs NEW and not OLD gets neither",
+        "proxy/aql/execution/modifications.py",
+        "not {old, new}.issubset(",
+        "{old, new}.isdisjoint(",
+        f"{_TEST}test_a_removed_document_is_inserted_again_with_a_later_revision",
+    ),
+    Mutant(
         "a query that writes does not test who takes the writes",
         _ATTEMPT,
         "        if row is None:\n            raise WriteFenceError\n",

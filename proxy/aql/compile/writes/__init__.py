@@ -8,6 +8,7 @@ is a SELECT from the rows that were chosen and the rows that were written.
 
     cached          compile_write: the entry point; outcomes are kept with the query's tree
     compiled_write  CompiledWrite: the output
+    batched_write   BatchedWrite: what is foreseen of a query that is not one statement
     whole           the whole query
     target          which document a row names
     change          the new version of it: text and jsonb
@@ -16,13 +17,15 @@ is a SELECT from the rows that were chosen and the rows that were written.
 
 The stored truth is the text of a document, in which numbers have ArangoDB's form and attributes their order. So new
 values are computed as text, from the text of documents where they are copied; the SQL functions are in migration 0030.
-What they refuse (SQLSTATE 22…), and what is not compiled, is evaluated.
+What they refuse (SQLSTATE 22…), and what is not compiled, is evaluated: in batches if it reads no documents but those
+that it changes (INSERT, UPSERT, changes by computed keys).
 
 Terms: *target*: the document that a row names. *Chosen*: the rows, with the new versions. *Flat*: never an object, so
 that an UPDATE does not merge it into an object that is there.
 """
 
+from proxy.aql.compile.writes.batched_write import BatchedWrite
 from proxy.aql.compile.writes.cached import compile_write
 from proxy.aql.compile.writes.compiled_write import CompiledWrite
 
-__all__ = ["CompiledWrite", "compile_write"]
+__all__ = ["BatchedWrite", "CompiledWrite", "compile_write"]

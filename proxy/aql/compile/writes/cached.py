@@ -10,6 +10,7 @@ from proxy.aql import ast
 from proxy.aql.analyse import analyse
 from proxy.aql.compile.outcomes import outcome_of
 from proxy.aql.compile.plan import CompiledTables, NotCompiled
+from proxy.aql.compile.writes.batched_write import BatchedWrite, batched_write
 from proxy.aql.compile.writes.compiled_write import CompiledWrite
 from proxy.aql.compile.writes.whole import compile_whole
 from proxy.aql.sql_terms import with_binds
@@ -17,8 +18,10 @@ from proxy.aql.sql_terms import with_binds
 
 def compile_write(
     query: ast.Query, bind_vars: Mapping[str, Any] | None, catalog: CompiledTables
-) -> CompiledWrite | NotCompiled:
-    """Compile a query that writes to one statement, or return why it cannot be. Raise ArangoError as `analyse` does."""
+) -> CompiledWrite | BatchedWrite | NotCompiled:
+    """Compile a query that writes to one statement, or return why it cannot be, and what is known of a query that
+    writes in batches. Raise ArangoError as `analyse` does.
+    """
     analysis = analyse(query, bind_vars)
     if analysis.unsupported:
         return NotCompiled(analysis.unsupported[0])
@@ -27,5 +30,5 @@ def compile_write(
     binds = bind_vars or {}
     outcome = outcome_of("writes", query, binds, catalog, compile_whole)
     if isinstance(outcome, NotCompiled):
-        return outcome
+        return batched_write(query, binds, outcome.reason) or outcome
     return replace(outcome, parameters=tuple([with_binds(value, binds) for value in outcome.parameters]))

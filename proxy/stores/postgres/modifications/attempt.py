@@ -14,7 +14,6 @@ from proxy.aql.requests import DocumentPage, Fetch, NextPage, QueryOptions, Resu
 from proxy.base import failpoints
 from proxy.base.database import Session
 from proxy.base.errors import ArangoError, Unsupported
-from proxy.model.documents import to_jsonb
 from proxy.semantics.query_writes import IntermediateCommits
 from proxy.stores.postgres import unique_indexes
 from proxy.stores.postgres.catalog import Catalog
@@ -29,6 +28,7 @@ from proxy.stores.postgres.read_fence import QueryLimits
 from proxy.stores.postgres.snapshot_reads import SnapshotReads, parsed_documents
 from proxy.stores.postgres.writes.interruptions import NotLoadedError, WriteFenceError
 from proxy.stores.postgres.writes.properties import Properties, parse_properties
+from proxy.stores.postgres.writes.row_changes import columns_of
 
 Document = dict[str, Any]
 _RUNS: Final = 50  # of one attempt: each but the last finds out more of what it needs
@@ -359,11 +359,8 @@ class QueryAttempt:
             written = await self._session.fetch(
                 sql.modifications.WRITE_SEEN.on(target.relation),
                 target.collection,
-                keys,
-                [change.rev for change in changes],
-                [None if change.raw is None else change.raw.decode() for change in changes],
-                [None if change.raw is None else to_jsonb(change.raw) for change in changes],
-                [change.stored for change in changes],
+                *columns_of(changes),
+                "\n".join(["true" if change.stored else "false" for change in changes]),
             )
             if len(written) < len(changes):
                 taken[name] = frozenset(keys).difference(written)

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import sql
 from proxy.aql.analyse import Analysis, analyse
-from proxy.aql.compile.writes import CompiledWrite
+from proxy.aql.compile import NotCompiled
+from proxy.aql.compile.writes import BatchedWrite, CompiledWrite
 from proxy.base import failpoints
 from proxy.base.database import Database, Session
 from proxy.base.errors import (
@@ -50,6 +51,7 @@ _LOCK_TIMEOUT: Final = "55P03"
 _UNIQUE_VIOLATION: Final = "23505"
 _UNDEFINED: Final = frozenset({"42P01", "3F000"})  # the table, or its schema, is gone
 _OF_EVALUATION: Final = frozenset({"intermediateCommitCount", "intermediateCommitSize"})  # options
+_DRAWN: Final = 4096  # revisions that are drawn ahead, at most
 _REMEMBERED: Final = 500  # queries whose number of new keys is remembered
 
 
@@ -99,8 +101,9 @@ class ModificationQueries:
         """
         began = time.perf_counter()
         query = await self._query(database, request, inside=session is not None)
-        prepared = await self._expected(query)
-        prepared.plan = await self._plan(query, request)
+        plan = await self._plan(query, request)
+        prepared = await self._expected(query, plan if isinstance(plan, BatchedWrite) else None)
+        prepared.plan = plan if isinstance(plan, CompiledWrite) else None
         try:
             finished = await self._finished(query, prepared, session)
         except ArangoError:
@@ -134,8 +137,8 @@ class ModificationQueries:
         writes = tuple(sorted(analysis.writes))
         return ModificationQuery(database, query, request.bind_vars, options, writes, request.options, inside)
 
-    async def _plan(self, query: ModificationQuery, request: CursorRequest) -> CompiledWrite | None:
-        """Return the one statement of a query; None if it must be evaluated."""
+    async def _plan(self, query: ModificationQuery, request: CursorRequest) -> CompiledWrite | BatchedWrite | None:
+        """Return the one statement of a query, or what is foreseen of one that is evaluated; None if it is nothing."""
         if (
             request.full_count
             or request.memory_limit
@@ -145,7 +148,7 @@ class ModificationQueries:
             return None
         analysis = analyse(query.query, request.bind_vars)
         plan = await self._statements.write_plan(query.database, query.query, request.bind_vars, analysis)
-        return plan if isinstance(plan, CompiledWrite) else None
+        return None if isinstance(plan, NotCompiled) else plan
 
     async def _require(self, database: str, analysis: Analysis) -> None:
         """Raise ArangoError 1203 if a collection of the query does not exist, unless only DOCUMENT names it."""
@@ -266,11 +269,15 @@ class ModificationQueries:
 
     # ---- the numbers of new keys, which are taken before the query's own transaction
 
-    async def _expected(self, query: ModificationQuery) -> Prepared:
-        """Take as many numbers as the query made the last time."""
+    async def _expected(self, query: ModificationQuery, batched: BatchedWrite | None) -> Prepared:
+        """Take as many numbers as are foreseen, or as the query made the last time."""
         prepared = Prepared()
         made = self._made.get((query.database, query.query.text), {})
-        needed = {name: NumbersNeeded(made.get(name, 0), 0) for name in query.writes}
+        foreseen = 0
+        if batched is not None:
+            foreseen = batched.keys
+            prepared.revisions = dict.fromkeys(query.writes, min(batched.rows, _DRAWN))
+        needed = {name: NumbersNeeded(foreseen or made.get(name, 0), 0) for name in query.writes}
         await self._take(query, prepared, needed)
         return prepared
 

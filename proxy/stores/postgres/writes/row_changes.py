@@ -30,16 +30,16 @@ async def write_rows(
     """
     stored = [change for change in changes if change.stored]
     if stored:  # first: a new document may claim a value of a unique index that another one releases
-        await session.execute(sql.writes.CHANGE.on(relation), *_columns(stored))
+        await session.execute(sql.writes.CHANGE.on(relation), *columns_of(stored))
     if len(stored) < len(changes):
         new = [change for change in changes if not change.stored] if stored else changes
-        if await session.affected(sql.writes.INSERT.on(relation), *_columns(new)) < len(new):
+        if await session.affected(sql.writes.INSERT.on(relation), *columns_of(new)) < len(new):
             raise KeyInsertedError
     if noted and changes:
         await session.execute(sql.writes.NOTE, collection, "\n".join(change.key for change in changes))
 
 
-def _columns(changes: Sequence[RowChange]) -> tuple[str, str, str, list[str | None] | None]:
+def columns_of(changes: Sequence[RowChange]) -> tuple[str, str, str, list[str | None] | None]:
     """Return the parameters of the statements: keys, revisions and raw documents, a line each, since the client library
     is slow with long arrays; and the documents that need another queryable form.
     """

@@ -8,7 +8,7 @@ import pytest
 
 from proxy.aql import parse
 from proxy.aql.compile import CompiledTable, CompiledTables, NotCompiled
-from proxy.aql.compile.writes import CompiledWrite, compile_write
+from proxy.aql.compile.writes import BatchedWrite, CompiledWrite, compile_write
 
 TABLES = CompiledTables({"c": CompiledTable("db.c"), "d": CompiledTable("db.d"), "e": CompiledTable("db.e", edge=True)})
 
@@ -37,7 +37,7 @@ def test_what_compiles(text: str, binds: dict[str, Any]) -> None:
     found = compiled(text, binds)
     assert isinstance(found, CompiledWrite), found
     assert (found.finish is None) is ("RETURN" not in text.rpartition(" IN ")[2])
-    assert found.sql.endswith("FROM written) w") is (found.finish is None)
+    assert found.sql.endswith(") w") is (found.finish is None)
     assert f"${len(found.parameters) + 1}::text" in found.sql
 
 
@@ -67,7 +67,51 @@ def test_what_compiles(text: str, binds: dict[str, Any]) -> None:
     ],
 )  # fmt: skip
 def test_what_is_left_to_the_evaluator(text: str, binds: dict[str, Any], reason: str) -> None:
-    assert compiled(text, binds) == NotCompiled(reason)
+    found = compiled(text, binds)
+    assert isinstance(found, NotCompiled | BatchedWrite)
+    assert found.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "binds", "rows", "keys"),
+    [
+        ("INSERT {a: 1} INTO c", {}, 1, 1),
+        ("INSERT @d INTO c RETURN NEW", {"d": {"a": 1}}, 1, 1),
+        ("INSERT @d INTO c", {"d": {"_key": "a"}}, 1, 0),
+        ("LET n = 1 FOR d IN @l LET m = d.a INSERT d INTO c RETURN m", {"l": [{"_key": "a"}, {}, {"a": 1}, 1]}, 4, 2),
+        ("FOR d IN [{_key: 'a'}, {a: 1}, {[CONCAT('a')]: 1}] INSERT d INTO c", {}, 3, 1),
+        ("FOR d IN @l INSERT {n: d} INTO c", {"l": [1, 2]}, 2, 2),
+        ("FOR d IN @l INSERT MERGE(d, {n: 1}) INTO c", {"l": [{}, {}]}, 2, 0),
+        ("FOR d IN @l FILTER d.n INSERT d INTO c", {"l": [{}, {}]}, 0, 0),
+        ("FOR d IN @l FOR e IN d INSERT e INTO c", {"l": [[{}], [{}]]}, 0, 0),
+        ("FOR i IN 1..9 INSERT {n: i} INTO c", {}, 0, 0),
+        ("UPSERT {a: 1} INSERT {a: 1} UPDATE {} IN c", {}, 1, 0),
+        ("FOR d IN @l UPSERT {_key: d._key} INSERT d REPLACE d IN c RETURN OLD", {"l": [{}, {}]}, 2, 0),
+        ("FOR k IN @l UPDATE CONCAT('k', k) WITH {n: 1} IN c", {"l": [1, 2]}, 2, 0),
+        ("FOR k IN @l REMOVE CONCAT('k', k) IN c", {"l": [1, 2]}, 2, 0),
+    ],
+)  # fmt: skip
+def test_what_is_foreseen_of_batches(text: str, binds: dict[str, Any], rows: int, keys: int) -> None:
+    found = compiled(text, binds)
+    assert isinstance(found, BatchedWrite), found
+    assert (found.rows, found.keys) == (rows, keys)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FOR x IN d INSERT x INTO c",
+        "INSERT DOCUMENT('d/1') INTO c",
+        "INSERT {a: 1} INTO c LET n = LENGTH(FOR x IN d RETURN 1) RETURN n",
+        "UPSERT FILTER $CURRENT.a == 1 INSERT {a: 1} UPDATE {} IN c",
+        "UPSERT {a: RAND()} INSERT {a: 1} UPDATE {} IN c",
+        "UPSERT {a: 1} INSERT {a: 1} UPDATE {n: DOCUMENT('d/1').n} IN c",
+        "INSERT {a: 1} INTO c INSERT {a: 1} INTO d",
+        "LET a = (INSERT {a: 1} INTO c RETURN 1) RETURN a",
+    ],
+)
+def test_what_is_not_in_batches(text: str) -> None:
+    assert isinstance(compiled(text, {}), NotCompiled)
 
 
 def test_rows_of_equal_sort_keys_keep_their_order() -> None:
