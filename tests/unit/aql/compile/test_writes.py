@@ -13,7 +13,7 @@ from proxy.aql.compile.writes import BatchedWrite, CompiledWrite, compile_write
 TABLES = CompiledTables({"c": CompiledTable("db.c"), "d": CompiledTable("db.d"), "e": CompiledTable("db.e", edge=True)})
 
 
-def compiled(text: str, binds: dict[str, Any] | None = None) -> CompiledWrite | NotCompiled:
+def compiled(text: str, binds: dict[str, Any] | None = None) -> CompiledWrite | BatchedWrite | NotCompiled:
     return compile_write(parse(text), binds, TABLES)
 
 
