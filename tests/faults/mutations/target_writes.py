@@ -46,8 +46,8 @@ MUTANTS = (
     Mutant(
         "an insert does not notice that another one of its key came first",
         "proxy/stores/postgres/writes/row_changes.py",
-        "*_columns(new)) < len(new):\n",
-        "*_columns(new)) < 0:\n",
+        "*columns_of(new)) < len(new):\n",
+        "*columns_of(new)) < 0:\n",
         f"{_TEST}test_an_insert_that_waited_for_another_of_its_key_is_refused",
     ),
     Mutant(
