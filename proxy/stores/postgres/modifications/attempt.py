@@ -379,4 +379,5 @@ def _collection(name: str, target: _Target, prepared: Prepared) -> QueryCollecti
         random_keys=target.random_keys,
         holders=target.holders,
         blocked=prepared.blocked.known.get(name, frozenset()),
+        doubted=prepared.keys.get(name, frozenset()),
     )

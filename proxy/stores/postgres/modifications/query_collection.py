@@ -21,7 +21,8 @@ Document = dict[str, Any]
 class QueryCollection(LoadedCollection):
     """revisions: an iterator, which the caller keeps from running dry. numbers: for keys that the collection makes.
 
-    blocked: keys that other transactions have, or have changed since the snapshot.
+    blocked: keys that other transactions have, or have changed since the snapshot. doubted: keys that a former attempt
+    took to be free, and that were not.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class QueryCollection(LoadedCollection):
         random_keys: list[str],
         holders: dict[str, dict[bytes, str | None]],
         blocked: frozenset[str] = frozenset(),
+        doubted: frozenset[str] = frozenset(),
     ) -> None:
         self._holders = holders
         self.numbers = ReservedNumbers(properties.key_options, numbers, random_keys)
@@ -53,6 +55,7 @@ class QueryCollection(LoadedCollection):
         known.added.clear()  # its unique values are entered already
         self._supposed: set[str] = set()
         self._blocked = blocked
+        self.doubted = doubted
         self.notes_unchanged = False
         self.unchanged: set[str] = set()  # keys whose documents a write has found and left as they are
         self._indexes: dict[Paths, ValueIndex] = {}  # of the documents that the run has written
