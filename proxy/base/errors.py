@@ -42,10 +42,12 @@ class ConfigurationError(CrossfadeError):
 class DatabaseError(CrossfadeError):
     """PostgreSQL, as the target or as the control plane. sqlstate: empty if it did not answer.
 
-    of_statement: it was raised by a statement, not while a session was being opened.
+    of_statement: it was raised by a statement, not while a session was being opened. where: the context that PostgreSQL
+    gives, such as the index whose value a statement waited for.
     """
 
     of_statement = False
+    where = ""
 
     def __init__(self, message: str = "", sqlstate: str = "") -> None:
         super().__init__(message)

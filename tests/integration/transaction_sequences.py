@@ -78,6 +78,21 @@ SEQUENCES: Final[Mapping[str, tuple[Step, ...]]] = {
         put("/_api/transaction/{t}"),
         put("/_api/simple/all", {"collection": "c"}),
     ),
+    "values of a unique index that another transaction has": (
+        post(
+            "/_api/index?collection=c",
+            {"type": "persistent", "fields": ["n"], "unique": True, "sparse": True, "name": "u"},
+        ),
+        begin(collections={"write": ["c"]}),
+        within(post(f"{DOCUMENT}/c", [{"_key": "x", "n": 1}, {"_key": "y", "n": 2}])),
+        post(f"{DOCUMENT}/c", {"_key": "v", "n": 1}),
+        post(f"{DOCUMENT}/c", [{"_key": "v", "n": 1}, {"_key": "w", "n": 3}, {"_key": "z", "n": 2}]),
+        patch(f"{DOCUMENT}/c/a", {"n": 2}),
+        patch(f"{DOCUMENT}/c", [{"_key": "a", "n": 2}, {"_key": "b", "n": 4}]),
+        post("/_api/import?collection=c&type=array&details=true", [{"_key": "v", "n": 1}, {"_key": "t", "n": 5}]),
+        put("/_api/transaction/{t}"),
+        put("/_api/simple/all", {"collection": "c"}),
+    ),
     "what is refused or ignored locks no document": (
         begin(collections={"write": ["c"]}),
         within(post(f"{DOCUMENT}/c", {"_key": "a"})),

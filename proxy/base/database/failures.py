@@ -38,7 +38,9 @@ def translate(error: BaseException) -> DatabaseError | None:
             return SchemaOutdated(f"{_UNMIGRATED_HINT} ({error})", sqlstate)
         passes = sqlstates.is_transient(sqlstate) and not sqlstates.is_a_conflict(sqlstate)
         if passes or isinstance(error, asyncpg.InvalidCachedStatementError):
-            return DatabaseUnavailable(_text(error, sqlstate), sqlstate)
+            unavailable = DatabaseUnavailable(_text(error, sqlstate), sqlstate)
+            unavailable.where = error.context or ""
+            return unavailable
         return StatementError(str(error), sqlstate)
     if isinstance(error, FAILURES):
         # DataError (a value that the client library cannot encode) is an InterfaceError: the statement is refused

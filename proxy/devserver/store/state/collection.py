@@ -149,7 +149,9 @@ class Collection:
                 if self.locks.claimed(index, value):
                     fields = ", ".join(index.fields)
                     message = f"in index {index.name} of type {index.kind} over '{fields}'; conflicting key: {key}"
-                    raise _locked(key, "", message, held=self.locks.claim_held(index, value))
+                    stored = self.documents.get(key)
+                    rev = revision_of(stored) if stored else ""
+                    raise _locked(key, rev, message, held=self.locks.claim_held(index, value))
 
     def count(self) -> int:
         """Return the number of documents."""

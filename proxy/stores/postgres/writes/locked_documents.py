@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
 import sql
 from proxy.base.database import Database, Session
-from proxy.base.errors import DatabaseUnavailable
+from proxy.base.errors import DatabaseError, DatabaseUnavailable
 from proxy.model.documents import valid_key
 from proxy.semantics.document_writes import DocumentAction, PreparedWrite
+from proxy.semantics.unique_index import UniqueIndex
 from proxy.semantics.write_rules import ConflictError
 from proxy.stores.postgres.catalog import Relation
 from proxy.stores.postgres.writes.interruptions import ExclusiveLockError
 from proxy.stores.postgres.writes.key_assignment import Prepared
 
 LOCK_TIMEOUT: Final = "55P03"
+_ENTRIES: Final = re.compile(r'"unique/(\d+)')  # the table of a unique index, in PostgreSQL's context of an error
 _TABLE_WAIT: Final = "50ms"
 
 
-def conflict(key: str, rev: str) -> ConflictError:
-    """Return the error for a document that stays locked."""
-    message = f"timeout waiting to lock key - in index primary of type primary over '_key'; conflicting key: {key}"
+def conflict(key: str, rev: str, index: UniqueIndex | None = None) -> ConflictError:
+    """Return the error for a document that stays locked. index: that has a value for which it has waited."""
+    where = "primary of type primary over '_key'"
+    if index is not None:
+        where = f"{index.name} of type {index.kind} over '{', '.join(index.fields)}'"
+    message = f"timeout waiting to lock key - in index {where}; conflicting key: {key}"
     return ConflictError(key, rev, precondition=False, message=message)
+
+
+def index_waited_for(error: DatabaseError, uniques: Iterable[UniqueIndex]) -> UniqueIndex | None:
+    """Return the unique index that has a value which a statement waited for until its time was up."""
+    found = _ENTRIES.search(error.where) if error.sqlstate == LOCK_TIMEOUT else None
+    return None if found is None else next((one for one in uniques if one.id == found[1]), None)
 
 
 async def check_exclusive(database: Database | Session, relations: Iterable[Relation]) -> None:

@@ -14,6 +14,7 @@ from proxy.base.errors import (
     ArangoError,
     CommitOutcomeUnknown,
     DatabaseError,
+    DatabaseUnavailable,
     StatementError,
     Unsupported,
 )
@@ -25,12 +26,13 @@ from proxy.semantics.document_writes import DocumentWriteRequest, parse_change, 
 from proxy.semantics.encoded_document import revision_of
 from proxy.semantics.imports import ImportRequest, PreparedImport, parse_import
 from proxy.semantics.large_writes import PART_SIZE, PartSize, has_parts, whole
+from proxy.semantics.unique_index import UniqueIndex
 from proxy.semantics.write_rules import KEY_WAIT
 from proxy.stores.postgres import own_indexes
 from proxy.stores.postgres.catalog import Catalog, Relation, no_collection
 from proxy.stores.postgres.writes.interruptions import CollectionChangedError, KeyInsertedError, WriteFenceError
 from proxy.stores.postgres.writes.key_assignment import KeyAssignment, Prepared, Request
-from proxy.stores.postgres.writes.locked_documents import check_exclusive, conflict, without_locked
+from proxy.stores.postgres.writes.locked_documents import check_exclusive, conflict, index_waited_for, without_locked
 from proxy.stores.postgres.writes.partwise_writer import Helpers, PartwiseWriter
 from proxy.stores.postgres.writes.properties import Properties, parse_properties
 from proxy.stores.postgres.writes.refused_documents import refusal_of, refusal_of_trial, without_refused
@@ -55,6 +57,7 @@ _PARSERS: Final[Mapping[str, Callable[[Operation], Request]]] = {
     "import": parse_import,
 }
 _GROUP_WAIT: Final = 0.02  # seconds
+_TRIAL_WAIT: Final = 0.05  # seconds, to find out which documents wait
 _KeyRules = tuple[Relation, int, dict[str, Any]]  # what the keys of a request's documents follow
 
 
@@ -183,6 +186,7 @@ class DocumentWriter:
     async def _execute(self, operation: Operation, request: Request, within: Session | None, alone: _Alone) -> Outcome:
         """Attempt the write until it meets no other one, or has met too many."""
         prepared, made_by = alone.prepared, alone.made_by  # kept by further attempts: new numbers would leave gaps
+        waited: UniqueIndex | None = None  # the index that has a value for which the write waited for too long
         looks_up = False  # the first attempt assumes that no other document has a value of a unique index
         violation: StatementError | None = None
         for _ in range(_ATTEMPTS):
@@ -204,9 +208,11 @@ class DocumentWriter:
                 continue
             except DatabaseError as error:
                 if _is_locked(error, inside=within is not None):
-                    prepared, others = await self._without_locked(relation, prepared, within)
-                    if not others:
+                    waited = index_waited_for(error, properties.uniques)
+                    apart = await self._without_locked(operation, relation, prepared, within, waited)
+                    if apart is None:
                         break
+                    prepared = apart
                 elif isinstance(error, StatementError):
                     violation = error if error.sqlstate == _UNIQUE_VIOLATION else None
                     if violation is None:
@@ -218,7 +224,7 @@ class DocumentWriter:
                     raise
         if violation and not within:  # of an index that the properties do not have: under construction, of SQL clients
             raise ArangoError(1210, f"unique constraint violated - {violation}")
-        return await self._locked(operation, relation, prepared)
+        return await self._locked(operation, relation, prepared, waited)
 
     async def _prepared(
         self, session: Session, relation: Relation, request: Request, properties: Properties
@@ -233,26 +239,45 @@ class DocumentWriter:
             raise
 
     async def _without_locked(
-        self, relation: Relation, prepared: Prepared | None, within: Session | None
-    ) -> tuple[Prepared | None, bool]:
-        """Return the write without its locked documents, and whether there are others that can be written.
+        self,
+        operation: Operation,
+        relation: Relation,
+        prepared: Prepared | None,
+        within: Session | None,
+        waited: UniqueIndex | None,
+    ) -> Prepared | None:
+        """Return the write without its locked documents; None if there are no others that can be written.
 
-        Raise ExclusiveLockError.
+        waited: the index that has a value for which it has waited. Raise ExclusiveLockError.
         """
-        if within is not None:
-            apart = await without_locked(within, relation.relation, prepared)
-        else:
+        if within is None:
             await check_exclusive(self._database, [relation])
-            async with self._database.session() as session:
-                apart = await without_locked(session, relation.relation, prepared)
-        return apart or prepared, apart is not None
+        async with self._database.session() as session:
+            apart = await without_locked(within or session, relation.relation, prepared)
+        if apart is not None or waited is None:
+            return apart
 
-    async def _locked(self, operation: Operation, relation: Relation, prepared: Prepared | None) -> Outcome:
-        """Return the answer to a write whose documents other transactions had for too long."""
+        async def waits(trial: Prepared) -> DatabaseError | None:
+            try:
+                return await self._refusal(operation, relation, trial, within, lock_wait=_TRIAL_WAIT)
+            except DatabaseUnavailable as error:
+                if index_waited_for(error, [waited]) is None:
+                    raise
+                return error
+
+        try:
+            return await without_refused(prepared, waits, lambda _, key: conflict(key, "", waited))
+        except DatabaseError:
+            return None
+
+    async def _locked(
+        self, operation: Operation, relation: Relation, prepared: Prepared | None, waited: UniqueIndex | None
+    ) -> Outcome:
+        """Return the answer to a write whose documents, or values of an index, other transactions had for too long."""
         key = operation.key or (min(prepared.keys, default="") if prepared is not None else "")
         row = await self._database.fetchrow(sql.store.READ.on(relation.relation), key if valid_key(key) else "", None)
         rev = revision_of(row.raw.encode()) if row is not None and row.raw is not None else ""
-        return refusal(operation, conflict(key, rev))
+        return refusal(operation, conflict(key, rev, waited))
 
     async def _properties_of(self, session: Session, relation: Relation) -> Properties:
         """Return the properties that were last seen: the fence compares them with the present ones."""
@@ -281,13 +306,19 @@ class DocumentWriter:
         return prepared
 
     async def _refusal(
-        self, operation: Operation, relation: Relation, trial: Prepared, within: Session | None
+        self,
+        operation: Operation,
+        relation: Relation,
+        trial: Prepared,
+        within: Session | None,
+        lock_wait: float | None = None,
     ) -> StatementError | None:
         """Execute a write without effect. Return PostgreSQL's refusal of a document, if there is one."""
         empties = isinstance(trial, PreparedImport) and trial.empties
         async with self._database.session() as session:
             properties, used = await self._properties_of(session, relation), within or session
-            transaction = WriteTransaction(used, relation, properties, self._lock_wait, looks_up=True)
+            wait = self._lock_wait if lock_wait is None else lock_wait
+            transaction = WriteTransaction(used, relation, properties, wait, looks_up=True)
             return await refusal_of_trial(used, transaction, operation, trial, empties=empties)
 
     async def _handle(self, error: StatementError, relation: Relation, *, drops: bool = True) -> None:
