@@ -48,8 +48,8 @@ MUTANTS = (
     Mutant(
         "a document that PostgreSQL refuses makes its whole array fail",
         "proxy/stores/postgres/writes/writer.py",
-        "            if apart is None:\n",
-        "            if True:\n",
+        "            if apart is None:\n                raise\n",
+        "            if True:\n                raise\n",
         f"{_REFUSALS}test_an_array_loses_no_other_document",
     ),
     Mutant(

@@ -114,6 +114,13 @@ MUTANTS = (
         f"{_TEST}test_an_insert_that_waited_for_another_of_its_key_is_refused",
     ),
     Mutant(
+        "a query of a stream transaction ignores a changed document that it leaves as it is",
+        _ATTEMPT,
+        "        if await prepared.blocked.find(self._session, unchanged):\n",
+        "        if not unchanged:\n",
+        "tests/integration/test_complete_transactions.py::test_each_answer_is_that_of_the_development_server",
+    ),
+    Mutant(
         "an error counts although the query took a key to be free",
         _ATTEMPT,
         "        if ended.error is not None:  # it may",
