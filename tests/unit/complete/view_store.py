@@ -24,6 +24,7 @@ from proxy.complete.server_view import ServerView, SessionsBefore, TickBlock, ke
 from proxy.devserver.store import dispatch
 from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.state.accounts import SYSTEM
+from proxy.devserver.store.state.checksum import document_checksum
 from proxy.devserver.store.state.collection import id_prefix
 from proxy.devserver.store.state.server import RecordedCall, ServerState
 from proxy.model import json_reader
@@ -117,6 +118,12 @@ class ViewStore:
             wanted = missing.values.get(index.id, ())
             held = {value: key for key, raw in stored.items() for value in index.values(json_reader.load(raw))}
             part.holders.setdefault(index.id, {}).update({value: held.get(value) for value in wanted})
+        for revisions, data in missing.checksums:
+            part.checksums[revisions, data] = 0
+            for raw in stored.values():
+                part.checksums[revisions, data] ^= document_checksum(
+                    json_reader.load(raw), revisions=revisions, data=data
+                )
         if missing.state:
             part.newest = part.last_key = part.taken = self._numbers.get(seen.stored.qualified, 0)
 
