@@ -171,7 +171,8 @@ class QueryOptions:
     no_user_functions: the server is known to have none, so a call of one is an error. ties: look for equal sort keys
     that leave the result open (`Result.order_undetermined`). seed: of random numbers, moment: milliseconds since 1970,
     so that a query that is run again makes the same; None if it need not. spools: where rows wait that would take much
-    memory, those of the result too; None: in memory.
+    memory, those of the result too; None: in memory. counts_spooled: rows that wait there count as memory as well: the
+    limit is the client's, and ArangoDB has them in memory.
     """
 
     full_count: bool = False
@@ -187,6 +188,7 @@ class QueryOptions:
     seed: int | None = None
     moment: int | None = None
     spools: SpoolSpace | None = None
+    counts_spooled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,14 +36,18 @@ class _WrittenPage:
 class HeldRows:
     """Rows of equal length, in the order in which they were appended.
 
-    in_memory: bytes that may stay there, page_size: bytes of a page; both nearly.
+    in_memory: bytes that may stay there, page_size: bytes of a page; both nearly. counted: the rows count as memory
+    already.
     """
 
-    def __init__(self, context: QueryContext, in_memory: int | None = None, page_size: int = _PAGE) -> None:
+    def __init__(
+        self, context: QueryContext, in_memory: int | None = None, page_size: int = _PAGE, *, counted: bool = False
+    ) -> None:
         self._page_size = page_size
         self._in_memory = IN_MEMORY if in_memory is None else in_memory
         self._context = context
         self._spools = context.options.spools
+        self._counts = not counted and (self._spools is None or context.options.counts_spooled)
         self._spool: Spool | None = None
         self._pages: list[list[Frame] | _WrittenPage] = []
         self._page: list[Frame] = []
@@ -56,8 +60,9 @@ class HeldRows:
         page = self._page
         page.append(row)
         self.count += 1
-        if self._spools is None:
+        if self._counts:
             self._context.count_memory(1)
+        if self._spools is None:
             return
         if len(page) % _SAMPLED == 1:
             first = page[0] if len(page) > 1 else ()

@@ -25,6 +25,7 @@ class Sorter:
         self._context = context
         self._ascending = ascending
         self._apart = context.options.spools is not None
+        self._counts = not self._apart or context.options.counts_spooled
         self._rows: list[Decorated] = []
         self._weight = 0
         self._runs: list[HeldRows] = []
@@ -32,8 +33,9 @@ class Sorter:
     def add(self, keys: list[Any], frame: Frame) -> None:
         """Add a row. Raise ArangoError 32 if there is no room for it."""
         self._rows.append((keys, frame))
-        if not self._apart:
+        if self._counts:
             self._context.count_memory(1)
+        if not self._apart:
             return
         if len(self._rows) % _SAMPLED == 1:
             self._weight += _SAMPLED * sum(map(weight_of, frame))
@@ -58,7 +60,7 @@ class Sorter:
         if not rows:
             return
         _sort(rows, self._ascending)
-        run = HeldRows(self._context, in_memory=0, page_size=_PAGE)
+        run = HeldRows(self._context, in_memory=0, page_size=_PAGE, counted=True)
         for keys, frame in rows:
             run.append([keys, *frame])
         run.end_page()

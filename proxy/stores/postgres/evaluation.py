@@ -197,6 +197,7 @@ def options_of(database: str, request: CursorRequest, spools: SpoolSpace | None 
         max_runtime=min(SECONDS, request.max_runtime or SECONDS) if spools is None else request.max_runtime,
         database=database,
         spools=spools,
+        counts_spooled=bool(request.memory_limit),
     )
 
 

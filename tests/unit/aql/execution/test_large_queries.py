@@ -87,6 +87,15 @@ def test_what_streams_needs_no_memory() -> None:
     assert store.pages == 50
 
 
+@pytest.mark.parametrize("text", ["FOR i IN 1..200 SORT i RETURN i", "FOR i IN 1..200 INSERT {i} INTO c RETURN 1"])
+def test_rows_on_disk_count_against_the_limit_of_the_client(text: str) -> None:
+    store = PagedStore(c=[])
+    assert len(rows_of(store.query(text, memory_limit=2_000))) == 200
+    with pytest.raises(ArangoError) as refused:
+        PagedStore(c=[]).query(text, memory_limit=2_000, counts_spooled=True)
+    assert refused.value.number == 32
+
+
 def test_documents_of_pages_count_as_in_memory() -> None:
     """Those that are fetched by their keys apart."""
     for text in ("FOR d IN c RETURN d", "FOR d IN c FILTER d._key IN ['3', '17', '4'] RETURN d.n"):
