@@ -151,6 +151,8 @@ class CompleteStore:
             if refused is not None:
                 return refused
         if is_asynchronous(operation):
+            while not self._catalogs.ticks.left:  # the job needs one
+                await self._catalogs.refill()
             return await self._requests.start(self._state(catalog), operation, self._job)
         return await self._carry_out(operation)
 

@@ -67,6 +67,13 @@ async def test_a_change_of_the_catalog_is_seen_by_the_next_request(stores: Store
     assert (status, body["errorNum"]) == (404, 1203)
 
 
+async def test_a_job_is_numbered_although_the_numbers_of_its_process_have_run_out(stores: Stores) -> None:
+    one, _ = stores
+    await send(one, "GET", "/_api/version")
+    one._catalogs.ticks.clear()
+    assert await send(one, "GET", "/_api/version", headers={"x-arango-async": "store"}) == (202, None)
+
+
 async def test_both_are_one_server(stores: Stores) -> None:
     ids = [(await send(store, "GET", "/_admin/status"))[1]["serverInfo"]["serverId"] for store in stores]
     assert ids[0] == ids[1]

@@ -29,6 +29,8 @@ class AsyncRequests:
         """Begin an operation as a job; return the answer, with the job's number if its result is kept."""
         headers = {name: value for name, value in operation.headers.items() if name != "x-arango-async"}
         plain = msgspec.structs.replace(operation, headers=headers)
+        # before the job begins: nothing may fail after that
+        number = str(server.tick()) if operation.headers["x-arango-async"] == "store" else None
 
         async def work() -> Outcome:
             return await carry_out(plain)
@@ -37,7 +39,7 @@ class AsyncRequests:
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
         await asyncio.sleep(0)  # a job that need not wait has ended after this
-        return jobs.accepted(server, operation, job, store=operation.headers["x-arango-async"] == "store")
+        return jobs.accepted(server, operation, job, number)
 
     async def close(self) -> None:
         """Cancel the jobs that are running."""

@@ -25,11 +25,10 @@ _EMPTY: Final = b"text/plain"
 _ID: Final = b"x-arango-async-id"
 
 
-def accepted(server: ServerState, operation: Operation, task: asyncio.Task[Outcome], *, store: bool) -> Outcome:
-    """Return the answer to an asynchronous request. store: keep its result."""
-    if not store:
+def accepted(server: ServerState, operation: Operation, task: asyncio.Task[Outcome], number: str | None) -> Outcome:
+    """Return the answer to an asynchronous request. number: of the job, if its result is kept."""
+    if number is None:
         return Outcome(202, b"", (), _EMPTY)
-    number = str(server.tick())
     user = access.identity(server, operation).user
     server.jobs[number] = AsyncJob(user, server.now(), task, operation.method == "HEAD")
     while len(server.jobs) > _MOST:
