@@ -64,7 +64,7 @@ def _no_room(why: str | None) -> ArangoError:
 class Spool:
     """Bytes that are appended, and read by position. The last ones, up to PIECE, are still in memory.
 
-    Whoever reads from it keeps it alive; its room is given back when nothing refers to it any more.
+    It lives as long as something refers to it; then its space is free again.
     """
 
     def __init__(self, space: SpoolSpace) -> None:
@@ -136,7 +136,7 @@ class SpooledRows:
         return len(self._begins)
 
     def append(self, row: bytes) -> None:
-        """Add a row. Raise ArangoError 32 if there is no room for it."""
+        """Add a row. Raise ArangoError 32 if the spools are full."""
         if self._begins:
             self._spool.append(b",")
         self._begins.append(self._spool.size)

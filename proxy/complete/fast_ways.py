@@ -102,15 +102,15 @@ class FastWays:
                 query = parsed(request.query)
                 analysis = analyse(query, request.bind_vars)
                 running.modifies = analysis.modifies
-                there = frozenset(server.database(plain).collections)
-                may_read = there if analysis.dynamic else analysis.reads
-                allowed = all(_allowed(server, plain, name, write=False) for name in may_read | analysis.reads) and all(
+                may_read = analysis.reads
+                if analysis.dynamic:
+                    may_read |= frozenset(server.database(plain).collections)
+                    plain = msgspec.structs.replace(plain, extent=may_read)
+                allowed = all(_allowed(server, plain, name, write=False) for name in may_read) and all(
                     _allowed(server, plain, name, write=True) for name in analysis.writes
                 )
                 if not allowed or sleeps(request.query, query):
                     raise LeftToGeneralWay
-                if analysis.dynamic:
-                    plain = msgspec.structs.replace(plain, extent=there)
                 try:
                     if analysis.modifies:
                         return await self._modifying.execute(plain, server, request)

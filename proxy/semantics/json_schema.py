@@ -109,29 +109,32 @@ def _with_additional_items(rule: Rule) -> Rule:
 # ---- keywords
 
 
-class _Length:
-    """A limit of a string's length, in bytes of UTF-8."""
+class _MinLength:
+    """The smallest length of a string, in bytes of UTF-8."""
 
     def __init__(self, _rule: Mapping[str, Any], limit: int, _path: list[str | int]) -> None:
         self._limit = limit
 
     def validate(self, instance: Any) -> None:
-        """Raise ValueError if the value violates the limit."""
-        if isinstance(instance, str) and not self._allows(len(instance.encode("utf-8", "surrogatepass"))):
-            raise ValueError("a string of another length is needed")
-
-    def _allows(self, length: int) -> bool:
-        raise NotImplementedError
+        """Raise ValueError if the value is a shorter string."""
+        if isinstance(instance, str) and _bytes_of(instance) < self._limit:
+            raise ValueError("a longer string is needed")
 
 
-class _MinLength(_Length):
-    def _allows(self, length: int) -> bool:
-        return length >= self._limit
+class _MaxLength:
+    """The largest length of a string, in bytes of UTF-8."""
+
+    def __init__(self, _rule: Mapping[str, Any], limit: int, _path: list[str | int]) -> None:
+        self._limit = limit
+
+    def validate(self, instance: Any) -> None:
+        """Raise ValueError if the value is a longer string."""
+        if isinstance(instance, str) and _bytes_of(instance) > self._limit:
+            raise ValueError("a shorter string is needed")
 
 
-class _MaxLength(_Length):
-    def _allows(self, length: int) -> bool:
-        return length <= self._limit
+def _bytes_of(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 class _MultipleOf:
@@ -168,11 +171,11 @@ def _is_date_time(text: str) -> bool:
 
 
 def _is_hostname(text: str) -> bool:
-    return len(text.encode("utf-8", "surrogatepass")) <= _LONGEST and _HOSTNAME.fullmatch(text) is not None
+    return _bytes_of(text) <= _LONGEST and _HOSTNAME.fullmatch(text) is not None
 
 
 def _is_email(text: str) -> bool:
-    return len(text.encode("utf-8", "surrogatepass")) <= _LONGEST and _EMAIL.fullmatch(text) is not None
+    return _bytes_of(text) <= _LONGEST and _EMAIL.fullmatch(text) is not None
 
 
 _FORMATS: Final[Mapping[str, Callable[[str], bool]]] = {

@@ -9,9 +9,9 @@ from typing import Any, Final
 import orjson
 import pytest
 
-from proxy.base.database import Database
 from proxy.complete import CompleteStore
 from proxy.wire.decode import decode_parts
+from tests.complete_fixtures import complete_store
 from tests.integration.test_complete_transactions import begun, send
 from tests.integration.transaction_sequences import BEGIN, CURSOR
 
@@ -30,17 +30,9 @@ EXCLUDED: Final[list[tuple[str, str, Any]]] = [
 
 
 @pytest.fixture
-async def pool(dsn: str) -> AsyncIterator[Database]:
-    opened = await Database.open(dsn, size=6)
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-async def store(pool: Database) -> AsyncIterator[CompleteStore]:
-    made = CompleteStore(pool, lock_wait=0.05)
-    yield made
-    await made.close()
+async def store(dsn: str) -> AsyncIterator[CompleteStore]:
+    async with complete_store(dsn, lock_wait=0.05) as made:
+        yield made
 
 
 async def test_an_exclusive_lock_keeps_writers_out_until_it_ends(store: CompleteStore) -> None:
@@ -63,23 +55,22 @@ async def test_an_exclusive_lock_keeps_writers_out_until_it_ends(store: Complete
     assert (await send(store, "GET", "/_api/document/c/a", trx=after))[0] == 200  # its snapshot came after the lock
 
 
-async def test_a_write_continues_when_the_exclusive_lock_is_released(pool: Database) -> None:
-    store = CompleteStore(pool)
-    await send(store, "POST", "/_api/collection", {"name": "c"})
-    trx = await begun(store, exclusive=["c"])
-    text = "INSERT {_key: 'b'} INTO c RETURN NEW._key"
-    example = {"collection": "c", "example": {"x": 1}}
-    waiting = [
-        asyncio.create_task(send(store, "POST", "/_api/document/c", {"_key": "a"})),
-        asyncio.create_task(send(store, "POST", CURSOR, {"query": text})),
-        asyncio.create_task(send(store, "PUT", "/_api/simple/remove-by-example", example)),
-    ]
-    await send(store, "POST", "/_api/document/c", {"_key": "x", "x": 1}, trx)
-    await asyncio.sleep(1.2)  # longer than a write waits for a document
-    assert [task.done() for task in waiting[:2]] == [False, False]
-    await send(store, "PUT", f"/_api/transaction/{trx}")
-    assert [status for status, _ in await asyncio.gather(*waiting)] == [202, 201, 200]
-    await store.close()
+async def test_a_write_continues_when_the_exclusive_lock_is_released(dsn: str) -> None:
+    async with complete_store(dsn) as store:
+        await send(store, "POST", "/_api/collection", {"name": "c"})
+        trx = await begun(store, exclusive=["c"])
+        text = "INSERT {_key: 'b'} INTO c RETURN NEW._key"
+        example = {"collection": "c", "example": {"x": 1}}
+        waiting = [
+            asyncio.create_task(send(store, "POST", "/_api/document/c", {"_key": "a"})),
+            asyncio.create_task(send(store, "POST", CURSOR, {"query": text})),
+            asyncio.create_task(send(store, "PUT", "/_api/simple/remove-by-example", example)),
+        ]
+        await send(store, "POST", "/_api/document/c", {"_key": "x", "x": 1}, trx)
+        await asyncio.sleep(1.2)  # longer than a write waits for a document
+        assert [task.done() for task in waiting[:2]] == [False, False]
+        await send(store, "PUT", f"/_api/transaction/{trx}")
+        assert [status for status, _ in await asyncio.gather(*waiting)] == [202, 201, 200]
 
 
 async def test_elements_of_an_array_that_others_changed_are_refused_alone(store: CompleteStore) -> None:

@@ -56,7 +56,7 @@ class HeldRows:
         self.count = 0
 
     def append(self, row: Frame) -> None:
-        """Add a row. Raise ArangoError 32 if there is no room for it."""
+        """Add a row. Raise ArangoError 32 beyond the memory limit, or if the spools are full."""
         page = self._page
         page.append(row)
         self.count += 1

@@ -31,7 +31,7 @@ class Sorter:
         self._runs: list[HeldRows] = []
 
     def add(self, keys: list[Any], frame: Frame) -> None:
-        """Add a row. Raise ArangoError 32 if there is no room for it."""
+        """Add a row. Raise ArangoError 32 beyond the memory limit, or if the spools are full."""
         self._rows.append((keys, frame))
         if self._counts:
             self._context.count_memory(1)

@@ -98,7 +98,7 @@ class TargetCursors:
         *,
         total: int | None = None,
     ) -> Outcome:
-        """Return the first batch; the rest waits for the same user. Raise ArangoError 32 if there is no room for it.
+        """Return the first batch; the rest waits for the same user. Raise ArangoError 32 if the spools are full.
 
         total: the number of rows if each element of `rows` is a batch, its rows joined by commas.
         """

@@ -7,9 +7,8 @@ from typing import Any
 
 import orjson
 
-from proxy.aql import Fetch, QueryOptions, Result, parse, run
-from proxy.aql.requests import DocumentPage, Expect, NextPage, Pause, Write
-from proxy.base.errors import ArangoError
+from proxy.aql import Fetch, Result
+from proxy.aql.requests import DocumentPage, Expect, NextPage, Pause
 from proxy.base.spool import SpoolSpace
 from tests.unit.aql.store import Document, Store
 
@@ -25,27 +24,13 @@ class PagedStore(Store):
         self.pages = 0
 
     def query(self, text: str, binds: Mapping[str, Any] | None = None, **options: Any) -> Result:
-        """Run a query to its end."""
-        runner = run(parse(text), binds, QueryOptions(**options, spools=SpoolSpace()))
-        try:
-            action = next(runner)
-            while True:
-                try:
-                    answer = self._answer(action)
-                except ArangoError as error:
-                    action = runner.throw(error)
-                else:
-                    action = runner.send(answer)
-        except StopIteration as stop:
-            result: Result = stop.value
-            return result
+        """Run a query to its end, with rows on disk."""
+        return super().query(text, binds, **options, spools=SpoolSpace())
 
     def rows(self, text: str, binds: Mapping[str, Any] | None = None) -> list[Any]:
         return rows_of(self.query(text, binds))
 
     def _answer(self, action: Any) -> Any:
-        if isinstance(action, Write):
-            return self.write(action)
         if isinstance(action, Expect):
             self.expected.append(action)
             return None
@@ -53,9 +38,8 @@ class PagedStore(Store):
             return None
         if isinstance(action, NextPage):
             return self._page(action.token)
-        assert isinstance(action, Fetch)
-        found = self.fetch(action)
-        return self._page(found) if action.paged else found
+        found = super()._answer(action)
+        return self._page(found) if isinstance(action, Fetch) and action.paged else found
 
     def _page(self, rest: Any) -> list[Document] | DocumentPage:
         self.pages += 1

@@ -75,16 +75,11 @@ class Store:
     def query(self, text: str, binds: Mapping[str, Any] | None = None, **options: Any) -> Result:
         """Run a query to its end."""
         runner = run(parse(text), binds, QueryOptions(**options))
-        answer: Any = None
         try:
             action = next(runner)
             while True:
                 try:
-                    if isinstance(action, Fetch):
-                        answer = self.fetch(action)
-                    else:
-                        assert isinstance(action, Write)  # there are no spools
-                        answer = self.write(action)
+                    answer = self._answer(action)
                 except ArangoError as error:
                     action = runner.throw(error)
                 else:
@@ -92,6 +87,12 @@ class Store:
         except StopIteration as stop:
             result: Result = stop.value
             return result
+
+    def _answer(self, action: Any) -> Any:
+        if isinstance(action, Fetch):
+            return self.fetch(action)
+        assert isinstance(action, Write)  # there are no spools
+        return self.write(action)
 
     def rows(self, text: str, binds: Mapping[str, Any] | None = None) -> list[Any]:
         """Return the rows of a query."""

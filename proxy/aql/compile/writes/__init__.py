@@ -17,7 +17,7 @@ is a SELECT from the rows that were chosen and the rows that were written.
 
 The stored truth is the text of a document, in which numbers have ArangoDB's form and attributes their order. So new
 values are computed as text, from the text of documents where they are copied; the SQL functions are in migration 0030.
-What they refuse (SQLSTATE 22…), and what is not compiled, is evaluated: in batches if it reads no documents but those
+What they refuse (SQLSTATE 22…), and what is not compiled, is evaluated: in batches if it reads only the documents
 that it changes (INSERT, UPSERT, changes by computed keys).
 
 Terms: *target*: the document that a row names. *Chosen*: the rows, with the new versions. *Flat*: never an object, so

@@ -36,21 +36,29 @@ class Turns:
 
         Yield a function that returns True if it has no turn and meanwhile needs one: it must begin again then.
         """
-        same = _same(text, binds)
-        if met and same is not None:
-            self._met[same] = self._now() + _LATELY
-            self._met.move_to_end(same)
-            if len(self._met) > _REMEMBERED:
-                self._met.popitem(last=False)
+        if met:
+            self._remember(_same(text, binds))
 
         def needed() -> bool:
-            return met or (same is not None and self._met.get(same, 0.0) > self._now())
+            return met or self._met_lately(text, binds)
 
         async with contextlib.AsyncExitStack() as stack:
             has = needed()
             for name in collections if has else ():
                 await stack.enter_async_context(self._locks[name])
             yield lambda: not has and needed()
+
+    def _remember(self, same: tuple[str, bytes] | None) -> None:
+        if same is not None:
+            self._met[same] = self._now() + _LATELY
+            self._met.move_to_end(same)
+            if len(self._met) > _REMEMBERED:
+                self._met.popitem(last=False)
+
+    def _met_lately(self, text: str, binds: Mapping[str, Any]) -> bool:
+        while self._met and next(iter(self._met.values())) <= self._now():
+            self._met.popitem(last=False)
+        return bool(self._met) and _same(text, binds) in self._met  # printed only if any query met another one
 
 
 def _same(text: str, binds: Mapping[str, Any]) -> tuple[str, bytes] | None:
