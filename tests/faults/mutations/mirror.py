@@ -47,10 +47,25 @@ MUTANTS = (
     Mutant(
         "FOR SHARE missing",
         _DOCUMENTS,
-        "WHERE collection = $1 FOR SHARE)",
-        "WHERE collection = $1)",
+        "AND writer = 'origin' FOR SHARE)",
+        "AND writer = 'origin')",
         "tests/faults/test_rules.py::test_a_purge_waits_for_the_statements_that_began_before_it",
         times=3,
+    ),
+    Mutant(
+        "the mirror's statements do not test who takes the writes",
+        _DOCUMENTS,
+        "AND writer = 'origin' FOR SHARE)",
+        "FOR SHARE)",
+        "tests/integration/test_promotion_races.py::test_no_write_is_committed_behind_a_change_of_the_writer",
+        times=3,
+    ),
+    Mutant(
+        "outbox rows are removed without a lock of the lease",
+        "sql/queries/outbox.sql",
+        "AND token = $2 FOR SHARE)",
+        "AND token = $2)",
+        "tests/integration/test_promotion_races.py::test_the_lease_cannot_be_taken_while_rows_are_removed_under_it",
     ),
     Mutant(
         "stamp taken too late",
