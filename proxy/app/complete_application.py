@@ -6,6 +6,7 @@ answer at the start: nothing else could. No connection to ArangoDB is opened.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import time
@@ -24,6 +25,7 @@ from proxy.base.database import Database
 from proxy.base.errors import ConfigurationError
 from proxy.base.periodic import Periodic
 from proxy.base.spool import SpoolSpace
+from proxy.base.supervise import cancelled, supervise
 from proxy.base.token_secret import token_secret
 from proxy.complete import CompleteStore, TransactionLimits
 from proxy.complete.counts import CountFolding
@@ -34,6 +36,7 @@ from proxy.gateway.operation_reader import OperationReader
 from proxy.gateway.service_proxy import Services
 from proxy.http import HttpLimits, Listener
 from proxy.operator.migrate import require_migrated
+from proxy.replication.failover_detector import FailoverDetector
 from proxy.replication.target_writer import TargetWriter
 from proxy.replication.tombstone_gc import Purger
 
@@ -73,6 +76,9 @@ class CompleteApplication:
         )
         stack.push_async_callback(self.store.close)
         await self.store.start()
+        detector = FailoverDetector(pools.shared, self.instance)
+        watch = asyncio.create_task(supervise(detector.run, "failover"), name="failover")
+        stack.push_async_callback(cancelled, watch)
         purger = Purger(pools.shared, TargetWriter(pools.shared, self.instance), settings.tombstone_seconds)
         for upkeep in (
             Expiry(pools.shared),

@@ -1,7 +1,8 @@
 """Detects a failover of PostgreSQL by its timeline: commits may be lost (mirror-protocol, "Limits").
 
 Eras that were handed out may be lost, so the era is raised far beyond them. Tombstones may be lost, so every stamp
-floor is raised as well, and whatever was stamped before is read again. Applied versions may be lost, so every database
+floor is raised as well, and whatever was stamped before is read again. Revisions that PostgreSQL gave may be lost: new
+ones are above the clock, and so above all of these. Applied versions may be lost, so every database
 is marked as in need of a verification, and no flip outlives that. One instance does all of it, in one transaction; the
 others find it done.
 """
@@ -22,6 +23,7 @@ from proxy.state import control_row, missing_writes
 log = structlog.get_logger(__name__)
 
 _INTERVAL: Final = 2.0  # seconds between two checks
+_CLOCKS_DIFFER: Final = 10_000  # milliseconds by which the clocks of two servers may differ
 _REASON: Final = "PostgreSQL's timeline changed: a failover may have lost commits"
 
 
@@ -47,6 +49,7 @@ class FailoverDetector:
             if not moved:
                 return False
             await session.fetch(sql.mirror.LEAP)
+            await session.execute(sql.mirror.LEAP_REVISIONS, _CLOCKS_DIFFER)
             await missing_writes.mark_in(session, [EVERYTHING], [_REASON], self._instance)
         log.error("databases_unverified", reason=_REASON)
         return True

@@ -92,6 +92,10 @@ UPDATE _crossfade.stamp_floor h SET floor = raised.era FROM raised, locked
 WHERE h.collection = locked.collection AND h.floor < raised.era
 RETURNING h.collection;
 
+-- name: leap_revisions
+-- The revisions that PostgreSQL gives continue above the clock and $1 milliseconds, and above those that it gave before.
+SELECT _crossfade.leap_revisions($1);
+
 -- name: dropped
 -- Note whether the origin has dropped collection $1 ($2).
 UPDATE _crossfade.collection SET dropped_at = CASE WHEN $2 THEN clock_timestamp() END

@@ -9,7 +9,7 @@ from typing import Any, Final
 import asyncpg
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import sql
@@ -118,6 +118,7 @@ def python_values(index: UniqueIndex, document: dict[str, Any]) -> list[bytes]:
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(index=_INDEXES, one=_DOCUMENTS, other=_DOCUMENTS)
+@example(index=over("n"), one={"n": 1}, other={"n": 1.0})
 async def test_entries_are_equal_where_the_rules_have_equal_values(
     database: Database, index: UniqueIndex, one: dict[str, Any], other: dict[str, Any]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from tests.faults.mutations import Mutant
 
+_CLOCK = "tests/integration/test_revision_clock.py::"
 _TEST = "tests/integration/test_target_writes.py::"
 _UNIQUE = "tests/integration/test_unique_indexes.py::"
 _EXPIRY = "tests/integration/test_complete_expiry.py::"
@@ -12,33 +13,64 @@ _LOCK = (
     "        'FROM (SELECT key, raw::text AS raw FROM %s WHERE key = ANY ($1) ORDER BY key FOR UPDATE) l', relation)\n"
     "    INTO keys, raws USING in_keys;\n"
 )
-_DRAW = "    SELECT array_agg(nextval(sequence)) INTO revisions FROM generate_series(1, in_revisions);\n"
+_DRAW = (
+    "    PERFORM _crossfade.follow_clock(sequence);\n"
+    "    SELECT array_agg(nextval(sequence)) INTO revisions FROM generate_series(1, in_revisions);\n"
+)
 
 MUTANTS = (
     Mutant(
+        "revisions stay behind the clock",
+        "sql/migrations/0033_pre_revision_clock.sql",
+        "    PERFORM _crossfade.follow_clock(sequence);\n",
+        "",
+        "tests/faults/test_failover.py::test_a_standby_that_lacks_commits_gives_none_of_their_revisions",
+    ),
+    Mutant(
+        "several transactions move the revisions at a time",
+        "sql/migrations/0033_pre_revision_clock.sql",
+        "        AND pg_try_advisory_xact_lock(x'0C055FAD'::integer, in_sequence::oid::integer)\n",
+        "",
+        f"{_CLOCK}test_one_transaction_moves_the_revisions_and_no_other_waits",
+    ),
+    Mutant(
+        "revisions go back to the clock",
+        "sql/migrations/0033_pre_revision_clock.sql",
+        "$$ SELECT 100 $$",
+        "$$ SELECT -1000000000 $$",
+        f"{_CLOCK}test_revisions_that_are_ahead_of_the_clock_continue",
+    ),
+    Mutant(
+        "after a failover revisions continue where they were",
+        "sql/migrations/0033_pre_revision_clock.sql",
+        "        PERFORM setval(sequence, greatest(pg_sequence_last_value(sequence), least_new));\n",
+        "        PERFORM pg_sequence_last_value(sequence);\n",
+        f"{_CLOCK}test_after_a_failover_revisions_are_above_all_former_ones",
+    ),
+    Mutant(
         "a revision is drawn before the rows are locked",
-        "sql/migrations/0029_pre_write_speed.sql",
+        "sql/migrations/0033_pre_revision_clock.sql",
         _LOCK + _DRAW,
         _DRAW + _LOCK,
         f"{_TEST}test_a_write_that_waited_has_what_came_before_and_a_later_revision",
     ),
     Mutant(
         "the fence of a write is read and not locked",
-        "sql/migrations/0029_pre_write_speed.sql",
+        "sql/migrations/0033_pre_revision_clock.sql",
         "    FOR SHARE OF f;\n",
         "    ;\n",
         f"{_TEST}test_the_writer_does_not_change_while_a_write_is_under_way",
     ),
     Mutant(
         "the fence of a write does not test who takes the writes",
-        "sql/migrations/0029_pre_write_speed.sql",
+        "sql/migrations/0033_pre_revision_clock.sql",
         "f.collection = in_collection AND f.writer = 'target' AND",
         "f.collection = in_collection AND",
         f"{_TEST}test_no_write_unless_postgresql_takes_them",
     ),
     Mutant(
         "the rows of a write are read and not locked",
-        "sql/migrations/0029_pre_write_speed.sql",
+        "sql/migrations/0033_pre_revision_clock.sql",
         "WHERE key = ANY ($1) ORDER BY key FOR UPDATE)",
         "WHERE key = ANY ($1) ORDER BY key)",
         f"{_TEST}test_writes_of_two_writers_that_meet_are_all_there_and_in_order",
