@@ -53,9 +53,16 @@ MUTANTS = (
     Mutant(
         "a compiled query writes a document once for several rows",
         "proxy/aql/compile/writes/target.py",
-        "repeats=not once",
-        "repeats=False",
-        _COMPILED_BOTH,
+        "    return WrittenTarget(replace(var), repeats=",
+        "    return WrittenTarget(replace(var), repeats=False and ",
+        f"{_UNIT}test_a_statement_refuses_rows_that_name_the_same_document",
+    ),
+    Mutant(
+        "a compiled query takes the target of a loop's rows to be another one for each",
+        "proxy/aql/compile/writes/target.py",
+        "    return c.resolved(ast.Variable(node.variable)) is var",
+        "    return True",
+        f"{_UNIT}test_a_statement_refuses_rows_that_name_the_same_document",
     ),
     Mutant(
         "a compiled query reads for one row what it has not yet written for another",

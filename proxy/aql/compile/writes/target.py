@@ -33,13 +33,19 @@ def target_of(
     if var.collection != collection:
         raise NotCompilable("a document of another collection")
     found = loops(before)
-    once = not found or (len(found) == 1 and isinstance(found[0], ast.For) and is_collection(found[0].source))
-    return WrittenTarget(replace(var), repeats=not once)
+    return WrittenTarget(replace(var), repeats=bool(found) and not (len(found) == 1 and _is_loop_of(c, found[0], var)))
 
 
 def loops(statements: tuple[ast.Statement, ...]) -> list[ast.Statement]:
     """Return the statements that may make several rows of one."""
     return [node for node in statements if isinstance(node, (ast.For, ast.Traversal, ast.Paths))]
+
+
+def _is_loop_of(c: Compilation, node: ast.Statement, var: DocumentVar) -> bool:
+    """Return True if a statement goes through a collection, and its variable is the document."""
+    if not isinstance(node, ast.For) or not is_collection(node.source) or not isinstance(node.variable, str):
+        return False
+    return c.resolved(ast.Variable(node.variable)) is var
 
 
 def _document(c: Compilation, collection: str, key: ast.Expr, options: WriteOptions) -> DocumentVar:

@@ -114,6 +114,24 @@ def test_what_is_not_in_batches(text: str) -> None:
     assert isinstance(compiled(text, {}), NotCompiled)
 
 
+@pytest.mark.parametrize(
+    ("text", "repeats"),
+    [
+        ("FOR x IN c UPDATE x WITH {n: 1} IN c", False),
+        ("FOR x IN c LET y = x UPDATE y._key WITH {n: 1} IN c", False),
+        ("FOR x IN c REPLACE 'a' WITH {n: x.n} IN c", True),
+        ("FOR x IN c UPDATE {_key: 'a'} WITH {n: x.n} IN c", True),
+        ("FOR x IN c LET y = DOCUMENT(c, x.parent) REMOVE y IN c", True),
+        ("FOR k IN [1, 2] FOR x IN c FILTER x.n == k REMOVE x IN c", True),
+    ],
+)
+def test_a_statement_refuses_rows_that_name_the_same_document(text: str, repeats: bool) -> None:
+    """The order of the rows decides which of them writes last."""
+    found = compiled(text)
+    assert isinstance(found, CompiledWrite), found
+    assert ("PARTITION BY b.key) > 1" in found.sql) is repeats
+
+
 def test_rows_of_equal_sort_keys_keep_their_order() -> None:
     """A LIMIT decides which documents are written: those that the evaluator would take."""
     found = compiled("FOR x IN c SORT x.n LIMIT 1 REMOVE x IN c")
