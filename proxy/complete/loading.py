@@ -97,7 +97,7 @@ async def take_numbers(numbers: Session | Database, view: CollectionView) -> boo
     of a request that fails later are lost, as in ArangoDB.
     """
     part, last = view.part, view.numbers_to_take
-    if await numbers.fetchrow(sql.writes.TAKE_KEYS, view.stored.qualified, str(part.taken), str(last)):
+    if await numbers.fetchrow(sql.writes.TAKE_KEYS, view.stored.qualified, str(part.taken), str(last), None):
         part.taken = last or part.taken
         return True
     await _load_state(numbers, view)

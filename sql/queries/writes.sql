@@ -5,16 +5,20 @@
 SELECT properties::text AS properties FROM _crossfade.stamp_floor WHERE collection = $1;
 
 -- name: take_keys
--- Raise the largest number of the key generator of collection $1 from $2 to $3: no row if it is not $2. This need not wait
--- for the disk: the commit of the documents comes after it in the same log. So if they are there, the numbers are taken.
+-- Raise the largest number of the key generator of collection $1 from $2 to $3: no row if it is not $2, or if the collection
+-- of that name has another number than $4, which may be NULL. This need not wait for the disk: the commit of the documents
+-- comes after it in the same log. So if they are there, the numbers are taken.
 WITH unsynced AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
 UPDATE _crossfade.last_key k SET last = $3::text::numeric FROM unsynced
 WHERE k.collection = $1 AND k.last = $2::text::numeric
+  AND ($4::text IS NULL OR
+       (SELECT coalesce(f.properties ->> 'id', '0') FROM _crossfade.stamp_floor f WHERE f.collection = $1) = $4)
 RETURNING true AS taken;
 
 -- name: lock_last_key
--- The largest number of the key generator of collection $1, locked.
-SELECT last::text AS last FROM _crossfade.last_key WHERE collection = $1 FOR UPDATE;
+-- The largest number of the key generator of collection $1, locked, and the number of the collection.
+SELECT k.last::text AS last, coalesce(f.properties ->> 'id', '0') AS number
+FROM _crossfade.last_key k JOIN _crossfade.stamp_floor f USING (collection) WHERE k.collection = $1 FOR UPDATE OF k;
 
 -- name: begin
 -- The first statement of a write's transaction: no row unless PostgreSQL takes the writes of collection $1. $2 keys to lock

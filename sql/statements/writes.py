@@ -22,9 +22,16 @@ class BeginRow(NamedTuple):
     revisions: list[int] | None
 
 
+class LastKeyRow(NamedTuple):
+    """last: a number of up to 20 digits. number: the collection's."""
+
+    last: str
+    number: str
+
+
 PROPERTIES = Statement("writes", "properties", str)
 TAKE_KEYS = Statement("writes", "take_keys", bool)
-LOCK_LAST_KEY = Statement("writes", "lock_last_key", str)
+LOCK_LAST_KEY = Statement("writes", "lock_last_key", LastKeyRow)
 BEGIN = Statement("writes", "begin", BeginRow)
 CHANGE = Statement("writes", "change")
 INSERT = Statement("writes", "insert")

@@ -209,7 +209,7 @@ class QueryAttempt:
 
     async def _begin(self, database: str, name: str, prepared: Prepared) -> _Target:
         collection = (await self._catalog.find(f"{database}/{name}")).collection
-        keys = prepared.keys.get(name, frozenset())
+        keys = prepared.keys.get(name, frozenset()) - prepared.blocked.known.get(name, frozenset())
         drawn, empties = max(_DRAWN, prepared.revisions.get(name, 0)), False
         row = await self._session.fetchrow(sql.writes.BEGIN, collection, list(keys), drawn, self._lock_wait, empties)
         if row is None:
@@ -369,13 +369,16 @@ class QueryAttempt:
 
 
 def _collection(name: str, target: _Target, prepared: Prepared) -> QueryCollection:
+    numbers = prepared.numbers.get(name, NumberRange())
+    if numbers.number != target.properties.number:  # of a former collection of that name
+        numbers = NumberRange()
     return QueryCollection(
         name,
         edge=target.edge,
         properties=target.properties,
         known=target.known,
         revisions=target.revisions,
-        numbers=prepared.numbers.get(name, NumberRange()),
+        numbers=numbers,
         random_keys=target.random_keys,
         holders=target.holders,
         blocked=prepared.blocked.known.get(name, frozenset()),

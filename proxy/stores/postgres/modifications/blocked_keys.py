@@ -1,4 +1,5 @@
-"""Documents that a query within a stream transaction cannot write: others have them, or have changed them since.
+"""Documents that a query cannot write: other transactions have them for too long, or have changed them since the
+snapshot of the stream transaction that the query is a part of.
 
 PostgreSQL refuses a whole statement for one of them, and nothing for a write that leaves its document as it was. So the
 query is repeated, knowing which keys are blocked: each write of one is refused as ArangoDB refuses it.

@@ -40,7 +40,8 @@ from proxy.stores.postgres.modifications.prepared import Prepared, RepeatError
 from proxy.stores.postgres.modifications.reserved_numbers import NumberRange, NumbersNeeded
 from proxy.stores.postgres.modifications.turns import Turns
 from proxy.stores.postgres.read_fence import QueryLimits
-from proxy.stores.postgres.writes.key_assignment import KeyAssignment
+from proxy.stores.postgres.writes.interruptions import CollectionChangedError, WriteFenceError
+from proxy.stores.postgres.writes.key_assignment import KeyAssignment, SeenNumber
 from proxy.stores.postgres.writes.locked_documents import check_exclusive
 from proxy.stores.postgres.writes.properties import parse_properties
 
@@ -189,6 +190,8 @@ class ModificationQueries:
                 if session is None and error.sqlstate == _LOCK_TIMEOUT:
                     written = [await self._catalog.find(f"{query.database}/{name}") for name in query.writes]
                     await check_exclusive(self._database, written)
+                    if await self._finds_locked(prepared):
+                        continue
                 if session is not None or not await self._dropped_index(error, query):
                     self._handle(error, query, prepared, inside=session is not None)
 
@@ -200,6 +203,11 @@ class ModificationQueries:
             prepared.plan = None  # evaluation finds out which
             return True
         return await prepared.blocked.find(session, prepared.blocked.written)
+
+    async def _finds_locked(self, prepared: Prepared) -> bool:
+        """Return True if a query that has waited can be repeated, knowing now which documents stay locked."""
+        async with self._database.session() as session, session.transaction():
+            return await prepared.blocked.find(session, prepared.blocked.written)
 
     async def _attempt(self, session: Session, query: ModificationQuery, prepared: Prepared) -> Finished:
         if prepared.plan is not None:
@@ -293,15 +301,21 @@ class ModificationQueries:
 
     async def _take(self, query: ModificationQuery, prepared: Prepared, needed: Mapping[str, NumbersNeeded]) -> None:
         for name, wanted in needed.items():
-            collection = f"{query.database}/{name}"
-            start = end = self._keys.seen(collection)
-            if wanted.count or wanted.largest:
-                async with self._database.session() as session:
-                    text = await session.fetchrow(sql.writes.PROPERTIES, collection)
+            prepared.numbers[name] = await self._range(f"{query.database}/{name}", wanted)
+
+    async def _range(self, collection: str, wanted: NumbersNeeded) -> NumberRange:
+        if not (wanted.count or wanted.largest):
+            number, last = self._keys.seen(collection)
+            return NumberRange(last, last, last, number)
+        for _ in range(_REPEATS):
+            async with self._database.session() as session:
+                properties = parse_properties(await session.fetchrow(sql.writes.PROPERTIES, collection) or "{}")
+                with contextlib.suppress(CollectionChangedError):
                     start, end = await self._keys.reserve(
-                        session, collection, parse_properties(text or "{}"), count=wanted.count, largest=wanted.largest
+                        session, collection, properties, count=wanted.count, largest=wanted.largest
                     )
-            prepared.numbers[name] = NumberRange(start, end, self._keys.seen(collection))
+                    return NumberRange(start, end, end, properties.number)
+        raise WriteFenceError
 
     async def _settle(
         self, query: ModificationQuery, prepared: Prepared, numbers: Mapping[str, tuple[int, int]]
@@ -325,7 +339,8 @@ class ModificationQueries:
         if taken is not None and taken.start <= last < taken.end:
             with contextlib.suppress(DatabaseError):  # a gap does no harm
                 async with self._database.session() as session:
-                    await self._keys.give_back(session, f"{query.database}/{name}", end=taken.end, last=last)
+                    of = SeenNumber(taken.number, taken.end)
+                    await self._keys.give_back(session, f"{query.database}/{name}", of, last)
 
 
 def conflict(query: ModificationQuery) -> ArangoError:

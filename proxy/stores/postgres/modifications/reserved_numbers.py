@@ -10,11 +10,15 @@ from proxy.semantics.key_generator import KeyGenerator
 
 @dataclass(frozen=True, slots=True)
 class NumberRange:
-    """The numbers after `start` up to `end` are the request's. seen: the generator's state is at least that number."""
+    """The numbers after `start` up to `end` are the request's. seen: the generator's state is at least that number.
+
+    number: of the collection whose generator it is.
+    """
 
     start: int = 0
     end: int = 0
     seen: int = 0
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
