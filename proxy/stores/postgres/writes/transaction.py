@@ -36,17 +36,33 @@ class _NothingToWrite(Exception):
     """Ends a transaction whose writes are all refused, or change nothing."""
 
 
+class _LocksTooMuch(Exception):
+    """Ends a savepoint of a stream transaction which has locked documents that the write leaves as they are."""
+
+
 class WriteTransaction:
     """Executes a prepared write of one collection. lock_wait: seconds that it waits for a row.
 
     looks_up: look up in unique indexes all that documents would claim. Otherwise what they have at the end is assumed
-    to be free, and PostgreSQL refuses the statement if it is not.
+    to be free, and PostgreSQL refuses the statement if it is not. inside: it is a savepoint of a stream transaction,
+    which must not keep documents locked that it has not changed.
     """
 
     def __init__(
-        self, session: Session, relation: Relation, properties: Properties, lock_wait: float, *, looks_up: bool = False
+        self,
+        session: Session,
+        relation: Relation,
+        properties: Properties,
+        lock_wait: float,
+        *,
+        looks_up: bool = False,
+        inside: bool = False,
     ) -> None:
         self._looks_up = looks_up
+        self._inside = inside
+        self._rows: dict[str, bytes | None] = {}
+        self._loaded = frozenset[str]()
+        self._locks: frozenset[str] | None = None  # the keys to lock; None: all that are loaded
         self._session = session
         self._relation = relation
         self._properties = properties
@@ -70,10 +86,19 @@ class WriteTransaction:
 
         written: called before the commit.
         """
+        try:
+            return await self._execute_all(members, empties=empties, written=written)
+        except _LocksTooMuch:  # the snapshot stays the same, and so does the decision
+            return await self._execute_all(members, empties=empties, written=written)
+
+    async def _execute_all(
+        self, members: Sequence[Member], *, empties: bool, written: Callable[[], None] | None
+    ) -> list[Outcome]:
         outcomes: list[Outcome] = []
         with contextlib.suppress(_NothingToWrite):
             async with self._session.transaction():
                 outcomes, changes = await self._decide(members, empties=empties)
+                self._check_locked(changes)
                 failpoints.reach("write-fenced")
                 if changes:
                     name, relation = self._relation.collection, self._relation.relation
@@ -86,29 +111,37 @@ class WriteTransaction:
             failpoints.reach("write-committed")
         return outcomes
 
+    def _check_locked(self, changes: Sequence[RowChange]) -> None:
+        """Raise _LocksTooMuch if a stream transaction would keep documents locked that it does not change."""
+        changed = {change.key for change in changes}
+        if self._inside and changes and self._locks is None and not self._rows.keys() <= changed:
+            self._locks = frozenset(changed)
+            raise _LocksTooMuch
+
     async def _decide(self, members: Sequence[Member], *, empties: bool) -> tuple[list[Outcome], Sequence[RowChange]]:
         """Return the answers, and the changes that make them true. A request that is refused as a whole changes
         nothing.
 
         The decision is repeated until every key that it needs is loaded.
         """
-        rows: dict[str, bytes | None] = {}
-        loaded = frozenset[str]()
-        wanted = frozenset[str]().union(*(prepared.keys for _, prepared in members))
+        rows = self._rows
+        wanted = self._locks
+        if wanted is None:
+            wanted = frozenset[str]().union(*(prepared.keys for _, prepared in members))
         writes = sum(prepared.writes for _, prepared in members)
         holders: dict[str, dict[bytes, str | None]] = {index.id: {} for index in self._properties.uniques}
         revisions: list[int] = []
         for number in range(_PASSES):
             if wanted or not number:  # values may contain revisions: a pass that only looks values up must not differ
                 found, revisions = await self._load(wanted, writes, empties=empties)
-                loaded |= wanted
+                self._loaded |= wanted
                 rows |= found
             collection = LoadedCollection(
                 self._relation.name,
                 edge=self._relation.edge,
                 properties=self._properties,
                 rows=rows,
-                loaded=loaded,
+                loaded=self._loaded,
                 revisions=revisions,
                 holders=holders,
             )

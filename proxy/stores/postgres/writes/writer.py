@@ -195,10 +195,15 @@ class DocumentWriter:
                 async with self._database.session() as session:
                     properties = await self._properties_of(session, relation)
                     if prepared is None or made_by != _key_rules(relation, properties):
-                        prepared = await self._prepared(session, relation, request, properties)
+                        prepared = await self._prepared(session, relation, request, properties, within)
                         made_by = _key_rules(relation, properties)
                     transaction = WriteTransaction(
-                        within or session, relation, properties, self._lock_wait, looks_up=looks_up
+                        within or session,
+                        relation,
+                        properties,
+                        self._lock_wait,
+                        looks_up=looks_up,
+                        inside=within is not None,
                     )
                     empties = isinstance(request, ImportRequest) and request.empties
                     return await transaction.execute(operation, prepared, empties=empties)
@@ -227,15 +232,25 @@ class DocumentWriter:
         return await self._locked(operation, relation, prepared, waited)
 
     async def _prepared(
-        self, session: Session, relation: Relation, request: Request, properties: Properties
+        self,
+        session: Session,
+        relation: Relation,
+        request: Request,
+        properties: Properties,
+        within: Session | None,
     ) -> Prepared:
-        """Return the request with the keys of its documents. Raise ArangoError, WriteFenceError, DatabaseError."""
+        """Return the request with the keys of its documents.
+
+        Raise ArangoError, WriteFenceError, CollectionChangedError, ExclusiveLockError, DatabaseError.
+        """
         try:
             return await self._keys.prepare(session, relation.collection, request, properties, edge=relation.edge)
         except ArangoError:
             if await session.fetchrow(sql.collections.FIND, relation.collection) is None:  # its first error
                 self._forget(relation)
                 raise no_collection(relation.name) from None
+            if isinstance(request, ImportRequest):  # it waits for the collection before it reads its body
+                await check_exclusive(within or session, [relation])
             raise
 
     async def _without_locked(
