@@ -145,11 +145,18 @@ class Maker:
     def _object(self, row: str, depth: int) -> str:
         rng = self._rng
         names = rng.sample(_NAMES, rng.randrange(1, 4))
-        return "{" + ", ".join(f"`{name}`: {self._value(row, depth)}" for name in names) + "}"
+        values = {name: self._revisions(row) if name == "_own" else self._value(row, depth) for name in names}
+        return "{" + ", ".join(f"`{name}`: {value}" for name, value in values.items()) + "}"
+
+    def _revisions(self, row: str) -> str:
+        """Return a value with revisions. No query compares such values: each store has its own revisions, of which the
+        texts are in another order.
+        """
+        return self._rng.choice((f"{row}._rev", row, f"[{row}._rev, {row}.n]", f"{{`{row}`: {row}, n: 1}}", "null"))
 
     def _value(self, row: str, depth: int) -> str:
         rng = self._rng
-        attribute = f"{row}.{rng.choice(('n', 's', 'o', 'l', 'group', 'o.x', 'o.y', '_key', '_rev', '_own'))}"
+        attribute = f"{row}.{rng.choice(('n', 's', 'o', 'l', 'group', 'o.x', 'o.y', '_key'))}"
         roll = rng.random()
         if roll < 0.25 or depth == 0:
             return attribute if rng.random() < 0.5 else rng.choice(_LITERALS)
@@ -163,7 +170,7 @@ class Maker:
                 f"({self._condition_of(row)} ? {inner} : {attribute})", f"({attribute} || {inner})",
                 f"({attribute} && {inner})", f"NOT_NULL({attribute}, {inner})", self._object(row, depth - 1),
                 f"[{inner}, {attribute}]", f"LENGTH({row}.l)", f"{row}.n == 1", "DATE_NOW() > 0", f"{attribute} % 3",
-                f"LENGTH(FOR x IN e FILTER x.n == {row}.n RETURN 1)", f"FLOOR({attribute})", row,
+                f"LENGTH(FOR x IN e FILTER x.n == {row}.n RETURN 1)", f"FLOOR({attribute})",
             )
         )  # fmt: skip
 
