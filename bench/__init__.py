@@ -4,5 +4,6 @@ proxy.py    the proxy compared with nginx and a naive proxy: `python -m bench.pr
 stub.py     a fast stand-in for ArangoDB       load.py    a closed-loop load generator
 bare.py     listener and upstream alone        naive.py   the same, awaiting one upsert per write
 postgres_alone.py  a proxy over PostgreSQL alone beside statements by hand; http_client.py: its client
+alone_results.py   memory and time of large results, queries and bodies; alone_operations.py: which
 process.py  processes to measure: CPU and memory from /proc
 """

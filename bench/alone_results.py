@@ -2,7 +2,9 @@
 
 For each operation: its status, its time, what the resident memory of the proxy and of its workers grows by, and the
 longest time that another client waited for `GET /_api/version` meanwhile. A collection of 100,000 documents of 2 KB
-(200 MB) is the subject. Exits 1 with `--strict` if an operation is refused or takes more than 64 MiB.
+(200 MB), one of as many edges of one vertex, and bodies of 100 MB are the subject. With `--together 8` each operation
+is carried out by that number of clients concurrently. Exits 1 with `--strict` if an operation is refused or takes more
+than 64 MiB.
 """
 
 from __future__ import annotations
@@ -13,17 +15,15 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from bench.alone_operations import Client, operations
 from deploy.demo.stack import Stack, StackOptions
 
 MEMORY: Final = 64.0  # MiB
 _BATCH: Final = 250  # documents of one import: small ones leave the memory of the proxy as it was
-_SCAN: Final = "FOR d IN large"
-_UNCOMPILED: Final = "LET r = RAND() * 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,96 +46,6 @@ class Measured:
             f"{self.name:58}{self.seconds:8.1f} s{self.size / 1e6:9.1f} MB{self.grown:9.1f} MiB"
             f"{self.waited * 1000:8.0f} ms  {self.failed or ('reached' if self.reached else 'missed')}"
         )
-
-
-class Client:
-    """One connection, whose answers are counted and not kept."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-
-    async def send(self, method: str, target: str, body: Any = None, *, kept: int = 4 << 10) -> tuple[int, bytes, int]:
-        """Return status, the end of the answer's body, and its size. kept: bytes of the end."""
-        data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._port, limit=1 << 20)
-        writer.write(
-            b"%s %s HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
-            % (method.encode(), target.encode(), len(data))
-            + data
-        )
-        head = await reader.readuntil(b"\r\n\r\n")
-        size, end = 0, b""
-        while piece := await reader.read(1 << 18):
-            size += len(piece)
-            end = (end + piece)[-kept:]
-        writer.close()
-        return int(head.split()[1]), end, size
-
-    async def query(self, text: str, **body: Any) -> tuple[int, bytes, int]:
-        """Run a query and drain its cursor."""
-        status, end, size = await self.send("POST", "/_api/cursor", {"query": text, **body}, kept=1 << 12)
-        whole = size
-        while status < 300 and b'"hasMore":true' in end:
-            tail = end[end.rindex(b'"hasMore"') :]
-            identifier = tail.partition(b'"id":"')[2].partition(b'"')[0].decode()
-            status, end, size = await self.send("POST", f"/_api/cursor/{identifier}", kept=1 << 12)
-            whole += size
-        return status, end, whole
-
-
-Operation = Callable[[Client], Awaitable[tuple[int, bytes, int]]]
-
-
-def operations(number: int) -> dict[str, Operation]:
-    """Return the operations by name. number: of documents."""
-    keys = [f"k{one}" for one in range(number)]
-
-    def query(text: str, **body: Any) -> Operation:
-        return lambda client: client.query(text, **body)
-
-    def send(method: str, target: str, body: Any = None) -> Operation:
-        return lambda client: client.send(method, target, body)
-
-    example = {"collection": "large", "example": {"kind": 1}}
-    return {
-        "all documents, default batches": query(f"{_SCAN} RETURN d"),
-        "all documents, one batch": query(f"{_SCAN} RETURN d", batchSize=10_000_000),
-        "all documents, count and fullCount": query(
-            f"{_SCAN} LIMIT {number} RETURN d", count=True, options={"fullCount": True}, batchSize=number
-        ),
-        "all documents, stream": query(f"{_SCAN} RETURN d", stream=True),
-        "all documents, stream in one batch": query(f"{_SCAN} RETURN d", stream=True, batchSize=10_000_000),
-        "/_api/simple/all": send("PUT", "/_api/simple/all", {"collection": "large", "batchSize": number}),
-        "/_api/simple/by-example": send("PUT", "/_api/simple/by-example", {**example, "batchSize": number}),
-        "PUT /_api/document?onlyget": send("PUT", "/_api/document/large?onlyget=true", keys),
-        "/_api/simple/lookup-by-keys": send(
-            "PUT", "/_api/simple/lookup-by-keys", {"collection": "large", "keys": keys}
-        ),
-        "/_api/collection/c/checksum, withData": send("GET", "/_api/collection/large/checksum?withData=true"),
-        "evaluated: FILTER": query(f"{_SCAN} {_UNCOMPILED} FILTER d.n >= r RETURN d", batchSize=number),
-        "evaluated: SORT": query(f"{_SCAN} {_UNCOMPILED} SORT d.other + r DESC RETURN d", batchSize=number),
-        "evaluated: COLLECT": query(
-            f"{_SCAN} {_UNCOMPILED} COLLECT k = d.n + r AGGREGATE m = MAX(d.other) RETURN [k, m]"
-        ),
-        "evaluated: UPDATE": query(f"{_SCAN} {_UNCOMPILED} UPDATE d WITH {{kind: 1 + r}} IN large"),
-        "evaluated: UPDATE, RETURN NEW": query(
-            f"{_SCAN} {_UNCOMPILED} UPDATE d WITH {{kind: 1 + r}} IN large RETURN NEW"
-        ),
-        "evaluated: INSERT": query(f"{_SCAN} {_UNCOMPILED} INSERT {{text: d.list, r}} INTO copies"),
-        "evaluated: UPSERT": query(
-            f"FOR i IN 1..{number} {_UNCOMPILED} UPSERT {{_key: CONCAT('u', i)}} INSERT {{_key: CONCAT('u', i), i}} "
-            "UPDATE {n: r} IN copies"
-        ),
-        "evaluated: REMOVE": query(f"FOR d IN copies {_UNCOMPILED} FILTER d.i != r - 1 REMOVE d IN copies"),
-        "compiled: UPDATE": query(f"{_SCAN} UPDATE d WITH {{kind: 2}} IN large"),
-        "/_api/simple/update-by-example": send(
-            "PUT", "/_api/simple/update-by-example", {**example, "example": {"kind": 2}, "newValue": {"kind": 3}}
-        ),
-        "/_api/simple/remove-by-example": send(
-            "PUT", "/_api/simple/remove-by-example", {**example, "example": {"kind": 3}}
-        ),
-        "truncate": send("PUT", "/_api/collection/large/truncate"),
-    }
 
 
 class Watch:
@@ -192,8 +102,9 @@ def _status(pid: int, name: str) -> float:
 
 async def load(client: Client, number: int) -> None:
     """Make the collections."""
-    for name in ("large", "copies"):
+    for name in ("large", "copies", "bodies"):
         await client.send("POST", "/_api/collection", {"name": name})
+    await client.send("POST", "/_api/collection", {"name": "edges", "type": 3})
     for first in range(0, number, _BATCH):
         lines = b"\n".join(
             json.dumps(
@@ -204,6 +115,10 @@ async def load(client: Client, number: int) -> None:
         status, end, _ = await client.send("POST", "/_api/import?collection=large&type=documents", lines)
         if status != 201:
             raise RuntimeError(f"import: {status} {end[:200]!r}")
+    edge = "{_from: 'large/k0', _to: CONCAT('large/k', i), text: 'a few bytes more'}"
+    status, end, _ = await client.query(f"FOR i IN 1..{number} INSERT {edge} INTO edges")
+    if status != 201:
+        raise RuntimeError(f"edges: {status} {end[:200]!r}")
 
 
 async def measure(stack: Stack, options: argparse.Namespace) -> list[Measured]:
@@ -215,14 +130,16 @@ async def measure(stack: Stack, options: argparse.Namespace) -> list[Measured]:
     watch = Watch(proxy.pid, client)
     found: list[Measured] = []
     for name, run in operations(options.documents).items():
-        if options.only and options.only not in name:
+        if options.only and not any(one in name for one in options.only):
             continue
         before, began = watch.begin(), time.perf_counter()
         waiting = asyncio.create_task(watch.waits())
         await asyncio.sleep(0)
         failed, size = "", 0
         try:
-            status, end, size = await run(client)
+            answers = await asyncio.gather(*(run(client) for _ in range(options.together)))
+            status, end, _ = max(answers, key=lambda answer: answer[0])
+            size = sum(answer[2] for answer in answers)
             if status >= 300:
                 failed = f"{status} {end[-160:].decode('utf-8', 'replace')}"
         except (OSError, asyncio.IncompleteReadError) as error:
@@ -238,7 +155,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(prog="python -m bench.alone_results", description=__doc__)
     parser.add_argument("--documents", type=int, default=100_000)
-    parser.add_argument("--only", help="operations whose name contains this")
+    parser.add_argument("--only", action="append", help="operations whose name contains this")
+    parser.add_argument("--together", type=int, default=1, help="clients that send each operation concurrently")
     parser.add_argument("--strict", action="store_true", help="exit 1 if an operation is refused or takes too much")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="bench-results-") as folder:

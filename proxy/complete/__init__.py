@@ -9,6 +9,7 @@ ways beside this.
 store            CompleteStore: which way an operation takes, asynchronous requests
 commands         the table of commands: the development server's, except what PostgreSQL does not do
 large_writes     arrays of documents and imports that are too large for memory
+packed_bodies    large bodies of VelocyPack, as JSON
 fast_ways        operations that need no view: document writes, reads
 modifying_queries AQL that writes
 query_tracking   queries while they run, and slow ones

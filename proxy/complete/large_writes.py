@@ -11,8 +11,10 @@ from typing import Final
 import msgspec
 
 from proxy.base.errors import ArangoError
+from proxy.base.spool import SpoolSpace
 from proxy.complete.catalog import ServerCatalog
 from proxy.complete.catalog_cache import CatalogCache
+from proxy.complete.packed_bodies import in_json
 from proxy.complete.server_view import ServerView
 from proxy.devserver.store.collection_lookup import writable
 from proxy.devserver.store.state.locks import exclusive_error
@@ -25,11 +27,12 @@ _ATTEMPTS: Final = 5  # of a write whose collection is renamed or dropped meanwh
 
 
 class LargeWrites:
-    """Carries out arrays of documents and imports in parts."""
+    """Carries out arrays of documents and imports in parts. spools: where bodies wait."""
 
-    def __init__(self, writer: DocumentWriter, catalogs: CatalogCache) -> None:
+    def __init__(self, writer: DocumentWriter, catalogs: CatalogCache, spools: SpoolSpace) -> None:
         self._writer = writer
         self._catalogs = catalogs
+        self._spools = spools
 
     async def execute(self, operation: Operation, state: Callable[[ServerCatalog], ServerView]) -> Outcome:
         """Return the answer; errors are outcomes too. state: makes that of a catalog, without documents.
@@ -40,6 +43,7 @@ class LargeWrites:
             server = state(await self._catalogs.current())
             try:
                 server.database(operation)
+                operation = await in_json(operation, self._spools)
             except ArangoError as error:
                 return error_outcome(error)
             try:

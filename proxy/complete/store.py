@@ -97,12 +97,12 @@ class CompleteStore:
         )
         modifying = ModifyingQueries(database, self._catalogs, keys, profiles, lock_wait, reader, spools)
         writer = DocumentWriter(database, lock_wait=lock_wait, keys=keys, spools=spools)
-        self._large = LargeWrites(writer, self._catalogs)
+        self._large = LargeWrites(writer, self._catalogs, spools)
         self._database = database
         self._fast = FastWays(writer, reader, modifying, tracking)
         self._transactions = StreamTransactions(database, self._sessions, transactions or TransactionLimits())
         self._in_transactions = TransactionRequests(
-            self._transactions, self._catalogs, self._sessions, writer, modifying, tracking, reader, attempts
+            self._transactions, self._catalogs, self._sessions, writer, modifying, tracking, reader, attempts, spools
         )
         self._counts = CountRequests(database, self._sessions, self._catalogs.ticks)
         self._requests = AsyncRequests()

@@ -189,8 +189,9 @@ class StreamTransactions:
                 number = 1654 if transaction.status is TransactionStatus.ABORTED else 1655
                 raise ArangoError(number, f"transaction '{bound.id}' not found")
             transaction.used = self._sessions.now()
-            if transaction.written > self._limits.size:
-                text = f"resource limit exceeded: the transaction has written more than {self._limits.size} bytes"
+            large = 0 if operation.large is None else operation.large.size
+            if transaction.written + large > self._limits.size:
+                text = f"resource limit exceeded: a transaction writes at most {self._limits.size} bytes"
                 raise ArangoError(32, text)
             try:
                 outcome = await work(transaction)

@@ -13,10 +13,12 @@ import msgspec
 
 from proxy.aql.analyse import analyse
 from proxy.base.errors import ArangoError, DatabaseError
+from proxy.base.spool import SpoolSpace
 from proxy.complete.catalog import ServerCatalog
 from proxy.complete.catalog_cache import CatalogCache, CatalogChangedError
 from proxy.complete.commands import COMMANDS
 from proxy.complete.modifying_queries import ModifyingQueries
+from proxy.complete.packed_bodies import in_json
 from proxy.complete.pinned_transaction import PinnedTransaction
 from proxy.complete.query_tracking import LeftToGeneralWay, QueryTracking, sleeps
 from proxy.complete.server_view import NoMoreTicks, ServerView
@@ -73,7 +75,9 @@ class TransactionRequests:
         tracking: QueryTracking,
         reader: PostgresStore,
         attempts: ViewAttempts,
+        spools: SpoolSpace,
     ) -> None:
+        self._spools = spools
         self._transactions = transactions
         self._catalogs = catalogs
         self._sessions = sessions
@@ -92,7 +96,7 @@ class TransactionRequests:
         server = state(catalog)
         try:
             server.database(operation)
-            plain = dispatch.with_json(operation)
+            plain = await in_json(operation, self._spools)
             if operation.endpoint.family is Family.TRANSACTION:
                 return await self._about(plain, server, catalog)
             outcome = await self._transactions.within(plain, server, self._work(plain, server))
@@ -157,11 +161,16 @@ class TransactionRequests:
         return outcome
 
     async def _write(self, transaction: PinnedTransaction, operation: Operation, server: ServerView) -> Outcome:
-        parsed_write(operation)  # a body that cannot be read is refused before its collection
-        name = self._check(server, operation, transaction, operation.collection or "", write=True)
+        body = operation.large
+        if body is None:
+            parsed_write(operation)  # a body that cannot be read is refused before its collection
+        try:
+            name = self._check(server, operation, transaction, operation.collection or "", write=True)
+        except ArangoError as error:
+            raise (error if body is None else await self._writer.first_error(operation, error)) from error
         changed = msgspec.structs.replace(without_transaction(operation), collection=name)
         outcome = await self._writer.execute(changed, transaction.session)
-        transaction.written += len(operation.body)
+        transaction.written += len(operation.body) if body is None else body.size
         return outcome
 
     def _check(

@@ -77,12 +77,8 @@ class OperationReader:
 
 
 def _in_parts(operation: Operation) -> bool:
-    """Return True if a large body is an array of documents or an import, and no part of a stream transaction."""
-    return (
-        operation.endpoint.write_route in _IN_PARTS
-        and operation.key is None
-        and "x-arango-trx-id" not in operation.headers
-    )
+    """Return True if a large body may be an array of documents or an import."""
+    return operation.endpoint.write_route in _IN_PARTS and operation.key is None
 
 
 async def _single(body: bytes) -> AsyncIterator[bytes]:

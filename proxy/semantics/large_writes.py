@@ -22,6 +22,7 @@ from proxy.semantics.body_parts import NotAnArrayError, array_parts, line_parts,
 from proxy.semantics.document_writes import DocumentWriteRequest
 from proxy.semantics.import_formats import NO_ROWS, NOT_AN_ARRAY
 from proxy.semantics.imports import ImportRequest, parse_import
+from proxy.wire.velocypack_elements import is_array
 
 _PIECE: Final = 256 << 10  # bytes
 _DETAILS: Final = b',"details":['
@@ -51,11 +52,21 @@ def is_import(operation: Operation) -> bool:
     return operation.endpoint.write_route is WriteRoute.IMPORT
 
 
+def is_packed(operation: Operation) -> bool:
+    """Return True if the body is VelocyPack."""
+    return "velocypack" in operation.headers.get("content-type", "")
+
+
 def has_parts(operation: Operation) -> bool:
-    """Return True if a request with a large body can be carried out in parts; else its body is one document."""
+    """Return True if a request with a large body can be carried out in parts; else its body is one document.
+
+    An array of VelocyPack must be converted to JSON first.
+    """
     body = operation.large
-    if body is None or operation.key is not None or "velocypack" in operation.headers.get("content-type", ""):
+    if body is None or operation.key is not None:
         return False
+    if is_packed(operation):
+        return is_array(body)
     return is_import(operation) or _first_byte(body) == b"["
 
 

@@ -7,6 +7,7 @@ encode             Outcome, ArangoError -> Response, with the headers that Arang
 encoding           bodies in gzip and deflate
 auth               the user of a request: Basic and JWT, read and made
 velocypack         ArangoDB's binary form of JSON, read; velocypack_writer writes it
+velocypack_elements an array of VelocyPack that is too large for memory, read element by element
 
 Terms: a *row* states all that the proxy knows of one endpoint. Its *effect* is what the endpoint does to documents, its
 *family* the part of the API to which it belongs, its *capture* the kind of write.

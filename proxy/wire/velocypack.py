@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Protocol, overload
 
 import orjson
 
@@ -25,7 +25,7 @@ _DOUBLE: Final = struct.Struct("<d")
 _DATE: Final = struct.Struct("<q")
 _NEGATIVE_ZERO: Final = orjson.Fragment(b"-0.0")  # `-0` in JSON would be the integer
 _RESERVED_HEAD: Final = 9  # bytes that a writer may have reserved for the type and an 8-byte length
-_CONSTANTS: Final[dict[int, Any]] = {
+CONSTANTS: Final[dict[int, Any]] = {
     0x01: [],
     0x0A: {},
     0x18: None,
@@ -34,7 +34,7 @@ _CONSTANTS: Final[dict[int, Any]] = {
     **{0x30 + number: number for number in range(10)},
     **{0x40 - number: -number for number in range(1, 7)},
 }
-_WIDTHS: Final = {
+WIDTHS: Final = {
     **{0x02 + power: 1 << power for power in range(4)},
     **{0x06 + power: 1 << power for power in range(4)},
     **{0x0B + power: 1 << power for power in range(4)},
@@ -44,7 +44,7 @@ _WIDTHS: Final = {
 
 def decode(data: bytes) -> Any:
     """Return the value. Raise ArangoError 600 if the bytes are not exactly one value."""
-    return _Reader(data, plain=True).whole()
+    return Reader(data, plain=True).whole()
 
 
 def to_json(data: bytes, *, dates: bool = True) -> bytes:
@@ -52,7 +52,7 @@ def to_json(data: bytes, *, dates: bool = True) -> bytes:
 
     dates: whether a date may become its number; else it is refused.
     """
-    return dump(_Reader(data, plain=False, dates=dates).whole())
+    return dump(Reader(data, plain=False, dates=dates).whole())
 
 
 def in_json(request: Request) -> Request | None:
@@ -73,29 +73,45 @@ def wrong(reason: str) -> ArangoError:
     return ArangoError(600, f"VPackError error: {reason}")
 
 
-class _Reader:
-    """A reader of one buffer, front to back. Every length is checked against the end of what surrounds it."""
+class Buffer(Protocol):
+    """The bytes that are read."""
 
-    def __init__(self, data: bytes, *, plain: bool, dates: bool = True) -> None:
+    def __len__(self) -> int: ...
+
+    @overload
+    def __getitem__(self, place: int, /) -> int: ...
+
+    @overload
+    def __getitem__(self, place: slice[int, int, None], /) -> bytes: ...
+
+
+class Reader:
+    """A reader of one buffer, front to back. Every length is checked against the end of what surrounds it.
+
+    plain: a negative zero is a double; otherwise it is a fragment of JSON. dates: whether a date may become its number.
+    """
+
+    def __init__(self, data: Buffer, *, plain: bool, dates: bool = True) -> None:
         self._data = data
         self._dates = dates
         self._zero: Any = -0.0 if plain else _NEGATIVE_ZERO
 
     def whole(self) -> Any:
-        value, end = self._value(0, len(self._data), 0)
+        """Return the value that the buffer is. Raise ArangoError 600."""
+        value, end = self.value(0, len(self._data), 0)
         if end != len(self._data):
             raise wrong("Validator invalid length: bytes behind the value")
         return value
 
-    def _value(self, at: int, limit: int, depth: int) -> tuple[Any, int]:
+    def value(self, at: int, limit: int, depth: int) -> tuple[Any, int]:
         """Return the value that begins at `at`, and its end. Raise ArangoError 600 if it passes `limit`."""
         if at >= limit:
             raise wrong("Validator invalid length: value is cut")
         head = self._data[at]
         if 0x40 <= head <= 0xBF:
             return self._text(at, limit)
-        if head in _CONSTANTS:
-            known = _CONSTANTS[head]
+        if head in CONSTANTS:
+            known = CONSTANTS[head]
             return (known.copy() if isinstance(known, list | dict) else known), at + 1
         if 0x20 <= head <= 0x2F:
             size = (head & 7) + 1
@@ -117,13 +133,11 @@ class _Reader:
 
     def _plain_array(self, at: int, limit: int, depth: int) -> tuple[list[Any], int]:
         """Read 0x02 to 0x05: items of one length, to the end, without an index."""
-        width = _WIDTHS[self._data[at]]
-        end = self._end(at, self._number(at + 1, width, limit), limit)
-        place = self._first(at, at + 1 + width, end)
+        place, end = self._plain_bounds(at, limit)
         items: list[Any] = []
         length = 0
         while place < end:
-            item, following = self._value(place, end, depth + 1)
+            item, following = self.value(place, end, depth + 1)
             length = length or following - place
             if following - place != length:
                 raise wrong("Validator invalid length: items of an array without index differ in length")
@@ -133,6 +147,12 @@ class _Reader:
             raise wrong("Validator invalid length: array is empty")
         return items, end
 
+    def _plain_bounds(self, at: int, limit: int) -> tuple[int, int]:
+        """Return the first item, and the end of the items and the array."""
+        width = WIDTHS[self._data[at]]
+        end = self._end(at, self.number(at + 1, width, limit), limit)
+        return self._first(at, at + 1 + width, end), end
+
     def _container(self, at: int, limit: int, depth: int) -> tuple[Any, int]:
         """Read arrays and objects with a number of items: with an index, or compact."""
         head = self._data[at]
@@ -141,7 +161,12 @@ class _Reader:
             start, count, items_end, end = self._compact(at, limit)
             places: list[int] = []
         else:
-            start, count, items_end, end, places = self._indexed(at, limit, single_has_index=not is_object)
+            start, count, items_end, end, width = self._indexed(at, limit, single_has_index=not is_object)
+            places = (
+                [at + self.number(place, width, end) for place in range(items_end, items_end + count * width, width)]
+                if width
+                else []
+            )
         items: list[Any] = []
         pairs: dict[str, Any] = {}
         found: list[int] = []
@@ -152,34 +177,35 @@ class _Reader:
                 name, place = self._name(place, items_end)
                 if name in pairs:
                     raise wrong("Duplicate attribute name")
-                pairs[name], place = self._value(place, items_end, depth + 1)
+                pairs[name], place = self.value(place, items_end, depth + 1)
             else:
-                item, place = self._value(place, items_end, depth + 1)
+                item, place = self.value(place, items_end, depth + 1)
                 items.append(item)
-        if place != items_end or (places and sorted(places) != found):
+        if is_object:
+            places.sort()  # by name
+        if place != items_end or (places and places != found):
             raise wrong("Validator invalid length: items do not fill their array or object")
         return (pairs if is_object else items), end
 
-    def _indexed(self, at: int, limit: int, *, single_has_index: bool) -> tuple[int, int, int, int, list[int]]:
-        """Return (first item, number of items, their end, end, places by the index) of 0x06 to 0x12.
+    def _indexed(self, at: int, limit: int, *, single_has_index: bool) -> tuple[int, int, int, int, int]:
+        """Return (first item, number of items, their end and the index's beginning, end, width) of 0x06 to 0x12.
 
-        An object of one attribute has no index.
+        width: bytes of an entry of the index; 0 if there is none: an object of one attribute.
         """
-        width = _WIDTHS[self._data[at]]
-        end = self._end(at, self._number(at + 1, width, limit), limit)
+        width = WIDTHS[self._data[at]]
+        end = self._end(at, self.number(at + 1, width, limit), limit)
         if width == 8:  # the number of items comes after the index
-            count, table_end, start = self._number(end - 8, 8, end), end - 8, at + 9
+            count, table_end, start = self.number(end - 8, 8, end), end - 8, at + 9
         else:
-            count, table_end, start = self._number(at + 1 + width, width, end), end, at + 1 + 2 * width
+            count, table_end, start = self.number(at + 1 + width, width, end), end, at + 1 + 2 * width
         if count == 0 or count > end - at:
             raise wrong("Validator invalid length: wrong number of items")
         if count == 1 and not single_has_index:
-            return self._first(at, start, table_end), 1, table_end, end, []
+            return self._first(at, start, table_end), 1, table_end, end, 0
         table = table_end - count * width
         if table < start:
             raise wrong("Validator invalid length: index is larger than what it stands in")
-        places = [at + self._number(table + number * width, width, end) for number in range(count)]
-        return self._first(at, start, table), count, table, end, places
+        return self._first(at, start, table), count, table, end, width
 
     def _compact(self, at: int, limit: int) -> tuple[int, int, int, int]:
         """Return (first item, number of items, their end, end) of 0x13 and 0x14: numbers in groups of seven bits."""
@@ -204,7 +230,7 @@ class _Reader:
         raise wrong("Validator invalid length: number of a compact value")
 
     def _name(self, at: int, limit: int) -> tuple[str, int]:
-        name, place = self._value(at, limit, MAX_DEPTH)  # no container can be a name
+        name, place = self.value(at, limit, MAX_DEPTH)  # no container can be a name
         if type(name) is int:
             name = _NAMES.get(name)
         if not isinstance(name, str):
@@ -216,7 +242,7 @@ class _Reader:
     def _text(self, at: int, limit: int) -> tuple[str, int]:
         head = self._data[at]
         if head == 0xBF:
-            start, size = at + 9, self._number(at + 1, 8, limit)
+            start, size = at + 9, self.number(at + 1, 8, limit)
         else:
             start, size = at + 1, head - 0x40
         try:
@@ -236,7 +262,7 @@ class _Reader:
             raise wrong("Validator invalid length: longer than what it stands in")
         return end
 
-    def _number(self, at: int, width: int, limit: int) -> int:
+    def number(self, at: int, width: int, limit: int) -> int:
         return int.from_bytes(self._bytes(at, width, limit), "little")
 
     def _bytes(self, at: int, size: int, limit: int) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import random
 import re
 import zlib
 from collections.abc import AsyncIterator
@@ -16,14 +17,19 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from proxy.app import CompleteApplication
+from proxy.base.spool import SpoolSpace
+from proxy.complete import CompleteStore, TransactionLimits
 from proxy.devserver.serve import DevelopmentServer
+from proxy.wire.decode import decode_parts
 from proxy.wire.velocypack_writer import encode
 from tests.ad_hoc import Database
 from tests.harness import eventually
 from tests.integration.test_complete_application import settings_of
+from tests.unit.wire import vpack
 
 DOCUMENTS = [{"_key": f"k{number}", "n": number, "text": "x" * 30} for number in range(300)]
 ARRAY = json.dumps(DOCUMENTS).encode()
@@ -31,6 +37,9 @@ LINES = b"\n".join(json.dumps({**one, "_key": f"l{one['n']}"}).encode() for one 
 ROWS = b'["_key","n"]\n' + b"\n".join(b'["r%d",%d]' % (number, number) for number in range(300))
 SHORT = json.dumps([{"_key": one["_key"]} for one in DOCUMENTS]).encode()
 GZIP = {"content-encoding": "gzip"}
+PACKED = {"content-type": "application/x-velocypack"}
+FORMS = [vpack.encode(DOCUMENTS, random.Random(seed).choice) for seed in range(4)]
+CORRUPT = [FORMS[0][:-1], FORMS[1] + b"\x18", encode(DOCUMENTS)[:-1] + b"\0", b"\x13" + encode(DOCUMENTS)[1:]]
 PATH = "/_api/document/c"
 IMPORT = "/_api/import?collection=c&details=true&type="
 
@@ -74,6 +83,20 @@ async def test_large_bodies_have_the_answers_of_the_development_server(client: h
         ("POST", IMPORT + "array&complete=true&overwrite=true", ARRAY + b"x", {}),
         ("POST", IMPORT + "array&complete=true&overwrite=true", ARRAY[:-1] + b',{"_key":"k7"}]', {}),
         ("POST", IMPORT + "array&overwrite=true", encode(DOCUMENTS), {"content-type": "application/x-velocypack"}),
+        ("POST", PATH + "?overwriteMode=update&returnOld=true", FORMS[0], PACKED),
+        ("PATCH", PATH + "?returnNew=true", gzip.compress(FORMS[1]), PACKED | GZIP),
+        ("POST", IMPORT + "documents", FORMS[2], PACKED),
+        ("POST", IMPORT + "auto&onDuplicate=update", FORMS[3], PACKED),
+        ("POST", IMPORT, FORMS[3], PACKED),
+        ("POST", IMPORT + "array", encode({"_key": "one", "text": "y" * 5000}), PACKED),
+        ("PUT", PATH, encode({"_key": "one", "text": "y" * 5000}), PACKED),
+        ("POST", PATH, encode({"_key": "two", "text": "y" * 5000}), PACKED),
+        *(("PUT", PATH, body, PACKED) for body in CORRUPT),
+        ("POST", IMPORT + "array&overwrite=true", CORRUPT[0], PACKED),
+        ("POST", "/_api/import?type=array", CORRUPT[0], PACKED),
+        ("POST", "/_api/document/absent", CORRUPT[0], PACKED),
+        ("POST", "/_api/document/absent", FORMS[0], PACKED),
+        ("POST", "/_db/absent" + PATH, CORRUPT[0], PACKED),
         ("POST", IMPORT + "array", LINES, {}),
         ("POST", "/_api/import?type=array", LINES, {}),
         ("POST", "/_api/import?type=array&collection=absent", LINES, {}),
@@ -111,6 +134,87 @@ def _compared(response: httpx.Response) -> object:
     if isinstance(body, dict) and "result" in body:
         return sorted(body["result"], key=lambda one: str(one["_key"]))
     return text
+
+
+async def test_large_bodies_within_a_stream_transaction(client: httpx.AsyncClient) -> None:
+    """As on the development server; what is refused does not end the transaction, and nothing is visible outside."""
+    requests: list[tuple[str, str, bytes, dict[str, str]]] = [
+        ("POST", PATH, ARRAY, {}),
+        ("POST", PATH + "?overwriteMode=ignore", ARRAY, {}),
+        ("PATCH", PATH + "?returnOld=true", FORMS[0], PACKED),
+        ("PUT", PATH, ARRAY[:-1], {}),
+        ("PUT", PATH, CORRUPT[0], PACKED),
+        ("POST", "/_api/document/d", ARRAY, {}),
+        ("POST", "/_api/document/d", ARRAY[:-1], {}),
+        ("POST", "/_api/import?type=array&collection=d", ARRAY[:-1], {}),
+        ("POST", "/_api/document/absent", ARRAY, {}),
+        ("POST", PATH, json.dumps({"_key": "single", "text": "y" * 5000}).encode(), {}),
+        ("DELETE", PATH, SHORT, {}),
+        ("POST", IMPORT + "documents", LINES, {}),
+        ("POST", IMPORT + "array&complete=true", ARRAY[:-1] + b',{"_key":"k7"}]', {}),
+        ("POST", IMPORT + "array&complete=true&overwrite=true", ARRAY[:-1] + b',{"_key":"k7"}]', {}),
+        ("POST", IMPORT + "array&overwrite=true", FORMS[1], PACKED),
+        ("POST", IMPORT, ROWS, {}),
+        ("PUT", "/_api/document/c/k1", json.dumps({"text": "y" * 5000}).encode(), {}),
+    ]
+    async with DevelopmentServer() as server, httpx.AsyncClient(base_url=server.url) as other:
+        transactions = []
+        for one in (client, other):
+            for name in ("c", "d"):
+                await one.post("/_api/collection", json={"name": name})
+            begun = await one.post("/_api/transaction/begin", json={"collections": {"write": ["c"]}})
+            transactions.append({"x-arango-trx-id": begun.json()["result"]["id"]})
+        for method, path, body, headers in requests:
+            ours, theirs = [
+                await one.request(method, path, content=body, headers=headers | transaction)
+                for one, transaction in zip((client, other), transactions, strict=True)
+            ]
+            assert ours.status_code == theirs.status_code, (path, ours.text[:300], theirs.text[:300])
+            assert _compared(ours) == _compared(theirs), path
+        assert (await client.get("/_api/collection/c/count")).json()["count"] == 0
+        found = []
+        for one, transaction in zip((client, other), transactions, strict=True):
+            ended = await one.put(f"/_api/transaction/{transaction['x-arango-trx-id']}")
+            assert ended.json()["result"]["status"] == "committed"
+            found.append(_compared(await one.put("/_api/simple/all", content=b'{"collection":"c","batchSize":9999}')))
+        assert found[0] == found[1]
+
+
+async def test_a_transaction_has_a_limit_for_large_bodies(database: Database) -> None:
+    store = CompleteStore(database, transactions=TransactionLimits(size=len(ARRAY) + 10))
+    made = await store.execute(decode_parts("POST", b"/_api/collection", [], b'{"name":"c"}'))
+    assert made.status == 200
+    begun = await store.execute(
+        decode_parts("POST", b"/_api/transaction/begin", [], b'{"collections":{"write":["c"]}}')
+    )
+    headers = [(b"x-arango-trx-id", json.loads(begun.body)["result"]["id"].encode())]
+    answers = []
+    for _ in range(2):
+        spool = SpoolSpace().new()
+        spool.append(ARRAY)
+        operation = decode_parts("POST", PATH.encode(), headers)
+        answers.append(await store.execute(msgspec.structs.replace(operation, large=spool)))
+    await store.close()
+    assert answers[0].status == 202
+    assert (answers[1].status, json.loads(answers[1].body)["errorNum"]) == (500, 32)
+
+
+async def test_documents_that_others_have_changed_are_refused_in_a_transaction(client: httpx.AsyncClient) -> None:
+    """Since it began: only these, in whichever part they are."""
+    await client.post(PATH, content=ARRAY)
+    begun = await client.post("/_api/transaction/begin", json={"collections": {"write": ["c"]}})
+    transaction = {"x-arango-trx-id": begun.json()["result"]["id"]}
+    await client.get("/_api/document/c/k0", headers=transaction)
+    await client.patch("/_api/document/c/k7", json={"n": -1})
+    await client.post("/_api/document/c", json={"_key": "new"})
+    body = [*DOCUMENTS, {"_key": "new"}]
+    made = await client.post(PATH + "?overwriteMode=replace", json=body, headers=transaction)
+    numbers = [one.get("errorNum") for one in made.json()]
+    expected: list[int | None] = [None] * 301
+    expected[7] = expected[300] = 1200
+    assert numbers == expected
+    assert (await client.put(f"/_api/transaction/{begun.json()['result']['id']}")).status_code == 200
+    assert (await client.get("/_api/document/c/k7")).json()["n"] == -1
 
 
 async def test_a_large_array_is_written_over_http2_without_a_length(client: httpx.AsyncClient) -> None:

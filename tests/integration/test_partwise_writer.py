@@ -153,6 +153,17 @@ async def test_documents_that_stay_locked_are_refused_and_no_others(target: Targ
     assert await target.documents() == {"k0": 200, "k1": 1, "k2": 202, "k3": 203, "k4": 204, "k5": 205, "k6": 6}
 
 
+async def test_an_import_whose_collection_cannot_be_emptied_writes_nothing(target: Target) -> None:
+    await target.send("POST", documents())
+    target.writer = DocumentWriter(target.database, lock_wait=0.05, part_size=PARTS)
+    async with target.other.transaction():
+        await target.other.execute(f"SELECT FROM {target.relation} WHERE key = 'k6' FOR UPDATE")
+        path = "/_api/import?collection=c&type=array&overwrite=true"
+        status, answer = await target.send("POST", [{"_key": "new", "n": 9}], path)
+        assert (status, answer["errorNum"]) == (409, 1200)
+    assert await target.documents() == dict(zip(KEYS, range(7), strict=True))
+
+
 async def test_documents_that_postgresql_cannot_hold_are_refused_and_no_others(target: Target) -> None:
     await target.database.execute(f"ALTER TABLE {target.relation} ADD CHECK ((doc ->> 'n')::int NOT IN (1, 6, 201))")
     status, answer = await target.send("POST", documents())

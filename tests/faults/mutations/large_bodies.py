@@ -8,12 +8,14 @@ _WRITER = "tests/integration/test_partwise_writer.py::"
 _WHOLE = "tests/integration/test_complete_bodies.py::test_large_bodies_have_the_answers_of_the_development_server"
 _WRITER_FILE = "proxy/stores/postgres/writes/partwise_writer.py"
 _TOGETHER = (
-    "            async with session.transaction():\n"
-    "                emptying = emptying_request(operation) if isinstance(answer, ImportAnswer) else None\n"
-    "                if emptying is not None:\n"
-    "                    await attempt.execute(emptying, await attempt.prepared(emptying), empties=True)\n"
-    "                try:\n"
-    "                    async with session.transaction():\n"
+    "        async with session.transaction():\n"
+    "            emptying = emptying_request(operation) if isinstance(answer, ImportAnswer) else None\n"
+    "            if emptying is not None:\n"
+    "                emptied = await attempt.execute(emptying, await attempt.prepared(emptying), empties=True)\n"
+    "                if emptied.status >= 400:  # documents of others stay locked\n"
+    "                    return emptied\n"
+    "            try:\n"
+    "                async with session.transaction():\n"
 )
 
 MUTANTS = (
@@ -79,6 +81,27 @@ MUTANTS = (
         "                self._looks_up = True\n",
         "                self._looks_up = False\n",
         f"{_WRITER}test_a_part_sees_what_those_before_it_wrote",
+    ),
+    Mutant(
+        "an import continues if its collection cannot be emptied",
+        _WRITER_FILE,
+        "                if emptied.status >= 400:  # documents of others stay locked\n",
+        "                if emptied.status < 0:\n",
+        f"{_WRITER}test_an_import_whose_collection_cannot_be_emptied_writes_nothing",
+    ),
+    Mutant(
+        "a large write within a transaction does not find the documents that have changed since it began",
+        _WRITER_FILE,
+        "or (self._rules.inside and is_a_conflict(error.sqlstate)):\n",
+        "or self._rules is None:\n",
+        "tests/integration/test_complete_bodies.py::test_documents_that_others_have_changed_are_refused_in_a_transaction",
+    ),
+    Mutant(
+        "the index of a large array of VelocyPack is not compared with its elements",
+        "proxy/wire/velocypack_elements.py",
+        "                indexed = False  # reported after what is wrong with other elements\n",
+        "                indexed = True\n",
+        "tests/unit/wire/test_velocypack_elements.py::test_the_places_of_an_index_are_in_the_order_of_the_elements",
     ),
     Mutant(
         "a collection that is absent is reported before the body is read",

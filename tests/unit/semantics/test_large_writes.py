@@ -76,10 +76,12 @@ def test_arrays_and_imports_have_parts() -> None:
     assert has_parts(large("/_api/document/c", b" \n[1]"))
     assert has_parts(large("/_api/import?collection=c", b"x"))
     packed = [(b"content-type", b"application/x-velocypack")]
+    assert has_parts(large("/_api/document/c", b"\x02\x03\x31", packed))
     for other in (
         large("/_api/document/c", b'{"a":[1]}'),
         large("/_api/document/c", b"  "),
         large("/_api/import?collection=c", b"x", packed),
+        large("/_api/document/c", b"[1]", packed),
         decode_parts("POST", b"/_api/document/c", [], b"[1]"),
     ):
         assert not has_parts(other)

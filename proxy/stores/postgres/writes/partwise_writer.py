@@ -15,7 +15,7 @@ from typing import Final
 from proxy.base.database import Database, Session
 from proxy.base.errors import ArangoError, CommitOutcomeUnknown, DatabaseUnavailable, StatementError
 from proxy.base.spool import Spool, SpoolSpace
-from proxy.base.sqlstates import may_succeed_on_new_session, of_a_document
+from proxy.base.sqlstates import is_a_conflict, may_succeed_on_new_session, of_a_document
 from proxy.model.operations import Operation, Outcome, streamed
 from proxy.semantics.large_writes import (
     ArrayAnswer,
@@ -41,7 +41,7 @@ from proxy.stores.postgres.writes.transaction import WriteTransaction, refusal
 _ATTEMPTS: Final = 10  # of a write, or of a part, that meets others, before it is a conflict
 _CONCURRENT: Final = 4  # large writes of a process; further ones wait, with their bodies on disk
 _IN_MEMORY: Final = 1 << 20  # bytes of an answer; a longer one is a stream
-_BEFORE_BODY: Final = frozenset({11, 1004, 1203})  # numbers: an import checks collection and rights before its body
+_BEFORE_BODY: Final = frozenset({11, 1004, 1203, 1652})  # numbers: an import checks its collection before its body
 _UNIQUE_VIOLATION: Final = "23505"
 
 
@@ -57,12 +57,12 @@ class _RefusedError(Exception):
 class Helpers:
     """What the writer of small requests knows of collections, and does if PostgreSQL refuses a statement.
 
-    properties_of: those that were last seen. handle: returns if the write may be attempted again. forget: what is known
-    of a collection.
+    properties_of: those that were last seen. handle: returns if the write may be attempted again; its last argument:
+    whether an index may be dropped that cannot hold a document. forget: what is known of a collection.
     """
 
     properties_of: Callable[[Session, Relation], Awaitable[Properties]]
-    handle: Callable[[StatementError, Relation], Awaitable[None]]
+    handle: Callable[[StatementError, Relation, bool], Awaitable[None]]
     forget: Callable[[Relation], None]
 
 
@@ -89,13 +89,14 @@ class PartwiseWriter:
         self._size = size
         self._turns = asyncio.Semaphore(_CONCURRENT)
 
-    async def execute(self, operation: Operation, parse: Parse) -> Outcome:
-        """Return the answer, after the commit. parse: parses a small request of its kind.
+    async def execute(self, operation: Operation, parse: Parse, within: Session | None = None) -> Outcome:
+        """Return the answer, after the commit. parse: parses a small request of its kind. within: the session of a
+        stream transaction, of which the write becomes a part.
 
         Raise ArangoError, WriteFenceError, DatabaseError: nothing was written, unless it is CommitOutcomeUnknown.
         """
         try:
-            return await self._execute(operation, parse)
+            return await self._execute(operation, parse, within)
         except ArangoError as error:
             raise await self.first_error(operation, parse, error) from error
 
@@ -109,59 +110,74 @@ class PartwiseWriter:
             return error
         return await fault_of(operation, self._size) or error
 
-    async def _execute(self, operation: Operation, parse: Parse) -> Outcome:
+    async def _execute(self, operation: Operation, parse: Parse, within: Session | None) -> Outcome:
         leaves_out = False
         async with self._turns:
             for _ in range(_ATTEMPTS):
                 relation = await self._catalog.find(operation.qualified or "")
                 try:
-                    return await self._attempt(relation, operation, parse, leaves_out=leaves_out)
+                    return await self._attempt(relation, operation, parse, within, leaves_out=leaves_out)
                 except CollectionChangedError:
                     self._helpers.forget(relation)
                 except StatementError as error:
-                    leaves_out = await self._must_leave_out(error, relation) or leaves_out
+                    leaves_out = await self._must_leave_out(error, relation, within) or leaves_out
                 except DatabaseUnavailable as error:
-                    if isinstance(error, CommitOutcomeUnknown) or not may_succeed_on_new_session(error.sqlstate):
+                    if (
+                        isinstance(error, CommitOutcomeUnknown)
+                        or within
+                        or not may_succeed_on_new_session(error.sqlstate)
+                    ):
                         raise
         raise conflict("", "")
 
-    async def _must_leave_out(self, error: StatementError, relation: Relation) -> bool:
+    async def _must_leave_out(self, error: StatementError, relation: Relation, within: Session | None) -> bool:
         """Return True if the documents that are too large for an index must be left out: it cannot be dropped.
 
         Raise ArangoError, DatabaseError if the write may not be attempted again.
         """
         try:
-            await self._helpers.handle(error, relation)
+            await self._helpers.handle(error, relation, within is None)
         except ArangoError:
             if error.sqlstate != own_indexes.TOO_LARGE:
                 raise
             return True
         return False
 
-    async def _attempt(self, relation: Relation, operation: Operation, parse: Parse, *, leaves_out: bool) -> Outcome:
-        """Write all parts in one transaction. Raise CollectionChangedError, StatementError, if they met another write.
+    async def _attempt(
+        self, relation: Relation, operation: Operation, parse: Parse, within: Session | None, *, leaves_out: bool
+    ) -> Outcome:
+        """Write all parts in one transaction. Raise as `_written`."""
+        async with self._database.session() as session:
+            properties = await self._helpers.properties_of(session, relation)
+            if within is None:
+                rules = _PartRules(relation, properties, leaves_out=leaves_out)
+                return await self._written(session, rules, operation, parse)
+        rules = _PartRules(relation, properties, leaves_out=True, inside=True)
+        return await self._written(within, rules, operation, parse)
 
-        A part that is refused as a whole undoes the others, but not that the collection was emptied.
+    async def _written(self, session: Session, rules: _PartRules, operation: Operation, parse: Parse) -> Outcome:
+        """Write all parts in one transaction of the session, or in a savepoint of the one that is open.
+
+        A part that is refused as a whole undoes the others, but not that the collection was emptied. Raise
+        CollectionChangedError, StatementError, if they met another write.
         """
         spool = self._spools.new()
         answer = ImportAnswer(spool) if is_import(operation) else ArrayAnswer(spool)
-        async with self._database.session() as session:
-            properties = await self._helpers.properties_of(session, relation)
-            attempt = _Attempt(
-                self._database, session, relation, properties, self._keys, self._lock_wait, leaves_out=leaves_out
-            )
-            async with session.transaction():
-                emptying = emptying_request(operation) if isinstance(answer, ImportAnswer) else None
-                if emptying is not None:
-                    await attempt.execute(emptying, await attempt.prepared(emptying), empties=True)
-                try:
-                    async with session.transaction():
-                        await _write_parts(attempt, self._requests(operation, parse), answer)
-                except _RefusedError as refused:
-                    fault = await fault_of(operation, self._size)
-                    if fault is not None:
-                        raise fault from refused
-                    return refused.outcome
+        attempt = _Attempt(self._database, session, rules, self._keys, self._lock_wait)
+        async with session.transaction():
+            emptying = emptying_request(operation) if isinstance(answer, ImportAnswer) else None
+            if emptying is not None:
+                emptied = await attempt.execute(emptying, await attempt.prepared(emptying), empties=True)
+                if emptied.status >= 400:  # documents of others stay locked
+                    return emptied
+            try:
+                async with session.transaction():
+                    await _write_parts(attempt, self._requests(operation, parse), answer)
+            except _RefusedError as refused:
+                fault = await fault_of(operation, self._size)
+                if fault is not None:
+                    raise fault from refused
+                return refused.outcome
         return _outcome(answer, spool)
 
     def _requests(self, operation: Operation, parse: Parse) -> Iterator[Request]:
@@ -195,28 +211,31 @@ async def _next_part(attempt: _Attempt, requests: Iterator[Request]) -> tuple[Re
     return None if request is None else (request, await attempt.prepared(request))
 
 
-class _Attempt:
-    """The parts of one write, in the running transaction of `session`.
+@dataclass(frozen=True, slots=True)
+class _PartRules:
+    """A collection, with the properties that were last seen, and how to write to it.
 
     leaves_out: documents that are too large for an index are refused; otherwise the caller drops the index first.
+    inside: within a stream transaction, for whose snapshot documents stay blocked that others have changed since.
     """
 
+    relation: Relation
+    properties: Properties
+    leaves_out: bool
+    inside: bool = False
+
+
+class _Attempt:
+    """The parts of one write, in the running transaction of `session`."""
+
     def __init__(
-        self,
-        database: Database,
-        session: Session,
-        relation: Relation,
-        properties: Properties,
-        keys: KeyAssignment,
-        lock_wait: float,
-        *,
-        leaves_out: bool,
+        self, database: Database, session: Session, rules: _PartRules, keys: KeyAssignment, lock_wait: float
     ) -> None:
-        self._leaves_out = leaves_out
+        self._rules = rules
         self._database = database
         self._session = session
-        self._relation = relation
-        self._properties = properties
+        self._relation = rules.relation
+        self._properties = rules.properties
         self._keys = keys
         self._lock_wait = lock_wait
         self._looks_up = False  # parts assume that no other document has a value of a unique index, until one has
@@ -233,25 +252,27 @@ class _Attempt:
                 return await part.execute(request.operation, prepared, empties=empties)
             except KeyInsertedError:
                 continue
-            except StatementError as error:
-                if error.sqlstate != _UNIQUE_VIOLATION:
-                    prepared = await self._without_refused(error, request, prepared)
-                elif self._looks_up:  # of an index that the properties do not have
-                    raise ArangoError(1210, f"unique constraint violated - {error}") from error
-                else:
-                    self._looks_up = True
-            except DatabaseUnavailable as error:
-                if error.sqlstate != LOCK_TIMEOUT:
+            except (StatementError, DatabaseUnavailable) as error:
+                if error.sqlstate == LOCK_TIMEOUT or (self._rules.inside and is_a_conflict(error.sqlstate)):
+                    apart = await without_locked(self._session, self._relation.relation, prepared)
+                    if apart is None:
+                        break
+                    prepared = apart
+                elif isinstance(error, DatabaseUnavailable):
                     raise
-                apart = await without_locked(self._session, self._relation.relation, prepared)
-                if apart is None:
+                elif error.sqlstate != _UNIQUE_VIOLATION:
+                    prepared = await self._without_refused(error, request, prepared)
+                elif not self._looks_up:
+                    self._looks_up = True
+                elif self._rules.inside:  # another transaction has the value since the snapshot
                     break
-                prepared = apart
+                else:  # of an index that the properties do not have
+                    raise ArangoError(1210, f"unique constraint violated - {error}") from error
         return refusal(request.operation, conflict(min(prepared.keys, default=""), ""))
 
     async def _without_refused(self, error: StatementError, request: Request, prepared: Prepared) -> Prepared:
         """Return a part without the documents that PostgreSQL cannot hold. Raise the error if it is another one."""
-        too_large = error.sqlstate == own_indexes.TOO_LARGE and not self._leaves_out
+        too_large = error.sqlstate == own_indexes.TOO_LARGE and not self._rules.leaves_out
         if too_large or not of_a_document(error.sqlstate):
             raise error
 

@@ -108,7 +108,11 @@ class DocumentWriter:
             database,
             self._catalog,
             self._keys,
-            Helpers(self._properties_of, self._handle, self._forget),
+            Helpers(
+                self._properties_of,
+                lambda error, relation, drops: self._handle(error, relation, drops=drops),
+                self._forget,
+            ),
             lock_wait=lock_wait,
             spools=spools or SpoolSpace(),
             size=part_size,
@@ -131,7 +135,7 @@ class DocumentWriter:
                 raise Unsupported(f"{feature} in PostgreSQL")
         try:
             if has_parts(operation):
-                return await self._partwise.execute(operation, _parser_of(operation))
+                return await self._partwise.execute(operation, _parser_of(operation), within)
             operation, request = parsed_write(whole(operation))
             shared = await self._in_group(operation, request) if within is None else _Alone()
             return shared if isinstance(shared, Outcome) else await self._execute(operation, request, within, shared)
@@ -336,7 +340,7 @@ class DocumentWriter:
             transaction = WriteTransaction(used, relation, properties, wait, looks_up=True)
             return await refusal_of_trial(used, transaction, operation, trial, empties=empties)
 
-    async def _handle(self, error: StatementError, relation: Relation, *, drops: bool = True) -> None:
+    async def _handle(self, error: StatementError, relation: Relation, *, drops: bool) -> None:
         """Return if the write may be attempted again. Raise ArangoError if PostgreSQL cannot hold a document.
 
         drops: an index that cannot hold it is dropped, which would wait for a stream transaction of this very write.
