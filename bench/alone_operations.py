@@ -174,12 +174,13 @@ def _within_transactions(number: int) -> dict[str, Operation]:
 
     def within(*parts: tuple[str, str, Any]) -> Operation:
         async def run(client: Client) -> Answer:
+            bodies = [await _made(body) for _, _, body in parts]  # a transaction is not idle for long
             _, end, _ = await client.send("POST", "/_api/transaction/begin", {"collections": names})
             identifier = json.loads(end)["result"]["id"]
             whole, headers = 0, {"x-arango-trx-id": identifier}
             try:
-                for method, target, body in parts:
-                    status, end, size = await client.send(method, target, await _made(body), headers=headers)
+                for (method, target, _), body in zip(parts, bodies, strict=True):
+                    status, end, size = await client.send(method, target, body, headers=headers)
                     whole += size
             finally:
                 await client.send("DELETE", f"/_api/transaction/{identifier}")

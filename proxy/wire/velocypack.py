@@ -44,7 +44,7 @@ WIDTHS: Final = {
 
 def decode(data: bytes) -> Any:
     """Return the value. Raise ArangoError 600 if the bytes are not exactly one value."""
-    return Reader(data, plain=True).whole()
+    return PackedReader(data, plain=True).whole()
 
 
 def to_json(data: bytes, *, dates: bool = True) -> bytes:
@@ -52,7 +52,7 @@ def to_json(data: bytes, *, dates: bool = True) -> bytes:
 
     dates: whether a date may become its number; else it is refused.
     """
-    return dump(Reader(data, plain=False, dates=dates).whole())
+    return dump(PackedReader(data, plain=False, dates=dates).whole())
 
 
 def in_json(request: Request) -> Request | None:
@@ -73,7 +73,7 @@ def wrong(reason: str) -> ArangoError:
     return ArangoError(600, f"VPackError error: {reason}")
 
 
-class Buffer(Protocol):
+class PackedBytes(Protocol):
     """The bytes that are read."""
 
     def __len__(self) -> int: ...
@@ -85,13 +85,13 @@ class Buffer(Protocol):
     def __getitem__(self, place: slice[int, int, None], /) -> bytes: ...
 
 
-class Reader:
+class PackedReader:
     """A reader of one buffer, front to back. Every length is checked against the end of what surrounds it.
 
     plain: a negative zero is a double; otherwise it is a fragment of JSON. dates: whether a date may become its number.
     """
 
-    def __init__(self, data: Buffer, *, plain: bool, dates: bool = True) -> None:
+    def __init__(self, data: PackedBytes, *, plain: bool, dates: bool = True) -> None:
         self._data = data
         self._dates = dates
         self._zero: Any = -0.0 if plain else _NEGATIVE_ZERO

@@ -11,7 +11,7 @@ from typing import Any, Final, overload
 
 from proxy.model.json_values import dump
 from proxy.model.operations import LargeBody
-from proxy.wire.velocypack import CONSTANTS, WIDTHS, Reader, wrong
+from proxy.wire.velocypack import CONSTANTS, WIDTHS, PackedReader, wrong
 
 _PIECE: Final = 256 << 10  # bytes that are read together
 _COMPACT: Final = 0x13
@@ -57,13 +57,13 @@ class _Window:
         return found[0] if isinstance(place, int) else found
 
 
-class _ElementReader(Reader):
+class _ElementReader(PackedReader):
     """A reader of an array: each of its elements is read as a buffer by itself, since methods of a window are slow."""
 
     def __init__(self, body: LargeBody) -> None:
         super().__init__(_Window(body), plain=False)
         self._size = body.size
-        self._index = Reader(_Window(body), plain=False)
+        self._index = PackedReader(_Window(body), plain=False)
 
     def elements(self) -> Iterator[Any]:
         """Yield the elements. Raise ArangoError 600."""
@@ -81,7 +81,7 @@ class _ElementReader(Reader):
         number, indexed = 0, True
         while place < items_end if length else number < count:
             found = self._length(place, items_end)
-            value, _ = Reader(self._data[place : place + found], plain=False).value(0, found, 1)
+            value, _ = PackedReader(self._data[place : place + found], plain=False).value(0, found, 1)
             if length and found != length:
                 raise wrong("Validator invalid length: items of an array without index differ in length")
             if width and self._index.number(items_end + number * width, width, end) != place:
