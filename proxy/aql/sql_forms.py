@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from proxy.aql.printing import to_string
 from proxy.aql.sql_terms import AnyTerm, ConstantTerm, NotCompilable, Parameters, Term, false_after, plain_text
 from proxy.aql.values import truthy
+
+_CALLS: Final = re.compile(r"\w\(|SELECT")
 
 
 class SqlForms:
@@ -37,6 +42,8 @@ class SqlForms:
                 return f"coalesce({term.sql}, 0)"
             if term.kind == "int":
                 return f"({term.sql})::double precision"
+            if term.member is not None and not _CALLS.search(term.sql):  # so cheap that PostgreSQL inlines the function
+                return f"_crossfade.number_of({term.sql})"
         elif term.kind in ("count", "float"):
             return self.parameters.constant(term, "double precision", float, "double")
         return f"_crossfade.number({self.json(term)})"

@@ -99,6 +99,7 @@ async def test_documents_are_merged_as_the_rules_of_writes_do(pool: Database) ->
             return {name: value(depth - 1) for name in rng.sample("abcé", rng.randrange(4))}
         return rng.choice((1, None, "s", [1], '"a":1', "_rev", 1.5, True))
 
+    stepped = 0
     for _ in range(1500):
         head = {"_key": "k", "_id": "c/k", "_rev": encode_rev(1 << 60)}
         old = head | {name: value(3) for name in rng.sample("abcé", rng.randrange(5))}
@@ -114,6 +115,23 @@ async def test_documents_are_merged_as_the_rules_of_writes_do(pool: Database) ->
             merging.keep_null, merging.merge_objects,
         )  # fmt: skip
         assert found == dump(expected).decode(), (old, patch, merging)
+        found = await with_one_more(pool, dump(old).decode(), patch, merging)
+        if found is not None and len(patch) == 1:
+            assert found == dump(expected).decode(), (old, patch, merging)
+            stepped += 1
+    assert stepped > 200
+
+
+async def with_one_more(pool: Database, raw: str, patch: dict[str, Any], merging: Merging) -> str | None:
+    """Return a document with another revision and one attribute of a patch; None if `patched` must make it."""
+    name, value = next(iter(patch.items()))
+    found: str | None = await pool.fetchval(
+        "SELECT CASE WHEN octet_length(t) = octet_length($1) THEN _crossfade.with_member("
+        "t, _crossfade.former_text($1::json, _crossfade.queryable($1::json), $3), $4, $5, $6, $7) END "
+        "FROM _crossfade.with_revision($1, $2, 12) t",
+        raw, (1 << 60) + 1, name, f'"{name}":', dump(value).decode(), merging.keep_null, merging.merge_objects,
+    )  # fmt: skip
+    return found
 
 
 async def test_a_nested_copy_of_a_document_keeps_its_revision(pool: Database) -> None:
@@ -124,6 +142,40 @@ async def test_a_nested_copy_of_a_document_keeps_its_revision(pool: Database) ->
         raw, (1 << 60) + 1, ['"n":'],
     )  # fmt: skip
     assert found == f'{{"_key":"{rev}","_id":"c/{rev}","_rev":"{new}","c":{{"_rev":"{rev}"}},"n":2}}'
+
+
+@pytest.mark.parametrize("after", ["", "RETURN NEW"])
+async def test_a_number_within_an_object_is_not_taken_for_the_documents(pool: Database, after: str) -> None:
+    """Both have one value, and the document's is not printed as PostgreSQL prints it."""
+    relation = await take_writes(pool, C, {})
+    for number, other in ((10**8, 1e8), (0, "-0")):
+        doc = {"_key": "a", "o": {"n": number}, "n": 0 if other == "-0" else other}
+        await run(pool, "INSERT @d INTO c", d=doc)
+        if other == "-0":  # as ArangoDB may have printed it
+            await pool.execute(f"UPDATE {relation} SET raw = replace(raw::text, '}},\"n\":0', '}},\"n\":-0')::json")
+        await run(pool, f"FOR d IN c UPDATE d WITH {{n: 1}} IN c {after}")
+        assert (await raws(pool, relation))["a"].endswith(f'"o":{{"n":{number}}},"n":1}}')
+        await run(pool, "REMOVE 'a' IN c")
+
+
+async def test_what_is_changed_in_steps(pool: Database) -> None:
+    """Several attributes of many documents: at their places, appended, of arrays and objects, in the last place."""
+    relation = await take_writes(pool, C, {})
+    docs: list[dict[str, Any]] = [
+        {"n": 1, "s": "t", "l": [1, {"n": 2}]}, {"s": '"n":1', "n": 1}, {}, {"o": {"s": "x", "n": 1}, "n": 12, "s": 1},
+    ]  # fmt: skip
+    await run(pool, "FOR d IN @d INSERT d INTO c", d=[doc | {"_key": str(key)} for key, doc in enumerate(docs)])
+    text = "FOR d IN c UPDATE d WITH {n: d.n + 1, s: d.s, l: [d.n, d.l], m: d.n > 1} IN c"
+    assert (await run(pool, text)).extra["stats"]["writesExecuted"] == 4
+    found = {key: raw.partition(',"_rev":"')[2][13:] for key, raw in (await raws(pool, relation)).items()}
+    assert found == {
+        "0": '"n":2,"s":"t","l":[1,[1,{"n":2}]],"m":false}',
+        "1": '"s":"\\"n\\":1","n":2,"l":[1,null],"m":false}',
+        "2": '"n":1,"s":null,"l":[null,null],"m":false}',
+        "3": '"o":{"s":"x","n":1},"n":13,"s":1,"l":[12,null],"m":true}',
+    }
+    same = await pool.fetchval(f"SELECT bool_and(doc = _crossfade.queryable(raw)) FROM {relation}")
+    assert same
 
 
 # ---- the rules of collections

@@ -93,6 +93,13 @@ MUTANTS = (
         f"{_WRITES}test_values_are_printed_as_arangodb_prints_them_or_refused",
     ),
     Mutant(
+        "a number within an object is taken for that of the document",
+        "sql/migrations/0034_pre_changed_texts.sql",
+        " AND NOT _crossfade.has_other_forms(in_former)",
+        "",
+        f"{_WRITES}test_a_number_within_an_object_is_not_taken_for_the_documents",
+    ),
+    Mutant(
         "a batch draws its revisions piece by piece",
         _QUERIES,
         "min(batched.rows, _DRAWN)",

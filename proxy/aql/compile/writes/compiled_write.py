@@ -18,10 +18,14 @@ class CompiledWrite:
     The columns of a row are the number of documents that were written, `found`, and those of `finish`, as of a query
     that reads. There is always a row; found: NULL if the result is empty. finish: None if the query returns nothing.
 
+    bare: a shorter statement with the same parameters, if nothing is returned and ArangoDB does not follow the
+    collection; it has no rows, and the number of documents is that of its command.
+
     A statement that fails with an SQLSTATE of class 22 met data for which it is not exact: the query is then evaluated.
     """
 
     sql: str
+    bare: str | None
     parameters: tuple[object, ...]
     collection: str
     relation: str

@@ -6,7 +6,7 @@ a jsonb cannot give back exactly: a number with many zeros, an object of several
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -28,10 +28,11 @@ _SCALARS: Final = frozenset({"null", "bool", "count", "int", "float", "text"})
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """SQL of a text. flat: never that of an object."""
+    """SQL of a text. flat: never that of an object. number: SQL of the double that is printed, if it is one."""
 
     sql: str
     flat: bool
+    number: str | None = None
 
 
 Printer: TypeAlias = Callable[[Compilation, Any], Printed]
@@ -83,7 +84,8 @@ def _of_term(c: Compilation, term: AnyTerm) -> Printed:
         return _constant(c, term)
     if term.kind == "json":
         return Printed(f"_crossfade.printed({term.sql})", flat=term.scalar)
-    return Printed(_FORMS[term.kind].format(term.sql), flat=True)
+    number = term.sql if term.kind == "number" else None
+    return Printed(_FORMS[term.kind].format(term.sql), flat=True, number=number)
 
 
 _FORMS: Final = {
@@ -202,7 +204,7 @@ def attributes(c: Compilation, node: ast.Object) -> dict[str, Printed]:
     return found
 
 
-def members(c: Compilation, values: dict[str, Printed]) -> str:
+def members(c: Compilation, values: Mapping[str, Printed]) -> str:
     """Return SQL of the text between the braces of an object."""
     texts = [f"{c.parameters.add(json_name(name) + ':', 'text')} || {value.sql}" for name, value in values.items()]
     return " || ',' || ".join(texts)

@@ -11,6 +11,7 @@ from proxy.aql.compile.writes.target import WrittenTarget
 
 COLLECTION = "\x02"  # stands for the last parameter, the name of the collection
 _FLOOR = f"FROM _crossfade.stamp_floor WHERE collection = {COLLECTION}"
+_REVISION = f"nextval((SELECT revisions::regclass {_FLOOR}))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +33,36 @@ def statement(chosen: ChosenRows, rows: str | None, returned: Sequence[str]) -> 
     """Return the statement. rows: SELECT of what the query returns, from `chosen s`; None if nothing. returned: its
     columns.
     """
+    if rows is None and _is_direct(chosen):
+        return _whole(f"{_direct_update(chosen)} RETURNING {chosen.target.var.key}", "", None, returned)
     select = _select(chosen, places=rows is not None)
     # a row without a target is refused also if the table is empty, with which PostgreSQL would join no row
     tested = chosen.target.var.nullable
     apart = tested or rows is not None
-    written = f"written AS ({_update(chosen, 'chosen' if apart else f'({select})')})"
-    if apart:
-        written = f"chosen AS MATERIALIZED ({select}), {written}"
+    written = _update(chosen, "chosen" if apart else f"({select})")
+    every = " WHERE (SELECT count(key) FROM chosen) >= 0" if tested else ""
+    text = _whole(written, every, rows, returned)
+    return f"WITH chosen AS MATERIALIZED ({select}), {text.removeprefix('WITH ')}" if apart else text
+
+
+def bare_statement(chosen: ChosenRows, rows: str | None) -> str | None:
+    """Return the UPDATE alone, for a collection of which nothing is noted. Its parameters are those of the statement,
+    in the same order. None if the result is more than the number of documents, or the collection is not named in it.
+    """
+    return _direct_update(chosen) if rows is None and chosen.change is not None and _is_direct(chosen) else None
+
+
+def _whole(update: str, every: str, rows: str | None, returned: Sequence[str]) -> str:
+    """Return the statement of an UPDATE that returns its keys. every: the condition that all rows are chosen."""
     noted = (
         f"noted AS (INSERT INTO _crossfade.outbox (collection, key) SELECT {COLLECTION}, key FROM written "
         f'WHERE (SELECT in_arangodb {_FLOOR}) ORDER BY key COLLATE "C")'
     )
     result = f"SELECT {', '.join(['w.n', *(f'q.{column}' for column in returned)])} "
-    every = " WHERE (SELECT count(key) FROM chosen) >= 0" if tested else ""
     result += f"FROM (SELECT count(*) AS n FROM written{every}) w"
     if rows is not None:
         result += f" LEFT JOIN ({rows}) q ON true"
-    return f"WITH {written}, {noted} {result}"
+    return f"WITH written AS ({update}), {noted} {result}"
 
 
 def _select(chosen: ChosenRows, *, places: bool) -> str:
@@ -69,7 +83,7 @@ def _select(chosen: ChosenRows, *, places: bool) -> str:
         drawn.append(f"row_number() OVER ({_ordered_by(chosen.block)}) AS place")
         kept.append("place")
     if change is not None:
-        drawn.append(f"nextval((SELECT revisions {_FLOOR})::regclass) AS rev")
+        drawn.append(f"{_REVISION} AS rev")
     rows = chosen.block.select([f"{sql} AS {name}" for name, sql in columns.items()])
     q = f"(SELECT {', '.join(drawn)} FROM ({rows}) b OFFSET 0) q"
     listed = [f"q.{name}" for name in kept]
@@ -77,11 +91,17 @@ def _select(chosen: ChosenRows, *, places: bool) -> str:
         listed += ["q.raw AS old_raw", "q.doc AS old_doc"]
     if change is None:
         return f"SELECT {', '.join(listed)} FROM {q}"
-    listed += ["q.rev", f"{change.raw} AS raw"]
-    if change.doc is not None:
-        return f"SELECT {', '.join([*listed, f'{change.doc} AS doc'])} FROM {q}"
-    made = f"SELECT {', '.join(listed)} FROM {q} OFFSET 0"
-    return f"SELECT m.*, _crossfade.queryable_unescaped(m.raw) AS doc FROM ({made}) m"
+    listed += ["q.rev", f"{change.raw} AS raw", f"{change.doc} AS doc"]
+    return f"SELECT {', '.join(listed)} FROM {_with_steps(q, change)}"
+
+
+def _with_steps(q: str, change: NewVersionSql) -> str:
+    """Return the FROM item of the rows `q` with the columns of all steps, each computed once."""
+    for step in change.steps:
+        if step:
+            added = ", ".join(f"{sql} AS {name}" for name, sql in step.items())
+            q = f"(SELECT q.*, {added} FROM {q} OFFSET 0) q"
+    return q
 
 
 def _ordered_by(block: Block) -> str:
@@ -103,6 +123,34 @@ def _tested_key(chosen: ChosenRows) -> str:
     if guard:
         refused.append(guard)
     return f"_crossfade.unless({' OR '.join(refused)}, b.key)" if refused else "b.key"
+
+
+def _is_direct(chosen: ChosenRows) -> bool:
+    """Return True if the rows are those of the collection's table itself, each once, which a condition chooses."""
+    block, var = chosen.block, chosen.target.var
+    alias = var.key.removesuffix(".key")
+    return (
+        [item.text() for item in block.items if not item.left] == [f"{chosen.relation} {alias}"]
+        and len(block.items) == 1
+        and not (var.nullable or chosen.target.repeats or chosen.kept.columns)
+        and not (block.limit or block.group or block.distinct or block.ties or block.guard("b"))
+    )
+
+
+def _direct_update(chosen: ChosenRows) -> str:
+    """Return the UPDATE of the rows of the table itself, which spares a join."""
+    (item,), where, change = chosen.block.items, chosen.block.where, chosen.change
+    alias = chosen.target.var.key.removesuffix(".key")
+    if change is None:
+        era = "(SELECT era FROM _crossfade.era)"
+        changed = f"raw = NULL, doc = NULL, mark = greatest({alias}.mark, {era})"
+    else:
+        columns = {"rev": _REVISION, "raw": f"{alias}.raw", "doc": f"{alias}.doc"}
+        columns |= {f"p{number}": sql for number, sql in enumerate(change.columns)}
+        q = f"(SELECT {', '.join(f'{sql} AS {name}' for name, sql in columns.items())} OFFSET 0) q"
+        made = f"SELECT q.rev, {change.raw}, {change.doc} FROM {_with_steps(q, change)}"
+        changed = f"(rev, raw, doc) = ({made})"
+    return f"UPDATE {item.text()} SET {changed} WHERE {' AND '.join(where)}"
 
 
 def _update(chosen: ChosenRows, source: str) -> str:

@@ -16,7 +16,7 @@ from proxy.aql.compile.subqueries import hoisted
 from proxy.aql.compile.writes.change import NewVersionSql, change_of
 from proxy.aql.compile.writes.compiled_write import CompiledWrite
 from proxy.aql.compile.writes.target import WrittenTarget, loops, target_of
-from proxy.aql.compile.writes.text import COLLECTION, ChosenRows, statement
+from proxy.aql.compile.writes.text import COLLECTION, ChosenRows, bare_statement, statement
 from proxy.aql.execution.modifications import write_options_of
 from proxy.aql.requests import WriteOptions
 from proxy.aql.sql_terms import NotCompilable
@@ -39,8 +39,11 @@ def compile_whole(c: Compilation, query: ast.Query) -> CompiledWrite:
     chosen = ChosenRows(c.table(collection).relation, kept[0], target, change, kept[1], "OLD" in mentioned)
     rows, returned, finish = _returned(c, after)
     text, parameters = c.parameters.numbered(statement(chosen, rows, returned))
+    last = f"${len(parameters) + 1}::text"
+    bare = bare_statement(chosen, rows)
     return CompiledWrite(
-        sql=text.replace(COLLECTION, f"${len(parameters) + 1}::text"),
+        sql=text.replace(COLLECTION, last),
+        bare=None if bare is None else c.parameters.numbered(bare)[0].replace(COLLECTION, last),
         parameters=parameters,
         collection=collection,
         relation=c.table(collection).relation,
@@ -99,7 +102,7 @@ def _modification(
     document = _resolved(c, hoisted(c, node.document, calls=True))
     key = document if node.key is None else hoisted(c, node.key, calls=True)
     target = target_of(c, collection, key, options, before)
-    return target, change_of(c, node, document, options, edge=c.table(collection).edge)
+    return target, change_of(c, node, document, options, edge=c.table(collection).edge, many=bool(loops(before)))
 
 
 def _resolved(c: Compilation, node: ast.Expr) -> ast.Expr:

@@ -21,6 +21,7 @@ from proxy.stores.postgres.compiled_queries import size_of
 from proxy.stores.postgres.fetching import Budget
 from proxy.stores.postgres.writes.interruptions import WriteFenceError
 from proxy.stores.postgres.writes.properties import parse_properties
+from sql.statement import Statement
 
 _KEEP: Final = False  # do not remove every document first
 _BATCH: Final = 200  # rows of one round trip, and of a piece of the result that is built in one turn of the event loop
@@ -46,30 +47,33 @@ class CompiledAttempt:
         Raise NotExactError, WriteFenceError, ArangoError, Unsupported (too large), DatabaseError.
         """
         collection = f"{database}/{plan.collection}"
-        await self._begin(collection, plan)
+        noted = await self._begin(collection, plan)
         run = None if plan.finish is None else plan.finish.start(binds, options)
         try:
             async with asyncio.timeout(seconds or None):
-                count, rows = await self._rows(collection, plan, run)
+                if plan.bare is None or noted:
+                    count, rows = await self._rows(collection, plan, run)
+                else:
+                    count, rows = await self._session.affected(_statement(plan.bare), *plan.parameters, collection), []
         except TimeoutError:
             raise ArangoError(1500, "query killed because it exceeded its maxRuntime") from None
         warnings = () if run is None else tuple(run.context.warnings)
         return Result(rows, None, None, warnings=warnings, stats=Stats(writes_executed=count, scanned=count))
 
-    async def _begin(self, collection: str, plan: CompiledWrite) -> None:
-        """Lock the fence's row. Raise WriteFenceError, NotExactError."""
+    async def _begin(self, collection: str, plan: CompiledWrite) -> bool:
+        """Lock the fence's row. Return True if the outbox must have the keys. Raise WriteFenceError, NotExactError."""
         row = await self._session.fetchrow(sql.writes.BEGIN, collection, [], 0, self._lock_wait, _KEEP)
         if row is None:
             raise WriteFenceError
         properties = parse_properties(row.properties)
         if properties.schema or properties.computed or (row.relation, row.edge) != (plan.relation, plan.edge):
             raise NotExactError
+        return row.noted
 
     async def _rows(self, collection: str, plan: CompiledWrite, run: BuilderRun | None) -> tuple[int, list[Any]]:
         """Return the number of documents that were written, and the rows of the result."""
-        statement = sql.modifications.COMPILED.fill(query=plan.sql)
         count, found, piece = 0, list[Any](), list[tuple[Any, ...]]()
-        cursor = self._session.cursor(statement, *plan.parameters, collection, prefetch=_BATCH)
+        cursor = self._session.cursor(_statement(plan.sql), *plan.parameters, collection, prefetch=_BATCH)
         async with contextlib.aclosing(cursor) as rows:
             async for count, *cells in rows:  # noqa: B007 - the same in every row
                 if run is None or cells[0] is None:
@@ -83,3 +87,7 @@ class CompiledAttempt:
         if run is not None:
             found += run.values(piece)
         return count, found
+
+
+def _statement(text: str) -> Statement[Any]:
+    return sql.modifications.COMPILED.fill(query=text)
