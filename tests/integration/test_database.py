@@ -7,6 +7,7 @@ import hashlib
 
 import pytest
 
+import sql
 from deploy.demo.postgres import EmbeddedPostgres
 from proxy.base.database.session import is_usable
 from proxy.base.errors import CommitOutcomeUnknown, DatabaseUnavailable, SchemaOutdated, StatementError
@@ -228,6 +229,37 @@ async def test_a_caller_on_a_dead_connection_can_be_cancelled(
         asking.cancel()
         done, _ = await asyncio.wait({asking}, timeout=20)
         assert done
+        line.heal()
+        assert await database.fetchval("SELECT 3") == 3
+        await database.close()
+
+
+@pytest.mark.parametrize("silent", ["begin", "cursor", "paced cursor", "commit", "listen"])
+async def test_nothing_waits_longer_than_the_limit_for_a_server_that_does_not_answer(
+    postgres_server: EmbeddedPostgres, dsn: str, silent: str
+) -> None:
+    """A host that froze, a network that was cut: the line stays open, and nothing ever comes."""
+    async with Chaos(postgres_server.port) as line:
+        cuttable_dsn = dsn.replace(f":{postgres_server.port}/", f":{line.port}/")
+        database = await Database.open(cuttable_dsn, size=1, reset=False, timeout=0.5)
+        assert await database.fetchval("SELECT 1") == 1
+
+        async def ask() -> None:
+            async with database.session() as session:
+                if silent in ("begin", "listen"):
+                    line.misbehave("black-hole")
+                if silent == "listen":
+                    async with session.listening("crossfade", print):
+                        return
+                async with session.transaction():
+                    if silent in ("cursor", "paced cursor"):
+                        line.misbehave("black-hole")
+                    most = 1000 if silent == "paced cursor" else None
+                    assert [stage async for stage in session.cursor(sql.control.COLLECTION_STAGES, most=most)] == []
+                    line.misbehave("black-hole")
+
+        with pytest.raises(CommitOutcomeUnknown if silent == "commit" else DatabaseUnavailable):
+            await asyncio.wait_for(ask(), 30)
         line.heal()
         assert await database.fetchval("SELECT 3") == 3
         await database.close()

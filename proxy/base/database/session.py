@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from typing import Final, Literal, TypeAlias, TypeVar, cast
 
 import asyncpg
@@ -75,6 +75,22 @@ class Session:
         self._timeout = timeout
         self.outlived = False
 
+    async def _limited(self, sent: Awaitable[None]) -> None:
+        """Wait for a statement that asyncpg itself sends, for which it has no limit. Raise TimeoutError.
+
+        The connection is cut then: the statement is under way, and no one may get a connection with a transaction in it.
+        """
+        try:
+            async with asyncio.timeout(self._timeout):
+                await sent
+        except TimeoutError:
+            self._cut()
+            raise
+
+    def _cut(self) -> None:
+        with contextlib.suppress(*FAILURES):
+            self._connection.terminate()
+
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
         try:
@@ -138,7 +154,7 @@ class Session:
         with self._watched():
             inner = self._connection.is_in_transaction()
             transaction = self._connection.transaction(isolation=None if inner else isolation, readonly=readonly)
-            await transaction.start()
+            await self._limited(transaction.start())
         try:
             yield
         except BaseException:
@@ -147,12 +163,11 @@ class Session:
                     await transaction.rollback()
             except FAILURES:
                 # PostgreSQL rolls back when the connection ends: no one may get a connection with a transaction in it
-                with contextlib.suppress(*FAILURES):
-                    self._connection.terminate()
+                self._cut()
             raise
         try:
             with self._watched():
-                await transaction.commit()
+                await self._limited(transaction.commit())
         except DatabaseUnavailable as error:
             if inner:
                 raise
@@ -169,7 +184,7 @@ class Session:
         """
         if most is not None:
             with self._watched():
-                opened = await self._connection.cursor(statement.text, *values)
+                opened = await self._connection.cursor(statement.text, *values, timeout=self._timeout)
                 number = min(prefetch, _FIRST)
                 while records := await opened.fetch(number, timeout=self._timeout):
                     size = sum([len(cell) for record in records for cell in record if cell.__class__ is str])
@@ -180,7 +195,9 @@ class Session:
                     number = max(1, min(prefetch, most * len(records) // max(1, size)))
             return
         with self._watched():
-            async for record in self._connection.cursor(statement.text, *values, prefetch=prefetch):
+            async for record in self._connection.cursor(
+                statement.text, *values, prefetch=prefetch, timeout=self._timeout
+            ):
                 yield statement.make(record)
 
     @contextlib.asynccontextmanager
@@ -198,7 +215,7 @@ class Session:
                 return False
 
         with translated():
-            await connection.add_listener(channel, forward)
+            await self._limited(connection.add_listener(channel, forward))
         try:
             yield is_connected
         finally:
