@@ -18,8 +18,9 @@ import sql
 from proxy.aql import parse
 from proxy.aql.compile import Compiled, CompiledTable, CompiledTables, compile_query
 from proxy.base.database import Database, Session
-from proxy.base.errors import ArangoError, DatabaseError, PreconditionFailed, error_label
+from proxy.base.errors import ArangoError, DatabaseError, PreconditionFailed, StatementError, error_label
 from proxy.base.periodic import Periodic
+from proxy.base.sqlstates import is_a_conflict
 from proxy.model import json_reader
 from proxy.model.documents import escape_text
 from proxy.operator.index_building import drop_invalid, make
@@ -52,7 +53,7 @@ class QueryIndexes:
     def __init__(self, database: Database, *, interval: float = INTERVAL) -> None:
         self._database = database
         self._task = Periodic(self.ensure, "indexes of clients", interval)
-        self._impossible: set[str] = set()  # a document has a value that is too large: names
+        self._impossible: set[str] = set()  # PostgreSQL cannot have them, or a document's value is too large: names
 
     def start(self) -> None:
         """Start the task."""
@@ -143,7 +144,9 @@ class QueryIndexes:
             await drop_invalid(self._database, relation)
             try:
                 await make(self._database, relation, statement.without_description.rstrip().rstrip(";"))
-            except PreconditionFailed as error:
+            except (PreconditionFailed, StatementError) as error:
+                if isinstance(error, StatementError) and is_a_conflict(error.sqlstate):
+                    raise
                 self._impossible.add(name)
                 log.warning("index_impossible", index=name, relation=relation, reason=str(error))
                 continue

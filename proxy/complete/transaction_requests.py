@@ -50,7 +50,7 @@ def concerns_transactions(operation: Operation) -> bool:
     if _HEADER not in operation.headers:
         return False
     reads = endpoint.read is not Read.NONE or endpoint.family in (Family.SIMPLE, Family.EDGES)
-    counts = endpoint.family is Family.COLLECTION and operation.method == "GET"
+    counts = endpoint.name in ("collection.count", "collection.figures")
     return reads or counts or endpoint.in_transaction is not InTransaction.NO
 
 

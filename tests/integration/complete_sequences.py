@@ -151,6 +151,19 @@ SEQUENCES: Final[Mapping[str, tuple[Step, ...]]] = {
         post(f"{DOCUMENT}/k", {}),
         put("/_api/simple/all-keys", {"collection": "k", "type": "key"}),
     ),
+    "options without effect": (
+        post(COLLECTION, {"name": "c"}),
+        *(
+            Step("POST", f"{DOCUMENT}/c", {"_key": f"k{number}"}, {"x-arango-async": value})
+            for number, value in enumerate(("false", "", "STORE", "1"))
+        ),
+        Step("PATCH", f"{DOCUMENT}/c/k0", {"n": 1}, {"x-arango-async": "no"}),
+        put("/_api/simple/all-keys", {"collection": "c", "type": "key", "skip": 1, "limit": 2, "batchSize": 1}),
+        put("/_api/simple/all-keys", {"collection": "c", "type": "id", "limit": -1}),
+        post(CURSOR, {"query": "RETURN 1", "options": {"maxRuntime": -1}}),
+        post(CURSOR, {"query": "FOR d IN c UPDATE d WITH {m: 1} IN c", "options": {"maxRuntime": -0.5}}),
+        get(f"{DOCUMENT}/c/k0"),
+    ),
     "imports into a collection that is gone": (
         post(COLLECTION, {"name": "c"}),
         post("/_api/import?collection=c&type=array", [{"_key": "a"}]),

@@ -168,6 +168,22 @@ async def test_one_whose_session_postgresql_ended_is_lost_and_says_so(store: Com
     assert (await send(store, "PUT", f"/_api/transaction/{again}"))[0] == 200
 
 
+async def test_a_commit_that_cannot_be_sent_any_more_has_certainly_not_happened(store: CompleteStore, dsn: str) -> None:
+    await send(store, "POST", "/_api/collection", {"name": "c"})
+    trx = await begun(store, write=["c"])
+    await send(store, "POST", "/_api/document/c", {"_key": "a"}, trx)
+    async with straight(dsn) as other:
+        await other.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+            "WHERE application_name = 'crossfade transactions' AND datname = current_database()"
+        )
+    status, refused = await send(store, "PUT", f"/_api/transaction/{trx}")
+    assert status == 503
+    assert f"transaction '{trx}' was lost" in refused["errorMessage"]
+    assert "not known" not in refused["errorMessage"]
+    assert (await send(store, "GET", "/_api/document/c/a"))[0] == 404
+
+
 async def test_a_store_that_is_closed_leaves_nothing_of_its_transactions(pool: Database) -> None:
     first = CompleteStore(pool)
     await send(first, "POST", "/_api/collection", {"name": "c"})

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 import sql
 from proxy.complete import CompleteStore
@@ -87,6 +88,19 @@ async def test_a_collection_that_came_with_a_unique_index_gets_it(database: Data
     await QueryIndexes(database).ensure()
     outcome = await writer.execute(decode_parts("POST", b"/_api/document/c", [], b'{"a":1}'))
     assert (outcome.status, orjson.loads(outcome.body)["errorNum"]) == (409, 1210)
+
+
+async def test_an_index_that_postgresql_cannot_have_is_tried_once(database: Database) -> None:
+    relation = await take_writes(database, C, {})
+    wide = index(5, "persistent", *(f"a{number}" for number in range(40)))
+    of_revisions = index(6, "persistent", "_rev")
+    await define(database, wide, of_revisions, index(7, "persistent", "n"))
+    indexes = QueryIndexes(database)
+    with capture_logs() as logs:
+        await indexes.ensure()
+        await indexes.ensure()
+    assert [entry["event"] for entry in logs] == ["index_impossible", "index_impossible", "index_made"]
+    assert len(await indexes_of(database, relation)) == 2, "the others are made"
 
 
 async def test_another_process_that_makes_indexes_is_left_alone(database: Database) -> None:

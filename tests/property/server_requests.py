@@ -84,7 +84,7 @@ class World:
         if known and self.chance(0.3):
             headers.append(("x-arango-trx-id", self.rng.choice(known)))
         elif self.chance(0.02):
-            headers.append(("x-arango-async", "store"))
+            headers.append(("x-arango-async", self.rng.choice(("store", "store", "false"))))
         return tuple(headers)
 
 

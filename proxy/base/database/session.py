@@ -91,6 +91,12 @@ class Session:
         with contextlib.suppress(*FAILURES):
             self._connection.terminate()
 
+    def _is_closed(self) -> bool:
+        try:
+            return self._connection.is_closed()
+        except asyncpg.InterfaceError:  # it broke, and the pool took it back immediately
+            return True
+
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
         try:
@@ -165,6 +171,10 @@ class Session:
                 # PostgreSQL rolls back when the connection ends: no one may get a connection with a transaction in it
                 self._cut()
             raise
+        if self._is_closed():
+            lost = DatabaseUnavailable("PostgreSQL ended the connection, and the commit was not sent")
+            lost.of_statement = True
+            raise lost
         try:
             with self._watched():
                 await self._limited(transaction.commit())

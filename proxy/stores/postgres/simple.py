@@ -48,14 +48,12 @@ def as_query(operation: Operation) -> Operation:
         raise Unsupported(f"{operation.endpoint.name} on PostgreSQL")
     body = body_of(operation)
     text, binds = maker(operation, body)
-    query: dict[str, Any] = {
-        "query": text,
-        "bindVars": {"@c": collection_of(body), **binds},
-        "count": True,
-        "batchSize": body.get("batchSize") or 1000,  # a cursor uses the default if this is not a number
-    }
-    if isinstance(body.get("ttl"), int | float):
-        query["ttl"] = body["ttl"]
+    query: dict[str, Any] = {"query": text, "bindVars": {"@c": collection_of(body), **binds}}
+    if maker is not _all_keys:  # which takes no options
+        query["count"] = True
+        query["batchSize"] = body.get("batchSize") or 1000  # a cursor uses the default if this is not a number
+        if isinstance(body.get("ttl"), int | float):
+            query["ttl"] = body["ttl"]
     return Operation(
         named("cursor.create"),
         "POST",

@@ -105,7 +105,7 @@ def count(server: ServerState, operation: Operation) -> Outcome:
 
 
 def figures(server: ServerState, operation: Operation) -> Outcome:
-    collection = _found(server, operation)
+    collection = collection_lookup.readable(server, operation, operation.collection or "")
     size = collection.documents_size()
     counted = {
         "indexes": {"count": len(collection.indexes), "size": 0},

@@ -145,7 +145,8 @@ def all_keys(server: ServerState, operation: Operation) -> Outcome:
     prefix = {"key": "", "id": f"{collection.name}/"}.get(
         str(kind), f"/_db/{operation.database}/_api/document/{collection.name}/"
     )
-    return _cursor(server, operation, body, [prefix + key for key in collection.sorted_keys()])
+    answer = execution.QueryResult([prefix + key for key in collection.sorted_keys()], {"warnings": [], "stats": stats()})
+    return cursors.answer(server, operation, answer, CursorRequest(""))
 
 
 def any_document(server: ServerState, operation: Operation) -> Outcome:

@@ -18,7 +18,7 @@ from proxy.aql import run as evaluate
 from proxy.aql.requests import Action
 from proxy.base.errors import ArangoError, Unsupported
 from proxy.devserver.store import access
-from proxy.devserver.store.collection_lookup import readable, writable
+from proxy.devserver.store.collection_lookup import readable, transaction_of, writable
 from proxy.devserver.store.queries import slow_queries
 from proxy.devserver.store.queries.plan import counts_of, plan_of, profile_of
 from proxy.devserver.store.queries.primary_scan import PrimaryScan, scan_of
@@ -45,12 +45,13 @@ class QueryResult:
 
 def run(server: ServerState, operation: Operation, text: str, bind: Document, options: Document) -> QueryResult:
     """Run a query, and remember it if it was slow. Raise ArangoError as ArangoDB would answer it."""
+    transaction_of(server, operation)  # a query without collections names it too
     began = server.now()
     running = server.resumed
     if running is None:
         user = access.identity(server, operation).user
         seconds = options.get("maxRuntime", 0)
-        most = float(seconds) if isinstance(seconds, int | float) else 0.0
+        most = max(0.0, float(seconds)) if isinstance(seconds, int | float) else 0.0
         running = RunningQuery(str(server.tick()), operation.database, text, bind, began, most, user=user)
     running.begin()
     code = 0

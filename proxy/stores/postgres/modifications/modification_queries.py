@@ -230,7 +230,7 @@ class ModificationQueries:
     async def _compiled(self, session: Session, query: ModificationQuery, plan: CompiledWrite) -> Finished | None:
         """Return None if the statement is not exact, or refused: then evaluation finds the answer, or the error."""
         seconds = query.settings.get("maxRuntime")
-        limit = float(seconds) if isinstance(seconds, int | float) else 0.0
+        limit = max(0.0, float(seconds)) if isinstance(seconds, int | float) else 0.0
         try:
             async with session.transaction(isolation="repeatable_read"):
                 attempt = CompiledAttempt(session, self._lock_wait, Budget(self._limits))

@@ -45,7 +45,6 @@ _ATTEMPTS: Final = 10  # of a write that meets others, before it is a conflict
 _LOCK_TIMEOUT: Final = "55P03"
 _UNIQUE_VIOLATION: Final = "23505"
 _UNDEFINED: Final = frozenset({"42P01", "3F000"})  # the table, or its schema, is gone
-_UNSUPPORTED: Final = {"x-arango-trx-id": "writes of stream transactions", "x-arango-async": "asynchronous writes"}
 _PARSERS: Final[Mapping[str, Callable[[Operation], Request]]] = {
     "document.insert": parse_insert,
     "document.replace": parse_change,
@@ -130,9 +129,10 @@ class DocumentWriter:
         Raise WriteFenceError if PostgreSQL does not take the collection's writes, ExclusiveLockError, Unsupported by
         the endpoint's name; DatabaseError: nothing was written, unless it is CommitOutcomeUnknown.
         """
-        for header, feature in _UNSUPPORTED.items():
-            if header in operation.headers:
-                raise Unsupported(f"{feature} in PostgreSQL")
+        if "x-arango-trx-id" in operation.headers:
+            raise Unsupported("writes of stream transactions in PostgreSQL")
+        if operation.headers.get("x-arango-async") in ("true", "store"):
+            raise Unsupported("asynchronous writes in PostgreSQL")
         try:
             if has_parts(operation):
                 return await self._partwise.execute(operation, _parser_of(operation), within)
