@@ -50,7 +50,7 @@ def concerns_transactions(operation: Operation) -> bool:
     if _HEADER not in operation.headers:
         return False
     reads = endpoint.read is not Read.NONE or endpoint.family in (Family.SIMPLE, Family.EDGES)
-    counts = endpoint.name in ("collection.count", "collection.figures")
+    counts = endpoint.family is Family.COLLECTION and dispatch.command_of(COMMANDS, operation).of_transaction
     return reads or counts or endpoint.in_transaction is not InTransaction.NO
 
 

@@ -78,7 +78,7 @@ class Session:
     async def _limited(self, sent: Awaitable[None]) -> None:
         """Wait for a statement that asyncpg itself sends, for which it has no limit. Raise TimeoutError.
 
-        The connection is cut then: the statement is under way, and no one may get a connection with a transaction in it.
+        The connection is cut then: the statement is under way, and no one may get one with a transaction in it.
         """
         try:
             async with asyncio.timeout(self._timeout):

@@ -145,7 +145,9 @@ def all_keys(server: ServerState, operation: Operation) -> Outcome:
     prefix = {"key": "", "id": f"{collection.name}/"}.get(
         str(kind), f"/_db/{operation.database}/_api/document/{collection.name}/"
     )
-    answer = execution.QueryResult([prefix + key for key in collection.sorted_keys()], {"warnings": [], "stats": stats()})
+    answer = execution.QueryResult(
+        [prefix + key for key in collection.sorted_keys()], {"warnings": [], "stats": stats()}
+    )
     return cursors.answer(server, operation, answer, CursorRequest(""))
 
 
