@@ -63,3 +63,9 @@ SELECT id FROM building WHERE pg_try_advisory_xact_lock(hashtextextended('unique
 -- for each field of the index, as the only attribute of an object. place: of the value, from 1.
 SELECT g.place, e.key FROM unnest($1::jsonb[]) WITH ORDINALITY g (value, place)
 JOIN {entries} e ON e.value = _crossfade.index_entry_of(g.value -> 'v');
+
+-- name: try_claim
+-- Claim the values $1, as in `holders`, in the index whose entries are {entries}: it waits for the transactions that have
+-- added or removed one of them. The caller undoes it.
+INSERT INTO {entries} (value, key) SELECT _crossfade.index_entry_of(g.value -> 'v'), '' FROM unnest($1::jsonb[]) g (value)
+ON CONFLICT (value) DO NOTHING;

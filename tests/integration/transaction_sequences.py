@@ -94,6 +94,30 @@ SEQUENCES: Final[Mapping[str, tuple[Step, ...]]] = {
         patch(f"{DOCUMENT}/c/a", {"n": 2}),
         patch(f"{DOCUMENT}/c", [{"_key": "a", "n": 2}, {"_key": "b", "n": 4}]),
         post("/_api/import?collection=c&type=array&details=true", [{"_key": "v", "n": 1}, {"_key": "t", "n": 5}]),
+        query("INSERT {_key: 'v', n: 1} INTO c"),
+        query(
+            "FOR n IN [7, 1, 8, 2] INSERT {_key: CONCAT('k', n), n} INTO c OPTIONS {ignoreErrors: true} RETURN NEW.n"
+        ),
+        query(
+            "FOR x IN c SORT x._key UPDATE x WITH {n: x.n == 7 ? 1 : 9} IN c OPTIONS {ignoreErrors: true} RETURN NEW"
+        ),
+        within(query("FOR x IN c FILTER x.n == 1 UPDATE x WITH {n: 6} IN c")),
+        query("FOR n IN [1, 10] INSERT {_key: CONCAT('j', n), n} INTO c OPTIONS {ignoreErrors: true} RETURN NEW.n"),
+        put("/_api/transaction/{t}"),
+        put("/_api/simple/all", {"collection": "c"}),
+    ),
+    "values of a unique index that are taken or released since": (
+        post(
+            "/_api/index?collection=c",
+            {"type": "persistent", "fields": ["m"], "unique": True, "sparse": True, "name": "u"},
+        ),
+        begin(collections={"write": ["c"]}),
+        within(patch(f"{DOCUMENT}/c/a", {"n": 5})),
+        post(f"{DOCUMENT}/c", {"_key": "x", "m": 1}),
+        within(
+            query("FOR m IN [1, 2] INSERT {_key: CONCAT('k', m), m} INTO c OPTIONS {ignoreErrors: true} RETURN NEW.m")
+        ),
+        within(query("INSERT {_key: 'y', m: 1} INTO c")),
         put("/_api/transaction/{t}"),
         put("/_api/simple/all", {"collection": "c"}),
     ),

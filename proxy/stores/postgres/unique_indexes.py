@@ -14,11 +14,14 @@ from typing import Final
 
 import sql
 from proxy.base.database import Session
-from proxy.base.errors import CommitOutcomeUnknown
+from proxy.base.errors import CommitOutcomeUnknown, DatabaseUnavailable, StatementError
+from proxy.base.sqlstates import is_a_conflict
 from proxy.model.documents import escape_text, to_jsonb
 from proxy.semantics.unique_index import UniqueIndex
 
 _PAGE: Final = 1_000  # documents that a build locks at a time
+_TRIAL_WAIT: Final = "5ms"
+_LOCK_TIMEOUT: Final = "55P03"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,38 @@ async def holders(session: Session, index_id: str, values: Iterable[bytes]) -> d
     ):
         found[asked[row.place - 1]] = row.key
     return found
+
+
+async def blocked(session: Session, index_id: str, values: Sequence[bytes]) -> list[bytes]:
+    """Return the values for which other transactions would let a write wait, or have changed since the snapshot.
+
+    Raise DatabaseError.
+    """
+    if not values or not await _is_blocked(session, index_id, values):
+        return []
+    if len(values) == 1:
+        return list(values)
+    half = len(values) // 2
+    return await blocked(session, index_id, values[:half]) + await blocked(session, index_id, values[half:])
+
+
+class _Undone(Exception):
+    """Ends a savepoint in which values were only tried."""
+
+
+async def _is_blocked(session: Session, index_id: str, values: Sequence[bytes]) -> bool:
+    try:
+        with contextlib.suppress(_Undone):
+            async with session.transaction():
+                await session.fetchval(sql.complete.LOCK_WAIT, _TRIAL_WAIT)
+                claim = sql.unique_indexes.TRY_CLAIM.fill(entries=_entries(index_id))
+                await session.execute(claim, [_as_jsonb(value) for value in values])
+                raise _Undone
+    except (StatementError, DatabaseUnavailable) as error:
+        if error.sqlstate == _LOCK_TIMEOUT or is_a_conflict(error.sqlstate):
+            return True
+        raise
+    return False
 
 
 async def _create_empty(session: Session, made: NewIndex) -> None:

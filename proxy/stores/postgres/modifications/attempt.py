@@ -349,13 +349,12 @@ class QueryAttempt:
     async def _write(self, collections: Mapping[str, QueryCollection], prepared: Prepared) -> None:
         """Write what the run changed, one statement a collection. Raise RepeatError if a key was assumed to be free."""
         taken: dict[str, frozenset[str]] = {}
-        prepared.blocked.written.clear()
+        prepared.blocked.begin_writing()
         for name, target in self._targets.items():
             changes = collections[name].changes()
             if not changes:
                 continue
-            keys = [change.key for change in changes]
-            prepared.blocked.written[name] = target.relation, keys
+            keys = prepared.blocked.note(name, target.relation, target.properties.uniques, changes)
             written = await self._session.fetch(
                 sql.modifications.WRITE_SEEN.on(target.relation),
                 target.collection,
@@ -382,5 +381,6 @@ def _collection(name: str, target: _Target, prepared: Prepared) -> QueryCollecti
         random_keys=target.random_keys,
         holders=target.holders,
         blocked=prepared.blocked.known.get(name, frozenset()),
+        blocked_values=prepared.blocked.values,
         doubted=prepared.keys.get(name, frozenset()),
     )

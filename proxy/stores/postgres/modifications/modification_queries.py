@@ -197,17 +197,18 @@ class ModificationQueries:
 
     async def _finds_blocked(self, error: DatabaseError, prepared: Prepared, session: Session) -> bool:
         """Return True if a query of a stream transaction can be repeated, knowing now which documents are blocked."""
-        if not (is_a_conflict(error.sqlstate) or error.sqlstate == _LOCK_TIMEOUT):
+        claimed = error.sqlstate == _UNIQUE_VIOLATION and prepared.looks_up  # since the snapshot
+        if not (is_a_conflict(error.sqlstate) or error.sqlstate == _LOCK_TIMEOUT or claimed):
             return False
         if prepared.plan is not None:
             prepared.plan = None  # evaluation finds out which
             return True
-        return await prepared.blocked.find(session, prepared.blocked.written)
+        return await prepared.blocked.find_written(session)
 
     async def _finds_locked(self, prepared: Prepared) -> bool:
         """Return True if a query that has waited can be repeated, knowing now which documents stay locked."""
         async with self._database.session() as session, session.transaction():
-            return await prepared.blocked.find(session, prepared.blocked.written)
+            return await prepared.blocked.find_written(session)
 
     async def _attempt(self, session: Session, query: ModificationQuery, prepared: Prepared) -> Finished:
         if prepared.plan is not None:

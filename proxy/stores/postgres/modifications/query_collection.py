@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
-from typing import Any
+from collections.abc import Container, Iterable, Mapping
+from typing import Any, Final
 
 from proxy.aql.requests import Fetch
 from proxy.model import json_reader
@@ -16,13 +16,14 @@ from proxy.stores.postgres.writes.locked_documents import conflict
 from proxy.stores.postgres.writes.properties import Properties
 
 Document = dict[str, Any]
+_NONE: Final[Mapping[str, frozenset[bytes]]] = {}
 
 
 class QueryCollection(LoadedCollection):
     """revisions: an iterator, which the caller keeps from running dry. numbers: for keys that the collection makes.
 
-    blocked: keys that other transactions have, or have changed since the snapshot. doubted: keys that a former attempt
-    took to be free, and that were not.
+    blocked: keys that other transactions have, or have changed since the snapshot; blocked_values: the same for values,
+    by the number of their unique index. doubted: keys that a former attempt took to be free, and that were not.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class QueryCollection(LoadedCollection):
         random_keys: list[str],
         holders: dict[str, dict[bytes, str | None]],
         blocked: frozenset[str] = frozenset(),
+        blocked_values: Mapping[str, frozenset[bytes]] = _NONE,
         doubted: frozenset[str] = frozenset(),
     ) -> None:
         self._holders = holders
@@ -55,6 +57,7 @@ class QueryCollection(LoadedCollection):
         known.added.clear()  # its unique values are entered already
         self._supposed: set[str] = set()
         self._blocked = blocked
+        self._blocked_values = blocked_values
         self.doubted = doubted
         self.notes_unchanged = False
         self.unchanged: set[str] = set()  # keys whose documents a write has found and left as they are
@@ -85,6 +88,13 @@ class QueryCollection(LoadedCollection):
             raise conflict(key, "")
         if self.notes_unchanged and key not in self._written:
             self.unchanged.add(key)
+
+    def check_unclaimed(self, key: str, document: Document) -> None:
+        """Raise ConflictError for a document that claims a value which is known to be blocked."""
+        for index in self._uniques if self._blocked_values else ():
+            values = self._blocked_values.get(index.id)
+            if values and not values.isdisjoint(index.values(document)):
+                raise conflict(key, "", index)
 
     def put(self, key: str, raw: bytes, document: Document, revision: int) -> None:
         self.unchanged.discard(key)
