@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 import orjson
@@ -141,7 +141,10 @@ class Stores:
 
     async def compare_documents(self) -> dict[str, str]:
         """Compare all documents, learn the names in them, and return those of PostgreSQL."""
-        rows = await self.learn_documents()
+        return self.compare_rows(await self.learn_documents())
+
+    def compare_rows(self, rows: Sequence[Any]) -> dict[str, str]:
+        """Compare all documents with the rows of PostgreSQL, whose names are learned. Return their texts."""
         theirs = {row["key"]: row["raw"] for row in rows}
         ours = {self.names.translate(key): self.names.translate(raw.decode()) for key, raw in self.stored.items()}
         assert ours == theirs

@@ -80,10 +80,9 @@ class Both:
         body = orjson.dumps(query.body())
         ours = self.memory.run(decode_parts("POST", f"/_db/{self.name}/_api/cursor".encode(), [], body))
         theirs = await self.on_postgresql(self.names.translate(body.decode()).encode())
-        for stores in self.collections.values():
-            await stores.learn_documents()
-        for stores in self.collections.values():
-            await stores.compare_documents()
+        found = [(stores, await stores.learn_documents()) for stores in self.collections.values()]
+        for stores, rows in found:
+            stores.compare_rows(rows)
         self.learn(orjson.loads(ours.body).get("result"), orjson.loads(theirs.body).get("result"))
         one, other = (shown(outcome) for outcome in (ours, theirs))
         assert orjson.loads(self.names.translate(orjson.dumps(one).decode())) == other
