@@ -35,6 +35,12 @@ WITH given AS MATERIALIZED (
 )
 SELECT key FROM updated UNION ALL SELECT key FROM inserted;
 
+-- name: wait_for_keys
+-- Wait for the transactions that have the documents of the keys $1: as long as for those that are written. It is refused
+-- (40001) if one has changed since the snapshot.
+SELECT count(*) AS found
+FROM (SELECT FROM {relation} WHERE key = ANY ($1::text[]) ORDER BY key COLLATE "C" FOR SHARE) AS locked;
+
 -- name: compiled
 -- A query that writes as one statement, which the compiler has made (proxy/aql/compile/writes), in a transaction of one
 -- snapshot whose first statement was `begin`. Its parameters, then `database/collection`.

@@ -58,7 +58,13 @@ class World:
     def collection(self, kind: int | None = None) -> str:
         """Return a collection, most often one that exists."""
         present = self.collections(kind)
-        return self.rng.choice(present) if present and self.chance(0.93) else self.name()
+        name = self.rng.choice(present) if present and self.chance(0.93) else self.name()
+        return f"absent{self.suffix}" if self._is_counting(name) else name
+
+    def _is_counting(self, name: str) -> bool:
+        """Return True if a request that is refused may raise the number of the next key, which answers show."""
+        found = self.server.databases[self.database].collections.get(name)
+        return found is not None and found.exclusive is not None and found.generator.kind == "autoincrement"
 
     @property
     def running(self) -> list[str]:

@@ -57,7 +57,7 @@ def _computed_values(rng: random.Random) -> list[dict[str, Any]]:
         "RETURN @doc.n + 1",
         "RETURN 1 / @doc.n",
         "RETURN LENGTH(@doc.s)",
-        "RETURN CONCAT(@doc._key, @doc.v)",
+        "RETURN CONCAT(@doc._key, ':', @doc.v)",
         "RETURN null",
         "RETURN @doc.o.x ?: 'none'",
         "RETURN NOOPT(FAIL('no'))",

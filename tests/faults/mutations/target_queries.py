@@ -130,8 +130,8 @@ MUTANTS = (
     Mutant(
         "a query of a stream transaction ignores a changed document that it leaves as it is",
         _ATTEMPT,
-        "        if await prepared.blocked.find(self._session, unchanged):\n",
-        "        if not unchanged:\n",
+        "        elif await prepared.blocked.find(self._session, unchanged):\n",
+        "        elif not unchanged:\n",
         "tests/integration/test_complete_transactions.py::test_each_answer_is_that_of_the_development_server",
     ),
     Mutant(

@@ -131,7 +131,7 @@ class QueryAttempt:
             for name, target in self._targets.items():
                 prepared.revisions[name] = max(target.revisions.used, prepared.revisions.get(name, 0))
             if not await self._load_what_lacked(ended, prepared):
-                return await self._finish(ended, prepared)
+                return await self._finish(ended, prepared, inside=query.inside)
         raise Unsupported("a modification whose documents depend on each other too deeply")
 
     async def _run(self, query: ModificationQuery, prepared: Prepared) -> _Ended:
@@ -139,8 +139,6 @@ class QueryAttempt:
         if self._limits is not None:
             self._budget = Budget(self._limits)
         collections = {name: _collection(name, target, prepared) for name, target in self._targets.items()}
-        for one in collections.values():
-            one.notes_unchanged = query.inside
         for target in self._targets.values():
             target.revisions.rewind()
         commits = IntermediateCommits(query.settings, enabled=not query.inside)
@@ -181,14 +179,14 @@ class QueryAttempt:
             return True
         return await self._look_up(ended.collections, written=ended.error is None and not prepared.looks_up)
 
-    async def _finish(self, ended: _Ended, prepared: Prepared) -> Finished:
+    async def _finish(self, ended: _Ended, prepared: Prepared, *, inside: bool) -> Finished:
         """Write what a run came to. Raise RepeatError, ArangoError: its error, if it leaves nothing to write."""
         collections, error = ended.collections, ended.error
         needed = {name: found for name, one in collections.items() if (found := one.numbers.needed) is not None}
         if needed:
             raise RepeatError({}, needed)
         prepared.made = {name: (one.numbers.made, one.numbers.last) for name, one in collections.items()}
-        await self._check_unchanged(collections, prepared)
+        await self._check_unchanged(collections, prepared, inside=inside)
         if error is not None and not ended.commits.kept:
             raise error
         if ended.sent:
@@ -198,13 +196,22 @@ class QueryAttempt:
         failpoints.reach("write-made")
         return Finished(ended.result, error, ended.commits.commits, prepared.made)
 
-    async def _check_unchanged(self, collections: Mapping[str, QueryCollection], prepared: Prepared) -> None:
-        """Raise RepeatError if documents are blocked that writes left as they were: nothing else finds that.
+    async def _check_unchanged(
+        self, collections: Mapping[str, QueryCollection], prepared: Prepared, *, inside: bool
+    ) -> None:
+        """Wait for documents that writes left as they were, if others have them: nothing else finds that.
 
-        Such writes lock nothing.
+        Such writes lock nothing. inside: a stream transaction does not wait. Raise RepeatError for a blocked document.
         """
-        unchanged = {name: (self._targets[name].relation, one.unchanged) for name, one in collections.items()}
-        if await prepared.blocked.find(self._session, unchanged):
+        unchanged = {
+            name: (self._targets[name].relation, one.unchanged) for name, one in collections.items() if one.unchanged
+        }
+        if not inside:
+            prepared.blocked.begin_writing()
+            for name, (relation, keys) in sorted(unchanged.items()):
+                prepared.blocked.written[name] = relation, sorted(keys)
+                await self._session.fetchval(sql.modifications.WAIT_FOR_KEYS.on(relation), sorted(keys))
+        elif await prepared.blocked.find(self._session, unchanged):
             raise RepeatError({}, {})
 
     async def _begin(self, database: str, name: str, prepared: Prepared) -> _Target:

@@ -16,6 +16,7 @@ from proxy.stores.postgres.writes.locked_documents import conflict
 from proxy.stores.postgres.writes.properties import Properties
 
 Document = dict[str, Any]
+_MOST_UNCHANGED: Final = 10_000  # keys that are remembered, so that memory holds them
 _NONE: Final[Mapping[str, frozenset[bytes]]] = {}
 
 
@@ -59,8 +60,7 @@ class QueryCollection(LoadedCollection):
         self._blocked = blocked
         self._blocked_values = blocked_values
         self.doubted = doubted
-        self.notes_unchanged = False
-        self.unchanged: set[str] = set()  # keys whose documents a write has found and left as they are
+        self.unchanged: set[str] = set()  # keys whose documents a write has found and left as they are: the first ones
         self._indexes: dict[Paths, ValueIndex] = {}  # of the documents that the run has written
 
     @property
@@ -86,7 +86,7 @@ class QueryCollection(LoadedCollection):
         """Raise ConflictError for a key that is known to be blocked. PostgreSQL refuses what is written to others."""
         if key in self._blocked:
             raise conflict(key, "")
-        if self.notes_unchanged and key not in self._written:
+        if key not in self._written and len(self.unchanged) < _MOST_UNCHANGED:
             self.unchanged.add(key)
 
     def check_unclaimed(self, key: str, document: Document) -> None:
