@@ -23,7 +23,7 @@ from sql.loader import queries
 RowT_co = TypeVar("RowT_co", covariant=True)
 _NAME: Final = r'(?:[a-z_][a-z0-9_$]*|"(?:[^"\0]|"")+")'
 _DESCRIPTION: Final = re.compile(r"\A(?:--[^\n]*\n)+")
-_RELATION: Final = re.compile(rf"(?:{_NAME}\.)?{_NAME}")
+_RELATION: Final = re.compile(rf"(?:({_NAME})\.)?({_NAME})")
 
 
 class Statement(Generic[RowT_co]):
@@ -98,9 +98,22 @@ def unpacked(topic: str, name: str, row: type[Any]) -> Statement[Any]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _on(text: str, blank: str, relation: str) -> str:
-    if not _RELATION.fullmatch(relation):
+def names_of(relation: str) -> tuple[str | None, str]:
+    """Return the schema and the name of a table, without quotes. Raise ValueError if it is not a quoted name."""
+    found = _RELATION.fullmatch(relation)
+    if found is None:
         raise ValueError(f"{relation!r} is not the quoted name of a table")
+    schema, table = found.groups()
+    return None if schema is None else _unquoted(schema), _unquoted(table)
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name[0] == '"' else name
+
+
+@functools.lru_cache(maxsize=4096)
+def _on(text: str, blank: str, relation: str) -> str:
+    names_of(relation)
     return text.replace(f"{{{blank}}}", relation)
 
 

@@ -13,18 +13,20 @@ from typing import Any, Final
 import msgspec
 
 from proxy.base.errors import ArangoError
-from proxy.model.json_values import same
+from proxy.model.json_values import same, within_quotes
 
 __all__ = [
     "SYSTEM",
     "Merging",
     "assemble",
+    "assembled_text",
     "content",
     "escape_text",
     "from_jsonb_text",
     "key_of",
     "merge",
     "normalized",
+    "queryable",
     "same",
     "suspected",
     "to_jsonb",
@@ -113,6 +115,8 @@ def assemble(collection: str, key: str, rev: str, body: Document, *, edge: bool)
     """
     document: Document
     if not edge:
+        if _has_only_a_key(body, key):
+            return {"_key": key, "_id": f"{collection}/{key}", "_rev": rev, **body}
         document = {"_key": key, "_id": f"{collection}/{key}", "_rev": rev}
     else:
         start, end = body.get("_from"), body.get("_to")
@@ -123,6 +127,28 @@ def assemble(collection: str, key: str, rev: str, body: Document, *, edge: bool)
         if name not in _SYSTEM_SET:
             document[name] = value
     return document
+
+
+def _has_only_a_key(body: Document, key: str) -> bool:
+    """Return True if no system attribute of a body is other than that of its document: it has none, or that key."""
+    return not ("_id" in body or "_rev" in body or "_from" in body or "_to" in body) and body.get("_key", key) == key
+
+
+def assembled_text(collection: str, key: str, rev: str, body: Document, text: bytes) -> bytes | None:
+    """Return the text of a document, no edge, as `assemble` and `dump` make it, from that of its body; None if the body
+    has system attributes other than a `_key` in front.
+    """
+    if not _has_only_a_key(body, key):
+        return None
+    if "_key" in body:
+        start = f'{{"_key":"{key}"'.encode()
+        if not text.startswith(start):
+            return None
+        rest = text[len(start) :]
+    else:
+        rest = b"}" if len(text) == 2 else b"," + text[1:]
+    system = f'{{"_key":"{key}","_id":"{within_quotes(collection)}/{key}","_rev":"{rev}"'
+    return system.encode() + rest
 
 
 # ---- merging (PATCH, overwriteMode=update, AQL's UPDATE)
@@ -247,6 +273,18 @@ def to_jsonb(raw: bytes) -> str | None:
         if name not in ("_key", "_id", "_rev")
     ]
     return "{" + ",".join(parts) + "}"
+
+
+def queryable(raw: str, key: str) -> str:
+    """Return a document without _key, _id and _rev: its queryable form, unless `to_jsonb` returns another one.
+
+    raw: begins with its system attributes, as `assemble` orders them: up to `_rev` no value contains a quote, and only
+    handles contain a slash.
+    """
+    begin = raw.index("/") + len(key) + 3  # after `_id`
+    rev = raw.index('"_rev":"', begin)
+    ends, rest = raw[begin:rev], raw[raw.index('"', rev + 8) + 1 :]  # `_from` and `_to`, with commas
+    return "{" + ends[:-1] + rest if rest == "}" else "{" + ends + rest[1:]
 
 
 def from_jsonb_text(value: Any) -> Any:

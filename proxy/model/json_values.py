@@ -7,6 +7,7 @@ duplicate attribute names, NaN, lone surrogates and nesting over 200 are refused
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -15,6 +16,7 @@ import string
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
 import orjson
 
 from proxy.model.json_faults import JsonError, Rank, malformed
@@ -31,6 +33,7 @@ _CONTROL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u00([01])([a-f])")
 _MAYBE_DOUBLE: Final = re.compile(rb"[\[:,\s]-?\d+[.eE]|\d{19}|^-?\d+[.eE]")
 # An integer that may not fit into 64 bits; some strings and fractions match too.
 _LONG: Final = re.compile(rb"\d{20}")
+_ELEMENTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _CUT: Final = ((1 << 64) - 1) // 10
 # what stands between texts that are parsed together: without digits, which would be a long number
 _SECRET: Final = "".join(secrets.choice(string.ascii_letters) for _ in range(40))
@@ -75,9 +78,16 @@ def _parsed(body: bytes) -> tuple[Json, bytes, bool]:
     return value, printed, not kinds <= _WITHOUT_DOUBLES
 
 
-def parse_objects(texts: Sequence[bytes]) -> list[dict[str, Json]] | None:
+def parse_array(body: bytes) -> tuple[Json, Sequence[bytes]]:
+    """Return the value of a JSON text, as `parse` does, and if it is an array, its elements as ArangoDB prints them."""
+    value, printed = parse_printed(body)
+    return value, list(map(bytes, _ELEMENTS.decode(printed))) if type(value) is list else ()
+
+
+def parse_objects(texts: Sequence[bytes]) -> tuple[list[dict[str, Json]], Sequence[bytes]] | None:
     """Return the values of several JSON texts, as `parse` does, by one call of the parser; None if that may be wrong.
 
+    With them, their texts as ArangoDB prints them; none if there is a double among the values, which takes longer.
     Values that nobody can guess stand between the texts: if each of them is where it must be, each text is one value.
     """
     body = b"[" + _BETWEEN.join(texts) + b"]"
@@ -92,9 +102,10 @@ def parse_objects(texts: Sequence[bytes]) -> list[dict[str, Json]] | None:
     if body.count(b":") != printed.count(b":") or (b"\\" in body and b"\\u003" in body):
         return None
     kinds, depth = _kinds(found)
-    if depth > MAX_DEPTH or (not kinds <= _WITHOUT_DOUBLES and _LONG.search(body)):
+    doubles = not kinds <= _WITHOUT_DOUBLES
+    if depth > MAX_DEPTH or (doubles and _LONG.search(body)):
         return None
-    return found
+    return found, () if doubles else list(map(bytes, _ELEMENTS.decode(_upper_controls(printed))[::2]))
 
 
 def _has_no_double(value: Json) -> bool:
@@ -135,6 +146,12 @@ def dump(value: Json) -> bytes:
         return _upper_controls(orjson.dumps(_printable(value)))
     except TypeError:
         return _upper_controls(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
+
+
+@functools.lru_cache(1024)
+def within_quotes(text: str) -> str:
+    """Return a text as it is printed, without the quotation marks around it: a collection's name may contain them."""
+    return dump(text).decode()[1:-1]
 
 
 def number_text(value: float) -> str:

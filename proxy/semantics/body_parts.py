@@ -119,10 +119,17 @@ def _few_lines(text: bytes, most: int) -> Iterator[bytes]:
         return
     lines = text.split(b"\n")
     rest = lines.pop()
-    for start in range(0, len(lines), most):
-        yield b"\n".join(lines[start : start + most]) + b"\n"
+    few = _share(len(lines), most)
+    for start in range(0, len(lines), few):
+        yield b"\n".join(lines[start : start + few]) + b"\n"
     if rest:
         yield rest
+
+
+def _share(number: int, most: int) -> int:
+    """Return how many of a number of documents a part has, at most `most`: parts of one size, and none of a few."""
+    parts = -(-number // most)
+    return -(-number // parts)
 
 
 class _Window:
@@ -167,8 +174,9 @@ def _counted(content: bytes, most: int, *, first: bool, rest: bool) -> Iterator[
     if elements is None or len(elements) <= most:
         yield ArrayPart(content, first, rest, None if elements is None else len(elements))
         return
-    for start in range(0, len(elements), most):
-        few = elements[start : start + most]
+    share = _share(len(elements), most)
+    for start in range(0, len(elements), share):
+        few = elements[start : start + share]
         yield ArrayPart(b",".join(few), first and start == 0, rest=False, count=len(few))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from proxy.base.errors import ArangoError
-from proxy.model.json_values import dump
+from proxy.model.json_values import dump, within_quotes
 from proxy.model.operations import Operation, Outcome
 from proxy.model.revision import decode_rev
 from proxy.semantics.request_params import flag
@@ -103,7 +103,7 @@ def many_outcome(collection: str, results: Sequence[WriteResult | ArangoError], 
 def shown(name: str, written: WriteResult, shape: AnswerShape) -> bytes:
     """Return the answer for one written document, with its attributes in ArangoDB's order."""
     key = written.key
-    text = f'{{"_id":"{_printed_name(name)}/{key}","_key":"{key}","_rev":"{written.rev}"'
+    text = f'{{"_id":"{within_quotes(name)}/{key}","_key":"{key}","_rev":"{written.rev}"'
     if written.old_rev is not None and shape.update_of:
         text += f',"_oldRev":"{written.old_rev}"'
     body = text.encode()
@@ -112,12 +112,6 @@ def shown(name: str, written: WriteResult, shape: AnswerShape) -> bytes:
     if shape.return_new and written.new is not None:
         body += b',"new":' + written.new
     return body + b"}"
-
-
-@functools.lru_cache(1024)
-def _printed_name(name: str) -> str:
-    """Return a collection's name as text within quotation marks: it may hold such marks and backslashes."""
-    return dump(name).decode()[1:-1]
 
 
 def conflict_outcome(collection: str, error: ConflictError) -> Outcome:

@@ -7,13 +7,14 @@ writes are carried out, document by document, and answered. Protocol page, secti
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from proxy.base.errors import ArangoError
 from proxy.model.documents import Merging, key_of
-from proxy.model.json_values import parse
+from proxy.model.json_values import parse, parse_array
 from proxy.model.operations import Operation, Outcome
 from proxy.semantics import write_document, write_rules
 from proxy.semantics.document_answers import many_outcome, shape_of, single_outcome
@@ -40,7 +41,7 @@ class DocumentAction(enum.Enum):
 class DocumentWriteRequest:
     """A parsed request. items: its documents. many: it has an array of them, so that errors are elements of the answer.
 
-    A removal by the path's key has the item None.
+    A removal by the path's key has the item None. texts: the items as ArangoDB prints them, if that is known.
     """
 
     operation: Operation
@@ -48,6 +49,7 @@ class DocumentWriteRequest:
     rules: WriteRules
     items: list[Any]
     many: bool
+    texts: Sequence[bytes] = ()
 
     def prepare(self, generator: KeyGenerator, *, edge: bool) -> PreparedWrite:  # noqa: ARG002 - as imports do
         """Return the request with the keys of its documents, of which the generator makes those that are missing."""
@@ -110,19 +112,20 @@ class PreparedWrite:
             written = self._write(collection, request.items[0], self.targets[0])
             return single_outcome(request.operation, collection.name, written, shape)
         results: list[WriteResult | ArangoError] = []
-        for item, target in zip(request.items, self.targets, strict=True):
+        texts = request.texts or itertools.repeat(b"", len(request.items))
+        for item, target, text in zip(request.items, self.targets, texts, strict=True):
             try:
-                results.append(self._write(collection, item, target))
+                results.append(self._write(collection, item, target, text))
             except ArangoError as error:
                 results.append(error)
         return many_outcome(collection.name, results, shape)
 
-    def _write(self, collection: WritableCollection, item: Any, target: Target) -> WriteResult:
+    def _write(self, collection: WritableCollection, item: Any, target: Target, text: bytes = b"") -> WriteResult:
         if isinstance(target, ArangoError):
             raise target
         kind, rules = self.request.kind, self.request.rules
         if kind is DocumentAction.INSERT:
-            return write_document.insert_as(collection, target, item, rules)
+            return write_document.insert_as(collection, target, item, rules, text)
         if kind is DocumentAction.REPLACE:
             return write_document.replace(collection, target, item, rules)
         if kind is DocumentAction.UPDATE:
@@ -137,10 +140,10 @@ def parse_insert(operation: Operation) -> DocumentWriteRequest:
     """POST of a document or an array of documents. Raise ArangoError 1204, 600."""
     if not operation.collection:
         raise ArangoError(1204, "'collection' is missing, expecting POST /_api/document?collection=<identifier>")
-    body = _body(operation)
+    body, texts = parse_array(operation.body) if operation.body else (None, ())
     params = operation.params
     if not params:
-        return _request(operation, DocumentAction.INSERT, _INSERT, body)
+        return _request(operation, DocumentAction.INSERT, _INSERT, body, texts)
     rules = WriteRules(
         mode=_mode(params),
         # overwriteMode=update removes nulls by default, unlike PATCH
@@ -149,7 +152,7 @@ def parse_insert(operation: Operation) -> DocumentWriteRequest:
         restore=flag(params, "isRestore"),
         skip_validation=flag(params, "skipDocumentValidation"),
     )
-    return _request(operation, DocumentAction.INSERT, rules, body)
+    return _request(operation, DocumentAction.INSERT, rules, body, texts)
 
 
 def parse_change(operation: Operation) -> DocumentWriteRequest:
@@ -198,9 +201,11 @@ def misplaced(operation: Operation) -> ArangoError:
     return ArangoError(400, f"expecting {method} /_api/document/<collection>[/<key>]", status=400)
 
 
-def _request(operation: Operation, kind: DocumentAction, rules: WriteRules, body: Any) -> DocumentWriteRequest:
+def _request(
+    operation: Operation, kind: DocumentAction, rules: WriteRules, body: Any, texts: Sequence[bytes] = ()
+) -> DocumentWriteRequest:
     if isinstance(body, list):
-        return DocumentWriteRequest(operation, kind, rules, body, many=True)
+        return DocumentWriteRequest(operation, kind, rules, body, many=True, texts=texts)
     return DocumentWriteRequest(operation, kind, rules, [body], many=False)
 
 

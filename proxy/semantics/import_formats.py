@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from proxy.base.errors import ArangoError
-from proxy.model.json_values import parse, parse_objects
+from proxy.model.json_values import parse, parse_array, parse_objects
 from proxy.model.operations import Operation
 from proxy.semantics.request_params import flag
 
@@ -18,12 +18,16 @@ _TOGETHER: Final = 200  # lines
 
 
 class ImportItem(msgspec.Struct, frozen=True, gc=False):
-    """One document to import, or the problem with it. position: of its line or element, counted from 0."""
+    """One document to import, or the problem with it. position: of its line or element, counted from 0.
+
+    text: the document as ArangoDB prints it, if that is known.
+    """
 
     position: int
     value: Any = None
     problem: str = ""
     empty: bool = False
+    text: bytes = b""
 
 
 def items_of(operation: Operation) -> Iterator[ImportItem]:
@@ -34,37 +38,46 @@ def items_of(operation: Operation) -> Iterator[ImportItem]:
         kind = "array" if body.lstrip()[:1] == b"[" else "documents"
     if kind in ("array", "list"):
         try:
-            values = parse(body)
+            values, texts = parse_array(body)
         except ArangoError:
-            values = None
+            values, texts = None, ()
         if not isinstance(values, list):
             raise ArangoError(400, NOT_AN_ARRAY)
-        yield from (ImportItem(position, value) for position, value in enumerate(values))
+        yield from _items(0, values, texts)
     elif kind == "documents":
         yield from _documents(body)
     else:
         yield from _rows(operation)
 
 
-def _lines(body: bytes) -> Iterator[tuple[int, bytes]]:
-    lines = body.replace(b"\r\n", b"\n").split(b"\n")
+def _items(first: int, values: Sequence[Any], texts: Sequence[bytes]) -> Iterator[ImportItem]:
+    """Yield documents with their texts, if there are such. first: the position of the first one."""
+    if not texts:
+        return (ImportItem(position, value) for position, value in enumerate(values, first))
+    pairs = enumerate(zip(values, texts, strict=True), first)
+    return (ImportItem(position, value, "", False, text) for position, (value, text) in pairs)  # noqa: FBT003
+
+
+def _lines(body: bytes) -> list[bytes]:
+    lines = (body.replace(b"\r\n", b"\n") if b"\r" in body else body).split(b"\n")
     if not lines[-1].strip():
         lines.pop()
-    yield from enumerate(line.strip() for line in lines)
+    return lines
 
 
 def _documents(body: bytes) -> Iterator[ImportItem]:
-    lines = list(_lines(body))
+    lines = _lines(body)
     for start in range(0, len(lines), _TOGETHER):
         some = lines[start : start + _TOGETHER]
-        values = parse_objects([line for _, line in some])
-        if values is None:
-            yield from (_line(position, line) for position, line in some)
+        found = parse_objects(some)
+        if found is None:
+            yield from (_line(position, line) for position, line in enumerate(some, start))
         else:
-            yield from (ImportItem(position, value) for (position, _), value in zip(some, values, strict=True))
+            yield from _items(start, *found)
 
 
 def _line(position: int, line: bytes) -> ImportItem:
+    line = line.strip()
     if not line:
         return ImportItem(position, empty=True)
     try:
@@ -81,10 +94,10 @@ def _rows(operation: Operation) -> Iterator[ImportItem]:
     """
     if b"\n" not in operation.body:
         raise ArangoError(400, NO_ROWS)
-    lines = _lines(operation.body)
-    names = _names(next(lines, (0, b""))[1])
+    first, *lines = _lines(operation.body) or [b""]
+    names = _names(first.strip())
     lenient = flag(operation.params, "ignoreMissing")
-    for position, line in lines:
+    for position, line in enumerate(map(bytes.strip, lines), 1):
         item = _line(position, line)
         values = item.value
         if item.empty or item.problem:

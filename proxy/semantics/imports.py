@@ -161,7 +161,7 @@ class PreparedImport:
     def _write(self, collection: WritableCollection, row: _Row) -> WriteResult:
         if row.error is not None:
             raise row.error
-        return write_document.insert_as(collection, row.key, row.document, self.rules)
+        return write_document.insert_as(collection, row.key, row.document, self.rules, row.item.text)
 
 
 def parse_import(operation: Operation) -> ImportRequest:

@@ -32,11 +32,16 @@ def key_for(generator: KeyGenerator, document: Document, rules: WriteRules) -> s
     return generator.make()
 
 
-def insert_as(collection: WritableCollection, key: str, document: Document, rules: WriteRules) -> WriteResult:
-    """Insert a document whose key is decided, or do what the mode says if the key exists."""
+def insert_as(
+    collection: WritableCollection, key: str, document: Document, rules: WriteRules, text: bytes = b""
+) -> WriteResult:
+    """Insert a document whose key is decided, or do what the mode says if the key exists.
+
+    text: the document as ArangoDB prints it, if that is known.
+    """
     stored = collection.get(key)
     if stored is None:
-        return _store(collection, key, None, document, rules, Event.INSERT)
+        return _store(collection, key, None, document, rules, Event.INSERT, text)
     collection.check_unlocked(key)
     if rules.mode is Mode.IGNORE:
         return write_rules.unchanged(key, stored, ignored=True)
@@ -100,12 +105,18 @@ def _carry_out(
 
 
 def _store(
-    collection: WritableCollection, key: str, stored: bytes | None, body: Document, rules: WriteRules, event: Event
+    collection: WritableCollection,
+    key: str,
+    stored: bytes | None,
+    body: Document,
+    rules: WriteRules,
+    event: Event,
+    text: bytes = b"",
 ) -> WriteResult:
     collection.check_unlocked(key)
     revision = collection.tick()
     asked = CollectionRules(collection.name, collection.edge, collection.schema, collection.computed)
-    new = write_rules.new_version(asked, key, revision, body, stored, rules, event)
+    new = write_rules.new_version(asked, key, revision, body, stored, rules, event, text)
     collection.check_unclaimed(key, new.document)
     collection.put(key, new.raw, new.document, revision)
     return WriteResult(key, new.rev, None if stored is None else revision_of(stored), stored, new.raw)

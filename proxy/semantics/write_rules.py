@@ -15,7 +15,7 @@ import msgspec
 
 from proxy.base.errors import ArangoError
 from proxy.model import json_reader
-from proxy.model.documents import Merging, assemble, merge
+from proxy.model.documents import Merging, assemble, assembled_text, merge
 from proxy.model.json_values import dump
 from proxy.model.revision import decode_rev, encode_rev
 from proxy.semantics.computed_values import with_computed
@@ -178,8 +178,9 @@ def new_version(
     stored: bytes | None,
     rules: WriteRules,
     event: Event,
+    text: bytes = b"",
 ) -> NewVersion:
-    """Return the version to store.
+    """Return the version to store. text: that of the body as ArangoDB prints it, if it is known.
 
     Raise ArangoError 1233 for an edge without ends, 1620 if the schema forbids it, or that of a computed value.
     """
@@ -190,7 +191,9 @@ def new_version(
         document = with_computed(collection.computed, collection.name, event.value, document)
     if collection.schema and not rules.skip_validation:
         check_schema(collection.schema, document, None if stored is None else json_reader.load(stored))
-    return NewVersion(rev, document, dump(document))
+    plain = text and not collection.edge and not collection.computed
+    raw = assembled_text(collection.name, key, rev, body, text) if plain else None
+    return NewVersion(rev, document, raw or dump(document))
 
 
 def _version_kept(stored: bytes, body: Document, rules: WriteRules) -> bool:

@@ -18,7 +18,7 @@ UNION ALL
 SELECT '_crossfade.stamp_floor has no row for it' WHERE NOT EXISTS (SELECT 1 FROM _crossfade.stamp_floor WHERE collection = $1);
 
 -- name: era
--- The era now: the stamp of whatever is read from the origin after this statement.
+-- The era now: the stamp of whatever is read from the origin, or copied into a table of documents, after this statement.
 SELECT era FROM _crossfade.era;
 
 -- name: fence_marks

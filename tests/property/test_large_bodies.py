@@ -1,7 +1,7 @@
 """Writes in tiny parts have the answers of whole ones: random requests, with bodies that count as large.
 
 The same sequences as in test_two_stores: the development server has each body as a whole, PostgreSQL in parts of a few
-bytes and documents. STORE_SEQUENCES and STORE_SEED as there.
+bytes and documents, of which two are already copied. STORE_SEQUENCES and STORE_SEED as there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from proxy.base.spool import SpoolSpace
 from proxy.devserver.store import MemoryStore
 from proxy.model.operations import Operation, Outcome
 from proxy.semantics.large_writes import PartSize
-from proxy.stores.postgres.writes import DocumentWriter
+from proxy.stores.postgres.writes import DocumentWriter, row_changes, transaction
 from tests.ad_hoc import Database
 from tests.property.test_two_stores import LENGTH, SEED, SEQUENCES, Stores, stores_of
 from tests.property.write_requests import Maker, Request
@@ -63,7 +63,9 @@ class LargeMaker(Maker):
 
 
 @pytest.fixture
-async def pool(dsn: str) -> AsyncIterator[Database]:
+async def pool(dsn: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
+    for module in (row_changes, transaction):
+        monkeypatch.setattr(module, "COPIED", 2)
     opened = await Database.open(dsn, size=3)
     yield opened
     await opened.close()

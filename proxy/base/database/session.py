@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Final, Literal, TypeAlias, TypeVar, cast
 
 import asyncpg
@@ -14,7 +14,7 @@ from asyncpg.pool import PoolConnectionProxy
 from proxy.base.database.failures import FAILURES, ends_session, translate, translated
 from proxy.base.errors import CommitOutcomeUnknown, DatabaseTimedOut, DatabaseUnavailable, StatementError
 from proxy.base.session_settings import statements
-from sql.statement import Single, Statement
+from sql.statement import Single, Statement, names_of
 
 T = TypeVar("T")
 Isolation: TypeAlias = Literal["read_committed", "repeatable_read", "serializable", "read_uncommitted"]
@@ -142,6 +142,15 @@ class Session:
         """Run a statement that changes rows without returning any. Return their number."""
         with self._watched():
             status = await self._connection.execute(statement.text, *values, timeout=self._timeout)
+        return int(status.rpartition(" ")[2])
+
+    async def copy(self, relation: str, columns: Sequence[str], rows: Iterable[tuple[object, ...]]) -> int:
+        """Copy rows into a table. Return their number."""
+        schema, table = names_of(relation)
+        with self._watched():
+            status = await self._connection.copy_records_to_table(
+                table, schema_name=schema, columns=columns, records=rows, timeout=self._timeout
+            )
         return int(status.rpartition(" ")[2])
 
     async def run_script(self, text: str) -> None:

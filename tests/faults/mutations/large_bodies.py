@@ -7,11 +7,12 @@ _ANSWERS = "tests/unit/semantics/test_large_writes.py::"
 _WRITER = "tests/integration/test_partwise_writer.py::"
 _WHOLE = "tests/integration/test_complete_bodies.py::test_large_bodies_have_the_answers_of_the_development_server"
 _WRITER_FILE = "proxy/stores/postgres/writes/partwise_writer.py"
+_SEQUENCE_FILE = "proxy/stores/postgres/writes/part_sequence.py"
 _TOGETHER = (
     "        async with session.transaction():\n"
     "            emptying = emptying_request(operation) if isinstance(answer, ImportAnswer) else None\n"
     "            if emptying is not None:\n"
-    "                emptied = await attempt.execute(emptying, await attempt.prepared(emptying), empties=True)\n"
+    "                emptied = await parts.execute(emptying, await parts.prepared(emptying), empties=True)\n"
     "                if emptied.status >= 400:  # documents of others stay locked\n"
     "                    return emptied\n"
     "            try:\n"
@@ -70,16 +71,16 @@ MUTANTS = (
     ),
     Mutant(
         "an import that is refused keeps its first parts",
-        _WRITER_FILE,
-        "            raise _RefusedError(written)\n",
-        "            return\n",
+        _SEQUENCE_FILE,
+        "        raise RefusedError(outcome)\n",
+        "        pass\n",
         f"{_WRITER}test_an_import_that_is_refused_leaves_what_emptying_left",
     ),
     Mutant(
         "a part does not look up values of unique indexes that are taken",
-        _WRITER_FILE,
-        "                self._looks_up = True\n",
-        "                self._looks_up = False\n",
+        _SEQUENCE_FILE,
+        "                    self._looks_up = True\n",
+        "                    self._looks_up = False\n",
         f"{_WRITER}test_a_part_sees_what_those_before_it_wrote",
     ),
     Mutant(
@@ -91,7 +92,7 @@ MUTANTS = (
     ),
     Mutant(
         "a large write within a transaction does not find the documents that have changed since it began",
-        _WRITER_FILE,
+        _SEQUENCE_FILE,
         "or (self._rules.inside and is_a_conflict(error.sqlstate)):\n",
         "or self._rules is None:\n",
         "tests/integration/test_complete_bodies.py::test_documents_that_others_have_changed_are_refused_in_a_transaction",

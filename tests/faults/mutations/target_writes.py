@@ -83,6 +83,13 @@ MUTANTS = (
         f"{_TEST}test_an_insert_that_waited_for_another_of_its_key_is_refused",
     ),
     Mutant(
+        "copied documents are not marked with the present era",
+        "proxy/stores/postgres/writes/row_changes.py",
+        "_COLUMNS, copied_rows(new, era))",
+        "_COLUMNS, copied_rows(new, 0))",
+        "tests/integration/test_copied_documents.py::test_copied_documents_have_the_rows_of_inserted_ones",
+    ),
+    Mutant(
         "a write follows the properties that it remembers",
         "proxy/stores/postgres/writes/transaction.py",
         "        if (row.relation, row.edge, row.properties) != known:\n",

@@ -13,11 +13,13 @@ from proxy.base.errors import ArangoError
 from proxy.model.documents import (
     Merging,
     assemble,
+    assembled_text,
     content,
     escape_text,
     from_jsonb_text,
     key_of,
     merge,
+    queryable,
     same,
     to_jsonb,
     unescape_text,
@@ -25,6 +27,7 @@ from proxy.model.documents import (
     valid_handle,
     valid_key,
 )
+from proxy.model.json_values import dump
 
 KEEP = Merging()
 DROP = Merging(keep_null=False)
@@ -166,6 +169,31 @@ def test_the_escape_character_and_lone_surrogates_are_escaped_too() -> None:
     assert to_jsonb(b'{"a":"\\ud800x"}') == '{"a":"\ufdd0sd800x"}'
     assert to_jsonb('{"a":"\udfff"}'.encode("utf-8", "surrogatepass")) == '{"a":"\ufdd0sdfff"}'
     assert to_jsonb(b'{"a":"\\ud83d\\ude00\\u0000"}') == '{"a":"\U0001f600\ufdd00"}'
+
+
+@pytest.mark.parametrize("edge", [False, True])
+@pytest.mark.parametrize("body", [{}, {"a": 1}, {"_x": '"_rev":"', "d": {"_key": "/", "_rev": "r"}}])
+@pytest.mark.parametrize("collection", ["c", 'ü"_rev":"', "\\"])
+def test_the_queryable_form_lacks_the_attributes_that_have_their_columns(
+    collection: str, body: dict[str, Any], edge: bool
+) -> None:
+    ends = {"_from": f"{collection}/a", "_to": "d/b"} if edge else {}
+    document = assemble(collection, "_rev:k", "_abc", {**ends, **body}, edge=edge)
+    assert queryable(dump(document).decode(), "_rev:k") == dump({**ends, **body}).decode()
+
+
+@pytest.mark.parametrize("body", [{}, {"a": 1}, {"_key": "k"}, {"_key": "k", "_x": {"_id": 1}, "b": ['"']}])
+@pytest.mark.parametrize("collection", ["c", 'ü"', "\\"])
+def test_the_text_of_a_document_is_made_of_that_of_its_body(collection: str, body: dict[str, Any]) -> None:
+    expected = dump(assemble(collection, "k", "_abc", body, edge=False))
+    assert assembled_text(collection, "k", "_abc", body, dump(body)) == expected
+
+
+@pytest.mark.parametrize(
+    "body", [{"a": 1, "_key": "k"}, {"_rev": ""}, {"_id": "c/k"}, {"_from": 1}, {"_key": "k", "_to": 1}]
+)
+def test_a_body_with_system_attributes_elsewhere_is_assembled(body: dict[str, Any]) -> None:
+    assert assembled_text("c", "k", "_abc", body, dump(body)) is None
 
 
 def test_bytes_that_are_not_a_document_are_refused() -> None:

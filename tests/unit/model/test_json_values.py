@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.base.errors import ArangoError
-from proxy.model.json_values import dump, number_text, parse, parse_objects, parse_printed, same
+from proxy.model.json_values import dump, number_text, parse, parse_array, parse_objects, parse_printed, same
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,18 @@ def test_an_integer_beyond_doubles_is_refused() -> None:
 
 def test_objects_that_are_parsed_together_are_those_that_are_parsed_one_by_one() -> None:
     texts = [b'{"a":1}', b"{}", b'{"b":[1,{"c":"x,y"}],"d":1.5}', '{"e":"ä"}'.encode()]
-    assert parse_objects(texts) == [parse(text) for text in texts]
+    assert parse_objects(texts) == ([parse(text) for text in texts], ())
+    del texts[2]
+    assert parse_objects(texts) == ([parse(text) for text in texts], [dump(parse(text)) for text in texts])
+
+
+@pytest.mark.parametrize(
+    "body", [b"[]", b"{}", b"3", b'[{"a" : 1.50}, "\\u001f", [ 1, 2 ], 1e3]', b'[1,"\\ud83d\\ude00"]']
+)
+def test_the_elements_of_an_array_are_parsed_with_their_texts(body: bytes) -> None:
+    value, texts = parse_array(body)
+    assert value == parse(body)
+    assert list(texts) == ([dump(one) for one in value] if isinstance(value, list) else [])
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,13 @@ def test_an_array_is_the_sum_of_its_parts(part: int) -> None:
         assert [one.first for one in parts] == [True] + [False] * (len(parts) - 1)
 
 
+def test_parts_that_have_too_many_documents_are_divided_evenly() -> None:
+    array = orjson.dumps(list(range(1099)))
+    assert [one.count for one in array_parts([array], len(array), 1000)] == [550, 549]
+    lines = b"{}\n" * 2001
+    assert [lines_in(one) for one in line_parts([lines], len(lines), 1000)] == [667, 667, 667]
+
+
 @pytest.mark.parametrize("part", range(4))
 def test_a_malformed_array_gets_the_error_of_the_whole(part: int) -> None:
     """Whatever is wrong, and wherever: the message is that of a parser which has all of it."""

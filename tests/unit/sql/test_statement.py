@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 
 import sql
-from sql.statement import Single, Statement
+from sql.statement import Single, Statement, names_of
 
 
 class _Pair(NamedTuple):
@@ -46,6 +46,12 @@ def test_a_statement_is_put_on_a_table_by_its_quoted_name(relation: str) -> None
 def test_what_is_not_a_quoted_name_is_refused(relation: str) -> None:
     with pytest.raises(ValueError, match="not the quoted name"):
         sql.store.COUNT.on(relation)
+
+
+def test_the_names_of_a_table_are_unquoted() -> None:
+    assert names_of('"a b"."c ""d"""') == ("a b", 'c "d"')
+    assert names_of("shop.carts") == ("shop", "carts")
+    assert names_of("numbers") == (None, "numbers")
 
 
 def test_a_blank_is_not_filled_within_what_fills_one_before_it() -> None:

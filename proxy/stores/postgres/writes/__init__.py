@@ -11,6 +11,7 @@ not loaded, or another transaction inserts a key first, it is repeated. Rules: s
     row_changes        the rows that a decision changes, and the statements that write them
     index_claims   the values that its documents have in unique indexes: pure
     partwise_writer    writes with large bodies, part by part in one transaction
+    part_sequence      the parts of one: parsed and decided while PostgreSQL writes those before them
     locked_documents   what stays locked: refused, and nothing else of its array
     refused_documents  what PostgreSQL cannot hold: refused, and nothing else of its array
     interruptions      what ends an attempt before anything is written

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from proxy.base.errors import ArangoError
 from proxy.model.documents import valid_key
-from proxy.model.revision import decode_rev
+from proxy.model.revision import decode_rev, encode_rev
 from proxy.semantics.encoded_document import revision_of
 from proxy.semantics.key_generator import KeyGenerator
 from proxy.stores.postgres.writes.index_claims import Holders, IndexClaims
@@ -70,11 +70,12 @@ class LoadedCollection:
             raise NotLoadedError(frozenset({key}))
         return self._rows.get(key)
 
-    def put(self, key: str, raw: bytes, document: Document, revision: int) -> None:  # noqa: ARG002 - in `raw`
+    def put(self, key: str, raw: bytes, document: Document, revision: int) -> None:
         """Keep a document. Raise ArangoError 1210 if a unique index forbids it, and 1239 for a restored revision that
         PostgreSQL cannot hold; nothing has changed then.
         """
-        given = decode_rev(document["_rev"])
+        rev = document["_rev"]
+        given = revision if rev == encode_rev(revision) else decode_rev(rev)
         if given > _LARGEST:
             raise ArangoError(1239, status=400)
         if self._claims:

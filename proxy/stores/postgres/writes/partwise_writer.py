@@ -1,8 +1,8 @@
-"""Writes with large bodies, part by part in one transaction: only one part is in memory.
+"""Writes with large bodies, part by part in one transaction: only some parts are in memory.
 
 A part is a small write of the same kind (proxy/semantics/large_writes), in a savepoint, so that a part that met another
-write is repeated by itself. The transaction is repeated from its beginning after a deadlock. All of the body is here
-before it begins: no client keeps rows locked by sending slowly.
+write is repeated by itself (part_sequence). The transaction is repeated from its beginning after a deadlock. All of the
+body is here before it begins: no client keeps rows locked by sending slowly.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 from proxy.base.database import Database, Session
 from proxy.base.errors import ArangoError, CommitOutcomeUnknown, DatabaseUnavailable, StatementError
 from proxy.base.spool import Spool, SpoolSpace
-from proxy.base.sqlstates import is_a_conflict, may_succeed_on_new_session, of_a_document
+from proxy.base.sqlstates import may_succeed_on_new_session
 from proxy.model.operations import Operation, Outcome, streamed
 from proxy.semantics.large_writes import (
     ArrayAnswer,
@@ -31,26 +31,16 @@ from proxy.semantics.large_writes import (
 )
 from proxy.stores.postgres import own_indexes
 from proxy.stores.postgres.catalog import Catalog, Relation
-from proxy.stores.postgres.writes.interruptions import CollectionChangedError, KeyInsertedError
-from proxy.stores.postgres.writes.key_assignment import KeyAssignment, Prepared, Request
-from proxy.stores.postgres.writes.locked_documents import LOCK_TIMEOUT, conflict, without_locked
+from proxy.stores.postgres.writes.interruptions import CollectionChangedError
+from proxy.stores.postgres.writes.key_assignment import KeyAssignment, Request
+from proxy.stores.postgres.writes.locked_documents import conflict
+from proxy.stores.postgres.writes.part_sequence import PartRules, PartSequence, RefusedError
 from proxy.stores.postgres.writes.properties import Properties
-from proxy.stores.postgres.writes.refused_documents import refusal_of_trial, without_refused
-from proxy.stores.postgres.writes.transaction import WriteTransaction, refusal
 
-_ATTEMPTS: Final = 10  # of a write, or of a part, that meets others, before it is a conflict
+_ATTEMPTS: Final = 10  # of a write that meets others, before it is a conflict
 _CONCURRENT: Final = 4  # large writes of a process; further ones wait, with their bodies on disk
 _IN_MEMORY: Final = 1 << 20  # bytes of an answer; a longer one is a stream
 _BEFORE_BODY: Final = frozenset({11, 1004, 1203, 1652})  # numbers: an import checks its collection before its body
-_UNIQUE_VIOLATION: Final = "23505"
-
-
-class _RefusedError(Exception):
-    """The request is refused as a whole: what its parts wrote is undone."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(outcome.status)
-        self.outcome = outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +140,12 @@ class PartwiseWriter:
         async with self._database.session() as session:
             properties = await self._helpers.properties_of(session, relation)
             if within is None:
-                rules = _PartRules(relation, properties, leaves_out=leaves_out)
+                rules = PartRules(relation, properties, leaves_out=leaves_out)
                 return await self._written(session, rules, operation, parse)
-        rules = _PartRules(relation, properties, leaves_out=True, inside=True)
+        rules = PartRules(relation, properties, leaves_out=True, inside=True)
         return await self._written(within, rules, operation, parse)
 
-    async def _written(self, session: Session, rules: _PartRules, operation: Operation, parse: Parse) -> Outcome:
+    async def _written(self, session: Session, rules: PartRules, operation: Operation, parse: Parse) -> Outcome:
         """Write all parts in one transaction of the session, or in a savepoint of the one that is open.
 
         A part that is refused as a whole undoes the others, but not that the collection was emptied. Raise
@@ -163,17 +153,17 @@ class PartwiseWriter:
         """
         spool = self._spools.new()
         answer = ImportAnswer(spool) if is_import(operation) else ArrayAnswer(spool)
-        attempt = _Attempt(self._database, session, rules, self._keys, self._lock_wait)
+        parts = PartSequence(self._database, session, rules, self._keys, self._lock_wait)
         async with session.transaction():
             emptying = emptying_request(operation) if isinstance(answer, ImportAnswer) else None
             if emptying is not None:
-                emptied = await attempt.execute(emptying, await attempt.prepared(emptying), empties=True)
+                emptied = await parts.execute(emptying, await parts.prepared(emptying), empties=True)
                 if emptied.status >= 400:  # documents of others stay locked
                     return emptied
             try:
                 async with session.transaction():
-                    await _write_parts(attempt, self._requests(operation, parse), answer)
-            except _RefusedError as refused:
+                    await parts.write_all(self._requests(operation, parse), answer)
+            except RefusedError as refused:
                 fault = await fault_of(operation, self._size)
                 if fault is not None:
                     raise fault from refused
@@ -184,113 +174,6 @@ class PartwiseWriter:
         if is_import(operation):
             return import_requests(operation, self._size)
         return array_requests(operation, parse, self._size)
-
-
-async def _write_parts(attempt: _Attempt, requests: Iterator[Request], answer: ArrayAnswer | ImportAnswer) -> None:
-    """Write all parts; each is parsed while PostgreSQL works on the one before. Raise _RefusedError for a part that is
-    refused as a whole, and as `_Attempt.execute`.
-    """
-    part = await _next_part(attempt, requests)
-    while part is not None:
-        # both end before an error is raised: the connection must be free then
-        written, following = await asyncio.gather(
-            attempt.execute(*part), _next_part(attempt, requests), return_exceptions=True
-        )
-        if isinstance(written, BaseException):
-            raise written
-        if written.status >= 400:
-            raise _RefusedError(written)
-        answer.add(written)
-        if isinstance(following, BaseException):
-            raise following
-        part = following
-
-
-async def _next_part(attempt: _Attempt, requests: Iterator[Request]) -> tuple[Request, Prepared] | None:
-    request = next(requests, None)
-    return None if request is None else (request, await attempt.prepared(request))
-
-
-@dataclass(frozen=True, slots=True)
-class _PartRules:
-    """A collection, with the properties that were last seen, and how to write to it.
-
-    leaves_out: documents that are too large for an index are refused; otherwise the caller drops the index first.
-    inside: within a stream transaction, for whose snapshot documents stay blocked that others have changed since.
-    """
-
-    relation: Relation
-    properties: Properties
-    leaves_out: bool
-    inside: bool = False
-
-
-class _Attempt:
-    """The parts of one write, in the running transaction of `session`."""
-
-    def __init__(
-        self, database: Database, session: Session, rules: _PartRules, keys: KeyAssignment, lock_wait: float
-    ) -> None:
-        self._rules = rules
-        self._database = database
-        self._session = session
-        self._relation = rules.relation
-        self._properties = rules.properties
-        self._keys = keys
-        self._lock_wait = lock_wait
-        self._looks_up = False  # parts assume that no other document has a value of a unique index, until one has
-
-    async def execute(self, request: Request, prepared: Prepared, *, empties: bool = False) -> Outcome:
-        """Return the answer to a part, when it is written. Raise StatementError, ArangoError 1200 if it meets others
-        for too long.
-        """
-        for _ in range(_ATTEMPTS):
-            part = WriteTransaction(
-                self._session, self._relation, self._properties, self._lock_wait, looks_up=self._looks_up
-            )
-            try:
-                return await part.execute(request.operation, prepared, empties=empties)
-            except KeyInsertedError:
-                continue
-            except (StatementError, DatabaseUnavailable) as error:
-                if error.sqlstate == LOCK_TIMEOUT or (self._rules.inside and is_a_conflict(error.sqlstate)):
-                    apart = await without_locked(self._session, self._relation.relation, prepared)
-                    if apart is None:
-                        break
-                    prepared = apart
-                elif isinstance(error, DatabaseUnavailable):
-                    raise
-                elif error.sqlstate != _UNIQUE_VIOLATION:
-                    prepared = await self._without_refused(error, request, prepared)
-                elif not self._looks_up:
-                    self._looks_up = True
-                elif self._rules.inside:  # another transaction has the value since the snapshot
-                    break
-                else:  # of an index that the properties do not have
-                    raise ArangoError(1210, f"unique constraint violated - {error}") from error
-        return refusal(request.operation, conflict(min(prepared.keys, default=""), ""))
-
-    async def _without_refused(self, error: StatementError, request: Request, prepared: Prepared) -> Prepared:
-        """Return a part without the documents that PostgreSQL cannot hold. Raise the error if it is another one."""
-        too_large = error.sqlstate == own_indexes.TOO_LARGE and not self._rules.leaves_out
-        if too_large or not of_a_document(error.sqlstate):
-            raise error
-
-        async def refuses(trial: Prepared) -> StatementError | None:
-            part = WriteTransaction(self._session, self._relation, self._properties, self._lock_wait, looks_up=True)
-            return await refusal_of_trial(self._session, part, request.operation, trial, empties=False)
-
-        apart = await without_refused(prepared, refuses)
-        if apart is None:
-            raise error
-        return apart
-
-    async def prepared(self, request: Request) -> Prepared:
-        """Return the part with the keys of its documents, whose numbers are taken outside of its transaction."""
-        async with self._database.session() as session:
-            return await self._keys.prepare(
-                session, self._relation.collection, request, self._properties, edge=self._relation.edge
-            )
 
 
 async def fault_of(operation: Operation, size: PartSize) -> ArangoError | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import sql
@@ -16,6 +17,7 @@ from proxy.semantics.document_answers import conflict_outcome
 from proxy.semantics.write_rules import ConflictError
 from proxy.stores.postgres import unique_indexes
 from proxy.stores.postgres.catalog import Relation
+from proxy.stores.postgres.writes.index_claims import Holders
 from proxy.stores.postgres.writes.interruptions import (
     CollectionChangedError,
     KeyInsertedError,
@@ -25,10 +27,11 @@ from proxy.stores.postgres.writes.interruptions import (
 from proxy.stores.postgres.writes.key_assignment import Prepared
 from proxy.stores.postgres.writes.loaded_collection import LoadedCollection
 from proxy.stores.postgres.writes.properties import Properties
-from proxy.stores.postgres.writes.row_changes import RowChange, write_rows
+from proxy.stores.postgres.writes.row_changes import COPIED, RowChange, write_rows
 from proxy.wire.encode import error_outcome
 
 _PASSES: Final = 50  # of one decision
+_NOTHING: Final[Holders] = {}
 Member = tuple[Operation, Prepared]  # a request, and its documents with their keys
 
 
@@ -40,12 +43,26 @@ class _LocksTooMuch(Exception):
     """Ends a savepoint of a stream transaction which has locked documents that the write leaves as they are."""
 
 
+@dataclass(frozen=True, slots=True)
+class LoadedRows:
+    """What a decision needs: the rows of some keys, as `LoadedCollection` has them, and new revisions."""
+
+    keys: frozenset[str]
+    rows: Mapping[str, bytes | None]
+    revisions: Sequence[int]
+
+    def after(self, changes: Sequence[RowChange]) -> LoadedRows:
+        """Return the same when these changes are written, too."""
+        written = {change.key: change.raw for change in changes if change.key in self.keys}
+        return LoadedRows(self.keys, {**self.rows, **written}, self.revisions) if written else self
+
+
 class WriteTransaction:
     """Executes a prepared write of one collection. lock_wait: seconds that it waits for a row.
 
     looks_up: look up in unique indexes all that documents would claim. Otherwise what they have at the end is assumed
-    to be free, and PostgreSQL refuses the statement if it is not. inside: it is a savepoint of a stream transaction,
-    which must not keep documents locked that it has not changed.
+    to be free, and PostgreSQL refuses the statement if it is not (23505); so it may if a key is inserted meanwhile.
+    inside: it is a savepoint of a stream transaction, which must not keep documents locked that it has not changed.
     """
 
     def __init__(
@@ -68,6 +85,7 @@ class WriteTransaction:
         self._properties = properties
         self._lock_wait = f"{int(lock_wait * 1000)}ms"
         self._noted = True  # the outbox must have the keys
+        self._era: int | None = None  # with which documents are copied
 
     async def execute(self, operation: Operation, prepared: Prepared, *, empties: bool) -> Outcome:
         """Return the answer, after the commit. empties: remove all documents first.
@@ -100,9 +118,7 @@ class WriteTransaction:
                 outcomes, changes = await self._decide(members, empties=empties)
                 self._check_locked(changes)
                 failpoints.reach("write-fenced")
-                if changes:
-                    name, relation = self._relation.collection, self._relation.relation
-                    await write_rows(self._session, name, relation, changes, noted=self._noted)
+                await self.write(changes)
                 if written is not None:
                     written()
                 if not changes and not empties:
@@ -117,6 +133,32 @@ class WriteTransaction:
         if self._inside and changes and self._locks is None and not self._rows.keys() <= changed:
             self._locks = frozenset(changed)
             raise _LocksTooMuch
+
+    async def load(self, prepared: Prepared) -> LoadedRows:
+        """Lock and return the rows of a write that will be decided later in the transaction that is open.
+
+        Raise WriteFenceError, CollectionChangedError, DatabaseError.
+        """
+        rows, revisions = await self._load(prepared.keys, prepared.writes, empties=False)
+        return LoadedRows(prepared.keys, rows, revisions)
+
+    def decide(
+        self, operation: Operation, prepared: Prepared, loaded: LoadedRows
+    ) -> tuple[Outcome, Sequence[RowChange]] | None:
+        """Return the answer to a write, and the changes that make it true; None if more must be loaded for that."""
+        try:
+            return self._carry_out(operation, prepared, self._collection(loaded.rows, loaded.keys, loaded.revisions))
+        except NotLoadedError:
+            return None
+
+    async def write(self, changes: Sequence[RowChange]) -> None:
+        """Write changes in the transaction that is open. Raise KeyInsertedError, DatabaseError."""
+        if not changes:
+            return
+        if self._era is None and not self._looks_up and len(changes) >= COPIED:
+            self._era = await self._session.fetchval(sql.backfill.ERA)
+        name, relation = self._relation.collection, self._relation.relation
+        await write_rows(self._session, name, relation, changes, noted=self._noted, era=self._era)
 
     async def _decide(self, members: Sequence[Member], *, empties: bool) -> tuple[list[Outcome], Sequence[RowChange]]:
         """Return the answers, and the changes that make them true. A request that is refused as a whole changes
@@ -136,15 +178,7 @@ class WriteTransaction:
                 found, revisions = await self._load(wanted, writes, empties=empties)
                 self._loaded |= wanted
                 rows |= found
-            collection = LoadedCollection(
-                self._relation.name,
-                edge=self._relation.edge,
-                properties=self._properties,
-                rows=rows,
-                loaded=self._loaded,
-                revisions=revisions,
-                holders=holders,
-            )
+            collection = self._collection(rows, self._loaded, revisions, holders)
             try:
                 if len(members) == 1:
                     outcome, changes = self._carry_out(*members[0], collection)
@@ -157,6 +191,23 @@ class WriteTransaction:
                 for index, values in missing.values.items():
                     holders[index] |= await unique_indexes.holders(self._session, index, values)
         raise KeyInsertedError  # its values are others in each pass: computed by chance
+
+    def _collection(
+        self,
+        rows: Mapping[str, bytes | None],
+        loaded: frozenset[str],
+        revisions: Sequence[int],
+        holders: Holders = _NOTHING,
+    ) -> LoadedCollection:
+        return LoadedCollection(
+            self._relation.name,
+            edge=self._relation.edge,
+            properties=self._properties,
+            rows=rows,
+            loaded=loaded,
+            revisions=revisions,
+            holders=holders,
+        )
 
     def _carry_out(
         self, operation: Operation, prepared: Prepared, collection: LoadedCollection
