@@ -1,4 +1,7 @@
-"""The handler of a proxy that answers from PostgreSQL alone: ArangoDB's API by a store, other paths by services."""
+"""The handler of a proxy that answers from PostgreSQL alone: ArangoDB's API by a store, paths of services by them.
+
+All other paths are those of Foxx services to ArangoDB: the store refuses them by that name.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ class CompleteHandler:
         self._services = services
 
     async def __call__(self, request: Request) -> Response:
-        if not for_database(request.target):
+        if not for_database(request.target) and self._services.upstream_of(request.target) is not None:
             return await self._services.handle(request)
         request.tunnel = None  # ArangoDB's upgrades are other protocols
         started = time.perf_counter()

@@ -29,6 +29,7 @@ class Reaction(enum.Enum):
     REFUSE = "refuse"
 
 
+TOO_MANY_CONNECTIONS: Final = "53300"
 _STATES: Final = {
     "25006": Reaction.RENEW,  # read_only_sql_transaction
     "25P02": Reaction.RENEW,  # in_failed_sql_transaction
@@ -80,7 +81,8 @@ _MEANING: Final = {
     "28P01": "the password in CROSSFADE_DSN is not, or no longer, the one that it knows",
     "3D000": "it has no database of the name in CROSSFADE_DSN",
     "53100": "its disk is full",
-    "53300": "it has no connection left: raise its `max_connections`, or lower the connections that the proxies open",
+    TOO_MANY_CONNECTIONS: "it has no connection left: raise its `max_connections`, or lower the connections that the "
+    "proxies open",
     "55P03": "another session holds a lock for longer than `lock_timeout`",
     "57014": "the statement was cancelled, by a time limit or by hand",
     "57P01": "it is being shut down, or an administrator ended the session",

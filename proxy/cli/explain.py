@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
@@ -27,6 +28,11 @@ from proxy.stores.postgres.read_fence import QueryLimits
 from proxy.stores.postgres.scan_choice import scan_of
 
 _SYSTEM = "_system"  # a query that reads nothing needs no database
+_NO_VALUE = 1551  # of a bind variable
+_NAMED_BIND = re.compile(r"(@?\w+)=")
+_ADVICE = (
+    """give each by --bind NAME=JSON, such as --bind 'docs=[{"n": 1}]'; a collection's name by --bind @NAME=NAME"""
+)
 _STATEMENTS: tuple[tuple[type, str], ...] = (
     (ast.For, "FOR"), (ast.Filter, "FILTER"), (ast.Sort, "SORT"), (ast.Limit, "LIMIT"), (ast.Collect, "COLLECT"),
     (ast.Traversal, "traversal"), (ast.Paths, "path search"), (ast.Subquery, "subquery"), (ast.Insert, "INSERT"),
@@ -78,8 +84,13 @@ def explain(
     query: Annotated[str, typer.Argument(metavar="AQL", help="the text of the query")],
     *,
     bind: Annotated[
-        str, typer.Option("--bind", metavar="JSON", help="the values of bind variables, as in a request")
-    ] = "{}",
+        list[str] | None,
+        typer.Option(
+            "--bind",
+            metavar="NAME=JSON",
+            help="the value of one bind variable, repeatable; or all of them as one JSON object",
+        ),
+    ] = None,
     measure: Annotated[
         bool, typer.Option("--analyze", help="also run the statement and show how long it takes")
     ] = False,
@@ -97,16 +108,20 @@ def explain(
 
     Examples:
       crossfade explain 'FOR o IN orders SORT o.at RETURN o' --database shop
+      crossfade explain 'FOR o IN @@c FILTER o.user == @u RETURN o' --bind @c=orders --bind u='"7"'
       crossfade explain 'RETURN @u' --bind '{"u": "7"}' --analyze
     """
 
-    async def go(_settings: Settings, connected: Database) -> int:
-        binds = binds_of(bind)
+    async def go(settings: Settings, connected: Database) -> int:
+        binds = binds_of(bind or ())
         if database not in (await known(connected)).databases | {_SYSTEM}:
             raise PreconditionFailed(
                 f"{database} is not known: {alternatives(f'{database}/*', await known(connected))}"
             )
-        found = await examine(connected, database, query, binds, measure=measure)
+        try:
+            found = await examine(connected, database, query, binds, measure=measure)
+        except ArangoError as error:
+            raise PreconditionFailed(_refusal(error)) from error
         if create and found.indexes:
             for advice in found.indexes:
                 relation = (await Catalog(connected).find(f"{database}/{advice.reason.partition(':')[0]}")).relation
@@ -114,21 +129,41 @@ def explain(
                 await make(connected, relation, advice.statement)
             made = tuple(advice.statement for advice in found.indexes)
             found = replace(await examine(connected, database, query, binds, measure=measure), created=made)
-        write_json(asdict(found)) if as_json else _show(found)
+        write_json(asdict(found)) if as_json else _show(found, mirrored=settings.mode != "complete")
         return DONE
 
     execute(go, as_json=as_json, timeout=None if create or measure else 30.0)
 
 
-def binds_of(text: str) -> dict[str, Any]:
-    """Return the bind variables of an option. Raise PreconditionFailed if it is not a JSON object."""
-    try:
-        found = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise PreconditionFailed(f"--bind is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise PreconditionFailed("--bind must be a JSON object of names and values")
-    return found
+def binds_of(options: Sequence[str]) -> dict[str, Any]:
+    """Return the bind variables of the options: `name=json`, `@name=collection`, or one JSON object of several.
+
+    Raise PreconditionFailed if one is neither.
+    """
+    binds: dict[str, Any] = {}
+    for option in options:
+        named = _NAMED_BIND.match(option)
+        if named is not None and named[1].startswith("@"):
+            binds[named[1]] = option[named.end() :].strip('"')
+            continue
+        try:
+            value = orjson.loads(option[named.end() :] if named is not None else option)
+        except orjson.JSONDecodeError as error:
+            raise PreconditionFailed(
+                f"--bind {option} is not NAME=JSON (a string in double quotes), nor a JSON object: {error}"
+            ) from error
+        if named is not None:
+            binds[named[1]] = value
+        elif isinstance(value, dict):
+            binds.update(value)
+        else:
+            raise PreconditionFailed("--bind must be NAME=JSON, or a JSON object of names and values")
+    return binds
+
+
+def _refusal(error: ArangoError) -> str:
+    advice = f": {_ADVICE}" if error.number == _NO_VALUE else ""
+    return f"the query is refused: {error.message} (errorNum {error.number}){advice}"
 
 
 async def examine(
@@ -271,7 +306,8 @@ async def _missing(
 # ---- output
 
 
-def _show(found: Explanation) -> None:
+def _show(found: Explanation, *, mirrored: bool) -> None:
+    """Print the explanation. mirrored: the proxy has an ArangoDB, which carries out modifications."""
     out = console()
 
     def line(name: str, value: str) -> None:
@@ -281,7 +317,8 @@ def _show(found: Explanation) -> None:
     line("reads", ", ".join(found.reads) or "nothing")
     if found.writes:
         line("writes", ", ".join(found.writes))
-        line("", "runs on ArangoDB and is mirrored; over PostgreSQL alone it runs as follows")
+        if mirrored:
+            line("", "runs on ArangoDB and is mirrored; over PostgreSQL alone it runs as follows")
     line("determined", "by the data" if not found.choices else "not by the data alone: " + "; ".join(found.choices))
     if found.unordered:
         line("", "arrays inside rows come in the order of a scan, and compare without it")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 
 from proxy.base.errors import ArangoError, CommitOutcomeUnknown, DatabaseBusy, DatabaseError, error_label
+from proxy.base.sqlstates import TOO_MANY_CONNECTIONS
 from proxy.model.operations import Operation, Outcome
 from proxy.wire.encode import error_outcome
 
@@ -20,6 +21,6 @@ def failure_outcome(operation: Operation, error: DatabaseError) -> Outcome:
 def _message(error: DatabaseError) -> str:
     if isinstance(error, CommitOutcomeUnknown):
         return "PostgreSQL does not answer: the write may have happened"
-    if isinstance(error, DatabaseBusy):
+    if isinstance(error, DatabaseBusy) or error.sqlstate == TOO_MANY_CONNECTIONS:
         return "service unavailable: PostgreSQL is overloaded"
     return "PostgreSQL does not answer"

@@ -43,7 +43,7 @@ class BoundTransaction(Transaction):
 class PinnedTransaction:
     """A transaction that has begun. began, used: seconds since the epoch. written: bytes that its requests have sent.
 
-    turn: its requests are carried out one after the other.
+    turn: its requests are carried out one after the other. lost: PostgreSQL has ended it, and nobody else.
     """
 
     def __init__(self, number: str, database: str, declared: Declaration, user: str, now: float) -> None:
@@ -54,6 +54,7 @@ class PinnedTransaction:
         self.began = self.used = now
         self.written = 0
         self.status = TransactionStatus.RUNNING
+        self.lost = False
         self.turn = asyncio.Lock()
         self._stack = contextlib.AsyncExitStack()
         self._session: Session | None = None
@@ -61,6 +62,11 @@ class PinnedTransaction:
     @property
     def running(self) -> bool:
         return self.status is TransactionStatus.RUNNING
+
+    @property
+    def ended_by_server(self) -> bool:
+        """Return True if it is running, and its connection has ended."""
+        return self.running and self._session is not None and self._session.ended
 
     @property
     def session(self) -> Session:

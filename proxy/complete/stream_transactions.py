@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from proxy.base.database import Database
-from proxy.base.errors import ArangoError, CommitOutcomeUnknown, DatabaseError, StatementError
+from proxy.base.errors import ArangoError, CommitOutcomeUnknown, DatabaseBusy, DatabaseError, StatementError
 from proxy.base.periodic import Periodic
 from proxy.base.sqlstates import is_a_conflict
 from proxy.complete.catalog import ServerCatalog
@@ -24,6 +24,7 @@ from proxy.devserver.store.collection_lookup import belongs, transaction_of
 from proxy.devserver.store.handlers import transactions as handlers
 from proxy.devserver.store.state.server import ServerState
 from proxy.devserver.store.state.transaction import TransactionStatus
+from proxy.model.endpoint import Verb
 from proxy.model.operations import Operation, Outcome
 from proxy.stores.postgres.writes.interruptions import WriteFenceError
 from proxy.wire.encode import json_outcome
@@ -34,6 +35,7 @@ _KEEP_FINISHED: Final = 1000
 _SWEEP: Final = 1.0  # seconds between two checks of the time limits
 _STATEMENT: Final = 60.0  # seconds that a statement of a transaction may take
 _BEGINS: Final = 5  # attempts to begin beside others that change who takes the writes
+_ABORTED: Final = 1654
 Work = Callable[[PinnedTransaction], Awaitable[Outcome]]
 
 
@@ -78,6 +80,25 @@ class StreamTransactions:
         }
 
     # ---- the endpoints of transactions
+
+    def is_local(self, operation: Operation) -> bool:
+        """Return True for a request about transactions that needs no PostgreSQL: of a lost one, or no commit."""
+        verb = operation.endpoint.verb
+        if verb is Verb.BEGIN:
+            return False
+        return verb is not Verb.COMMIT or ((known := self._known.get(operation.path[2])) is not None and known.lost)
+
+    async def notice_lost(self) -> None:
+        """Abort the transactions whose connections have ended."""
+        for transaction in list(self._known.values()):
+            if transaction.ended_by_server and not transaction.turn.locked():
+                async with transaction.turn:
+                    await self._lose(transaction)
+
+    async def _lose(self, transaction: PinnedTransaction) -> None:
+        log.warning("stream_transaction_lost", transaction=transaction.id)
+        transaction.lost = True
+        await self._abort(transaction)
 
     async def begin(self, operation: Operation, server: ServerView, catalog: ServerCatalog) -> Outcome:
         """POST /_api/transaction/begin. Raise ArangoError, LockedError, DatabaseError."""
@@ -141,6 +162,8 @@ class StreamTransactions:
         transaction = self._known[number]
         async with transaction.turn:
             ended = TransactionStatus.ABORTED if commits else TransactionStatus.COMMITTED
+            if transaction.lost and commits:
+                raise _lost(transaction)
             if transaction.status is ended:
                 raise ArangoError(1653, f"transaction was already {ended.value}", status=400)
             if transaction.running:
@@ -161,6 +184,7 @@ class StreamTransactions:
                 raise ArangoError(1200, f"write-write conflict: {error}", status=409) from error
             raise
         except DatabaseError as error:
+            transaction.lost = True
             raise _lost(transaction, error) from error
 
     async def _abort(self, transaction: PinnedTransaction) -> None:
@@ -181,12 +205,18 @@ class StreamTransactions:
         Raise ArangoError 1655, 1654; 503 if PostgreSQL has ended the transaction; 32 if it has written too much.
         """
         self.bind(server)
-        bound = transaction_of(server, operation)
+        try:
+            bound = transaction_of(server, operation)
+        except ArangoError as error:
+            named = self._known.get(operation.headers["x-arango-trx-id"])
+            raise (_lost(named) if named is not None and named.lost and error.number == _ABORTED else error) from error
         assert bound is not None
         transaction = self._known[bound.id]
         async with transaction.turn:
+            if transaction.lost:
+                raise _lost(transaction)
             if not transaction.running:  # it was ended while this request waited
-                number = 1654 if transaction.status is TransactionStatus.ABORTED else 1655
+                number = _ABORTED if transaction.status is TransactionStatus.ABORTED else 1655
                 raise ArangoError(number, f"transaction '{bound.id}' not found")
             transaction.used = self._sessions.now()
             large = 0 if operation.large is None else operation.large.size
@@ -199,10 +229,12 @@ class StreamTransactions:
                 if is_a_conflict(error.sqlstate):
                     raise _conflict(operation) from error
                 raise
+            except DatabaseBusy:
+                raise  # another connection was needed: the transaction has its own
             except DatabaseError as error:
                 if error.sqlstate == "55P03":
                     raise _conflict(operation) from error
-                await self._abort(transaction)
+                await self._lose(transaction)
                 raise _lost(transaction, error) from error
             finally:
                 transaction.used = self._sessions.now()
@@ -211,7 +243,8 @@ class StreamTransactions:
     # ---- time limits
 
     async def expire(self) -> None:
-        """Abort the transactions that are idle for too long, and those that last too long."""
+        """Abort the transactions that are idle for too long, those that last too long, and those that are lost."""
+        await self.notice_lost()
         now, limits = self._sessions.now(), self._limits
         for transaction in list(self._known.values()):
             over = now - transaction.used > limits.idle or now - transaction.began > limits.total
@@ -233,5 +266,6 @@ def _conflict(operation: Operation) -> ArangoError:
     return ArangoError(1200, message, status=409)
 
 
-def _lost(transaction: PinnedTransaction, error: DatabaseError) -> ArangoError:
-    return ArangoError(503, f"transaction '{transaction.id}' was lost: PostgreSQL does not answer: {error}", status=503)
+def _lost(transaction: PinnedTransaction, error: DatabaseError | None = None) -> ArangoError:
+    why = error or "PostgreSQL has ended its connection"
+    return ArangoError(503, f"transaction '{transaction.id}' was lost: {why}", status=503)

@@ -92,6 +92,7 @@ class TransactionRequests:
 
         Raise DatabaseError.
         """
+        await self._transactions.notice_lost()
         catalog = await self._catalog(operation)
         server = state(catalog)
         try:
@@ -109,8 +110,8 @@ class TransactionRequests:
         try:
             return await self._catalogs.current()
         except DatabaseError:
-            known = self._catalogs.last_seen
-            if known is None or operation.endpoint.family is Family.TRANSACTION:
+            known, about = self._catalogs.last_seen, operation.endpoint.family is Family.TRANSACTION
+            if known is None or (about and not self._transactions.is_local(operation)):
                 raise
             return known
 

@@ -168,9 +168,42 @@ async def test_errors_have_the_number_of_the_querys_error(docs: Database) -> Non
         with pytest.raises(ArangoError) as refused:
             await examine(docs, "db", text, {})
         assert refused.value.number == number
-    for text in ("{", "[1]"):
-        with pytest.raises(PreconditionFailed):
-            binds_of(text)
+
+
+def test_bind_variables_are_given_one_by_one_or_together() -> None:
+    given = ['{"a": 1, "b": {"c=d": 2}}', "e=[3]", 'f="x=y"', "@g=orders", '@h="orders"', "a=4"]
+    assert binds_of(given) == {
+        "a": 4,
+        "b": {"c=d": 2},
+        "e": [3],
+        "f": "x=y",
+        "@g": "orders",
+        "@h": "orders",
+    }
+    assert binds_of(()) == {}
+    for text in ("{", "[1]", "a=b", "a="):
+        with pytest.raises(PreconditionFailed, match="--bind"):
+            binds_of([text])
+
+
+@pytest.mark.parametrize(("mode", "mirrored"), [("complete", False), ("migration", True)])
+async def test_explain_mentions_arangodb_only_if_there_is_one(
+    docs: Database, dsn: str, monkeypatch: pytest.MonkeyPatch, mode: str, mirrored: bool
+) -> None:
+    monkeypatch.setenv("CROSSFADE_DSN", dsn)
+    monkeypatch.setenv("CROSSFADE_MODE", mode)
+    app, _ = proxy.cli.build()
+    arguments = ["explain", "FOR d IN @given INSERT d INTO @@c", "--database", "db", "--bind", "@c=docs"]
+    missing = await asyncio.to_thread(CliRunner().invoke, app, arguments)
+    shown = await asyncio.to_thread(CliRunner().invoke, app, [*arguments, "--bind", 'given=[{"n": 1}]'])
+
+    assert missing.exit_code == 1
+    assert "the query is refused: " in missing.output
+    assert "errorNum 1551" in missing.output
+    assert "--bind NAME=JSON" in missing.output
+    assert "ArangoDB" not in missing.output
+    assert shown.exit_code == 0, shown.output
+    assert ("ArangoDB" in shown.output) is mirrored
 
 
 async def test_the_explain_command_prints_text_and_json(

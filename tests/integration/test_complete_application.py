@@ -15,6 +15,7 @@ import pytest
 from proxy.app import CompleteApplication
 from proxy.base.config import Settings, load
 from proxy.base.errors import ConfigurationError, SchemaOutdated
+from proxy.devserver.serve import DevelopmentServer
 from proxy.model.revision import decode_rev
 from proxy.wire.auth import make_token
 from tests.ad_hoc import Database
@@ -103,8 +104,28 @@ async def test_paths_of_services_go_to_them(dsn: str, tmp_path: Path) -> None:
     address = f"http://127.0.0.1:{service.sockets[0].getsockname()[1]}"
     async with clients_of(settings_of(dsn, tmp_path, services={"/hi": address})) as (client, _):
         assert (await client.get("/hi/there")).text == "hello"
-        assert (await client.get("/elsewhere")).status_code == 404
+        assert (await client.get("/elsewhere")).status_code == 501
     service.close()
+
+
+async def test_paths_of_foxx_services_are_refused_as_by_the_development_server(dsn: str, tmp_path: Path) -> None:
+    async with (
+        clients_of(settings_of(dsn, tmp_path)) as (client, admin),
+        DevelopmentServer() as arangodb,
+        httpx.AsyncClient(base_url=arangodb.url) as other,
+    ):
+        for method, path in (
+            ("GET", "/"),
+            ("GET", "/mine/x?y=1"),
+            ("POST", "/mine"),
+            ("DELETE", "/%20"),
+            ("PUT", "//"),
+        ):
+            answer, expected = [await one.request(method, path, content=b"{}") for one in (client, other)]
+            assert (answer.status_code, answer.json()) == (expected.status_code, expected.json()), path
+            assert sorted(answer.headers) == sorted(expected.headers), path
+        assert (await client.get("/mine/x")).json()["errorMessage"] == "unsupported by Crossfade: Foxx"
+        assert 'crossfade_unsupported_requests_total{endpoint="foxx"}' in (await admin.get("/metrics")).text
 
 
 async def test_it_refuses_to_start_while_arangodb_takes_writes(database: Database, dsn: str, tmp_path: Path) -> None:

@@ -104,6 +104,10 @@ async def test_while_postgresql_is_away_each_request_gets_503_and_then_continues
                 503,
                 f"transaction '{begun['result']['id']}' was lost",
             )
+            status, answer = await send(store, "PUT", f"/_api/transaction/{begun['result']['id']}")
+            assert (status, "was lost" in answer["errorMessage"]) == (503, True)
+            status, answer = await send(store, "GET", f"/_api/transaction/{begun['result']['id']}")
+            assert (status, answer["result"]["status"]) == (200, "aborted")
         way.heal()
         assert (await send(store, "POST", "/_api/document/c", {"_key": "a"}))[0] == 202
         assert (await send(store, "POST", "/_api/document/c", {"_key": "t"}))[0] == 202, "nothing has it locked"
@@ -121,6 +125,22 @@ async def test_a_full_pool_is_an_error_and_no_hang(dsn: str) -> None:
     assert (await send(store, "POST", "/_api/document/c", {"_key": "a"}))[0] == 202
     await store.close()
     await database.close()
+
+
+async def test_a_postgresql_without_a_free_connection_is_overloaded(dsn: str, database: Database) -> None:
+    """The role may have as many sessions as the store has open: none for a transaction, nor for a further request."""
+    name = "limited_" + dsn.rpartition("/")[2].replace("-", "_")
+    await database.execute(f"CREATE ROLE {name} LOGIN IN ROLE crossfade")
+    try:
+        async with complete_store(dsn.replace("crossfade@", f"{name}@")) as store:
+            await send(store, "POST", "/_api/collection", {"name": "c"})
+            await database.execute(f"ALTER ROLE {name} CONNECTION LIMIT 0")
+            async with asyncio.timeout(60):
+                begin = {"collections": {"write": ["c"]}}
+                status, body = await send(store, "POST", "/_api/transaction/begin", begin)
+            assert (status, body["errorMessage"]) == (503, "service unavailable: PostgreSQL is overloaded")
+    finally:
+        await database.execute(f"REASSIGN OWNED BY {name} TO crossfade; DROP OWNED BY {name}; DROP ROLE {name}")
 
 
 async def test_a_unique_value_that_contains_a_revision_is_decided(dsn: str) -> None:

@@ -184,6 +184,37 @@ async def test_a_commit_that_cannot_be_sent_any_more_has_certainly_not_happened(
     assert (await send(store, "GET", "/_api/document/c/a"))[0] == 404
 
 
+@pytest.mark.parametrize("first", ["status", "list", "commit", "abort"])
+async def test_a_lost_transaction_is_never_shown_as_running(store: CompleteStore, dsn: str, first: str) -> None:
+    await send(store, "POST", "/_api/collection", {"name": "c"})
+    trx = await begun(store, write=["c"])
+    await send(store, "POST", "/_api/document/c", {"_key": "a"}, trx)
+    async with straight(dsn) as other:
+        await other.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE application_name LIKE 'crossfade%' AND datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    requests: dict[str, tuple[str, str]] = {
+        "status": ("GET", f"/_api/transaction/{trx}"),
+        "list": ("GET", "/_api/transaction"),
+        "commit": ("PUT", f"/_api/transaction/{trx}"),
+        "abort": ("DELETE", f"/_api/transaction/{trx}"),
+    }
+    lost = f"transaction '{trx}' was lost: PostgreSQL has ended its connection"
+    for kind in (first, *requests):
+        status, body = await send(store, *requests[kind])
+        if kind == "commit":
+            assert (status, body["errorMessage"]) == (503, lost)
+        elif kind == "list":
+            assert (status, body["transactions"]) == (200, [])
+        else:
+            assert (status, body["result"]["status"]) == (200, "aborted")
+    for method, target, body in (("GET", "/_api/document/c/a", None), ("POST", CURSOR, {"query": "RETURN 1"})):
+        status, refused = await send(store, method, target, body, trx)
+        assert (status, refused["errorMessage"]) == (503, lost)
+    assert (await send(store, "GET", "/_api/document/c/a"))[0] == 404
+
+
 async def test_a_store_that_is_closed_leaves_nothing_of_its_transactions(pool: Database) -> None:
     first = CompleteStore(pool)
     await send(first, "POST", "/_api/collection", {"name": "c"})

@@ -27,6 +27,11 @@ FAILURES: Final = (
 _UNMIGRATED: Final = {"42P01", "3F000", "42883", "42703"}
 # the schema itself or something in it, not a table of documents whose database or collection has that name
 _OUR_SCHEMA: Final = re.compile(r'(?<![\w.])_crossfade(?:\.|")')
+# what asyncpg says of a connection that has ended, in terms of its methods and of its pool
+_ENDED: Final = re.compile(
+    r"^cannot (?:call|commit|rollback|start|switch)|^connection is closed|^not connected|connection_lost|^pool is clos"
+)
+_ENDED_TEXT: Final = "the connection to PostgreSQL has ended"
 _UNMIGRATED_HINT: Final = "PostgreSQL has no schema `_crossfade` of this version: run `crossfade migrate`"
 
 
@@ -46,6 +51,8 @@ def translate(error: BaseException) -> DatabaseError | None:
         # DataError (a value that the client library cannot encode) is an InterfaceError: the statement is refused
         if isinstance(error, asyncpg.DataError) or "invalid input for query argument" in str(error):
             return StatementError(str(error), "22000")
+        if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError) and _ENDED.search(str(error)):
+            return DatabaseUnavailable(_ENDED_TEXT)
         return DatabaseUnavailable(str(error) or type(error).__name__)
     return None
 

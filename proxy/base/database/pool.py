@@ -148,6 +148,7 @@ class Database:
     async def _acquired(self) -> Connection:
         """Return the pool's next connection. Raise DatabaseUnavailable; DatabaseBusy if all are in use for too long."""
         began = time.monotonic()
+        full: DatabaseUnavailable | None = None  # the last refusal of a further connection
         while True:
             self._backoff.check()
             left = None if self._wait is None else max(0.001, began + self._wait - time.monotonic())
@@ -159,10 +160,13 @@ class Database:
                 if isinstance(error.__cause__, TimeoutError):
                     if self._all_in_use:
                         raise DatabaseBusy(f"every connection is in use for {waited:.1f} s") from error
+                    if full is not None:
+                        raise full from error
                     raise DatabaseUnavailable(f"no connection within {waited:.1f} s") from error
                 # PostgreSQL gives no further connection: one of ours may be released, or another client may end
                 limit = self._connect_timeout if self._wait is None else self._wait
-                if error.sqlstate == "53300" and waited < limit:
+                if error.sqlstate == sqlstates.TOO_MANY_CONNECTIONS and waited < limit:
+                    full = error
                     await asyncio.sleep(_FULL)
                     continue
                 if sqlstates.refuses_sessions(error.sqlstate) or error.sqlstate == "25006":

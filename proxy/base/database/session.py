@@ -91,7 +91,9 @@ class Session:
         with contextlib.suppress(*FAILURES):
             self._connection.terminate()
 
-    def _is_closed(self) -> bool:
+    @property
+    def ended(self) -> bool:
+        """Return True if the connection has ended."""
         try:
             return self._connection.is_closed()
         except asyncpg.InterfaceError:  # it broke, and the pool took it back immediately
@@ -180,7 +182,7 @@ class Session:
                 # PostgreSQL rolls back when the connection ends: no one may get a connection with a transaction in it
                 self._cut()
             raise
-        if self._is_closed():
+        if self.ended:
             lost = DatabaseUnavailable("PostgreSQL ended the connection, and the commit was not sent")
             lost.of_statement = True
             raise lost

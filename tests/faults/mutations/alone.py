@@ -55,9 +55,16 @@ MUTANTS = (
     Mutant(
         "a transaction is not named when PostgreSQL is away",
         "proxy/complete/transaction_requests.py",
-        "            if known is None or operation.endpoint.family is Family.TRANSACTION:\n",
+        "            if known is None or (about and not self._transactions.is_local(operation)):\n",
         "            if True:\n",
         f"{_REFUSALS}test_while_postgresql_is_away_each_request_gets_503_and_then_continues",
+    ),
+    Mutant(
+        "a lost transaction is shown as running",
+        "proxy/complete/transaction_requests.py",
+        "        await self._transactions.notice_lost()\n",
+        "",
+        "tests/integration/test_complete_transactions.py::test_a_lost_transaction_is_never_shown_as_running",
     ),
     Mutant(
         "each pass of a decision draws other revisions",

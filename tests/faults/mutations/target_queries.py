@@ -236,8 +236,8 @@ MUTANTS = (
     Mutant(
         "requests of one stream transaction do not take turns",
         "proxy/complete/stream_transactions.py",
-        "        async with transaction.turn:\n            if not transaction.running:  # it",
-        "        if True:\n            if not transaction.running:  # it",
+        "        async with transaction.turn:\n            if transaction.lost:\n",
+        "        if True:\n            if transaction.lost:\n",
         f"{_TRX}test_requests_of_one_transaction_take_turns",
     ),
     Mutant(
