@@ -10,7 +10,7 @@ It is the oracle for the SQL compiler, and answers the queries that are not comp
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -25,7 +25,7 @@ from proxy.aql.primary_index_order import by_primary_index
 from proxy.aql.query_context import QueryContext
 from proxy.aql.requests import Action, QueryOptions, Result, StoreRequest
 from proxy.aql.values import Value
-from proxy.base.errors import ArangoError
+from proxy.base.errors import ArangoError, Unsupported
 from proxy.base.spool import SpooledRows, SpoolSpace
 from proxy.model import json_values
 
@@ -75,6 +75,20 @@ def run(
         full_count=context.full_count,
         order_undetermined=context.order_undetermined,
     )
+
+
+def rows_without_store(query: ast.Query, context: QueryContext) -> Iterator[Value]:
+    """Yield the rows of a query that reads and writes nothing. Raise ArangoError and Unsupported as `run` does.
+
+    The query is a part of one that was analysed.
+    """
+    try:
+        for item in _Program(context, query).run():
+            if item.__class__ is not ResultRow:
+                raise Unsupported("a document in a query that reads none")
+            yield item.value
+    except RecursionError:
+        raise ArangoError(1524, "too much nesting or too many objects in query", status=400) from None
 
 
 def _spooled(flow: Flow, context: QueryContext, spools: SpoolSpace) -> Generator[Action, Any, Result]:

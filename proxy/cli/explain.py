@@ -14,7 +14,7 @@ from rich.markup import escape
 import sql
 from proxy.aql import Analysis, Fetch, Query, QueryOptions, analyse, ast, parse, run
 from proxy.aql.compile import Compiled, CompiledTable, Listing, NotCompiled
-from proxy.aql.compile.writes import BatchedWrite, CompiledWrite
+from proxy.aql.compile.writes import BatchedWrite, CompiledWrite, batched_write
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, PreconditionFailed
@@ -24,8 +24,10 @@ from proxy.operator.index_building import drop_invalid, make
 from proxy.stores.postgres import own_indexes
 from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.compiled_queries import Statements
+from proxy.stores.postgres.modifications import NotExactError, shown
 from proxy.stores.postgres.read_fence import QueryLimits
 from proxy.stores.postgres.scan_choice import scan_of
+from proxy.stores.postgres.writes.properties import parse_properties
 
 _SYSTEM = "_system"  # a query that reads nothing needs no database
 _NO_VALUE = 1551  # of a bind variable
@@ -174,7 +176,7 @@ async def examine(
     analysis = analyse(query, binds)
     statements = Statements(connected, Catalog(connected), QueryLimits())
     tables = (await statements.tables(database, analysis)).tables
-    made = await _outcome(statements, database, query, analysis, binds)
+    made = await _outcome(connected, statements, database, query, analysis, binds)
     batched = isinstance(made, BatchedWrite)
     if not isinstance(made, BatchedWrite | NotCompiled):
         text, parameters, reason = made.sql, made.parameters, ""
@@ -214,13 +216,25 @@ async def examine(
 
 
 async def _outcome(
-    statements: Statements, database: str, query: Query, analysis: Analysis, binds: Mapping[str, Any]
+    connected: Database,
+    statements: Statements,
+    database: str,
+    query: Query,
+    analysis: Analysis,
+    binds: Mapping[str, Any],
 ) -> Compiled | CompiledWrite | BatchedWrite | NotCompiled:
     """Return how the proxy runs it, by the proxy's own function."""
     if analysis.unsupported:
         return NotCompiled("not supported:", ", ".join(analysis.unsupported))
     if analysis.modifies:
-        return await statements.write_plan(database, query, dict(binds), analysis)
+        plan = await statements.write_plan(database, query, dict(binds), analysis)
+        if not isinstance(plan, CompiledWrite) or plan.given is None:
+            return plan
+        text = await connected.fetchrow(sql.writes.PROPERTIES, f"{database}/{plan.collection}")
+        try:
+            return await shown(plan, binds, parse_properties(text or "{}"))
+        except NotExactError as reason:
+            return batched_write(query, binds, f"{reason}") or NotCompiled(f"{reason}")
     return await statements.plan(database, query, dict(binds), analysis)
 
 

@@ -145,13 +145,19 @@ async def test_an_evaluated_query_is_explained_with_the_reason(docs: Database) -
 
 async def test_a_modification_is_explained_and_never_run(docs: Database) -> None:
     changing = await examine(docs, "db", "FOR d IN docs UPDATE d WITH {a: 1} IN docs", {}, measure=True)
-    upserting = await examine(docs, "db", "UPSERT {a: 1} INSERT {a: 1} UPDATE {} IN docs", {})
+    text = "FOR d IN @d UPSERT {a: d.a} INSERT d UPDATE {n: OLD.n + 1} IN docs"
+    upserting = await examine(docs, "db", text, {"d": [{"a": 1}, {"_key": "k", "a": 2}]}, measure=True)
+    repeating = await examine(docs, "db", text, {"d": [{"a": 1}, {"a": 1.0}]})
 
     assert (changing.compiled, changing.pushed, changing.parameters[-1]) == (True, ("FOR", "UPDATE"), "db/docs")
     assert any("Update on docs" in line for line in changing.plan)
     assert not any("actual" in line for line in changing.plan)
-    assert (changing.batched, upserting.batched) == (False, True)
-    assert (upserting.compiled, upserting.reason, upserting.kept, upserting.sql) == (False, "UPSERT", ("UPSERT",), "")
+    assert (upserting.compiled, upserting.pushed, upserting.parameters[-1]) == (True, ("UPSERT",), "db/docs")
+    assert any("Insert on docs" in line for line in upserting.plan)
+    assert not any("actual" in line for line in upserting.plan)
+    assert (changing.batched, upserting.batched, repeating.batched) == (False, False, True)
+    assert (repeating.compiled, repeating.kept, repeating.sql) == (False, ("FOR", "UPSERT"), "")
+    assert repeating.reason == "rows that look for the same document"
 
 
 async def test_unsupported_queries_have_no_statement(docs: Database) -> None:
@@ -219,7 +225,7 @@ async def test_the_explain_command_prints_text_and_json(
     created = await run(LIST, "--bind", '{"u": "u7"}', "--create")
     machine = await run(LIST, "--bind", '{"u": "u7"}', "--json")
     evaluated = await run("FOR d IN docs INSERT d INTO other LET x = (FOR y IN docs RETURN y) RETURN x")
-    inserted = await run("FOR d IN [{a: 1}] INSERT d INTO other")
+    inserted = await run("FOR d IN [{a: 1}] INSERT d INTO other OPTIONS {versionAttribute: 'a'}")
     broken = await run("RETURN", "--json")
 
     assert shown.exit_code == 0, shown.output
@@ -227,7 +233,7 @@ async def test_the_explain_command_prints_text_and_json(
     assert "CREATE INDEX CONCURRENTLY" in shown.output
     assert "none is missing" in created.output, created.output
     assert json.loads(machine.stdout)["compiled"] is True
-    assert "no: INSERT" in evaluated.output
+    assert "no: documents that are read before" in evaluated.output
     assert "read together" not in evaluated.output
     assert "read together" in inserted.output
     assert "arrays inside rows" in evaluated.output

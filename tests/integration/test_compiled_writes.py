@@ -194,6 +194,21 @@ async def test_the_outbox_has_the_keys_that_arangodb_lacks(pool: Database) -> No
     assert await pool.fetchval("SELECT count(*) FROM _crossfade.outbox") == 3
 
 
+async def test_a_loop_that_replaces_is_one_statement(pool: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    await take_writes(pool, C, {})
+    await run(pool, "FOR i IN 1..3 INSERT {_key: TO_STRING(i), n: i} INTO c")
+    original, finished = ModificationQueries._compiled, list[Any]()
+
+    async def compiled(self: ModificationQueries, *given: Any) -> Any:
+        finished.append(await original(self, *given))
+        return finished[-1]
+
+    monkeypatch.setattr(ModificationQueries, "_compiled", compiled)
+    result = await run(pool, "FOR d IN c REPLACE d WITH {m: d.n} IN c RETURN NEW.m")
+    assert finished != [None]
+    assert result.rows == [1, 2, 3]
+
+
 async def test_columns_are_those_of_the_text(pool: Database) -> None:
     relation = await take_writes(pool, C, {})
     await run(pool, "FOR i IN 1..5 INSERT {_key: TO_STRING(i), n: i, o: {x: i}} INTO c")

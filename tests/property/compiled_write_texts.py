@@ -1,4 +1,4 @@
-"""Random AQL queries that are one statement or write in batches, over `c` (documents) and `e` (edges); documents."""
+"""Random AQL queries that are one statement, nearly all of them, over `c` (documents) and `e` (edges); documents."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Maker:
         rng, self._binds = self._rng, {}
         self._collection = rng.choice(("c", "c", "c", "e"))
         if rng.random() < 0.3:
-            text = " ".join(self._batched().split())
+            text = " ".join(self._given().split())
             return Query(text, {name: value for name, value in self._binds.items() if f"@{name}" in text})
         rows, target = self._rows()
         change = self._modification(target)
@@ -68,26 +68,58 @@ class Maker:
         self._binds[name] = value
         return f"@{name}"
 
-    def _batched(self) -> str:
+    def _given(self) -> str:
         """Return INSERT or UPSERT of documents that bind variables and literals give."""
         rng, name = self._rng, self._collection
         given = [self._document() for _ in range(rng.randrange(5))]
         rows, document = rng.choice(((f"FOR d IN {self._bind(given)}", "d"), ("", self._bind(self._document()))))
+        many, row = rows != "", document
+        if many and rng.random() < 0.3:
+            rows += rng.choice((" LET v = d.n", " FILTER d._key != 'a'", " SORT d._key DESC LIMIT 3", " LET v = [d]"))
         if rng.random() < 0.3:
-            document = f"{{_key: {document}._key, n: {document}.s || 1, _from: 'c/a', _to: 'c/b'}}"
+            document = rng.choice(
+                (
+                    f"{{_key: {row}._key, n: {row}.s || 1, _from: 'c/a', _to: 'c/b'}}",
+                    f"MERGE({row}, {{s: 's'}})",
+                    f"UNSET({row}, 'n')",
+                    f"{{_key: {row}._key, o: {{x: {row}.n, y: {{z: [{row}.s]}}}}, _from: 'c/a', _to: 'c/b'}}",
+                )
+            )
         options = self._options() if rng.random() < 0.5 else ""
+        kept = ("d", "v") if " LET v" in rows else ("d",)
+        variables = ", ".join(f"a{place}: {one}" for place, one in enumerate(kept)) if many else "a: 1"
         if rng.random() < 0.5:
             mode = rng.choice(("ignore", "update", "replace", "conflict"))
             options = rng.choice(
                 (options, f"OPTIONS {{overwriteMode: '{mode}', keepNull: {rng.choice(('true', 'false'))}}}")
             )
-            after = rng.choice(("", "RETURN NEW", "RETURN NEW.n", "RETURN [OLD, NEW]"))
+            after = rng.choice(
+                ("", "RETURN NEW", "RETURN NEW.n", "RETURN [OLD, NEW]", f"RETURN {{{variables}, k: NEW._key}}")
+            )
             return f"{rows} INSERT {document} INTO {name} {options} {after}"
-        search = rng.choice((f"{{_key: {document}._key}}", f"{{n: {document}.n}}", f"{{s: {document}.s, group: 1}}"))
-        change = rng.choice((document, f"{{n: OLD.n, m: {document}.n}}", "{m: (OLD.m || 0) + 1}", "{}"))
-        kind = rng.choice(("UPDATE", "UPDATE", "REPLACE"))
-        after = rng.choice(("", "RETURN NEW", "RETURN OLD", "RETURN {o: OLD, n: NEW.n}"))
-        return f"{rows} UPSERT {search} INSERT {document} {kind} {change} IN {name} {options} {after}"
+        searches = [
+            f"{{_key: {row}._key}}",
+            f"{{_key: {row}._key}}",
+            f"{{n: {row}.n}}",
+            f"{{s: {row}.s, group: 1}}",
+            f"{{o: {{x: {row}.n}}, s: {row}.s}}",
+            f"{{group: null, n: {row}.n}}",
+        ]
+        if name == "e":
+            searches += ["{_from: 'c/a', _to: 'c/b'}", f"{{_from: {row}._from, n: {row}.n}}"]
+        change = rng.choice(
+            (
+                row, document, f"{{n: OLD.n, m: {row}.n}}", "{m: (OLD.m || 0) + 1}", "{}", "OLD", f"MERGE(OLD, {row})",
+                f"MERGE_RECURSIVE(OLD, {row})", f"{{o: {row}.o, l: [OLD.o, {row}]}}", f"{{n: OLD.n + {row}.n}}",
+            )
+        )  # fmt: skip
+        kind = rng.choice(("UPDATE", "UPDATE", "UPDATE", "REPLACE"))
+        after = rng.choice(
+            ("", "RETURN NEW", "RETURN OLD", "RETURN {o: OLD, n: NEW.n}", f"RETURN {{{variables}, new: OLD == null}}",
+             "LET t = IS_NULL(OLD) ? 'i' : 'u' RETURN {t, k: NEW._key}", "FILTER OLD != null RETURN OLD.n",
+             f"FILTER {row if many else 'NEW'}.n > 0 RETURN NEW.n")
+        )  # fmt: skip
+        return f"{rows} UPSERT {rng.choice(searches)} INSERT {document} {kind} {change} IN {name} {options} {after}"
 
     def _document(self) -> dict[str, Any]:
         """Return a document to insert: its key is perhaps one that exists, or not allowed. A key that each store makes

@@ -27,7 +27,7 @@ from proxy.stores.postgres.writes.key_assignment import KeyAssignment
 from proxy.wire.decode import decode_parts
 from proxy.wire.encode import error_outcome, json_outcome
 from tests.ad_hoc import Database
-from tests.integration.target_fixtures import FIRST_REVISION, take_writes
+from tests.integration.target_fixtures import take_writes
 from tests.little_memory import hold_little
 from tests.property.modification_texts import COLLECTIONS, Maker, Query
 from tests.property.test_two_stores import SEED, Names, Stores
@@ -36,6 +36,7 @@ from tests.property.write_requests import Request, properties, unique_indexes
 SEQUENCES: Final = int(os.environ.get("MODIFICATION_SEQUENCES", "160"))
 ONLY: Final = os.environ.get("MODIFICATION_SEQUENCE")
 LENGTH: Final = 8
+AHEAD: Final = (1 << 61) - (1 << 50)  # revisions above the clock, which is the same for two collections
 
 
 class Both:
@@ -66,7 +67,7 @@ class Both:
             f"{self.name}/{name}",
             {**body, "indexes": list(indexes.values())},
             last=0 if body["keyOptions"].get("type") == "autoincrement" else apart,
-            revision=FIRST_REVISION + apart,
+            revision=AHEAD + apart,
         )
         for unique in uniques_of(list(indexes.values())):
             async with self.database.transaction() as session:

@@ -57,16 +57,21 @@ class ValueVar:
 
 @dataclass(slots=True, eq=False)
 class ElementVar:
-    """An element of an array: its value, its place from 1 on, and the array's expression, for the result builder."""
+    """An element of an array: its value, its place from 1 on, and the array's expression, for the result builder.
+
+    text: SQL of the json that ArangoDB prints for it; empty if there is none.
+    """
 
     sql: str
     place: str
     source: ast.Expr
     scope: VariableScope
+    text: str = ""
 
     def remap(self, move: Callable[[str], str]) -> None:
         """Replace its columns by those that `move` gives."""
         self.sql, self.place = move(self.sql), move(self.place)
+        self.text = self.text and move(self.text)
 
 
 @dataclass(slots=True, eq=False)

@@ -12,9 +12,61 @@ _COMPILED = "proxy/stores/postgres/modifications/compiled_attempt.py"
 _WRITES = "tests/integration/test_compiled_writes.py::"
 _UNIT = "tests/unit/aql/compile/test_writes.py::"
 _COMPILED_BOTH = "tests/property/test_compiled_writes.py::test_compiled_modifications_are_the_same_in_both_stores"
+_INSERTS = "tests/integration/test_compiled_inserts.py::"
+_INSERTING = "proxy/aql/compile/writes/inserting_text.py"
+_GIVEN = "proxy/stores/postgres/modifications/given_rows.py"
 _RUN = "proxy/stores/postgres/modifications/query_run.py"
 
 MUTANTS = (
+    Mutant(
+        "a compiled INSERT does not notice that a key has a document",
+        _INSERTING,
+        "_crossfade.unless(count(*) <> (SELECT count(*)",
+        "_crossfade.unless(count(*) > (SELECT count(*)",
+        _COMPILED_BOTH,
+    ),
+    Mutant(
+        "a compiled INSERT writes an older version over a tombstone",
+        _INSERTING,
+        "DO UPDATE SET rev = excluded.rev, raw",
+        "DO UPDATE SET rev = d.rev, raw",
+        f"{_INSERTS}test_a_removed_document_is_inserted_again_with_a_later_revision",
+    ),
+    Mutant(
+        "a compiled UPSERT takes any of the documents with the attributes",
+        _INSERTING,
+        'ORDER BY x.key COLLATE "C" LIMIT 1',
+        'ORDER BY x.key COLLATE "C" DESC LIMIT 1',
+        f"{_INSERTS}test_of_several_documents_the_one_with_the_first_key_is_found",
+    ),
+    Mutant(
+        "rows of a compiled UPSERT do not see what those before have written",
+        _GIVEN,
+        "    if len(set(searched)) < len(searched):\n",
+        "    if False:\n",
+        "tests/integration/test_cli_explain.py::test_a_modification_is_explained_and_never_run",
+    ),
+    Mutant(
+        "a compiled UPSERT exchanges unique values",
+        _GIVEN,
+        '        if released and given.change.kind != "IGNORE":\n',
+        "        if False:\n",
+        f"{_INSERTS}test_an_upsert_by_unique_values_is_one_statement_unless_they_change",
+    ),
+    Mutant(
+        "a compiled INSERT follows the rules that a collection had",
+        _COMPILED,
+        "given.properties != row.properties",
+        "False",
+        f"{_INSERTS}test_rules_that_a_collection_gets_are_followed",
+    ),
+    Mutant(
+        "a compiled UPSERT keeps the numbers of keys that it does not need",
+        _GIVEN,
+        " if inserted else (0, self.numbers.first)",
+        "",
+        f"{_INSERTS}test_the_numbers_that_a_query_made_are_taken_ahead_the_next_time",
+    ),
     Mutant(
         "a query that writes reads each fetch by another snapshot",
         _QUERIES,
@@ -46,8 +98,8 @@ MUTANTS = (
     Mutant(
         "a compiled query leaves no row in the outbox",
         "proxy/aql/compile/writes/text.py",
-        "(SELECT in_arangodb {_FLOOR})",
-        "(SELECT NOT in_arangodb {_FLOOR})",
+        "(SELECT in_arangodb {FLOOR})",
+        "(SELECT NOT in_arangodb {FLOOR})",
         f"{_WRITES}test_the_outbox_has_the_keys_that_arangodb_lacks",
     ),
     Mutant(
@@ -102,7 +154,7 @@ MUTANTS = (
     Mutant(
         "a batch draws its revisions piece by piece",
         _QUERIES,
-        "min(batched.rows, _DRAWN)",
+        "min(plan.rows, _DRAWN)",
         "0",
         f"{_TEST}test_documents_of_a_bind_variable_take_the_same_statements_however_many",
     ),

@@ -9,7 +9,10 @@ is a SELECT from the rows that were chosen and the rows that were written.
     cached          compile_write: the entry point; outcomes are kept with the query's tree
     compiled_write  CompiledWrite: the output
     batched_write   BatchedWrite: what is foreseen of a query that is not one statement
-    whole           the whole query
+    inserting       INSERT and UPSERT: compile_inserting
+    given_rows      their rows, which are computed before the statement
+    inserting_text  the text of their statement
+    whole           the whole query, of UPDATE, REPLACE and REMOVE
     target          which document a row names
     change          the new version of it: text and jsonb
     printed         expressions -> SQL of the text that ArangoDB prints for their values
@@ -24,8 +27,9 @@ Terms: *target*: the document that a row names. *Chosen*: the rows, with the new
 that an UPDATE does not merge it into an object that is there.
 """
 
-from proxy.aql.compile.writes.batched_write import BatchedWrite
+from proxy.aql.compile.writes.batched_write import BatchedWrite, batched_write
 from proxy.aql.compile.writes.cached import compile_write
 from proxy.aql.compile.writes.compiled_write import CompiledWrite
+from proxy.aql.compile.writes.given_rows import KEY, GivenChange, GivenRows, Path
 
-__all__ = ["BatchedWrite", "CompiledWrite", "compile_write"]
+__all__ = ["KEY", "BatchedWrite", "CompiledWrite", "GivenChange", "GivenRows", "Path", "batched_write", "compile_write"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from proxy.aql.compile.result_builder import Finish
+from proxy.aql.compile.writes.given_rows import GivenRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,9 @@ class CompiledWrite:
     bare: a shorter statement with the same parameters, if nothing is returned and ArangoDB does not follow the
     collection; it has no rows, and the number of documents is that of its command.
 
+    given: of INSERT and UPSERT, the rows whose columns are parameters, so that these are known only when the rows are.
+    Such a statement has the number of inserted documents as its second column.
+
     A statement that fails with an SQLSTATE of class 22 met data for which it is not exact: the query is then evaluated.
     """
 
@@ -33,3 +37,4 @@ class CompiledWrite:
     finish: Finish | None
     pushed: tuple[str, ...]
     finished: tuple[str, ...]
+    given: GivenRows | None = None

@@ -14,7 +14,7 @@ from proxy.aql import ast
 from proxy.aql.access import bound_path
 from proxy.aql.compile.compilation import Compilation
 from proxy.aql.compile.expressions import attribute_name
-from proxy.aql.compile.scope import AliasVar, DocumentVar, VariableScope
+from proxy.aql.compile.scope import AliasVar, DocumentVar, ElementVar, VariableScope
 from proxy.aql.registration import registering
 from proxy.aql.sql_terms import AnyTerm, BoundTerm, ConstantTerm, NotCompilable, plain_text
 from proxy.aql.trees import written
@@ -68,6 +68,8 @@ def _printer_of(*types: type[ast.Node]) -> Callable[[_Printer], _Printer]:
 def _constant(c: Compilation, term: ConstantTerm) -> Printed:
     if isinstance(term, BoundTerm) and term.kind in _SCALARS:
         return Printed(c.parameters.constant(term, "text", _dumped, "printed"), flat=True)
+    if isinstance(term, BoundTerm) and term.kind in ("array", "object"):  # whatever jsonb does not hold, it refuses
+        return Printed(c.parameters.constant(term, "text", _dumped, "printed"), flat=term.kind == "array")
     text = _dumped(term.value)
     if to_jsonb(b'{"v":%s}' % text.encode()) is not None:
         raise NotCompilable("text that jsonb does not hold")
@@ -105,13 +107,13 @@ def attribute(c: Compilation, node: ast.Attribute | ast.BoundAttribute) -> Print
     place = _place(c, node)
     if place is None:
         return _of_term(c, c.term(node))
-    var, names = place
+    raw, names, stored = place
     steps = "".join(f" -> {c.parameters.name(name)}" for name in names)
-    return Printed(f"coalesce(({var.raw}{steps})::text, 'null')", flat=names in (["_key"], ["_rev"]))
+    return Printed(f"coalesce(({raw}{steps})::text, 'null')", flat=stored and names in (["_key"], ["_rev"]))
 
 
-def _place(c: Compilation, node: ast.Expr) -> tuple[DocumentVar, list[str]] | None:
-    """Return the document and the path of `doc.a.b`; None for any other expression."""
+def _place(c: Compilation, node: ast.Expr) -> tuple[str, list[str], bool] | None:
+    """Return the text, the path, and whether it is that of a document, of `doc.a.b`; None for any other expression."""
     names: list[str] = []
     scope: VariableScope = c.scope
     while True:
@@ -126,8 +128,8 @@ def _place(c: Compilation, node: ast.Expr) -> tuple[DocumentVar, list[str]] | No
             node = node.base
         elif isinstance(node, ast.Variable):
             var = scope.find(node.name)
-            if isinstance(var, DocumentVar) and all(map(plain_text, names)):
-                return var, names
+            if isinstance(var, DocumentVar | ElementVar) and _text_of(var) and all(map(plain_text, names)):
+                return _text_of(var), names, isinstance(var, DocumentVar)
             if not isinstance(var, AliasVar):
                 return None
             node, scope = var.expression, var.scope
@@ -139,12 +141,17 @@ def _place(c: Compilation, node: ast.Expr) -> tuple[DocumentVar, list[str]] | No
 def variable(c: Compilation, node: ast.Variable) -> Printed:
     """Print a whole document, or the expression that a variable stands for."""
     var = c.find(node.name)
-    if isinstance(var, DocumentVar):
-        return Printed(f"coalesce({var.raw}::text, 'null')", flat=False)
+    if isinstance(var, DocumentVar | ElementVar) and _text_of(var):
+        return Printed(f"coalesce({_text_of(var)}::text, 'null')", flat=False)
     if isinstance(var, AliasVar):
         with c.in_scope(var.scope):
             return printed(c, var.expression)
     return _of_term(c, c.term(node))
+
+
+def _text_of(var: DocumentVar | ElementVar) -> str:
+    """Return SQL of the json of a variable; empty if there is none."""
+    return var.raw if isinstance(var, DocumentVar) else var.text
 
 
 # ---- what chooses among values, or puts them together

@@ -10,8 +10,8 @@ from proxy.aql.compile.writes.change import NewVersionSql
 from proxy.aql.compile.writes.target import WrittenTarget
 
 COLLECTION = "\x02"  # stands for the last parameter, the name of the collection
-_FLOOR = f"FROM _crossfade.stamp_floor WHERE collection = {COLLECTION}"
-_REVISION = f"nextval((SELECT revisions::regclass {_FLOOR}))"
+FLOOR = f"FROM _crossfade.stamp_floor WHERE collection = {COLLECTION}"
+REVISION = f"nextval((SELECT revisions::regclass {FLOOR}))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def _whole(update: str, every: str, rows: str | None, returned: Sequence[str]) -
     """Return the statement of an UPDATE that returns its keys. every: the condition that all rows are chosen."""
     noted = (
         f"noted AS (INSERT INTO _crossfade.outbox (collection, key) SELECT {COLLECTION}, key FROM written "
-        f'WHERE (SELECT in_arangodb {_FLOOR}) ORDER BY key COLLATE "C")'
+        f'WHERE (SELECT in_arangodb {FLOOR}) ORDER BY key COLLATE "C")'
     )
     result = f"SELECT {', '.join(['w.n', *(f'q.{column}' for column in returned)])} "
     result += f"FROM (SELECT count(*) AS n FROM written{every}) w"
@@ -83,7 +83,7 @@ def _select(chosen: ChosenRows, *, places: bool) -> str:
         drawn.append(f"row_number() OVER ({_ordered_by(chosen.block)}) AS place")
         kept.append("place")
     if change is not None:
-        drawn.append(f"{_REVISION} AS rev")
+        drawn.append(f"{REVISION} AS rev")
     rows = chosen.block.select([f"{sql} AS {name}" for name, sql in columns.items()])
     q = f"(SELECT {', '.join(drawn)} FROM ({rows}) b OFFSET 0) q"
     listed = [f"q.{name}" for name in kept]
@@ -92,10 +92,10 @@ def _select(chosen: ChosenRows, *, places: bool) -> str:
     if change is None:
         return f"SELECT {', '.join(listed)} FROM {q}"
     listed += ["q.rev", f"{change.raw} AS raw", f"{change.doc} AS doc"]
-    return f"SELECT {', '.join(listed)} FROM {_with_steps(q, change)}"
+    return f"SELECT {', '.join(listed)} FROM {with_steps(q, change)}"
 
 
-def _with_steps(q: str, change: NewVersionSql) -> str:
+def with_steps(q: str, change: NewVersionSql) -> str:
     """Return the FROM item of the rows `q` with the columns of all steps, each computed once."""
     for step in change.steps:
         if step:
@@ -145,10 +145,10 @@ def _direct_update(chosen: ChosenRows) -> str:
         era = "(SELECT era FROM _crossfade.era)"
         changed = f"raw = NULL, doc = NULL, mark = greatest({alias}.mark, {era})"
     else:
-        columns = {"rev": _REVISION, "raw": f"{alias}.raw", "doc": f"{alias}.doc"}
+        columns = {"rev": REVISION, "raw": f"{alias}.raw", "doc": f"{alias}.doc"}
         columns |= {f"p{number}": sql for number, sql in enumerate(change.columns)}
         q = f"(SELECT {', '.join(f'{sql} AS {name}' for name, sql in columns.items())} OFFSET 0) q"
-        made = f"SELECT q.rev, {change.raw}, {change.doc} FROM {_with_steps(q, change)}"
+        made = f"SELECT q.rev, {change.raw}, {change.doc} FROM {with_steps(q, change)}"
         changed = f"(rev, raw, doc) = ({made})"
     return f"UPDATE {item.text()} SET {changed} WHERE {' AND '.join(where)}"
 

@@ -32,12 +32,12 @@ def compile_whole(c: Compilation, query: ast.Query) -> CompiledWrite:
     for one in before:
         c.statement(one)
     collection = _collection(c, node)
-    options = _options(c, node)
+    options = options_of(c, node)
     target, change = _modification(c, collection, node, options, before)
     kept = _end_rows(c, collection, target, after)
-    mentioned = _mentioned(after)
+    mentioned = mentioned_in(after)
     chosen = ChosenRows(c.table(collection).relation, kept[0], target, change, kept[1], "OLD" in mentioned)
-    rows, returned, finish = _returned(c, after)
+    rows, returned, finish = returned_rows(c, after)
     text, parameters = c.parameters.numbered(statement(chosen, rows, returned))
     last = f"${len(parameters) + 1}::text"
     bare = bare_statement(chosen, rows)
@@ -54,18 +54,25 @@ def compile_whole(c: Compilation, query: ast.Query) -> CompiledWrite:
     )
 
 
+def place_of(query: ast.Query) -> int:
+    """Return the place of the modification among the statements. Raise NotCompilable unless there is just one."""
+    writing = (ast.Insert, ast.UpdateOrReplace, ast.Remove, ast.Upsert)
+    if sum(isinstance(below, writing) for below in ast.walk(query)) != 1:
+        raise NotCompilable("several modifications")
+    for place, node in enumerate(query.statements):
+        if isinstance(node, writing):
+            return place
+    raise NotCompilable("a modification inside")
+
+
 def _parts(
     query: ast.Query,
 ) -> tuple[tuple[ast.Statement, ...], ast.UpdateOrReplace | ast.Remove, tuple[ast.Statement, ...]]:
     """Return the statements before the modification, that one, and those after it."""
-    writing = (ast.Insert, ast.UpdateOrReplace, ast.Remove, ast.Upsert)
-    found = [below for below in ast.walk(query) if isinstance(below, writing)]
-    if len(found) != 1:
-        raise NotCompilable("several modifications")
-    for index, node in enumerate(query.statements):
-        if isinstance(node, ast.UpdateOrReplace | ast.Remove):
-            return query.statements[:index], node, query.statements[index + 1 :]
-    raise NotCompilable(type(found[0]).__name__.upper() if found[0] in query.statements else "a modification inside")
+    place = place_of(query)
+    node = query.statements[place]
+    assert isinstance(node, ast.UpdateOrReplace | ast.Remove)
+    return query.statements[:place], node, query.statements[place + 1 :]
 
 
 def _collection(c: Compilation, node: ast.UpdateOrReplace | ast.Remove) -> str:
@@ -74,7 +81,8 @@ def _collection(c: Compilation, node: ast.UpdateOrReplace | ast.Remove) -> str:
     return name
 
 
-def _options(c: Compilation, node: ast.UpdateOrReplace | ast.Remove) -> WriteOptions:
+def options_of(c: Compilation, node: ast.Modification) -> WriteOptions:
+    """Return the options of a modification. Raise NotCompilable if the statement cannot follow them."""
     if node.options is None:
         return WriteOptions()
     if not c.is_constant(node.options):
@@ -115,8 +123,9 @@ def _resolved(c: Compilation, node: ast.Expr) -> ast.Expr:
     return node
 
 
-def _mentioned(after: tuple[ast.Statement, ...]) -> frozenset[str]:
-    return frozenset(below.name for one in after for below in ast.walk(one) if isinstance(below, ast.Variable))
+def mentioned_in(statements: tuple[ast.Statement, ...]) -> frozenset[str]:
+    """Return the variables that statements name."""
+    return frozenset(below.name for one in statements for below in ast.walk(one) if isinstance(below, ast.Variable))
 
 
 def _end_rows(
@@ -128,7 +137,7 @@ def _end_rows(
     inner, c.block = c.block, Block()
     inner.order = [replace(key, loose=key.loose and not after) for key in inner.order]
     kept = ColumnRemapping("s")
-    if _mentioned(after) - _VERSIONS:
+    if mentioned_in(after) - _VERSIONS:
         for var in inner.owned:
             var.remap(kept)
         c.block.owned += inner.owned
@@ -140,7 +149,7 @@ def _end_rows(
     return inner, kept
 
 
-def _returned(c: Compilation, after: tuple[ast.Statement, ...]) -> tuple[str | None, list[str], Finish | None]:
+def returned_rows(c: Compilation, after: tuple[ast.Statement, ...]) -> tuple[str | None, list[str], Finish | None]:
     """Compile the statements after the modification: the SELECT of what is returned, its columns, and the rest."""
     if not after:
         return None, [], None

@@ -14,6 +14,8 @@ that missed nothing counts.
 
     modification_queries  ModificationQueries: a request -> its result; repetitions and errors
     compiled_attempt      one transaction of a compiled query: fence, statement, result
+    given_rows            the rows of a compiled INSERT or UPSERT: computed, checked, made parameters
+    given_writes          their statements with keys for new documents
     attempt               one transaction: fence, runs, writes
     prepared              what attempts find out for those that follow
     query_run             one run of the evaluator, and what it missed
@@ -29,6 +31,8 @@ Terms: *run*: one evaluation of the query, from its start; *missed*: needed by a
 state of PostgreSQL that all reads of one attempt see.
 """
 
+from proxy.stores.postgres.modifications.given_rows import NotExactError
+from proxy.stores.postgres.modifications.given_writes import shown
 from proxy.stores.postgres.modifications.modification_queries import ModificationQueries, ModificationResult
 
-__all__ = ["ModificationQueries", "ModificationResult"]
+__all__ = ["ModificationQueries", "ModificationResult", "NotExactError", "shown"]

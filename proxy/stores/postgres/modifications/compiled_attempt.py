@@ -19,6 +19,7 @@ from proxy.base.database import Session
 from proxy.base.errors import ArangoError
 from proxy.stores.postgres.compiled_queries import size_of
 from proxy.stores.postgres.fetching import Budget
+from proxy.stores.postgres.modifications.given_rows import BoundWrite, NotExactError, PropertiesChangedError
 from proxy.stores.postgres.writes.interruptions import WriteFenceError
 from proxy.stores.postgres.writes.properties import parse_properties
 from sql.statement import Statement
@@ -27,32 +28,38 @@ _KEEP: Final = False  # do not remove every document first
 _BATCH: Final = 200  # rows of one round trip, and of a piece of the result that is built in one turn of the event loop
 
 
-class NotExactError(Exception):
-    """The collection has rules that the statement does not follow: the query must be evaluated."""
-
-
 class CompiledAttempt:
-    """Executes a statement in the transaction that is open on the session. lock_wait: how long to wait for a row."""
+    """Executes a statement in the transaction that is open on the session. lock_wait: how long to wait for a row.
+
+    inserted: how many documents a statement with given rows has inserted.
+    """
 
     def __init__(self, session: Session, lock_wait: str, budget: Budget) -> None:
         self._session = session
         self._lock_wait = lock_wait
         self._budget = budget
+        self.inserted = 0
 
     async def execute(
-        self, database: str, plan: CompiledWrite, binds: Mapping[str, Any], options: QueryOptions, seconds: float
+        self,
+        database: str,
+        plan: CompiledWrite,
+        binds: Mapping[str, Any],
+        options: QueryOptions,
+        seconds: float,
+        given: BoundWrite | None = None,
     ) -> Result:
-        """Return the result. The caller commits. seconds: that it may take; 0: any time.
+        """Return the result. The caller commits. seconds: that it may take; 0: any time. given: whose plan it is.
 
         Raise NotExactError, WriteFenceError, ArangoError, Unsupported (too large), DatabaseError.
         """
         collection = f"{database}/{plan.collection}"
-        noted = await self._begin(collection, plan)
+        noted = await self._begin(collection, plan, given)
         run = None if plan.finish is None else plan.finish.start(binds, options)
         try:
             async with asyncio.timeout(seconds or None):
                 if plan.bare is None or noted:
-                    count, rows = await self._rows(collection, plan, run)
+                    count, rows = await self._rows(collection, plan, run, counted=2 if given is not None else 1)
                 else:
                     count, rows = await self._session.affected(_statement(plan.bare), *plan.parameters, collection), []
         except TimeoutError:
@@ -60,22 +67,27 @@ class CompiledAttempt:
         warnings = () if run is None else tuple(run.context.warnings)
         return Result(rows, None, None, warnings=warnings, stats=Stats(writes_executed=count, scanned=count))
 
-    async def _begin(self, collection: str, plan: CompiledWrite) -> bool:
+    async def _begin(self, collection: str, plan: CompiledWrite, given: BoundWrite | None) -> bool:
         """Lock the fence's row. Return True if the outbox must have the keys. Raise WriteFenceError, NotExactError."""
         row = await self._session.fetchrow(sql.writes.BEGIN, collection, [], 0, self._lock_wait, _KEEP)
         if row is None:
             raise WriteFenceError
         properties = parse_properties(row.properties)
         if properties.schema or properties.computed or (row.relation, row.edge) != (plan.relation, plan.edge):
-            raise NotExactError
+            raise NotExactError("rules of the collection")
+        if given is not None and given.properties != row.properties:
+            raise PropertiesChangedError("rules of the collection that have changed")
         return row.noted
 
-    async def _rows(self, collection: str, plan: CompiledWrite, run: BuilderRun | None) -> tuple[int, list[Any]]:
-        """Return the number of documents that were written, and the rows of the result."""
+    async def _rows(
+        self, collection: str, plan: CompiledWrite, run: BuilderRun | None, *, counted: int
+    ) -> tuple[int, list[Any]]:
+        """Return the number of documents that were written, and the rows of the result. counted: columns of numbers."""
         count, found, piece = 0, list[Any](), list[tuple[Any, ...]]()
         cursor = self._session.cursor(_statement(plan.sql), *plan.parameters, collection, prefetch=_BATCH)
         async with contextlib.aclosing(cursor) as rows:
-            async for count, *cells in rows:  # noqa: B007 - the same in every row
+            async for row in rows:
+                count, self.inserted, cells = row[0], row[counted - 1], row[counted:]  # the numbers: in every row
                 if run is None or cells[0] is None:
                     continue
                 self._budget.spend(size_of(cells), rows=0)

@@ -6,14 +6,14 @@ import contextlib
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import sql
 from proxy.aql.analyse import Analysis, analyse
 from proxy.aql.compile import NotCompiled
-from proxy.aql.compile.writes import BatchedWrite, CompiledWrite
+from proxy.aql.compile.writes import BatchedWrite, CompiledWrite, batched_write
 from proxy.base import failpoints
 from proxy.base.database import Database, Session
 from proxy.base.errors import (
@@ -35,7 +35,16 @@ from proxy.stores.postgres.compiled_queries import Statements
 from proxy.stores.postgres.evaluation import options_of, parsed, warnings_of
 from proxy.stores.postgres.fetching import Budget
 from proxy.stores.postgres.modifications.attempt import Finished, ModificationQuery, QueryAttempt
-from proxy.stores.postgres.modifications.compiled_attempt import CompiledAttempt, NotExactError
+from proxy.stores.postgres.modifications.compiled_attempt import CompiledAttempt
+from proxy.stores.postgres.modifications.given_rows import (
+    BoundWrite,
+    NotExactError,
+    PropertiesChangedError,
+    Row,
+    computed_rows,
+    lacks_key,
+)
+from proxy.stores.postgres.modifications.given_writes import NO_KEY, GivenWrites
 from proxy.stores.postgres.modifications.prepared import Prepared, RepeatError
 from proxy.stores.postgres.modifications.reserved_numbers import NumberRange, NumbersNeeded
 from proxy.stores.postgres.modifications.turns import Turns
@@ -90,6 +99,7 @@ class ModificationQueries:
         self._statements = Statements(database, catalog, self._limits)
         self._lock_wait = f"{int(lock_wait * 1000)}ms"
         self._turns = Turns()
+        self._given = GivenWrites()
         self._made: OrderedDict[tuple[str, str], dict[str, int]] = OrderedDict()
 
     async def execute(
@@ -102,9 +112,7 @@ class ModificationQueries:
         """
         began = time.perf_counter()
         query = await self._query(database, request, inside=session is not None)
-        plan = await self._plan(query, request)
-        prepared = await self._expected(query, plan if isinstance(plan, BatchedWrite) else None)
-        prepared.plan = plan if isinstance(plan, CompiledWrite) else None
+        prepared = await self._planned(query, await self._plan(query, request))
         try:
             finished = await self._finished(query, prepared, session)
         except ArangoError:
@@ -150,6 +158,25 @@ class ModificationQueries:
         analysis = analyse(query.query, request.bind_vars)
         plan = await self._statements.write_plan(query.database, query.query, request.bind_vars, analysis)
         return None if isinstance(plan, NotCompiled) else plan
+
+    async def _planned(self, query: ModificationQuery, plan: CompiledWrite | BatchedWrite | None) -> Prepared:
+        """Return what the first attempt begins with."""
+        rows: Sequence[Row] = ()
+        if isinstance(plan, CompiledWrite) and plan.given is not None:
+            try:
+                rows = await computed_rows(plan.given, query.binds, query.options)
+            except NotExactError:
+                plan = batched_write(query.query, query.binds, "")
+        if isinstance(plan, CompiledWrite):
+            inserts = plan.given is not None and plan.given.change is None
+            prepared = await self._expected(query, lacks_key(rows) if inserts else 0)
+            prepared.plan, prepared.rows = plan, rows
+            prepared.revisions = dict.fromkeys(query.writes, min(len(rows), _DRAWN))  # if it is evaluated after all
+            return prepared
+        prepared = await self._expected(query, 0 if plan is None else plan.keys)
+        if plan is not None:
+            prepared.revisions = dict.fromkeys(query.writes, min(plan.rows, _DRAWN))
+        return prepared
 
     async def _require(self, database: str, analysis: Analysis) -> None:
         """Raise ArangoError 1203 if a collection of the query does not exist, unless only DOCUMENT names it."""
@@ -212,7 +239,7 @@ class ModificationQueries:
 
     async def _attempt(self, session: Session, query: ModificationQuery, prepared: Prepared) -> Finished:
         if prepared.plan is not None:
-            finished = await self._compiled(session, query, prepared.plan)
+            finished = await self._compiled(session, query, prepared)
             if finished is not None:
                 return finished
             prepared.plan = None
@@ -228,26 +255,41 @@ class ModificationQueries:
         failpoints.reach("write-committed")
         return finished
 
-    async def _compiled(self, session: Session, query: ModificationQuery, plan: CompiledWrite) -> Finished | None:
-        """Return None if the statement is not exact, or refused: then evaluation finds the answer, or the error."""
+    async def _compiled(self, session: Session, query: ModificationQuery, prepared: Prepared) -> Finished | None:
+        """Return None if the statement is not exact, or refused: then evaluation finds the answer, or the error.
+
+        Raise RepeatError if it lacks numbers of new keys.
+        """
         seconds = query.settings.get("maxRuntime")
         limit = max(0.0, float(seconds)) if isinstance(seconds, int | float) else 0.0
+        given: BoundWrite | None = None
+        plan, binds = prepared.plan, query.binds
+        assert plan is not None
         try:
+            if plan.given is not None:
+                given = await self._given.bound(session, query, prepared)
+                plan, binds = given.plan, given.binds
             async with session.transaction(isolation="repeatable_read"):
                 attempt = CompiledAttempt(session, self._lock_wait, Budget(self._limits))
-                result = await attempt.execute(query.database, plan, query.binds, query.options, limit)
+                result = await attempt.execute(query.database, plan, binds, query.options, limit, given)
+        except PropertiesChangedError:
+            self._given.forget(f"{query.database}/{query.writes[0]}")
+            return None
         except (NotExactError, Unsupported):
             return None
         except StatementError as error:
             if is_a_conflict(error.sqlstate):
                 raise
+            if given is not None and given.lacking and error.sqlstate == NO_KEY:
+                raise RepeatError({}, {query.writes[0]: NumbersNeeded(given.lacking, 0)}) from error
             return None
         except DatabaseUnavailable as error:
             if error.sqlstate == _LOCK_TIMEOUT:  # perhaps two statements that lock rows in another order
                 return None
             raise
         commits = 0 if query.inside else result.stats.writes_executed // COMMIT_COUNT
-        return Finished(result, None, commits, {})
+        numbers = {} if given is None else {query.writes[0]: given.used(attempt.inserted)}
+        return Finished(result, None, commits, numbers)
 
     async def _dropped_index(self, error: StatementError | DatabaseUnavailable, query: ModificationQuery) -> bool:
         """Return True if an index refused a document for its size, and was dropped."""
@@ -278,14 +320,10 @@ class ModificationQueries:
 
     # ---- the numbers of new keys, which are taken before the query's own transaction
 
-    async def _expected(self, query: ModificationQuery, batched: BatchedWrite | None) -> Prepared:
+    async def _expected(self, query: ModificationQuery, foreseen: int) -> Prepared:
         """Take as many numbers as are foreseen, or as the query made the last time."""
         prepared = Prepared()
         made = self._made.get((query.database, query.query.text), {})
-        foreseen = 0
-        if batched is not None:
-            foreseen = batched.keys
-            prepared.revisions = dict.fromkeys(query.writes, min(batched.rows, _DRAWN))
         needed = {name: NumbersNeeded(foreseen or made.get(name, 0), 0) for name in query.writes}
         await self._take(query, prepared, needed)
         return prepared

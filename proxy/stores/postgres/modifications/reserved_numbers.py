@@ -37,7 +37,7 @@ class ReservedNumbers(KeyGenerator):
 
     def __init__(self, options: dict[str, Any], numbers: NumberRange, random_keys: list[str]) -> None:
         super().__init__(options, _no_tick)
-        self.last = numbers.start
+        self.last = self.first = numbers.start
         self.made = 0
         self._numbers = numbers
         self._random_keys = random_keys

@@ -8,9 +8,21 @@ import pytest
 
 from proxy.aql import parse
 from proxy.aql.compile import CompiledTable, CompiledTables, NotCompiled
-from proxy.aql.compile.writes import BatchedWrite, CompiledWrite, compile_write
+from proxy.aql.compile.writes import (
+    BatchedWrite,
+    CompiledWrite,
+    GivenChange,
+    batched_write,
+    compile_write,
+)
 
-TABLES = CompiledTables({"c": CompiledTable("db.c"), "d": CompiledTable("db.d"), "e": CompiledTable("db.e", edge=True)})
+TABLES = CompiledTables(
+    {
+        "c": CompiledTable("db.c", indexed=frozenset("i")),
+        "d": CompiledTable("db.d"),
+        "e": CompiledTable("db.e", edge=True),
+    }
+)
 
 
 def compiled(text: str, binds: dict[str, Any] | None = None) -> CompiledWrite | BatchedWrite | NotCompiled:
@@ -42,10 +54,72 @@ def test_what_compiles(text: str, binds: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "columns", "change"),
+    [
+        ("INSERT @d INTO c", "key body", None),
+        ("INSERT {a: RAND()} INTO c RETURN NEW", "key body", None),
+        ("FOR x IN @d INSERT x IN e LET n = x.n RETURN [n, NEW]", "key body body_ends", None),
+        ("FOR x IN @d INSERT x IN c FILTER x.n > 1 RETURN NEW", "key body w0", None),
+        ("INSERT @d INTO c OPTIONS {overwriteMode: 'ignore'}", "key body k", GivenChange("IGNORE", own=False)),
+        ("INSERT @d INTO c OPTIONS {overwrite: true}", "key body k change_body", GivenChange("REPLACE", own=True)),
+        ("UPSERT {_key: @d} INSERT {a: 1} UPDATE {} IN c", "key body k patch changes",
+         GivenChange("UPDATE", own=True)),
+        ("UPSERT {a: @d, b: {c: 1}} INSERT {a: 1} REPLACE {a: 2} IN c", "key body c s0 s1 change_body",
+         GivenChange("REPLACE", own=True)),
+        ("UPSERT {i: @d, b: 1} INSERT {a: 1} UPDATE MERGE(OLD, {a: 2}) IN c", "key body s0 s1 patch changes",
+         GivenChange("UPDATE", own=True, always=True)),
+        ("UPSERT {_from: @d} INSERT {a: 1} UPDATE OLD IN e", "key body body_ends c s0 patch",
+         GivenChange("UPDATE", own=True, always=True)),
+        ("FOR x IN @d LET y = x.y UPSERT {_key: x.k} INSERT x UPDATE {n: OLD.n + y, z: y} IN c", "key body k w1",
+         GivenChange("UPDATE", own=False, names=frozenset("nz"))),
+    ],
+)  # fmt: skip
+def test_insert_and_upsert_of_given_rows(text: str, columns: str, change: GivenChange | None) -> None:
+    found = compiled(text, {"d": []} if "@d" in text else {})
+    assert isinstance(found, CompiledWrite), found
+    assert found.given is not None
+    assert found.given.columns == set(columns.split())
+    assert found.given.change == change
+
+
+def test_the_statement_of_given_rows_serves_all_values() -> None:
+    """It depends on no document, so that it is compiled once."""
+    query = parse("UPSERT {n: @n} INSERT @d UPDATE @d IN c")
+    one, other = (compile_write(query, {"n": "a", "d": document}, TABLES) for document in ({}, {"a": {"b": 1}}))
+    assert one is other
+
+
+def test_only_what_cannot_be_found_again_is_changed() -> None:
+    """A row must not find what another one has written."""
+    for text in (
+        "FOR x IN @l UPSERT {_key: x.k} INSERT x REPLACE {n: OLD.n} IN c",
+        "FOR x IN @l UPSERT {n: x.n} INSERT x UPDATE {m: OLD.n} IN c",
+        "UPSERT {n: @l} INSERT {n: 1} UPDATE {n: OLD.n + 1} IN c",
+    ):
+        assert isinstance(compiled(text, {"l": []}), CompiledWrite)
+
+
+@pytest.mark.parametrize(
     ("text", "binds", "reason"),
     [
-        ("INSERT {a: 1} INTO c", {}, "INSERT"),
-        ("UPSERT {a: 1} INSERT {a: 1} UPDATE {} IN c", {}, "UPSERT"),
+        ("UPSERT @s INSERT {a: 1} UPDATE {} IN c", {"s": {"a": 1}}, "an UPSERT that looks for a computed object"),
+        ("UPSERT {} INSERT {a: 1} UPDATE {} IN c", {}, "an UPSERT that looks for a computed object"),
+        ("UPSERT FILTER $CURRENT.a == 1 INSERT {a: 1} UPDATE {} IN c", {}, "UPSERT with FILTER"),
+        ("UPSERT {_rev: 'a'} INSERT {a: 1} UPDATE {} IN c", {}, "an UPSERT that looks for _rev"),
+        ("UPSERT {_from: 'c/1'} INSERT {a: 1} UPDATE {} IN c", {}, "an UPSERT that looks for _from"),
+        ("UPSERT {a: 1} INSERT {a: 1} UPDATE {n: LENGTH(FOR x IN d FILTER x.n == OLD.n RETURN 1)} IN c", {}, "a change "
+         "that reads documents, perhaps those that were changed for another row"),
+        ("UPSERT {a: 1} INSERT {a: 1} UPDATE UNSET(OLD, 'b') IN c", {}, "a change that is computed as a whole"),
+        ("UPSERT {a: 1} INSERT {a: 1} UPDATE MERGE(OLD, {b: 1}) IN c OPTIONS {keepNull: false}", {}, "MERGE that is "
+         "merged in another way"),
+        ("FOR x IN @l UPSERT {n: x} INSERT {n: x} UPDATE {n: OLD.n + 1} IN c", {"l": []}, "a change of what UPSERT "
+         "looks for"),
+        ("FOR x IN @l UPSERT {n: x} INSERT {n: x} REPLACE {m: OLD.n} IN c", {"l": []}, "a change of what UPSERT looks "
+         "for"),
+        ("FOR x IN d INSERT x INTO c", {}, "documents that are read before others are inserted"),
+        ("INSERT DOCUMENT('d/1') INTO c", {}, "documents that are read before others are inserted"),
+        ("FOR x IN @l COLLECT n = x.n INSERT {n} INTO c", {"l": []}, "COLLECT before a modification"),
+        ("INSERT {n: 1} INTO c OPTIONS {overwriteMode: 'update', versionAttribute: 'n'}", {}, "versionAttribute"),
         ("FOR x IN c UPDATE x WITH {a: 1} IN c REMOVE x IN d", {}, "several modifications"),
         ("LET a = (FOR x IN c REMOVE x IN c RETURN 1) RETURN a", {}, "a modification inside"),
         ("FOR x IN c UPDATE x WITH {r: RAND()} IN c", {}, "function RAND in a condition"),
@@ -92,7 +166,7 @@ def test_what_is_left_to_the_evaluator(text: str, binds: dict[str, Any], reason:
     ],
 )  # fmt: skip
 def test_what_is_foreseen_of_batches(text: str, binds: dict[str, Any], rows: int, keys: int) -> None:
-    found = compiled(text, binds)
+    found = batched_write(parse(text), binds, "")
     assert isinstance(found, BatchedWrite), found
     assert (found.rows, found.keys) == (rows, keys)
 
@@ -111,7 +185,7 @@ def test_what_is_foreseen_of_batches(text: str, binds: dict[str, Any], rows: int
     ],
 )
 def test_what_is_not_in_batches(text: str) -> None:
-    assert isinstance(compiled(text, {}), NotCompiled)
+    assert batched_write(parse(text), {}, "") is None
 
 
 @pytest.mark.parametrize(
