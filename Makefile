@@ -85,7 +85,7 @@ planted: $(STAMP) ## faults of every class among many documents: all found, noth
 	$(BIN)/python -m bench.planted $(or $(DOCUMENTS),100000)
 
 .PHONY: model
-model: $(STAMP) ## explores the mirror's protocol: every state within its bounds (minutes, both cores)
+model: $(STAMP) ## explores the protocols of mirror, promotion and reverse mirror: every state within bounds (minutes, both cores)
 	$(BIN)/python -m tests.model.explore
 
 .PHONY: mutants

@@ -2,7 +2,8 @@
 
 Each mutant (tests/faults/mutations, one module per subject) is one text replacement in a temporary copy of the tree.
 The named test must pass on the unchanged tree and fail on the mutant. Exit code 1 if a mutant survives. A mutant of the
-model disables one rule (tests/model/test_mirror.py), which must violate a property.
+model (tests/model) disables one rule of the mirror, of promotion or of the reverse mirror, which must violate a
+property.
 """
 
 from __future__ import annotations
@@ -14,13 +15,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.faults.mutations import ROOT, Mutant, subjects
-from tests.model.explore import explore
+from tests.model.explore import explore, explore_promotion, explore_reverse
+from tests.model.promotion.runs import NEEDED as NEEDED_BY_PROMOTION
+from tests.model.reverse.runs import NEEDED as NEEDED_BY_REVERSE_MIRROR
+from tests.model.search import Found
 from tests.model.test_mirror import NEEDED
 
 _FOLDERS = ("proxy", "backfill", "sql", "deploy", "tests", "bench")
@@ -86,11 +91,23 @@ class Tree:
         return Verdict(mutant.name, mutant.test, not passed, time.perf_counter() - started)
 
 
-def of_the_model(name: str) -> Verdict:
-    """Disable one rule of the model, and check that its property is violated."""
-    rules, bounds, expected = NEEDED[name]
-    found = explore(name, bounds, rules)
-    return Verdict(f"model: {name}", f"property {expected}", found.wrong.startswith(expected), found.seconds)
+def of_the_models() -> dict[str, tuple[Callable[[], Found], str]]:
+    """Return for each rule of a model how to explore without it, and the property that is then violated."""
+    found: dict[str, tuple[Callable[[], Found], str]] = {}
+    for name, (rules, bounds, expected) in NEEDED.items():
+        found[f"model: {name}"] = partial(explore, name, bounds, rules), expected
+    for name, (without, within, expected) in NEEDED_BY_PROMOTION.items():
+        found[f"model of promotion: {name}"] = partial(explore_promotion, name, within, without), expected
+    for name, (lacking, limits, expected) in NEEDED_BY_REVERSE_MIRROR.items():
+        found[f"model of the reverse mirror: {name}"] = partial(explore_reverse, name, limits, lacking), expected
+    return found
+
+
+def of_a_model(name: str) -> Verdict:
+    """Disable one rule of a model, and check that its property is violated."""
+    run, expected = of_the_models()[name]
+    found = run()
+    return Verdict(name, f"property {expected}", found.wrong.startswith(expected), found.seconds)
 
 
 def of_the_code(mutants: Sequence[Mutant]) -> list[Verdict]:
@@ -112,7 +129,7 @@ def verdicts(chosen: Sequence[Mutant], rules: Sequence[str], jobs: int) -> Itera
     """Yield verdicts as they arrive, at most `jobs` concurrently, one PostgreSQL start per test file."""
     ordered = sorted(chosen, key=lambda mutant: mutant.test)
     parts = [ordered[start : start + _MUTANTS_PER_TREE] for start in range(0, len(ordered), _MUTANTS_PER_TREE)]
-    yield from map(of_the_model, rules)
+    yield from map(of_a_model, rules)
     with ThreadPoolExecutor(jobs) as threads:
         running: list[Future[list[Verdict]]] = [threads.submit(of_the_code, part) for part in parts]
         for done in as_completed(running):
@@ -139,8 +156,8 @@ def main() -> int:
     chosen = [m for m in mutants if not options.only or any(part in m.name for part in options.only)]
     rules = [
         name
-        for name in NEEDED
-        if _MODEL in selected and (not options.only or any(part in f"model: {name}" for part in options.only))
+        for name in of_the_models()
+        if _MODEL in selected and (not options.only or any(part in name for part in options.only))
     ]
     found = []
     started = time.monotonic()

@@ -8,8 +8,9 @@ import pytest
 
 from proxy.base import failpoints
 from tests.model import journal
-from tests.model.explore import FILES_SMALL, SMALL, explore, line
+from tests.model.explore import FILES_SMALL, SMALL, explore
 from tests.model.mirror_state import CURSOR, PUT, STEPS, TRANSACTION, TRUNCATE, UNMODELLED_POINTS, Bounds, Rules
+from tests.model.search import line
 
 # a rule that is not kept -> the bounds that show it, and what the model then says
 NEEDED: dict[str, tuple[Rules, Bounds, str]] = {
