@@ -11,7 +11,7 @@ from proxy.complete.loaded_part import DocumentChanges, LoadedPart
 from proxy.devserver.store.state.collection import id_prefix
 from proxy.stores.postgres import unique_indexes
 from proxy.stores.postgres.unique_indexes import NewIndex
-from proxy.stores.postgres.writes.row_changes import write_rows
+from proxy.stores.postgres.writes.row_changes import encoded, write_rows
 
 
 async def write_catalog(session: Session, changes: CatalogChanges, first: int) -> None:
@@ -50,4 +50,4 @@ async def _create(session: Session, made: NewCollection, first: int) -> None:
         str(collection.generator.last),
     )
     documents = DocumentChanges(dict(collection.documents), emptied=False)
-    await write_rows(session, made.qualified, relation, documents.rows(LoadedPart()), noted=False)
+    await write_rows(session, made.qualified, relation, encoded(documents.rows(LoadedPart())), noted=False)

@@ -36,7 +36,7 @@ from proxy.stores.postgres import unique_indexes
 from proxy.stores.postgres.catalog import Relation
 from proxy.stores.postgres.writes.interruptions import WriteFenceError
 from proxy.stores.postgres.writes.locked_documents import check_exclusive
-from proxy.stores.postgres.writes.row_changes import write_rows
+from proxy.stores.postgres.writes.row_changes import encoded, write_rows
 
 Pass = Callable[[ServerView], Outcome]
 _PASSES: Final = 100
@@ -160,7 +160,8 @@ class ViewAttempt:
         for seen in sorted(_written(view), key=lambda seen: seen.stored.qualified):
             rows = seen.changes().rows(seen.part)
             self.written.append(seen.stored.relation)
-            await write_rows(session, seen.stored.qualified, seen.stored.relation, rows, noted=seen.part.noted)
+            name, relation = seen.stored.qualified, seen.stored.relation
+            await write_rows(session, name, relation, encoded(rows), noted=seen.part.noted)
         if changes:
             await write_catalog(session, changes, self._first)
 

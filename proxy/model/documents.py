@@ -275,16 +275,16 @@ def to_jsonb(raw: bytes) -> str | None:
     return "{" + ",".join(parts) + "}"
 
 
-def queryable(raw: str, key: str) -> str:
+def queryable(raw: bytes, key: str) -> bytes:
     """Return a document without _key, _id and _rev: its queryable form, unless `to_jsonb` returns another one.
 
     raw: begins with its system attributes, as `assemble` orders them: up to `_rev` no value contains a quote, and only
     handles contain a slash.
     """
-    begin = raw.index("/") + len(key) + 3  # after `_id`
-    rev = raw.index('"_rev":"', begin)
-    ends, rest = raw[begin:rev], raw[raw.index('"', rev + 8) + 1 :]  # `_from` and `_to`, with commas
-    return "{" + ends[:-1] + rest if rest == "}" else "{" + ends + rest[1:]
+    begin = raw.index(b"/") + len(key) + 3  # after `_id`
+    rev = raw.index(b'"_rev":"', begin)
+    ends, rest = raw[begin:rev], raw[raw.index(b'"', rev + 8) + 1 :]  # `_from` and `_to`, with commas
+    return b"{" + ends[:-1] + rest if rest == b"}" else b"{" + ends + rest[1:]
 
 
 def from_jsonb_text(value: Any) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from typing import Final, Literal, TypeAlias, TypeVar, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from typing import BinaryIO, Final, Literal, TypeAlias, TypeVar, cast
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -146,12 +146,17 @@ class Session:
             status = await self._connection.execute(statement.text, *values, timeout=self._timeout)
         return int(status.rpartition(" ")[2])
 
-    async def copy(self, relation: str, columns: Sequence[str], rows: Iterable[tuple[object, ...]]) -> int:
-        """Copy rows into a table. Return their number."""
+    async def copy(self, relation: str, columns: Sequence[str], rows: bytes) -> int:
+        """Copy rows into a table. Return their number. rows: in the binary format of COPY."""
         schema, table = names_of(relation)
         with self._watched():
-            status = await self._connection.copy_records_to_table(
-                table, schema_name=schema, columns=columns, records=rows, timeout=self._timeout
+            status = await self._connection.copy_to_table(
+                table,
+                schema_name=schema,
+                columns=columns,
+                source=cast(BinaryIO, memoryview(rows)),  # the stubs lack buffers; bytes would be the name of a file
+                format="binary",
+                timeout=self._timeout,
             )
         return int(status.rpartition(" ")[2])
 

@@ -31,7 +31,7 @@ from proxy.stores.postgres.writes.key_assignment import KeyAssignment, Prepared,
 from proxy.stores.postgres.writes.locked_documents import LOCK_TIMEOUT, conflict, without_locked
 from proxy.stores.postgres.writes.properties import Properties
 from proxy.stores.postgres.writes.refused_documents import refusal_of_trial, without_refused
-from proxy.stores.postgres.writes.row_changes import RowChange
+from proxy.stores.postgres.writes.row_changes import EncodedChanges, RowChange
 from proxy.stores.postgres.writes.transaction import LoadedRows, WriteTransaction, refusal
 
 _ATTEMPTS: Final = 10  # of a part that meets other writes, before it is a conflict
@@ -58,10 +58,11 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """The answer to a part, and the changes that make it true."""
+    """The answer to a part, and the changes that make it true, also as they are written."""
 
     outcome: Outcome
     changes: Sequence[RowChange]
+    encoded: EncodedChanges
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ class PartSequence:
                 loaded = None if following is None else await self._transaction.load(following.prepared)
                 # both end before an error is raised: the connection must be free then
                 failure, ahead = await asyncio.gather(
-                    self._transaction.write(decided.changes),
+                    self._transaction.write(decided.encoded),
                     self._work_ahead(decided, following, loaded, requests),
                     return_exceptions=True,
                 )
@@ -167,7 +168,7 @@ class PartSequence:
 
     def _decide(self, part: _Part, loaded: LoadedRows) -> _Decided | None:
         found = self._transaction.decide(part.request.operation, part.prepared, loaded)
-        return None if found is None else _Decided(*found)
+        return None if found is None else _Decided(*found, self._transaction.encoded(found[1]))
 
     async def _part(self, place: int, requests: Iterator[Request]) -> _Part | None:
         """Return the part at a place among those that are not written; None if there is none."""

@@ -27,7 +27,7 @@ from proxy.stores.postgres.writes.interruptions import (
 from proxy.stores.postgres.writes.key_assignment import Prepared
 from proxy.stores.postgres.writes.loaded_collection import LoadedCollection
 from proxy.stores.postgres.writes.properties import Properties
-from proxy.stores.postgres.writes.row_changes import COPIED, RowChange, write_rows
+from proxy.stores.postgres.writes.row_changes import COPIED, EncodedChanges, RowChange, encoded, write_rows
 from proxy.wire.encode import error_outcome
 
 _PASSES: Final = 50  # of one decision
@@ -118,7 +118,9 @@ class WriteTransaction:
                 outcomes, changes = await self._decide(members, empties=empties)
                 self._check_locked(changes)
                 failpoints.reach("write-fenced")
-                await self.write(changes)
+                if changes:
+                    await self._learn_era(len(changes))
+                    await self.write(self.encoded(changes))
                 if written is not None:
                     written()
                 if not changes and not empties:
@@ -140,6 +142,7 @@ class WriteTransaction:
         Raise WriteFenceError, CollectionChangedError, DatabaseError.
         """
         rows, revisions = await self._load(prepared.keys, prepared.writes, empties=False)
+        await self._learn_era(prepared.writes)
         return LoadedRows(prepared.keys, rows, revisions)
 
     def decide(
@@ -151,14 +154,19 @@ class WriteTransaction:
         except NotLoadedError:
             return None
 
-    async def write(self, changes: Sequence[RowChange]) -> None:
-        """Write changes in the transaction that is open. Raise KeyInsertedError, DatabaseError."""
-        if not changes:
-            return
-        if self._era is None and not self._looks_up and len(changes) >= COPIED:
+    async def _learn_era(self, number: int) -> None:
+        """Take note of the present era, if so many documents may be copied."""
+        if self._era is None and not self._looks_up and number >= COPIED:
             self._era = await self._session.fetchval(sql.backfill.ERA)
+
+    def encoded(self, changes: Sequence[RowChange]) -> EncodedChanges:
+        """Return changes as `write` takes them. If documents are to be copied, the write is loaded already."""
+        return encoded(changes, self._era)
+
+    async def write(self, changes: EncodedChanges) -> None:
+        """Write changes in the transaction that is open. Raise KeyInsertedError, DatabaseError."""
         name, relation = self._relation.collection, self._relation.relation
-        await write_rows(self._session, name, relation, changes, noted=self._noted, era=self._era)
+        await write_rows(self._session, name, relation, changes, noted=self._noted)
 
     async def _decide(self, members: Sequence[Member], *, empties: bool) -> tuple[list[Outcome], Sequence[RowChange]]:
         """Return the answers, and the changes that make them true. A request that is refused as a whole changes
