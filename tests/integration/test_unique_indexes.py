@@ -91,16 +91,25 @@ async def send(writer: DocumentWriter, method: str, target: str, body: Any = Non
 
 
 async def entries(database: Database, index: UniqueIndex, document: dict[str, Any]) -> list[str]:
+    """Return the entries of a document: by the function for any paths, and by the index's own expression."""
     raw = dump(document)
-    found: list[str] = await database.fetchval(
-        "SELECT _crossfade.index_entries($1, 1, coalesce($2::jsonb, _crossfade.queryable($3::json)), $4, $5, $6)",
+    paths = [escape_text(path) for path in index.fields]
+    expression = await database.fetchval("SELECT _crossfade.entries_expression($1, $2)", paths, index.sparse)
+    row = await database.fetchrow(
+        f"SELECT _crossfade.index_entries(in_key, 1, in_doc, $4, $5, $6) AS found, {expression or 'NULL'} AS inlined "
+        "FROM (VALUES ($1::text, 1::bigint, coalesce($2::jsonb, _crossfade.queryable($3::json)))) "
+        "v (in_key, in_rev, in_doc)",
         document["_key"],
         to_jsonb(raw),
         raw.decode(),
-        [escape_text(path) for path in index.fields],
+        paths,
         index.sparse,
         index.deduplicate,
     )
+    assert row is not None
+    found: list[str] = row["found"]
+    assert (row["inlined"] is None) == any("[*]" in path for path in paths)
+    assert row["inlined"] in (None, found)
     return found
 
 

@@ -147,6 +147,13 @@ MUTANTS = (
         f"{_UNIQUE}test_entries_are_equal_where_the_rules_have_equal_values",
     ),
     Mutant(
+        "an inlined sparse index has entries with a missing value",
+        "sql/migrations/0036_pre_inlined_entries.sql",
+        "OR coalesce(%s, ''null''::jsonb) = ''null''::jsonb'",
+        "OR %s = ''null''::jsonb'",
+        f"{_UNIQUE}test_entries_are_equal_where_the_rules_have_equal_values",
+    ),
+    Mutant(
         "the build of a unique index does not lock what it reads",
         "sql/migrations/0026_pre_indexes.sql",
         "ORDER BY key LIMIT $2 FOR SHARE)",
