@@ -40,7 +40,11 @@ SEQUENCES: Final[Mapping[str, tuple[Step, ...]]] = {
     "queries": (
         post(COLLECTION, {"name": "c"}),
         post(f"{DOCUMENT}/c", documents("a", "b", "c")),
-        post("/_api/cursor", {"query": "FOR d IN c SORT d.n RETURN d", "batchSize": 2, "count": True}, cursor="id"),
+        post(
+            "/_api/cursor",
+            {"query": "FOR d IN c SORT d.n, d._key RETURN d", "batchSize": 2, "count": True},
+            cursor="id",
+        ),
         put("/_api/cursor/{cursor}"),
         put("/_api/cursor/{cursor}"),
         post("/_api/cursor", {"query": "FOR d IN c SORT d.n RETURN d._key", "batchSize": 1}, cursor="id"),

@@ -134,8 +134,10 @@ def _document(world: World) -> Request:
     name = world.collection()
     found = world.server.databases[world.database].collections.get(name)
     made = Maker(world.rng, name, found.documents if found is not None else {}).request()
-    headers = (*made.headers, *world.request("GET", "/").headers)
-    return Request(made.method, f"/_db/{world.database}{made.target}", headers, made.body)
+    target, headers = made.target, world.request("GET", "/").headers
+    if any(header == "x-arango-trx-id" for header, _ in headers):
+        target = target.replace("complete=", "other=")  # what it has written and undone stays locked in ArangoDB
+    return Request(made.method, f"/_db/{world.database}{target}", (*made.headers, *headers), made.body)
 
 
 # ---- collections

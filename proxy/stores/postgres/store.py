@@ -295,6 +295,13 @@ class PostgresStore:
 
     async def edges_by_key(self, operation: Operation) -> Outcome:
         """Return the edges of vertices in the order of keys, however many. Raise ArangoError, DatabaseError."""
+        try:
+            return await self._edges_by_key(operation)
+        except StatementError as error:
+            self._forget_tables(error)
+            return await self._edges_by_key(operation)
+
+    async def _edges_by_key(self, operation: Operation) -> Outcome:
         relation, wanted = await self._relation(operation), simple.wanted_edges(operation)
         if not relation.edge or self._spools is None:
             raise ArangoError(1218, "invalid collection type")
