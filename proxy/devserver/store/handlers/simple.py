@@ -112,13 +112,18 @@ def _collection(server: ServerState, operation: Operation, body: Document, *, wr
 
 def _cursor(server: ServerState, operation: Operation, body: Document, rows: list[Any]) -> Outcome:
     rows = _limited(body, rows)
-    counted = stats(scanned=len(rows))
-    counted["searchParallelism"] = counted.pop("searchParallelism")  # the last one in answers of queries
-    answer = execution.QueryResult(rows, {"warnings": [], "stats": counted})
+    answer = _result(rows)
     ttl = body.get("ttl")
     seconds = float(ttl) if isinstance(ttl, int | float) and not isinstance(ttl, bool) and ttl > 0 else DEFAULT_TTL
     size = max(whole(body, "batchSize", DEFAULT_BATCH), 1)
     return cursors.answer(server, operation, answer, CursorRequest("", batch_size=size, count=True, ttl=seconds))
+
+
+def _result(rows: list[Any]) -> execution.QueryResult:
+    """Return rows as the result of a query."""
+    counted = stats(scanned=len(rows))
+    counted["searchParallelism"] = counted.pop("searchParallelism")  # the last one in answers of queries
+    return execution.QueryResult(rows, {"warnings": [], "stats": counted})
 
 
 def _limited(body: Document, rows: list[Any]) -> list[Any]:
@@ -145,9 +150,7 @@ def all_keys(server: ServerState, operation: Operation) -> Outcome:
     prefix = {"key": "", "id": f"{collection.name}/"}.get(
         str(kind), f"/_db/{operation.database}/_api/document/{collection.name}/"
     )
-    answer = execution.QueryResult(
-        [prefix + key for key in collection.sorted_keys()], {"warnings": [], "stats": stats()}
-    )
+    answer = _result([prefix + key for key in collection.sorted_keys()])
     return cursors.answer(server, operation, answer, CursorRequest(""))
 
 
