@@ -20,6 +20,7 @@ from proxy.devserver.store import MemoryStore
 from proxy.model.documents import to_jsonb
 from proxy.model.operations import Operation, Outcome
 from proxy.model.revision import decode_rev
+from proxy.semantics.encoded_document import revision_of
 from proxy.semantics.unique_index import uniques_of
 from proxy.stores.postgres import PostgresStore
 from proxy.stores.postgres.unique_indexes import NewIndex, create
@@ -41,7 +42,9 @@ _READS: Final = frozenset({"document.read", "document.head", "document.read_many
 class Names:
     """Revisions and generated keys of the development server, and those of PostgreSQL that stand for them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, one_to_one: bool = True) -> None:
+        """one_to_one: False for names of several collections, which have some revisions in common in PostgreSQL."""
+        self._one_to_one = one_to_one
         self._target: dict[str, str] = {}
         self._origin: dict[str, str] = {}
         self._pattern: re.Pattern[str] | None = None  # of all names, made again when there are more
@@ -52,7 +55,7 @@ class Names:
             if ours not in self._target:
                 self._pattern = None
             assert self._target.setdefault(ours, theirs) == theirs, (ours, theirs)
-            assert self._origin.setdefault(theirs, ours) == ours, (ours, theirs)
+            assert self._origin.setdefault(theirs, ours) == ours or not self._one_to_one, (ours, theirs)
 
     def known(self, ours: str) -> bool:
         return ours in self._target
@@ -148,6 +151,7 @@ class Stores:
         theirs = {row["key"]: row["raw"] for row in rows}
         ours = {self.names.translate(key): self.names.translate(raw.decode()) for key, raw in self.stored.items()}
         assert ours == theirs
+        assert len({row["rev"] for row in rows}) == len(set(map(revision_of, self.stored.values())))
         for row in rows:
             assert decode_rev(orjson.loads(row["raw"])["_rev"]) == row["rev"]
             if to_jsonb(row["raw"].encode()) is None:

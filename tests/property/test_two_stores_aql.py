@@ -46,7 +46,7 @@ class Both:
         self.memory = memory
         self.database = database
         self.name = name  # of the database
-        self.names = Names()
+        self.names = Names(one_to_one=False)
         self.collections: dict[str, Stores] = {}
         self.queries = ModificationQueries(database, Catalog(database), KeyAssignment(), spools=spools)
 
