@@ -42,10 +42,13 @@ def statement(c: Compilation, rows: InsertedRows, shown: str | None, returned: S
         f"noted AS (INSERT INTO _crossfade.outbox (collection, key) SELECT {COLLECTION}, key FROM {written} "
         f'WHERE (SELECT in_arangodb {FLOOR}) ORDER BY key COLLATE "C")'
     )
-    wanted = "s.writes" if rows.given.search else "true"
+    wanted, waited = "s.writes" if rows.given.search else "true", ""
+    if rows.given.search:
+        parts.append(_kept(rows))
+        waited = " OR (SELECT count(*) FROM kept) < 0"  # never: but it is executed
     # a key that has a document is not inserted: that is an error, or left to the evaluator
     counted = (
-        f"SELECT _crossfade.unless(count(*) <> (SELECT count(*) FROM chosen s WHERE {wanted}), "
+        f"SELECT _crossfade.unless(count(*) <> (SELECT count(*) FROM chosen s WHERE {wanted}){waited}, "
         f"(SELECT count(*) FROM chosen)) AS n, (SELECT count(*) FROM inserted) AS made FROM {written}"
     )
     result = f"SELECT {', '.join(['w.n', 'w.made', *(f'q.{name}' for name in returned)])} FROM ({counted}) w"
@@ -255,6 +258,15 @@ def _insert(rows: InsertedRows) -> str:
         f"SELECT s.key, s.rev, s.raw, s.doc, (SELECT era FROM _crossfade.era) FROM chosen s{where} "
         'ORDER BY s.key COLLATE "C" ON CONFLICT (key) DO UPDATE SET rev = excluded.rev, raw = excluded.raw, '
         "doc = excluded.doc WHERE d.doc IS NULL RETURNING d.key)"
+    )
+
+
+def _kept(rows: InsertedRows) -> str:
+    """Return the SELECT that waits for documents which stay as they are, if other transactions have them."""
+    kept = "SELECT s.old_key FROM chosen s WHERE s.old_key IS NOT NULL AND NOT s.writes"
+    return (
+        f"kept AS MATERIALIZED (SELECT d.key FROM {rows.relation} d WHERE d.key = ANY (ARRAY({kept})) "
+        'ORDER BY d.key COLLATE "C" FOR SHARE)'
     )
 
 

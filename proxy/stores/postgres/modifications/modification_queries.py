@@ -157,6 +157,9 @@ class ModificationQueries:
             return None
         analysis = analyse(query.query, request.bind_vars)
         plan = await self._statements.write_plan(query.database, query.query, request.bind_vars, analysis)
+        given = plan.given if isinstance(plan, CompiledWrite) else None
+        if query.inside and given is not None and given.change is not None:
+            return batched_write(query.query, query.binds, "")  # the statement would lock what it leaves as it is
         return None if isinstance(plan, NotCompiled) else plan
 
     async def _planned(self, query: ModificationQuery, plan: CompiledWrite | BatchedWrite | None) -> Prepared:
