@@ -27,13 +27,15 @@ class GivenChange:
     """What happens to a document that is found.
 
     kind: UPDATE, REPLACE, or IGNORE. own: its patch, or its new document, is a part of each row; else the statement
-    computes it, and `names` are its attributes. always: it is a new version even if the patch is empty.
+    computes it, and `names` are its attributes. always: it is a new version even if the patch is empty. merged: so it
+    is if the document has attributes, because they are a part of the patch.
     """
 
     kind: str
     own: bool
     names: frozenset[str] = frozenset()
     always: bool = False
+    merged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,9 +145,11 @@ def _change(node: ast.Upsert, options: WriteOptions) -> _Change:
             return _Change(GivenChange("UPDATE", own=True, always=True), patch, WriteOptions(merge_objects=deep))
         if not options.keep_null or (deep and not options.merge_objects):
             raise NotCompilable("MERGE that is merged in another way")
-        return _Change(GivenChange("UPDATE", own=True, always=True), patch, options)
+        return _Change(GivenChange("UPDATE", own=True, merged=True), patch, options)
     if not isinstance(change, ast.Object):
         raise NotCompilable("a change that is computed as a whole")
+    if any(item.name is None for item in change.items):
+        raise NotCompilable("an attribute name that is computed")
     names = frozenset(item.name for item in change.items if item.name is not None)
     return _Change(GivenChange(node.kind, own=False, names=names), None, options, change)
 

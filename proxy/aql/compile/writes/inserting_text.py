@@ -76,24 +76,14 @@ def _names(rows: InsertedRows) -> list[str]:
     """Return the names of all columns that rows may have.
 
     key, body_ends, body: of the document to insert; k: the key that is looked for, s0, s1, …: the values, c: a document
-    of them; patch, changes, change_ends, change_body: of the change; w0, w1, …: the variables.
+    of them; patch, changes, change_ends, change_body: of the change; kept_ends: the ends that a patch has; w0, w1, …:
+    the variables.
     """
     given = rows.given
     searched = [f"s{number}" for number in range(len(given.search))]
     variables = [f"w{number}" for number in range(len(given.variables))]
-    return [
-        "key",
-        "body_ends",
-        "body",
-        "k",
-        "c",
-        *searched,
-        "patch",
-        "changes",
-        "change_ends",
-        "change_body",
-        *variables,
-    ]
+    change = ["patch", "changes", "kept_ends", "change_ends", "change_body"]
+    return ["key", "body_ends", "body", "k", "c", *searched, *change, *variables]
 
 
 def _uses(text: str, aliases: str, name: str) -> bool:
@@ -165,9 +155,9 @@ def _changes(rows: InsertedRows) -> str:
     """Return the condition that a document which is found gets a new version."""
     change = rows.given.change
     assert change is not None
-    if change.kind == "REPLACE" or not change.own:
+    if change.kind == "REPLACE" or not change.own or change.always:
         return "true"
-    if change.always:
+    if change.merged:
         return "true" if rows.edge else "(q.changes IS NOT NULL OR q.doc <> '{}')"
     return "(q.changes IS NOT NULL)"
 
@@ -183,10 +173,11 @@ def _changed(c: Compilation, rows: InsertedRows) -> str:
     assert rows.merging is not None
     flags = f"{str(rows.merging.keep_null).lower()}, {str(rows.merging.merge_objects).lower()}"
     patched = f"_crossfade.patched_with(q.raw, q.doc, q.rev, q.patch::json, {flags})"
-    if not rows.given.many:
-        return patched
-    merged = _merged(rows.merging)
-    return f"CASE WHEN octet_length(q.patch) * 8 < octet_length(q.raw::text) THEN {patched} ELSE {merged} END"
+    if rows.given.many:
+        merged = _merged(rows.merging)
+        patched = f"CASE WHEN octet_length(q.patch) * 8 < octet_length(q.raw::text) THEN {patched} ELSE {merged} END"
+    # the ends of an edge are not merged: those that it has stay
+    return f"_crossfade.unless(NOT q.doc @> q.kept_ends::jsonb, {patched})" if rows.edge else patched
 
 
 def _merged(merging: WriteOptions) -> str:

@@ -28,7 +28,7 @@ from proxy.stores.postgres.modifications.reserved_numbers import ReservedNumbers
 Document = dict[str, Any]
 _SYSTEM: Final = frozenset(SYSTEM)
 _ENDS: Final = ("_from", "_to")
-_LARGEST: Final = 4 << 20  # bytes of a column: more is evaluated, which holds a part of it in memory
+_LARGEST: Final = 4 << 20  # characters of all columns: more is evaluated, which holds a part of it in memory
 _EXACT: Final = 1 << 53  # below, integers and doubles are equal if their digits are
 _PAUSE: Final = 100  # rows between two turns of the event loop
 
@@ -79,9 +79,14 @@ class _Columns:
     """Lines of each column."""
 
     lines: dict[str, list[str]] = field(default_factory=dict)
+    size: int = 0
 
     def add(self, name: str, line: str) -> None:
+        """Add a line. Raise NotExactError if they are too many."""
         self.lines.setdefault(name, []).append(line)
+        self.size += len(line)
+        if self.size > _LARGEST:
+            raise NotExactError("rows of many megabytes")
 
 
 async def computed_rows(given: GivenRows, binds: Mapping[str, Any], options: QueryOptions) -> list[Row]:
@@ -152,11 +157,9 @@ async def bound(
 
 
 def _text(columns: _Columns, name: str) -> str:
-    """Return a column as one text. Raise NotExactError if it is large, or has what jsonb does not hold."""
+    """Return a column as one text. Raise NotExactError if it has what jsonb does not hold."""
     text = "\n".join(columns.lines.get(name, ()))
     raw = text.encode("utf-8", "surrogatepass")
-    if len(raw) > _LARGEST:
-        raise NotExactError("rows of many megabytes")
     if suspected(raw):
         raise NotExactError("text that jsonb does not hold")
     return text
@@ -226,26 +229,15 @@ def _add_change(columns: _Columns, plan: CompiledWrite, row: Row) -> bool:
             columns.add("change_ends", _ends(row.change))
         return False
     patch = {name: value for name, value in row.change.items() if name not in _SYSTEM}
-    changes = bool(patch)
+    ends = {name: row.change[name] for name in _ENDS if plan.edge and name in row.change}
     if plan.edge:
-        for name in _ENDS:
-            if name in row.change:
-                _check_same_end(given, row, name)
-                changes = True
+        columns.add("kept_ends", json_parameter(ends))
+    changes = bool(patch or ends)
     if not all(dump(name) == b'"%s"' % name.encode("utf-8", "replace") for name in patch):
         raise NotExactError("an attribute name that is escaped")
     columns.add("patch", dump(patch).decode())
     columns.add("changes", "t" if changes else "")
     return not changes
-
-
-def _check_same_end(given: GivenRows, row: Row, name: str) -> None:
-    """Raise NotExactError unless a change gives an edge the end by which it was found."""
-    assert row.change is not None
-    for path, value in zip(given.search, row.searched, strict=True):
-        if path == (name,) and value == row.change[name] and valid_handle(value):
-            return
-    raise NotExactError("a change of the ends of an edge")
 
 
 # ---- rows that must not depend on each other
@@ -258,14 +250,14 @@ def _check_apart(given: GivenRows, rows: Sequence[Row], uniques: Sequence[Unique
         if len(set(keys)) < len(keys):
             raise NotExactError("documents with the same key")
         return
-    searched = [tuple(map(hash_key, row.searched)) for row in rows if row.searched != [None]]
+    looking = [row for row in rows if given.search != (KEY,) or row.searched != [None]]
+    searched = [tuple(map(hash_key, row.searched)) for row in looking]
     if len(set(searched)) < len(searched):
         raise NotExactError("rows that look for the same document")
     heads = {path[0] for path in given.search}
     changed: set[str] = set(given.change.names)
-    for row in rows:
-        if row.searched != [None]:
-            _check_found_again(given.search, row.document, row.searched)
+    for row in looking:
+        _check_found_again(given.search, row.document, row.searched)
         if row.change is not None:
             replaces = given.change.kind == "REPLACE"
             _check_found_again(_changed_paths(given.search, None if replaces else row.change), row.change, row.searched)
