@@ -179,6 +179,29 @@ async def test_proxies_share_accounts_and_the_secret_of_tokens(dsn: str, tmp_pat
         assert (await other.get("/_api/collection/c/count", auth=root)).json()["count"] == 1
 
 
+async def test_a_token_is_refused_from_its_end_on(dsn: str, tmp_path: Path) -> None:
+    settings = settings_of(dsn, tmp_path, authentication=True, root_password="r00t", jwt_secret="ours")
+    async with clients_of(settings) as (client, _):
+        for lifetime, status in ((60, 200), (-1, 401)):
+            token = make_token("root", b"ours", time.time(), lifetime)
+            answer = await client.get("/_api/version", headers={"authorization": f"bearer {token}"})
+            assert answer.status_code == status
+
+
+async def test_a_stream_transaction_that_is_used_all_the_time_ends_by_the_setting(dsn: str, tmp_path: Path) -> None:
+    async with clients_of(settings_of(dsn, tmp_path, stream_transaction_seconds=0.2)) as (client, _):
+        await client.post("/_api/collection", json={"name": "c"})
+        begun = await client.post("/_api/transaction/begin", json={"collections": {"write": ["c"]}})
+        named = {"x-arango-trx-id": begun.json()["result"]["id"]}
+        assert (await client.post("/_api/document/c", json={"_key": "a"}, headers=named)).status_code in (202, 410)
+
+        async def ended() -> bool:
+            return (await client.get("/_api/document/c/a", headers=named)).json().get("errorNum") == 1654
+
+        await eventually(ended, "the transaction is aborted although it is used")
+        assert (await client.get("/_api/document/c/a")).status_code == 404
+
+
 async def test_tokens_of_arangodb_stay_valid_with_its_secret_which_one_proxy_shares(dsn: str, tmp_path: Path) -> None:
     secured = {"authentication": True, "root_password": "r00t"}
     keyfile = tmp_path / "keyfile"

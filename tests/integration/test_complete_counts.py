@@ -97,6 +97,21 @@ async def test_folding_leaves_few_rows_and_none_of_dropped_collections(
     assert await database.fetchval(rows) == before - 121
 
 
+@pytest.mark.parametrize("number", [10, 5000])
+async def test_a_count_reads_as_little_whatever_the_size_of_the_collection(
+    store: CompleteStore, database: Database, number: int
+) -> None:
+    await send(store, "POST", "/_api/document/c", [{} for _ in range(number)])
+    relation = await database.fetchval("SELECT relation FROM _crossfade.collection WHERE collection = '_system/c'")
+    rows = await database.fetchval("SELECT count(*) FROM _crossfade.count_change WHERE relation = $1", relation)
+    assert rows <= 2, "nothing, and what one statement changed"
+    assert await counted(store) == number
+    reads = "SELECT seq_scan + idx_scan FROM pg_stat_xact_user_tables WHERE relid = $1::text::regclass"
+    async with database.transaction() as session:
+        assert await session.fetchval("SELECT _crossfade.count_of($1)", relation) == number
+        assert await session.fetchval(reads, relation) == 0, "no document is read"
+
+
 async def test_documents_that_were_there_before_are_counted(database: Database) -> None:
     relation = await create(database, "shop/c")
     await put(database, "shop/c", *(b'{"_key":"%d","_id":"c/%d","_rev":"_mgsT1pW---"}' % (n, n) for n in range(5)))

@@ -98,6 +98,8 @@ async def test_an_index_for_queries_is_shown_as_building_while_postgresql_builds
         (shown,) = [one for one in await server.listed(hidden=True) if one.get("isBuilding")]
         assert (shown["name"], shown["type"]) == ("at", "ttl")
         assert 0 <= shown["progress"] <= 100
+        assert "errorNum" not in await server.send("PATCH", "/_api/document/c/0001", {"at": 1}), "it waits for no build"
+        assert not built.done()
         assert not any("isBuilding" in one for one in await server.listed(hidden=False))
     await built
     await pool.close()
