@@ -196,7 +196,7 @@ async def test_a_stream_transaction_that_is_used_all_the_time_ends_by_the_settin
         assert (await client.post("/_api/document/c", json={"_key": "a"}, headers=named)).status_code in (202, 410)
 
         async def ended() -> bool:
-            return (await client.get("/_api/document/c/a", headers=named)).json().get("errorNum") == 1654
+            return bool((await client.get("/_api/document/c/a", headers=named)).json().get("errorNum") == 1654)
 
         await eventually(ended, "the transaction is aborted although it is used")
         assert (await client.get("/_api/document/c/a")).status_code == 404
