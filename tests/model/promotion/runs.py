@@ -69,7 +69,7 @@ FREE: dict[str, tuple[Rules, Bounds]] = {
 # a rule that is not kept -> the bounds that show it, and the property that is violated
 NEEDED: dict[str, tuple[Rules, Bounds, str]] = {
     "the fence is read without a lock": (Rules(fence_locked=False), Bounds(Left()), "LOST"),
-    "promoted writes do not test the writer": (Rules(promoted_tests_writer=False), Bounds(Left()), ""),
+    "promoted writes do not test the writer": (Rules(promoted_tests_writer=False), Bounds(Left()), "LOST"),
     "forward statements do not test the writer": (
         Rules(forward_tests_writer=False),
         Bounds(Left(writes=1, verifications=1), slots=1, proxies=1, history=False),
@@ -142,12 +142,12 @@ NEEDED: dict[str, tuple[Rules, Bounds, str]] = {
     "rights are taken instead of acknowledgements": (
         Rules(acknowledgements=False, leases_at_commit=False),
         Bounds(Left(), slots=1, users=(True,)),
-        "",
+        "DIFFERENT",
     ),
     "acknowledged with open intents": (
         Rules(acknowledges_without_intents=False),
         Bounds(Left(lost=1), slots=1),
-        "",
+        "DIFFERENT",
     ),
     "no floor of revisions": (Rules(floor=False), Bounds(Left(), keys=2, slots=1), "REVISION"),
     "the floor before the acknowledgements": (
@@ -223,11 +223,11 @@ NEEDED: dict[str, tuple[Rules, Bounds, str]] = {
     "promote with an unverified collection": (
         Rules(unverified_is_gate=False),
         Bounds(Left(writes=1, crashes=1, evictions=1, demotes=0), slots=1),
-        "",
+        "DIFFERENT",
     ),
     "a verification does not wait for late requests": (
         Rules(verification_waits_for_late=False),
         Bounds(Left(writes=1, crashes=1, evictions=1, demotes=0), slots=1),
-        "",
+        "DIFFERENT",
     ),
 }

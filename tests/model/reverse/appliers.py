@@ -16,6 +16,7 @@ from tests.model.reverse.state import (
     CONFIRMED,
     CREATE,
     DROP,
+    INDEX,
     LOADED,
     NO_APPLIER,
     PUSHING,
@@ -113,24 +114,38 @@ def _read(world: World, state: State, index: int, applier: Applier) -> Iterator[
     rows = [entry for entry in state.outbox if entry.part == applier.part]
     if not rows and state.leases[applier.part] != applier.token:
         yield "the lease is another's", _with(state, index, NOBODY)
-    changes = [entry for entry in rows if entry.kind != WRITE]
+    passed = (WRITE, INDEX) if rules.documents_pass_indexes else (WRITE,)
+    changes = [entry for entry in rows if entry.kind not in passed]
     batch = [entry for entry in rows if entry.kind == WRITE]
     if changes:
         if rules.changes_first or changes[0] == rows[0]:
-            chosen = applier._replace(phase=CHOSEN, change=changes[0], rows=(changes[0].place,))
-            yield "read a change", _with(state, index, chosen)
+            yield "read a change", _with(state, index, _chosen(state, applier, changes[0]))
         if rules.documents_wait_for_changes:
             batch = [] if rules.changes_first else [entry for entry in batch if entry.place < changes[0].place]
+    else:
+        for entry in [entry for entry in rows if entry.kind == INDEX][:1]:
+            yield "read an index", _with(state, index, _chosen(state, applier, entry))
     if not batch:
         return
-    for size in {1, len(batch)} if rules.batch_can_grow else {1}:
+    along = bool(changes) and rules.holders_are_pushed_along
+    sizes = {(1, False), (len(batch), False), (len(batch), along)} if rules.batch_can_grow else {(1, False)}
+    for size, holders in sizes:
         taken = batch[:size]
         keys = {(_collection(world, state, entry), entry.key) for entry in taken}
+        if holders:
+            keys = {(collection, key) for collection, _ in keys for key in range(world.bounds.keys)}
         read = []
         for collection, key in sorted(keys):
             read.append((collection, key, _document(world, state, collection, key, taken)))
         loaded = applier._replace(phase=LOADED, rows=tuple(entry.place for entry in taken), documents=tuple(read))
         yield "read rows and documents", _with(state, index, loaded)
+
+
+def _chosen(state: State, applier: Applier, change: Entry) -> Applier:
+    """Return the applier with a change; that of an index is what PostgreSQL has now."""
+    if change.kind == INDEX:
+        change = change._replace(new_name=int(state.indexed))
+    return applier._replace(phase=CHOSEN, change=change, rows=(change.place,))
 
 
 def _collection(world: World, state: State, entry: Entry) -> int:
@@ -141,7 +156,7 @@ def _collection(world: World, state: State, entry: Entry) -> int:
 def _document(world: World, state: State, collection: int, key: int, taken: list[Entry]) -> int:
     if world.rules.rows_follow_identity:
         return state.documents[collection - 1][key] if collection in state.names else 0
-    name = next(entry.name for entry in taken if entry.key == key)
+    name = taken[0].name
     return state.documents[state.names[name] - 1][key] if state.names[name] else 0
 
 
@@ -189,7 +204,7 @@ def _pushed(world: World, state: State, applier: Applier) -> State | None:
         if new and new == here[key]:
             raise Broken(f"REVISION of {new} is written over itself")
         taken = {value_of(found) for other, found in enumerate(here) if found and other != key}
-        if new and world.bounds.unique and value_of(new) in taken:
+        if new and state.origin_indexed and value_of(new) in taken:
             return None
         documents = with_document(documents, collection - 1, key, new)
     fence = state.fences[applier.part]
@@ -228,6 +243,11 @@ def _executed(world: World, state: State, change: Entry) -> tuple[State, bool]:
         documents, place = state.origin_documents, collection - 1
         documents = (*documents[:place], (0,) * world.bounds.keys, *documents[place + 1 :])
         return state._replace(origin_documents=documents), True
+    elif change.kind == INDEX:
+        values = [value_of(found) for found in state.origin_documents[collection - 1] if found]
+        if change.new_name and len(values) > len(set(values)):
+            return state, False  # ArangoDB has documents that the index does not allow
+        return state._replace(origin_indexed=bool(change.new_name)), True
     elif change.kind == DROP:
         names[change.name] = 0
     elif change.kind == RENAME:

@@ -42,6 +42,8 @@ class ReverseMirror:
             leases=(0,) * number,
             origin_names=names,
             origin_documents=documents,
+            indexed=bounds.unique,
+            origin_indexed=bounds.unique,
             fences=(Fence(0, 0),) * number,
             requests=(),
             appliers=(appliers.NOBODY,) * bounds.appliers,
@@ -61,6 +63,8 @@ class ReverseMirror:
         what = "ArangoDB takes the writes" if state.stage == FLIPPED else "the outbox is empty"
         if state.names != state.origin_names:
             return f"DIFFERENT: {what}; its collections are {state.origin_names}, those of PostgreSQL {state.names}"
+        if state.indexed != state.origin_indexed:
+            return f"DIFFERENT: {what}; the unique index is in one database only"
         for collection in state.names:
             if collection and state.documents[collection - 1] != state.origin_documents[collection - 1]:
                 found, wanted = state.origin_documents[collection - 1], state.documents[collection - 1]

@@ -9,6 +9,7 @@ from tests.model.reverse.state import (
     DEMOTING,
     DROP,
     FLIPPED,
+    INDEX,
     PROMOTED,
     RENAME,
     TRUNCATE,
@@ -80,6 +81,9 @@ def _values(world: World, state: State, collection: int, keys: tuple[int, ...]) 
         if world.bounds.removals and len(keys) == 1 and here[keys[0]]:
             yield (-1,)
         return
+    if not state.indexed:
+        yield from ((value,) for value in VALUES[: world.bounds.keys] if len(keys) == 1)
+        return
     others = {value_of(found) for key, found in enumerate(here) if found and key not in keys}
     for transaction in state.transactions:
         others.update(value_of(found) for _, found in transaction.documents if found)
@@ -124,6 +128,11 @@ def _changes(world: World, state: State) -> Iterator[Step]:
         if left.renames and free:
             after = state._replace(left=left._replace(renames=left.renames - 1))
             yield "rename: locked", _begun(after, Transaction(RENAME, collection, (), place, name, free[0]))
+        values = [value_of(found) for found in state.documents[collection - 1] if found]
+        if left.indexes and (state.indexed or len(values) == len(set(values))):
+            after = state._replace(left=left._replace(indexes=left.indexes - 1))
+            begun = Transaction(INDEX, collection, (), place, name, int(not state.indexed))
+            yield "index: locked", _begun(after, begun)
     if left.creates and free and not any(one.kind in (RENAME, CREATE) for one in state.transactions):
         after = state._replace(left=left._replace(creates=left.creates - 1))
         made = len(state.documents) + 1
@@ -149,6 +158,8 @@ def _commit(world: World, state: State, transaction: Transaction) -> State:
             names[transaction.new_name] = collection
         if transaction.kind == CREATE:
             names[transaction.name] = collection
+        if transaction.kind == INDEX:
+            state = state._replace(indexed=bool(transaction.new_name))
         part = part_of(world, collection, 0)
         row = transaction.places[0]
         entries.append(Entry(row, part, collection, 0, transaction.kind, transaction.name, transaction.new_name))

@@ -9,6 +9,7 @@ SMALL: dict[str, Bounds] = {
     "a truncation": Bounds(Left(truncates=1, takeovers=1), slots=2, removals=False),
     "a rename": Bounds(Left(renames=1, lost=1), names=2),
     "drop and create": Bounds(Left(writes=1, drops=1, creates=1, lost=1)),
+    "an index": Bounds(Left(writes=1, indexes=2), keys=2, unique=True, removals=False, appliers=1),
     "a unique index": Bounds(Left(), keys=2, unique=True, removals=False, appliers=1),
     "two parts": Bounds(Left(writes=1, truncates=1), names=2, existing=2, parts=2, removals=False),
 }
@@ -23,6 +24,7 @@ LARGE: dict[str, Bounds] = {
     "a unique index, swaps": Bounds(Left(writes=2, lost=1), keys=2, unique=True, both=True, slots=2),
     "a unique index of three keys": Bounds(Left(writes=3, lost=1), keys=3, unique=True, appliers=1),
     "a unique index, a truncation": Bounds(Left(writes=2, truncates=1), keys=2, unique=True, appliers=1),
+    "a unique index that is removed and created": Bounds(Left(indexes=2, lost=1), keys=2, unique=True, removals=False),
     "transactions of two keys": Bounds(
         Left(writes=2, takeovers=1, lost=1, crashes=1), keys=2, both=True, slots=2, removals=False
     ),
@@ -31,6 +33,14 @@ LARGE: dict[str, Bounds] = {
 
 # rules that are not needed for safety: explored without them
 FREE: dict[str, tuple[Rules, Bounds]] = {
+    "a change waits for earlier rows, holders are pushed along": (
+        Rules(changes_first=False),
+        Bounds(Left(writes=2, truncates=1), keys=2, unique=True, removals=False, appliers=1),
+    ),
+    "a rename waits for earlier rows": (
+        Rules(changes_first=False),
+        Bounds(Left(renames=1, lost=1), names=2, removals=False),
+    ),
     "a change and a write commit in any order": (
         Rules(change_excludes_writes=False),
         Bounds(Left(truncates=1), slots=2, removals=False),
@@ -45,8 +55,13 @@ NEEDED: dict[str, tuple[Rules, Bounds, str]] = {
         "DIFFERENT",
     ),
     "a change waits for earlier rows": (
-        Rules(changes_first=False),
+        Rules(changes_first=False, holders_are_pushed_along=False),
         Bounds(Left(writes=2, truncates=1), keys=2, unique=True, removals=False, appliers=1),
+        "STUCK",
+    ),
+    "documents wait for an index": (
+        Rules(documents_pass_indexes=False),
+        Bounds(Left(indexes=2), keys=2, unique=True, removals=False, appliers=1),
         "STUCK",
     ),
     "a change is not announced": (

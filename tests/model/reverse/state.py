@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 PROMOTED, DEMOTING, FLIPPED = range(3)
-WRITE, TRUNCATE, DROP, RENAME, CREATE = range(5)  # kinds of transactions; all but the first change a whole collection
+# kinds of transactions; all but the first change a whole collection
+WRITE, TRUNCATE, DROP, RENAME, CREATE, INDEX = range(6)
 # of an applier
 NO_APPLIER, READY, LOADED, PUSHING, CHOSEN, ANNOUNCED, SENT, CONFIRMED = range(8)
 
 
 class Entry(NamedTuple):
-    """A row of the outbox. kind: WRITE for a key. collection: its identity; name: what it was called then."""
+    """A row of the outbox. kind: WRITE for a key. collection: its identity; name: what it was called then.
+
+    new_name: of a rename; of a request for the index: 1 to create it, 0 to remove it.
+    """
 
     place: int
     part: int
@@ -60,6 +64,7 @@ class Left(NamedTuple):
     drops: int = 0
     renames: int = 0
     creates: int = 0
+    indexes: int = 0
     takeovers: int = 0
     lost: int = 0
     crashes: int = 0
@@ -68,8 +73,8 @@ class Left(NamedTuple):
 class State(NamedTuple):
     """names: the collection of each name, 0 for none; documents: of each collection and key, 0 for none.
 
-    origin_names, origin_documents: the same in ArangoDB. leases: the appliers' tokens, by part. pushes, requests: that
-    may still run; a request is (part, change).
+    origin_names, origin_documents: the same in ArangoDB. indexed, origin_indexed: there is a unique index. leases: the
+    appliers' tokens, by part. pushes, requests: that may still run; a request is (part, change).
     """
 
     names: tuple[int, ...]
@@ -81,6 +86,8 @@ class State(NamedTuple):
     leases: tuple[int, ...]
     origin_names: tuple[int, ...]
     origin_documents: tuple[tuple[int, ...], ...]
+    indexed: bool
+    origin_indexed: bool
     fences: tuple[Fence, ...]
     requests: tuple[tuple[int, Entry], ...]
     appliers: tuple[Applier, ...]
@@ -94,7 +101,9 @@ class Rules:
 
     change_excludes_writes: bool = True  # it locks the row of the fence FOR UPDATE before it draws its place
     changes_first: bool = True  # of all rows of a part; else each in its turn, after all earlier rows
+    holders_are_pushed_along: bool = True  # present states of other keys, whose values a batch before a change needs
     documents_wait_for_changes: bool = True  # no document is pushed while a change waits
+    documents_pass_indexes: bool = True  # which ArangoDB may refuse until it has the documents
     change_is_announced: bool = True  # in the fence document, with the token, before the request
     waits_for_late: bool = True  # a push or an announcement waits while an announced request may still run
     sends_before_deadline: bool = True  # an applier sends an announced request in time, or not at all
@@ -115,7 +124,8 @@ ONCE = Left()
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Limits of a run. names: of collections; existing: how many there are. unique: documents have a unique value.
+    """Limits of a run. names: of collections; existing: how many there are. unique: documents have a
+    value, for which there is a unique index at first.
 
     parts: 2: each collection is in a database with a part of its own. both: transactions may write every key.
     """
