@@ -80,8 +80,10 @@ def _parsed(body: bytes) -> tuple[Json, bytes, bool]:
 
 def parse_array(body: bytes) -> tuple[Json, Sequence[bytes]]:
     """Return the value of a JSON text, as `parse` does, and if it is an array, its elements as ArangoDB prints them."""
+    if body.lstrip()[:1] != b"[":
+        return parse(body), ()  # without printing doubles, of which nobody needs the text
     value, printed = parse_printed(body)
-    return value, list(map(bytes, _ELEMENTS.decode(printed))) if type(value) is list else ()
+    return value, list(map(bytes, _ELEMENTS.decode(printed)))
 
 
 def parse_objects(texts: Sequence[bytes]) -> tuple[list[dict[str, Json]], Sequence[bytes]] | None:
