@@ -15,6 +15,7 @@ modifying_queries AQL that writes
 query_tracking   queries while they run, and slow ones
 query_profiles   what the option `profile` adds to an answer
 transaction_requests stream transactions: the requests about them, and within them
+requests_in_snapshot simple requests within them, without a view
 stream_transactions those of this process: begun, ended, limited
 pinned_transaction one of them: its session, locks and snapshot
 failures         the answer if PostgreSQL fails

@@ -17,7 +17,7 @@ from proxy.complete.modifying_queries import ModifyingQueries
 from proxy.complete.query_tracking import LeftToGeneralWay, QueryTracking, sleeps
 from proxy.devserver.store import access
 from proxy.devserver.store.dispatch import with_json
-from proxy.devserver.store.handlers.simple import is_ordered
+from proxy.devserver.store.handlers.simple import has_index
 from proxy.devserver.store.state.collection import EDGES
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.cursor_requests import request_of
@@ -28,7 +28,7 @@ from proxy.stores.postgres.evaluation import parsed
 from proxy.stores.postgres.read_fence import BeyondExtentError
 from proxy.stores.postgres.writes import DocumentWriter
 from proxy.stores.postgres.writes.interruptions import WriteFenceError
-from proxy.wire.encode import error_outcome, json_outcome
+from proxy.wire.encode import error_outcome
 
 _WRITES: Final = (WriteRoute.DOCUMENT, WriteRoute.IMPORT)
 _READS: Final = (Read.DOCUMENT, Read.HEAD, Read.MANY)
@@ -138,12 +138,9 @@ class FastWays:
     async def _range(self, operation: Operation, server: ServerState) -> Outcome | None:
         """Answer a query by range if there is an index of it: the general way finds errors, and answers others."""
         try:
-            body = simple.body_of(with_json(operation))
-            attribute = body.get("attribute")
-            indexes = server.database(operation).find(simple.collection_of(body)).indexes
+            if not has_index(server, operation, simple.body_of(with_json(operation))):
+                return None
         except ArangoError:
-            return None
-        if not isinstance(attribute, str) or "." in attribute or not is_ordered(indexes, attribute):
             return None
         return await self._simple(operation, server)
 
@@ -168,7 +165,7 @@ class FastWays:
             number = await self._modifying.number_changed(plain.database, *query)
         except (ArangoError, WriteFenceError):
             return None
-        return json_outcome(200, {simple.CHANGES[operation.endpoint.name].counted: number, "error": False, "code": 200})
+        return simple.changed_outcome(operation, number)
 
     async def _cursor(self, operation: Operation, _: ServerState) -> Outcome | None:
         return await self._reader.execute(operation)

@@ -69,9 +69,18 @@ class ModifyingQueries:
             return self._reader.open_cursor(operation, request, found.spooled, dump(extra))
         return await self._answer(operation, server, QueryResult(found.rows, extra), request)
 
-    async def number_changed(self, database: str, text: str, binds: dict[str, Any]) -> int:
+    async def first_row(self, database: str, request: CursorRequest, session: Session) -> bytes | None:
+        """Return the first row of a query, printed; None if there is none. Raise as `execute`."""
+        found = await self._queries.execute(database, request, session)
+        if found.spooled is not None:
+            return found.spooled.text(0, 1) if len(found.spooled) else None
+        return dump(found.rows[0]) if found.rows else None
+
+    async def number_changed(
+        self, database: str, text: str, binds: dict[str, Any], session: Session | None = None
+    ) -> int:
         """Return how many documents a query has written. Raise as `execute`."""
-        found = await self._queries.execute(database, CursorRequest(text, binds))
+        found = await self._queries.execute(database, CursorRequest(text, binds), session)
         return int(found.extra["stats"]["writesExecuted"])
 
     async def _answer(

@@ -6,6 +6,7 @@ everything else is carried out over a view that is loaded by the transaction's s
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -21,6 +22,7 @@ from proxy.complete.modifying_queries import ModifyingQueries
 from proxy.complete.packed_bodies import in_json
 from proxy.complete.pinned_transaction import PinnedTransaction
 from proxy.complete.query_tracking import LeftToGeneralWay, QueryTracking, sleeps
+from proxy.complete.requests_in_snapshot import SnapshotRequests
 from proxy.complete.server_view import NoMoreTicks, ServerView
 from proxy.complete.stream_transactions import StreamTransactions
 from proxy.complete.view_attempt import ViewAttempts
@@ -86,6 +88,7 @@ class TransactionRequests:
         self._tracking = tracking
         self._reader = reader
         self._attempts = attempts
+        self._snapshot_requests = SnapshotRequests(queries, spools)
 
     async def execute(self, operation: Operation, state: Callable[[ServerCatalog], ServerView]) -> Outcome:
         """Return the answer; errors are outcomes too. state: makes that of a catalog, without documents.
@@ -100,7 +103,7 @@ class TransactionRequests:
             plain = await in_json(operation, self._spools)
             if operation.endpoint.family is Family.TRANSACTION:
                 return await self._about(plain, server, catalog)
-            outcome = await self._transactions.within(plain, server, self._work(plain, server))
+            outcome = await self._transactions.within(plain, server, self._work(plain, server, catalog))
         except ArangoError as error:
             return error_outcome(error)
         return dispatch.as_dirty_read(operation, dispatch.command_of(COMMANDS, operation), outcome)
@@ -127,14 +130,34 @@ class TransactionRequests:
         self._transactions.bind(server)
         return dispatch.command_of(COMMANDS, operation).run(server, operation)
 
-    def _work(self, operation: Operation, server: ServerView) -> Callable[[PinnedTransaction], Awaitable[Outcome]]:
+    def _work(
+        self, operation: Operation, server: ServerView, catalog: ServerCatalog
+    ) -> Callable[[PinnedTransaction], Awaitable[Outcome]]:
         if operation.endpoint.read is Read.QUERY:
             return lambda transaction: self._query(transaction, operation, server)
         if operation.endpoint.write_route in (WriteRoute.DOCUMENT, WriteRoute.IMPORT):
             return lambda transaction: self._write(transaction, operation, server)
         if self._reader.owns_cursor(operation):
             return lambda _: self._reader.execute(without_transaction(operation))
-        return lambda transaction: self._view(transaction, operation)
+        return lambda transaction: self._in_snapshot(transaction, operation, server, catalog)
+
+    async def _in_snapshot(
+        self, transaction: PinnedTransaction, operation: Operation, server: ServerView, catalog: ServerCatalog
+    ) -> Outcome:
+        """Carry the request out over the transaction's snapshot, or else over a view."""
+        stored = catalog.collections.get(operation.database, {})
+        async with transaction.session.transaction():  # a savepoint
+            outcome = await self._snapshot_requests.execute(
+                without_transaction(operation),
+                server,
+                transaction.session,
+                functools.partial(self._check, server, operation, transaction),
+                lambda name: stored[name].relation,
+            )
+        if outcome is None:
+            return await self._view(transaction, operation)
+        transaction.written += len(operation.body)
+        return outcome
 
     async def _query(self, transaction: PinnedTransaction, operation: Operation, server: ServerView) -> Outcome:
         request = request_of(operation.body)

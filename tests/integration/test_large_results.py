@@ -11,7 +11,8 @@ import orjson
 import pytest
 
 from proxy.base.spool import SpoolSpace
-from proxy.complete import CompleteStore
+from proxy.complete import CompleteStore, loading
+from proxy.complete.loaded_part import Missing
 from proxy.devserver.store import MemoryStore
 from proxy.model.operations import Outcome
 from proxy.wire.decode import decode_parts
@@ -48,9 +49,10 @@ async def fill(store: Any) -> None:
     await send(store, "POST", "/_api/document/e", edges)
 
 
-async def send(store: Any, method: str, target: str, body: Any = None) -> Outcome:
+async def send(store: Any, method: str, target: str, body: Any = None, transaction: str = "") -> Outcome:
     data = b"" if body is None else orjson.dumps(body)
-    answer: Outcome = await whole(await store.execute(decode_parts(method, target.encode(), [], data)))
+    headers = [(b"x-arango-trx-id", transaction.encode())] if transaction else []
+    answer: Outcome = await whole(await store.execute(decode_parts(method, target.encode(), headers, data)))
     return answer
 
 
@@ -95,35 +97,74 @@ async def test_batches_are_as_long_as_requested(
     assert other["extra"]["stats"].get("fullCount") == last["extra"]["stats"].get("fullCount")
 
 
-@pytest.mark.parametrize(
-    ("method", "target", "body"),
-    [
-        ("PUT", "/_api/document/c?onlyget=true", [f"k{n:03}" for n in range(NUMBER)] + ["none", 7, {"_key": "k001"}]),
-        ("PUT", "/_api/simple/lookup-by-keys", {"collection": "c", "keys": [f"k{n:03}" for n in range(70)]}),
-        ("PUT", "/_api/simple/all", {"collection": "c", "skip": 2}),
-        ("PUT", "/_api/simple/by-example", {"collection": "c", "example": {"kind": 1}}),
-        ("PUT", "/_api/simple/range", {"collection": "c", "attribute": "n", "left": 4, "right": 30}),
-        ("GET", "/_api/collection/c/checksum?withData=true", None),
-        ("GET", "/_api/collection/c/figures", None),
-        ("GET", "/_api/edges/e?vertex=c/k000", None),
-        ("POST", "/_api/edges/e?direction=in", ["c/k000", "c/k007"]),
-        ("PUT", "/_api/simple/update-by-example", {"collection": "c", "example": {"kind": 2}, "newValue": {"kind": 3}}),
-        ("PUT", "/_api/simple/replace-by-example", {"collection": "c", "example": {"kind": 1}, "newValue": {"m": 1}}),
-        ("PUT", "/_api/simple/remove-by-example", {"collection": "c", "example": {"kind": 0}, "limit": 5}),
-    ],
-)
+OPERATIONS: list[tuple[str, str, Any]] = [
+    ("PUT", "/_api/document/c?onlyget=true", [f"k{n:03}" for n in range(NUMBER)] + ["none", 7, {"_key": "k001"}]),
+    ("PUT", "/_api/simple/lookup-by-keys", {"collection": "c", "keys": [f"k{n:03}" for n in range(70)]}),
+    ("PUT", "/_api/simple/all", {"collection": "c", "skip": 2}),
+    ("PUT", "/_api/simple/by-example", {"collection": "c", "example": {"kind": 1}}),
+    ("PUT", "/_api/simple/range", {"collection": "c", "attribute": "n", "left": 4, "right": 30}),
+    ("GET", "/_api/collection/c/checksum?withData=true", None),
+    ("GET", "/_api/collection/c/figures", None),
+    ("GET", "/_api/edges/e?vertex=c/k000", None),
+    ("POST", "/_api/edges/e?direction=in", ["c/k000", "c/k007"]),
+    ("PUT", "/_api/simple/update-by-example", {"collection": "c", "example": {"kind": 2}, "newValue": {"kind": 3}}),
+    ("PUT", "/_api/simple/replace-by-example", {"collection": "c", "example": {"kind": 1}, "newValue": {"m": 1}}),
+    ("PUT", "/_api/simple/remove-by-example", {"collection": "c", "example": {"kind": 0}, "limit": 5}),
+]
+
+
+# of those, some are answered in memory outside of a transaction
+TOUCHING_MANY: list[tuple[str, str, Any]] = [
+    ("PUT", "/_api/simple/all-keys", {"collection": "c", "type": "id"}),
+    ("PUT", "/_api/simple/first-example", {"collection": "c", "example": {"m": True}}),
+    ("PUT", "/_api/simple/first-example", {"collection": "c", "example": {"m": False}}),
+]
+
+
+@pytest.mark.parametrize(("method", "target", "body"), OPERATIONS)
 async def test_other_operations(
     complete: CompleteStore, memory: MemoryStore, method: str, target: str, body: Any
 ) -> None:
-    ours, theirs = [await send(store, method, target, body) for store in (memory, complete)]
+    compare(*[await send(store, method, target, body) for store in (memory, complete)])
+    left = [await rows_of(store, {"query": "FOR d IN c SORT d._key RETURN d"}) for store in (memory, complete)]
+    assert without_revisions(left[0][0]) == without_revisions(left[1][0])
+
+
+def compare(ours: Outcome, theirs: Outcome) -> None:
     one, other = (without_revisions(orjson.loads(outcome.body)) for outcome in (ours, theirs))
     for answer in (one, other):
         for name in ("id", "globallyUniqueId", "extra", "figures", "keyOptions", "objectId"):
             answer.pop(name, None) if isinstance(answer, dict) else None
     assert (theirs.status, other) == (ours.status, one)
     assert theirs.header(b"x-arango-error-codes") == ours.header(b"x-arango-error-codes")
-    left = [await rows_of(store, {"query": "FOR d IN c SORT d._key RETURN d"}) for store in (memory, complete)]
+
+
+@pytest.mark.parametrize(("method", "target", "body"), [*OPERATIONS, *TOUCHING_MANY])
+async def test_operations_within_a_transaction(
+    complete: CompleteStore, memory: MemoryStore, monkeypatch: pytest.MonkeyPatch, method: str, target: str, body: Any
+) -> None:
+    """They read its snapshot, and what it has written; nothing but checksums and figures loads a view."""
+    loaded: list[bool] = []
+    load = loading.load
+
+    async def noted(session: Any, view: Any, missing: Missing, numbers: Any) -> None:
+        loaded.append(missing.documents or bool(missing.keys) or bool(missing.vertices))
+        await load(session, view, missing, numbers)
+
+    monkeypatch.setattr(loading, "load", noted)
+    answers, left = [], []
+    for store in (memory, complete):
+        transaction = {"write": ["c", "d", "e"]}
+        begun = await send(store, "POST", "/_api/transaction/begin", {"collections": transaction})
+        number = orjson.loads(begun.body)["result"]["id"]
+        await send(store, "PATCH", "/_api/document/c", [{"_key": "k001", "kind": 1, "m": True}], number)
+        await send(store, "POST", "/_api/document/e", {"_key": "new", "_from": "c/k000", "_to": "c/k007"}, number)
+        answers.append(await send(store, method, target, body, number))
+        assert (await send(store, "PUT", f"/_api/transaction/{number}")).status == 200
+        left.append(await rows_of(store, {"query": "FOR d IN c SORT d._key RETURN d"}))
+    compare(*answers)
     assert without_revisions(left[0][0]) == without_revisions(left[1][0])
+    assert not any(loaded)
 
 
 async def test_a_batch_may_be_requested_again(complete: CompleteStore) -> None:

@@ -16,7 +16,7 @@ from proxy.model import json_reader, json_values
 from proxy.model.documents import escape_text
 from proxy.model.operations import Operation, Outcome
 from proxy.model.revision import decode_rev
-from proxy.wire.encode import error_outcome
+from proxy.wire.encode import error_outcome, json_outcome
 from proxy.wire.endpoints import named
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -90,9 +90,9 @@ def keys_of(body: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(str(key).rpartition("/")[2] for key in keys))
 
 
-def first_outcome(rows: Sequence[bytes]) -> Outcome:
+def first_document(row: bytes | None) -> Outcome:
     """Return the answer to first-example: 404 if nothing matches."""
-    return document_outcome(rows[0]) if rows else error_outcome(ArangoError(404, "no match"))
+    return error_outcome(ArangoError(404, "no match")) if row is None else document_outcome(row)
 
 
 def document_outcome(row: bytes | None) -> Outcome:
@@ -199,6 +199,11 @@ def change_of(operation: Operation) -> Query | None:
     keep, merge = (str(bool(options.get(name, True))).lower() for name in ("keepNull", "mergeObjects"))
     text = change.text.replace("{keep}", keep).replace("{merge}", merge)
     return f"FOR d IN @@c{filters}{cut} {text}", binds
+
+
+def changed_outcome(operation: Operation, number: int) -> Outcome:
+    """Return the answer to a change by example of a number of documents."""
+    return json_outcome(200, {CHANGES[operation.endpoint.name].counted: number, "error": False, "code": 200})
 
 
 def _limit(body: dict[str, Any]) -> Query:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
@@ -39,45 +40,55 @@ async def _pieces(before: bytes, rows: AsyncIterator[bytes], after: bytes) -> As
     yield after
 
 
-async def read_many(
-    database: Database, relation: str, operation: Operation, items: Sequence[Any], spools: SpoolSpace
-) -> Outcome:
-    """Return the answer to a read of many documents, of one snapshot. Raise DatabaseError."""
-    rows, codes = SpooledRows(spools), answers.ErrorCodes()
+@contextlib.asynccontextmanager
+async def snapshot_of(database: Database) -> AsyncIterator[Session]:
+    """Yield a session with a transaction of one snapshot, which writes nothing. Raise DatabaseError."""
     async with database.session() as session, session.transaction(isolation="repeatable_read", readonly=True):
-        begin, number = 0, _FIRST
-        while part := items[begin : begin + number]:
-            begin += len(part)
-            found = await _documents(session, relation, answers.wanted_keys(part))
-            for element, error in answers.elements(operation, part, found):
-                rows.append(element)
-                codes.count(error)
-            number = _next_number(found)
+        yield session
+
+
+async def read_many(
+    session: Session, relation: str, operation: Operation, items: Sequence[Any], spools: SpoolSpace
+) -> Outcome:
+    """Return the answer to a read of many documents. session: with a transaction of one snapshot.
+
+    Raise DatabaseError.
+    """
+    rows, codes = SpooledRows(spools), answers.ErrorCodes()
+    begin, number = 0, _FIRST
+    while part := items[begin : begin + number]:
+        begin += len(part)
+        found = await _documents(session, relation, answers.wanted_keys(part))
+        for element, error in answers.elements(operation, part, found):
+            rows.append(element)
+            codes.count(error)
+        number = _next_number(found)
     return spooled_answer(200, (b"[", b"]"), rows, 0, len(rows), codes.headers)
 
 
-async def lookup(database: Database, relation: str, keys: Sequence[str], spools: SpoolSpace) -> Outcome:
-    """Return the answer to lookup-by-keys, of one snapshot. Raise DatabaseError."""
+async def lookup(session: Session, relation: str, keys: Sequence[str], spools: SpoolSpace) -> Outcome:
+    """Return the answer to lookup-by-keys. session: with a transaction of one snapshot. Raise DatabaseError."""
     rows = SpooledRows(spools)
-    async with database.session() as session, session.transaction(isolation="repeatable_read", readonly=True):
-        begin, number = 0, _FIRST
-        while part := keys[begin : begin + number]:
-            begin += len(part)
-            found = await _documents(session, relation, list(part))
-            for key in part:
-                if key in found:
-                    rows.append(found[key])
-            number = _next_number(found)
+    begin, number = 0, _FIRST
+    while part := keys[begin : begin + number]:
+        begin += len(part)
+        found = await _documents(session, relation, list(part))
+        for key in part:
+            if key in found:
+                rows.append(found[key])
+        number = _next_number(found)
     return spooled_answer(200, simple.AROUND_DOCUMENTS, rows, 0, len(rows))
 
 
-async def edges_answer(database: Database, relation: str, wanted: Sequence[str], spools: SpoolSpace) -> Outcome:
-    """Return the edges that contain one of the JSON texts, in the order of keys. Raise DatabaseError."""
+async def edges_answer(session: Session, relation: str, wanted: Sequence[str], spools: SpoolSpace) -> Outcome:
+    """Return the edges that contain one of the JSON texts, in the order of keys. session: with a transaction.
+
+    Raise DatabaseError.
+    """
     rows = SpooledRows(spools)
-    async with database.session() as session, session.transaction(isolation="repeatable_read", readonly=True):
-        statement = sql.store.PAGES_AMONG.on(relation)
-        async for raw in session.cursor(statement, list(wanted), prefetch=_MOST, most=_BYTES):
-            rows.append(raw.encode())
+    statement = sql.store.PAGES_AMONG.on(relation)
+    async for raw in session.cursor(statement, list(wanted), prefetch=_MOST, most=_BYTES):
+        rows.append(raw.encode())
     return spooled_answer(200, (simple.AROUND_EDGES, simple.after_edges(len(rows))), rows, 0, len(rows))
 
 

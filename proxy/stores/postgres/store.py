@@ -27,7 +27,7 @@ from proxy.stores.postgres.cursors import TargetCursors
 from proxy.stores.postgres.evaluation import parsed
 from proxy.stores.postgres.queries import AnswerRows, NeedsWorker, Queries
 from proxy.stores.postgres.read_fence import QueryLimits, ReadFenceError
-from proxy.stores.postgres.spooled_answers import MANY, edges_answer, lookup, read_many
+from proxy.stores.postgres.spooled_answers import MANY, edges_answer, lookup, read_many, snapshot_of
 from proxy.stores.postgres.worker_queries import BODY, Address, QueryWorkers
 from proxy.wire.auth import owner_of
 from proxy.wire.encode import error_outcome
@@ -193,7 +193,8 @@ class PostgresStore:
         relation = await self._relation(operation)
         items = answers.wanted_items(operation.body)
         if self._spools is not None and len(items) > MANY:
-            return await read_many(self._database, relation.relation, operation, items, self._spools)
+            async with snapshot_of(self._database) as session:
+                return await read_many(session, relation.relation, operation, items, self._spools)
         text = sql.store.READ_MANY.on(relation.relation)
         rows = await self._database.fetch(text, answers.wanted_keys(items), generation)
         if not rows or not rows[0][0]:
@@ -249,7 +250,8 @@ class PostgresStore:
         relation, keys = await self._named(operation), simple.keys_of(simple.body_of(operation))
         wanted = [key for key in keys if valid_key(key)]
         if self._spools is not None and len(wanted) > MANY:
-            return await lookup(self._database, relation.relation, wanted, self._spools)
+            async with snapshot_of(self._database) as session:
+                return await lookup(session, relation.relation, wanted, self._spools)
         rows = await self._database.fetch(sql.store.READ_MANY.on(relation.relation), wanted, generation)
         if not rows or not rows[0][0]:
             raise ReadFenceError
@@ -260,7 +262,7 @@ class PostgresStore:
         _, found = await self._query_answer(simple.as_query(operation), generation)
         if found.stream is not None:
             await found.stream.close()
-        return simple.first_outcome(found.first_rows)
+        return simple.first_document(next(iter(found.first_rows), None))
 
     async def _named(self, operation: Operation) -> Relation:
         name = simple.collection_of(simple.body_of(operation))
@@ -305,7 +307,8 @@ class PostgresStore:
         relation, wanted = await self._relation(operation), simple.wanted_edges(operation)
         if not relation.edge or self._spools is None:
             raise ArangoError(1218, "invalid collection type")
-        return await edges_answer(self._database, relation.relation, wanted, self._spools)
+        async with snapshot_of(self._database) as session:
+            return await edges_answer(session, relation.relation, wanted, self._spools)
 
     def open_cursor(self, operation: Operation, request: CursorRequest, rows: SpooledRows, extra: bytes) -> Outcome:
         """Return the first batch of rows that another part has computed; the rest waits as that of a query does."""

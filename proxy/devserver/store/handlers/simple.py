@@ -192,6 +192,15 @@ def is_ordered(indexes: Iterable[StoredIndex], attribute: str) -> bool:
     return any(index.fields[0] == attribute and index.kind in _ORDERED for index in indexes)
 
 
+def has_index(server: ServerState, operation: Operation, body: Document) -> bool:
+    """Return True if a query by range has an index. Raise ArangoError 400, 1203."""
+    attribute = body.get("attribute")
+    name = body.get("collection")
+    if not isinstance(attribute, str) or "." in attribute or not isinstance(name, str):
+        return False
+    return is_ordered(server.database(operation).find(name).indexes, attribute)
+
+
 def first_example(server: ServerState, operation: Operation) -> Outcome:
     body = body_object(operation)
     found = next(matching(_collection(server, operation, body), body.get("example")), None)
