@@ -35,6 +35,13 @@ class CrossfadeError(Exception):
     """The root of the tree."""
 
 
+class PausedError(CrossfadeError):
+    """The evaluation of a query has met calls of SLEEP: it must be repeated after that time."""
+
+    def __init__(self) -> None:
+        super().__init__("a query sleeps")
+
+
 class ConfigurationError(CrossfadeError):
     """A setting is missing or wrong; the message states what to set."""
 

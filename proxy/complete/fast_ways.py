@@ -14,7 +14,7 @@ from proxy.aql.analyse import analyse
 from proxy.base.errors import ArangoError
 from proxy.complete.catalog import ServerCatalog
 from proxy.complete.modifying_queries import ModifyingQueries
-from proxy.complete.query_tracking import LeftToGeneralWay, QueryTracking, sleeps
+from proxy.complete.query_tracking import LeftToGeneralWay, QueryTracking, pauses_of
 from proxy.devserver.store import access
 from proxy.devserver.store.dispatch import with_json
 from proxy.devserver.store.handlers.simple import has_index
@@ -110,11 +110,12 @@ class FastWays:
                 allowed = all(_allowed(server, plain, name, write=False) for name in may_read) and all(
                     _allowed(server, plain, name, write=True) for name in analysis.writes
                 )
-                if not allowed or sleeps(request.query, query):
+                pauses = pauses_of(running, request, query)
+                if not allowed:
                     raise LeftToGeneralWay
                 try:
-                    if analysis.modifies:
-                        return await self._modifying.execute(plain, server, request)
+                    if analysis.modifies or pauses:
+                        return await self._modifying.execute(plain, server, request, None, pauses)
                     return await self._reader.execute(plain)
                 except (WriteFenceError, BeyondExtentError):
                     raise LeftToGeneralWay from None

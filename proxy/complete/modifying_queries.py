@@ -13,6 +13,7 @@ from proxy.complete.query_profiles import QueryProfiles
 from proxy.complete.server_view import NoMoreTicks
 from proxy.devserver.store.handlers import cursors
 from proxy.devserver.store.queries.execution import QueryResult
+from proxy.devserver.store.state.running_query import RunningQuery
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.cursor_requests import CursorRequest
 from proxy.model.json_values import dump
@@ -46,16 +47,23 @@ class ModifyingQueries:
         self._queries = ModificationQueries(database, self._tables, keys, lock_wait=lock_wait, spools=spools)
 
     async def execute(
-        self, operation: Operation, server: ServerState, request: CursorRequest, session: Session | None = None
+        self,
+        operation: Operation,
+        server: ServerState,
+        request: CursorRequest,
+        session: Session | None = None,
+        pauses: RunningQuery | None = None,
     ) -> Outcome:
         """Return the answer. server: who may do what.
 
-        session: of the stream transaction that the query is a part of, in which it may also be one that only reads.
+        session: of the stream transaction that the query is a part of. pauses: of a query that sleeps. With one of them
+        it may also be a query that only reads.
+
         Raise ArangoError, WriteFenceError, DatabaseError as `ModificationQueries.execute`.
         """
         began = time.perf_counter()
         try:
-            found = await self._queries.execute(operation.database, request, session)
+            found = await self._queries.execute(operation.database, request, session, pauses)
         except ArangoError as error:
             if error.number == _NO_COLLECTION:
                 self._tables.clear()

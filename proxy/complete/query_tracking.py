@@ -67,6 +67,11 @@ class QueryTracking:
                 slow_queries.remember(sessions, query, seconds, code=code, streaming=request.streaming)
 
 
-def sleeps(text: str, query: ast.Query) -> bool:
-    """Return True if a query calls SLEEP: it is evaluated by the general way, which waits without a connection."""
-    return "sleep" in text.lower() and any(isinstance(one, ast.Call) and one.name == "SLEEP" for one in ast.walk(query))
+def pauses_of(running: RunningQuery, request: CursorRequest, query: ast.Query) -> RunningQuery | None:
+    """Return the running query, with the time that it may take, if it calls SLEEP; otherwise None."""
+    if "sleep" not in request.query.lower():
+        return None
+    if not any(isinstance(one, ast.Call) and one.name == "SLEEP" for one in ast.walk(query)):
+        return None
+    running.most = request.max_runtime
+    return running

@@ -102,7 +102,7 @@ class CompleteStore:
         self._fast = FastWays(writer, reader, modifying, tracking)
         self._transactions = StreamTransactions(database, self._sessions, transactions or TransactionLimits())
         self._in_transactions = TransactionRequests(
-            self._transactions, self._catalogs, self._sessions, writer, modifying, tracking, reader, attempts, spools
+            self._transactions, self._catalogs, writer, modifying, tracking, reader, attempts, spools
         )
         self._counts = CountRequests(database, self._sessions, self._catalogs.ticks)
         self._requests = AsyncRequests()

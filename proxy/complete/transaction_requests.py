@@ -21,14 +21,12 @@ from proxy.complete.commands import COMMANDS
 from proxy.complete.modifying_queries import ModifyingQueries
 from proxy.complete.packed_bodies import in_json
 from proxy.complete.pinned_transaction import PinnedTransaction
-from proxy.complete.query_tracking import LeftToGeneralWay, QueryTracking, sleeps
+from proxy.complete.query_tracking import QueryTracking, pauses_of
 from proxy.complete.requests_in_snapshot import SnapshotRequests
 from proxy.complete.server_view import NoMoreTicks, ServerView
 from proxy.complete.stream_transactions import StreamTransactions
 from proxy.complete.view_attempt import ViewAttempts
 from proxy.devserver.store import access, dispatch
-from proxy.devserver.store.state.running_query import RunningQuery, with_pauses
-from proxy.devserver.store.state.server import ServerState
 from proxy.model.cursor_requests import request_of
 from proxy.model.endpoint import Effect, Family, InTransaction, Read, Verb, WriteRoute
 from proxy.model.operations import Operation, Outcome
@@ -65,13 +63,12 @@ def without_transaction(operation: Operation) -> Operation:
 
 
 class TransactionRequests:
-    """Carries out requests. sessions: the state of this process. reader: keeps cursors."""
+    """Carries out requests. reader: keeps cursors. spools: where what memory does not hold waits."""
 
     def __init__(
         self,
         transactions: StreamTransactions,
         catalogs: CatalogCache,
-        sessions: ServerState,
         writer: DocumentWriter,
         queries: ModifyingQueries,
         tracking: QueryTracking,
@@ -82,7 +79,6 @@ class TransactionRequests:
         self._spools = spools
         self._transactions = transactions
         self._catalogs = catalogs
-        self._sessions = sessions
         self._writer = writer
         self._queries = queries
         self._tracking = tracking
@@ -162,24 +158,18 @@ class TransactionRequests:
     async def _query(self, transaction: PinnedTransaction, operation: Operation, server: ServerView) -> Outcome:
         request = request_of(operation.body)
         plain = without_transaction(operation)
-        try:
-            async with self._tracking.running(server, plain, request) as running:
-                query = parsed(request.query)
-                analysis = analyse(query, request.bind_vars)
-                running.modifies = analysis.modifies
-                for name in sorted(analysis.reads | analysis.writes):
-                    try:
-                        self._check(server, operation, transaction, name, write=name in analysis.writes)
-                    except ArangoError as refused:
-                        if refused.number != _NO_COLLECTION or name not in analysis.named:
-                            raise
-                if sleeps(request.query, query):
-                    raise LeftToGeneralWay
-                outcome = await self._queries.execute(plain, server, request, transaction.session)
-        except LeftToGeneralWay:
-            return await with_pauses(
-                self._sessions.running, lambda running: self._view(transaction, operation, running)
-            )
+        async with self._tracking.running(server, plain, request) as running:
+            query = parsed(request.query)
+            analysis = analyse(query, request.bind_vars)
+            running.modifies = analysis.modifies
+            for name in sorted(analysis.reads | analysis.writes):
+                try:
+                    self._check(server, operation, transaction, name, write=name in analysis.writes)
+                except ArangoError as refused:
+                    if refused.number != _NO_COLLECTION or name not in analysis.named:
+                        raise
+            pauses = pauses_of(running, request, query)
+            outcome = await self._queries.execute(plain, server, request, transaction.session, pauses)
         if analysis.modifies:
             transaction.written += len(operation.body)
         return outcome
@@ -207,14 +197,11 @@ class TransactionRequests:
         transaction.bound(server.database(operation), server.wake).check_declared(found, write=write)
         return found
 
-    async def _view(
-        self, transaction: PinnedTransaction, operation: Operation, running: RunningQuery | None = None
-    ) -> Outcome:
-        """Carry the request out over a view. running: its query, if it has slept before. Raise PausedError."""
+    async def _view(self, transaction: PinnedTransaction, operation: Operation) -> Outcome:
+        """Carry the request out over a view."""
         command = dispatch.command_of(COMMANDS, operation)
 
         def run(view: ServerView) -> Outcome:
-            view.resumed = running
             self._transactions.bind(view)
             return dispatch.refusal(view, operation, command) or dispatch.answer(view, operation, command)
 

@@ -13,6 +13,7 @@ from typing import Final
 import sql
 from proxy.base import failpoints
 from proxy.base.database import Database, Session
+from proxy.base.errors import PausedError
 from proxy.complete import loading
 from proxy.complete.catalog import ServerCatalog
 from proxy.complete.catalog_cache import CatalogCache, CatalogChangedError
@@ -29,7 +30,6 @@ from proxy.complete.server_view import (
     present,
     view_of,
 )
-from proxy.devserver.store.state.running_query import PausedError
 from proxy.devserver.store.state.server import ServerState
 from proxy.model.operations import Outcome
 from proxy.stores.postgres import unique_indexes

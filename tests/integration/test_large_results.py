@@ -21,6 +21,7 @@ from tests.complete_fixtures import complete_store
 from tests.little_memory import hold_little, whole
 
 NUMBER = 60
+WRITES = {"collections": {"write": ["c", "d", "e"]}}
 
 
 @pytest.fixture
@@ -36,6 +37,20 @@ async def memory() -> MemoryStore:
     store = MemoryStore()
     await fill(store)
     return store
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """For each time that a view loads anything, whether it loads documents."""
+    found: list[bool] = []
+    load = loading.load
+
+    async def noted(session: Any, view: Any, missing: Missing, numbers: Any) -> None:
+        found.append(missing.documents or bool(missing.keys) or bool(missing.vertices))
+        await load(session, view, missing, numbers)
+
+    monkeypatch.setattr(loading, "load", noted)
+    return found
 
 
 async def fill(store: Any) -> None:
@@ -56,13 +71,13 @@ async def send(store: Any, method: str, target: str, body: Any = None, transacti
     return answer
 
 
-async def rows_of(store: Any, body: dict[str, Any]) -> tuple[list[list[Any]], dict[str, Any]]:
+async def rows_of(store: Any, body: dict[str, Any], transaction: str = "") -> tuple[list[list[Any]], dict[str, Any]]:
     """Return the batches of a query, and its last answer."""
-    answer = orjson.loads((await send(store, "POST", "/_api/cursor", body)).body)
+    answer = orjson.loads((await send(store, "POST", "/_api/cursor", body, transaction)).body)
     assert answer["code"] == 201, answer
     batches = [answer["result"]]
     while answer["hasMore"]:
-        answer = orjson.loads((await send(store, "POST", f"/_api/cursor/{answer['id']}")).body)
+        answer = orjson.loads((await send(store, "POST", f"/_api/cursor/{answer['id']}", None, transaction)).body)
         batches.append(answer["result"])
     return batches, answer
 
@@ -83,14 +98,28 @@ def without_revisions(value: Any) -> Any:
         ("FOR d IN c LIMIT 10, 40 RETURN d", {"batchSize": 9, "count": True, "options": {"fullCount": True}}),
         ("FOR d IN c LET r = RAND() * 0 UPDATE d WITH {n: d.n + r} IN c RETURN NEW", {"batchSize": 50}),
         ("FOR d IN c LET r = RAND() * 0 INSERT {_key: d._key, n: d.n + r} INTO d RETURN NEW", {}),
+        ("FOR d IN c UPDATE d WITH {m: d.n} IN c RETURN NEW", {"batchSize": 50, "count": True}),
+        ("FOR d IN c LET s = d.n % 20 == 7 ? SLEEP(0.001) : 0 RETURN [d, s]", {"batchSize": 50, "count": True}),
+        ("FOR d IN c INSERT {_key: d._key, s: d.n == 7 ? SLEEP(0.001) : 0} INTO d RETURN NEW", {}),
     ],
 )
+@pytest.mark.parametrize("inside", [False, True])
 async def test_batches_are_as_long_as_requested(
-    complete: CompleteStore, memory: MemoryStore, text: str, options: dict[str, Any]
+    complete: CompleteStore,
+    memory: MemoryStore,
+    loads: list[bool],
+    text: str,
+    options: dict[str, Any],
+    inside: bool,
 ) -> None:
-    """However many bytes that is."""
-    ours, last = await rows_of(memory, {"query": text, **options})
-    theirs, other = await rows_of(complete, {"query": text, **options})
+    """However many bytes that is, within a stream transaction too. No query loads a view."""
+    numbers = ["", ""]
+    if inside:
+        begun = [await send(one, "POST", "/_api/transaction/begin", WRITES) for one in (memory, complete)]
+        numbers = [orjson.loads(one.body)["result"]["id"] for one in begun]
+    ours, last = await rows_of(memory, {"query": text, **options}, numbers[0])
+    theirs, other = await rows_of(complete, {"query": text, **options}, numbers[1])
+    assert not any(loads)
     assert without_revisions(theirs) == without_revisions(ours)
     assert list(other) == list(last)
     assert other.get("count") == last.get("count")
@@ -141,21 +170,12 @@ def compare(ours: Outcome, theirs: Outcome) -> None:
 
 @pytest.mark.parametrize(("method", "target", "body"), [*OPERATIONS, *TOUCHING_MANY])
 async def test_operations_within_a_transaction(
-    complete: CompleteStore, memory: MemoryStore, monkeypatch: pytest.MonkeyPatch, method: str, target: str, body: Any
+    complete: CompleteStore, memory: MemoryStore, loads: list[bool], method: str, target: str, body: Any
 ) -> None:
-    """They read its snapshot, and what it has written; nothing but checksums and figures loads a view."""
-    loaded: list[bool] = []
-    load = loading.load
-
-    async def noted(session: Any, view: Any, missing: Missing, numbers: Any) -> None:
-        loaded.append(missing.documents or bool(missing.keys) or bool(missing.vertices))
-        await load(session, view, missing, numbers)
-
-    monkeypatch.setattr(loading, "load", noted)
+    """They read its snapshot, and what it has written, and load no documents."""
     answers, left = [], []
     for store in (memory, complete):
-        transaction = {"write": ["c", "d", "e"]}
-        begun = await send(store, "POST", "/_api/transaction/begin", {"collections": transaction})
+        begun = await send(store, "POST", "/_api/transaction/begin", WRITES)
         number = orjson.loads(begun.body)["result"]["id"]
         await send(store, "PATCH", "/_api/document/c", [{"_key": "k001", "kind": 1, "m": True}], number)
         await send(store, "POST", "/_api/document/e", {"_key": "new", "_from": "c/k000", "_to": "c/k007"}, number)
@@ -164,7 +184,7 @@ async def test_operations_within_a_transaction(
         left.append(await rows_of(store, {"query": "FOR d IN c SORT d._key RETURN d"}))
     compare(*answers)
     assert without_revisions(left[0][0]) == without_revisions(left[1][0])
-    assert not any(loaded)
+    assert not any(loads)
 
 
 async def test_a_batch_may_be_requested_again(complete: CompleteStore) -> None:

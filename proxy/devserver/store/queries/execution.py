@@ -16,14 +16,14 @@ import orjson
 from proxy.aql import Fetch, QueryOptions, Result, Write, analyse, parse
 from proxy.aql import run as evaluate
 from proxy.aql.requests import Action
-from proxy.base.errors import ArangoError, Unsupported
+from proxy.base.errors import ArangoError, PausedError, Unsupported
 from proxy.devserver.store import access
 from proxy.devserver.store.collection_lookup import readable, transaction_of, writable
 from proxy.devserver.store.queries import slow_queries
 from proxy.devserver.store.queries.plan import counts_of, plan_of, profile_of
 from proxy.devserver.store.queries.primary_scan import PrimaryScan, scan_of
 from proxy.devserver.store.state.collection import Collection
-from proxy.devserver.store.state.running_query import PausedError, RunningQuery
+from proxy.devserver.store.state.running_query import RunningQuery
 from proxy.devserver.store.state.server import ServerState
 from proxy.model import json_reader
 from proxy.model.operations import Operation

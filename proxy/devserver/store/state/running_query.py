@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from proxy.base.errors import ArangoError, CrossfadeError
+from proxy.base.errors import ArangoError, PausedError
 
 T = TypeVar("T")
 
@@ -60,12 +60,12 @@ class RunningQuery:
         if self.met > self.passed:
             self.owed += seconds
             if self.owed and self.owed >= self.slept:
-                raise PausedError(self)
+                raise SleepingError(self)
 
     def finish(self) -> None:
         """End the evaluation. Raise PausedError if pauses that it has met are to be slept first."""
         if self.owed:
-            raise PausedError(self)
+            raise SleepingError(self)
 
     def kill(self) -> None:
         """End the query now, asleep or not."""
@@ -87,11 +87,11 @@ class RunningQuery:
         self.passed, self.slept = self.met, self.slept + self.owed
 
 
-class PausedError(CrossfadeError):
+class SleepingError(PausedError):
     """The evaluation of a query has met pauses that are to be slept."""
 
     def __init__(self, running: RunningQuery) -> None:
-        super().__init__("a query sleeps")
+        super().__init__()
         self.running = running
 
 
@@ -105,7 +105,7 @@ async def with_pauses(running: dict[str, RunningQuery], attempt: Callable[[Runni
         while True:
             try:
                 return await attempt(query)
-            except PausedError as paused:
+            except SleepingError as paused:
                 query = paused.running
                 running[query.id] = query
                 await query.sleep()

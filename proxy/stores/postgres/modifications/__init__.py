@@ -21,6 +21,7 @@ that missed nothing counts.
     query_run             one run of the evaluator, and what it missed
     blocked_keys          documents that a stream transaction cannot write: found, and refused
     flushes               the writes of a run that are sent before its end
+    pauses                calls of SLEEP
     query_collection      a collection within a run: what is stored, with the writes of the run
     turns                 queries that write the same documents, one after the other
     known_documents       what a transaction has read of a collection

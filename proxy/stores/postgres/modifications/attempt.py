@@ -20,6 +20,7 @@ from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.fetching import Budget, counted, fetch_raws, fetch_raws_of_any
 from proxy.stores.postgres.modifications.flushes import Flushes
 from proxy.stores.postgres.modifications.known_documents import KnownDocuments
+from proxy.stores.postgres.modifications.pauses import Pauses
 from proxy.stores.postgres.modifications.prepared import Prepared, RepeatError
 from proxy.stores.postgres.modifications.query_collection import QueryCollection
 from proxy.stores.postgres.modifications.query_run import MissedParts, QueryRun, Revisions, RunAgain
@@ -41,7 +42,7 @@ _DRAWN: Final = 16  # the fewest revisions that the first statement draws
 class ModificationQuery:
     """A query that writes. writes: the names of the collections, in their order. settings: the request's options.
 
-    inside: it is executed within a stream transaction.
+    inside: it is executed within a stream transaction. pauses: its calls of SLEEP; None: it must not have any.
     """
 
     database: str
@@ -51,6 +52,7 @@ class ModificationQuery:
     writes: tuple[str, ...]
     settings: Mapping[str, Any]
     inside: bool = False
+    pauses: Pauses | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +156,20 @@ class QueryAttempt:
             direct=self._direct,
             verifies=prepared.looks_up and prepared.sent,
         )
+        pauses, result, failed = query.pauses, None, None
+        if pauses is not None:
+            pauses.begin()
         try:
             result = await run.drive(evaluate(query.query, query.binds, query.options))
         except Unsupported:
             raise
         except ArangoError as error:
-            return _Ended(collections, run.missing, commits, None, error, flushes.flushed > 0)
+            failed = error
         finally:
             await self._reads.close()
-        return _Ended(collections, run.missing, commits, result, None, flushes.flushed > 0)
+        if pauses is not None:
+            pauses.finish()
+        return _Ended(collections, run.missing, commits, result, failed, flushes.flushed > 0)
 
     async def _load_what_lacked(self, ended: _Ended, prepared: Prepared) -> bool:
         """Read what a run missed. Return False if it missed nothing, so that it counts."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import sql
@@ -17,6 +17,7 @@ from proxy.aql.compile.writes import CompiledWrite
 from proxy.aql.requests import QueryOptions, Result, Stats
 from proxy.base.database import Session
 from proxy.base.errors import ArangoError
+from proxy.base.spool import SpooledRows, SpoolSpace
 from proxy.stores.postgres.compiled_queries import size_of
 from proxy.stores.postgres.fetching import Budget
 from proxy.stores.postgres.modifications.given_rows import BoundWrite, NotExactError, PropertiesChangedError
@@ -26,6 +27,7 @@ from sql.statement import Statement
 
 _KEEP: Final = False  # do not remove every document first
 _BATCH: Final = 200  # rows of one round trip, and of a piece of the result that is built in one turn of the event loop
+_PIECE: Final = 1 << 20  # bytes of the rows of one round trip, nearly
 
 
 class CompiledAttempt:
@@ -58,14 +60,16 @@ class CompiledAttempt:
         run = None if plan.finish is None else plan.finish.start(binds, options)
         try:
             async with asyncio.timeout(seconds or None):
+                rows = _ResultRows(run, options.spools)
                 if plan.bare is None or noted:
-                    count, rows = await self._rows(collection, plan, run, counted=2 if given is not None else 1)
+                    count = await self._rows(collection, plan, rows, counted=2 if given is not None else 1)
                 else:
-                    count, rows = await self._session.affected(_statement(plan.bare), *plan.parameters, collection), []
+                    count = await self._session.affected(_statement(plan.bare), *plan.parameters, collection)
         except TimeoutError:
             raise ArangoError(1500, "query killed because it exceeded its maxRuntime") from None
         warnings = () if run is None else tuple(run.context.warnings)
-        return Result(rows, None, None, warnings=warnings, stats=Stats(writes_executed=count, scanned=count))
+        stats = Stats(writes_executed=count, scanned=count)
+        return Result(rows.values, None, None, warnings=warnings, stats=stats, spooled=rows.spooled)
 
     async def _begin(self, collection: str, plan: CompiledWrite, given: BoundWrite | None) -> bool:
         """Lock the fence's row. Return True if the outbox must have the keys. Raise WriteFenceError, NotExactError."""
@@ -79,27 +83,44 @@ class CompiledAttempt:
             raise PropertiesChangedError("rules of the collection that have changed")
         return row.noted
 
-    async def _rows(
-        self, collection: str, plan: CompiledWrite, run: BuilderRun | None, *, counted: int
-    ) -> tuple[int, list[Any]]:
-        """Return the number of documents that were written, and the rows of the result. counted: columns of numbers."""
-        count, found, piece = 0, list[Any](), list[tuple[Any, ...]]()
-        cursor = self._session.cursor(_statement(plan.sql), *plan.parameters, collection, prefetch=_BATCH)
+    async def _rows(self, collection: str, plan: CompiledWrite, found: _ResultRows, *, counted: int) -> int:
+        """Return the number of documents that were written, after their rows were built. counted: columns of it."""
+        count, piece = 0, list[tuple[Any, ...]]()
+        cursor = self._session.cursor(_statement(plan.sql), *plan.parameters, collection, prefetch=_BATCH, most=_PIECE)
         async with contextlib.aclosing(cursor) as rows:
             async for row in rows:
                 count, self.inserted, cells = row[0], row[counted - 1], row[counted:]  # the numbers: in every row
-                if run is None or cells[0] is None:
+                if plan.finish is None or cells[0] is None:
                     continue
-                self._budget.spend(size_of(cells), rows=0)
+                if found.spooled is None:
+                    self._budget.spend(size_of(cells), rows=0)
                 piece.append(tuple(cells))
                 if len(piece) == _BATCH:
-                    found += run.values(piece)
+                    found.add(piece)
                     piece.clear()
                     await asyncio.sleep(0)
-        if run is not None:
-            found += run.values(piece)
-        return count, found
+        found.add(piece)
+        return count
 
 
 def _statement(text: str) -> Statement[Any]:
     return sql.modifications.COMPILED.fill(query=text)
+
+
+class _ResultRows:
+    """The rows of the result: printed, in spools, or else as values. run: builds them; None: there are none."""
+
+    def __init__(self, run: BuilderRun | None, spools: SpoolSpace | None) -> None:
+        self._run = run
+        self.spooled = None if spools is None else SpooledRows(spools)
+        self.values: list[Any] = []
+
+    def add(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Build rows. Raise StatementError (22P05) if their order is not exact, ArangoError 32 if spools are full."""
+        if self._run is None:
+            return
+        if self.spooled is None:
+            self.values += self._run.values(rows)
+            return
+        for row in self._run.encoded(rows):
+            self.spooled.append(row)

@@ -21,6 +21,7 @@ from proxy.base.errors import (
     CommitOutcomeUnknown,
     DatabaseError,
     DatabaseUnavailable,
+    PausedError,
     StatementError,
     Unsupported,
 )
@@ -45,6 +46,7 @@ from proxy.stores.postgres.modifications.given_rows import (
     lacks_key,
 )
 from proxy.stores.postgres.modifications.given_writes import NO_KEY, GivenWrites
+from proxy.stores.postgres.modifications.pauses import Pauses
 from proxy.stores.postgres.modifications.prepared import Prepared, RepeatError
 from proxy.stores.postgres.modifications.reserved_numbers import NumberRange, NumbersNeeded
 from proxy.stores.postgres.modifications.turns import Turns
@@ -103,15 +105,16 @@ class ModificationQueries:
         self._made: OrderedDict[tuple[str, str], dict[str, int]] = OrderedDict()
 
     async def execute(
-        self, database: str, request: CursorRequest, session: Session | None = None
+        self, database: str, request: CursorRequest, session: Session | None = None, pauses: Pauses | None = None
     ) -> ModificationResult:
         """Return the result, after the commit. session: that of a stream transaction, of which it becomes a part.
+        pauses: the query's calls of SLEEP.
 
         Raise ArangoError as ArangoDB would answer it, Unsupported, ExclusiveLockError; WriteFenceError if PostgreSQL
         does not take the writes of a collection; DatabaseError: nothing was written, unless CommitOutcomeUnknown.
         """
         began = time.perf_counter()
-        query = await self._query(database, request, inside=session is not None)
+        query = await self._query(database, request, pauses, inside=session is not None)
         prepared = await self._planned(query, await self._plan(query, request))
         try:
             finished = await self._finished(query, prepared, session)
@@ -128,7 +131,9 @@ class ModificationQueries:
         extra = {"warnings": warnings_of(result.warnings), "stats": stats}
         return ModificationResult(result.rows, extra, result.spooled)
 
-    async def _query(self, database: str, request: CursorRequest, *, inside: bool) -> ModificationQuery:
+    async def _query(
+        self, database: str, request: CursorRequest, pauses: Pauses | None, *, inside: bool
+    ) -> ModificationQuery:
         """Return the analysed query. Raise ArangoError, Unsupported."""
         query = parsed(request.query)
         analysis = analyse(query, request.bind_vars)
@@ -142,9 +147,10 @@ class ModificationQueries:
             # runs of the query must write the same documents
             seed=random.getrandbits(64),
             moment=time.time_ns() // 1_000_000,
+            pause=None if pauses is None else pauses.pause,
         )
         writes = tuple(sorted(analysis.writes))
-        return ModificationQuery(database, query, request.bind_vars, options, writes, request.options, inside)
+        return ModificationQuery(database, query, request.bind_vars, options, writes, request.options, inside, pauses)
 
     async def _plan(self, query: ModificationQuery, request: CursorRequest) -> CompiledWrite | BatchedWrite | None:
         """Return the one statement of a query, or what is foreseen of one that is evaluated; None if it is nothing."""
@@ -152,6 +158,7 @@ class ModificationQueries:
             request.full_count
             or request.memory_limit
             or not query.writes
+            or query.pauses is not None
             or not _OF_EVALUATION.isdisjoint(request.options)
         ):
             return None
@@ -191,7 +198,16 @@ class ModificationQueries:
                     raise
 
     async def _finished(self, query: ModificationQuery, prepared: Prepared, session: Session | None) -> Finished:
-        """Attempt the query until it meets no other transaction, and lacks nothing."""
+        """Attempt the query, and again after its pauses, during which it has no connection."""
+        while True:
+            try:
+                return await self._attempted(query, prepared, session)
+            except PausedError:
+                assert query.pauses is not None
+                await query.pauses.sleep()
+
+    async def _attempted(self, query: ModificationQuery, prepared: Prepared, session: Session | None) -> Finished:
+        """Attempt the query until it meets no other transaction, and lacks nothing. Raise PausedError."""
         conflicts = repeats = 0
         collections = [f"{query.database}/{name}" for name in query.writes]
         while True:
