@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import struct
 import tempfile
-from array import array
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import IO, Final
 
 from proxy.base.errors import ArangoError
 
 PIECE: Final = 256 << 10  # bytes that are written or read together: less than a millisecond on most disks
+_PLACE: Final = struct.Struct("<Q")  # of a row in a spool
 ROOM: Final = 8 << 30  # bytes of all spools of a process
 
 
@@ -79,6 +80,11 @@ class Spool:
         self._space.give_back(self._written)
 
     @property
+    def space(self) -> SpoolSpace:
+        """The space of which it has its room."""
+        return self._space
+
+    @property
     def size(self) -> int:
         """The number of bytes so far."""
         return self._written + len(self._tail)
@@ -125,34 +131,71 @@ class Spool:
             await asyncio.sleep(0)  # a client that reads fast lets no other have its turn
 
 
+class SpooledAnswer:
+    """The body of an answer: an array whose elements wait on disk, joined by commas, with what surrounds them.
+
+    It is an iterator of pieces, which are read once; what they consist of can be read before that. before: ends with
+    the array's opening bracket; after: begins with the closing one. begin, end: the elements in the spool.
+    """
+
+    def __init__(self, spool: Spool, before: bytes, after: bytes, begin: int = 0, end: int | None = None) -> None:
+        self.spool = spool
+        self.before = before
+        self.after = after
+        self.begin = begin
+        self.end = spool.size if end is None else end
+        self._pieces = self._all()
+
+    @property
+    def size(self) -> int:
+        """The number of bytes."""
+        return len(self.before) + self.end - self.begin + len(self.after)
+
+    def __aiter__(self) -> SpooledAnswer:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return await anext(self._pieces)
+
+    async def aclose(self) -> None:
+        """Drop the rest."""
+        await self._pieces.aclose()
+
+    async def _all(self) -> AsyncGenerator[bytes, None]:
+        yield self.before
+        async for piece in self.spool.pieces(self.begin, self.end):
+            yield piece
+        yield self.after
+
+
 class SpooledRows:
     """The rows of a result, printed, joined by commas: the text of any rows that follow each other is one range."""
 
     def __init__(self, space: SpoolSpace) -> None:
-        self._spool = space.new()
-        self._begins = array("Q")
+        self.spool = space.new()
+        self._begins = space.new()  # _PLACE of each row
 
     def __len__(self) -> int:
-        return len(self._begins)
+        return self._begins.size // _PLACE.size
 
     def append(self, row: bytes) -> None:
         """Add a row. Raise ArangoError 32 if the spools are full."""
-        if self._begins:
-            self._spool.append(b",")
-        self._begins.append(self._spool.size)
-        self._spool.append(row)
+        if self._begins.size:
+            self.spool.append(b",")
+        self._begins.append(_PLACE.pack(self.spool.size))
+        self.spool.append(row)
 
     def extent(self, first: int, last: int) -> tuple[int, int]:
         """Return where the text of the rows from `first` up to `last` begins and ends."""
         if first >= last:
             return 0, 0
-        end = self._begins[last] - 1 if last < len(self._begins) else self._spool.size
-        return self._begins[first], end
+        end = self._begin(last) - 1 if last < len(self) else self.spool.size
+        return self._begin(first), end
+
+    def _begin(self, row: int) -> int:
+        place: int = _PLACE.unpack(self._begins.read(row * _PLACE.size, (row + 1) * _PLACE.size))[0]
+        return place
 
     def text(self, first: int, last: int) -> bytes:
         """Return these rows, joined by commas."""
-        return self._spool.read(*self.extent(first, last))
-
-    def pieces(self, first: int, last: int) -> AsyncIterator[bytes]:
-        """Yield the same in pieces."""
-        return self._spool.pieces(*self.extent(first, last))
+        return self.spool.read(*self.extent(first, last))

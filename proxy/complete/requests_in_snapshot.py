@@ -26,7 +26,7 @@ _FIRST: Final = {"simple.any": simple.document_outcome, "simple.first-example": 
 _LOOKUP: Final = "simple.lookup-by-keys"
 
 
-class Check(Protocol):
+class CollectionCheck(Protocol):
     """Returns the name of a collection that the transaction may use. Raises ArangoError."""
 
     def __call__(self, name: str, *, write: bool) -> str: ...
@@ -44,7 +44,7 @@ class SnapshotRequests:
         operation: Operation,
         server: ServerState,
         session: Session,
-        check: Check,
+        check: CollectionCheck,
         relation_of: Callable[[str], str],
     ) -> Outcome | None:
         """Return the answer; None if a view must find it. server: who may do what. relation_of: the table of a
@@ -70,7 +70,7 @@ class SnapshotRequests:
             pass
         return None
 
-    async def _changed(self, operation: Operation, session: Session, check: Check) -> Outcome | None:
+    async def _changed(self, operation: Operation, session: Session, check: CollectionCheck) -> Outcome | None:
         query = simple.change_of(operation)
         if query is None:
             return None

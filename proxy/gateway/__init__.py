@@ -9,6 +9,7 @@ request_body        bodies that must be decoded, within bounds of memory
 operation_reader    requests of a store, their large bodies on disk
 authorization       whether a client may read: ArangoDB decides, the answer is cached for a while
 velocypack_answers  answers in VelocyPack for clients that accept it
+packed_stream       the same of answers that wait on disk
 service_proxy       service paths: a reverse proxy in front of document services
 health              whether both databases answer, now and within a bound
 

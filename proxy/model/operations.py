@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from proxy.base.spool import SpooledAnswer
 from proxy.model.endpoint import Effect, Endpoint
 
 
@@ -83,11 +84,9 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
         return None
 
 
-def streamed(
-    status: int, pieces: AsyncIterator[bytes], size: int, headers: tuple[tuple[bytes, bytes], ...] = ()
-) -> Outcome:
-    """Return an outcome whose body of `size` bytes comes in pieces."""
-    return Outcome(status, b"", (*headers, (b"content-length", b"%d" % size)), stream=pieces)
+def streamed(status: int, body: SpooledAnswer, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Outcome:
+    """Return an outcome whose body comes in pieces."""
+    return Outcome(status, b"", (*headers, (b"content-length", b"%d" % body.size)), stream=body)
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):

@@ -42,6 +42,26 @@ def encode(value: Any) -> bytes:
     raise TypeError(f"no JSON value: {kind.__name__}")
 
 
+def compact_ends(kind: int, size: int, count: int) -> tuple[bytes, bytes]:
+    """Return what is before and after the items of a compact array (0x13) or object (0x14), whose length is not known
+    before the items are. size: bytes of the items; count: their number, at least one.
+    """
+    after, width = _groups(count)[::-1], 1
+    while len(length := _groups(1 + width + size + len(after))) > width:
+        width += 1
+    return bytes((kind,)) + length, after
+
+
+def _groups(value: int) -> bytes:
+    """Return a number in groups of seven bits, the least first; all but the last have the highest bit set."""
+    groups = bytearray()
+    while value > 0x7F:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    groups.append(value)
+    return bytes(groups)
+
+
 def _text(value: str) -> bytes:
     raw = value.encode("utf-8", "replace")
     if len(raw) <= _SHORT:

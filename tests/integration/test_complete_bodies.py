@@ -25,6 +25,7 @@ from proxy.base.spool import SpoolSpace
 from proxy.complete import CompleteStore, TransactionLimits
 from proxy.devserver.serve import DevelopmentServer
 from proxy.wire.decode import decode_parts
+from proxy.wire.velocypack import decode
 from proxy.wire.velocypack_writer import encode
 from tests.ad_hoc import Database
 from tests.harness import eventually
@@ -255,6 +256,28 @@ async def test_a_long_answer_is_a_stream(client: httpx.AsyncClient) -> None:
     replaced = await client.put(PATH + "?returnNew=true&returnOld=true", json=documents)
     assert int(replaced.headers["content-length"]) == len(replaced.content) > 1 << 20
     assert [one["old"]["_rev"] for one in replaced.json()] == [one["_rev"] for one in made.json()]
+
+
+async def test_a_long_answer_is_velocypack_for_clients_that_accept_it(client: httpx.AsyncClient) -> None:
+    accept = {"accept": "application/x-velocypack"}
+    documents = [{"_key": f"s{number}", "text": "y" * 2000} for number in range(480)]
+    target = PATH + "?overwriteMode=replace&returnNew=true&returnOld=true"
+    await client.post(PATH, content=vpack.encode(documents), headers=PACKED)
+    made = await client.post(target, content=vpack.encode(documents), headers=PACKED | accept)
+    assert made.headers["content-type"] == "application/x-velocypack"
+    assert int(made.headers["content-length"]) == len(made.content) > 1 << 20
+    assert [one["new"]["text"] for one in decode(made.content)] == ["y" * 2000] * 480
+    query = {"query": "FOR d IN c SORT TO_NUMBER(SUBSTRING(d._key, 1)) RETURN [d, d.text]", "batchSize": 400}
+    found = await client.post("/_api/cursor", json=query, headers=accept)
+    first = decode(found.content)
+    assert len(found.content) > 1 << 20
+    assert list(first) == list((await client.post("/_api/cursor", json=query)).json())
+    rest = decode((await client.post(f"/_api/cursor/{first['id']}", headers=accept)).content)
+    assert [one["_key"] for one, _ in first["result"] + rest["result"]] == [one["_key"] for one in documents]
+    keys = [one["_key"] for one in documents] * 2
+    asked = await client.put("/_api/document/c?onlyget=true", json=keys, headers=accept)
+    assert len(asked.content) > 1 << 20
+    assert [one["text"] for one in decode(asked.content)] == ["y" * 2000] * 960
 
 
 async def test_a_client_that_leaves_has_written_nothing(client: httpx.AsyncClient) -> None:

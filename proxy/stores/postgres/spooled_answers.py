@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import sql
 from proxy.base.database import Database, Session
-from proxy.base.spool import SpooledRows, SpoolSpace
+from proxy.base.spool import SpooledAnswer, SpooledRows, SpoolSpace
 from proxy.model.operations import Operation, Outcome, streamed
 from proxy.stores.postgres import answers, simple
 
@@ -29,15 +29,7 @@ def spooled_answer(
     first, last = rows.extent(begin, end)
     if last - first <= _WHOLE:
         return Outcome(status, before + rows.text(begin, end) + after, headers)
-    size = len(before) + last - first + len(after)
-    return streamed(status, _pieces(before, rows.pieces(begin, end), after), size, headers)
-
-
-async def _pieces(before: bytes, rows: AsyncIterator[bytes], after: bytes) -> AsyncIterator[bytes]:
-    yield before
-    async for piece in rows:
-        yield piece
-    yield after
+    return streamed(status, SpooledAnswer(rows.spool, before, after, first, last), headers)
 
 
 @contextlib.asynccontextmanager

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 from proxy.base.errors import ArangoError, Unsupported
+from proxy.base.spool import SpooledAnswer, SpoolSpace
 from proxy.model.operations import Outcome, streamed
 from proxy.wire.encode import encode, error_outcome, json_outcome
 
@@ -32,12 +31,9 @@ def test_errors_have_arangodbs_shape() -> None:
 
 async def test_a_stream_takes_the_place_of_the_body() -> None:
     """Its length is a header, which the listener enforces."""
-
-    async def pieces() -> AsyncIterator[bytes]:
-        yield b"[1,"
-        yield b"2]"
-
-    response = encode(streamed(201, pieces(), 5))
+    spool = SpoolSpace().new()
+    spool.append(b"1,2")
+    response = encode(streamed(201, SpooledAnswer(spool, b"[", b"]")))
     assert response.header(b"content-length") == b"5"
     assert not isinstance(response.body, bytes)
     assert b"".join([piece async for piece in response.body]) == b"[1,2]"

@@ -8,13 +8,13 @@ body is here before it begins: no client keeps rows locked by sending slowly.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from proxy.base.database import Database, Session
 from proxy.base.errors import ArangoError, CommitOutcomeUnknown, DatabaseUnavailable, StatementError
-from proxy.base.spool import Spool, SpoolSpace
+from proxy.base.spool import Spool, SpooledAnswer, SpoolSpace
 from proxy.base.sqlstates import may_succeed_on_new_session
 from proxy.model.operations import Operation, Outcome, streamed
 from proxy.semantics.large_writes import (
@@ -185,11 +185,4 @@ def _outcome(answer: ArrayAnswer | ImportAnswer, spool: Spool) -> Outcome:
     size = len(answer.head) + spool.size + len(answer.tail)
     if size <= _IN_MEMORY:
         return Outcome(answer.status, answer.head + spool.read(0, spool.size) + answer.tail, answer.headers)
-    return streamed(answer.status, _pieces(answer.head, spool, answer.tail), size, answer.headers)
-
-
-async def _pieces(head: bytes, spool: Spool, tail: bytes) -> AsyncIterator[bytes]:
-    yield head
-    async for piece in spool.pieces():
-        yield piece
-    yield tail
+    return streamed(answer.status, SpooledAnswer(spool, answer.head, answer.tail), answer.headers)
