@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from proxy.aql.execution import held_rows, sorted_rows
-from proxy.complete import requests_in_snapshot
+from proxy.complete import fast_ways, requests_in_snapshot
 from proxy.model.operations import Outcome
 from proxy.stores.postgres import queries, snapshot_reads, spooled_answers, store
 from proxy.stores.postgres.modifications import attempt, flushes, known_documents, query_run
@@ -37,6 +37,7 @@ def hold_little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spooled_answers, "MANY", 2)
     monkeypatch.setattr(store, "MANY", 2)
     monkeypatch.setattr(requests_in_snapshot, "MANY", 2)
+    monkeypatch.setattr(fast_ways, "MANY", 2)
     monkeypatch.setattr(queries, "_BUFFERED", 200)
     monkeypatch.setattr(queries, "AT_ONCE", 1)
     monkeypatch.setattr(attempt, "_KEPT", 1200)

@@ -93,7 +93,9 @@ class CompleteApplication:
         )
         await self._start_admin(stack)
         limits = HttpLimits(buffer_body=settings.max_buffered_body, body=settings.max_body, whole_paths=b"/_")
-        reader = OperationReader(settings.max_body, self._spools, in_memory=settings.max_buffered_body)
+        reader = OperationReader(
+            settings.max_body, self._spools, in_memory=settings.max_buffered_body, whole=settings.max_query_body
+        )
         handler = CompleteHandler(self.store, services, reader)
         listener = Listener(handler, host=settings.listen_host, port=settings.listen_port, limits=limits)
         await listen(listener)

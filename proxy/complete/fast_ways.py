@@ -26,6 +26,7 @@ from proxy.model.operations import Operation, Outcome
 from proxy.stores.postgres import PostgresStore, simple
 from proxy.stores.postgres.evaluation import parsed
 from proxy.stores.postgres.read_fence import BeyondExtentError
+from proxy.stores.postgres.spooled_answers import MANY
 from proxy.stores.postgres.writes import DocumentWriter
 from proxy.stores.postgres.writes.interruptions import WriteFenceError
 from proxy.wire.encode import error_outcome
@@ -76,6 +77,8 @@ class FastWays:
             return self._query
         if simple.CHANGES.get(endpoint.name) is not None:
             return self._changed_by_example
+        if endpoint.name == simple.REMOVAL_BY_KEYS:
+            return self._removed_by_keys
         if endpoint.family is Family.EDGES:
             return self._edges
         if endpoint.family is Family.SIMPLE and endpoint.needs_index:
@@ -167,6 +170,17 @@ class FastWays:
         except (ArangoError, WriteFenceError):
             return None
         return simple.changed_outcome(operation, number)
+
+    async def _removed_by_keys(self, operation: Operation, server: ServerState) -> Outcome | None:
+        """Remove documents by many keys by a query, if it has no error: the general way finds that."""
+        plain = with_json(operation)
+        try:
+            query, number = simple.removal_of(plain)
+            if number <= MANY or not _allowed(server, plain, query[1]["@c"], write=True):
+                return None
+            return simple.removed_outcome(await self._modifying.number_changed(plain.database, *query), number)
+        except (ArangoError, WriteFenceError):
+            return None
 
     async def _cursor(self, operation: Operation, _: ServerState) -> Outcome | None:
         return await self._reader.execute(operation)

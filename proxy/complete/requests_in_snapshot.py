@@ -56,6 +56,8 @@ class SnapshotRequests:
         try:
             if simple.CHANGES.get(endpoint.name) is not None:
                 return await self._changed(operation, session, check)
+            if endpoint.name == simple.REMOVAL_BY_KEYS:
+                return await self._removed(operation, session, check)
             if endpoint.family is Family.EDGES or endpoint.read is Read.MANY:
                 name = check(operation.collection or "", write=False)
                 return await self._listed(operation, server.database(operation).find(name), session, relation_of(name))
@@ -77,6 +79,13 @@ class SnapshotRequests:
         check(simple.collection_of(simple.body_of(operation)), write=True)
         number = await self._queries.number_changed(operation.database, *query, session)
         return simple.changed_outcome(operation, number)
+
+    async def _removed(self, operation: Operation, session: Session, check: CollectionCheck) -> Outcome | None:
+        query, number = simple.removal_of(operation)
+        if number <= MANY:
+            return None
+        check(query[1]["@c"], write=True)
+        return simple.removed_outcome(await self._queries.number_changed(operation.database, *query, session), number)
 
     async def _listed(
         self, operation: Operation, collection: Collection, session: Session, relation: str

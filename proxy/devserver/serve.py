@@ -44,7 +44,12 @@ class StoreHandler:
 
     async def __call__(self, request: Request) -> Response:
         try:
-            outcome = await self._store.execute(await self._reader.read(request))
+            room = self._reader.room(request)
+            if room is None:
+                outcome = await self._store.execute(await self._reader.read(request))
+            else:
+                async with room:
+                    outcome = await self._store.execute(await self._reader.read(request))
         except ArangoError as error:
             outcome = error_outcome(error)
         except UpstreamError as error:

@@ -139,6 +139,7 @@ OPERATIONS: list[tuple[str, str, Any]] = [
     ("PUT", "/_api/simple/update-by-example", {"collection": "c", "example": {"kind": 2}, "newValue": {"kind": 3}}),
     ("PUT", "/_api/simple/replace-by-example", {"collection": "c", "example": {"kind": 1}, "newValue": {"m": 1}}),
     ("PUT", "/_api/simple/remove-by-example", {"collection": "c", "example": {"kind": 0}, "limit": 5}),
+    ("PUT", "/_api/simple/remove-by-keys", {"collection": "c", "keys": ["k001", "c/k002", "none", "k002", "k050", 7]}),
 ]
 
 

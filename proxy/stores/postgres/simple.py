@@ -201,6 +201,22 @@ def change_of(operation: Operation) -> Query | None:
     return f"FOR d IN @@c{filters}{cut} {text}", binds
 
 
+REMOVAL_BY_KEYS: Final = "simple.remove-by-keys"
+
+
+def removal_of(operation: Operation) -> tuple[Query, int]:
+    """Return the query that is equivalent to a removal by keys, and the number of keys. Raise ArangoError."""
+    body = body_of(operation)
+    keys = keys_of(body)
+    binds = {"@c": collection_of(body), "keys": keys}
+    return ("FOR d IN @@c FILTER d._key IN @keys REMOVE d IN @@c", binds), len(body["keys"])
+
+
+def removed_outcome(removed: int, keys: int) -> Outcome:
+    """Return the answer to a removal by keys."""
+    return json_outcome(200, {"removed": removed, "ignored": keys - removed, "error": False, "code": 200})
+
+
 def changed_outcome(operation: Operation, number: int) -> Outcome:
     """Return the answer to a change by example of a number of documents."""
     return json_outcome(200, {CHANGES[operation.endpoint.name].counted: number, "error": False, "code": 200})
