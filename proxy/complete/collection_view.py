@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import time
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
@@ -127,11 +128,11 @@ class CollectionView(Collection):
             self.missing.checksums.add((revisions, data))
         return found or 0
 
-    def edges_of(self, vertices: AbstractSet[str]) -> list[Document]:
+    def edges_of(self, vertices: AbstractSet[str]) -> Iterator[Document]:
         if not self.documents.complete:
             self.missing.vertices |= vertices - self.part.vertices
         loaded = (json_reader.load(raw) for _, raw in sorted(dict.items(self.documents)))
-        return [edge for edge in loaded if edge["_from"] in vertices or edge["_to"] in vertices]
+        return (edge for edge in loaded if edge["_from"] in vertices or edge["_to"] in vertices)
 
     def sorted_keys(self) -> list[str]:
         return sorted(self.documents)

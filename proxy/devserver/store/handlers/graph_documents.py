@@ -175,8 +175,9 @@ def _remove_edges(
     }
     for name in sorted(names):
         edges = writable(server, operation, name)
-        for edge in edges.edges_of({vertex}):
-            removed = write_document.remove(edges, edge["_key"])
+        keys = [edge["_key"] for edge in edges.edges_of({vertex})]  # the edges themselves may be many
+        for key in keys:
+            removed = write_document.remove(edges, key)
             done.append((edges, removed))
 
 

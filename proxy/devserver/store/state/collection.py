@@ -168,9 +168,9 @@ class Collection:
             total ^= document_checksum(document, revisions=revisions, data=data)
         return total
 
-    def edges_of(self, vertices: AbstractSet[str]) -> list[Document]:
-        """Return the edges that begin or end at one of the vertices, in the order of keys."""
-        return [edge for edge in self.scan() if edge["_from"] in vertices or edge["_to"] in vertices]
+    def edges_of(self, vertices: AbstractSet[str]) -> Iterator[Document]:
+        """Yield the edges that begin or end at one of the vertices, in the order of keys."""
+        return (edge for edge in self.scan() if edge["_from"] in vertices or edge["_to"] in vertices)
 
     def empty(self) -> None:
         """Remove every document, one by one. Raise ConflictError if one is locked; nothing has changed then."""
