@@ -158,8 +158,7 @@ class Settings(BaseSettings):
     )
     stream_transactions: int = _advanced(
         32,
-        "mode `complete` only: stream transactions that may be open together, each of which holds a connection to "
-        "PostgreSQL; a further one gets 503",
+        "mode `complete` only: open stream transactions, each with a connection to PostgreSQL; a further one gets 503",
         ge=1,
     )
     stream_transaction_seconds: float = _advanced(
@@ -174,12 +173,7 @@ class Settings(BaseSettings):
         "is kept in `state_dir`, and carried out in parts",
         ge=1,
     )
-    max_query_body: int = _advanced(
-        16 << 20,
-        "mode `complete` only: bytes of a body that must be in memory, as that of a query with its bind variables; a "
-        "larger one gets error 32. Arrays of documents and imports may be as large as `max_body`",
-        ge=1,
-    )
+    max_query_body: int = _advanced(16 << 20, "mode `complete`: bytes of a query and its variables, at most", ge=1)
     max_captured_body: int = _advanced(
         64 << 20,
         "bytes; a larger write or query is not captured, and the collections that it may change become unverified",

@@ -21,7 +21,6 @@ from proxy.base.errors import (
     CommitOutcomeUnknown,
     DatabaseError,
     DatabaseUnavailable,
-    PausedError,
     StatementError,
     Unsupported,
 )
@@ -46,7 +45,7 @@ from proxy.stores.postgres.modifications.given_rows import (
     lacks_key,
 )
 from proxy.stores.postgres.modifications.given_writes import NO_KEY, GivenWrites
-from proxy.stores.postgres.modifications.pauses import Pauses
+from proxy.stores.postgres.modifications.pauses import Pauses, after_pauses
 from proxy.stores.postgres.modifications.prepared import Prepared, RepeatError
 from proxy.stores.postgres.modifications.reserved_numbers import NumberRange, NumbersNeeded
 from proxy.stores.postgres.modifications.turns import Turns
@@ -117,7 +116,7 @@ class ModificationQueries:
         query = await self._query(database, request, pauses, inside=session is not None)
         prepared = await self._planned(query, await self._plan(query, request))
         try:
-            finished = await self._finished(query, prepared, session)
+            finished = await after_pauses(query.pauses, lambda: self._finished(query, prepared, session))
         except ArangoError:
             await self._settle(query, prepared, prepared.made)
             raise
@@ -198,15 +197,6 @@ class ModificationQueries:
                     raise
 
     async def _finished(self, query: ModificationQuery, prepared: Prepared, session: Session | None) -> Finished:
-        """Attempt the query, and again after its pauses, during which it has no connection."""
-        while True:
-            try:
-                return await self._attempted(query, prepared, session)
-            except PausedError:
-                assert query.pauses is not None
-                await query.pauses.sleep()
-
-    async def _attempted(self, query: ModificationQuery, prepared: Prepared, session: Session | None) -> Finished:
         """Attempt the query until it meets no other transaction, and lacks nothing. Raise PausedError."""
         conflicts = repeats = 0
         collections = [f"{query.database}/{name}" for name in query.writes]

@@ -6,7 +6,12 @@ stream transaction.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+from proxy.base.errors import PausedError
+
+T = TypeVar("T")
 
 
 class Pauses(Protocol):
@@ -23,3 +28,14 @@ class Pauses(Protocol):
 
     async def sleep(self) -> None:
         """Sleep the pauses that the evaluation has met."""
+
+
+async def after_pauses(pauses: Pauses | None, attempt: Callable[[], Awaitable[T]]) -> T:
+    """Return the result of the first attempt that meets no further pause. Raise whatever it raises."""
+    while True:
+        try:
+            return await attempt()
+        except PausedError:
+            if pauses is None:
+                raise
+        await pauses.sleep()
