@@ -11,8 +11,8 @@ MUTANTS = (
     Mutant(
         "a batch on disk ends with the comma before the next row",
         _SPOOL,
-        "self._begins[last] - 1 if",
-        "self._begins[last] if",
+        "self._begin(last) - 1 if",
+        "self._begin(last) if",
         f"{_TEST}test_batches_are_as_long_as_requested",
     ),
     Mutant(
