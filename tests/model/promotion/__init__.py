@@ -27,8 +27,8 @@ several keys and several parts are in tests/model/reverse.
 Not modelled, and therefore refused or documented as limits:
 - requests that run at ArangoDB, and requests for rights, later than `late_request`;
 - clients of ArangoDB itself before their rights are taken (`bypasses` begin after the commit);
-- an evicted process that lives, and answers reads without PostgreSQL; what it acknowledged alone is found by the
-  verification only, so that the collection must not be flipped until then;
+- an evicted process that lives, or restarts and cannot reach PostgreSQL: it forwards writes until the rights are taken,
+  and answers reads. What an evicted one acknowledged alone is found by the verification only;
 - a failover of PostgreSQL that loses commits; clusters of ArangoDB, whose shards have clocks of their own;
 - weights below 100: a promotion begins at 100 %;
 - several collections in one promotion: their rows are changed by one transaction, ordered by name;

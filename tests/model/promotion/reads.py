@@ -25,6 +25,7 @@ from tests.model.promotion.state import (
     Step,
     World,
     alive,
+    serves,
     with_proxy,
 )
 from tests.model.promotion.statements import AGAIN, APPLIED, repaired, upsert
@@ -42,7 +43,7 @@ def steps(world: World, state: State) -> Iterator[Step]:
                 yield "client: read", after._replace(read=begun)
         return
     proxy = state.proxies[read.proxy]
-    if not proxy.registered and not proxy.cut:
+    if not serves(proxy):
         return
     again = read._replace(phase=ASKED, source=0, value=0, had=0, stamp=0)
     if read.phase == ASKED:

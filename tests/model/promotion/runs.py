@@ -47,7 +47,7 @@ LARGE: dict[str, Bounds] = {
     "rights of two users": Bounds(Left(writes=2, aborts=2, promotes=2), slots=1, users=(True, False)),
     "break-glass, a read": Bounds(Left(writes=1, reads=1, glass=1), slots=1, appliers=1),
     "break-glass, two writes": Bounds(Left(glass=1), appliers=1),
-    "an eviction, a cut": Bounds(Left(crashes=1, cuts=1, evictions=1, lost=1), slots=1, appliers=1),
+    "an eviction, a cut": Bounds(Left(writes=1, crashes=1, cuts=1, evictions=1, lost=1), slots=1, appliers=1),
 }
 
 # rules that are not needed for safety: explored without them

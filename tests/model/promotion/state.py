@@ -242,6 +242,13 @@ class World(NamedTuple):
 Step = tuple[str, State]
 
 
+def serves(proxy: Proxy) -> bool:
+    """Return True if the process answers clients: after a crash it begins to when it has registered, or cannot reach
+    PostgreSQL. One that was evicted is dead until it registers.
+    """
+    return proxy.registered or (proxy.cut and not proxy.evicted)
+
+
 def origin_writes(state: State) -> bool:
     """Return True if ArangoDB takes the writes."""
     return state.stage in (FLIPPED, HOLD, SHADOW)

@@ -38,6 +38,7 @@ from tests.model.promotion.state import (
     World,
     Write,
     replaced,
+    serves,
     with_proxy,
     with_row,
     with_write,
@@ -58,9 +59,7 @@ def steps(world: World, state: State) -> Iterator[Step]:
             yield from _at_postgresql(world, state, index, write)
         else:
             proxy = state.proxies[write.proxy]
-            if (
-                proxy.registered or proxy.cut
-            ):  # after a crash it begins to serve, or cannot ask PostgreSQL whether it may
+            if serves(proxy):
                 yield from _at_proxy(world, state, index, write, proxy)
 
 
