@@ -178,6 +178,20 @@ async def test_what_is_changed_in_steps(pool: Database) -> None:
     assert same
 
 
+async def test_the_documents_that_a_filter_drops_are_counted(pool: Database) -> None:
+    await take_writes(pool, C, {})
+    await run(pool, "FOR i IN 1..6 INSERT {n: i} INTO c")
+    names = ("writesExecuted", "scannedFull", "filtered")
+    for text, expected in (
+        ("FOR d IN c FILTER d.n == 1 OR d.n == 2 SORT d.n UPDATE d WITH {m: 1} IN c RETURN NEW", [2, 6, 4]),
+        ("FOR d IN c FILTER d.n > 4 REMOVE d IN c", [2, 6, 4]),
+        ("FOR d IN c FILTER d.n > 4 REMOVE d IN c RETURN OLD", [0, 4, 4]),
+        ("FOR d IN c UPDATE d WITH {m: d.n} IN c", [4, 4, 0]),
+    ):
+        stats = (await run(pool, text)).extra["stats"]
+        assert [stats[name] for name in names] == expected, text
+
+
 # ---- the rules of collections
 
 

@@ -16,6 +16,7 @@ is a SELECT from the rows that were chosen and the rows that were written.
     target          which document a row names
     change          the new version of it: text and jsonb
     printed         expressions -> SQL of the text that ArangoDB prints for their values
+    dropped_rows    whether the documents that are not written are those that FILTER drops
     text            the statement's text: what is chosen, written, noted, returned
 
 The stored truth is the text of a document, in which numbers have ArangoDB's form and attributes their order. So new

@@ -16,8 +16,9 @@ class CompiledWrite:
     edge: its table, for which the statement was made. pushed: what the statement does, finished: what is computed from
     its rows afterwards, in words.
 
-    The columns of a row are the number of documents that were written, `found`, and those of `finish`, as of a query
-    that reads. There is always a row; found: NULL if the result is empty. finish: None if the query returns nothing.
+    The columns of a row are the number of documents that were written; that of all documents, if FILTER dropped the
+    others, else NULL; `found`; and those of `finish`, as of a query that reads. There is always a row; found: NULL if
+    the result is empty. finish: None if the query returns nothing.
 
     bare: a shorter statement with the same parameters, if nothing is returned and ArangoDB does not follow the
     collection; it has no rows, and the number of documents is that of its command.

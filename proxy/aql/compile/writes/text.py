@@ -18,7 +18,8 @@ REVISION = f"nextval((SELECT revisions::regclass {FLOOR}))"
 class ChosenRows:
     """The block that chooses rows, and what is done with the target of each. change: None for REMOVE.
 
-    kept: the columns of the rows that what follows needs. old: it sees OLD.
+    kept: the columns of the rows that what follows needs. old: it sees OLD. total: SQL of the number of documents in
+    the collection, or NULL.
     """
 
     relation: str
@@ -27,6 +28,7 @@ class ChosenRows:
     change: NewVersionSql | None
     kept: ColumnRemapping
     old: bool
+    total: str
 
 
 def statement(chosen: ChosenRows, rows: str | None, returned: Sequence[str]) -> str:
@@ -34,14 +36,14 @@ def statement(chosen: ChosenRows, rows: str | None, returned: Sequence[str]) -> 
     columns.
     """
     if rows is None and _is_direct(chosen):
-        return _whole(f"{_direct_update(chosen)} RETURNING {chosen.target.var.key}", "", None, returned)
+        return _whole(chosen, f"{_direct_update(chosen)} RETURNING {chosen.target.var.key}", "", None, returned)
     select = _select(chosen, places=rows is not None)
     # a row without a target is refused also if the table is empty, with which PostgreSQL would join no row
     tested = chosen.target.var.nullable
     apart = tested or rows is not None
     written = _update(chosen, "chosen" if apart else f"({select})")
     every = " WHERE (SELECT count(key) FROM chosen) >= 0" if tested else ""
-    text = _whole(written, every, rows, returned)
+    text = _whole(chosen, written, every, rows, returned)
     return f"WITH chosen AS MATERIALIZED ({select}), {text.removeprefix('WITH ')}" if apart else text
 
 
@@ -49,17 +51,18 @@ def bare_statement(chosen: ChosenRows, rows: str | None) -> str | None:
     """Return the UPDATE alone, for a collection of which nothing is noted. Its parameters are those of the statement,
     in the same order. None if the result is more than the number of documents, or the collection is not named in it.
     """
-    return _direct_update(chosen) if rows is None and chosen.change is not None and _is_direct(chosen) else None
+    alone = rows is None and chosen.change is not None and chosen.total == "NULL" and _is_direct(chosen)
+    return _direct_update(chosen) if alone else None
 
 
-def _whole(update: str, every: str, rows: str | None, returned: Sequence[str]) -> str:
+def _whole(chosen: ChosenRows, update: str, every: str, rows: str | None, returned: Sequence[str]) -> str:
     """Return the statement of an UPDATE that returns its keys. every: the condition that all rows are chosen."""
     noted = (
         f"noted AS (INSERT INTO _crossfade.outbox (collection, key) SELECT {COLLECTION}, key FROM written "
         f'WHERE (SELECT in_arangodb {FLOOR}) ORDER BY key COLLATE "C")'
     )
-    result = f"SELECT {', '.join(['w.n', *(f'q.{column}' for column in returned)])} "
-    result += f"FROM (SELECT count(*) AS n FROM written{every}) w"
+    result = f"SELECT {', '.join(['w.n', 'w.total', *(f'q.{column}' for column in returned)])} "
+    result += f"FROM (SELECT count(*) AS n, {chosen.total} AS total FROM written{every}) w"
     if rows is not None:
         result += f" LEFT JOIN ({rows}) q ON true"
     return f"WITH written AS ({update}), {noted} {result}"

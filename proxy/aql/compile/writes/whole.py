@@ -15,6 +15,7 @@ from proxy.aql.compile.scope import AliasVar, Block, ColumnRemapping, DocumentVa
 from proxy.aql.compile.subqueries import hoisted
 from proxy.aql.compile.writes.change import NewVersionSql, change_of
 from proxy.aql.compile.writes.compiled_write import CompiledWrite
+from proxy.aql.compile.writes.dropped_rows import drops_the_others
 from proxy.aql.compile.writes.target import WrittenTarget, loops, target_of
 from proxy.aql.compile.writes.text import COLLECTION, ChosenRows, bare_statement, statement
 from proxy.aql.execution.modifications import write_options_of
@@ -36,7 +37,10 @@ def compile_whole(c: Compilation, query: ast.Query) -> CompiledWrite:
     target, change = _modification(c, collection, node, options, before)
     kept = _end_rows(c, collection, target, after)
     mentioned = mentioned_in(after)
-    chosen = ChosenRows(c.table(collection).relation, kept[0], target, change, kept[1], "OLD" in mentioned)
+    relation, total = c.table(collection).relation, "NULL"
+    if not target.repeats and drops_the_others(c, query, before, collection):
+        total = f"(SELECT _crossfade.count_of({c.parameters.add(relation, 'text')}))"
+    chosen = ChosenRows(relation, kept[0], target, change, kept[1], "OLD" in mentioned, total)
     rows, returned, finish = returned_rows(c, after)
     text, parameters = c.parameters.numbered(statement(chosen, rows, returned))
     last = f"${len(parameters) + 1}::text"
@@ -46,7 +50,7 @@ def compile_whole(c: Compilation, query: ast.Query) -> CompiledWrite:
         bare=None if bare is None else c.parameters.numbered(bare)[0].replace(COLLECTION, last),
         parameters=parameters,
         collection=collection,
-        relation=c.table(collection).relation,
+        relation=relation,
         edge=c.table(collection).edge,
         finish=finish,
         pushed=(*words_of(query), node.kind if isinstance(node, ast.UpdateOrReplace) else "REMOVE"),

@@ -62,13 +62,12 @@ class CompiledAttempt:
             async with asyncio.timeout(seconds or None):
                 rows = _ResultRows(run, options.spools)
                 if plan.bare is None or noted:
-                    count = await self._rows(collection, plan, rows, counted=2 if given is not None else 1)
+                    stats = await self._rows(collection, plan, rows, inserts=given is not None)
                 else:
-                    count = await self._session.affected(_statement(plan.bare), *plan.parameters, collection)
+                    stats = _stats(await self._session.affected(_statement(plan.bare), *plan.parameters, collection), None)
         except TimeoutError:
             raise ArangoError(1500, "query killed because it exceeded its maxRuntime") from None
         warnings = () if run is None else tuple(run.context.warnings)
-        stats = Stats(writes_executed=count, scanned=count)
         return Result(rows.values, None, None, warnings=warnings, stats=stats, spooled=rows.spooled)
 
     async def _begin(self, collection: str, plan: CompiledWrite, given: BoundWrite | None) -> bool:
@@ -83,13 +82,12 @@ class CompiledAttempt:
             raise PropertiesChangedError("rules of the collection that have changed")
         return row.noted
 
-    async def _rows(self, collection: str, plan: CompiledWrite, found: _ResultRows, *, counted: int) -> int:
-        """Return the number of documents that were written, after their rows were built. counted: columns of it."""
-        count, piece = 0, list[tuple[Any, ...]]()
+    async def _rows(self, collection: str, plan: CompiledWrite, found: _ResultRows, *, inserts: bool) -> Stats:
+        """Return the statistics, after the rows were built. inserts: the second number is of inserted documents."""
+        count, other, piece = 0, None, list[tuple[Any, ...]]()
         cursor = self._session.cursor(_statement(plan.sql), *plan.parameters, collection, prefetch=_BATCH, most=_PIECE)
         async with contextlib.aclosing(cursor) as rows:
-            async for row in rows:
-                count, self.inserted, cells = row[0], row[counted - 1], row[counted:]  # the numbers: in every row
+            async for count, other, *cells in rows:  # noqa: B007 - the same in every row
                 if plan.finish is None or cells[0] is None:
                     continue
                 if found.spooled is None:
@@ -100,7 +98,17 @@ class CompiledAttempt:
                     piece.clear()
                     await asyncio.sleep(0)
         found.add(piece)
-        return count
+        if not inserts:
+            return _stats(count, other)
+        self.inserted = other or 0
+        return _stats(count, None)
+
+
+def _stats(count: int, total: int | None) -> Stats:
+    """Return the statistics of a number of written documents. total: of all, if FILTER dropped the others."""
+    if total is None:
+        return Stats(writes_executed=count, scanned=count)
+    return Stats(writes_executed=count, scanned=total, filtered=total - count)
 
 
 def _statement(text: str) -> Statement[Any]:

@@ -223,3 +223,27 @@ def test_the_statement_of_a_key_serves_every_key() -> None:
     assert isinstance(other, CompiledWrite)
     assert one.sql == other.sql
     assert one.parameters != other.parameters
+
+
+@pytest.mark.parametrize(
+    ("text", "counted"),
+    [
+        ("FOR x IN c FILTER x.n == 1 OR x.n == 2 SORT x.n UPDATE x WITH {n: 1} IN c RETURN NEW", True),
+        ("FOR x IN c LET n = x.n FILTER n > 1 FILTER x.m REMOVE x IN c", True),
+        ("FOR x IN c UPDATE x WITH {n: 1} IN c", False),
+        ("FOR x IN c FILTER x._key == 'a' REMOVE x IN c", False),
+        ("FOR x IN c LET k = x._key FILTER k == 'a' REMOVE x IN c", False),
+        ("FOR x IN i FILTER x.n == 1 REMOVE x IN i", False),
+        ("FOR x IN c FILTER @n == 1 REMOVE x IN c", False),
+        ("FOR x IN c FILTER x.n == 1 LIMIT 2 REMOVE x IN c", False),
+        ("FOR x IN c FILTER x.n == 1 REMOVE x IN c FILTER OLD.m RETURN 1", False),
+        ("FOR n IN [1] FOR x IN c FILTER x.n == n REMOVE x IN c", False),
+        ("FOR x IN c FILTER LENGTH(FOR y IN d FILTER y.n == x.n RETURN 1) == 0 REMOVE x IN c", False),
+        ("FOR x IN d FILTER x.n == 1 UPDATE 'a' WITH {n: 1} IN c", False),
+    ],
+)
+def test_dropped_documents_are_counted_if_they_are_all_others(text: str, counted: bool) -> None:
+    tables = CompiledTables({**TABLES.tables, "i": CompiledTable("db.i", indexed=frozenset({"n"}))})
+    found = compile_write(parse(text), {"n": 1} if "@n" in text else {}, tables)
+    assert isinstance(found, CompiledWrite), found
+    assert ("_crossfade.count_of" in found.sql) is counted
