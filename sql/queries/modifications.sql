@@ -43,5 +43,6 @@ FROM (SELECT FROM {relation} WHERE key = ANY ($1::text[]) ORDER BY key COLLATE "
 
 -- name: compiled
 -- A query that writes as one statement, which the compiler has made (proxy/aql/compile/writes), in a transaction of one
--- snapshot whose first statement was `begin`. Its parameters, then `database/collection`.
+-- snapshot whose first statement was `begin`. Its parameters, then `database/collection`. Or a query of a stream transaction
+-- that only reads (proxy/aql/compile), with its parameters.
 {query};

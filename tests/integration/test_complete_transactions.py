@@ -15,6 +15,7 @@ from proxy.complete import CompleteStore
 from proxy.complete.stream_transactions import TransactionLimits
 from proxy.devserver.store import MemoryStore
 from proxy.model.operations import Outcome
+from proxy.stores.postgres.modifications import transaction_reads
 from proxy.wire.decode import decode_parts
 from tests.harness import eventually, straight
 from tests.integration.answers_alike import Client, compare
@@ -75,6 +76,38 @@ async def test_a_transaction_sees_the_documents_of_its_beginning(store: Complete
     assert (await send(store, "PUT", f"/_api/transaction/{trx}"))[0] == 200
     assert (await send(store, "GET", "/_api/document/c/z"))[0] == 200
     assert (await send(store, "GET", "/_api/document/c/a"))[1]["n"] == 1
+
+
+async def test_reads_are_one_statement_that_sees_the_writes_of_the_transaction(
+    store: CompleteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A statement that refuses its data leaves the query to the evaluator, and the transaction as it was."""
+    exact: list[bool] = []
+    read = transaction_reads.read
+
+    async def noted(*given: Any) -> Any:
+        found = await read(*given)
+        exact.append(found is not None)
+        return found
+
+    monkeypatch.setattr(transaction_reads, "read", noted)
+    await send(store, "POST", "/_api/collection", {"name": "c"})
+    await send(store, "POST", "/_api/document/c", [{"_key": f"k{n}", "n": n} for n in range(3)])
+    trx = await begun(store, write=["c"])
+    await send(store, "PATCH", "/_api/document/c/k1", {"n": [7]}, trx)
+    for query, expected, answered in (
+        ("FOR x IN c FILTER x.n != 0 SORT x._key RETURN x.n", [[7], 2], True),
+        ("FOR x IN c SORT x.n DESC RETURN x.n", [[7], 2, 0], False),
+        ("FOR x IN c FILTER x.n > 9 COLLECT WITH COUNT INTO n RETURN n", [1], True),
+        ("FOR x IN c FILTER x._key == 'k0' RETURN {k: x._key, m: x.m}", [{"k": "k0", "m": None}], True),
+    ):
+        status, found = await send(store, "POST", CURSOR, {"query": query}, trx)
+        assert (status, found["result"]) == (201, expected), query
+        assert exact.pop() is answered
+    _, found = await send(store, "POST", CURSOR, {"query": "FOR x IN c RETURN x.n"})
+    assert found["result"] == [0, 1, 2]
+    assert exact == []
+    assert (await send(store, "PUT", f"/_api/transaction/{trx}"))[0] == 200
 
 
 async def test_a_document_that_a_transaction_wrote_is_locked_for_others(store: CompleteStore) -> None:

@@ -16,6 +16,7 @@ that missed nothing counts.
     compiled_attempt      one transaction of a compiled query: fence, statement, result
     given_rows            the rows of a compiled INSERT or UPSERT: computed, checked, made parameters
     given_writes          their statements with keys for new documents
+    transaction_reads     a compiled query of a stream transaction that only reads
     attempt               one transaction: fence, runs, writes
     prepared              what attempts find out for those that follow
     query_run             one run of the evaluator, and what it missed

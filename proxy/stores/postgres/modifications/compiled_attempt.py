@@ -18,16 +18,26 @@ from proxy.aql.requests import QueryOptions, Result, Stats
 from proxy.base.database import Session
 from proxy.base.errors import ArangoError
 from proxy.base.spool import SpooledRows, SpoolSpace
+from proxy.model.cursor_requests import CursorRequest
 from proxy.stores.postgres.compiled_queries import size_of
 from proxy.stores.postgres.fetching import Budget
+from proxy.stores.postgres.modifications.attempt import ModificationQuery
 from proxy.stores.postgres.modifications.given_rows import BoundWrite, NotExactError, PropertiesChangedError
 from proxy.stores.postgres.writes.interruptions import WriteFenceError
 from proxy.stores.postgres.writes.properties import parse_properties
 from sql.statement import Statement
 
 _KEEP: Final = False  # do not remove every document first
+_OF_EVALUATION: Final = frozenset({"intermediateCommitCount", "intermediateCommitSize"})  # options
 _BATCH: Final = 200  # rows of one round trip, and of a piece of the result that is built in one turn of the event loop
 _PIECE: Final = 1 << 20  # bytes of the rows of one round trip, nearly
+
+
+def may_compile(query: ModificationQuery, request: CursorRequest) -> bool:
+    """Return True if nothing in a request is followed by the evaluator only."""
+    if request.full_count or request.memory_limit or query.pauses is not None:
+        return False
+    return _OF_EVALUATION.isdisjoint(request.options)
 
 
 class CompiledAttempt:
@@ -64,7 +74,8 @@ class CompiledAttempt:
                 if plan.bare is None or noted:
                     stats = await self._rows(collection, plan, rows, inserts=given is not None)
                 else:
-                    stats = _stats(await self._session.affected(_statement(plan.bare), *plan.parameters, collection), None)
+                    count = await self._session.affected(_statement(plan.bare), *plan.parameters, collection)
+                    stats = _stats(count, None)
         except TimeoutError:
             raise ArangoError(1500, "query killed because it exceeded its maxRuntime") from None
         warnings = () if run is None else tuple(run.context.warnings)

@@ -34,8 +34,9 @@ from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.compiled_queries import Statements
 from proxy.stores.postgres.evaluation import options_of, parsed, warnings_of
 from proxy.stores.postgres.fetching import Budget
+from proxy.stores.postgres.modifications import transaction_reads
 from proxy.stores.postgres.modifications.attempt import Finished, ModificationQuery, QueryAttempt
-from proxy.stores.postgres.modifications.compiled_attempt import CompiledAttempt
+from proxy.stores.postgres.modifications.compiled_attempt import CompiledAttempt, may_compile
 from proxy.stores.postgres.modifications.given_rows import (
     BoundWrite,
     NotExactError,
@@ -61,7 +62,6 @@ _REPEATS: Final = 20  # with what an attempt lacked
 _LOCK_TIMEOUT: Final = "55P03"
 _UNIQUE_VIOLATION: Final = "23505"
 _UNDEFINED: Final = frozenset({"42P01", "3F000"})  # the table, or its schema, is gone
-_OF_EVALUATION: Final = frozenset({"intermediateCommitCount", "intermediateCommitSize"})  # options
 _DRAWN: Final = 4096  # revisions that are drawn ahead, at most
 _REMEMBERED: Final = 500  # queries whose number of new keys is remembered
 
@@ -115,6 +115,8 @@ class ModificationQueries:
         began = time.perf_counter()
         query = await self._query(database, request, pauses, inside=session is not None)
         prepared = await self._planned(query, await self._plan(query, request))
+        if query.inside and not query.writes and may_compile(query, request):
+            prepared.read = await transaction_reads.plan_of(self._statements, query)
         try:
             finished = await after_pauses(query.pauses, lambda: self._finished(query, prepared, session))
         except ArangoError:
@@ -153,13 +155,7 @@ class ModificationQueries:
 
     async def _plan(self, query: ModificationQuery, request: CursorRequest) -> CompiledWrite | BatchedWrite | None:
         """Return the one statement of a query, or what is foreseen of one that is evaluated; None if it is nothing."""
-        if (
-            request.full_count
-            or request.memory_limit
-            or not query.writes
-            or query.pauses is not None
-            or not _OF_EVALUATION.isdisjoint(request.options)
-        ):
+        if not query.writes or not may_compile(query, request):
             return None
         analysis = analyse(query.query, request.bind_vars)
         plan = await self._statements.write_plan(query.database, query.query, request.bind_vars, analysis)
@@ -252,6 +248,11 @@ class ModificationQueries:
             if finished is not None:
                 return finished
             prepared.plan = None
+        if prepared.read is not None and self._spools is not None:
+            read = await transaction_reads.read(session, prepared.read, query.binds, query.options, self._spools)
+            if read is not None:
+                return Finished(read, None, 0, {})
+            prepared.read = None
         async with session.transaction(isolation="repeatable_read"):
             attempt = QueryAttempt(
                 session,
