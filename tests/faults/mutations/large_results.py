@@ -30,6 +30,20 @@ MUTANTS = (
         f"{_TEST}test_an_error_at_the_end_leaves_nothing",
     ),
     Mutant(
+        "an error may come from a value that was taken to be free",
+        _FLUSHES,
+        "            await self._check()",
+        "            pass",
+        "tests/property/test_refused_values.py::test_the_first_index_that_refuses_a_document_is_named",
+    ),
+    Mutant(
+        "an error hides the first index that refuses the document",
+        "proxy/stores/postgres/modifications/query_run.py",
+        "        return refused\n",
+        "        raise\n",
+        "tests/property/test_refused_values.py::test_the_first_index_that_refuses_a_document_is_named",
+    ),
+    Mutant(
         "what a query has sent is known as it was before",
         "proxy/stores/postgres/modifications/query_collection.py",
         "            self.known.take_written(change.key, change.raw)\n",

@@ -25,6 +25,7 @@ that missed nothing counts.
     pauses                calls of SLEEP
     query_collection      a collection within a run: what is stored, with the writes of the run
     turns                 queries that write the same documents, one after the other
+    assumed_values        values of unique indexes that a run has taken to be free
     known_documents       what a transaction has read of a collection
     value_index           documents by their values at some paths
     reserved_numbers      a key generator that makes numbers of a range which is taken

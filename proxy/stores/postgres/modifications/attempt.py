@@ -18,6 +18,7 @@ from proxy.semantics.query_writes import IntermediateCommits
 from proxy.stores.postgres import unique_indexes
 from proxy.stores.postgres.catalog import Catalog
 from proxy.stores.postgres.fetching import Budget, counted, fetch_raws, fetch_raws_of_any
+from proxy.stores.postgres.modifications import assumed_values
 from proxy.stores.postgres.modifications.flushes import Flushes
 from proxy.stores.postgres.modifications.known_documents import KnownDocuments
 from proxy.stores.postgres.modifications.pauses import Pauses
@@ -27,7 +28,7 @@ from proxy.stores.postgres.modifications.query_run import MissedParts, QueryRun,
 from proxy.stores.postgres.modifications.reserved_numbers import NumberRange
 from proxy.stores.postgres.read_fence import QueryLimits
 from proxy.stores.postgres.snapshot_reads import SnapshotReads, parsed_documents
-from proxy.stores.postgres.writes.interruptions import NotLoadedError, WriteFenceError
+from proxy.stores.postgres.writes.interruptions import WriteFenceError
 from proxy.stores.postgres.writes.properties import Properties, parse_properties
 from proxy.stores.postgres.writes.row_changes import columns_of
 
@@ -145,7 +146,10 @@ class QueryAttempt:
             target.revisions.rewind()
         commits = IntermediateCommits(query.settings, enabled=not query.inside)
         flushes = Flushes(
-            self._session if self._limits is None else None, lambda: self._flush(collections, prepared), commits
+            self._session if self._limits is None else None,
+            lambda: self._flush(collections, prepared),
+            lambda: self._verify(collections, prepared, failed=True),
+            commits,
         )
         run = QueryRun(
             collections,
@@ -309,17 +313,17 @@ class QueryAttempt:
         for collection in collections.values():
             collection.take_written()
 
-    async def _verify(self, collections: Mapping[str, QueryCollection], prepared: Prepared) -> None:
-        """Raise RepeatError if a value of a unique index was taken to be free and is not, if nothing else tests it."""
-        for collection in collections.values():
-            try:
-                collection.check_complete(written=not prepared.looks_up)
-            except NotLoadedError as missing:
-                for index, values in missing.values.items():
-                    found = await unique_indexes.holders(self._session, index, values)
-                    if any(key is not None for key in found.values()):
-                        prepared.looks_up = True
-                        raise RepeatError({}, {}) from None
+    async def _verify(
+        self, collections: Mapping[str, QueryCollection], prepared: Prepared, *, failed: bool = False
+    ) -> None:
+        """Raise RepeatError if a value of a unique index was taken to be free and is not, if nothing else tests it.
+
+        failed: the run ended with an error: its last writes may never reach PostgreSQL.
+        """
+        written = not (failed or prepared.looks_up)
+        if await assumed_values.are_held(self._session, collections.values(), written=written):
+            prepared.looks_up = True
+            raise RepeatError({}, {})
 
     async def _load(self, missing: MissedParts, *, again: bool = False) -> None:
         """Read what a run missed: the documents of all keys of a collection together, and those of all its fetches.
@@ -351,13 +355,8 @@ class QueryAttempt:
         """Look up in unique indexes what a run assumed and nothing else tests. Return False if there was nothing."""
         found = False
         for name, collection in collections.items():
-            try:
-                collection.check_complete(written=written)
-            except NotLoadedError as missing:
-                found = True
-                for index, values in missing.values.items():
-                    known = self._targets[name].holders.setdefault(index, {})
-                    known |= await unique_indexes.holders(self._session, index, values)
+            holders = self._targets[name].holders
+            found |= await assumed_values.look_up(self._session, collection, holders, written=written)
         return found
 
     async def _write(self, collections: Mapping[str, QueryCollection], prepared: Prepared) -> None:

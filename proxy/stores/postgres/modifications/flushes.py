@@ -25,14 +25,20 @@ class Undone(Exception):
 class Flushes:
     """session: with the open transaction; None: nothing is sent before the end. send: writes what is pending.
 
+    check: raises RepeatError if an error comes from a value that the run took to be free, and that is not.
     flushed: the number of writes that were sent.
     """
 
     def __init__(
-        self, session: Session | None, send: Callable[[], Awaitable[None]], commits: IntermediateCommits
+        self,
+        session: Session | None,
+        send: Callable[[], Awaitable[None]],
+        check: Callable[[], Awaitable[None]],
+        commits: IntermediateCommits,
     ) -> None:
         self._session = session
         self._send = send
+        self._check = check
         self._commits = commits
         self._pending: list[tuple[QueryCollection, str, bytes | None]] = []
         self._size = 0
@@ -83,7 +89,12 @@ class Flushes:
         await self.release()
 
     async def undo(self) -> None:
-        """Undo the writes after the last intermediate commit, after an error of the query."""
+        """Undo the writes after the last intermediate commit, after an error of the query.
+
+        Raise whatever `check` raises. If nothing was sent, the caller checks: it can repeat the run.
+        """
+        if self.flushed:
+            await self._check()  # while PostgreSQL still has what was sent
         if not self._commits.kept:
             return  # nothing of the transaction is kept
         kept = self._commits.kept - self.flushed

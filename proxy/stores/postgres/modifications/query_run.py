@@ -220,18 +220,19 @@ class QueryRun:
     async def _decided(self, collection: QueryCollection, write: Write) -> WriteResult:
         collection.learn_loaded()
         while True:
-            written = query_writes.carry_out(collection, write)
-            if not self._verifies:
-                return written
+            written = _carried_out(collection, write)
             try:
-                collection.check_complete(written=False)
+                if self._verifies:
+                    collection.check_complete(written=False)
             except NotLoadedError as missing:
-                if written.changed:
+                if isinstance(written, WriteResult) and written.changed:
                     collection.put_back(written.key, written.old)
                 await self._store.look_up(collection, missing.values)
                 if self._revisions[write.collection].exhausted:
                     await self._revisions[write.collection].refill()
             else:
+                if isinstance(written, ArangoError):  # of the first index that refuses the document
+                    raise written
                 return written
 
     async def _is_known(self, collection: QueryCollection, write: Write) -> bool:
@@ -263,6 +264,14 @@ def _one_fetch(fetch: Fetch) -> MissedParts:
     wanted = MissedParts()
     wanted.fetches[fetch.collection].append(fetch)
     return wanted
+
+
+def _carried_out(collection: QueryCollection, write: Write) -> WriteResult | ArangoError:
+    """Write one document. Return the error if it is refused: indexes before the one that refuses it may be unknown."""
+    try:
+        return query_writes.carry_out(collection, write)
+    except ArangoError as refused:
+        return refused
 
 
 def _as_if_present(write: Write) -> Versions:
