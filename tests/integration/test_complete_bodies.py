@@ -218,6 +218,44 @@ async def test_documents_that_others_have_changed_are_refused_in_a_transaction(c
     assert (await client.get("/_api/document/c/k7")).json()["n"] == -1
 
 
+async def test_values_that_others_have_taken_are_refused_in_a_transaction(client: httpx.AsyncClient) -> None:
+    """As on the development server: only the documents that claim them, in whichever part they are."""
+    index = {"type": "persistent", "fields": ["n"], "unique": True, "sparse": True, "name": "u"}
+    body = [{"_key": f"k{n}", "n": n, "text": "y" * 50} for n in range(300)]
+    large, more = (json.dumps(found).encode() for found in (body, [*body, {"_key": "o", "n": 7}]))
+    async with DevelopmentServer() as server, httpx.AsyncClient(base_url=server.url) as other:
+        answers: list[list[object]] = []
+        for one in (client, other):
+            await one.post("/_api/collection", json={"name": "c"})
+            await one.post("/_api/index?collection=c", json=index)
+            begun = await one.post("/_api/transaction/begin", json={"collections": {"write": ["c"]}})
+            transaction = {"x-arango-trx-id": begun.json()["result"]["id"]}
+            await one.post(PATH, json=[{"_key": "a", "n": 7}, {"_key": "b", "n": 299}, {"_key": "k200"}])
+            made = [
+                await one.post(IMPORT + "array&complete=true", content=large, headers=transaction),
+                await one.post(IMPORT + "array&details=true", content=more, headers=transaction),
+                await one.post(PATH + "?overwriteMode=replace", content=more, headers=transaction),
+                await one.put(f"/_api/transaction/{transaction['x-arango-trx-id']}", headers={}),
+                await one.put("/_api/simple/all", json={"collection": "c", "batchSize": 999}),
+            ]
+            answers.append([[answer.status_code for answer in made], *(_compared(made[n]) for n in (0, 1, 2, 4))])
+    assert answers[0] == answers[1]
+
+
+async def test_values_that_a_transaction_has_are_refused_in_large_bodies(client: httpx.AsyncClient) -> None:
+    index = {"type": "persistent", "fields": ["n"], "unique": True, "sparse": True, "name": "u"}
+    body = [{"_key": f"k{n}", "n": n, "text": "y" * 50} for n in range(300)]
+    await client.post("/_api/index?collection=c", json=index)
+    begun = await client.post("/_api/transaction/begin", json={"collections": {"write": ["c"]}})
+    transaction = {"x-arango-trx-id": begun.json()["result"]["id"]}
+    assert (await client.post(PATH, json=[{"n": 7}, {"n": 299}], headers=transaction)).status_code == 202
+    made = await client.post(PATH, json=body)
+    refused = {place: one["errorMessage"] for place, one in enumerate(made.json()) if one.get("errorNum") == 1200}
+    where = "timeout waiting to lock key - in index u of type persistent over 'n'; conflicting key: k"
+    assert refused == {7: f"{where}7", 299: f"{where}299"}
+    assert (await client.get("/_api/collection/c/count")).json()["count"] == 298
+
+
 async def test_a_large_array_is_written_over_http2_without_a_length(client: httpx.AsyncClient) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for start in range(0, len(ARRAY), 1000):

@@ -121,6 +121,54 @@ SEQUENCES: Final[Mapping[str, tuple[Step, ...]]] = {
         put("/_api/transaction/{t}"),
         put("/_api/simple/all", {"collection": "c"}),
     ),
+    "arrays and imports whose unique values are taken since": (
+        post(
+            "/_api/index?collection=c",
+            {"type": "persistent", "fields": ["m"], "unique": True, "sparse": True, "name": "u"},
+        ),
+        post(
+            "/_api/index?collection=c",
+            {"type": "persistent", "fields": ["o.x"], "unique": True, "sparse": True, "name": "x"},
+        ),
+        begin(collections={"write": ["c"]}),
+        within(patch(f"{DOCUMENT}/c/a", {"m": 5})),
+        post(f"{DOCUMENT}/c", [{"_key": "x", "m": 1}, {"_key": "y", "m": 2, "o": {"x": 1}}, {"_key": "z"}]),
+        within(post("/_api/import?collection=c&type=array", [{"m": 1}, {"_key": "p", "m": 2}])),
+        within(
+            post(
+                "/_api/import?collection=c&type=array&details=true",
+                [
+                    {"_key": "k", "m": 1},
+                    {"_key": "k", "m": 3},
+                    {"_key": "l", "m": 4, "o": {"x": 1}},
+                    {"_key": "z"},
+                    {"_key": "a"},
+                    {"_key": "n", "m": 5},
+                ],
+            )
+        ),
+        within(post("/_api/import?collection=c&type=array&complete=true", [{"_key": "q"}, {"_key": "r", "m": 1}])),
+        within(post("/_api/import?collection=c&type=array&complete=true", [{"_key": "q"}, {"_key": "z"}])),
+        within(
+            post(
+                "/_api/import?collection=c&type=list&onDuplicate=update",
+                [{"_key": "a", "m": 2}, {"_key": "b", "n": 7}, {"_key": "b", "m": 1}],
+            )
+        ),
+        within(
+            post(
+                f"{DOCUMENT}/c?overwriteMode=replace&returnOld=true",
+                [{"_key": "b", "m": 1}, {"_key": "s", "m": 6}, {"m": 2}, {"_key": "x"}, {"_key": "t", "m": 6}],
+            )
+        ),
+        within(patch(f"{DOCUMENT}/c", [{"_key": "a", "m": 1}, {"_key": "b", "n": 8}, {"_key": "x", "n": 1}])),
+        within(put(f"{DOCUMENT}/c", [{"_key": "a", "o": {"x": 1}}, {"_key": "b", "m": 7}])),
+        within(post(f"{DOCUMENT}/c", {"_key": "u", "m": 1})),
+        within(patch(f"{DOCUMENT}/c/a", {"m": 2})),
+        within(put("/_api/simple/all", {"collection": "c"})),
+        put("/_api/transaction/{t}"),
+        put("/_api/simple/all", {"collection": "c"}),
+    ),
     "what is refused or ignored locks no document": (
         begin(collections={"write": ["c"]}),
         within(post(f"{DOCUMENT}/c", {"_key": "a"})),

@@ -25,6 +25,13 @@ MUTANTS = (
         f"{_TRANSACTIONS}test_each_answer_is_that_of_the_development_server",
     ),
     Mutant(
+        "a unique value that is taken since the snapshot refuses the whole array",
+        "proxy/stores/postgres/writes/blocked_values.py",
+        "                found = found or bool(blocked)\n",
+        "",
+        f"{_TRANSACTIONS}test_each_answer_is_that_of_the_development_server",
+    ),
+    Mutant(
         "a refused write keeps its locks",
         "proxy/stores/postgres/writes/transaction.py",
         "                if not changes and not empties:\n",

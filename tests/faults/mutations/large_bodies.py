@@ -93,8 +93,8 @@ MUTANTS = (
     Mutant(
         "a large write within a transaction does not find the documents that have changed since it began",
         _SEQUENCE_FILE,
-        "or (self._rules.inside and is_a_conflict(error.sqlstate)):\n",
-        "or self._rules is None:\n",
+        "is_blocked(error, inside=self._rules.inside,",
+        "is_blocked(error, inside=False,",
         "tests/integration/test_complete_bodies.py::test_documents_that_others_have_changed_are_refused_in_a_transaction",
     ),
     Mutant(

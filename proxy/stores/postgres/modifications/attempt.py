@@ -394,6 +394,6 @@ def _collection(name: str, target: _Target, prepared: Prepared) -> QueryCollecti
         random_keys=target.random_keys,
         holders=target.holders,
         blocked=prepared.blocked.known.get(name, frozenset()),
-        blocked_values=prepared.blocked.values,
+        blocked_values=prepared.blocked.values.known,
         doubted=prepared.keys.get(name, frozenset()),
     )

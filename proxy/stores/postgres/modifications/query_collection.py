@@ -23,8 +23,8 @@ _NONE: Final[Mapping[str, frozenset[bytes]]] = {}
 class QueryCollection(LoadedCollection):
     """revisions: an iterator, which the caller keeps from running dry. numbers: for keys that the collection makes.
 
-    blocked: keys that other transactions have, or have changed since the snapshot; blocked_values: the same for values,
-    by the number of their unique index. doubted: keys that a former attempt took to be free, and that were not.
+    blocked: keys that other transactions have, or have changed since the snapshot. blocked_values: as `blocked` of any
+    loaded collection. doubted: keys that a former attempt took to be free, and that were not.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class QueryCollection(LoadedCollection):
             loaded=self,
             revisions=revisions,
             holders=holders,
+            blocked=blocked_values,
             generator=self.numbers,
         )
         self.known = known
         known.added.clear()  # its unique values are entered already
         self._supposed: set[str] = set()
-        self._blocked = blocked
-        self._blocked_values = blocked_values
+        self._blocked_keys = blocked
         self.doubted = doubted
         self.unchanged: set[str] = set()  # keys whose documents a write has found and left as they are: the first ones
         self._indexes: dict[Paths, ValueIndex] = {}  # of the documents that the run has written
@@ -84,17 +84,10 @@ class QueryCollection(LoadedCollection):
 
     def check_unlocked(self, key: str) -> None:
         """Raise ConflictError for a key that is known to be blocked. PostgreSQL refuses what is written to others."""
-        if key in self._blocked:
+        if key in self._blocked_keys:
             raise conflict(key, "")
         if key not in self._written and len(self.unchanged) < _MOST_UNCHANGED:
             self.unchanged.add(key)
-
-    def check_unclaimed(self, key: str, document: Document) -> None:
-        """Raise ConflictError for a document that claims a value which is known to be blocked."""
-        for index in self._uniques if self._blocked_values else ():
-            values = self._blocked_values.get(index.id)
-            if values and not values.isdisjoint(index.values(document)):
-                raise conflict(key, "", index)
 
     def put(self, key: str, raw: bytes, document: Document, revision: int) -> None:
         self.unchanged.discard(key)

@@ -9,10 +9,11 @@ not loaded, or another transaction inserts a key first, it is repeated. Rules: s
     transaction        one attempt: fence, load, decide, write
     loaded_collection  the loaded documents as a collection that the rules write to: pure
     row_changes        the rows that a decision changes, and the statements that write them
-    index_claims   the values that its documents have in unique indexes: pure
+    index_claims       the values that its documents have in unique indexes: pure
     partwise_writer    writes with large bodies, part by part in one transaction
     part_sequence      the parts of one: parsed and decided while PostgreSQL writes those before them
     locked_documents   what stays locked: refused, and nothing else of its array
+    blocked_values     values of unique indexes that other transactions have: found, to refuse their documents
     refused_documents  what PostgreSQL cannot hold: refused, and nothing else of its array
     interruptions      what ends an attempt before anything is written
     properties         what writes to a collection must follow: schema, waitForSync, key options

@@ -16,19 +16,22 @@ from proxy.semantics.encoded_document import revision_of
 from proxy.semantics.key_generator import KeyGenerator
 from proxy.stores.postgres.writes.index_claims import Holders, IndexClaims
 from proxy.stores.postgres.writes.interruptions import NotLoadedError
+from proxy.stores.postgres.writes.locked_documents import conflict
 from proxy.stores.postgres.writes.properties import Properties
 from proxy.stores.postgres.writes.row_changes import RowChange
 
 Document = dict[str, Any]
 _NOTHING: Final[Holders] = {}
+_NONE: Final[Mapping[str, frozenset[bytes]]] = {}
 _LARGEST: Final = (1 << 63) - 1  # what a column of revisions holds
 
 
 class LoadedCollection:
     """The rows of some keys. rows: raw document by key, None for a tombstone. loaded: the keys that were looked up.
 
-    revisions: new ones, as many as the decision may need. holders: what was looked up in unique indexes. generator: of
-    keys, by default one whose numbers start at 1.
+    revisions: new ones, as many as the decision may need. holders: what was looked up in unique indexes. blocked:
+    values that no document can have now, by the number of their unique index. generator: of keys, by default one whose
+    numbers start at 1.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class LoadedCollection:
         loaded: Container[str],
         revisions: Iterable[int],
         holders: Holders = _NOTHING,
+        blocked: Mapping[str, frozenset[bytes]] = _NONE,
         generator: KeyGenerator | None = None,
     ) -> None:
         self.name = name
@@ -55,6 +59,7 @@ class LoadedCollection:
         self._written: dict[str, bytes | None] = {}
         self._given: dict[str, int] = {}  # revisions of what is written
         self._uniques = properties.uniques
+        self._blocked = blocked
         self._claims = IndexClaims(properties.uniques, rows, holders)
 
     def tick(self) -> int:
@@ -115,7 +120,12 @@ class LoadedCollection:
         """Raise nothing: the row is locked by this transaction."""
 
     def check_unclaimed(self, key: str, document: Document) -> None:
-        """Raise nothing: an insert waits for other transactions in PostgreSQL."""
+        """Raise ConflictError for a document that claims a blocked value. For others, a write waits in PostgreSQL."""
+        for index in self._uniques if self._blocked else ():
+            values = self._blocked.get(index.id)
+            if values and not values.isdisjoint(index.values(document)):
+                stored = self.present(key)
+                raise conflict(key, "" if stored is None else revision_of(stored), index)
 
     def changes(self) -> list[RowChange]:
         """Return the documents that differ from what was loaded, in the order of keys."""

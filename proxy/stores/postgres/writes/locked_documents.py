@@ -9,6 +9,7 @@ from typing import Final
 import sql
 from proxy.base.database import Database, Session
 from proxy.base.errors import DatabaseError, DatabaseUnavailable
+from proxy.base.sqlstates import is_a_conflict
 from proxy.model.documents import valid_key
 from proxy.semantics.document_writes import DocumentAction, PreparedWrite
 from proxy.semantics.unique_index import UniqueIndex
@@ -18,8 +19,20 @@ from proxy.stores.postgres.writes.interruptions import ExclusiveLockError
 from proxy.stores.postgres.writes.key_assignment import Prepared
 
 LOCK_TIMEOUT: Final = "55P03"
+_UNIQUE_VIOLATION: Final = "23505"
 _ENTRIES: Final = re.compile(r'"unique/(\d+)')  # the table of a unique index, in PostgreSQL's context of an error
 _TABLE_WAIT: Final = "50ms"
+
+
+def is_blocked(error: DatabaseError, *, inside: bool, looked_up: bool) -> bool:
+    """Return True if another transaction has a document, or a value of a unique index, for too long.
+
+    inside: or has changed it since the snapshot of this one. looked_up: a value that is taken all the same was free in
+    that snapshot.
+    """
+    if error.sqlstate == LOCK_TIMEOUT:
+        return True
+    return inside and (is_a_conflict(error.sqlstate) or (looked_up and error.sqlstate == _UNIQUE_VIOLATION))
 
 
 def conflict(key: str, rev: str, index: UniqueIndex | None = None) -> ConflictError:

@@ -21,14 +21,15 @@ from typing import Final
 
 from proxy.base.database import Database, Session
 from proxy.base.errors import ArangoError, DatabaseUnavailable, StatementError
-from proxy.base.sqlstates import is_a_conflict, of_a_document
+from proxy.base.sqlstates import of_a_document
 from proxy.model.operations import Outcome
 from proxy.semantics.large_writes import ArrayAnswer, ImportAnswer
 from proxy.stores.postgres import own_indexes
 from proxy.stores.postgres.catalog import Relation
+from proxy.stores.postgres.writes.blocked_values import BlockedValues
 from proxy.stores.postgres.writes.interruptions import KeyInsertedError
 from proxy.stores.postgres.writes.key_assignment import KeyAssignment, Prepared, Request
-from proxy.stores.postgres.writes.locked_documents import LOCK_TIMEOUT, conflict, without_locked
+from proxy.stores.postgres.writes.locked_documents import LOCK_TIMEOUT, conflict, is_blocked, without_locked
 from proxy.stores.postgres.writes.properties import Properties
 from proxy.stores.postgres.writes.refused_documents import refusal_of_trial, without_refused
 from proxy.stores.postgres.writes.row_changes import EncodedChanges, RowChange
@@ -183,28 +184,32 @@ class PartSequence:
         """Return the answer to a part, when it is written. Raise StatementError, ArangoError 1200 if it meets others
         for too long.
         """
+        blocked = BlockedValues()
         for _ in range(_ATTEMPTS):
             part = WriteTransaction(
-                self._session, self._relation, self._properties, self._lock_wait, looks_up=self._looks_up
+                self._session,
+                self._relation,
+                self._properties,
+                self._lock_wait,
+                looks_up=self._looks_up,
+                blocked=blocked,
             )
             try:
                 return await part.execute(request.operation, prepared, empties=empties)
             except KeyInsertedError:
                 continue
             except (StatementError, DatabaseUnavailable) as error:
-                if error.sqlstate == LOCK_TIMEOUT or (self._rules.inside and is_a_conflict(error.sqlstate)):
+                if is_blocked(error, inside=self._rules.inside, looked_up=self._looks_up):
                     apart = await without_locked(self._session, self._relation.relation, prepared)
-                    if apart is None:
+                    if apart is None and not await blocked.find(self._session):
                         break
-                    prepared = apart
+                    prepared = apart or prepared
                 elif isinstance(error, DatabaseUnavailable):
                     raise
                 elif error.sqlstate != _UNIQUE_VIOLATION:
                     prepared = await self._without_refused(error, request, prepared)
                 elif not self._looks_up:
                     self._looks_up = True
-                elif self._rules.inside:  # another transaction has the value since the snapshot
-                    break
                 else:  # of an index that the properties do not have
                     raise ArangoError(1210, f"unique constraint violated - {error}") from error
         return refusal(request.operation, conflict(min(prepared.keys, default=""), ""))

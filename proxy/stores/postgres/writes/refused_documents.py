@@ -19,7 +19,7 @@ _UNIQUE_VIOLATION: Final = "23505"
 _NOT_TRIED: Final = ArangoError(10)  # in the place of the documents that a trial leaves out
 
 
-def refusal_of(error: DatabaseError, key: str = "") -> ArangoError:  # noqa: ARG001 - as errors of other kinds
+def refusal_of(error: DatabaseError) -> ArangoError:
     """Return the error of a document that PostgreSQL refuses: ArangoDB has none for that."""
     return ArangoError(10, f"PostgreSQL cannot hold the document: {error}", status=400)
 
@@ -50,14 +50,12 @@ async def refusal_of_trial(
 
 
 async def without_refused(
-    prepared: Prepared | None,
-    refuses: Callable[[Prepared], Awaitable[DatabaseError | None]],
-    error_of: Callable[[DatabaseError, str], ArangoError] = refusal_of,
+    prepared: Prepared | None, refuses: Callable[[Prepared], Awaitable[StatementError | None]]
 ) -> Prepared | None:
     """Return an array or import without the documents that are refused: they have errors, and no others.
 
-    refuses: executes a write without effect, and returns PostgreSQL's refusal. error_of: that of a key's document.
-    None if the write is one of a single document, or if no document is refused alone.
+    refuses: executes a write without effect, and returns PostgreSQL's refusal. None if the write is one of a single
+    document, or if no document is refused alone.
     """
     if prepared is None or (isinstance(prepared, PreparedWrite) and not prepared.request.many):
         return None
@@ -67,7 +65,7 @@ async def without_refused(
         tried = set(keys)
         error = await refuses(write.refusing({key: _NOT_TRIED for key in write.keys if key not in tried}))
         if error is not None and len(keys) == 1:
-            errors[keys[0]] = error_of(error, keys[0])
+            errors[keys[0]] = refusal_of(error)
         elif error is not None:
             half = len(keys) // 2
             await search(keys[:half])

@@ -17,6 +17,7 @@ from proxy.semantics.document_answers import conflict_outcome
 from proxy.semantics.write_rules import ConflictError
 from proxy.stores.postgres import unique_indexes
 from proxy.stores.postgres.catalog import Relation
+from proxy.stores.postgres.writes.blocked_values import BlockedValues
 from proxy.stores.postgres.writes.index_claims import Holders
 from proxy.stores.postgres.writes.interruptions import (
     CollectionChangedError,
@@ -63,6 +64,7 @@ class WriteTransaction:
     looks_up: look up in unique indexes all that documents would claim. Otherwise what they have at the end is assumed
     to be free, and PostgreSQL refuses the statement if it is not (23505); so it may if a key is inserted meanwhile.
     inside: it is a savepoint of a stream transaction, which must not keep documents locked that it has not changed.
+    blocked: values of unique indexes that the write cannot have; it notes there what it claims.
     """
 
     def __init__(
@@ -74,7 +76,9 @@ class WriteTransaction:
         *,
         looks_up: bool = False,
         inside: bool = False,
+        blocked: BlockedValues | None = None,
     ) -> None:
+        self._blocked = blocked or BlockedValues()
         self._looks_up = looks_up
         self._inside = inside
         self._rows: dict[str, bytes | None] = {}
@@ -113,10 +117,12 @@ class WriteTransaction:
         self, members: Sequence[Member], *, empties: bool, written: Callable[[], None] | None
     ) -> list[Outcome]:
         outcomes: list[Outcome] = []
+        self._blocked.begin_writing()
         with contextlib.suppress(_NothingToWrite):
             async with self._session.transaction():
                 outcomes, changes = await self._decide(members, empties=empties)
                 self._check_locked(changes)
+                self._blocked.note(self._properties.uniques, changes)
                 failpoints.reach("write-fenced")
                 if changes:
                     await self._learn_era(len(changes))
@@ -215,6 +221,7 @@ class WriteTransaction:
             loaded=loaded,
             revisions=revisions,
             holders=holders,
+            blocked=self._blocked.known,
         )
 
     def _carry_out(

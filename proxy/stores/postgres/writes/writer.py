@@ -14,7 +14,6 @@ from proxy.base.errors import (
     ArangoError,
     CommitOutcomeUnknown,
     DatabaseError,
-    DatabaseUnavailable,
     StatementError,
     Unsupported,
 )
@@ -30,9 +29,16 @@ from proxy.semantics.unique_index import UniqueIndex
 from proxy.semantics.write_rules import KEY_WAIT
 from proxy.stores.postgres import own_indexes
 from proxy.stores.postgres.catalog import Catalog, Relation, no_collection
+from proxy.stores.postgres.writes.blocked_values import BlockedValues
 from proxy.stores.postgres.writes.interruptions import CollectionChangedError, KeyInsertedError, WriteFenceError
 from proxy.stores.postgres.writes.key_assignment import KeyAssignment, Prepared, Request
-from proxy.stores.postgres.writes.locked_documents import check_exclusive, conflict, index_waited_for, without_locked
+from proxy.stores.postgres.writes.locked_documents import (
+    check_exclusive,
+    conflict,
+    index_waited_for,
+    is_blocked,
+    without_locked,
+)
 from proxy.stores.postgres.writes.partwise_writer import Helpers, PartwiseWriter
 from proxy.stores.postgres.writes.properties import Properties, parse_properties
 from proxy.stores.postgres.writes.refused_documents import refusal_of, refusal_of_trial, without_refused
@@ -42,7 +48,6 @@ from proxy.wire.encode import error_outcome
 from proxy.wire.velocypack import to_json
 
 _ATTEMPTS: Final = 10  # of a write that meets others, before it is a conflict
-_LOCK_TIMEOUT: Final = "55P03"
 _UNIQUE_VIOLATION: Final = "23505"
 _UNDEFINED: Final = frozenset({"42P01", "3F000"})  # the table, or its schema, is gone
 _PARSERS: Final[Mapping[str, Callable[[Operation], Request]]] = {
@@ -56,7 +61,6 @@ _PARSERS: Final[Mapping[str, Callable[[Operation], Request]]] = {
     "import": parse_import,
 }
 _GROUP_WAIT: Final = 0.02  # seconds
-_TRIAL_WAIT: Final = 0.05  # seconds, to find out which documents wait
 _KeyRules = tuple[Relation, int, dict[str, Any]]  # what the keys of a request's documents follow
 
 
@@ -193,6 +197,7 @@ class DocumentWriter:
         waited: UniqueIndex | None = None  # the index that has a value for which the write waited for too long
         looks_up = False  # the first attempt assumes that no other document has a value of a unique index
         violation: StatementError | None = None
+        blocked = BlockedValues()
         for _ in range(_ATTEMPTS):
             relation = await self._catalog.find(operation.qualified or "")
             try:
@@ -208,6 +213,7 @@ class DocumentWriter:
                         self._lock_wait,
                         looks_up=looks_up,
                         inside=within is not None,
+                        blocked=blocked,
                     )
                     empties = isinstance(request, ImportRequest) and request.empties
                     return await transaction.execute(operation, prepared, empties=empties)
@@ -216,12 +222,12 @@ class DocumentWriter:
             except KeyInsertedError:
                 continue
             except DatabaseError as error:
-                if _is_locked(error, inside=within is not None):
+                if is_blocked(error, inside=within is not None, looked_up=looks_up):
                     waited = index_waited_for(error, properties.uniques)
-                    apart = await self._without_locked(operation, relation, prepared, within, waited)
-                    if apart is None:
+                    apart = await self._without_locked(relation, prepared, within)
+                    if apart is None and not await self._finds_blocked(blocked, within):
                         break
-                    prepared = apart
+                    prepared = apart or prepared
                 elif isinstance(error, StatementError):
                     violation = error if error.sqlstate == _UNIQUE_VIOLATION else None
                     if violation is None:
@@ -258,36 +264,18 @@ class DocumentWriter:
             raise
 
     async def _without_locked(
-        self,
-        operation: Operation,
-        relation: Relation,
-        prepared: Prepared | None,
-        within: Session | None,
-        waited: UniqueIndex | None,
+        self, relation: Relation, prepared: Prepared | None, within: Session | None
     ) -> Prepared | None:
-        """Return the write without its locked documents; None if there are no others that can be written.
-
-        waited: the index that has a value for which it has waited. Raise ExclusiveLockError.
-        """
+        """Return the write without its locked documents; None if none is found. Raise ExclusiveLockError."""
         if within is None:
             await check_exclusive(self._database, [relation])
         async with self._database.session() as session:
-            apart = await without_locked(within or session, relation.relation, prepared)
-        if apart is not None or waited is None:
-            return apart
+            return await without_locked(within or session, relation.relation, prepared)
 
-        async def waits(trial: Prepared) -> DatabaseError | None:
-            try:
-                return await self._refusal(operation, relation, trial, within, lock_wait=_TRIAL_WAIT)
-            except DatabaseUnavailable as error:
-                if index_waited_for(error, [waited]) is None:
-                    raise
-                return error
-
-        try:
-            return await without_refused(prepared, waits, lambda _, key: conflict(key, "", waited))
-        except DatabaseError:
-            return None
+    async def _finds_blocked(self, blocked: BlockedValues, within: Session | None) -> bool:
+        """Return True if the write can be repeated, knowing now which values of unique indexes are blocked."""
+        async with self._database.session() as session:
+            return await blocked.find(within or session)
 
     async def _locked(
         self, operation: Operation, relation: Relation, prepared: Prepared | None, waited: UniqueIndex | None
@@ -330,14 +318,12 @@ class DocumentWriter:
         relation: Relation,
         trial: Prepared,
         within: Session | None,
-        lock_wait: float | None = None,
     ) -> StatementError | None:
         """Execute a write without effect. Return PostgreSQL's refusal of a document, if there is one."""
         empties = isinstance(trial, PreparedImport) and trial.empties
         async with self._database.session() as session:
             properties, used = await self._properties_of(session, relation), within or session
-            wait = self._lock_wait if lock_wait is None else lock_wait
-            transaction = WriteTransaction(used, relation, properties, wait, looks_up=True)
+            transaction = WriteTransaction(used, relation, properties, self._lock_wait, looks_up=True)
             return await refusal_of_trial(used, transaction, operation, trial, empties=empties)
 
     async def _handle(self, error: StatementError, relation: Relation, *, drops: bool) -> None:
@@ -366,11 +352,6 @@ class DocumentWriter:
 
 def _key_rules(relation: Relation, properties: Properties) -> _KeyRules:
     return relation, properties.number, properties.key_options
-
-
-def _is_locked(error: DatabaseError, *, inside: bool) -> bool:
-    """Return True if another transaction has a document; inside: or has changed it since the snapshot of this one."""
-    return error.sqlstate == _LOCK_TIMEOUT or (inside and is_a_conflict(error.sqlstate))
 
 
 def parsed_write(operation: Operation) -> tuple[Operation, Request]:
