@@ -105,9 +105,11 @@ races-alone: $(STAMP) ## PostgreSQL alone: 8 clients insert 1,000 equal unique v
 	$(BIN)/python -m tests.faults.alone.races
 
 SEQUENCES ?= 20000
-stores-long: $(STAMP) ## random requests on the development server and on PostgreSQL alone, new ones each day: SEQUENCES=20000
-	STORE_SEQUENCES=$(SEQUENCES) MODIFICATION_SEQUENCES=$$(($(SEQUENCES) / 2)) ENDPOINT_SEQUENCES=$$(($(SEQUENCES) / 4)) \
-		STORE_SEED=$$(date +%j) ENDPOINT_SEED=$$(date +%j) $(BIN)/pytest -n $(JOBS) --dist worksteal --timeout=0 \
+# half of them are writes; 15 % AQL on small collections, 15 % on large ones; 20 % all endpoints
+stores-long: $(STAMP) ## random sequences of requests on the development server and on PostgreSQL alone, new ones each day: SEQUENCES=20000
+	STORE_SEQUENCES=$$(($(SEQUENCES) / 2)) MODIFICATION_SEQUENCES=$$(($(SEQUENCES) * 3 / 20)) \
+		ENDPOINT_SEQUENCES=$$(($(SEQUENCES) / 5)) STORE_SEED=$$(date +%j) ENDPOINT_SEED=$$(date +%j) \
+		$(BIN)/pytest -n $(JOBS) --dist worksteal --timeout=0 \
 		tests/property/test_two_stores.py tests/property/test_two_stores_aql.py tests/property/test_every_endpoint.py
 
 .PHONY: out-of-band
