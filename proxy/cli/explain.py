@@ -110,7 +110,7 @@ def explain(
 
     Examples:
       crossfade explain 'FOR o IN orders SORT o.at RETURN o' --database shop
-      crossfade explain 'FOR o IN @@c FILTER o.user == @u RETURN o' --bind @c=orders --bind u='"7"'
+      crossfade explain 'FOR o IN @@c RETURN o.at' --bind @c=orders
       crossfade explain 'RETURN @u' --bind '{"u": "7"}' --analyze
     """
 

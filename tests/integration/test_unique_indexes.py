@@ -215,7 +215,7 @@ async def test_a_build_waits_for_a_write_and_adds_what_it_wrote(database: Databa
     await send(writer, "POST", "/_api/document/c", [{"_key": key, "n": key} for key in "abc"])
     async with straight(dsn) as other:
         async with other.transaction():
-            await other.execute(f"UPDATE {relation} SET doc = '{{\"n\":\"z\"}}' WHERE key = 'a'")
+            await other.execute(f"UPDATE {relation} SET rev = rev + 1, doc = '{{\"n\":\"z\"}}' WHERE key = 'a'")
             building = asyncio.create_task(build(database, relation, over("n")))
 
             async def waits() -> bool:
@@ -237,7 +237,7 @@ async def test_a_build_reads_a_document_that_is_being_written_when_that_is_decid
     await database.execute("SELECT _crossfade.create_unique_index($1, '7', '{n}', false, true)", relation)
     async with straight(dsn) as other:
         async with other.transaction():
-            await other.execute(f"UPDATE {relation} SET doc = '{{\"n\":2}}' WHERE key = 'a'")
+            await other.execute(f"UPDATE {relation} SET rev = rev + 1, doc = '{{\"n\":2}}' WHERE key = 'a'")
             filling = asyncio.create_task(
                 database.fetchval("SELECT last FROM _crossfade.fill_unique_index($1, '7', '', 10)", relation)
             )
@@ -300,7 +300,7 @@ async def test_sql_clients_are_held_to_an_index(database: Database, dsn: str) ->
         raw = raw_of(C, "b", b'{"n":[2.0]}').decode()
         with pytest.raises(asyncpg.UniqueViolationError):
             await other.execute(insert, "b", raw)
-        await other.execute(f"UPDATE {relation} SET doc = '{{\"n\":[3]}}' WHERE key = 'a'")
+        await other.execute(f"UPDATE {relation} SET raw = '{{\"n\":[3]}}', doc = '{{\"n\":[3]}}' WHERE key = 'a'")
         await other.execute(insert, "b", raw)
         with pytest.raises(asyncpg.UniqueViolationError):
             await other.copy_records_to_table(
