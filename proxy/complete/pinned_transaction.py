@@ -43,7 +43,7 @@ class BoundTransaction(Transaction):
 class PinnedTransaction:
     """A transaction that has begun. began, used: seconds since the epoch. written: bytes that its requests have sent.
 
-    turn: its requests are carried out one after the other. lost: PostgreSQL has ended it, and nobody else.
+    turn: its requests are carried out one after the other. lost: PostgreSQL has ended its connection.
     """
 
     def __init__(self, number: str, database: str, declared: Declaration, user: str, now: float) -> None:

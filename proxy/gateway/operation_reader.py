@@ -108,7 +108,7 @@ class OperationReader:
         """Return the error of a body that has more bytes than `limit`."""
         if limit == self._limit:
             return ArangoError(_TOO_LARGE)
-        text = f"a request that is no array of documents and no import may have {limit} bytes: send several"
+        text = f"a body other than an array of documents or an import has at most {limit} bytes: send several"
         return ArangoError(32, f"resource limit exceeded: {text}")
 
     async def _on_disk(

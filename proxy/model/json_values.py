@@ -81,7 +81,7 @@ def _parsed(body: bytes) -> tuple[Json, bytes, bool]:
 def parse_array(body: bytes) -> tuple[Json, Sequence[bytes]]:
     """Return the value of a JSON text, as `parse` does, and if it is an array, its elements as ArangoDB prints them."""
     if body.lstrip()[:1] != b"[":
-        return parse(body), ()  # without printing doubles, of which nobody needs the text
+        return parse(body), ()  # without printing doubles: their text is not needed
     value, printed = parse_printed(body)
     return value, list(map(bytes, _ELEMENTS.decode(printed)))
 

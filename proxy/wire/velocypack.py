@@ -100,7 +100,7 @@ class PackedReader:
         """Return the value that the buffer is. Raise ArangoError 600."""
         value, end = self.value(0, len(self._data), 0)
         if end != len(self._data):
-            raise wrong("Validator invalid length: bytes behind the value")
+            raise wrong("Validator invalid length: bytes after the value")
         return value
 
     def value(self, at: int, limit: int, depth: int) -> tuple[Any, int]:

@@ -92,7 +92,7 @@ class _ElementReader(PackedReader):
         if place != items_end or not indexed:
             raise wrong("Validator invalid length: items do not fill their array or object")
         if end != self._size:
-            raise wrong("Validator invalid length: bytes behind the value")
+            raise wrong("Validator invalid length: bytes after the value")
 
     def _length(self, at: int, limit: int) -> int:
         """Return the number of bytes of the value that begins at `at`. Raise ArangoError 600 if it passes `limit`."""

@@ -1,10 +1,10 @@
 -- The revisions that PostgreSQL gives show when they were given, and a server that lacks commits gives none of theirs again.
 
--- How far revisions may stay behind the clock, in milliseconds. After a failover a revision is above all that the lost
+-- How far revisions may lag the clock, in milliseconds. After a failover a revision is above all that the lost
 -- commits had if the server did not take over more quickly than this.
 CREATE FUNCTION _crossfade.revision_lag() RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT 100 $$;
 
--- Moves a sequence of revisions (milliseconds << 20) up to the clock if it is further behind than that. The caller has locked
+-- Moves a sequence of revisions (milliseconds << 20) up to the clock if it lags by more than that. The caller has locked
 -- the collection's stamp floor, which excludes `take_writes` and `leap_revisions`; of several callers one has the advisory
 -- lock until its transaction ends, and the others continue where the sequence is, without waiting. So it never goes back: what is drawn beside this adds
 -- single revisions to a value that is many millions below the new one.

@@ -239,7 +239,7 @@ async def test_nothing_waits_longer_than_the_limit_for_a_server_that_does_not_an
     postgres_server: EmbeddedPostgres, dsn: str, silent: str
 ) -> None:
     """A host that froze, a network that was cut: the line stays open, and nothing ever comes."""
-    # of a connection that is cut asyncpg leaves a future behind that nobody can wait for, which asyncio would report
+    # asyncpg never retrieves one of its futures if a connection is cut, which asyncio would report in a later test
     asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
     async with Chaos(postgres_server.port) as line:
         cuttable_dsn = dsn.replace(f":{postgres_server.port}/", f":{line.port}/")

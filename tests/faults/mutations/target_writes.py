@@ -20,7 +20,7 @@ _DRAW = (
 
 MUTANTS = (
     Mutant(
-        "revisions stay behind the clock",
+        "revisions do not follow the clock",
         "sql/migrations/0033_pre_revision_clock.sql",
         "    PERFORM _crossfade.follow_clock(sequence);\n",
         "",
