@@ -40,7 +40,10 @@ class GivenWrites:
         assert plan is not None
         assert plan.given is not None
         properties = await self._properties_of(session, f"{query.database}/{name}")
-        if numbers.number != properties.number:  # of a former collection of that name
+        if numbers.number not in (0, properties.number):  # one of them is of a former collection of that name
+            self.forget(f"{query.database}/{name}")
+            properties = await self._properties_of(session, f"{query.database}/{name}")
+        if numbers.number != properties.number:
             numbers = NumberRange()
         generator = ReservedNumbers(properties.key_options, numbers, [])
         makes_keys = plan.given.change is None or numbers.end > numbers.start or generator.kind == "uuid"
