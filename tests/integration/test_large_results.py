@@ -262,6 +262,22 @@ async def test_a_query_that_writes_a_document_twice_sees_its_own_writes(
     assert ours[0] == theirs[0]
 
 
+async def test_a_document_is_written_again_beyond_an_intermediate_commit(
+    complete: CompleteStore, memory: MemoryStore
+) -> None:
+    """A part of what waits in memory is sent: what is left of it writes a document that was sent."""
+    text = (
+        "FOR x IN c SORT x._key UPSERT FILTER CURRENT.n > 58 INSERT {n: 1} UPDATE {o: x.n} IN c "
+        "INSERT {_key: x._key} INTO d RETURN NEW._key"
+    )
+    body = {"query": text, "options": {"intermediateCommitCount": 3}}
+    ours, theirs = [await rows_of(store, body) for store in (memory, complete)]
+    assert ours[0] == theirs[0]
+    read = {"query": "FOR x IN c FILTER x.n > 58 RETURN x.o"}
+    ours, theirs = [await rows_of(store, read) for store in (memory, complete)]
+    assert ours[0] == theirs[0] == [[NUMBER - 1]]
+
+
 async def test_the_database_is_not_left_in_a_transaction(complete: CompleteStore, dsn: str) -> None:
     """A scan that LIMIT ends, and a query that fails in its second page."""
     await rows_of(complete, {"query": "FOR d IN c LET r = RAND() * 0 FILTER d.n >= r LIMIT 3 RETURN d"})

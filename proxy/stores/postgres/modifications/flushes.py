@@ -78,10 +78,14 @@ class Flushes:
     async def _flush_first(self, number: int) -> None:
         """Send the first writes that wait, and let the others wait still."""
         rest = self._pending[number:]
+        sent = {(collection.name, key) for collection, key, _ in self._pending[:number]}
         present = {(collection.name, key): collection.present(key) for collection, key, _ in rest}
         for collection, key, old in reversed(rest):
             collection.put_back(key, old)
         await self._send()
+        for collection, key, old in reversed(rest):
+            if (collection.name, key) in sent:  # the first one of a key that follows has found what was sent
+                collection.known.keep_written(key, old)
         for collection, key, _ in rest:
             collection.put_back(key, present[collection.name, key])
         self.flushed += number

@@ -116,7 +116,15 @@ class KnownDocuments:
         self._forget(key)
         if self.size > KNOWN or len(self._absent) > _ABSENT:
             self._complete = False
-        elif raw is None:
+            self._found.clear()
+            self._indexes.clear()
+        else:
+            self.keep_written(key, raw)
+
+    def keep_written(self, key: str, raw: bytes | None) -> None:
+        """Take note that PostgreSQL has this version, however much is kept: a further write of the document waits."""
+        self._forget(key)
+        if raw is None:
             self._absent.add(key)
         else:
             self.raws[key] = raw
