@@ -66,6 +66,11 @@ class ServerUnderTest:
         """Return the results of all the shadow's comparisons; empty for the development server."""
         return {} if self.running is None else self.on_loop(_findings(self.running))
 
+    def settle(self) -> None:
+        """Wait until the mirror has applied every write."""
+        if self.running is not None:
+            self.on_loop(self.running.drained())
+
     def apart(self) -> list[str]:
         """Return what differs between both databases once all is applied, except in collections marked as unverified.
 
