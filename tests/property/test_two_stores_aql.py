@@ -36,6 +36,10 @@ from tests.property.write_requests import Request, properties, unique_indexes
 SEQUENCES: Final = int(os.environ.get("MODIFICATION_SEQUENCES", "160"))
 ONLY: Final = os.environ.get("MODIFICATION_SEQUENCE")
 LENGTH: Final = 8
+FOUND: Final = (
+    (334, 1826),  # a new key in a unique index was another one each time that the write was decided
+    (334, 2347),  # a document was written again that was sent for an intermediate commit
+)
 AHEAD: Final = (1 << 61) - (1 << 50)  # revisions above the clock, which is the same for two collections
 
 
@@ -141,29 +145,43 @@ async def test_random_modifications_are_the_same_in_both_stores(
     if large:
         hold_little(monkeypatch)
     for sequence in range(part, SEQUENCES, 4) if ONLY is None else [int(ONLY)] * (part == 0):
-        rng = random.Random(SEED * 1_000_000 + sequence)
-        name = f"db{sequence}"
-        memory.run(decode_parts("POST", b"/_api/database", [], orjson.dumps({"name": name})))
-        both = Both(memory, pool, name, spools)
-        for collection in COLLECTIONS:
-            body = {**properties(rng, collection), "type": 3 if collection == "e" else 2}
-            # generated keys have the same place among all others in both stores
-            body["keyOptions"] |= {"type": "autoincrement", "offset": 1000 * COLLECTIONS.index(collection) + 1000}
-            await both.create(collection, body, unique_indexes(rng))
-        sent: list[Any] = []
-        try:
-            for collection, stores in both.collections.items():
-                documents = [
-                    {"_key": key, "n": rng.randrange(3), "s": rng.choice(("s", "t")), "_from": "c/a", "_to": "d/b"}
-                    for key in rng.sample(("a", "b", "c:d", "7"), rng.randrange(4))
-                ]
-                await stores.both(
-                    Request("POST", f"/_db/{name}/_api/document/{collection}", (), orjson.dumps(documents).decode())
-                )
-            for _ in range(LENGTH):
-                keys = sorted({key for stores in both.collections.values() for key in stores.stored})
-                sent.append(Maker(rng, keys).query())
-                await both.run(sent[-1])
-        except Exception as error:
-            error.add_note(f"sequence {sequence}:\n" + "\n".join(map(str, sent)))
-            raise
+        await play(memory, pool, SEED, sequence, spools)
+
+
+@pytest.mark.parametrize(("seed", "sequence"), FOUND)
+async def test_what_random_modifications_once_found(
+    pool: Database, monkeypatch: pytest.MonkeyPatch, seed: int, sequence: int
+) -> None:
+    """Queries with more writes than memory holds."""
+    hold_little(monkeypatch)
+    await play(MemoryStore(), pool, seed, sequence, SpoolSpace())
+
+
+async def play(memory: MemoryStore, pool: Database, seed: int, sequence: int, spools: SpoolSpace | None) -> None:
+    """Send one random sequence. Raise with a note of what was sent."""
+    rng = random.Random(seed * 1_000_000 + sequence)
+    name = f"db{sequence}"
+    memory.run(decode_parts("POST", b"/_api/database", [], orjson.dumps({"name": name})))
+    both = Both(memory, pool, name, spools)
+    for collection in COLLECTIONS:
+        body = {**properties(rng, collection), "type": 3 if collection == "e" else 2}
+        # generated keys have the same place among all others in both stores
+        body["keyOptions"] |= {"type": "autoincrement", "offset": 1000 * COLLECTIONS.index(collection) + 1000}
+        await both.create(collection, body, unique_indexes(rng))
+    sent: list[Any] = []
+    try:
+        for collection, stores in both.collections.items():
+            documents = [
+                {"_key": key, "n": rng.randrange(3), "s": rng.choice(("s", "t")), "_from": "c/a", "_to": "d/b"}
+                for key in rng.sample(("a", "b", "c:d", "7"), rng.randrange(4))
+            ]
+            await stores.both(
+                Request("POST", f"/_db/{name}/_api/document/{collection}", (), orjson.dumps(documents).decode())
+            )
+        for _ in range(LENGTH):
+            keys = sorted({key for stores in both.collections.values() for key in stores.stored})
+            sent.append(Maker(rng, keys).query())
+            await both.run(sent[-1])
+    except Exception as error:
+        error.add_note(f"sequence {sequence}:\n" + "\n".join(map(str, sent)))
+        raise

@@ -31,6 +31,7 @@ Steps: TypeAlias = Generator[Action, Any, Result]
 Document = dict[str, Any]
 _PAUSE: Final = 100  # steps after which other tasks of the process have their turn
 _FEWEST, _MOST = 64, 4096  # revisions that are drawn together
+_LOOKUPS: Final = 50  # of values in unique indexes for one write
 
 
 @dataclass(slots=True)
@@ -218,8 +219,11 @@ class QueryRun:
         return query_writes.versions_of(write, written, collection.known.document(written.key) if stored else None)
 
     async def _decided(self, collection: QueryCollection, write: Write) -> WriteResult:
+        """Decide a write again until every value is known that it would claim, with the same new key and revision."""
         collection.learn_loaded()
-        while True:
+        revisions = self._revisions[write.collection]
+        numbers, used = collection.numbers.mark(), revisions.used
+        for _ in range(_LOOKUPS):
             written = _carried_out(collection, write)
             try:
                 if self._verifies:
@@ -227,13 +231,14 @@ class QueryRun:
             except NotLoadedError as missing:
                 if isinstance(written, WriteResult) and written.changed:
                     collection.put_back(written.key, written.old)
+                collection.numbers.rewind(numbers)
+                revisions.used = used
                 await self._store.look_up(collection, missing.values)
-                if self._revisions[write.collection].exhausted:
-                    await self._revisions[write.collection].refill()
             else:
                 if isinstance(written, ArangoError):  # of the first index that refuses the document
                     raise written
                 return written
+        raise Unsupported("a unique index over a value that is another one each time it is computed")
 
     async def _is_known(self, collection: QueryCollection, write: Write) -> bool:
         """Return False if the write cannot be decided, because it is not known what its key has."""

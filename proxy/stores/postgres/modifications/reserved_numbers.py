@@ -66,6 +66,14 @@ class ReservedNumbers(KeyGenerator):
             self._largest = self.last
         return checked
 
+    def mark(self) -> tuple[int, int, int, int, bool]:
+        """Return the state, for `rewind`."""
+        return self.last, self.made, self._random_made, self._largest, self._short
+
+    def rewind(self, mark: tuple[int, int, int, int, bool]) -> None:
+        """Forget what was made and seen since: a write that is decided again makes the same keys."""
+        self.last, self.made, self._random_made, self._largest, self._short = mark
+
     @property
     def needed(self) -> NumbersNeeded | None:
         """What must be taken before the run can be repeated; None if the range was sufficient."""
