@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -23,7 +24,7 @@ from proxy.wire.decode import decode_parts
 from tests.ad_hoc import Database
 from tests.property.compiled_write_texts import Maker, documents
 from tests.property.test_two_stores import SEED
-from tests.property.test_two_stores_aql import Both, pool
+from tests.property.test_two_stores_aql import Both, noted, pool
 from tests.property.write_requests import Request
 
 __all__ = ["pool"]
@@ -64,20 +65,13 @@ async def test_compiled_modifications_are_the_same_in_both_stores(pool: Database
         memory.run(decode_parts("POST", b"/_api/database", [], orjson.dumps({"name": name})))
         both = Both(memory, pool, name)
         both.queries = counting = Counting(pool)
-        sent: list[Any] = []
-        try:
+        with noted(sequence) as sent:
             for collection in ("c", "e"):
                 edge = collection == "e"
                 stores = await both.create(collection, {"name": collection, "type": 3 if edge else 2, "keyOptions": {}})
                 body = orjson.dumps(documents(rng, edge=edge)).decode()
                 await stores.both(Request("POST", f"/_db/{name}/_api/document/{collection}", (), body))
-            for _ in range(LENGTH):
-                keys = sorted({key for stores in both.collections.values() for key in stores.stored})
-                sent.append(Maker(rng, keys).query())
-                await both.run(sent[-1])
-        except Exception as error:
-            error.add_note(f"sequence {sequence}:\n" + "\n".join(map(str, sent)))
-            raise
+            await both.run_random(partial(Maker, rng), LENGTH, sent)
         counts += counting.counts
     if ONLY is None:
         assert counts["loops compiled"] > counts["loops"] * 0.7, counts

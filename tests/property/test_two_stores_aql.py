@@ -6,10 +6,12 @@ only one, STORE_SEED another seed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, Protocol
 
 import orjson
 import pytest
@@ -41,6 +43,12 @@ FOUND: Final = (
     (334, 2347),  # a document was written again that was sent for an intermediate commit
 )
 AHEAD: Final = (1 << 61) - (1 << 50)  # revisions above the clock, which is the same for two collections
+
+
+class QueryMaker(Protocol):
+    """Makes random queries."""
+
+    def query(self) -> Query: ...
 
 
 class Both:
@@ -93,6 +101,13 @@ class Both:
         assert orjson.loads(self.names.translate(orjson.dumps(one).decode())) == other
         return ours, theirs
 
+    async def run_random(self, maker: Callable[[list[str]], QueryMaker], length: int, sent: list[Query]) -> None:
+        """Send queries that are made for the keys of all documents, and add each to `sent`."""
+        for _ in range(length):
+            keys = sorted({key for stores in self.collections.values() for key in stores.stored})
+            sent.append(maker(keys).query())
+            await self.run(sent[-1])
+
     async def on_postgresql(self, body: bytes) -> Outcome:
         try:
             found = await self.queries.execute(self.name, request_of(body))
@@ -112,6 +127,17 @@ class Both:
             self.names.learn_from(ours, theirs)
             for name in ours.keys() & theirs.keys():
                 self.learn(ours[name], theirs[name])
+
+
+@contextlib.contextmanager
+def noted(sequence: int) -> Iterator[list[Query]]:
+    """Add a note of the sequence and of the queries that it sent to whatever is raised."""
+    sent: list[Query] = []
+    try:
+        yield sent
+    except Exception as error:
+        error.add_note(f"sequence {sequence}:\n" + "\n".join(map(str, sent)))
+        raise
 
 
 def shown(outcome: Outcome) -> dict[str, Any]:
@@ -168,8 +194,7 @@ async def play(memory: MemoryStore, pool: Database, seed: int, sequence: int, sp
         # generated keys have the same place among all others in both stores
         body["keyOptions"] |= {"type": "autoincrement", "offset": 1000 * COLLECTIONS.index(collection) + 1000}
         await both.create(collection, body, unique_indexes(rng))
-    sent: list[Any] = []
-    try:
+    with noted(sequence) as sent:
         for collection, stores in both.collections.items():
             documents = [
                 {"_key": key, "n": rng.randrange(3), "s": rng.choice(("s", "t")), "_from": "c/a", "_to": "d/b"}
@@ -178,10 +203,4 @@ async def play(memory: MemoryStore, pool: Database, seed: int, sequence: int, sp
             await stores.both(
                 Request("POST", f"/_db/{name}/_api/document/{collection}", (), orjson.dumps(documents).decode())
             )
-        for _ in range(LENGTH):
-            keys = sorted({key for stores in both.collections.values() for key in stores.stored})
-            sent.append(Maker(rng, keys).query())
-            await both.run(sent[-1])
-    except Exception as error:
-        error.add_note(f"sequence {sequence}:\n" + "\n".join(map(str, sent)))
-        raise
+        await both.run_random(partial(Maker, rng), LENGTH, sent)

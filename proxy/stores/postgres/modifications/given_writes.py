@@ -39,10 +39,11 @@ class GivenWrites:
         plan, numbers = prepared.plan, prepared.numbers.get(name, NumberRange())
         assert plan is not None
         assert plan.given is not None
-        properties = await self._properties_of(session, f"{query.database}/{name}")
+        collection = f"{query.database}/{name}"
+        properties = await self._properties_of(session, collection)
         if numbers.number not in (0, properties.number):  # one of them is of a former collection of that name
-            self.forget(f"{query.database}/{name}")
-            properties = await self._properties_of(session, f"{query.database}/{name}")
+            self.forget(collection)
+            properties = await self._properties_of(session, collection)
         if numbers.number != properties.number:
             numbers = NumberRange()
         generator = ReservedNumbers(properties.key_options, numbers, [])
