@@ -43,9 +43,17 @@ class Phase(enum.StrEnum):
     DRAIN = "drain"
 
 
+class Writer(enum.StrEnum):
+    """Who takes the writes of a collection; `none` while that changes, so that writes wait for the outcome."""
+
+    ORIGIN = "origin"
+    NONE = "none"
+    TARGET = "target"
+
+
 @dataclass(frozen=True, slots=True)
 class CollectionState:
-    """One collection's stage, and the share of its reads (percent) that PostgreSQL serves when flipped."""
+    """One collection's stage, and the share of its reads (percent) that PostgreSQL serves: from `flipped` on."""
 
     stage: Stage = Stage.OFF
     weight: int = 0
@@ -67,6 +75,9 @@ class Policy:
     )
     hold_queries: bool  # new origin queries wait (phases hold and drain of a flip)
     weight: int  # percent of reads from the target
+    writer: Writer = Writer.ORIGIN
+    # reads may be ArangoDB's to answer; else they are PostgreSQL's, or wait (promotion-protocol, "Promote", 1)
+    asks_origin: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +136,21 @@ class Snapshot:
         state = self.state(collection)
         transition = self._transition(collection)
         after = transition.after if transition is not None else state
-        to_flip = transition is not None and after.stage.at_least(Stage.FLIPPED)
         flipped = state.stage.at_least(Stage.FLIPPED)
+        promoted = state.stage.at_least(Stage.PROMOTED)
+        writer = _writer(state, after)
+        if promoted or writer is Writer.NONE:
+            return Policy(
+                state=state,
+                capture=not promoted,
+                compare=not promoted,
+                synchronous=not promoted,
+                hold_queries=False,
+                weight=state.weight,
+                writer=writer,
+                asks_origin=False,
+            )
+        to_flip = transition is not None and after.stage.at_least(Stage.FLIPPED)
         return Policy(
             state=state,
             capture=state.stage.at_least(Stage.MIRROR)
@@ -160,16 +184,28 @@ class Snapshot:
         )
 
 
-# The phases of an epoch before its commit, each acknowledged by every instance; without one: a single compare-and-set.
+def _writer(before: CollectionState, after: CollectionState) -> Writer:
+    """Return who takes the writes of a collection while an open epoch would bring it from `before` to `after`."""
+    promoted = before.stage.at_least(Stage.PROMOTED)
+    if promoted != after.stage.at_least(Stage.PROMOTED):
+        return Writer.NONE
+    return Writer.TARGET if promoted else Writer.ORIGIN
+
+
+# The phases of an epoch before its commit; without one: a single compare-and-set. Every instance acknowledges each of
+# them, except that of a demotion: there the fence refuses whoever did not notice (promotion-protocol, "Demote", 1).
 _FORWARD: Mapping[Stage, tuple[Phase, ...]] = {
     Stage.MIRROR: (Phase.BEGIN,),
     Stage.SHADOW: (Phase.BEGIN,),
     Stage.FLIPPED: (Phase.BEGIN, Phase.HOLD, Phase.DRAIN),
+    Stage.PROMOTED: (Phase.HOLD,),
 }
 
 
 def phases(before: CollectionState, after: CollectionState) -> tuple[Phase, ...]:
     """Return the phases of a transition; none for an immediate compare-and-set, as every rollback is (by the fence)."""
+    if before.stage is Stage.PROMOTED and after.stage is Stage.FLIPPED:
+        return (Phase.DRAIN,)
     if after.stage.rank < before.stage.rank:
         return ()
     if after.stage == before.stage and after.weight <= before.weight:

@@ -6,10 +6,11 @@ import pytest
 
 from proxy.base.errors import PreconditionFailed
 from proxy.control.transitions_plan import DesiredState, phases_of, plan, to_target
-from proxy.model.stages import CollectionState, Phase, Snapshot, Stage, Transition, allowed, phases
+from proxy.model.stages import CollectionState, Phase, Snapshot, Stage, Transition, Writer, allowed, phases
 
 OFF, MIRROR, SHADOW = CollectionState(), CollectionState(Stage.MIRROR), CollectionState(Stage.SHADOW)
 TEN, ALL = CollectionState(Stage.FLIPPED, 10), CollectionState(Stage.FLIPPED, 100)
+PROMOTED = CollectionState(Stage.PROMOTED, 100)
 FLIP = (Phase.BEGIN, Phase.HOLD, Phase.DRAIN)
 
 
@@ -56,6 +57,29 @@ def test_an_instance_prepares_a_flip_from_its_begin_on(
     policy = Snapshot(1, 1, phase, {"a/b": SHADOW}, {}, transitions).policy("a/b")
     assert (policy.capture, policy.synchronous, policy.hold_queries) == (capture, synchronous, hold)
     assert policy.weight == 0  # but no read is served before the commit
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "phase", "writer"),
+    [(ALL, PROMOTED, Phase.HOLD, Writer.NONE), (PROMOTED, ALL, Phase.DRAIN, Writer.NONE)],
+)
+def test_writes_wait_while_their_writer_changes_and_arangodb_is_asked_for_no_read(
+    before: CollectionState, after: CollectionState, phase: Phase, writer: Writer
+) -> None:
+    assert phases(before, after) == (phase,)
+    policy = Snapshot(1, 1, phase, {"a/b": before}, {}, {"a/b": Transition("a/b", before, after)}).policy("a/b")
+    assert (policy.writer, policy.asks_origin, policy.weight, policy.hold_queries) == (writer, False, 100, False)
+
+
+def test_postgresql_takes_the_writes_of_a_promoted_collection_and_nothing_is_mirrored() -> None:
+    policy = Snapshot(collections={"a/b": PROMOTED, "a/c": ALL}).policy("a/b")
+    assert (policy.writer, policy.asks_origin, policy.capture, policy.synchronous) == (
+        Writer.TARGET,
+        False,
+        False,
+        False,
+    )
+    assert Snapshot(collections={"a/c": ALL}).policy("a/c").writer is Writer.ORIGIN
 
 
 def test_a_default_that_changes_counts_for_collections_that_appear_meanwhile() -> None:
