@@ -144,7 +144,8 @@ class Endpoint:
     collection_at: the place of the collection among the path's segments after `/_db/{db}`; -1 if the path has none.
     changes_rights: it may change who may read what. needs_user: its meaning depends on who asks, so that the
     Authorization header is kept. needs_index: an error if no index serves it, which PostgreSQL does not know: ArangoDB
-    answers it at every stage. no_match: 404 without ArangoDB's number for a missing document means that none matched.
+    answers it at every stage. explains: its body is a query, which it does not run. no_match: 404 without ArangoDB's
+    number for a missing document means that none matched.
     """
 
     name: str
@@ -161,6 +162,7 @@ class Endpoint:
     changes_rights: bool = False
     needs_user: bool = False
     needs_index: bool = False
+    explains: bool = False
     no_match: bool = False
 
     def __post_init__(self) -> None:

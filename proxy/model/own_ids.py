@@ -33,3 +33,7 @@ class OwnIds:
 READ_CURSORS: Final = OwnIds("9000")
 WRITE_CURSORS: Final = OwnIds("9001")
 JOBS: Final = OwnIds("9002")
+# of requests that PostgreSQL carries out beside ArangoDB
+PROMOTED_CURSORS: Final = OwnIds("9003")
+PROMOTED_JOBS: Final = OwnIds("9004")
+PROMOTED_TRANSACTIONS: Final = OwnIds("9005")

@@ -112,6 +112,16 @@ class Snapshot:
     absent: frozenset[str] = frozenset()
     # a cache: each request needs several policies, and those of a snapshot never change
     _cache: dict[str, Policy] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _others: list[bool] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @property
+    def has_other_writers(self) -> bool:
+        """True unless ArangoDB takes every write: a collection is promoted, or is being promoted or demoted."""
+        if not self._others:
+            states = (*self.collections.values(), *(each.after for each in self.transitions.values()))
+            stages = (*(state.stage for state in states), *self.defaults.values())
+            self._others.append(any(stage.at_least(Stage.PROMOTED) for stage in stages))
+        return self._others[0]
 
     def state(self, collection: str) -> CollectionState:
         """Return the committed state; a collection that is not registered has its database's default stage."""

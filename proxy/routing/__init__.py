@@ -5,6 +5,8 @@ routes            the decision: by the facts of the endpoint's row; reads of doc
 write_routes      a table: rule that an endpoint's row names -> the route of a write
 query_routes      queries, by what they read and write
 route             Route, Action, QueryFacts: the values
+ownership         who carries out a request while some collections are promoted: ArangoDB or PostgreSQL
+concerns          which collections a request concerns, as far as ownership depends on it
 scope             which collections a request reads or may write
 header_obstacles  headers that forbid capture and comparison, whatever the endpoint
 share             which reads are among the percentage of a flip

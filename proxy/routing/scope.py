@@ -49,7 +49,7 @@ def captured_only(snapshot: Snapshot, collections: Iterable[str]) -> tuple[str, 
 def read_of(operation: Operation) -> str | None:
     """Return the collection (`database/name`) that a read of documents reads, other than a query; None if unnamed."""
     if operation.endpoint.collection_in is CollectionIn.BODY:
-        name = _collection_in_body(operation.body)
+        name = collection_in_body(operation.body)
         return f"{operation.database}/{name}" if name else None
     return operation.qualified
 
@@ -69,7 +69,7 @@ def may_write(operation: Operation) -> tuple[str, ...]:
         one = endpoint.write_route is WriteRoute.GRAPH_DOCUMENT and endpoint.verb is not Verb.REMOVE
         return (f"{database}/{collection}",) if one and collection else anywhere(operation)
     if endpoint.collection_in is CollectionIn.BODY:
-        return (f"{database}/{_collection_in_body(operation.body) or '*'}",)
+        return (f"{database}/{collection_in_body(operation.body) or '*'}",)
     if endpoint.collection_in is CollectionIn.BODY_NAME:
         name = name_in_body(operation.body)
         if collection is None or not name:
@@ -95,7 +95,7 @@ def index_type(body: bytes) -> str | None:
         return None
 
 
-def _collection_in_body(body: bytes) -> str:
+def collection_in_body(body: bytes) -> str:
     """Return the attribute `collection` of a JSON object; empty if there is none, or an id."""
     try:
         name = _COLLECTION.decode(body).collection

@@ -121,7 +121,7 @@ _TABLE: Final[Sequence[tuple[str, str, Endpoint]]] = (
     ("POST", "_api/cursor/{id} _api/cursor/{id}/{batch}", _cursor("cursor.next", verb=Verb.NEXT)),
     ("PUT", "_api/cursor/{id}", _cursor("cursor.next", verb=Verb.NEXT)),
     ("DELETE", "_api/cursor/{id}", _cursor("cursor.delete", verb=Verb.DROP)),
-    ("POST", "_api/explain", _aql("explain")),
+    ("POST", "_api/explain", _aql("explain", explains=True)),
     ("POST", "_api/query", _aql("query.parse")),
     ("GET", "_api/query/current", _aql("query.current")),
     ("GET", "_api/query/slow", _aql("query.slow")),
