@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import sql
@@ -65,3 +66,16 @@ async def take_writes(session: Session, handover: Handover) -> None:
         handover.properties.decode(),
         str(handover.last),
     )
+
+
+async def take_writes_together(session: Session, handovers: Sequence[Handover]) -> None:
+    """Let PostgreSQL take the writes of collections that ArangoDB has taken until now, as `take_writes` does.
+
+    Their rows are locked in the order in which every transaction locks them, and versions from before are refused.
+    Raise PreconditionFailed if a handover is refused; StatementError if ArangoDB does not take the writes of all of
+    them; DatabaseUnavailable if a limit of the transaction ends the wait for writes under way.
+    """
+    ordered = sorted(handovers, key=lambda handover: handover.collection)
+    await session.fetchval(sql.promotion.BEGIN_TAKING, [handover.collection for handover in ordered])
+    for handover in ordered:
+        await take_writes(session, handover)

@@ -88,6 +88,16 @@ class Transition:
     before: CollectionState
     after: CollectionState
 
+    @property
+    def promotes(self) -> bool:
+        """True if PostgreSQL takes the collection's writes afterwards, and did not before."""
+        return self.after.stage.at_least(Stage.PROMOTED) and not self.before.stage.at_least(Stage.PROMOTED)
+
+    @property
+    def demotes(self) -> bool:
+        """True if ArangoDB takes the collection's writes afterwards, and did not before."""
+        return self.before.stage.at_least(Stage.PROMOTED) and not self.after.stage.at_least(Stage.PROMOTED)
+
 
 _CACHED = 4096
 
@@ -225,7 +235,9 @@ def phases(before: CollectionState, after: CollectionState) -> tuple[Phase, ...]
 
 def allowed(before: CollectionState, after: CollectionState) -> str | None:
     """Return None if the transition is allowed, else a sentence that states what must be done first."""
-    if after.stage in (Stage.PROMOTED, Stage.COMPLETE):
+    if before.stage.at_least(Stage.PROMOTED) and after != before:
+        return "PostgreSQL takes its writes, so that ArangoDB cannot answer for it before it is demoted"
+    if after.stage in (Stage.PROMOTED, Stage.COMPLETE) and after != before:
         return f"stage {after.stage} is not built yet: collections go from off to flipped and back"
     if after.stage.rank > before.stage.rank + 1:
         step = list(Stage)[before.stage.rank + 1]

@@ -17,7 +17,7 @@ import orjson
 import sql
 from proxy.base.database import Session
 from proxy.base.errors import PreconditionFailed
-from proxy.model.stages import CollectionState, Phase, Stage, Transition, phases
+from proxy.model.stages import CollectionState, Phase, Stage, Transition, Writer, phases
 from proxy.state import audit
 from proxy.state.codec import decode_transitions, encode_transitions
 
@@ -50,8 +50,10 @@ class Control:
 
     @property
     def towards_target(self) -> bool:
-        """True if an open epoch would send reads to PostgreSQL."""
-        return any(transition.after.stage.at_least(_TO_TARGET) for transition in self.transitions)
+        """True if an open epoch would send reads, or writes, to PostgreSQL."""
+        return any(
+            transition.after.stage.at_least(_TO_TARGET) and not transition.demotes for transition in self.transitions
+        )
 
 
 async def lock(session: Session) -> Control:
@@ -85,9 +87,15 @@ def stages_of(rows: Iterable[sql.control.DefaultStageRow]) -> dict[str, Stage]:
 
 
 async def abort(session: Session, control: Control, *, actor: str, reason: str) -> None:
-    """Close the open epoch without its transitions, if one is open; the caller advances the control row."""
+    """Close the open epoch without its transitions, if one is open; the caller advances the control row.
+
+    PostgreSQL takes the writes again of collections whose demotion had begun.
+    """
     if not control.open:
         return
+    demoted = _names(transition for transition in control.transitions if transition.demotes)
+    if demoted:
+        await session.fetchval(sql.promotion.RESUME, demoted)
     await session.execute(sql.control.EPOCH_CLOSE, control.epoch, "aborted")
     await audit.record(
         session,
@@ -101,8 +109,19 @@ async def abort(session: Session, control: Control, *, actor: str, reason: str) 
 async def carry_out(session: Session, transitions: Sequence[Transition], epoch: int) -> None:
     """Write the transitions into the control tables: databases first, then collections in the order of their names.
 
-    The shadow locks the rows of comparisons in the same order, which excludes a deadlock.
+    The shadow locks the rows of comparisons in the same order, which excludes a deadlock. Who takes the writes changes
+    here, for a demotion; for a promotion the caller did it in this transaction (`take_writes`). Raise
+    PreconditionFailed if it did not; StatementError if ArangoDB lacks a write of a demoted collection, or if the
+    transitions do not start from who takes the writes now.
     """
+    demoted = _names(transition for transition in transitions if transition.demotes)
+    if demoted:
+        await session.fetchval(sql.promotion.GIVE_BACK, demoted)
+    promoted = _names(transition for transition in transitions if transition.promotes)
+    if promoted:
+        missed = await session.fetch(sql.promotion.OTHER_WRITERS, promoted, Writer.TARGET.value)
+        if missed:
+            raise PreconditionFailed(f"PostgreSQL does not take the writes of {', '.join(missed)}: nothing changed")
     for transition in sorted(
         transitions, key=lambda transition: "" if transition.collection.endswith("/*") else transition.collection
     ):
@@ -118,7 +137,7 @@ async def carry_out(session: Session, transitions: Sequence[Transition], epoch: 
             transition.after.stage.value,
             transition.after.weight,
         )
-        if not transition.after.stage.at_least(Stage.FLIPPED):
+        if transition.after.stage is not Stage.FLIPPED:
             await session.execute(sql.auto_rollback.OVER, transition.collection)
         if (
             Stage.OFF in (transition.before.stage, transition.after.stage)
@@ -126,7 +145,8 @@ async def carry_out(session: Session, transitions: Sequence[Transition], epoch: 
         ):
             await session.execute(sql.control.CANCEL_RUNS, transition.collection)
         # while a flip advances, at 10 percent and then at 100, earlier comparisons continue to count
-        if transition.after.stage is not Stage.FLIPPED or not phases(transition.before, transition.after):
+        advances = transition.after.stage is Stage.FLIPPED and phases(transition.before, transition.after)
+        if not advances or transition.demotes:
             await session.execute(sql.control.RESET_COMPARISON, transition.collection)
 
 
@@ -218,15 +238,28 @@ async def begin(
     actor: str,
     reason: str | None,
 ) -> tuple[int, int]:
-    """Open an epoch in its first phase; return (epoch, generation)."""
+    """Open an epoch in its first phase; return (epoch, generation).
+
+    From the begin of a demotion on, PostgreSQL takes no writes of its collections. That waits for the writes under way:
+    DatabaseUnavailable if a limit of the transaction ends it.
+    """
     epoch = control.epoch + 1
+    demoted = _names(transition for transition in transitions if transition.demotes)
+    if demoted:
+        await session.fetchval(sql.promotion.WITHHOLD, demoted)
     await session.execute(sql.control.EPOCH_OPEN, epoch, actor, reason, _transitions_text(transitions))
     generation = await advance(session, control, epoch, first)
     return epoch, generation
 
 
 async def commit(
-    session: Session, control: Control, *, actor: str, reason: str | None, detail: Mapping[str, Any]
+    session: Session,
+    control: Control,
+    *,
+    actor: str,
+    reason: str | None,
+    detail: Mapping[str, Any],
+    action: str = "change",
 ) -> int:
     """Carry out the open epoch's transitions and settle; return the new generation."""
     await session.execute(sql.control.EPOCH_CLOSE, control.epoch, "committed")
@@ -235,7 +268,7 @@ async def commit(
     await audit.record(
         session,
         actor=actor,
-        action="change",
+        action=action,
         reason=reason,
         detail={
             "epoch": control.epoch,
@@ -245,6 +278,10 @@ async def commit(
         },
     )
     return generation
+
+
+def _names(transitions: Iterable[Transition]) -> list[str]:
+    return sorted(transition.collection for transition in transitions)
 
 
 def _transitions_text(transitions: Sequence[Transition]) -> str:

@@ -78,9 +78,10 @@ SELECT c.generation, c.epoch, c.phase, e.moves::text AS moves, e.actor, e.reason
 FROM _crossfade.control c LEFT JOIN _crossfade.epoch e ON e.epoch = c.epoch AND c.phase <> 'settled';
 
 -- name: control_set
--- $1 the generation that it must have, $2 epoch, $3 phase. Returns the new generation; no row if it was another.
-UPDATE _crossfade.control SET generation = generation + 1, epoch = $2, phase = $3,
-    held_since = CASE $3 WHEN 'hold' THEN clock_timestamp() WHEN 'drain' THEN held_since END
+-- $1 the generation that it must have, $2 epoch, $3 phase. Returns the new generation; no row if it was another. Of a
+-- demotion, `drain` is the first phase that holds something.
+UPDATE _crossfade.control SET generation = generation + 1, epoch = $2, phase = $3, closing = false,
+    held_since = CASE $3 WHEN 'hold' THEN clock_timestamp() WHEN 'drain' THEN coalesce(held_since, clock_timestamp()) END
 WHERE generation = $1 RETURNING generation;
 
 -- name: epoch_open

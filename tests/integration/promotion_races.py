@@ -2,8 +2,8 @@
 
 Six writers: four whose writes PostgreSQL decides, the mirror of writes that ArangoDB took, and a verification whose
 repairs run at any time. The writer changes at random moments; two appliers of the outbox take the lease from each
-other. All SQL is the product's (sql/queries/writes.sql, documents.sql, outbox.sql and their functions); `Mutant`
-removes a rule from it. ArangoDB is a dictionary, of which each access is atomic.
+other. All SQL is the product's (sql/queries/writes.sql, documents.sql, outbox.sql, promotion.sql, and their functions);
+`Mutant` removes a rule from it. ArangoDB is a dictionary, of which each access is atomic.
 
 Violations: a write that is committed after a change of the writer that it did not see; a push that reaches ArangoDB
 when it takes the writes again; databases that differ when the writer changes to ArangoDB or from it; a revision given
@@ -276,7 +276,8 @@ class Race:
         self._hold = True
         await self._idle.wait()
         async with connection.transaction():
-            await connection.execute("SELECT _crossfade.take_writes($1, $2, '{}', 0)", COLLECTION, self._arangodb.clock)
+            await connection.fetchval(sql.promotion.BEGIN_TAKING.text, [COLLECTION])
+            await connection.fetchval(sql.carryover.TAKE_WRITES.text, COLLECTION, self._arangodb.clock, "{}", "0")
             await self._changed(connection, "target")
             self._origin_writes = False
         self._count("changes")
@@ -284,7 +285,7 @@ class Race:
     async def _demote(self, connection: Connection) -> None:
         await connection.execute("UPDATE _crossfade.control SET closing = true")
         async with connection.transaction():
-            await connection.execute("UPDATE _crossfade.stamp_floor SET writer = 'none'")
+            await connection.fetchval(sql.promotion.WITHHOLD.text, [COLLECTION])
             await connection.execute("UPDATE _crossfade.control SET closing = false")
             await connection.execute(_CHANGED, "none")
         while await connection.fetchval("SELECT count(*) FROM _crossfade.outbox"):
@@ -293,15 +294,14 @@ class Race:
         given = await connection.fetchval(f"SELECT last_value FROM {revisions}")
         self._arangodb.clock = max(self._arangodb.clock, given)
         async with connection.transaction():
-            await connection.execute("UPDATE _crossfade.stamp_floor SET writer = 'origin'")
+            await connection.fetchval(sql.promotion.GIVE_BACK.text, [COLLECTION])
             await self._changed(connection, "origin")
         self._origin_writes = True
         self._count("changes", 2)
         self._hold = False
 
     async def _changed(self, connection: Connection, writer: str) -> None:
-        """Raise the stamp floor, note the change, and compare the databases: no write can come between."""
-        await connection.execute("UPDATE _crossfade.stamp_floor SET floor = _crossfade.raise_era()")
+        """Note the change, and compare the databases: no write can come between."""
         await connection.execute(_CHANGED, writer)
         rows = await connection.fetch(f"SELECT key, rev FROM {self._relation} WHERE doc IS NOT NULL")
         if dict(map(tuple, rows)) != self._arangodb.documents:
