@@ -13,6 +13,7 @@
     ├── UpstreamError               an upstream server did not answer
     │   ├── UpstreamUnavailable         nothing was sent: the operation did not happen
     │   └── UpstreamOutcomeUnknown      it was sent and no whole answer came: the outcome is unknown
+    ├── FenceRefused                PostgreSQL does not take a collection's writes now, and nothing was done
     ├── IsolationError              work in a worker process ran into a limit, or found no room
     ├── FramingError                bytes that are not an HTTP message: 400 and a close
     ├── JournalError                the journal cannot be written or read
@@ -108,6 +109,10 @@ class UpstreamUnavailable(UpstreamError):
 
 class UpstreamOutcomeUnknown(UpstreamError):
     """The request was sent (in part or whole) and no whole answer came: its outcome is unknown."""
+
+
+class FenceRefused(CrossfadeError):
+    """The fence of a promoted collection refused a request, which has done nothing: look at the control row again."""
 
 
 class IsolationError(CrossfadeError):

@@ -18,6 +18,7 @@ transaction_requests stream transactions: the requests about them, and within th
 requests_in_snapshot simple requests within them, without a view
 stream_transactions those of this process: begun, ended, limited
 pinned_transaction one of them: its session, locks and snapshot
+promotion_fence  the fence of promoted collections, beside a store of ArangoDB
 failures         the answer if PostgreSQL fails
 general_way      one operation over a view, in attempts, until one meets no other request
 view_attempt     one attempt: its passes and its transaction

@@ -35,8 +35,17 @@ class CatalogCache:
     """
 
     def __init__(
-        self, database: Database, clock: Clock, *, root_password: str, enforced: bool, secret: bytes | None = None
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        root_password: str,
+        enforced: bool,
+        secret: bytes | None = None,
+        embedded: bool = False,
     ) -> None:
+        """embedded: ArangoDB has the collections that are not in the catalog, those of the system among them."""
+        self._embedded = embedded
         self._database = database
         self._clock = clock
         self._root_password = root_password
@@ -102,17 +111,19 @@ class CatalogCache:
     async def adopt(self) -> None:
         """Take collections and databases into the catalog that came from ArangoDB since it was made.
 
-        Raise DatabaseError.
+        Embedded, leave out those whose writes ArangoDB takes again. Raise DatabaseError.
         """
         while True:
             known = await self.current()
             unlisted = await self._database.fetch(sql.complete.UNLISTED)
+            returned = await self._database.fetch(sql.complete.RETURNED) if self._embedded else []
             copied = catalogs.origin_databases(known.entries)
-            if not unlisted and not copied:
+            if not unlisted and not copied and not returned:
                 return
             await self._raise_ticks(max([largest_number(unlisted), *map(int, copied.values())]))
             async with self._database.transaction() as session:
                 if await session.fetchrow(sql.complete.RAISE_VERSION, known.version):
+                    await write_entries(session, {}, [Entry(catalogs.COLLECTION, name) for name in returned])
                     await self._extend(session, known, {})
 
     def _parsed(self, stored: StoredEntries) -> ServerCatalog | None:
@@ -171,6 +182,8 @@ class CatalogCache:
             if database not in view.databases:
                 added = view.add_database(database)
                 added.id = copied.get(database, added.id)
+                if self._embedded:
+                    added.collections.clear()
         adopted: Entries = {}
         for row in unlisted:
             view.databases[row.database].collections.pop(row.name, None)  # one of a new database

@@ -11,9 +11,10 @@ from typing import Final
 import msgspec
 
 from proxy.aql.analyse import analyse
-from proxy.base.errors import ArangoError
+from proxy.base.errors import ArangoError, FenceRefused, Unsupported
 from proxy.complete.catalog import ServerCatalog
 from proxy.complete.modifying_queries import ModifyingQueries
+from proxy.complete.promotion_fence import PromotionFence
 from proxy.complete.query_tracking import LeftToGeneralWay, QueryTracking, pauses_of
 from proxy.devserver.store import access
 from proxy.devserver.store.dispatch import with_json
@@ -34,6 +35,7 @@ from proxy.wire.encode import error_outcome
 _WRITES: Final = (WriteRoute.DOCUMENT, WriteRoute.IMPORT)
 _READS: Final = (Read.DOCUMENT, Read.HEAD, Read.MANY)
 _NO_COLLECTION: Final = 1203
+_BEYOND: Final = "a query of promoted collections that reads another one ({collection}): promote them together"
 _Way = Callable[[Operation, ServerState], Awaitable[Outcome | None]]
 
 
@@ -41,8 +43,14 @@ class FastWays:
     """Document writes, reads of documents, and queries, beside the general way."""
 
     def __init__(
-        self, writer: DocumentWriter, reader: PostgresStore, modifying: ModifyingQueries, tracking: QueryTracking
+        self,
+        writer: DocumentWriter,
+        reader: PostgresStore,
+        modifying: ModifyingQueries,
+        tracking: QueryTracking,
+        fence: PromotionFence,
     ) -> None:
+        self._fence = fence
         self._writer = writer
         self._reader = reader
         self._modifying = modifying
@@ -55,7 +63,7 @@ class FastWays:
     async def execute(self, operation: Operation, catalog: ServerCatalog, server: ServerState) -> Outcome | None:
         """Return the answer; None if the general way must find it. server: who may do what.
 
-        Raise DatabaseError.
+        Raise FenceRefused, DatabaseError.
         """
         run = self._way_of(operation)
         if run is None or operation.database not in catalog.databases:
@@ -63,6 +71,7 @@ class FastWays:
         try:
             return await run(operation, server)
         except WriteFenceError:
+            await self._fence.after_refusal(operation)
             return None
         except ArangoError as error:
             return None if error.number == _NO_COLLECTION else error_outcome(error)
@@ -96,7 +105,13 @@ class FastWays:
     async def _read(self, operation: Operation, server: ServerState) -> Outcome | None:
         if not _allowed(server, operation, operation.collection or "", write=False):
             return None
-        return await self._reader.execute(with_json(operation))
+        plain = with_json(operation)
+        if operation.fence is None:
+            return await self._reader.execute(plain)
+        found = await self._reader.fenced(plain, -1 - operation.fence.generation)
+        if found is None:
+            raise FenceRefused("the stages have changed")
+        return found
 
     async def _query(self, operation: Operation, server: ServerState) -> Outcome | None:
         plain = with_json(operation)
@@ -120,7 +135,12 @@ class FastWays:
                     if analysis.modifies or pauses:
                         return await self._modifying.execute(plain, server, request, None, pauses)
                     return await self._reader.execute(plain)
-                except (WriteFenceError, BeyondExtentError):
+                except WriteFenceError:
+                    await self._fence.after_refusal(operation)
+                    raise LeftToGeneralWay from None
+                except BeyondExtentError as beyond:
+                    if operation.fence is not None:
+                        raise Unsupported(_BEYOND.format(collection=beyond.collection)) from None
                     raise LeftToGeneralWay from None
                 except ArangoError as error:
                     if error.number != _NO_COLLECTION:
@@ -167,7 +187,7 @@ class FastWays:
             if query is None or not _allowed(server, plain, simple.collection_of(simple.body_of(plain)), write=True):
                 return None
             number = await self._modifying.number_changed(plain.database, *query)
-        except (ArangoError, WriteFenceError):
+        except ArangoError:
             return None
         return simple.changed_outcome(operation, number)
 
@@ -179,7 +199,7 @@ class FastWays:
             if number <= MANY or not _allowed(server, plain, query[1]["@c"], write=True):
                 return None
             return simple.removed_outcome(await self._modifying.number_changed(plain.database, *query), number)
-        except (ArangoError, WriteFenceError):
+        except ArangoError:
             return None
 
     async def _cursor(self, operation: Operation, _: ServerState) -> Outcome | None:

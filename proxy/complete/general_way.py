@@ -10,6 +10,7 @@ from proxy.base.database import Database
 from proxy.base.errors import ArangoError, CommitOutcomeUnknown, DatabaseUnavailable, StatementError
 from proxy.base.sqlstates import is_a_conflict, may_succeed_on_new_session, of_a_document
 from proxy.complete.catalog_cache import CatalogCache, CatalogChangedError
+from proxy.complete.promotion_fence import PromotionFence
 from proxy.complete.server_view import NoMoreTicks
 from proxy.complete.view_attempt import Pass, ViewAttempt, ViewAttempts
 from proxy.devserver.store.state.locks import exclusive_error
@@ -30,7 +31,10 @@ _DUPLICATE: Final = "42P07"
 class GeneralWay:
     """Runs handlers over views."""
 
-    def __init__(self, database: Database, catalogs: CatalogCache, attempts: ViewAttempts) -> None:
+    def __init__(
+        self, database: Database, catalogs: CatalogCache, attempts: ViewAttempts, fence: PromotionFence
+    ) -> None:
+        self._fence = fence
         self._database = database
         self._catalogs = catalogs
         self._attempts = attempts
@@ -39,7 +43,7 @@ class GeneralWay:
     async def execute(self, operation: Operation, run: Pass, *, own_accounts: bool) -> Outcome:
         """Return the answer, after the commit. run: one pass. own_accounts: it may change accounts.
 
-        Raise ExclusiveLockError, DatabaseError.
+        Raise ExclusiveLockError, FenceRefused, DatabaseError.
         """
         try:
             return await self._attempted(operation, run, own_accounts=own_accounts)
@@ -57,11 +61,10 @@ class GeneralWay:
             try:
                 async with self._database.session() as session:
                     outcome = await attempt.execute(session)
-                if attempt.changes_catalog:
-                    self._catalogs.forget()
+                await self._ended(operation, attempt)
                 return outcome
             except (WriteFenceError, KeyInsertedError):
-                continue
+                await self._fence.after_refusal(operation)
             except NoMoreTicks:
                 await self._catalogs.refill()
             except ArangoError as error:  # documents that violate a new index make a bad request, not a conflict
@@ -78,6 +81,13 @@ class GeneralWay:
                 if not await self._may_succeed(attempt, error):
                     break
         return _conflict(operation, catalog=attempt.changes_catalog)
+
+    async def _ended(self, operation: Operation, attempt: ViewAttempt) -> None:
+        """Take note of what an attempt has changed. Raise FenceRefused if it changed nothing, and read in vain."""
+        if attempt.changes_catalog:
+            self._catalogs.forget()
+        elif not attempt.locked:
+            await self._fence.after_reads(operation)
 
     async def _may_succeed(self, attempt: ViewAttempt, error: DatabaseUnavailable) -> bool:
         """Return True if another attempt may succeed; False if it waited for a row for too long.

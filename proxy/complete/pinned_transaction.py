@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import sql
@@ -90,11 +90,11 @@ class PinnedTransaction:
             self.status,
         )
 
-    async def begin(self, pool: Database, relations: Mapping[str, str], idle: float) -> None:
+    async def begin(self, pool: Database, relations: Mapping[str, str], idle: float, fence: Sequence[str] = ()) -> None:
         """Take the session, the locks and the snapshot. relations: tables by the names of the declared collections.
 
-        idle: seconds after which PostgreSQL ends an idle session: longer than the owner's own limit. Raise
-        LockedError, WriteFenceError, DatabaseError.
+        idle: seconds after which PostgreSQL ends an idle session: longer than the owner's own limit. fence: collections
+        (`database/name`) whose writes ArangoDB must not take. Raise LockedError, WriteFenceError, DatabaseError.
         """
         declared = self.declared
         wait = min(declared.lock_seconds, _LONGEST_WAIT)
@@ -110,6 +110,10 @@ class PinnedTransaction:
             writers = sorted(f"{self.database}/{name}" for name in declared.write | declared.exclusive)
             if len(await session.fetch(sql.stream_transactions.LOCK_WRITERS, writers)) < len(writers):
                 raise WriteFenceError
+            if fence:
+                row = await session.fetchrow(sql.complete.FENCE, list(fence))
+                if row is None or not row.reads:
+                    raise WriteFenceError
         except BaseException:
             await self.end(TransactionStatus.ABORTED)
             raise

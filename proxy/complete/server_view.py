@@ -124,6 +124,7 @@ def view_of(
         running=sessions.running,
         slow=sessions.slow,
         calls=sessions.calls.copy(),  # each pass adds its request
+        ids=sessions.ids,
         ticks=ticks,
     )
     view.started = sessions.started

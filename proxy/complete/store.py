@@ -9,7 +9,7 @@ from typing import Final
 
 import sql
 from proxy.base.database import Database
-from proxy.base.errors import DatabaseError
+from proxy.base.errors import ArangoError, DatabaseError, FenceRefused
 from proxy.base.periodic import Periodic
 from proxy.base.spool import SpoolSpace
 from proxy.complete.catalog import ServerCatalog
@@ -22,6 +22,7 @@ from proxy.complete.general_way import GeneralWay
 from proxy.complete.index_builds import shows_builds, with_builds
 from proxy.complete.large_writes import LargeWrites
 from proxy.complete.modifying_queries import ModifyingQueries
+from proxy.complete.promotion_fence import PromotionFence
 from proxy.complete.query_profiles import QueryProfiles
 from proxy.complete.query_tracking import QueryTracking
 from proxy.complete.server_view import ServerView, view_of
@@ -35,8 +36,9 @@ from proxy.devserver.store.commands import EndpointCommand
 from proxy.devserver.store.state.locks import exclusive_error
 from proxy.devserver.store.state.running_query import RunningQuery, with_pauses
 from proxy.devserver.store.state.server import RecordedCall, ServerState
-from proxy.model.endpoint import Family, Verb
+from proxy.model.endpoint import Family, Read, Verb
 from proxy.model.operations import Operation, Outcome
+from proxy.model.own_ids import PROMOTED, READ_CURSORS, SessionIds
 from proxy.model.revision import Clock
 from proxy.semantics.large_writes import has_parts, whole
 from proxy.semantics.write_rules import KEY_WAIT
@@ -48,6 +50,7 @@ from proxy.stores.postgres.writes.key_assignment import KeyAssignment
 from proxy.wire.encode import error_outcome
 
 _FIRST_PAUSE, _LAST_PAUSE = 0.01, 0.25  # seconds between two looks whether a collection is locked
+_IN_STATEMENT: Final = (Read.DOCUMENT, Read.HEAD)  # of reads that test the fence themselves
 _REFRESH: Final = 0.5  # seconds between two looks whether another process has changed the catalog
 RIGHTS_SECONDS: Final = 1.0  # as long as ArangoDB's servers take to notice that another one has changed accounts
 
@@ -60,7 +63,9 @@ class CompleteStore:
     document, the time of its lockTimeout for a collection). root_password: that of root in a new catalog; None:
     requests need no authentication. secret: signs tokens, here and in all other processes; None: the one that
     PostgreSQL has. transactions: limits of stream transactions. spools: where large answers wait.
-    rights_seconds: how long a right is still accepted that another process has revoked.
+    rights_seconds: how long a right is still accepted that another process has revoked. embedded: ArangoDB has other
+    collections, so that each operation has a fence; the catalog has promoted collections only, and what continues from
+    request to request has ids that ArangoDB never gives.
     """
 
     def __init__(
@@ -76,10 +81,11 @@ class CompleteStore:
         transactions: TransactionLimits | None = None,
         spools: SpoolSpace | None = None,
         rights_seconds: float = RIGHTS_SECONDS,
+        embedded: bool = False,
     ) -> None:
         self._rights_seconds = rights_seconds
         spools = spools or SpoolSpace()
-        self._sessions = ServerState(clock or Clock(), now)
+        self._sessions = ServerState(clock or Clock(), now, ids=PROMOTED if embedded else SessionIds())
         self._collection_wait = LOCK_SECONDS if lock_wait is None else lock_wait
         lock_wait = KEY_WAIT if lock_wait is None else lock_wait
         self._catalogs = CatalogCache(
@@ -88,21 +94,29 @@ class CompleteStore:
             root_password=root_password or "",
             enforced=root_password is not None,
             secret=secret,
+            embedded=embedded,
         )
+        self._fence = fence = PromotionFence(database)
         attempts = ViewAttempts(database, self._catalogs, self._sessions, lock_wait)
-        self._general = GeneralWay(database, self._catalogs, attempts)
+        self._general = GeneralWay(database, self._catalogs, attempts, fence)
         keys, tracking, profiles = KeyAssignment(), QueryTracking(self._sessions), QueryProfiles(database)
         reader = reads or PostgresStore(
-            database, limits=QueryLimits(no_user_functions=True), profile=profiles.printed, spools=spools
+            database,
+            limits=QueryLimits(no_user_functions=True),
+            profile=profiles.printed,
+            spools=spools,
+            cursors=self._sessions.ids.cursors or READ_CURSORS,
         )
         modifying = ModifyingQueries(database, self._catalogs, keys, profiles, lock_wait, reader, spools)
         writer = DocumentWriter(database, lock_wait=lock_wait, keys=keys, spools=spools)
-        self._large = LargeWrites(writer, self._catalogs, spools)
+        self._large = LargeWrites(writer, self._catalogs, spools, fence)
         self._database = database
-        self._fast = FastWays(writer, reader, modifying, tracking)
-        self._transactions = StreamTransactions(database, self._sessions, transactions or TransactionLimits())
+        self._fast = FastWays(writer, reader, modifying, tracking, fence)
+        self._transactions = StreamTransactions(
+            database, self._sessions, transactions or TransactionLimits(), yields=embedded
+        )
         self._in_transactions = TransactionRequests(
-            self._transactions, self._catalogs, writer, modifying, tracking, reader, attempts, spools
+            self._transactions, self._catalogs, writer, modifying, tracking, reader, attempts, spools, fence
         )
         self._counts = CountRequests(database, self._sessions, self._catalogs.ticks)
         self._requests = AsyncRequests()
@@ -123,6 +137,16 @@ class CompleteStore:
         """Notice what other processes have changed; it happens twice a second too. Raise DatabaseError."""
         await self._catalogs.refresh()
 
+    async def adopt(self) -> None:
+        """Take in what was promoted since, and leave out what was demoted. Raise DatabaseError."""
+        await self._catalogs.adopt()
+
+    async def named(self, database: str, number: str) -> str | None:
+        """Return the name of the collection with that number; None if the catalog has none. Raise DatabaseError."""
+        catalog = self._catalogs.last_seen or await self._catalogs.current()
+        stored = catalog.collections.get(database, {})
+        return next((name for name, one in stored.items() if one.properties.id == number), None)
+
     async def close(self) -> None:
         """Cancel the jobs that are running, close the cursors, and abort the stream transactions."""
         await self._refresh.close()
@@ -133,10 +157,15 @@ class CompleteStore:
     async def execute(self, operation: Operation) -> Outcome:
         """Carry out an operation; errors are outcomes too.
 
-        A request with `x-arango-async` is answered immediately, and continues as a job.
+        A request with `x-arango-async` is answered immediately, and continues as a job. Raise FenceRefused if the
+        operation's fence does not hold: nothing was done.
         """
         try:
-            return await self._execute(operation)
+            outcome = await self._execute(operation)
+            fence = operation.fence
+            if fence is not None and fence.only_reads and operation.endpoint.read not in _IN_STATEMENT:
+                await self._fence.after_reads(operation)
+            return outcome
         except DatabaseError as error:
             return failure_outcome(operation, error)
 
@@ -149,6 +178,7 @@ class CompleteStore:
             if refused is not None and self._rights_seconds:  # it may be allowed since
                 refused = dispatch.refusal(self._state(await self._catalogs.current()), operation, command)
             if refused is not None:
+                await self._fence.after_reads(operation)
                 return refused
         if is_asynchronous(operation):
             while not self._catalogs.ticks.left:  # the job needs one
@@ -159,6 +189,8 @@ class CompleteStore:
     async def _job(self, operation: Operation) -> Outcome:
         try:
             return await self._carry_out(operation)
+        except FenceRefused:
+            return error_outcome(ArangoError(503, "the writes of a collection are being moved: try again", status=503))
         except DatabaseError as error:
             return failure_outcome(operation, error)
 

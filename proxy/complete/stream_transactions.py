@@ -12,6 +12,7 @@ from typing import Final
 
 import structlog
 
+import sql
 from proxy.base.database import Database
 from proxy.base.errors import ArangoError, CommitOutcomeUnknown, DatabaseBusy, DatabaseError, StatementError
 from proxy.base.periodic import Periodic
@@ -33,9 +34,11 @@ log = structlog.get_logger(__name__)
 
 _KEEP_FINISHED: Final = 1000
 _SWEEP: Final = 1.0  # seconds between two checks of the time limits
+_CLOSING: Final = 0.05  # seconds between two checks whether who takes the writes changes, while one is open
 _STATEMENT: Final = 60.0  # seconds that a statement of a transaction may take
 _BEGINS: Final = 5  # attempts to begin beside others that change who takes the writes
 _ABORTED: Final = 1654
+_YIELDED: Final = "PostgreSQL no longer takes the writes of a collection"
 Work = Callable[[PinnedTransaction], Awaitable[Outcome]]
 
 
@@ -52,7 +55,10 @@ class TransactionLimits:
 class StreamTransactions:
     """The stream transactions of this process. sessions: its state, of which the time is taken."""
 
-    def __init__(self, database: Database, sessions: ServerState, limits: TransactionLimits) -> None:
+    def __init__(
+        self, database: Database, sessions: ServerState, limits: TransactionLimits, *, yields: bool = False
+    ) -> None:
+        """yields: they are aborted if the writes of collections are about to be ArangoDB's again."""
         self._database = database
         self._sessions = sessions
         self._limits = limits
@@ -60,10 +66,13 @@ class StreamTransactions:
         self._known: dict[str, PinnedTransaction] = {}
         self._starting = 0
         self._sweeper = Periodic(self.expire, "stream transactions", _SWEEP)
+        self._closing = Periodic(self.yield_writes, "closing", _CLOSING) if yields else None
 
     async def close(self) -> None:
         """Abort those that are running."""
         await self._sweeper.close()
+        if self._closing is not None:
+            await self._closing.close()
         for transaction in self._known.values():
             if transaction.running:
                 await transaction.end(TransactionStatus.ABORTED)
@@ -121,11 +130,12 @@ class StreamTransactions:
         self, operation: Operation, server: ServerView, declared: handlers.Declaration, relations: dict[str, str]
     ) -> PinnedTransaction:
         user = access.identity(server, operation).user
-        number = str(server.tick())
+        number = server.identifier(server.ids.transactions)
         for attempt in range(1, _BEGINS + 1):
             transaction = PinnedTransaction(number, operation.database, declared, user, self._sessions.now())
             try:
-                await transaction.begin(await self._opened(), relations, 2 * self._limits.idle)
+                fence = () if operation.fence is None else operation.fence.collections
+                await transaction.begin(await self._opened(), relations, 2 * self._limits.idle, fence)
             except (WriteFenceError, StatementError) as error:
                 refused = isinstance(error, StatementError) and not is_a_conflict(error.sqlstate)
                 if refused or attempt == _BEGINS:
@@ -144,6 +154,8 @@ class StreamTransactions:
                 application="crossfade transactions",
             )
             self._sweeper.start()
+            if self._closing is not None:
+                self._closing.start()
         return self._pool
 
     async def end(self, operation: Operation, server: ServerView) -> Outcome:
@@ -229,6 +241,9 @@ class StreamTransactions:
                 if is_a_conflict(error.sqlstate):
                     raise _conflict(operation) from error
                 raise
+            except WriteFenceError as error:
+                await self._abort(transaction)
+                raise ArangoError(_ABORTED, f"transaction '{bound.id}' was aborted: {_YIELDED}") from error
             except DatabaseBusy:
                 raise  # another connection was needed: the transaction has its own
             except DatabaseError as error:
@@ -239,6 +254,17 @@ class StreamTransactions:
             finally:
                 transaction.used = self._sessions.now()
         return outcome
+
+    async def yield_writes(self) -> None:
+        """Abort every transaction while promoted collections are closing: a demotion waits for them."""
+        running = [one for one in self._known.values() if one.running]
+        if not running or not await self._database.fetchval(sql.complete.CLOSING):
+            return
+        for transaction in running:
+            async with transaction.turn:
+                if transaction.running:
+                    log.info("stream_transaction_yields", transaction=transaction.id)
+                    await self._abort(transaction)
 
     # ---- time limits
 

@@ -21,6 +21,7 @@ from proxy.complete.commands import COMMANDS
 from proxy.complete.modifying_queries import ModifyingQueries
 from proxy.complete.packed_bodies import in_json
 from proxy.complete.pinned_transaction import PinnedTransaction
+from proxy.complete.promotion_fence import PromotionFence
 from proxy.complete.query_tracking import QueryTracking, pauses_of
 from proxy.complete.requests_in_snapshot import SnapshotRequests
 from proxy.complete.server_view import NoMoreTicks, ServerView
@@ -75,7 +76,9 @@ class TransactionRequests:
         reader: PostgresStore,
         attempts: ViewAttempts,
         spools: SpoolSpace,
+        fence: PromotionFence,
     ) -> None:
+        self._fence = fence
         self._spools = spools
         self._transactions = transactions
         self._catalogs = catalogs
@@ -89,7 +92,7 @@ class TransactionRequests:
     async def execute(self, operation: Operation, state: Callable[[ServerCatalog], ServerView]) -> Outcome:
         """Return the answer; errors are outcomes too. state: makes that of a catalog, without documents.
 
-        Raise DatabaseError.
+        Raise FenceRefused, DatabaseError.
         """
         await self._transactions.notice_lost()
         catalog = await self._catalog(operation)
@@ -101,6 +104,8 @@ class TransactionRequests:
                 return await self._about(plain, server, catalog)
             outcome = await self._transactions.within(plain, server, self._work(plain, server, catalog))
         except ArangoError as error:
+            if operation.endpoint.verb is Verb.BEGIN:  # nothing has begun
+                await self._fence.after_refusal(operation)
             return error_outcome(error)
         return dispatch.as_dirty_read(operation, dispatch.command_of(COMMANDS, operation), outcome)
 

@@ -15,7 +15,7 @@ from proxy.base import failpoints
 from proxy.base.database import Database, Session
 from proxy.base.errors import PausedError
 from proxy.complete import loading
-from proxy.complete.catalog import ServerCatalog
+from proxy.complete.catalog import COLLECTION, ServerCatalog
 from proxy.complete.catalog_cache import CatalogCache, CatalogChangedError
 from proxy.complete.catalog_changes import CatalogChanges, catalog_changes
 from proxy.complete.collection_view import CollectionView
@@ -93,6 +93,8 @@ class ViewAttempt:
                 await session.fetchval(sql.complete.LOCK_WAIT, self._lock_wait)
                 if changes and await session.fetchrow(sql.complete.RAISE_VERSION, self._catalog.version) is None:
                     raise CatalogChangedError
+                if changes:
+                    await self._fence_changes(session, changes)
                 view, outcome, changes = await self._locked_pass(session, view, changes)
                 failpoints.reach("write-fenced")
                 await self._write(session, view, changes)
@@ -100,6 +102,13 @@ class ViewAttempt:
             failpoints.reach("write-committed")
         keep_sessions(view, self._sessions, self._before)
         return outcome
+
+    async def _fence_changes(self, session: Session, changes: CatalogChanges) -> None:
+        """Lock the fence of each collection that changes, but not its documents. Raise WriteFenceError."""
+        known = {entry.name for entry in self._catalog.entries if entry.kind == COLLECTION}
+        names = sorted({*changes.dropped, *changes.renamed, *changes.properties} & known)
+        if len(await session.fetch(sql.stream_transactions.LOCK_WRITERS, names)) < len(names):
+            raise WriteFenceError
 
     def _pass(self) -> tuple[ServerView, Outcome, CatalogChanges]:
         self._ticks.begin_pass()

@@ -25,6 +25,18 @@ class LargeBody(Protocol):
         """Return the bytes from `begin` up to `end`."""
 
 
+class Fence(msgspec.Struct, frozen=True, gc=False):
+    """The conditions by which PostgreSQL alone carries out a request while ArangoDB has other collections.
+
+    generation: of the control row by which it was decided. collections: that it concerns (`database/name`, or
+    `database/*`), whose writes PostgreSQL must still take, or, if it only reads, which ArangoDB must not have yet.
+    """
+
+    generation: int
+    collections: tuple[str, ...] = ()
+    only_reads: bool = False
+
+
 class Operation(msgspec.Struct, frozen=True, gc=False):
     """One request of the ArangoDB HTTP API.
 
@@ -37,6 +49,7 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
     known: the facts of a query that is too large to be analysed repeatedly (`proxy.routing.query_facts`).
     extent: for a query whose text does not show all that it reads, the names of the collections that it may read,
     without database; empty if the text shows them.
+    fence: of a request to promoted collections; None if PostgreSQL has every collection, or none.
     """
 
     endpoint: Endpoint
@@ -51,6 +64,7 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
     known: object = None
     extent: frozenset[str] = frozenset()
     large: LargeBody | None = None
+    fence: Fence | None = None
 
     @property
     def effect(self) -> Effect:

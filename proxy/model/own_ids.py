@@ -37,3 +37,15 @@ JOBS: Final = OwnIds("9002")
 PROMOTED_CURSORS: Final = OwnIds("9003")
 PROMOTED_JOBS: Final = OwnIds("9004")
 PROMOTED_TRANSACTIONS: Final = OwnIds("9005")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionIds:
+    """The ids of what a server keeps from request to request; None: numbers from the server's only sequence."""
+
+    cursors: OwnIds | None = None
+    jobs: OwnIds | None = None
+    transactions: OwnIds | None = None
+
+
+PROMOTED: Final = SessionIds(PROMOTED_CURSORS, PROMOTED_JOBS, PROMOTED_TRANSACTIONS)

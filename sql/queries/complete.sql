@@ -20,6 +20,23 @@ WHERE f.writer = 'target' AND _crossfade.present(c)
     AND NOT EXISTS (SELECT FROM _crossfade.catalog g WHERE g.kind = 'collection' AND g.name = c.collection)
 ORDER BY c.collection;
 
+-- name: returned
+-- The collections of the catalog whose writes ArangoDB takes again: they were demoted.
+SELECT g.name FROM _crossfade.catalog g JOIN _crossfade.stamp_floor f ON f.collection = g.name
+WHERE g.kind = 'collection' AND f.writer = 'origin' ORDER BY g.name;
+
+-- name: fence
+-- Of the collections $1 text[], in which `database/*` is every one of a database: whether PostgreSQL takes the writes of all
+-- of them, and whether ArangoDB takes those of none.
+SELECT coalesce(bool_and(writer = 'target'), true) AND (SELECT NOT closing FROM _crossfade.control) AS writes,
+       coalesce(bool_and(writer <> 'origin'), true) AS reads
+FROM _crossfade.stamp_floor
+WHERE collection = ANY ($1::text[]) OR split_part(collection, '/', 1) || '/*' = ANY ($1::text[]);
+
+-- name: closing
+-- Whether who takes the writes of promoted collections is about to change.
+SELECT closing FROM _crossfade.control;
+
 -- name: raise_version
 -- Begin a change of the catalog: no row unless its number is $1. Other changes wait until the transaction ends.
 UPDATE _crossfade.catalog_version SET version = version + 1 WHERE version = $1 RETURNING version;

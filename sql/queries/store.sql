@@ -1,5 +1,6 @@
 -- Reads of the target as a store. Each carries the fence (mirror-protocol, "Flip", 5): the generation is mine and no
--- registered instance's lease has run out or is diverged. It is part of the read's own statement, so that there is no gap
+-- registered instance's lease has run out or is diverged; of promoted collections leases do not matter, and the generation
+-- is given below zero (-1 - generation). It is part of the read's own statement, so that there is no gap
 -- between check and act: both see one snapshot, and the clock is read after the snapshot was taken. A generation of NULL
 -- is no fence. Every statement gives at least one row; holds: the fence held; raw: NULL if no document was found.
 
@@ -7,9 +8,11 @@
 -- One row: whether the fence of this generation holds.
 fence AS MATERIALIZED (
     SELECT {generation}::bigint IS NULL OR (
-        EXISTS (SELECT 1 FROM _crossfade.control WHERE generation = {generation})
-        AND NOT EXISTS (SELECT 1 FROM _crossfade.instance
-                        WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp()))) AS holds
+        EXISTS (SELECT 1 FROM _crossfade.control
+                WHERE generation = CASE WHEN {generation} < 0 THEN -1 - {generation} ELSE {generation} END)
+        AND ({generation} < 0 OR NOT EXISTS (
+            SELECT 1 FROM _crossfade.instance
+            WHERE stopped_at IS NULL AND (diverged OR lease_until < clock_timestamp())))) AS holds
 )
 
 -- name: count

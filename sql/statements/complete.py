@@ -60,9 +60,19 @@ class ClientIndexRow(NamedTuple):
     definition: str
 
 
+class FenceRow(NamedTuple):
+    """Whether PostgreSQL may write, and whether it may answer reads."""
+
+    writes: bool
+    reads: bool
+
+
 VERSION = Single("complete", "version", int)
 CATALOG = Statement("complete", "catalog", CatalogRow)
 UNLISTED = Statement("complete", "unlisted", UnlistedRow)
+RETURNED = Statement("complete", "returned", str)
+FENCE = Statement("complete", "fence", FenceRow)
+CLOSING = Single("complete", "closing", bool)
 RAISE_VERSION = Statement("complete", "raise_version", int)
 FORGET = Statement("complete", "forget")
 NOTE = Statement("complete", "note")

@@ -30,7 +30,7 @@ class AsyncRequests:
         headers = {name: value for name, value in operation.headers.items() if name != "x-arango-async"}
         plain = msgspec.structs.replace(operation, headers=headers)
         # before the job begins: nothing may fail after that
-        number = str(server.tick()) if operation.headers["x-arango-async"] == "store" else None
+        number = server.identifier(server.ids.jobs) if operation.headers["x-arango-async"] == "store" else None
 
         async def work() -> Outcome:
             return await carry_out(plain)

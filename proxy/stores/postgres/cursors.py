@@ -21,7 +21,7 @@ from proxy.base.supervise import cancelled
 from proxy.model.cursor_requests import CursorRequest, misplaced_batch
 from proxy.model.endpoint import Family
 from proxy.model.operations import Operation, Outcome
-from proxy.model.own_ids import READ_CURSORS
+from proxy.model.own_ids import READ_CURSORS, OwnIds
 from proxy.stores.postgres.spooled_answers import spooled_answer
 from proxy.wire.auth import owner_of
 
@@ -65,7 +65,7 @@ class _Cursor:
 class TargetCursors:
     """Open cursors of this process. limit: bytes of rows that may wait in memory; more are refused, never dropped.
 
-    spools: where others wait; None: nowhere.
+    spools: where others wait; None: nowhere. ids: of cursors; each store of a proxy has its own.
     """
 
     def __init__(
@@ -74,7 +74,9 @@ class TargetCursors:
         limit: int = 32 << 20,
         clock: Callable[[], float] = time.monotonic,
         spools: SpoolSpace | None = None,
+        ids: OwnIds = READ_CURSORS,
     ) -> None:
+        self._ids = ids
         self._spools = spools
         self._limit = limit
         self._clock = clock
@@ -82,11 +84,10 @@ class TargetCursors:
         self._bytes = 0
         self._expiry_task: asyncio.Task[None] | None = None
 
-    @staticmethod
-    def owns(operation: Operation) -> bool:
+    def owns(self, operation: Operation) -> bool:
         """Return True if the cursor that the operation names was opened by the proxy, on any of its instances."""
         identifier = _names(operation)[0] if operation.endpoint.family is Family.CURSOR else ""
-        return READ_CURSORS.owns(identifier)
+        return self._ids.owns(identifier)
 
     def open(
         self,
@@ -207,7 +208,7 @@ class TargetCursors:
             await source.close()
 
     def _keep(self, cursor: _Cursor) -> str:
-        identifier = READ_CURSORS.make()
+        identifier = self._ids.make()
         self._open[identifier] = cursor
         self._bytes += cursor.size
         if cursor.holds and (self._expiry_task is None or self._expiry_task.done()):

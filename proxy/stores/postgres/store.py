@@ -20,6 +20,7 @@ from proxy.model.cursor_requests import CursorRequest, request_of
 from proxy.model.documents import valid_key
 from proxy.model.endpoint import Family
 from proxy.model.operations import Operation, Outcome
+from proxy.model.own_ids import READ_CURSORS, OwnIds
 from proxy.stores.postgres import answers, graphs, simple
 from proxy.stores.postgres.catalog import Catalog, Relation
 from proxy.stores.postgres.compiled_queries import Unfinished
@@ -62,11 +63,12 @@ class PostgresStore:
         seconds: float | None = None,
         spools: SpoolSpace | None = None,
         profile: ProfileExtra | None = None,
+        cursors: OwnIds = READ_CURSORS,
     ) -> None:
         """lane: worker processes for queries that are not light (`queries`); None: every query runs in this process,
         without a time limit. seconds: the time limit of one read in a worker. spools: where large results wait, if no
         ArangoDB answers what is over the limits: then a result may be of any size. profile: returns `extra` with the
-        profile of a query that has run; None: such queries are Unsupported.
+        profile of a query that has run; None: such queries are Unsupported. cursors: their ids.
         """
         self._database = database
         self._catalog = Catalog(database)
@@ -75,7 +77,7 @@ class PostgresStore:
         self.workers = QueryWorkers(lane, self.address, PostgresStore, seconds) if lane is not None else None
         self._spools = spools
         self._queries = Queries(database, self._catalog, self._limits, spools)
-        self._cursors = TargetCursors(spools=spools)
+        self._cursors = TargetCursors(spools=spools, ids=cursors)
         self._profile = profile
 
     @property

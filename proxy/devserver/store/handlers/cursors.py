@@ -36,7 +36,7 @@ def create(server: ServerState, operation: Operation) -> Outcome:
 def answer(server: ServerState, operation: Operation, found: execution.QueryResult, request: CursorRequest) -> Outcome:
     """Return the first batch of a result. The cursor is kept if there are more, or if a stream may be read again."""
     cursor = Cursor(
-        str(server.tick()),
+        server.identifier(server.ids.cursors),
         operation.database,
         found.rows,
         request.batch_size,

@@ -21,6 +21,7 @@ from proxy.devserver.store.state.sessions import AsyncJob, Cursor, Dump, Replica
 from proxy.devserver.store.state.transaction import Transaction
 from proxy.model.documents import normalized
 from proxy.model.operations import Operation
+from proxy.model.own_ids import OwnIds, SessionIds
 from proxy.model.revision import Clock
 
 SYSTEM_COLLECTIONS: Final = (
@@ -53,6 +54,7 @@ class ServerState:
     """Everything that a development ArangoDB server keeps. One event loop, no locks: each request runs to its end.
 
     clock: source of revisions; now: seconds since the epoch. settings: what clients may set and read again, by subject.
+    ids: those of cursors, jobs and transactions.
     patient: the present request may be tried again, so that what meets a lock raises LockedError and has written
     nothing. running: queries that sleep, by number; resumed: the one among them that is evaluated now.
     """
@@ -74,6 +76,7 @@ class ServerState:
     resumed: RunningQuery | None = None
     slow: list[dict[str, Any]] = field(default_factory=list)  # slow queries, as they are shown
     calls: deque[RecordedCall] = field(default_factory=lambda: deque(maxlen=_CALLS))
+    ids: SessionIds = field(default_factory=SessionIds)
     started: float = field(init=False)
     log: MarkerLog = field(init=False)
     last_tick: int = field(init=False, default=_FIRST_TICK)
@@ -88,6 +91,10 @@ class ServerState:
         """Return the server's next number: ids, keys and ticks come from one sequence."""
         self.last_tick += 1
         return self.last_tick
+
+    def identifier(self, ids: OwnIds | None) -> str:
+        """Return the id of a new cursor, job or transaction. ids: of its kind, from `self.ids`."""
+        return str(self.tick()) if ids is None else ids.make()
 
     def raise_tick(self, number: int) -> None:
         """Continue with numbers above that one, after a snapshot was loaded."""
