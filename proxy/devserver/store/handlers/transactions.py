@@ -137,9 +137,11 @@ def apply(server: ServerState, transaction: Transaction) -> None:
                 raw = shared.get(key)
                 raise ConflictError(key, revision_of(raw) if raw else "", precondition=False)
         fork.locks = Locks()
+    touched = [(shared, key) for shared, _, keys in changes for key in keys]
     undo: list[tuple[Collection, str, bytes | None]] = []
     server.log.begin(database.name, transaction.id)
     try:
+        _release_values(touched)  # of all, since documents may have exchanged them
         for shared, fork, keys in changes:
             for key in keys:
                 raw, old = fork.get(key), shared.get(key)
@@ -149,12 +151,20 @@ def apply(server: ServerState, transaction: Transaction) -> None:
                     shared.remove(key, fork.revision)
                 undo.append((shared, key, old))
     except ArangoError:  # another request has filled a unique index in the meantime
+        _release_values(touched)
         for shared, key, old in reversed(undo):
             shared.put_back(key, old)
+        for shared, key in touched:
+            shared.claim_values(key)
         raise
     finally:
         server.log.commit(database.name)
     transaction.end(TransactionStatus.COMMITTED)
+
+
+def _release_values(documents: list[tuple[Collection, str]]) -> None:
+    for collection, key in documents:
+        collection.release_values(key)
 
 
 def abort(server: ServerState, operation: Operation) -> Outcome:

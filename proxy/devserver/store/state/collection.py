@@ -129,6 +129,21 @@ class Collection:
         elif key in self.documents:
             self.remove(key, self.tick())
 
+    def release_values(self, key: str) -> None:
+        """Free what a document has in unique indexes, so that several documents can exchange their values."""
+        for index, document in self._in_uniques(key):
+            index.discard(key, document)
+
+    def claim_values(self, key: str) -> None:
+        """Enter a document into the unique indexes again."""
+        for index, document in self._in_uniques(key):
+            index.add(key, document)
+
+    def _in_uniques(self, key: str) -> Iterator[tuple[StoredIndex, Document]]:
+        raw, uniques = self.documents.get(key), self.uniques
+        document = json_reader.load(raw) if raw is not None and uniques else {}
+        return ((index, document) for index in uniques if raw is not None)
+
     def tick(self) -> int:
         """Return a new revision."""
         return self.clock.tick()

@@ -184,3 +184,36 @@ def test_a_lock_time_out_is_a_positive_number() -> None:
     for wrong in (-1, "1", True):
         body = {"collections": {"write": "c"}, "lockTimeout": wrong}
         assert client.send("POST", "/_api/transaction/begin", body)[1]["errorNum"] == 10
+
+
+def test_documents_exchange_unique_values_within_a_transaction() -> None:
+    """A chain of 30 values, of which the last takes the first one's: RocksDB checks each write when it is made."""
+    client, _ = _client()
+    client.send("POST", "/_api/index?collection=c", {"type": "persistent", "fields": ["u"], "unique": True})
+    before = [{"_key": f"k{number}", "u": number} for number in range(30)]
+    after = [{"_key": f"k{number}", "u": (number + 1) % 30} for number in range(30)]
+    assert client.send("POST", "/_api/document/c", before)[0] == 202
+    number = client.begin(write="c")
+    client.send("DELETE", "/_api/document/c", [one["_key"] for one in before], trx=number)
+    written = client.send("POST", "/_api/document/c", after, trx=number)[1]
+    assert [one for one in written if "error" in one] == []
+    assert client.send("PUT", f"/_api/transaction/{number}")[0] == 200
+    shown = client.send("PUT", "/_api/document/c?onlyget=true", [one["_key"] for one in before])[1]
+    assert [one["u"] for one in shown] == [one["u"] for one in after]
+    taken = client.send("POST", "/_api/document/c", {"u": 7})[1]
+    assert taken["errorMessage"].endswith("conflicting key: k6")
+
+
+def test_a_refused_commit_keeps_the_values_of_unique_indexes() -> None:
+    client, _ = _client()
+    client.send("POST", "/_api/index?collection=c", {"type": "persistent", "fields": ["u"], "unique": True})
+    client.send("POST", "/_api/document/c", [{"_key": "a", "u": 1, "v": 1}, {"_key": "b", "u": 2, "v": 2}])
+    number = client.begin(write="c")
+    client.send("DELETE", "/_api/document/c", ["a", "b"], trx=number)
+    client.send("POST", "/_api/document/c", [{"_key": "a", "u": 2, "v": 3}, {"_key": "b", "u": 1, "v": 4}], trx=number)
+    client.send("POST", "/_api/index?collection=c", {"type": "persistent", "fields": ["v"], "unique": True})
+    client.send("POST", "/_api/document/c", {"_key": "c", "u": 5, "v": 4})
+    assert client.send("PUT", f"/_api/transaction/{number}")[1]["errorNum"] == 1210
+    client.send("DELETE", f"/_api/transaction/{number}")
+    assert client.send("POST", "/_api/document/c", {"u": 1})[1]["errorMessage"].endswith("conflicting key: a")
+    assert client.send("POST", "/_api/document/c", {"u": 2})[1]["errorMessage"].endswith("conflicting key: b")
