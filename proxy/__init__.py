@@ -11,8 +11,9 @@ import each other:
     operator/     what only commands need: status, mismatches, migrations, bundles
     gateway/      a request's path: dispatcher, reads served by PostgreSQL, authorization, service paths
     capture/      one module for each kind of write: what to ask ArangoDB for, and what its answer shows was written
-    replication/ shadow/ control/
-                  the mirror, from captured writes to PostgreSQL; comparison of reads; stages and how they change
+    replication/ shadow/ control/ reverse/
+                  the mirror, from captured writes to PostgreSQL; comparison of reads; stages and how they change;
+                  the mirror from PostgreSQL back to ArangoDB
     state/        the control row in PostgreSQL: compare-and-set, audit, marks and dead letters that end flips
     journal/      the write-ahead log of intents
     routing/ http/ stores/

@@ -216,6 +216,20 @@ OPEN_INTENTS = _gauge(
 QUEUE_DOCUMENTS = _gauge("mirror_queue_documents", "Documents in memory that wait for PostgreSQL")
 LAG_SECONDS = _gauge("mirror_lag_seconds", "Age of the oldest open intent")
 BATCH_DURATION = _histogram("mirror_batch_duration_seconds", "Time to apply one batch to PostgreSQL")
+# reverse mirror
+REVERSE_ROWS = _gauge("reverse_backlog_rows", "Writes of PostgreSQL that ArangoDB does not have yet")
+REVERSE_LAG = _gauge("reverse_lag_seconds", "Age of the oldest write that ArangoDB does not have yet")
+REVERSE_REFUSED = _gauge(
+    "reverse_refused_documents", "Documents (or whole collections) that ArangoDB refuses; they prevent a demotion"
+)
+REVERSE_PUSHES = _counter(
+    "reverse_pushes_total",
+    "Transactions that carried writes to ArangoDB, by their end: `pushed`; `unique` and `busy` are conflicts",
+    "end",
+)
+REVERSE_DOCUMENTS = _counter("reverse_documents_total", "Documents that were carried to ArangoDB")
+REVERSE_LEASES = _counter("reverse_leases_total", "Times that this instance became the applier of the reverse mirror")
+REVERSE_PUSH_DURATION = _histogram("reverse_push_duration_seconds", "Time of one transaction of the reverse mirror")
 # shadow
 _COMPARISONS = _describe("shadow_comparisons", "counter", "Shadow comparisons by verdict", "collection", "verdict")
 _SKIPPED_READS = _describe(

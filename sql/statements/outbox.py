@@ -4,20 +4,52 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sql.statement import Statement
+from sql.statement import Single, Statement
 from sql.statements.collections import RelationRow
 
 
 class OutboxRow(NamedTuple):
+    id: int
+    collection: str
+    key: str
+
+
+class PresentRow(NamedTuple):
     """rev, raw: of the present document; rev alone if there is a tombstone."""
 
-    id: int
     key: str
     rev: int | None
     raw: str | None
 
 
+class RefusedRow(NamedTuple):
+    """key: empty for all documents of the collection."""
+
+    collection: str
+    key: str
+    reason: str
+
+
+class BacklogRow(NamedTuple):
+    """age: of the oldest row, in seconds."""
+
+    rows: int
+    age: float
+    refused: int
+
+
 TAKE_LEASE = Statement("outbox", "take_lease", int)
-COLLECTIONS = Statement("outbox", "collections", RelationRow)
-READ = Statement("outbox", "read", OutboxRow)
+LEFT_OPEN = Statement("outbox", "left_open", str)
+RENEW = Statement("outbox", "renew", int)
+SURPASS = Statement("outbox", "surpass", int)
+GIVE_UP_LEASE = Statement("outbox", "give_up_lease")
+ROWS = Statement("outbox", "rows", OutboxRow)
+RELATIONS = Statement("outbox", "relations", RelationRow)
+PRESENT = Statement("outbox", "present", PresentRow)
 CONFIRM = Statement("outbox", "confirm", int)
+REFUSE = Statement("outbox", "refuse", str)
+REFUSED = Statement("outbox", "refused", RefusedRow)
+BACKLOG = Single("outbox", "backlog", BacklogRow)
+NEWEST = Single("outbox", "newest", int)
+OLDEST = Single("outbox", "oldest", int)
+WAITING = Single("outbox", "waiting", bool)

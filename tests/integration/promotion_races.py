@@ -236,7 +236,10 @@ class Race:
 
     async def _round(self, connection: Connection, token: int, dice: random.Random) -> bool:
         """Return False if another applier has the lease, as far as this one can see."""
-        rows = await connection.fetch(sql.outbox.READ.on(self._relation).text, 0, COLLECTION, 50)
+        rows = await connection.fetch(sql.outbox.ROWS.text, 0, 50)
+        await _pause(dice, 0.005)
+        keys = sorted({row["key"] for row in rows})
+        documents = await connection.fetch(sql.outbox.PRESENT.on(self._relation).text, keys, 1 << 20)
         await _pause(dice, 0.005)
         if not rows:
             return dice.random() < 0.7
@@ -248,11 +251,11 @@ class Race:
             await _pause(dice, 0.003)
             if self._origin_writes:
                 self.wrong.append("a push reached ArangoDB when it took the writes again")
-            for row in rows:
-                if row["raw"] is None:
-                    arangodb.documents.pop(row["key"], None)
+            for document in documents:
+                if document["raw"] is None:
+                    arangodb.documents.pop(document["key"], None)
                 else:
-                    arangodb.documents[row["key"]] = row["rev"]
+                    arangodb.documents[document["key"]] = document["rev"]
         self._count("pushes")
         await _pause(dice, 0.003)
         async with connection.transaction():

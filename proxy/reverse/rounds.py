@@ -1,0 +1,188 @@
+"""One round of an applier: read rows, push, confirm; and what is tried if ArangoDB refuses documents.
+
+A unique index of ArangoDB may refuse a batch that PostgreSQL's allows, because documents exchange values, or because a
+value is still another document's whose row is not in the batch. So the batch is pushed again with removals before the
+writes; then with more rows, and with the present states of the documents that hold the values. What is refused all the
+same, and with every row, is noted, and other rows pass it.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from proxy.base import metrics
+from proxy.base.log_throttle import LogThrottle
+from proxy.reverse.batch import Batch
+from proxy.reverse.origin import FENCE, ElementError, OriginRequests
+from proxy.reverse.outbox import Outbox
+from proxy.reverse.push import PushAttempt, PushEnd, PushOutcome, push
+from sql.statements.outbox import RefusedRow
+
+log = structlog.get_logger(__name__)
+
+MOST_ROWS: Final = 2_000
+MOST_BYTES: Final = 4 << 20
+_GROWN: Final = 64  # attempts with a batch that grows, each of which learns of another document at least
+_HOLDER: Final = re.compile(r"conflicting key: (.+)\Z", re.DOTALL)
+
+
+class RoundResult(enum.Enum):
+    """What a round achieved."""
+
+    IDLE = "idle"  # there are no rows
+    PUSHED = "pushed"
+    WAITS = "waits"  # for a lock, or for an announced change
+    LEASE_LOST = "lease lost"
+
+
+@dataclass(slots=True)
+class Limits:
+    """How large a batch may be: smaller after a request that ArangoDB refused as a whole."""
+
+    rows: int = MOST_ROWS
+
+    def shrink(self, size: int) -> None:
+        self.rows = max(1, min(self.rows, size) // 2)
+
+    def recover(self) -> None:
+        self.rows = min(MOST_ROWS, self.rows * 2)
+
+
+@dataclass(slots=True)
+class Rounds:
+    """The rounds of an applier under one token. may_pass: of `PushAttempt`. newer: a token that ArangoDB has."""
+
+    outbox: Outbox
+    origin: OriginRequests
+    token: int
+    may_pass: Callable[[str, int], Awaitable[bool]]
+    limits: Limits = field(default_factory=Limits)
+    newer: int = 0
+    renewed: float = field(default_factory=time.monotonic)
+    waits_for: str = ""
+    _throttle: LogThrottle = field(default_factory=LogThrottle)
+
+    async def carry(self) -> RoundResult:
+        """Carry the oldest rows. Raise DatabaseError, UpstreamError, ArangoError."""
+        self.waits_for = ""
+        batch = await self.outbox.read(self.limits.rows, MOST_BYTES, {})
+        if batch is None:
+            return RoundResult.IDLE
+        outcome = await self._pushed(batch, removes_first=False)
+        if outcome.end is PushEnd.UNIQUE:
+            batch, outcome = await self._exchanged(batch)
+        return await self._ended(batch, outcome)
+
+    async def _pushed(self, batch: Batch, *, removes_first: bool) -> PushOutcome:
+        if not batch.versions:
+            return PushOutcome(PushEnd.PUSHED)  # of collections that PostgreSQL no longer has
+        attempt = PushAttempt(batch, self.outbox.part, self.token, removes_first, self._opened, self.may_pass)
+        began = time.perf_counter()
+        outcome = await push(self.origin, attempt)
+        metrics.REVERSE_PUSHES.labels(outcome.end.value).inc()
+        metrics.REVERSE_PUSH_DURATION.observe(time.perf_counter() - began)
+        return outcome
+
+    async def _opened(self, transaction: str) -> bool:
+        kept = await self.outbox.renew(self.token, transaction)
+        self.renewed = time.monotonic()
+        return kept
+
+    async def _exchanged(self, batch: Batch) -> tuple[Batch, PushOutcome]:
+        """Push a batch whose unique values ArangoDB refuses; return the last one that was tried."""
+        outcome = await self._pushed(batch, removes_first=True)
+        most, most_bytes = self.limits.rows, MOST_BYTES
+        along: dict[str, list[str]] = {}
+        for _ in range(_GROWN):
+            if outcome.end is not PushEnd.UNIQUE:
+                break
+            holders = _holders(batch, outcome)
+            if not holders and batch.whole:
+                break
+            for collection, keys in holders.items():
+                along.setdefault(collection, []).extend(keys)
+            most, most_bytes = most * 2, most_bytes * 2
+            grown = await self.outbox.read(most, most_bytes, along)
+            if grown is None:
+                break
+            batch = grown
+            outcome = await self._pushed(batch, removes_first=True)
+        return batch, outcome
+
+    async def _ended(self, batch: Batch, outcome: PushOutcome) -> RoundResult:
+        """Do what the end of a push demands."""
+        match outcome.end:
+            case PushEnd.PUSHED:
+                self.limits.recover()
+                kept = await self.outbox.confirm(self.token, batch.ids)
+                if kept:
+                    metrics.REVERSE_DOCUMENTS.inc(batch.size)
+                return RoundResult.PUSHED if kept else RoundResult.LEASE_LOST
+            case PushEnd.LEASE_LOST:
+                self.newer = outcome.fence.token
+                return RoundResult.LEASE_LOST
+            case PushEnd.BUSY | PushEnd.ANNOUNCED:
+                self.waits_for = outcome.reason or "a change of a collection that may still run in ArangoDB"
+                return RoundResult.WAITS
+            case PushEnd.UNIQUE | PushEnd.REFUSED:
+                return await self._refused(
+                    [
+                        RefusedRow(f"{batch.database}/{name}", error.key, f"{error.number}: {error.message}")
+                        for name, error in outcome.errors
+                    ]
+                )
+            case PushEnd.BODY:
+                if batch.size > 1:
+                    self.limits.shrink(batch.size)
+                    return RoundResult.PUSHED
+                return await self._refused(
+                    [
+                        RefusedRow(f"{batch.database}/{name}", version.key, outcome.reason)
+                        for name, versions in batch.versions.items()
+                        for version in versions
+                    ]
+                )
+            case PushEnd.MISSING:
+                return await self._missing(batch, outcome)
+
+    async def _missing(self, batch: Batch, outcome: PushOutcome) -> RoundResult:
+        """Create the collection of the fence document; note every other collection that ArangoDB does not have."""
+        missing = [name for name in batch.versions if not await self.origin.exists(batch.database, name)]
+        if missing:
+            return await self._refused([RefusedRow(f"{batch.database}/{name}", "", outcome.reason) for name in missing])
+        if not await self.origin.exists(batch.database, FENCE):
+            await self.origin.create_fence(batch.database)
+        return RoundResult.PUSHED
+
+    async def _refused(self, rows: Sequence[RefusedRow]) -> RoundResult:
+        if not await self.outbox.refuse(self.token, rows):
+            return RoundResult.LEASE_LOST
+        for row in rows:
+            number = row.reason.partition(":")[0]  # the message may have a key
+            if self._throttle.should_log(f"{row.collection} {number}"):
+                log.warning("reverse_refused", collection=row.collection, number=number, documents=len(rows))
+        return RoundResult.PUSHED
+
+
+def _holders(batch: Batch, outcome: PushOutcome) -> dict[str, list[str]]:
+    """Return the documents outside of the batch that have the refused values, by `database/name`."""
+    found: dict[str, list[str]] = {}
+    for name, error in outcome.errors:
+        key = _holder(error)
+        if key is not None and not batch.has(name, key):
+            keys = found.setdefault(f"{batch.database}/{name}", [])
+            if key not in keys:
+                keys.append(key)
+    return found
+
+
+def _holder(error: ElementError) -> str | None:
+    match = _HOLDER.search(error.message)
+    return None if match is None else match[1]
