@@ -236,7 +236,7 @@ class QueryAttempt:
         async def draw(count: int) -> list[int]:
             return await self._session.fetch(sql.modifications.DRAW_REVISIONS, collection, count)
 
-        known = self._known[name] = KnownDocuments()
+        known = self._known[name] = KnownDocuments(prepared.keys.get(name, ()))
         raws = [raw.encode() for raw in row.raws or () if raw is not None]
         await known.add_fetch(Fetch(name, keys=tuple(keys)), raws)
         self._relations[name] = row.relation
@@ -332,7 +332,7 @@ class QueryAttempt:
         """
         for name, target in self._targets.items():
             if again:
-                target.known.assumed.clear()
+                target.known.doubt_assumed()
             fetches = [fetch for fetch in missing.fetches.get(name, ()) if target.known.find(fetch) is None]
             keys = missing.keys.get(name, set()).union(*(fetch.keys or () for fetch in fetches))
             keys = {key for key in keys if key not in target.known}
@@ -395,5 +395,4 @@ def _collection(name: str, target: _Target, prepared: Prepared) -> QueryCollecti
         holders=target.holders,
         blocked=prepared.blocked.known.get(name, frozenset()),
         blocked_values=prepared.blocked.values.known,
-        doubted=prepared.keys.get(name, frozenset()),
     )

@@ -22,11 +22,13 @@ class KnownDocuments:
     """Documents by key, the keys that have none, and the fetches that are answered by them.
 
     raws: documents as stored. assumed: keys that are taken to have none, without having been looked up. contradicted:
-    those of them that were found to have one. size: bytes of the documents, nearly. added: the keys of those that the
-    present run has not looked at yet.
+    those of them that were found to have one. doubted: keys that a former run assumed; they are not assumed again, even
+    if what was read of them since has been forgotten. size: bytes of the documents, nearly. added: the keys of those
+    that the present run has not looked at yet.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, doubted: Iterable[str] = ()) -> None:
+        self.doubted = set(doubted)
         self.raws: dict[str, bytes] = {}
         self.assumed: set[str] = set()
         self.size = 0
@@ -53,6 +55,11 @@ class KnownDocuments:
         """Take a key to have no document. The statement that writes it must find out."""
         if key not in self:
             self.assumed.add(key)
+
+    def doubt_assumed(self) -> None:
+        """Assume nothing any more of what was assumed: the run is repeated."""
+        self.doubted |= self.assumed
+        self.assumed.clear()
 
     def find(self, fetch: Fetch) -> Iterable[str] | None:
         """Return the keys of the documents of a fetch, and perhaps of others; None if it must be read first."""

@@ -24,7 +24,7 @@ class QueryCollection(LoadedCollection):
     """revisions: an iterator, which the caller keeps from running dry. numbers: for keys that the collection makes.
 
     blocked: keys that other transactions have, or have changed since the snapshot. blocked_values: as `blocked` of any
-    loaded collection. doubted: keys that a former attempt took to be free, and that were not.
+    loaded collection.
     """
 
     def __init__(
@@ -40,7 +40,6 @@ class QueryCollection(LoadedCollection):
         holders: dict[str, dict[bytes, str | None]],
         blocked: frozenset[str] = frozenset(),
         blocked_values: Mapping[str, frozenset[bytes]] = _NONE,
-        doubted: frozenset[str] = frozenset(),
     ) -> None:
         self._holders = holders
         self.numbers = ReservedNumbers(properties.key_options, numbers, random_keys)
@@ -59,7 +58,6 @@ class QueryCollection(LoadedCollection):
         known.added.clear()  # its unique values are entered already
         self._supposed: set[str] = set()
         self._blocked_keys = blocked
-        self.doubted = doubted
         self.unchanged: set[str] = set()  # keys whose documents a write has found and left as they are: the first ones
         self._indexes: dict[Paths, ValueIndex] = {}  # of the documents that the run has written
 

@@ -250,7 +250,7 @@ class QueryRun:
             write.kind == "insert"
             and write.options.overwrite_mode in (None, "conflict")
             and not write.options.ignore_errors
-            and key not in collection.doubted  # it was known at first, and may be forgotten
+            and key not in collection.known.doubted  # it was known once, and may be forgotten
         )
         if self.direct and not assumes:
             await self._store.load(_one_fetch(Fetch(collection.name, keys=(key,))))
