@@ -11,6 +11,7 @@ import each other:
     operator/     what only commands need: status, mismatches, migrations, bundles
     gateway/      a request's path: dispatcher, reads served by PostgreSQL, authorization, service paths
     capture/      one module for each kind of write: what to ask ArangoDB for, and what its answer shows was written
+    rehearsal/    writes decided a second time, by the rules of PostgreSQL alone, and compared with ArangoDB's answer
     replication/ shadow/ control/ reverse/
                   the mirror, from captured writes to PostgreSQL; comparison of reads; stages and how they change;
                   the mirror from PostgreSQL back to ArangoDB

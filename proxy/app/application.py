@@ -41,6 +41,11 @@ from proxy.isolation import Isolation
 from proxy.model.in_flight import InFlight, Scope
 from proxy.model.message import Handler
 from proxy.operator.states import States
+from proxy.rehearsal.collection_rules import OriginRules
+from proxy.rehearsal.judge import Judge
+from proxy.rehearsal.lookups import Lookups
+from proxy.rehearsal.rehearser import Rehearser
+from proxy.rehearsal.shape_results import ShapeResults
 from proxy.replication.coverage_gaps import Gaps
 from proxy.replication.mirror import Mirror
 from proxy.shadow.bounds import Bound
@@ -164,12 +169,13 @@ class Application:
         self.examples = Examples(self.database, settings)
         await self.examples.start()
         stack.push_async_callback(self.examples.close)
+        ledger = ResultStore(self.database, settings)
         self.shadow = Shadow(
             settings,
             compared,
             reader,
             self.mirror.agreed,
-            ResultStore(self.database, settings),
+            ledger,
             rules=SamplingRules(settings, self.database),
             fleet=PeerLag(self.database, self.instance),
             sinks=(self.coverage,),
@@ -180,6 +186,12 @@ class Application:
         )
         await self.shadow.start()
         stack.push_async_callback(self.shadow.close)
+        self.rehearser: Rehearser | None = None
+        if settings.rehearsal_share > 0:
+            judge = Judge(OriginRules(reader), Lookups(pools.shadow, reader))
+            self.rehearser = Rehearser(settings, judge, ShapeResults(self.database), ledger)
+            await self.rehearser.start()
+            stack.push_async_callback(self.rehearser.close)
 
     async def _start_gateway(self, stack: contextlib.AsyncExitStack) -> None:
         """Start what carries out a client's request."""
@@ -211,6 +223,7 @@ class Application:
             rollback=self._roll_back,
             registry=registry,
             lane=self._reading,
+            rehearser=self.rehearser,
         )
         stack.push_async_callback(self.dispatcher.close)
 

@@ -2,6 +2,7 @@
 
 config            settings: environment, TOML, defaults
 config_names      names of settings, and what a wrong one was meant to be; config_messages: what a wrong value must be
+config_checks     checks of settings that are URLs
 token_secret      the secret that signs tokens, of the settings
 errors            the one tree of errors, drawn; sqlstates, arango_errors: what the codes of both databases mean
 database          PostgreSQL by asyncpg; session_settings: what each session sets for itself

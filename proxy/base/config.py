@@ -11,11 +11,9 @@ set, and those that are `advanced`, which are below [advanced] in the file.
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AnyHttpUrl,
@@ -36,13 +34,12 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from proxy.base import config_checks
 from proxy.base.config_messages import not_json, wrong_settings
 from proxy.base.config_names import ADVANCED, KUBERNETES_URL, PREFIX, flattened, unknown_variables
 from proxy.base.errors import ConfigurationError
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
-# one host of a DSN, which may be empty: a name, an IPv6 address in brackets, a percent-encoded folder; perhaps a port
-_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.%~-]*)(:\d{0,5})?")
 
 HttpUrl = Annotated[AnyHttpUrl, UrlConstraints(allowed_schemes=["http", "https"])]
 SecretUrl = Secret[HttpUrl]  # a URL may carry a user and a password
@@ -239,6 +236,14 @@ class Settings(BaseSettings):
     )
     sample_days: float = _advanced(30.0, "days after which samples and resolved mismatches are deleted", gt=0)
 
+    rehearsal_share: float = _advanced(
+        5.0,
+        "percentage of writes that are rehearsed: decided a second time by the rules of PostgreSQL alone, and compared "
+        "with ArangoDB's answer; the first 20 of each shape are in any case. 0 switches that off",
+        ge=0,
+        le=100,
+    )
+
     # ---- advanced: control plane
 
     heartbeat: float = _advanced(0.25, "seconds between two heartbeats", gt=0)
@@ -281,12 +286,7 @@ class Settings(BaseSettings):
     def _whole_urls(cls, value: SecretUrl | dict[str, SecretUrl]) -> SecretUrl | dict[str, SecretUrl]:
         """Refuse URLs whose rest would be ignored: usually the host is then a part of an unencoded password."""
         for url in value.values() if isinstance(value, dict) else (value,):
-            parts = urlsplit(str(url.get_secret_value()))
-            if parts.query or parts.fragment or "@" in parts.path:
-                raise ValueError(
-                    "a URL of a server has no ?, no # and no @ after its host: write / @ : ? and # of a password as "
-                    "%2F %40 %3A %3F and %23"
-                )
+            config_checks.check_server_url(str(url.get_secret_value()))
         return value
 
     @field_validator("listen_port", "admin_port", mode="before")
@@ -308,20 +308,13 @@ class Settings(BaseSettings):
     @field_validator("services")
     @classmethod
     def _paths_of_services(cls, value: dict[str, SecretUrl]) -> dict[str, SecretUrl]:
-        for prefix in value:
-            if not prefix.startswith("/") or prefix.startswith("/_"):
-                raise ValueError(f"{prefix!r} is not a path of a service: it must begin with / and not with /_")
+        config_checks.check_service_paths(value)
         return value
 
     @field_validator("dsn")
     @classmethod
     def _readable_dsn(cls, value: SecretStr) -> SecretStr:
-        parts = urlsplit(value.get_secret_value())
-        if parts.scheme not in ("postgresql", "postgres"):
-            raise ValueError("it must begin with postgresql:// or postgres://")
-        hosts = parts.netloc.rpartition("@")[2]
-        if not all(_HOST.fullmatch(host) for host in hosts.split(",")):
-            raise ValueError("its host or port cannot be read: write / @ : and # of a password as %2F %40 %3A and %23")
+        config_checks.check_dsn(value.get_secret_value())
         return value
 
     @field_validator("lease")

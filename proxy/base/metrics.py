@@ -240,6 +240,15 @@ REGISTRY.register(SHADOW)
 TARGET_READ_DURATION = _histogram(
     "shadow_target_read_duration_seconds", "Time to read PostgreSQL for a comparison", "collection"
 )
+REHEARSALS = _counter(
+    "write_rehearsals_total",
+    "Writes that the rules of PostgreSQL alone decided a second time: `equal` to ArangoDB's answer, or `different`",
+    "collection",
+    "verdict",
+)
+REHEARSALS_WITHOUT_VERDICT = _counter(
+    "write_rehearsals_without_verdict_total", "Writes that could not be rehearsed, by reason", "reason"
+)
 MISMATCH_RATE = _gauge(
     "mismatch_rate",
     "Confirmed mismatches / (matched + confirmed), since the last change of stage or repair",

@@ -20,7 +20,7 @@ from proxy.base.errors import ArangoError
 from proxy.capture.refusals import SHOWING, conflicting, error, not_begun
 from proxy.model.documents import key_of
 from proxy.model.endpoint import Effect, Verb
-from proxy.model.json_trim import cut_new, elements, elements_in_pieces, members
+from proxy.model.json_trim import cut, cut_new, elements, elements_in_pieces, members
 from proxy.model.message import Headers, Request, header
 from proxy.model.operations import Change, Operation
 from proxy.model.parsed_answer import ParsedAnswer, version_of
@@ -63,7 +63,8 @@ class DocumentPlan(msgspec.Struct, frozen=True, gc=False):
     """The plan to forward one document write and to read it back.
 
     collection: `database/name`. keys: those known before the answer; empty if ArangoDB makes them.
-    removes: the operation removes. wants_new, silent: what the client asked for.
+    removes: the operation removes. wants_new, silent: what the client asked for. rehearsed: the old documents are asked
+    for as well; drops_old: the client did not.
     """
 
     collection: str
@@ -71,6 +72,12 @@ class DocumentPlan(msgspec.Struct, frozen=True, gc=False):
     removes: bool
     wants_new: bool
     silent: bool
+    rehearsed: bool = False
+    drops_old: bool = False
+
+    def for_rehearsal(self, operation: Operation) -> DocumentPlan:
+        """Return the plan that also asks for what is replaced or removed, see `proxy.rehearsal`."""
+        return msgspec.structs.replace(self, rehearsed=True, drops_old=not flag(operation.params.get("returnOld")))
 
     def rewritten(self, request: Request) -> Request:
         """Return the request to send: other parameters, and no Accept-Encoding, since the answer must be readable."""
@@ -80,18 +87,31 @@ class DocumentPlan(msgspec.Struct, frozen=True, gc=False):
         )
 
     def target(self, target: bytes) -> bytes:
-        """Return the target with `returnNew` (unless it removes) and without `silent`; the rest untouched."""
+        """Return the target with `returnNew` (unless it removes) and without `silent`; the rest untouched.
+
+        For a rehearsal it has `returnOld` as well.
+        """
         path, _, query = target.partition(b"?")
         kept = [part for part in query.split(b"&") if part and not self._ours(part)] if query else []
         if not self.removes:
             kept.append(b"returnNew=true")
+        if self.rehearsed:
+            kept.append(b"returnOld=true")
         return path + b"?" + b"&".join(kept) if kept else path
 
     def _ours(self, part: bytes) -> bool:
         name = part.partition(b"=")[0]
         if b"%" in name or b"+" in name:
             name = unquote_plus(name.decode("latin-1")).encode("latin-1", "replace")
+        if name == b"returnOld":
+            return self.rehearsed
         return name == b"silent" or (name == b"returnNew" and not self.removes)
+
+    def shown(self, item: bytes, new: bytes) -> bytes:
+        """Return what the client asked for of the answer for one document. new: the text of `new` in it, or empty."""
+        if new and not self.wants_new:
+            item = cut_new(item, new)
+        return cut(item, "old") if self.drops_old else item
 
 
 _BATCH: Final = 100  # documents of an answer that are parsed between two turns of the event loop
@@ -234,8 +254,8 @@ def _parse_one(plan: DocumentPlan, headers: Headers, body: bytes) -> Generator[N
     change, complete = _change(plan, answer, new)
     if plan.silent:
         body, headers = b"{}", [pair for pair in headers if pair[0].lower() not in (b"etag", b"location")]
-    elif new and not plan.wants_new:
-        body = cut_new(body, new)
+    else:
+        body = plan.shown(body, new)
     return ParsedAnswer(
         body, headers, () if change is None else (change,), (answer.key,) if answer.key else (), complete
     )
@@ -266,10 +286,10 @@ def _parse_many(plan: DocumentPlan, headers: Headers, body: bytes) -> Generator[
             if answer.key:
                 keys.append(answer.key)
             if not plan.silent:
-                kept.append(item if plan.wants_new or not new else cut_new(item, new))
+                kept.append(plan.shown(item, new))
     if plan.silent and items:
         body = b"[" + b",".join(kept) + b"]" if kept else b"{}"
-    elif not plan.wants_new and not plan.removes:
+    elif plan.drops_old or (not plan.wants_new and not plan.removes):
         body = _joined(body, items, kept)
     return ParsedAnswer(body, headers, tuple(changes), tuple(keys), complete, refusals=tuple(refusals))
 

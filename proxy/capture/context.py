@@ -25,6 +25,7 @@ from proxy.model.in_flight import InFlight
 from proxy.model.lease_view import LeaseView
 from proxy.model.message import Request
 from proxy.model.operations import Change, Operation
+from proxy.rehearsal.rehearser import Rehearser
 from proxy.replication.coverage_gaps import Gaps, Uncovered
 from proxy.replication.mirror import Mirror
 from proxy.stores.arango import Requester
@@ -51,7 +52,7 @@ def error_number(body: object) -> int:
 class WriteContext:
     """Shared by all kinds of writes. rollback: rolls flipped collections back immediately, with a reason.
 
-    lane: workers that parse what is large; None: it is parsed here.
+    lane: workers that parse what is large; None: it is parsed here. rehearser: None: no write is rehearsed.
     """
 
     settings: Settings
@@ -62,6 +63,7 @@ class WriteContext:
     flight: InFlight
     rollback: Callable[[Sequence[str], str], Awaitable[None]]
     lane: Lane | None = None
+    rehearser: Rehearser | None = None
 
     async def read(
         self, function: Callable[..., T], *arguments: Any, size: int, odd: Odd, inline_limit: int = _INLINE_LIMIT

@@ -19,6 +19,7 @@ from proxy.capture.transactions import Transactions
 from proxy.model.endpoint import Endpoint, Family, InTransaction
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
+from proxy.rehearsal.rehearser import Rehearser
 from proxy.routing.route import Action, Route
 from proxy.wire.decode import decode
 from proxy.wire.endpoints import ROWS
@@ -47,6 +48,10 @@ def _discover() -> dict[str, WriteKind]:
 
 
 KINDS: Final[Mapping[str, WriteKind]] = _discover()
+
+
+_REHEARSED: Final = frozenset({"documents", "imports"})  # kinds that choose writes for a rehearsal themselves
+_NO_DOCUMENTS: Final = frozenset({"collection_changes", "graph_definitions", "transactions"})
 
 
 class WriteDispatcher:
@@ -90,6 +95,8 @@ class WriteDispatcher:
         """Carry out a write. Raise UpstreamError, and ArangoError for what the proxy itself refuses."""
         if self._jobs.wanted(operation):
             return await self._jobs.accept(request, operation)
+        if self._context.rehearser is not None:
+            self._note_unrehearsed(self._context.rehearser, operation, route)
         if route.action is Action.OPAQUE:
             if "x-arango-trx-id" in operation.headers:
                 return await self._transactions.write(request, operation, route, self._opaque)
@@ -102,6 +109,17 @@ class WriteDispatcher:
             carry_out = functools.partial(kind.in_transaction, self._parts)
             return await self._transactions.write(request, operation, route, carry_out)
         return await kind.carry_out(self._parts, request, operation, route)
+
+    @staticmethod
+    def _note_unrehearsed(rehearser: Rehearser, operation: Operation, route: Route) -> None:
+        """Count a write that is never rehearsed: its shape is known to be without a verdict."""
+        kind = operation.endpoint.capture
+        if route.action is Action.OPAQUE:
+            rehearser.skip(operation, route.collections, "not captured")
+        elif kind not in _NO_DOCUMENTS and "x-arango-trx-id" in operation.headers:
+            rehearser.skip(operation, route.collections, "in a stream transaction")
+        elif kind not in _NO_DOCUMENTS and kind not in _REHEARSED:
+            rehearser.skip(operation, route.collections, "not rehearsed yet")
 
     async def _opaque(self, request: Request, operation: Operation, route: Route, buffer: Buffer) -> Response:
         """Carry out a write in a transaction that is not captured."""

@@ -11,6 +11,7 @@
     status         status, audit; offline_status: what is known while PostgreSQL is away
     instances      instances, instances evict
     queries        queries: query shapes, exempt, unexempt, reset
+    rehearsal      rehearsal: writes that were decided a second time, by shape
     trace          trace: what is known of one document
     mismatches     mismatches: list, show, ignore, repair (export: export, reproduce)
     tolerances     tolerance: rules for differences that do not matter; sampling: how many reads are compared
@@ -62,6 +63,7 @@ COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "trace": ("trace",),
     "explain": ("explain",),
     "indexes": ("indexes",),
+    "rehearsal": ("rehearsal",),
     "mismatches": ("mismatches",),
     "tolerances": ("tolerance",),
     "sampling": ("sampling",),

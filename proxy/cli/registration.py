@@ -29,7 +29,7 @@ PANELS: Final[Mapping[str, tuple[str, ...]]] = {
         *("stage", "auto-rollback", "acknowledge"),
     ),
     "Copy and verify": ("backfill", "verify", "repair", "out-of-band", "accounts", "archive"),
-    "Comparison of reads": ("queries", "indexes", "mismatches", "tolerance", "sampling", "explain"),
+    "Comparison of reads": ("queries", "indexes", "mismatches", "tolerance", "sampling", "explain", "rehearsal"),
     "Inspect": ("status", "instances", "trace", "audit", "report"),
     "Local stack": ("dev", "demo"),
 }

@@ -38,6 +38,7 @@ from proxy.model.lease_view import LeaseView
 from proxy.model.message import Headers, Request, Response, Streaming
 from proxy.model.operations import Operation, Outcome
 from proxy.model.stages import Stage
+from proxy.rehearsal.rehearser import Rehearser
 from proxy.replication.coverage_gaps import Gaps, Uncovered
 from proxy.replication.mirror import Mirror
 from proxy.routing.query_facts import QueryFactsCache
@@ -84,8 +85,9 @@ class Dispatcher:
         rollback: Callable[[Sequence[str], str], Awaitable[None]],
         registry: TransactionRegistry,
         lane: Lane | None = None,
+        rehearser: Rehearser | None = None,
     ) -> None:
-        """lane: workers that read large bodies; None: they are read here."""
+        """lane: workers that read large bodies; None: they are read here. rehearser: None: no write is rehearsed."""
         self._origin = origin
         self._target = target
         self._lease = lease
@@ -93,7 +95,7 @@ class Dispatcher:
         self._gaps = gaps
         self._services = services
         self.flight = flight
-        self._context = WriteContext(settings, origin, mirror, lease, gaps, flight, rollback, lane)
+        self._context = WriteContext(settings, origin, mirror, lease, gaps, flight, rollback, lane, rehearser)
         self._writes = WriteDispatcher(self._context, self.handle, registry)
         self._lane = lane
         self._facts = QueryFactsCache(lane)

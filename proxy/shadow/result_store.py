@@ -25,7 +25,7 @@ from proxy.base.periodic import Periodic
 from proxy.base.sql_values import columns, storable, storable_json
 from proxy.routing.query_shapes import Shape
 from proxy.shadow.counters import SLICE, ComparisonDelta, Counts, Deltas, ShapeDelta, fingerprint
-from proxy.shadow.diff.documents import MAX_KEYS, Difference
+from proxy.shadow.diff.documents import MAX_KEYS, Difference, Kind
 from proxy.shadow.diff.paths import tokens
 from proxy.shadow.diff.tolerances import Tolerance
 from proxy.shadow.samples import MismatchEvidence, Redaction, sample
@@ -299,7 +299,7 @@ class ResultStore:
                 list(delta.keys),
                 (b"[" + b",".join(delta.samples) + b"]").decode(),
             )
-            if state != "ignored":
+            if state != "ignored" and delta.difference.kind is not Kind.WRITE:  # which concerns no read
                 counted += [(collection, ages[moment], number) for moment, number in delta.moments.items()]
         return counted
 

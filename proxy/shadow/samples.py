@@ -19,7 +19,7 @@ from proxy.model import json_reader, json_values
 from proxy.model.endpoint import Effect
 from proxy.model.operations import Operation, Outcome
 from proxy.shadow.diff.compare_answers import TargetAnswer
-from proxy.shadow.diff.documents import Difference, key_of
+from proxy.shadow.diff.documents import Difference, Kind, key_of
 from proxy.shadow.diff.paths import matches, tokens
 
 MAX_TEXT: Final = 8 << 10  # characters of one answer
@@ -91,6 +91,7 @@ _REVISION: Final = msgspec.json.Decoder(_Revision)
 def sample(evidence: MismatchEvidence, *, text: str, redaction: Redaction) -> dict[str, Any]:
     """Return a sample as JSON values. text: the shape's text, which replaces the query's when values are redacted."""
     return {
+        **({"shape": text} if evidence.difference.kind is Kind.WRITE else {}),
         "request": request_of(evidence.operation, text, redaction),
         "origin": shown(evidence.origin, redaction),
         "target": shown(evidence.target, redaction),
@@ -124,6 +125,8 @@ def request_of(operation: Operation, text: str, redaction: Redaction) -> dict[st
         options = {name: body[name] for name in ("batchSize", "count", "options") if name in body}
         if options:
             request["options"] = options
+    elif operation.body and operation.effect is Effect.WRITE:
+        request["body"] = shown(operation.body, redaction)
     elif operation.body:
         request["body"] = operation.body.decode("utf-8", "replace")[:MAX_TEXT]
     return request

@@ -213,7 +213,8 @@ SELECT ctl.generation,
     (SELECT max(joined_at) FROM _crossfade.instance WHERE stopped_at IS NULL) AS last_joined,
     coalesce(k.compared, 0) AS compared, coalesce(k.mismatched, 0) AS mismatched,
     coalesce(k.undecided, 0) AS undecided,
-    (SELECT count(*) FROM _crossfade.mismatch m WHERE m.collection = $1 AND m.state = 'open') AS open_mismatches,
+    (SELECT count(*) FROM _crossfade.mismatch m
+        WHERE m.collection = $1 AND m.state = 'open' AND m.class <> 'write') AS open_mismatches,
     (SELECT count(*) FROM _crossfade.dead_letter d WHERE d.collection = $1) AS dead_letters,
     (SELECT coalesce(jsonb_agg(jsonb_build_object('endpoint', g.endpoint, 'reason', g.reason, 'seen', g.seen,
             'last_seen', g.last_seen) ORDER BY g.endpoint, g.reason), '[]') FROM _crossfade.uncovered g
@@ -227,7 +228,8 @@ WHERE c.collection = $1;
 -- it comes back, or is evicted, what it served counts as unverified. unverified_reason: of the newest mark.
 SELECT c.collection, c.stage, c.weight, c.stage_since, coalesce(k.compared, 0) AS compared,
     coalesce(k.mismatched, 0) AS mismatched, coalesce(k.undecided, 0) AS undecided,
-    (SELECT count(*) FROM _crossfade.mismatch m WHERE m.collection = c.collection AND m.state = 'open') AS open_mismatches,
+    (SELECT count(*) FROM _crossfade.mismatch m
+        WHERE m.collection = c.collection AND m.state = 'open' AND m.class <> 'write') AS open_mismatches,
     (SELECT count(*) FROM _crossfade.dead_letter d WHERE d.collection = c.collection) AS dead_letters,
     u.marks + (SELECT count(*) FROM _crossfade.instance i
         WHERE c.stage <> 'off' AND i.stopped_at IS NULL AND i.lease_until < clock_timestamp()) AS unverified,

@@ -7,7 +7,7 @@ import functools
 import structlog
 
 from proxy.base import failpoints
-from proxy.base.errors import error_label
+from proxy.base.errors import UpstreamError, error_label
 from proxy.capture import opaque, outcomes
 from proxy.capture.answers import DocumentPlan, Opaque, parse_answer_in_turns, plan
 from proxy.capture.context import WriteContext
@@ -32,15 +32,32 @@ async def write(parts: WriteParts, request: Request, operation: Operation, route
         planned = await context.read(plan, operation, size=len(operation.body), odd=unread)
     if isinstance(planned, Opaque):
         return await opaque.forward(context, request, operation, route)
-    return await capture(context, request, planned, route)
+    return await capture(context, request, operation, planned, route)
 
 
-async def capture(context: WriteContext, request: Request, planned: DocumentPlan, route: Route) -> Response:
-    """Carry out a planned write. Raise UpstreamError."""
+async def capture(
+    context: WriteContext,
+    request: Request,
+    operation: Operation,
+    planned: DocumentPlan,
+    route: Route,
+    client: Operation | None = None,
+) -> Response:
+    """Carry out a planned write. client: the request that it is a part of. Raise UpstreamError."""
     collection = route.collections[0]
+    chosen = None if context.rehearser is None else context.rehearser.choose(operation, collection, client)
+    if chosen is not None:
+        planned = planned.for_rehearsal(operation)
     async with context.write() as attempt:
         attempt.intend(collection, planned.keys, revised=not planned.removes, trace=request.header(b"traceparent"))
-        response, body = await attempt.forward(planned.rewritten(request))
+        try:
+            response, body = await attempt.forward(planned.rewritten(request))
+        except UpstreamError:
+            if chosen is not None:
+                chosen.lost()
+            raise
+        if chosen is not None:
+            chosen.answered(response.status, response.headers, body)
         try:
             captured = await parse_answer_in_turns(planned, response.status, response.headers, body)
         except ValueError as error:  # an answer that is not ArangoDB's: the outcome is unknown
@@ -49,6 +66,8 @@ async def capture(context: WriteContext, request: Request, planned: DocumentPlan
             await attempt.applied()  # its client may take it for a success
             return Response(response.status, response.headers, body, response.reason)
         await attempt.conclude(outcomes.of_documents(captured))
+        if context.rehearser is not None:
+            context.rehearser.saw(captured.changes)
         if context.flipped(collection):  # looked up when answering, not before
             await attempt.applied()
             await ensure_shown(context, planned, request, response.status, captured)

@@ -23,6 +23,8 @@ from proxy.wire.encode import encode
 async def carry_out(parts: WriteParts, request: Request, operation: Operation, route: Route) -> Response:
     """Carry out an import of one collection. Raise UpstreamError."""
     context, planned = parts.context, await _planned(parts.context, operation, route)
+    if context.rehearser is not None and not isinstance(planned, import_plan.ByArrays):
+        context.rehearser.skip(operation, route.collections[:1], "its answer shows no versions")
     if isinstance(planned, Opaque):
         return await opaque.forward(context, request, operation, route.with_reason(f"import: {planned.reason}"))
     if isinstance(planned, import_plan.FullResync):
@@ -62,15 +64,16 @@ def _possible(planned: import_plan.ImportPlan | Opaque, collection: str) -> list
 
 
 async def _by_arrays(
-    context: WriteContext, request: Request, _operation: Operation, route: Route, planned: import_plan.ByArrays
+    context: WriteContext, request: Request, operation: Operation, route: Route, planned: import_plan.ByArrays
 ) -> Response:
     prefix = request.target.partition(b"/_api/import")[0]
     answers: list[bytes] = []
     for part in planned.bodies or (b"[]",):
         write = Request("POST", prefix + planned.target.encode(), _headers(request), part, peer=request.peer)
-        known = await context.read(plan_write, decode(write), size=len(part), odd=None)
+        part_of_it = decode(write)
+        known = await context.read(plan_write, part_of_it, size=len(part), odd=None)
         assert isinstance(known, DocumentPlan)  # what would make it opaque was excluded by the plan of the import
-        response = await documents.capture(context, write, known, route)
+        response = await documents.capture(context, write, part_of_it, known, route, operation)
         body = await collect(response.body)
         if response.status >= 400:
             return Response(response.status, response.headers, body, response.reason)

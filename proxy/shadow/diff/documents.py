@@ -28,7 +28,7 @@ _MISSING: Final = object()
 
 
 class Kind(enum.StrEnum):
-    """Classes of mismatch (DESIGN section 7), the most severe first."""
+    """Classes of mismatch (DESIGN section 7), the most severe first. WRITE: found by a rehearsal, not by a read."""
 
     ERROR = "error"
     MISSING = "missing"
@@ -37,6 +37,7 @@ class Kind(enum.StrEnum):
     VALUE = "value"
     TYPE = "type"
     ORDER = "order"
+    WRITE = "write"
 
 
 _RANK: Final = {kind: rank for rank, kind in enumerate(Kind)}
