@@ -46,7 +46,13 @@ ALONE: Final = (  # of PostgreSQL alone
     "stream-committing",  # a stream transaction is about to be committed
     "stream-committed",  # PostgreSQL has committed it, its client has no answer
 )
-_ALL: Final = POINTS + ALONE
+REVERSE: Final = (  # of the reverse mirror
+    "push-begun",  # a stream transaction of ArangoDB is open
+    "push-committing",  # its writes were answered, its commit is not sent
+    "push-committed",  # ArangoDB answered the commit, the rows are in the outbox
+    "push-confirmed",  # the rows are removed
+)
+ALL: Final = POINTS + ALONE + REVERSE
 
 
 def _nothing(name: str) -> None:
@@ -86,8 +92,8 @@ def armed(wanted: str) -> Callable[[str], None]:
 
 def _parsed(plan: str) -> tuple[str, int]:
     point, _, nth = plan.partition(":")
-    if point not in _ALL:
-        raise ValueError(f"CROSSFADE_FAULT names {point!r}: the points are {', '.join(_ALL)}")
+    if point not in ALL:
+        raise ValueError(f"CROSSFADE_FAULT names {point!r}: the points are {', '.join(ALL)}")
     return point, int(nth or 1)
 
 

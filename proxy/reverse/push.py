@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from proxy.base import failpoints
 from proxy.base.errors import ArangoError, CrossfadeError
 from proxy.reverse.batch import Batch
 from proxy.reverse.origin import NO_COLLECTION, NO_FENCE, ElementError, FenceDocument, OriginRequests
@@ -87,9 +88,12 @@ async def push(origin: OriginRequests, attempt: PushAttempt) -> PushOutcome:
         raise
     sent = False  # the commit: from then on its outcome is ArangoDB's
     try:
+        failpoints.reach("push-begun")
         fence = await _carried_out(origin, attempt, transaction)
+        failpoints.reach("push-committing")
         sent = True
         await origin.commit(database, transaction)
+        failpoints.reach("push-committed")
     except _Ended as ended:
         return ended.outcome
     except ArangoError as error:

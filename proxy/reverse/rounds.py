@@ -17,7 +17,7 @@ from typing import Final
 
 import structlog
 
-from proxy.base import metrics
+from proxy.base import failpoints, metrics
 from proxy.base.log_throttle import LogThrottle
 from proxy.reverse.batch import Batch
 from proxy.reverse.origin import FENCE, ElementError, OriginRequests
@@ -122,6 +122,7 @@ class Rounds:
             case PushEnd.PUSHED:
                 self.limits.recover()
                 kept = await self.outbox.confirm(self.token, batch.ids)
+                failpoints.reach("push-confirmed")
                 if kept:
                     metrics.REVERSE_DOCUMENTS.inc(batch.size)
                 return RoundResult.PUSHED if kept else RoundResult.LEASE_LOST

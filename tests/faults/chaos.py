@@ -4,6 +4,7 @@ pass        forwards bytes                  delay       delays every piece
 slow        a few hundred bytes at a time   cut         resets the connection in the middle of an answer
 half-close  closes the server's side in the middle of an answer, the client's stays open
 black-hole  drops bytes silently; when it ends, the affected connections are reset
+late        holds requests until it ends, and delivers them then, also those of clients that are gone
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import struct
 from types import TracebackType
 
 MODES = ("cut", "delay", "slow", "half-close", "black-hole")
+LATE = "late"  # not one of MODES: what a killed client has sent happens much later
 _DELAY = 0.05
 _PIECE_BYTES = 256
 _NO_LINGER = struct.pack("ii", 1, 0)
@@ -49,7 +51,7 @@ class Chaos:
 
     def misbehave(self, mode: str) -> None:
         """Behave like this from now on."""
-        assert mode in MODES
+        assert mode in (*MODES, LATE)
         self.mode = mode
         self._healed.clear()
 
@@ -104,7 +106,10 @@ class Chaos:
                 self._swallowed.add(client)
                 await self._healed.wait()
                 raise ConnectionResetError
-            if mode == "delay":
+            if mode == LATE and not answers:
+                self.hit += 1
+                await self._healed.wait()
+            elif mode == "delay":
                 await asyncio.sleep(_DELAY)
             elif mode == "slow":
                 while len(data) > _PIECE_BYTES:

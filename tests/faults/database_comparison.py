@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import asyncpg
 import httpx
 
 _TIMEOUT = 60.0  # seconds for an answer
+Documents = Mapping[str, Mapping[str, object]]  # by collection and key
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,12 @@ class Difference:
 
 async def everything(origin: str, dsn: str, database: str = "_system") -> list[Difference]:
     """Compare every collection that either side has; of ArangoDB's system collections those that PostgreSQL has."""
-    of_target = await _target(dsn, database)
-    of_origin = await _origin(origin, database, of_target)
+    of_target = await in_target(dsn, database)
+    return differences(await in_origin(origin, database, of_target), of_target)
+
+
+def differences(of_origin: Documents, of_target: Documents) -> list[Difference]:
+    """Return which documents differ. Pure."""
     found = []
     for name in sorted(of_origin.keys() | of_target.keys()):
         expected, actual = of_origin.get(name, {}), of_target.get(name, {})
@@ -41,11 +46,12 @@ async def everything(origin: str, dsn: str, database: str = "_system") -> list[D
     return found
 
 
-async def _origin(url: str, database: str, mirrored: Collection[str]) -> dict[str, dict[str, object]]:
+async def in_origin(
+    url: str, database: str, mirrored: Collection[str], auth: tuple[str, str] = ("root", "")
+) -> dict[str, dict[str, object]]:
+    """Read every document of ArangoDB's database; of system collections only those of `mirrored`."""
     found: dict[str, dict[str, object]] = {}
-    async with httpx.AsyncClient(
-        base_url=f"{url}/_db/{database}", auth=("root", ""), verify=False, timeout=_TIMEOUT
-    ) as client:
+    async with httpx.AsyncClient(base_url=f"{url}/_db/{database}", auth=auth, verify=False, timeout=_TIMEOUT) as client:
         listed = (await client.get("/_api/collection")).json()["result"]
         for name in (one["name"] for one in listed if not one["isSystem"] or one["name"] in mirrored):
             body = {"query": "FOR d IN @@c RETURN d", "bindVars": {"@c": name}, "batchSize": 1_000_000}
@@ -54,7 +60,8 @@ async def _origin(url: str, database: str, mirrored: Collection[str]) -> dict[st
     return found
 
 
-async def _target(dsn: str, database: str) -> dict[str, dict[str, object]]:
+async def in_target(dsn: str, database: str) -> dict[str, dict[str, object]]:
+    """Read every document that PostgreSQL has of the database."""
     found: dict[str, dict[str, object]] = {}
     connection = await asyncpg.connect(dsn)
     try:

@@ -133,6 +133,10 @@ class Proxy:
     def log_text(self) -> str:
         return self._log.read_text(errors="replace")
 
+    def tracebacks(self) -> list[str]:
+        """Return the lines of its log about errors that it did not expect."""
+        return [line[:300] for line in self.log_text().splitlines() if "Traceback" in line or "failed_task" in line]
+
     async def died(self) -> int:
         assert self.process is not None
         return await asyncio.to_thread(self.process.wait, 30)

@@ -38,7 +38,8 @@ from tests.conftest import _create, migrated_template
 from tests.faults.chaos import Chaos
 from tests.faults.environment import Environment, Proxy, fault_environment
 from tests.faults.nuisance_clients import NuisanceClients, without_rights
-from tests.faults.oracle import COLLECTION, Crowd
+from tests.faults.oracle import COLLECTION, Crowd, Failed
+from tests.faults.violations import Violation
 from tests.harness import eventually
 
 PROXIES, CLIENTS = 3, 8
@@ -64,8 +65,8 @@ class Result:
     from_target: int = 0
     pause: float = 0.0
     seconds: float = 0.0
-    violations: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
     @property

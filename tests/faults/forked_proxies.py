@@ -1,4 +1,4 @@
-"""Proxies forked from a process that has imported them: a start costs a fraction of the CPU time.
+"""Proxies and commands forked from a process that has imported them: a start costs a fraction of the CPU time.
 
 Each is still a process with its own environment, log and wall clock (`clocks`), and is killed as any other. The
 failpoints, which a proxy reads while it is imported, are set after the fork.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -19,10 +19,18 @@ _STOP_TIMEOUT = 30.0  # seconds
 
 
 class Forked:
-    """A forked proxy with the interface of `subprocess.Popen`."""
+    """A forked `crossfade` with the interface of `subprocess.Popen`."""
 
-    def __init__(self, wall: Path, environment: Mapping[str, str], log: Path) -> None:
-        self._process = _context().Process(target=_run, args=(wall, dict(environment), log), daemon=True)
+    def __init__(
+        self,
+        wall: Path,
+        environment: Mapping[str, str],
+        log: Path,
+        arguments: Sequence[str] = ("proxy", "run"),
+    ) -> None:
+        self._process = _context().Process(
+            target=_run, args=(wall, dict(environment), log, tuple(arguments)), daemon=True
+        )
         self._process.start()
         assert self._process.pid is not None
         self.pid: int = self._process.pid
@@ -52,8 +60,8 @@ def _context() -> ForkServerContext:
     return context
 
 
-def _run(wall: Path, environment: dict[str, str], log: Path) -> None:
-    """Run the proxy in the new process."""
+def _run(wall: Path, environment: dict[str, str], log: Path, arguments: tuple[str, ...]) -> None:
+    """Run the command in the new process."""
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -64,5 +72,5 @@ def _run(wall: Path, environment: dict[str, str], log: Path) -> None:
     from proxy.base import failpoints
 
     failpoints.reach = failpoints.armed(environment.get("CROSSFADE_FAULT", ""))
-    sys.argv = ["crossfade", "proxy", "run"]
+    sys.argv = ["crossfade", *arguments]
     cli.main()

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -48,7 +47,6 @@ _PAUSE = 0.01
 _PACE = 0.05  # seconds that a client who judges thinks at most
 _REACH_TIMEOUT = 60.0  # seconds for a point to be reached: it mostly takes less than one
 _TRAFFIC_COLLECTIONS = [f"_system/{name}" for name in traffic.COLLECTIONS]
-_FAILED = re.compile(r": (\d{3}) ")
 
 
 @dataclass
@@ -69,16 +67,15 @@ class _Found:
         tally.writes += seen.writes
         self.reads += seen.reads
         self.stale += len(seen.violations)
-        self.notes += seen.violations
-        for text in seen.failed:
-            status = _FAILED.search(text)
-            if status is None:
+        self.notes += map(str, seen.violations)
+        for failed in seen.failed:
+            if not failed.status:
                 tally.broken += 1
-            elif status[1].startswith("5"):
+            elif failed.status >= 500:
                 tally.errors += 1
-                tally.failed.append(text)
+                tally.failed.append(failed.text)
             else:
-                self.notes.append(text)
+                self.notes.append(failed.text)
 
 
 class Matrix:

@@ -4,7 +4,9 @@ Each key has one writer, whose operations are numbered: a document holds the num
 versions a read may show is a comparison of numbers. A read that begins after a write was acknowledged, or after a
 document read showed a version, through any proxy, must show that version or a later one; a removal is a version, too. A
 query must show what was acknowledged, or read by key, before it began. What only a query showed sets no minimum for
-later reads.
+later reads. Revisions are checked as well (tests/faults/revisions.py).
+
+A write whose answer is lost, or is 5xx, may still happen at any time: its key is not written again, only read.
 
 A mixed crowd also writes by AQL, alone and in transactions, and never reads those cursors to their end.
 """
@@ -17,11 +19,14 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+
+from tests.faults.revisions import Revisions
+from tests.faults.violations import Kind, Violation
 
 COLLECTION = "books"
 _DOCUMENT = f"/_api/document/{COLLECTION}"
-_QUERY = f"FOR d IN {COLLECTION} FILTER d._key == @key RETURN d.n"
+_QUERY = f"FOR d IN {COLLECTION} FILTER d._key == @key RETURN {{n: d.n, _rev: d._rev}}"
 _PUT = (
     "FOR k IN [CONCAT(@key, '-x'), @key] UPSERT {_key: k} INSERT {_key: k, n: @n} UPDATE {n: @n} "
     f"IN {COLLECTION} RETURN NEW"
@@ -86,16 +91,20 @@ class Key:
     exists: bool = False
     removals: list[int] = field(default_factory=lambda: [0])  # before the first write there was nothing
 
-    def violation(self, version: int | None, floor: int) -> str:
-        """Return why a read that began at `floor` must not have shown this version, or an empty text if it may."""
+    def violation(self, version: int | None, floor: int) -> Violation | None:
+        """Return why a read that began at `floor` must not have shown this version, or None if it may."""
+        known = f"{floor} was known when it began, from {self.source}"
         if version is None:
             if any(removal >= floor for removal in self.removals):
-                return ""
-            return f"nothing, and version {floor} was known when it began, from {self.source}"
+                return None
+            return Violation(Kind.LOST, f"nothing, and version {known}")
+        if version < floor and floor in self.removals:
+            return Violation(Kind.RESURRECTED, f"version {version}, and removal {known}")
         if version < floor:
-            kind = "removal" if floor in self.removals else "version"
-            return f"version {version}, and {kind} {floor} was known when it began, from {self.source}"
-        return f"version {version}, which was never written" if version > self.issued else ""
+            return Violation(Kind.STALE, f"version {version}, and version {known}")
+        if version > self.issued or version in self.removals:
+            return Violation(Kind.UNWRITTEN, f"version {version}, which was never written")
+        return None
 
     def raise_floor(self, version: int | None, floor: int, source: str) -> None:
         """Raise the minimum version: a write was acknowledged, or a document read showed it."""
@@ -105,21 +114,40 @@ class Key:
             self.floor, self.source = version, f"{source} at {time.monotonic():.3f}"
 
 
+class Failed(NamedTuple):
+    """A request without a result. status: of the answer; 0: there was none."""
+
+    status: int
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
 @dataclass
 class Tally:
-    """What clients saw. pause: seconds of the longest request through a proxy that was not frozen meanwhile."""
+    """What clients saw. write_wait, read_wait: seconds of the longest request through a proxy that was not frozen
+    meanwhile.
+    """
 
     writes: int = 0
     reads: int = 0
     from_target: int = 0
-    pause: float = 0.0
-    violations: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
+    write_wait: float = 0.0
+    read_wait: float = 0.0
+    violations: list[Violation] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)
+
+    @property
+    def pause(self) -> float:
+        """Seconds of the longest request."""
+        return max(self.write_wait, self.read_wait)
 
 
 class Crowd:
     """Clients that each use all proxies, on keys that begin with `name` and that only they write.
 
+    They work within `async with`, which can be entered again: what they know stays.
     frozen(proxy, since): whether the proxy was frozen at some time since then. pace: maximum pause of a client in
     seconds. mixed: also write by AQL.
     """
@@ -140,6 +168,8 @@ class Crowd:
         self._frozen = frozen
         self._pace = pace
         self._keys = [[Key(f"{name}-{client}-{n}") for n in range(3)] for client in range(clients)]
+        self.everything = [key for keys in self._keys for key in keys]  # also those that are only read by now
+        self.revisions = Revisions()
         self._random = [random.Random(seed * 1000 + client) for client in range(clients)]
         self.tally = Tally()
         self._going = False
@@ -156,14 +186,15 @@ class Crowd:
 
     async def _client(self, number: int) -> None:
         rng, own = self._random[number], self._keys[number]
-        everything = [key for keys in self._keys for key in keys]
         wires = [Wire(port) for port in self._ports]
         try:
             while self._going:
-                key = rng.choice(own)
-                if rng.random() < 0.5:
-                    await self._write(rng, wires, key)
-                for read in (key, rng.choice(everything)):
+                place = rng.randrange(len(own))
+                key = own[place]
+                if rng.random() < 0.5 and not await self._write(rng, wires, key):
+                    own[place] = Key(f"{key.name}r")
+                    self.everything.append(own[place])
+                for read in (key, rng.choice(self.everything)):
                     await self._read(rng, wires, read)
                 await asyncio.sleep(rng.uniform(0, self._pace))
         finally:
@@ -204,18 +235,28 @@ class Crowd:
         try:
             status, value, by = await wires[proxy].ask(method, path, body, transaction)
         except (OSError, EOFError, TimeoutError) as error:
-            self.tally.failed.append(f"{method} {path} at {proxy}: {type(error).__name__} {error}")
+            self.tally.failed.append(Failed(0, f"{method} {path} at {proxy}: {type(error).__name__} {error}"))
             await asyncio.sleep(_RETRY_PAUSE)
             return None
         if not self._frozen(proxy, started):
-            self.tally.pause = max(self.tally.pause, time.monotonic() - started)
+            self._note_wait(method, path, body, time.monotonic() - started)
         if status >= 500:
-            self.tally.failed.append(f"{method} {path} at {proxy}: {status} {value}")
+            self.tally.failed.append(Failed(status, f"{method} {path} at {proxy}: {status} {value}"))
+            await asyncio.sleep(_RETRY_PAUSE)
             return None
         return status, value, by
 
-    async def _write(self, rng: random.Random, wires: list[Wire], key: Key) -> None:
-        """Write or remove the key. It has no other writer, so any unexpected answer is an error."""
+    def _note_wait(self, method: str, path: str, body: object, seconds: float) -> None:
+        if method == "GET" or "onlyget" in path or (isinstance(body, dict) and body.get("query") == _QUERY):
+            self.tally.read_wait = max(self.tally.read_wait, seconds)
+        else:
+            self.tally.write_wait = max(self.tally.write_wait, seconds)
+
+    async def _write(self, rng: random.Random, wires: list[Wire], key: Key) -> bool:
+        """Write or remove the key; return False if it may still happen later.
+
+        It has no other writer, so any unexpected answer is an error.
+        """
         key.issued += 1
         version, proxy = key.issued, rng.randrange(len(wires))
         path, body = f"{_DOCUMENT}/{key.name}", {"n": version}
@@ -238,23 +279,33 @@ class Crowd:
             exists = True
         self.tally.writes += 1
         if answer is None:
-            key.exists = False  # unknown: the next write overwrites it
-        elif answer[0] not in (200, 201, 202):
-            self.tally.failed.append(f"write {key.name} {version} at {proxy}: {answer[0]} {answer[1]}")
+            return False
+        if answer[0] not in (200, 201, 202):
+            self.tally.failed.append(
+                Failed(answer[0], f"write {key.name} {version} at {proxy}: {answer[0]} {answer[1]}")
+            )
             key.exists = False
         else:
             key.exists = exists
             key.raise_floor(version, 0, f"the write at {proxy}")
+            if exists and isinstance(answer[1], dict) and answer[1].get("_key") == key.name:
+                self._saw_revision(key, version, answer[1])
+        return True
+
+    def _saw_revision(self, key: Key, version: int, shown: dict[str, Any]) -> None:
+        violation = self.revisions.saw(key.name, version, shown["_rev"])
+        if violation is not None:
+            self.tally.violations.append(violation)
 
     async def _read(self, rng: random.Random, wires: list[Wire], key: Key) -> None:
         floor, proxy, way = key.floor, rng.randrange(len(wires)), rng.random()
         started = time.monotonic()
         if way < 0.6:
             kind, answer = "document", await self._ask(wires, proxy, "GET", f"{_DOCUMENT}/{key.name}")
-            found = answer and (answer[1].get("n") if answer[0] == 200 else None)
+            found = answer and answer[1]
         elif way < 0.75:
             kind, answer = "documents", await self._ask(wires, proxy, "PUT", f"{_DOCUMENT}?onlyget=true", [key.name])
-            found = answer and (answer[1][0].get("n") if answer[0] == 200 else None)
+            found = answer and answer[0] == 200 and answer[1][0]
         else:
             body = {"query": _QUERY, "bindVars": {"key": key.name}}
             kind, answer = "query", await self._ask(wires, proxy, "POST", "/_api/cursor", body)
@@ -262,13 +313,17 @@ class Crowd:
         if answer is None:
             return
         if answer[0] not in (200, 201, 404):
-            self.tally.failed.append(f"{kind} {key.name} at {proxy}: {answer[0]} {answer[1]}")
+            self.tally.failed.append(Failed(answer[0], f"{kind} {key.name} at {proxy}: {answer[0]} {answer[1]}"))
             return
         self.tally.reads += 1
         self.tally.from_target += answer[2] == "postgresql"
-        violation = key.violation(found, floor)
-        if violation:
+        version = found.get("n") if found else None
+        violation = key.violation(version, floor)
+        if violation is not None:
             moment = f"from {started:.3f} to {time.monotonic():.3f}"
-            self.tally.violations.append(f"{kind} {key.name} at {proxy} by {answer[2]} {moment}: {violation}")
+            text = f"{kind} {key.name} at {proxy} by {answer[2]} {moment}: {violation.text}"
+            self.tally.violations.append(Violation(violation.kind, text))
         elif kind != "query":
-            key.raise_floor(found, floor, f"a {kind} read at {proxy} by {answer[2]} begun at {started:.3f}")
+            key.raise_floor(version, floor, f"a {kind} read at {proxy} by {answer[2]} begun at {started:.3f}")
+        if violation is None and found and version is not None:
+            self._saw_revision(key, version, found)

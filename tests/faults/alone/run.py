@@ -72,7 +72,7 @@ async def run(folder: Path, seconds: float, *, seed: int, names: Sequence[str] =
             over.set()
         result.wrong = await _judged(stack, memory)
         result.documents = len((await read(stack.dsn)).documents)
-        result.wrong += [line for proxy in stack.proxies for line in _tracebacks(proxy.log_text())]
+        result.wrong += [line for proxy in stack.proxies for line in proxy.tracebacks()]
     result.seconds = time.monotonic() - started
     return result
 
@@ -103,11 +103,6 @@ async def _judged(stack: AloneStack, memory: Memory) -> list[str]:
         if not wrong or time.monotonic() > limit:
             return wrong
         await asyncio.sleep(0.5)
-
-
-def _tracebacks(log: str) -> list[str]:
-    """Return the errors that a proxy did not expect."""
-    return [line[:300] for line in log.splitlines() if "Traceback" in line or "failed_task" in line]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -56,3 +56,10 @@ def test_a_point_notifies_its_listener_and_waits_for_the_next_plan(tmp_path: Pat
             reach(name)
         listener.join()
     assert heard == ["mid-batch", "after-apply"]
+
+
+def test_every_point_is_reached_by_the_code() -> None:
+    root = Path(failpoints.__file__).parents[1]
+    code = "".join(module.read_text("utf-8") for module in root.rglob("*.py"))
+    missing = [point for point in failpoints.ALL if f'failpoints.reach("{point}")' not in code]
+    assert missing == []
