@@ -63,8 +63,8 @@ MUTANTS = (
     Mutant(
         "outbox rows are removed without a lock of the lease",
         "sql/queries/outbox.sql",
-        "AND token = $2 FOR SHARE)",
-        "AND token = $2)",
+        "AND token = $2 FOR SHARE),",
+        "AND token = $2),",
         "tests/integration/test_promotion_races.py::test_the_lease_cannot_be_taken_while_rows_are_removed_under_it",
     ),
     Mutant(
