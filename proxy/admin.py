@@ -4,6 +4,7 @@
 /readyz    it may get traffic        /status   its state, as JSON           /  the same, human-readable
 /trace     what it knows of one document, as JSON
 /check     its generation and backlog, and whether it reaches both databases now: asked before a change of stages
+/clock     its clock: asked before a promotion
 
 Requests whose Host is not a name of this listener, or whose Origin is another site, are refused with 403 (`refused`): a
 page on the web must not read a proxy on the loopback interface.
@@ -18,6 +19,7 @@ import hashlib
 import ipaddress
 import re
 import socket
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from importlib import resources
 from typing import Final
@@ -90,6 +92,11 @@ def create(
     async def checked() -> dict[str, object]:
         """Return its generation, its backlog, and whether PostgreSQL and ArangoDB answer it now."""
         return dict(await check()) if check is not None else {}
+
+    @app.get("/clock")
+    async def clock() -> dict[str, float]:
+        """Return the machine's clock, in seconds since 1970."""
+        return {"now": time.time()}
 
     @app.get("/", response_class=HTMLResponse)
     async def page() -> HTMLResponse:

@@ -140,6 +140,20 @@ class OriginClient:
         value = await self._get(f"/_db/{quote(database, safe='')}/_api/view")
         return tuple(str(view["name"]) for view in value.get("result", ()))
 
+    async def view_links(self, database: str) -> dict[str, tuple[str, ...]]:
+        """Return the collections that each view of a database has. Raise as `_ask`."""
+        return {
+            name: view_collections(
+                await self._get(f"/_db/{quote(database, safe='')}/_api/view/{quote(name, safe='')}/properties")
+            )
+            for name in await self.views(database)
+        }
+
+    async def clock(self) -> float:
+        """Return ArangoDB's clock, in seconds since 1970. Raise as `_ask`."""
+        value = await self._ask("POST", "/_api/cursor", {"query": "RETURN DATE_NOW()"})
+        return float(value["result"][0]) / 1000
+
     async def count(self, database: str, collection: str) -> int:
         """Return the number of documents. Raise as `_ask`."""
         path = f"/_db/{quote(database, safe='')}/_api/collection/{quote(collection, safe='')}/count"
@@ -208,6 +222,12 @@ def _parsed(response: httpx.Response, path: str) -> object:
         return response.json()
     except ValueError as error:
         raise UpstreamOutcomeUnknown(f"the answer to {path} is not JSON (status {response.status_code})") from error
+
+
+def view_collections(properties: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the collections of a view: those that an arangosearch view links, or whose indexes an alias has."""
+    aliased = (str(index.get("collection", "")) for index in properties.get("indexes", ()))
+    return tuple(sorted({*map(str, properties.get("links", ())), *aliased} - {""}))
 
 
 class ReplayClient:

@@ -6,6 +6,9 @@ account_copy         compares them with the catalog, and writes it
 collection_handover  what a collection takes with it when PostgreSQL takes its writes: pure
 collection_taking    reads what that needs from both, and lets PostgreSQL take the writes
 left_behind          what system collections hold that PostgreSQL does not serve: pure, but for reading it
+promotion_gates      reads what the gates of a promotion look at, and judges
+shape_support        whether PostgreSQL alone answers what clients were seen to ask: pure
+clock_reading        how far the clocks of ArangoDB and of the proxies are ahead of PostgreSQL's
 
 The accounts are a mirror of ArangoDB's: what only PostgreSQL has is removed. ArangoDB stays the place where accounts
 are changed until it has given up its first collection.

@@ -22,6 +22,7 @@ _NOT_SERVED: Final[Mapping[str, str]] = {
     "_modules": "JavaScript modules",
     "_routing": "routes of JavaScript actions",
 }
+_CODE: Final = ("_apps", "_aqlfunctions")  # of those, what runs on ArangoDB at a client's request
 _DEFAULT_QUEUE: Final = 1  # every database has the queue `default`
 
 
@@ -40,6 +41,13 @@ async def read_contents(origin: OriginClient, database: str) -> DatabaseContents
     names = [one.name for one in await origin.collections(database) if one.name in asked]
     system = {name: await origin.count(database, name) for name in names}
     return DatabaseContents(database, system, await origin.views(database))
+
+
+async def read_services(origin: OriginClient, database: str) -> tuple[str, ...]:
+    """Return, in words, the code of clients that a database of ArangoDB runs. Raise UpstreamError, ArangoError."""
+    names = {one.name for one in await origin.collections(database)}
+    counts = {name: await origin.count(database, name) for name in _CODE if name in names}
+    return tuple(f"{_NOT_SERVED[name]} of {database} ({count})" for name, count in counts.items() if count)
 
 
 def left_behind(contents: DatabaseContents, mirrored: Collection[str]) -> tuple[str, ...]:

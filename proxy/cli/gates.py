@@ -1,35 +1,41 @@
-"""gates: what a flip needs and what was found; gates limits: the limits that gates apply."""
+"""gates: what a flip or a promotion needs and what was found; gates limits: the limits that gates apply."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
+from proxy.base.arango_client import OriginClient
 from proxy.base.config import Settings
 from proxy.base.database import Database
+from proxy.carryover.promotion_gates import judge_promotion
 from proxy.cli import tables
 from proxy.cli.naming import mirrored
 from proxy.cli.registration import bundled, group
 from proxy.cli.runtime import DONE, REFUSED, Audited, JsonOption, Selection, console, execute, write_json
 from proxy.control import gate_inputs, thresholds
+from proxy.control.gates.gate_types import Gate, GatedChange
 from proxy.control.gates.gates import passed
 
+ChangeOption = Annotated[GatedChange, typer.Option("--for", help="the change that is judged: flip or promotion")]
 LimitArgument = Annotated[str, typer.Argument(metavar="LIMIT", help="as `crossfade gates limits` shows it")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
     gates = group(
-        """Show what a flip needs, what was found, and what to do about it.
+        """Show what a flip or a promotion needs, what was found, and what to do about it.
 
         `crossfade gates COLLECTION...` checks the gates. `crossfade gates limits` shows and sets the limits that they
         apply.
 
         Examples:
           crossfade gates shop/orders && crossfade flip shop/orders
+          crossfade gates shop/orders --for promotion
           crossfade gates limits
         """,
         default="check",
@@ -53,16 +59,19 @@ def register(app: typer.Typer) -> None:
 
 
 @bundled
-def check(chosen: Selection, *, as_json: JsonOption = False) -> None:
+def check(chosen: Selection, *, change: ChangeOption = GatedChange.FLIP, as_json: JsonOption = False) -> None:
     """Check every gate of collections. Exit code 0 only if all of them pass.
 
-    Example:
+    --for promotion judges the collections as one request: queries may use them together. It reads all their documents.
+
+    Examples:
       crossfade gates check shop/orders --json
+      crossfade gates check shop/orders shop/customers --for promotion
     """
 
     async def go(settings: Settings, connected: Database) -> int:
         names = await mirrored(connected, chosen.collections, chosen.database)
-        found = await gate_inputs.judge(connected, settings, names)
+        found = await _judge(connected, settings, change, names)
         if as_json:
             write_json({name: [asdict(gate) for gate in of_it] for name, of_it in found.items()})
         elif found:
@@ -71,7 +80,16 @@ def check(chosen: Selection, *, as_json: JsonOption = False) -> None:
             console().print("no collection is mirrored: `crossfade mirror DATABASE/COLLECTION` starts one")
         return DONE if found and all(map(passed, found.values())) else REFUSED
 
-    execute(go, as_json=as_json)
+    execute(go, as_json=as_json, timeout=30.0 if change is GatedChange.FLIP else None)
+
+
+async def _judge(
+    connected: Database, settings: Settings, change: GatedChange, names: Sequence[str]
+) -> Mapping[str, tuple[Gate, ...]]:
+    if change is GatedChange.FLIP:
+        return await gate_inputs.judge(connected, settings, names)
+    async with OriginClient(settings.origin_url, *settings.origin_account) as origin:
+        return await judge_promotion(connected, settings, origin, names)
 
 
 def list_limits(*, as_json: JsonOption = False) -> None:

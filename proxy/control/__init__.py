@@ -3,7 +3,7 @@
 controller         the operator's side: an epoch is begun, acknowledged phase by phase, committed or aborted
 epoch              one change that is carried out; overdue: epochs that any instance may abort
 transitions_plan   targets -> transitions -> phases; pure
-gates/             conditions of a flip; pure
+gates/             conditions of a flip and of a promotion; pure
 gate_inputs        reads the evidence that gates judge; thresholds: the limits that they judge by
 rollback_budgets   automatic rollback, when reads of a flipped collection fail or differ; read_stats: its input
 preflight          asks every registered instance whether it is ready for a change

@@ -41,19 +41,31 @@ _PAUSE: Final = 0.2  # seconds between two reads of one that seems to be missing
 
 
 async def judge(database: Database, settings: Settings, collections: Sequence[str]) -> dict[str, tuple[Gate, ...]]:
-    """Return the gates of collections (`database/name`), by what both databases have now. Raise DatabaseError."""
+    """Return the gates of a flip of collections (`database/name`), by what both databases have now.
+
+    Raise DatabaseError.
+    """
     limits = await thresholds.read(database)
-    origin = OriginClient(settings.origin_url, *settings.origin_account)
-    async with origin as client:
-        trouble = await _trouble(client)
-        found: dict[str, tuple[Gate, ...]] = {}
-        for collection in collections:
-            evidence = await read(database, collection)
-            if evidence is None:
-                found[collection] = missing_gates(collection)
-                continue
+    async with OriginClient(settings.origin_url, *settings.origin_account) as client:
+        found = await read_both(database, client, collections, limits)
+    return {
+        collection: missing_gates(collection) if evidence is None else evaluate(evidence, limits)
+        for collection, evidence in found.items()
+    }
+
+
+async def read_both(
+    database: Database, client: OriginClient, collections: Sequence[str], limits: GateLimits
+) -> dict[str, GateEvidence | None]:
+    """Return what the gates of any change check of each collection, in both databases. Raise DatabaseError."""
+    trouble = await _trouble(client)
+    found: dict[str, GateEvidence | None] = {}
+    for collection in collections:
+        evidence = await read(database, collection)
+        if evidence is not None:
             fact = OriginFact(trouble) if trouble else await _looked_up(database, client, collection, limits)
-            found[collection] = evaluate(replace(evidence, origin=fact), limits)
+            evidence = replace(evidence, origin=fact)
+        found[collection] = evidence
     return found
 
 

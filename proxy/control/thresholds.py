@@ -21,6 +21,9 @@ MEANINGS: Final = {
     "slowdown": "highest ratio of PostgreSQL's p99 to ArangoDB's, for each shape",
     "min_p99_seconds": "a p99 of PostgreSQL up to this many seconds passes, whatever ArangoDB's is",
     "bypass_lag_seconds": "highest lag of the out-of-band watch, in seconds",
+    "flipped_hours": "hours at 100 % before a promotion",
+    "transaction_seconds": "highest age of an open stream transaction that wrote, in seconds",
+    "clock_seconds": "highest difference between two clocks before a promotion, in seconds",
 }
 _WHOLE: Final = frozenset({"comparisons", "shape_comparisons"})  # counts: at least one, without a fraction
 

@@ -6,7 +6,16 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
+
+from proxy.control.gates.promotion_evidence import NOTHING_READ, PromotionEvidence
+
+
+class GatedChange(enum.StrEnum):
+    """A change of stages that gates judge: to `flipped`, to `promoted`."""
+
+    FLIP = "flip"
+    PROMOTION = "promotion"
 
 
 class GateVerdict(enum.StrEnum):
@@ -19,7 +28,8 @@ class GateVerdict(enum.StrEnum):
 class Gate:
     """One gate's answer. figures: what was found; threshold: what it takes; remedy: what to do, empty on pass.
 
-    protects_reads: it keeps I7, and no `--force` passes it (`GateRule.protects_reads`).
+    protects_reads: it keeps I7, and no `--force` passes it (`GateRule.protects_reads`); protects_writes: the same of a
+    gate without which a promotion could lose a write (`GateRule.protects_writes`).
     """
 
     name: str
@@ -28,6 +38,12 @@ class Gate:
     threshold: str
     remedy: str = ""
     protects_reads: bool = False
+    protects_writes: bool = False
+
+    @property
+    def protected(self) -> bool:
+        """True if no `--force` passes it."""
+        return self.protects_reads or self.protects_writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +178,7 @@ class GateEvidence:
     out_of_band_writes: tuple[OutOfBandFact, ...] = ()
     out_of_band_count: int = 0
     origin: OriginFact | None = None
+    promotion: PromotionEvidence = NOTHING_READ
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +187,7 @@ class GateLimits:
 
     slowdown: the highest ratio of PostgreSQL's p99 to ArangoDB's, applied if PostgreSQL's is above min_p99_seconds. A
     lower p99 depends on pauses of the proxy's own event loop (garbage collection, a large document), which no client
-    notices.
+    notices. clock_seconds: a demotion waits until ArangoDB's clock has passed the newest revision of PostgreSQL's.
     """
 
     comparisons: int = 3000
@@ -180,14 +197,17 @@ class GateLimits:
     slowdown: float = 1.5
     min_p99_seconds: float = 0.005
     bypass_lag_seconds: float = 30.0
+    flipped_hours: float = 24.0
+    transaction_seconds: float = 5.0
+    clock_seconds: float = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class GateRule:
-    """One gate. describe: what it asks, for docs/gates.md.
+    """One gate. describe: what it asks, for docs/gates.md. judges: the changes that need it.
 
-    protects_reads: why `--force` does not ignore it, if it does not: without it a client might not read its own write
-    (I7). Nothing else decides that.
+    protects_reads: why `--force` does not ignore it in a flip, if it does not: without it a client might not read its
+    own write (I7). protects_writes: why not in a promotion: without it a write might be lost. Nothing else decides.
     """
 
     name: str
@@ -195,3 +215,13 @@ class GateRule:
     describe: str
     decide: Callable[[GateEvidence, GateLimits], Gate]
     protects_reads: str = ""
+    judges: frozenset[GatedChange] = frozenset({GatedChange.FLIP})
+    protects_writes: str = ""
+
+    def protects(self, change: GatedChange) -> str:
+        """Return why no `--force` passes it in this change; empty if it does."""
+        return self.protects_reads if change is GatedChange.FLIP else self.protects_writes
+
+
+EVERY_CHANGE: Final = frozenset(GatedChange)
+PROMOTIONS: Final = frozenset({GatedChange.PROMOTION})

@@ -1,17 +1,26 @@
-"""Gates: conditions for a flip, each pass, fail or inconclusive, from values that were read before. Pure.
+"""Gates: conditions for a change, each pass, fail or inconclusive, from values that were read before. Pure.
 
-No data is inconclusive and never a pass (I9); a flip needs pass on all. Each gate is a module of `rules`.
+No data is inconclusive and never a pass (I9); a change needs pass on all that judge it. Each gate is a module of
+`rules`.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from proxy.base.module_discovery import import_modules
 from proxy.control.gates import rules
-from proxy.control.gates.gate_types import Gate, GateEvidence, GateLimits, GateRule, GateVerdict
+from proxy.control.gates.gate_types import (
+    Gate,
+    GatedChange,
+    GateEvidence,
+    GateLimits,
+    GateRule,
+    GateVerdict,
+)
 
 
 def _discover() -> tuple[GateRule, ...]:
@@ -21,26 +30,37 @@ def _discover() -> tuple[GateRule, ...]:
 
 
 RULES: Final = _discover()
-# the gates that `--force` does not pass, and why
-_PROTECTED: Final[Mapping[str, str]] = {
-    "registered": "a proxy that does not know a collection neither mirrors its writes nor holds its answers",
-    **{rule.name: rule.protects_reads for rule in RULES if rule.protects_reads},
-}
+_REGISTERED: Final = "registered"
+_UNKNOWN: Final = "a proxy that does not know a collection neither mirrors its writes nor holds its answers"
 
 
-def evaluate(evidence: GateEvidence, limits: GateLimits) -> tuple[Gate, ...]:
-    """Return all gates of one collection, in the order in which an operator comes across them."""
-    return tuple(_protected(rule.decide(evidence, limits)) for rule in RULES)
+def rules_of(change: GatedChange) -> tuple[GateRule, ...]:
+    """Return the gates that judge a change."""
+    return tuple(rule for rule in RULES if change in rule.judges)
 
 
-def _protected(gate: Gate) -> Gate:
-    return replace(gate, protects_reads=gate.name in _PROTECTED)
+def evaluate(evidence: GateEvidence, limits: GateLimits, change: GatedChange = GatedChange.FLIP) -> tuple[Gate, ...]:
+    """Return all gates of a change of one collection, in the order in which an operator comes across them."""
+    return tuple(_protected(rule.decide(evidence, limits), change) for rule in rules_of(change))
 
 
-def missing_gates(collection: str) -> tuple[Gate, ...]:
+def _protected(gate: Gate, change: GatedChange) -> Gate:
+    protected = gate.name in _protections(change)
+    if change is GatedChange.FLIP:
+        return replace(gate, protects_reads=protected)
+    return replace(gate, protects_writes=protected)
+
+
+@functools.cache
+def _protections(change: GatedChange) -> Mapping[str, str]:
+    """Return the gates that `--force` does not pass, and why."""
+    return {_REGISTERED: _UNKNOWN} | {rule.name: why for rule in rules_of(change) if (why := rule.protects(change))}
+
+
+def missing_gates(collection: str, change: GatedChange = GatedChange.FLIP) -> tuple[Gate, ...]:
     """Return the one gate of a collection that the control plane does not know."""
     remedy = f"`crossfade mirror {collection}` starts to mirror it"
-    return (_protected(Gate("registered", GateVerdict.FAILED, "not known", "registered", remedy)),)
+    return (_protected(Gate(_REGISTERED, GateVerdict.FAILED, "not known", "registered", remedy), change),)
 
 
 def passed(gates: Sequence[Gate]) -> bool:
@@ -49,12 +69,12 @@ def passed(gates: Sequence[Gate]) -> bool:
 
 
 def blocking(gates: Sequence[Gate], *, force: bool) -> tuple[Gate, ...]:
-    """Return the gates that block a flip; with force only those that keep I7."""
-    return tuple(g for g in gates if g.verdict is not GateVerdict.PASSED and (g.protects_reads or not force))
+    """Return the gates that block the change; with force only those that no `--force` passes."""
+    return tuple(g for g in gates if g.verdict is not GateVerdict.PASSED and (g.protected or not force))
 
 
-def refusal(gates: Mapping[str, Sequence[Gate]], *, force: bool) -> str:
-    """Return why a flip is blocked: every gate of each collection that is held back, blocking gates first.
+def refusal(gates: Mapping[str, Sequence[Gate]], *, force: bool, change: GatedChange = GatedChange.FLIP) -> str:
+    """Return why a change is blocked: every gate of each collection that is held back, blocking gates first.
 
     Empty if no gate blocks it.
     """
@@ -64,15 +84,15 @@ def refusal(gates: Mapping[str, Sequence[Gate]], *, force: bool) -> str:
         stopped = blocking(found, force=force)
         if stopped:
             count += len(stopped)
-            lines += [f"{collection}: {_said(gate, stopped, force=force)}" for gate in stopped]
-            lines += [f"{collection}: {_said(gate, stopped, force=force)}" for gate in found if gate not in stopped]
-    title = f"Flip blocked by {count} gate{'' if count == 1 else 's'}"
+            shown = [*stopped, *(gate for gate in found if gate not in stopped)]
+            lines += [f"{collection}: {_said(gate, stopped, change, force=force)}" for gate in shown]
+    title = f"{change.capitalize()} blocked by {count} gate{'' if count == 1 else 's'}"
     return "\n  ".join([title, *lines]) if lines else ""
 
 
-def _said(gate: Gate, stopped: Sequence[Gate], *, force: bool) -> str:
+def _said(gate: Gate, stopped: Sequence[Gate], change: GatedChange, *, force: bool) -> str:
     text = f"{gate.name} is {gate.verdict} ({gate.figures})"
     if gate in stopped:
-        why = f"; --force does not ignore it: {_PROTECTED[gate.name]}" if force else ""
+        why = f"; --force does not ignore it: {_protections(change)[gate.name]}" if force else ""
         return f"{text}: {gate.remedy}{why}"
     return text if gate.verdict is GateVerdict.PASSED else f"{text}: --force passes it"

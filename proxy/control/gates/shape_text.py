@@ -31,9 +31,13 @@ def seconds_of(shape: ShapeFact) -> str:
 
 def named(shapes: Sequence[ShapeFact], what: str, figure: Callable[[ShapeFact], str]) -> str:
     """`2 of 7 never: FOR d IN … (seen 12); document.read (seen 3)`."""
-    shown = "; ".join(f"{_short(shape.text)} ({figure(shape)})" for shape in shapes[:_SHOWN])
-    return f"{len(shapes)} {what}: {shown}" + (f"; and {len(shapes) - _SHOWN} more" if len(shapes) > _SHOWN else "")
+    return f"{len(shapes)} {what}: {listed([f'{short(shape.text)} ({figure(shape)})' for shape in shapes])}"
 
 
-def _short(text: str) -> str:
+def listed(texts: Sequence[str]) -> str:
+    """Return the first few, and how many more there are."""
+    return "; ".join(texts[:_SHOWN]) + (f"; and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else "")
+
+
+def short(text: str) -> str:
     return text if len(text) <= _LENGTH else text[: _LENGTH - 1] + "…"

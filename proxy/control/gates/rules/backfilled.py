@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.control.gates.gate_types import Gate, GateEvidence, GateLimits, GateRule, GateVerdict
+from proxy.control.gates.gate_types import EVERY_CHANGE, Gate, GateEvidence, GateLimits, GateRule, GateVerdict
 
 NAME: Final = "backfilled"
 
@@ -25,4 +25,6 @@ GATE: Final = GateRule(
     position=10,
     describe="A backfill is complete that began after mirroring.",
     decide=_decide,
+    judges=EVERY_CHANGE,
+    protects_writes="documents that were not copied would be lost",
 )

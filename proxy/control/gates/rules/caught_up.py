@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.control.gates.gate_types import Gate, GateEvidence, GateLimits, GateRule, GateVerdict
+from proxy.control.gates.gate_types import EVERY_CHANGE, Gate, GateEvidence, GateLimits, GateRule, GateVerdict
 
 NAME: Final = "caught up"
 
@@ -30,4 +30,6 @@ GATE: Final = GateRule(
     describe="The mirror lag of each proxy is below the limit.",
     decide=_decide,
     protects_reads="PostgreSQL does not have acknowledged writes that are still in a backlog",
+    judges=EVERY_CHANGE,
+    protects_writes="PostgreSQL does not have the writes that are still in a backlog",
 )

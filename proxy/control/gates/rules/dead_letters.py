@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.control.gates.gate_types import Gate, GateEvidence, GateLimits, GateRule, GateVerdict
+from proxy.control.gates.gate_types import EVERY_CHANGE, Gate, GateEvidence, GateLimits, GateRule, GateVerdict
 
 NAME: Final = "no dead letter"
 
@@ -23,4 +23,6 @@ GATE: Final = GateRule(
     describe="PostgreSQL has refused no document that it still lacks.",
     decide=_decide,
     protects_reads="PostgreSQL would return an older version than the one that it refused",
+    judges=EVERY_CHANGE,
+    protects_writes="the version that PostgreSQL refused would be lost",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.control.gates.gate_types import Gate, GateEvidence, GateLimits, GateRule, GateVerdict
+from proxy.control.gates.gate_types import EVERY_CHANGE, Gate, GateEvidence, GateLimits, GateRule, GateVerdict
 
 NAME: Final = "instances in sync"
 
@@ -36,4 +36,6 @@ GATE: Final = GateRule(
     describe="Each registered proxy sends heartbeats, runs at the current generation and is not diverged.",
     decide=_decide,
     protects_reads="a proxy at another epoch acknowledges writes before PostgreSQL has them",
+    judges=EVERY_CHANGE,
+    protects_writes="a proxy at another epoch would forward writes to ArangoDB",
 )

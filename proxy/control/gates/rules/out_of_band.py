@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from proxy.control.gates.gate_types import Gate, GateEvidence, GateLimits, GateRule, GateVerdict, OutOfBandFact
+from proxy.control.gates.gate_types import (
+    EVERY_CHANGE,
+    Gate,
+    GateEvidence,
+    GateLimits,
+    GateRule,
+    GateVerdict,
+    OutOfBandFact,
+)
 
 NAME: Final = "no out-of-band writes"
 _SHOWN: Final = 5  # keys that a gate names
@@ -61,4 +69,5 @@ GATE: Final = GateRule(
     position=40,
     describe="The out-of-band watch is current, and every write since the last verification came through a proxy.",
     decide=_decide,
+    judges=EVERY_CHANGE,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.control.gates.gate_types import Gate, GateEvidence, GateLimits, GateRule, GateVerdict
+from proxy.control.gates.gate_types import EVERY_CHANGE, Gate, GateEvidence, GateLimits, GateRule, GateVerdict
 
 NAME: Final = "rollback possible"
 _SHOWN: Final = 5  # keys that a gate names
@@ -35,4 +35,5 @@ GATE: Final = GateRule(
     position=140,
     describe="ArangoDB responds, accepts writes, and still has the documents that were copied from it.",
     decide=_decide,
+    judges=EVERY_CHANGE,
 )

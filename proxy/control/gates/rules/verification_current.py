@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.control.gates.gate_types import Gate, GateEvidence, GateLimits, GateRule, GateVerdict
+from proxy.control.gates.gate_types import EVERY_CHANGE, Gate, GateEvidence, GateLimits, GateRule, GateVerdict
 
 NAME: Final = "verification current"
 
@@ -25,4 +25,6 @@ GATE: Final = GateRule(
     position=30,
     describe="No write is marked as possibly missing since the last verification began.",
     decide=_decide,
+    judges=EVERY_CHANGE,
+    protects_writes="PostgreSQL may lack a write, which would then be lost",
 )

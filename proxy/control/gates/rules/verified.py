@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from proxy.control.gates.gate_types import Gate, GateEvidence, GateLimits, GateRule, GateVerdict
+from proxy.control.gates.gate_types import EVERY_CHANGE, Gate, GateEvidence, GateLimits, GateRule, GateVerdict
 
 NAME: Final = "verified"
 # what differs between both sides, as a verification counts it
@@ -46,4 +46,5 @@ GATE: Final = GateRule(
     position=20,
     describe="The newest verification found no difference and began after the last proxy joined.",
     decide=_decide,
+    judges=EVERY_CHANGE,
 )

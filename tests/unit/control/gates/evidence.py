@@ -8,6 +8,7 @@ from typing import Any
 
 from proxy.control.gates.gate_types import (
     GapFact,
+    GatedChange,
     GateEvidence,
     GateLimits,
     GateVerdict,
@@ -20,6 +21,19 @@ from proxy.control.gates.gate_types import (
     WatchFact,
 )
 from proxy.control.gates.gates import evaluate
+from proxy.control.gates.promotion_evidence import (
+    AccountsFact,
+    CanaryFact,
+    ClockFact,
+    DefinitionsFact,
+    FlippedFact,
+    OwnAccountFact,
+    PromotionEvidence,
+    ProxyFact,
+    RehearsalFact,
+    RehearsedShape,
+    ServedFact,
+)
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 LIMITS = GateLimits(comparisons=3000, lag_seconds=5.0)
@@ -46,6 +60,19 @@ GOOD = GateEvidence(
     watch=WatchFact("log", since=NOON, behind=1.5),
     origin=OriginFact("", looked=50),
 )
+PROMOTABLE = PromotionEvidence(
+    flipped=FlippedFact("flipped", 100, seconds=25 * 3600, mismatches=0, compared=3000),
+    rehearsal=RehearsalFact((RehearsedShape("document.create", 40, 30, 0),)),
+    served=ServedFact(4),
+    definitions=DefinitionsFact(indexes=2, duplicates=()),
+    accounts=AccountsFact(users=3),
+    canaries=(CanaryFact("one", "", 0.2),),
+    clocks=(ClockFact("ArangoDB", 0.02, 0.001), ClockFact("one", -0.01, 0.001)),
+    proxies=(ProxyFact("one", "1.0"),),
+    version="1.0",
+    transactions=(),
+    own_account=OwnAccountFact("crossfade", 7200),
+)
 PASS, FAIL, OPEN = GateVerdict.PASSED, GateVerdict.FAILED, GateVerdict.INCONCLUSIVE
 Case = tuple[dict[str, Any], GateVerdict, str]
 
@@ -61,6 +88,15 @@ def out_of_band(minutes: int, *, repaired: bool = True) -> OutOfBandFact:
 def holds(gate: str, changed: dict[str, Any], verdict: GateVerdict, found: str) -> None:
     """Assert what the gate makes of the collection with that change; found: part of its figures."""
     judged = {one.name: one for one in evaluate(replace(GOOD, **changed), LIMITS)}[gate]
+    assert judged.verdict is verdict
+    assert found in judged.figures
+    assert bool(judged.remedy) == (verdict is not PASS)
+
+
+def promotion_holds(gate: str, changed: dict[str, Any], verdict: GateVerdict, found: str) -> None:
+    """As `holds`, of a gate of a promotion: `changed` is a change to what only those gates look at."""
+    evidence = replace(GOOD, promotion=replace(PROMOTABLE, **changed))
+    judged = {one.name: one for one in evaluate(evidence, LIMITS, GatedChange.PROMOTION)}[gate]
     assert judged.verdict is verdict
     assert found in judged.figures
     assert bool(judged.remedy) == (verdict is not PASS)

@@ -9,10 +9,17 @@ from typing import Any, Final
 import pytest
 
 from proxy.control.gates import rules
+from proxy.control.gates.gate_types import GatedChange
 from proxy.control.gates.gates import RULES, blocking, evaluate, missing_gates, passed, refusal
-from tests.unit.control.gates.evidence import GOOD, LIMITS, LIVE, OPEN, PASS
+from proxy.control.gates.promotion_evidence import NOTHING_READ
+from tests.unit.control.gates.evidence import GOOD, LIMITS, LIVE, OPEN, PASS, PROMOTABLE
 
 PROTECTED: Final = frozenset({"caught up", "instances in sync", "no dead letter"})
+FLIP: Final = [
+    *("backfilled", "verified", "verification current", "no out-of-band writes", "caught up", "zero mismatches"),
+    *("rechecks resolved", "every query compared", "sample size per query", "latency budget", "no dead letter"),
+    *("no unsupported traffic", "instances in sync", "rollback possible"),
+]
 EVERYTHING_WRONG: dict[str, Any] = {
     "backfill": None,
     "verification": None,
@@ -28,7 +35,10 @@ EVERYTHING_WRONG: dict[str, Any] = {
 def test_each_module_is_a_gate_with_a_place_of_its_own() -> None:
     assert len(RULES) == len(list(pkgutil.iter_modules(rules.__path__)))
     assert len({rule.name for rule in RULES}) == len({rule.position for rule in RULES}) == len(RULES)
-    assert [gate.name for gate in evaluate(GOOD, LIMITS)] == [rule.name for rule in RULES]
+    for change in GatedChange:
+        judging = [rule.name for rule in RULES if change in rule.judges]
+        assert [gate.name for gate in evaluate(GOOD, LIMITS, change)] == judging
+    assert all(rule.judges for rule in RULES)
     assert all(rule.describe for rule in RULES)
 
 
@@ -72,10 +82,44 @@ def test_a_refusal_names_every_gate_those_that_forbid_it_first() -> None:
     assert refusal({"shop/good": found["shop/good"]}, force=False) == ""
 
 
-def test_a_collection_that_is_not_known_cannot_be_forced() -> None:
-    gates = missing_gates("shop/typo")
+@pytest.mark.parametrize("change", GatedChange)
+def test_a_collection_that_is_not_known_cannot_be_forced(change: GatedChange) -> None:
+    gates = missing_gates("shop/typo", change)
     assert blocking(gates, force=True) == gates
     assert "crossfade mirror shop/typo" in gates[0].remedy
+
+
+def test_a_flip_has_the_gates_that_it_had() -> None:
+    assert [gate.name for gate in evaluate(GOOD, LIMITS)] == FLIP
+
+
+def test_all_gates_of_a_promotion_pass() -> None:
+    gates = evaluate(replace(GOOD, promotion=PROMOTABLE), LIMITS, GatedChange.PROMOTION)
+    assert passed(gates)
+    assert {gate.remedy for gate in gates} == {""}
+
+
+def test_what_was_not_read_passes_no_gate_of_a_promotion() -> None:
+    """I9: of what only a promotion needs, nothing passes on ignorance."""
+    judged = {gate.name: gate for gate in evaluate(GOOD, LIMITS, GatedChange.PROMOTION)}
+    alone = [rule.name for rule in RULES if rule.judges == {GatedChange.PROMOTION}]
+    assert len(alone) >= 11
+    assert {judged[name].verdict for name in alone} == {OPEN}
+    assert all(judged[name].remedy for name in alone)
+
+
+def test_force_goes_past_no_gate_of_a_promotion_that_keeps_writes() -> None:
+    gates = evaluate(replace(GOOD, promotion=NOTHING_READ, instances=()), LIMITS, GatedChange.PROMOTION)
+    kept = blocking(gates, force=True)
+    assert {gate.name for gate in kept} == {rule.name for rule in RULES if rule.protects_writes} - {
+        "backfilled",
+        "verification current",
+        "no dead letter",
+    }
+    assert not any(gate.protects_reads for gate in gates)
+    text = refusal({"shop/orders": gates}, force=True, change=GatedChange.PROMOTION)
+    assert text.startswith(f"Promotion blocked by {len(kept)} gates\n")
+    assert "--force does not ignore it: a promotion could not be undone" in text
 
 
 def test_what_is_inconclusive_does_not_pass() -> None:
