@@ -22,8 +22,10 @@ from proxy.admin import AdminServer, create
 from proxy.app.connections import Pools, open_pools, service_upstreams, upstream
 from proxy.app.lifetime import admin_server, started
 from proxy.app.listening import DRAIN_SECONDS, listen
+from proxy.app.promoted_store import LazyPromotedStore
 from proxy.base import state_directory
 from proxy.base.config import Settings
+from proxy.base.spool import SpoolSpace
 from proxy.capture import TransactionRegistry
 from proxy.control import controller
 from proxy.control.instance.ack_conditions import AckConditions
@@ -34,6 +36,7 @@ from proxy.devserver.auto_flip import AutoFlip
 from proxy.gateway.authorization import Credentials
 from proxy.gateway.dispatcher import Dispatcher
 from proxy.gateway.health import probe
+from proxy.gateway.operation_reader import OperationReader
 from proxy.gateway.service_proxy import Services
 from proxy.gateway.target_reads import TargetReads, worker_limit
 from proxy.http import HttpLimits, Listener, Upstream
@@ -208,6 +211,9 @@ class Application:
         registry = TransactionRegistry(self.database, self.instance, lambda: self.mirror.recovered)
         await registry.start()
         stack.push_async_callback(registry.close)
+        spools = SpoolSpace(self._spool)
+        promoted = LazyPromotedStore(settings, spools)
+        stack.push_async_callback(promoted.close)
         self.dispatcher = Dispatcher(
             settings,
             origin=self.origin,
@@ -222,6 +228,10 @@ class Application:
             flight=self.flight,
             rollback=self._roll_back,
             registry=registry,
+            promoted=promoted,
+            reader=OperationReader(
+                settings.max_body, spools, in_memory=settings.max_buffered_body, whole=settings.max_query_body
+            ),
             lane=self._reading,
             rehearser=self.rehearser,
         )

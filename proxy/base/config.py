@@ -248,7 +248,7 @@ class Settings(BaseSettings):
 
     heartbeat: float = _advanced(0.25, "seconds between two heartbeats", gt=0)
     lease: float = _advanced(1.0, "seconds for which a proxy may read PostgreSQL after its last heartbeat", gt=0)
-    flip_hold_timeout: float = _advanced(10.0, "greatest number of seconds that a query waits during a flip", gt=0)
+    flip_hold_timeout: float = _advanced(10.0, "seconds that a request waits at most during a flip or promotion", gt=0)
     start_without_postgresql: Literal["forward", "refuse"] = _advanced(
         "forward",
         "if PostgreSQL is down at the start and no stages are remembered: `forward` requests and record every write "

@@ -4,6 +4,7 @@ A read that takes seconds must be explainable from the metrics of its minute: ev
 these reasons, is counted in `crossfade_request_wait_duration_seconds`, and is logged if it took long.
 
     flip        a query, for the end of a flip that holds queries              bound: `flip_hold_timeout`
+    promotion   a request, until it is decided who takes the writes            bound: `flip_hold_timeout`
     both        an answer, for PostgreSQL to have what it contains             bound: three leases, then the own lease
     cut off     a read, for a heartbeat after one that failed                  bound: the lease
     memory      a large body, for room in the memory that bodies may take      bound: `request_timeout`
@@ -26,7 +27,7 @@ from proxy.base import metrics
 
 log = structlog.get_logger(__name__)
 
-Reason = Literal["flip", "both", "cut off", "memory", "rights"]
+Reason = Literal["flip", "promotion", "both", "cut off", "memory", "rights"]
 Result = TypeVar("Result")
 Given = ParamSpec("Given")
 _COUNTED: Final = 0.001  # seconds: shorter waits are not counted

@@ -62,6 +62,7 @@ class AttemptContext(Protocol):
     def flight(self) -> InFlight: ...
     @property
     def generation(self) -> int: ...
+    def refuse_held(self, collections: Sequence[str]) -> None: ...
     async def roll_back(self, collections: Sequence[str], reason: str) -> None: ...
     async def applied(self, intents: Sequence[Intent]) -> None: ...
     async def applied_soon(self, intents: Sequence[Intent], reason: str) -> None: ...
@@ -71,13 +72,16 @@ class Attempt:
     """The scope of one write. intents: all that it recorded, concluded or not.
 
     undo: rolled back before an intent is concluded as anything but nothing written. counted: the answer waits for
-    PostgreSQL, so that until then its open intents are in flight (`OperationInFlight`) and not a backlog.
+    PostgreSQL, so that until then its open intents are in flight (`OperationInFlight`) and not a backlog. continues: it
+    is a part of what began earlier, or ends that, so that a promotion waits for it; any other write is refused while
+    who takes the writes of its collection is changing.
     """
 
     __slots__ = (
         "_apart",
         "_buffer",
         "_context",
+        "_continues",
         "_counted",
         "_open",
         "_outside",
@@ -95,6 +99,7 @@ class Attempt:
         *,
         apart: bool,
         counted: bool,
+        continues: bool = False,
     ) -> None:
         self._context = context
         self.generation = context.generation
@@ -102,6 +107,7 @@ class Attempt:
         self._buffer = buffer
         self._apart = apart
         self._counted = counted
+        self._continues = continues or buffer is not None
         self._sent = False
         self._open: dict[Intent, None] = {}  # without a conclusion
         self._outside: list[Intent] = []  # those of `apart` that end with the answer
@@ -132,7 +138,12 @@ class Attempt:
     def intend(
         self, collection: str, keys: tuple[str, ...] = (), *, revised: bool = False, trace: bytes | None = None
     ) -> Intent:
-        """Record the intent of a write of documents, see `Mirror.intend`. Raise ArangoError if it must not be sent."""
+        """Record the intent of a write of documents, see `Mirror.intend`.
+
+        Raise ArangoError if it must not be sent; FenceRefused if it must be routed again.
+        """
+        if not self._continues and not self._sent:
+            self._context.refuse_held((collection,))
         if self._apart:
             self._recorded(self._context.mirror.intend(collection, keys, revised=revised), outside=True)
         intent = self._context.mirror.intend(collection, keys, revised=revised, trace=trace)
@@ -142,6 +153,8 @@ class Attempt:
 
     def intend_change(self, write: CollectionChange | VertexRemoval | OpaqueWrite) -> Intent:
         """Record the intent of a write of unknown extent, see `Mirror.intend_change`. Raise as `intend`."""
+        if not self._continues and not self._sent:
+            self._context.refuse_held(write.collections)
         if self._apart:
             self._recorded(self._context.mirror.intend_change(write), outside=True)
         return self._recorded(self._context.mirror.intend_change(write))

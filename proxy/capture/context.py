@@ -13,7 +13,7 @@ from urllib.parse import quote
 import structlog
 
 from proxy.base.config import Settings
-from proxy.base.errors import ArangoError, DatabaseError, IsolationError, UpstreamError
+from proxy.base.errors import ArangoError, DatabaseError, FenceRefused, IsolationError, UpstreamError
 from proxy.base.waits import timed_wait
 from proxy.capture.attempt import Attempt, Undo
 from proxy.capture.bodies import collect
@@ -21,7 +21,7 @@ from proxy.capture.refusals import error
 from proxy.capture.transaction_plan import Buffer
 from proxy.isolation import Lane
 from proxy.journal.intent import Ending, Intent
-from proxy.model.in_flight import InFlight
+from proxy.model.in_flight import InFlight, overlap
 from proxy.model.lease_view import LeaseView
 from proxy.model.message import Request
 from proxy.model.operations import Change, Operation
@@ -88,6 +88,20 @@ class WriteContext:
         name = operation.qualified or f"{operation.database}/*"
         self.gaps.add(operation.database, name, operation.endpoint.name, uncovered, reason)
 
+    def refuse_held(self, collections: Sequence[str]) -> None:
+        """Return if ArangoDB may be asked about the collections now: call it before anything is sent.
+
+        Raise FenceRefused if who takes their writes has changed, or is changing, since the request was routed.
+        `db/*`: if it is changing for one of the database.
+        """
+        snapshot = self.lease.snapshot
+        if not snapshot.has_other_writers:
+            return
+        for name in collections:
+            moving = [each for each in snapshot.transitions if overlap(each, name)] if name.endswith("/*") else [name]
+            if not all(snapshot.policy(each).asks_origin for each in moving):
+                raise FenceRefused("the writer of a collection is changing")
+
     def flipped(self, collection: str) -> bool:
         """Return True if an answer about the collection waits for PostgreSQL; `db/*`: about any of the database."""
         snapshot = self.lease.snapshot
@@ -121,9 +135,10 @@ class WriteContext:
         buffer: Buffer | None = None,
         apart: bool = False,
         counted: bool = True,
+        continues: bool = False,
     ) -> Attempt:
         """Return the scope of a write; see `capture.attempt` for all parameters."""
-        return Attempt(self, undo, buffer, apart=apart, counted=counted)
+        return Attempt(self, undo, buffer, apart=apart, counted=counted, continues=continues)
 
     async def applied(self, intents: Sequence[Intent]) -> None:
         """For flipped collections, wait until PostgreSQL has what these intents stand for, or is not read (I7)."""

@@ -69,15 +69,17 @@ class Transactions:
 
     async def begin(self, request: Request, operation: Operation) -> Response:
         """Forward, and remember a transaction that began. Raise UpstreamError."""
-        response, body = await self._forwarded(request)
-        number, _ = transaction_plan.state(body)
-        if response.status == 201 and number and len(self._open) < _MOST:
-            name = (operation.database, number)
-            known = self._open.remember(name, request)
-            known.buffer.declared = transaction_plan.declared(operation.body, operation.database)
-            known.own = True
-            self._registry.begun(name)
-            failpoints.reach("transaction-begun")
+        context, every = self._context, (f"{operation.database}/*",)
+        with context.flight.track(context.flight.uncaptured, every, context.generation):  # until it is known
+            response, body = await self._forwarded(request)
+            number, _ = transaction_plan.state(body)
+            if response.status == 201 and number and len(self._open) < _MOST:
+                name = (operation.database, number)
+                known = self._open.remember(name, request)
+                known.buffer.declared = transaction_plan.declared(operation.body, operation.database)
+                known.own = True
+                self._registry.begun(name)
+                failpoints.reach("transaction-begun")
         return response
 
     async def end(self, request: Request, operation: Operation, route: Route) -> Response:
@@ -120,7 +122,7 @@ class Transactions:
     async def _of_others(self, request: Request, name: Name, route: Route) -> Response:
         """Commit what this process does not know; whether it wrote is asked of the others afterwards."""
         collections = route.collections
-        async with self._context.write(undo=Undo(collections, _UNSEEN), counted=False) as attempt:
+        async with self._context.write(undo=Undo(collections, _UNSEEN), counted=False, continues=True) as attempt:
             attempt.intend_change(OpaqueWrite(_UNSEEN, collections))
             response, body = await attempt.forward(request)
             if response.status == 200 or (response.status >= 500 and not not_begun(response.status, body)):
@@ -147,7 +149,7 @@ class Transactions:
     ) -> Response:
         """Forward the end of one that this process knows. unseen: others may have written in it, too."""
         context, flight = self._context, self._context.flight
-        async with context.write(counted=False) as attempt:
+        async with context.write(counted=False, continues=True) as attempt:
             if unseen:
                 attempt.intend_change(OpaqueWrite(_UNSEEN, route.collections))
             before = captured_only(context.lease.snapshot, known.uncaptured) if commit else ()

@@ -2,6 +2,7 @@
 
 dispatcher          decodes, routes and carries out: origin, capture, PostgreSQL
 router              the route of a request as the instance is now; waits for a flip to be decided
+promoted_requests   requests to promoted collections, and the wait while that is being decided
 reads               a READ: PostgreSQL under the fence or ArangoDB, and PostgreSQL brought up to date
 answered_reads      what becomes of a read afterwards: compared by the shadow, or counted as uncompared
 target_reads        reads that PostgreSQL serves: fenced, bounded in time, counted when ArangoDB must answer instead

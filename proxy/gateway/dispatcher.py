@@ -12,8 +12,10 @@ A request that ArangoDB refuses does not count as traffic: gaps, shapes and comp
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Final
 from urllib.parse import quote
 
 import msgspec
@@ -21,11 +23,14 @@ import structlog
 
 from proxy.base import metrics
 from proxy.base.config import Settings
-from proxy.base.errors import ArangoError, DatabaseError, IsolationError, UpstreamError, error_label
+from proxy.base.errors import ArangoError, DatabaseError, FenceRefused, IsolationError, UpstreamError, error_label
+from proxy.base.spool import SpooledAnswer
 from proxy.capture import TransactionRegistry, WriteContext, WriteDispatcher, collect
 from proxy.capture.refusals import authorised
 from proxy.gateway import velocypack_answers
 from proxy.gateway.answered_reads import AnsweredReads
+from proxy.gateway.operation_reader import OperationReader
+from proxy.gateway.promoted_requests import PromotedRequests, PromotedStore
 from proxy.gateway.reads import ReadRequest, Reads
 from proxy.gateway.request_body import Bodies, must_read_body
 from proxy.gateway.router import Router, streamed_route
@@ -53,6 +58,7 @@ from proxy.wire.velocypack import in_json
 
 log = structlog.get_logger(__name__)
 
+_NOTHING: Final = contextlib.nullcontext()
 _SECONDS = 20.0  # time of a worker to read a large body
 # values of `X-Crossfade-Served-By`
 _NAMES = {"origin": b"arangodb", "target": b"postgresql", "proxy": b"crossfade"}
@@ -84,10 +90,15 @@ class Dispatcher:
         flight: InFlight,
         rollback: Callable[[Sequence[str], str], Awaitable[None]],
         registry: TransactionRegistry,
+        promoted: PromotedStore,
+        reader: OperationReader,
         lane: Lane | None = None,
         rehearser: Rehearser | None = None,
     ) -> None:
-        """lane: workers that read large bodies; None: they are read here. rehearser: None: no write is rehearsed."""
+        """promoted: carries out requests to promoted collections, which `reader` reads.
+
+        lane: workers that read large bodies; None: they are read here. rehearser: None: no write is rehearsed.
+        """
         self._origin = origin
         self._target = target
         self._lease = lease
@@ -100,6 +111,9 @@ class Dispatcher:
         self._lane = lane
         self._facts = QueryFactsCache(lane)
         self._router = Router(self._facts, lease, self._writes.wrote_in, settings.flip_hold_timeout)
+        self._promoted = PromotedRequests(
+            promoted, lease, serving, self._facts, gaps, reader, hold=settings.flip_hold_timeout, lane=lane
+        )
         self._answered = AnsweredReads(shadow, coverage, services, self._router)
         self._reads = Reads(self._context, lease, serving, self._router, self._answered)
         self._bodies = Bodies(settings.max_captured_body, settings.capture_memory, settings.request_timeout)
@@ -115,6 +129,41 @@ class Dispatcher:
         request.tunnel = None  # ArangoDB's upgrades are other protocols, whose requests would be unseen (I10)
         started = time.perf_counter()
         operation = decode(request)
+        limit: float | None = None
+        while True:
+            snapshot = self._lease.snapshot
+            try:
+                if snapshot.has_other_writers:
+                    answer = await self._of_promoted(request, operation, started, opened=opened)
+                    if answer is not None:
+                        return answer
+                return await self._handle(request, operation, started, opened=opened)
+            except FenceRefused:  # the writer of a collection began to change since it was routed: nothing was sent
+                limit = limit or self._promoted.limit
+                try:
+                    await self._promoted.later(snapshot, limit)
+                except ArangoError as error:
+                    return self._ended(operation, encode(error_outcome(error)), "proxy", started)
+
+    async def _of_promoted(
+        self, request: Request, operation: Operation, started: float, *, opened: bool
+    ) -> Response | None:
+        """Return the answer to a request that ArangoDB may not carry out; None for any other."""
+        try:
+            if not opened and self._promoted.needs_body(operation) and _closed(request, operation):
+                return await self._bodies.opened(request, lambda readable: self.handle(readable, opened=True))
+            response = await self._promoted.answer(request, operation)
+        except ArangoError as error:
+            response = encode(error_outcome(error))
+        except UpstreamError as error:  # what became of the client's body
+            response = encode(error_outcome(ArangoError(503, str(error), status=503)))
+        return None if response is None else self._ended(operation, response, "target", started)
+
+    async def _handle(self, request: Request, operation: Operation, started: float, *, opened: bool) -> Response:
+        """Answer a request that is ArangoDB's, and PostgreSQL's as far as it mirrors and is flipped.
+
+        Raise FenceRefused if it is not any more: nothing was sent.
+        """
         if operation.headers and velocypack_answers.wanted(operation) and self._reads_answer(operation):
             return await self._in_velocypack(request, operation, opened=opened)
         served_by = "proxy"
@@ -129,6 +178,10 @@ class Dispatcher:
             response = encode(error_outcome(error))
         except RecursionError:  # of a body that was decoded before it was forwarded: ArangoDB takes none so deep
             response = encode(error_outcome(ArangoError(600, "VPackError error: Array or Object nesting too deep")))
+        return self._ended(operation, response, served_by, started)
+
+    def _ended(self, operation: Operation, response: Response, served_by: str, started: float) -> Response:
+        """Count an answer, and return it as the client gets it."""
         by = "target" if served_by == "target" else "origin"
         metrics.TRAFFIC.observe(operation.endpoint.name, response.status, by, time.perf_counter() - started)
         if operation.headers.get("x-crossfade-explain", "0") != "0":
@@ -139,6 +192,7 @@ class Dispatcher:
         """Route a request and carry that out. Return the client's answer, and who gave it."""
         if _unclear(operation):
             request, operation = await self._understood(request, operation)
+        self._promoted.check(operation)
         snapshot = self._lease.snapshot
         whole = isinstance(request.body, bytes)
         way = self._router.route(operation, snapshot) if whole else streamed_route(operation, snapshot)
@@ -154,8 +208,7 @@ class Dispatcher:
 
     def _must_open(self, request: Request, operation: Operation) -> bool:
         """Return True if the body streams or is encoded, and has to be read here."""
-        closed = not isinstance(request.body, bytes) or "content-encoding" in operation.headers
-        return closed and must_read_body(operation, self._lease.snapshot)
+        return _closed(request, operation) and must_read_body(operation, self._lease.snapshot)
 
     async def _understood(self, request: Request, operation: Operation) -> tuple[Request, Operation]:
         """Return the request in JSON if it can be, its collection by name, and what is known of a large query."""
@@ -202,6 +255,8 @@ class Dispatcher:
         """
         response = await self.handle(velocypack_answers.in_json(request), opened=opened)
         body = response.body
+        if isinstance(body, SpooledAnswer):  # PostgreSQL's, of promoted collections
+            return await velocypack_answers.packed(response, self._lane)
         if not isinstance(body, bytes):
             if isinstance(request.body, bytes) and self._router.repeatable(operation):
                 if isinstance(body, AsyncGenerator):
@@ -247,8 +302,13 @@ class Dispatcher:
         continues = operation.endpoint.family is Family.CURSOR
         if not continues:
             request.streaming = Streaming.OPEN_ENDED  # nothing of it is read here
+        changes: contextlib.AbstractContextManager[object] = _NOTHING
+        if operation.effect is Effect.CONTROL:
+            names = (operation.qualified or f"{operation.database}/*",)
+            changes = self.flight.track(self.flight.changes, names, self._lease.generation)
         try:
-            response = await self._origin.request(request, idempotent=again)
+            with changes:
+                response = await self._origin.request(request, idempotent=again)
         finally:
             if operation.endpoint.changes_rights and not again:  # whatever the answer is
                 self._serving.rights_changed()
@@ -286,6 +346,11 @@ class Dispatcher:
 def for_database(target: bytes) -> bool:
     """Return True for a path of ArangoDB, which takes several slashes for one: `//_api/version` as well."""
     return target.startswith(b"/_") or (target.startswith(b"//") and target.lstrip(b"/").startswith(b"_"))
+
+
+def _closed(request: Request, operation: Operation) -> bool:
+    """Return True if the body is not in memory, or encoded."""
+    return not isinstance(request.body, bytes) or "content-encoding" in operation.headers
 
 
 def _packed(operation: Operation) -> bool:

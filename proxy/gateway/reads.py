@@ -67,7 +67,10 @@ class Reads:
         self._answered = answered
 
     async def answer(self, read: ReadRequest) -> tuple[Response, str]:
-        """Return the client's answer, and who gave it. Raise UpstreamError, and ArangoError for an overload."""
+        """Return the client's answer, and who gave it.
+
+        Raise UpstreamError, ArangoError for an overload, FenceRefused if it must be routed again.
+        """
         way, generation = read.way, read.snapshot.generation
         if way.hold:
             way, generation = await self._router.decided(read.operation)
@@ -91,6 +94,7 @@ class Reads:
         """Return ArangoDB's answer. trouble: PostgreSQL could not answer, and may be out of reach of this instance."""
         operation = read.operation
         collections = way.collections or read.way.collections
+        self._context.refuse_held((*collections, *(f"{operation.database}/{name}" for name in way.extent)))
         era = self._lease.era  # known before the origin is asked: the stamp of what it shows
         if operation.effect is Effect.QUERY or operation.endpoint.read is Read.QUERY_LIKE:
             running = (*collections, f"{operation.database}/*") if way.extent else collections

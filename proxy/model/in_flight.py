@@ -95,6 +95,7 @@ class InFlight:
 
     uncaptured: set[Ticket] = field(default_factory=set)  # writes that were forwarded without an intent
     captured: set[OperationInFlight] = field(default_factory=set)  # writes with an intent, not answered yet
+    changes: set[Ticket] = field(default_factory=set)  # of properties and indexes, which nothing captures
     queries: set[Ticket] = field(default_factory=set)  # queries that ArangoDB runs
     running: set[Ticket] = field(default_factory=set)
 
@@ -121,6 +122,16 @@ class InFlight:
         Nothing that a transaction wrote is visible before its commit, which is a write with an answer.
         """
         return sum(ticket.open_in(scope) for ticket in (*self.captured, *self.running))
+
+    def at_origin(self, scope: Scope) -> int:
+        """Return the number of writes, queries and stream transactions under way at ArangoDB in the scope.
+
+        A captured write counts until its intents are closed; a transaction that this instance knows counts with or
+        without writes, since it may still write.
+        """
+        unanswered = sum(each.open_in(scope) > 0 for each in self.captured)
+        kinds = (self.uncaptured, self.changes, self.queries, self.running)
+        return unanswered + sum(self.count(kind, scope) for kind in kinds)
 
     def running_intents(self) -> frozenset[int]:
         """Return the numbers of the intents of running transactions."""

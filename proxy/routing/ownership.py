@@ -36,11 +36,15 @@ class Owner(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """The decision. collections: what it concerns (`database/name`), sorted. reason: of a refusal, by name."""
+    """The decision. collections: what it concerns (`database/name`), sorted. reason: of a refusal, by name.
+
+    only_reads: it changes nothing.
+    """
 
     owner: Owner
     collections: tuple[str, ...] = ()
     reason: str = ""
+    only_reads: bool = False
 
 
 ORIGIN: Final = Ownership(Owner.ORIGIN)
@@ -101,10 +105,10 @@ def _decided(concern: Concern, snapshot: Snapshot) -> Ownership:
     if concern.only_reads:
         promoted = [_promoted(snapshot, name) for name in concern.names]
         if all(promoted):
-            return Ownership(Owner.OWN, concern.names)
+            return Ownership(Owner.OWN, concern.names, only_reads=True)
         served = (moved or policy.weight == _ALL for moved, policy in zip(promoted, policies, strict=True))
         if concern.by_flip and all(served):
-            return Ownership(Owner.FENCED, concern.names)
+            return Ownership(Owner.FENCED, concern.names, only_reads=True)
     if Writer.NONE in writers:
         return Ownership(Owner.WAIT, concern.names)
     if writers == {Writer.TARGET} and not concern.unseen:
@@ -119,7 +123,7 @@ def _mixed(concern: Concern, snapshot: Snapshot, why: str) -> Ownership:
     text = f"one request for promoted collections ({_some(promoted)})"
     if others:
         text += f" and others ({_some(others)})"
-    return Ownership(Owner.MIXED, concern.names, f"{text}: {why or _TOGETHER}")
+    return Ownership(Owner.MIXED, concern.names, f"{text}: {why or _TOGETHER}", concern.only_reads)
 
 
 def _some(names: list[str]) -> str:

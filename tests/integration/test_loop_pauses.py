@@ -218,7 +218,7 @@ async def test_the_keys_of_a_request_are_journaled_in_many_turns_and_atomically(
     turns.spy(monkeypatch, Journal, "intend", lambda _self, _collection, write, *_: len(write.keys))
     keys = tuple(f"k{number}" for number in range(MANY))
     async with running(tmp_path, database, dsn, Origin(), on_journal_error="refuse") as mirror:
-        context = cast("AttemptContext", SimpleNamespace(mirror=mirror, generation=1))
+        context = cast("AttemptContext", SimpleNamespace(mirror=mirror, generation=1, refuse_held=lambda _: None))
         attempt = Attempt(context, undo=Undo(), buffer=None, apart=False, counted=False)
         async with turns.counted():
             await attempt.intend_keys(COLLECTION, keys)

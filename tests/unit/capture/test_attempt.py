@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from proxy.base.errors import ArangoError, UpstreamOutcomeUnknown, UpstreamUnavailable
+from proxy.base.errors import ArangoError, FenceRefused, UpstreamOutcomeUnknown, UpstreamUnavailable
 from proxy.capture import outcomes
 from proxy.capture.attempt import Attempt, AttemptContext, Undo
 from proxy.capture.outcomes import ReadAgain, WriteOutcome, Written
@@ -22,6 +22,7 @@ from proxy.model.operations import Change
 from proxy.model.parsed_answer import ParsedAnswer
 
 BOOKS = "db/books"
+HELD = "db/held"  # who takes its writes is changing
 WHY = Undo((BOOKS,), "not known by its keys")
 CHANGE = Change(BOOKS, "k", 1, b"{}")
 
@@ -82,6 +83,10 @@ class World:
             raise AttributeError(how)
         return lambda intent: self.ends.append((intent.seq, how))
 
+    def refuse_held(self, collections: Sequence[str]) -> None:
+        if HELD in collections:
+            raise FenceRefused("held")
+
     async def roll_back(self, collections: Sequence[str], reason: str) -> None:
         if collections:
             self.rolled_back.append(reason)
@@ -130,6 +135,25 @@ async def test_versions_go_to_postgresql_from_the_answer(number: int, how: str) 
         await attempt.forward(REQUEST)
         await attempt.conclude(Written((CHANGE,) * number))
     assert world.ends == [(1, how)]
+
+
+async def test_a_write_whose_writer_changes_is_refused_before_it_is_sent() -> None:
+    world = World()
+
+    async def held() -> None:
+        async with world.attempt() as attempt:
+            attempt.intend(BOOKS)
+            attempt.intend_change(OpaqueWrite("code", (HELD,)))
+
+    with pytest.raises(FenceRefused):
+        await held()
+    assert world.ends == [(1, "close_intent")]
+    async with world.attempt(buffer=Buffer()) as attempt:  # a part of a transaction goes on
+        attempt.intend(HELD)
+    async with world.attempt() as attempt:  # it was sent: refused, it would be sent twice
+        attempt.intend(BOOKS)
+        await attempt.forward(REQUEST)
+        attempt.intend(HELD)
 
 
 def fails(error: BaseException) -> Callable[[], bytes]:
