@@ -51,6 +51,8 @@ from proxy.rehearsal.rehearser import Rehearser
 from proxy.rehearsal.shape_results import ShapeResults
 from proxy.replication.coverage_gaps import Gaps
 from proxy.replication.mirror import Mirror
+from proxy.reverse import ReverseBacklog, ReverseMirror
+from proxy.reverse.origin import OriginRequests
 from proxy.shadow.bounds import Bound
 from proxy.shadow.comparator import Shadow
 from proxy.shadow.examples import Examples
@@ -66,6 +68,7 @@ from proxy.stores.postgres import PostgresStore
 log = structlog.get_logger(__name__)
 
 _OWN_CONNECTIONS: Final = 16  # to ArangoDB, for what Crossfade itself reads
+_REVERSE_CONNECTIONS: Final = 4
 # what worker processes import once
 _IN_WORKERS: Final = (
     "proxy.stores.postgres.worker_queries",
@@ -104,6 +107,7 @@ class Application:
         reader = ArangoStore(self._upstream(stack, settings.origin_url, _OWN_CONNECTIONS), *settings.origin_account)
         admin = self._bind_admin(stack)
         await self._start_control(stack, pools, reader, admin)
+        await self._start_reverse(stack, pools)
         await self._start_reads(stack, pools, reader)
         await self._start_gateway(stack)
         await admin.start()
@@ -151,6 +155,27 @@ class Application:
         await states.start()
         stack.push_async_callback(states.close)
         stack.push_async_callback(self._drain)
+
+    async def _start_reverse(self, stack: contextlib.AsyncExitStack, pools: Pools) -> None:
+        """Carry to ArangoDB what PostgreSQL takes, while it takes the writes of any collection."""
+        settings = self.settings
+
+        def needed() -> bool:
+            return self.lease.snapshot.has_other_writers
+
+        upstream = self._upstream(stack, settings.origin_url, _REVERSE_CONNECTIONS)
+        self.reverse_backlog = ReverseBacklog(self.database, needed)
+        self.reverse_backlog.start()
+        stack.push_async_callback(self.reverse_backlog.close)
+        self.reverse = ReverseMirror(
+            pools.mirror,
+            OriginRequests(upstream, *settings.origin_account),
+            holder=self.instance,
+            needed=needed,
+            late_request=settings.lost_request_timeout,
+        )
+        self.reverse.start()
+        stack.push_async_callback(self.reverse.close)
 
     async def _start_reads(self, stack: contextlib.AsyncExitStack, pools: Pools, reader: ArangoStore) -> None:
         """Start the worker processes, PostgreSQL as a store, and the comparison of reads."""
@@ -344,6 +369,7 @@ class Application:
             "lag_seconds": self.mirror.lag_seconds,
             "waits_for": self.mirror.waits_for,
             "auto_rollback": self.auto_rollback.figures(),
+            "reverse": {**self.reverse.figures(), **self.reverse_backlog.figures()},
             "collections": {
                 name: {
                     "stage": state.stage.value,

@@ -14,6 +14,7 @@ from proxy.cli.runtime import DONE, REFUSED, JsonOption, console, execute, write
 from proxy.control import rollback_budgets
 from proxy.operator import states
 from proxy.operator import status as control
+from proxy.reverse.backlog import lost_without_postgresql
 from proxy.state import audit
 
 
@@ -37,6 +38,7 @@ def status(*, as_json: JsonOption = False) -> None:
         found = await control.read(connected)
         budgets = await rollback_budgets.read(connected)
         back = await states.automatic_rollbacks(connected)
+        lost = await lost_without_postgresql(connected)
         if as_json:
             live = [one for one in found.instances if one.stopped_at is None]
             write_json(
@@ -48,6 +50,7 @@ def status(*, as_json: JsonOption = False) -> None:
                     "gaps": [gap._asdict() for gap in found.gaps],
                     "auto_rollback": [auto_rollback.plain(one) for one in budgets],
                     "automatic_rollbacks": [asdict(one) for one in back],
+                    "lost_without_postgresql": {"writes": lost.rows, "seconds": lost.age, "refused": lost.refused},
                 }
             )
         else:
@@ -57,6 +60,13 @@ def status(*, as_json: JsonOption = False) -> None:
                 out.print("shown until you flip again or run `crossfade acknowledge`; the runbook has the next steps")
             tables.status(out, found)
             auto_rollback.show(out, [one for one in budgets if one.armed])
+            if lost.rows:
+                out.print(
+                    f"ArangoDB lacks {lost.rows} writes of PostgreSQL, the oldest {lost.age:.1f} s old: they would be "
+                    "lost if it took over now without PostgreSQL"
+                )
+            if lost.refused:
+                out.print(f"[red]ArangoDB refuses {lost.refused} documents[/red]: `/status` of a proxy names them")
         return DONE
 
     execute(go, as_json=as_json, away=offline_status.backlog)

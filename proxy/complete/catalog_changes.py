@@ -45,7 +45,7 @@ class CatalogChanges:
     """How a pass changed the catalog. note, forget: entries. properties: what writes must follow, by `database/name`.
 
     renamed: by the former `database/name`. made_indexes, dropped_indexes: unique ones; those of a renamed collection
-    are dropped, since it gets another table.
+    are dropped, since it gets another table. gone_indexes: names of those that clients dropped, by `database/name`.
     """
 
     note: Entries
@@ -56,6 +56,7 @@ class CatalogChanges:
     properties: Mapping[str, bytes]
     made_indexes: tuple[NewIndex, ...]
     dropped_indexes: frozenset[str]
+    gone_indexes: Mapping[str, tuple[str, ...]]
 
     def __bool__(self) -> bool:
         return bool(self.note or self.forget)
@@ -74,6 +75,7 @@ class _Difference:
     properties: dict[str, bytes] = field(default_factory=dict)
     made_indexes: list[NewIndex] = field(default_factory=list)
     dropped_indexes: set[str] = field(default_factory=set)
+    gone_indexes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def seen(self, database: str, seen: CollectionView) -> None:
         """Note how a collection differs from what is stored of it."""
@@ -93,6 +95,10 @@ class _Difference:
             ]
         if body != self.catalog.entries[Entry(COLLECTION, former)] or former != qualified:
             self.properties[qualified] = write_properties(seen)
+            there = {index.id for index in seen.indexes}
+            self.gone_indexes[qualified] = tuple(
+                index.name for index in seen.stored.properties.indexes if index.id not in there
+            )
 
     def gone(self) -> list[StoredCollection]:
         """Return the collections that are no longer there."""
@@ -136,4 +142,5 @@ def catalog_changes(view: ServerView, catalog: ServerCatalog, first: int) -> Cat
         found.properties,
         tuple(found.made_indexes),
         frozenset(found.dropped_indexes | {index.id for stored in gone for index in stored.properties.uniques}),
+        found.gone_indexes,
     )

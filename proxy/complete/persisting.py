@@ -35,6 +35,7 @@ async def write_catalog(session: Session, changes: CatalogChanges, first: int) -
         await unique_indexes.create(session, made_index)
     for collection, properties in sorted(changes.properties.items()):
         await session.execute(sql.complete.SET_PROPERTIES, collection, properties.decode())
+        await session.execute(sql.outbox.NOTE_DEFINITION, collection, list(changes.gone_indexes.get(collection, ())))
     await write_entries(session, changes.note, changes.forget)
 
 
@@ -49,5 +50,7 @@ async def _create(session: Session, made: NewCollection, first: int) -> None:
         write_properties(collection).decode(),
         str(collection.generator.last),
     )
-    documents = DocumentChanges(dict(collection.documents), emptied=False)
-    await write_rows(session, made.qualified, relation, encoded(documents.rows(LoadedPart())), noted=False)
+    if collection.documents:
+        documents = DocumentChanges(dict(collection.documents), emptied=False)
+        noted = await session.fetchval(sql.complete.IN_ARANGODB, made.qualified)
+        await write_rows(session, made.qualified, relation, encoded(documents.rows(LoadedPart())), noted=noted)

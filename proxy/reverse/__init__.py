@@ -12,6 +12,8 @@ tests/model/reverse.
     batch          rows and documents that one push carries: pure
     outbox         the rows and the lease in PostgreSQL
     origin         requests to ArangoDB with Crossfade's account
+    changes          requests that change whole collections, and what their answers mean: pure
+    carried_changes  carries such a change: announced, sent in time, confirmed
     announcements  changes of collections that may still run in ArangoDB
     backlog        what ArangoDB lacks: for `status`, metrics, and answers that wait until it has a write
 

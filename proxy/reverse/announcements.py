@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Final
 
 import sql
 from proxy.base.database import Database
+
+_MOST: Final = 1_000
+SENT_WITHIN: Final = 0.25  # of the time after which a request can no longer run, from before it was announced
 
 
 class Announcements:
@@ -20,16 +24,27 @@ class Announcements:
         self._ended: set[int] = set()
 
     def ended(self, row: int) -> None:
-        """Note that the request for a row was answered: it cannot run later."""
+        """Note that the request for a row was answered, or not sent: it cannot run later."""
+        if len(self._ended) >= _MOST:
+            self._ended.clear()  # they are found again to be gone
         self._ended.add(row)
         self._found.pop(row, None)
 
-    def sent(self, row: int) -> None:
-        """Note that a request for a row may be sent from now on."""
-        self._ended.discard(row)
-        self._found.pop(row, None)
+    def deadline(self) -> float:
+        """Return until when a request must be sent that is announced from now on, by the clock."""
+        return self._clock() + self._late_request * SENT_WITHIN
 
-    async def may_pass(self, _database: str, row: int) -> bool:
+    def may_be_sent(self, row: int, deadline: float) -> bool:
+        """Return True if the announced request for a row is sent in time; from now on it may run late."""
+        in_time = self._clock() <= deadline
+        if in_time:
+            self._ended.discard(row)
+            self._found.pop(row, None)
+        else:
+            self.ended(row)
+        return in_time
+
+    async def may_pass(self, row: int) -> bool:
         """Return True if the request for a row can no longer run: its row is gone, or it is late. Raise DatabaseError.
 
         The time counts from when the announcement was found, whoever announced it.

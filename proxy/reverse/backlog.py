@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -23,14 +24,23 @@ _LOOK: Final = 0.01  # seconds between two looks while answers wait
 _SHOWN: Final = 20  # refused documents that `/status` names
 
 
-class ReverseBacklog:
-    """Of one process. It is exactly what a demotion would lose now without PostgreSQL: so many writes, so old."""
+async def lost_without_postgresql(database: Database) -> BacklogRow:
+    """Return what would be lost if ArangoDB took over now, without PostgreSQL: how many writes, how old the oldest is.
 
-    def __init__(self, database: Database) -> None:
+    Raise DatabaseError.
+    """
+    return await outbox.backlog(database)
+
+
+class ReverseBacklog:
+    """The figures of one process, and its waiting answers. needed: whether PostgreSQL takes any collection's writes."""
+
+    def __init__(self, database: Database, needed: Callable[[], bool] = lambda: True) -> None:
         self._database = database
+        self._needed = needed
         self._figures = BacklogRow(0, 0.0, 0)
         self._refused: list[RefusedRow] = []
-        self._refresh = Periodic(self.refresh, "reverse figures", _REFRESH, first=self.refresh)
+        self._refresh = Periodic(self._refresh_if_needed, "reverse figures", _REFRESH, first=self.refresh)
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._newcomers: list[asyncio.Future[None]] = []
         self._came = asyncio.Event()
@@ -46,9 +56,13 @@ class ReverseBacklog:
             await cancelled(self._task)
             self._task = None
 
+    async def _refresh_if_needed(self) -> None:
+        if self._needed() or self._figures.rows:
+            await self.refresh()
+
     async def refresh(self) -> None:
         """Read the figures. Raise DatabaseError."""
-        self._figures = await outbox.backlog(self._database)
+        self._figures = await lost_without_postgresql(self._database)
         self._refused = await outbox.refused(self._database, _SHOWN) if self._figures.refused else []
         metrics.REVERSE_ROWS.set(self._figures.rows)
         metrics.REVERSE_LAG.set(self._figures.age)

@@ -122,7 +122,7 @@ class ReverseMirror:
             metrics.REVERSE_LEASES.inc()
             log.info("reverse_lease_taken", token=self._token)
             await self._abort_left_open()
-        rounds = Rounds(self._outbox, self._origin, self._token, self._announcements.may_pass)
+        rounds = Rounds(self._outbox, self._origin, self._announcements, self._token)
         checked = time.monotonic()
         while True:
             progress = await rounds.carry()

@@ -8,7 +8,7 @@ from typing import Final
 import sql
 from proxy.base.database import Database, Session
 from proxy.reverse.batch import Batch, Keys, Version, batch_of, keys_of, of_first_database
-from sql.statements.outbox import BacklogRow, OutboxRow, RefusedRow
+from sql.statements.outbox import BacklogRow, ChangeRow, OutboxRow, RefusedRow
 
 RETRY_SECONDS: Final = 30.0  # between two attempts with a document that ArangoDB refuses
 
@@ -50,8 +50,9 @@ class Outbox:
         """Return True if there is anything to carry."""
         return await self._database.fetchval(sql.outbox.OLDEST) > 0
 
-    async def read(self, most: int, most_bytes: int, along: Keys) -> Batch | None:
-        """Return the oldest rows, at most `most`, and the present documents of their keys, all of one moment.
+    async def read(self, most: int, most_bytes: int, along: Keys) -> Batch | ChangeRow | None:
+        """Return the next change of a collection, which documents wait for. If there is none: the oldest rows, at most
+        `most`, and the present documents of their keys, all of one moment.
 
         most_bytes: of documents, beyond which rows are left for the next batch. along: further keys, whose
         collections the limit does not hold for. None: there are no rows.
@@ -60,6 +61,9 @@ class Outbox:
             self._database.session() as session,
             session.transaction(isolation="repeatable_read", readonly=True),
         ):
+            change = await session.fetchrow(sql.outbox.NEXT_CHANGE, self.part)
+            if change is not None:
+                return change
             rows = await session.fetch(sql.outbox.ROWS, self.part, most)
             if not rows:
                 return None
@@ -72,7 +76,11 @@ class Outbox:
         removed = await self._database.fetch(sql.outbox.CONFIRM, self.part, token, list(ids))
         return bool(removed)
 
-    async def refuse(self, token: int, refused: Sequence[RefusedRow]) -> bool:
+    async def definition(self, collection: str) -> str | None:
+        """Return what writes to a collection must follow, as JSON; None if there is no such collection."""
+        return await self._database.fetchrow(sql.writes.PROPERTIES, collection)
+
+    async def refuse(self, token: int, refused: Sequence[RefusedRow], *, seconds: float | None = None) -> bool:
         """Note what ArangoDB refuses; it is tried again later. Return False if another process has the lease."""
         noted = await self._database.fetch(
             sql.outbox.REFUSE,
@@ -81,7 +89,7 @@ class Outbox:
             [row.collection for row in refused],
             [row.key for row in refused],
             [row.reason for row in refused],
-            RETRY_SECONDS,
+            RETRY_SECONDS if seconds is None else seconds,
         )
         return bool(noted)
 

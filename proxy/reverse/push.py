@@ -61,25 +61,45 @@ class _Ended(CrossfadeError):
 
 
 @dataclass(frozen=True, slots=True)
-class PushAttempt:
-    """A push to be made. opened: notes the open transaction ('database/number'); False: the lease is another's.
+class FenceTest:
+    """What a transaction needs to pass the fence document of a part. token: that of the lease.
 
-    may_pass: says whether an announced change, by its row, can no longer run.
+    opened: notes the open transaction ('database/number'); False: the lease is another's. may_pass: says whether a
+    change that was announced, by its row, can no longer run.
     """
 
-    batch: Batch
     part: int
     token: int
-    removes_first: bool
     opened: Callable[[str], Awaitable[bool]]
-    may_pass: Callable[[str, int], Awaitable[bool]]
+    may_pass: Callable[[int], Awaitable[bool]]
 
 
-async def push(origin: OriginRequests, attempt: PushAttempt) -> PushOutcome:
+async def push(origin: OriginRequests, fence: FenceTest, batch: Batch, *, removes_first: bool) -> PushOutcome:
     """Push a batch. Raise UpstreamError if ArangoDB does not answer, ArangoError if it refuses such requests."""
-    database = attempt.batch.database
+
+    async def carry_out(transaction: str) -> FenceDocument:
+        was = await _pass_fence(origin, fence, batch.database, transaction, {})
+        await _write(origin, batch, transaction, removes_first=removes_first)
+        return was
+
+    return await _in_transaction(origin, batch.database, list(batch.versions), carry_out)
+
+
+async def announce(origin: OriginRequests, fence: FenceTest, database: str, row: int) -> PushOutcome:
+    """Announce the change of a row on the fence document: its request may be sent then. Raise as `push`."""
+
+    async def carry_out(transaction: str) -> FenceDocument:
+        return await _pass_fence(origin, fence, database, transaction, {"intent": row})
+
+    return await _in_transaction(origin, database, [], carry_out)
+
+
+async def _in_transaction(
+    origin: OriginRequests, database: str, names: list[str], carry_out: Callable[[str], Awaitable[FenceDocument]]
+) -> PushOutcome:
+    """Carry out something in a transaction that writes the named collections and the fence document."""
     try:
-        transaction = await origin.begin(database, list(attempt.batch.versions))
+        transaction = await origin.begin(database, names)
     except ArangoError as error:
         if error.number in (NO_COLLECTION, _NO_DATABASE):
             return PushOutcome(PushEnd.MISSING, reason=error.message)
@@ -89,7 +109,7 @@ async def push(origin: OriginRequests, attempt: PushAttempt) -> PushOutcome:
     sent = False  # the commit: from then on its outcome is ArangoDB's
     try:
         failpoints.reach("push-begun")
-        fence = await _carried_out(origin, attempt, transaction)
+        fence = await carry_out(transaction)
         failpoints.reach("push-committing")
         sent = True
         await origin.commit(database, transaction)
@@ -112,39 +132,35 @@ async def push(origin: OriginRequests, attempt: PushAttempt) -> PushOutcome:
     return PushOutcome(PushEnd.PUSHED, fence=fence)
 
 
-async def _carried_out(origin: OriginRequests, attempt: PushAttempt, transaction: str) -> FenceDocument:
-    """Do everything but the commit; return the fence as it was. Raise _Ended."""
-    batch, database = attempt.batch, attempt.batch.database
-    fence = await fenced(origin, attempt, transaction, {})
+async def _pass_fence(
+    origin: OriginRequests, test: FenceTest, database: str, transaction: str, fields: dict[str, int]
+) -> FenceDocument:
+    """Lock the fence document, write the token and the fields; return what it was. Raise _Ended."""
+    if not await test.opened(f"{database}/{transaction}"):
+        raise _Ended(PushOutcome(PushEnd.LEASE_LOST))
+    fence = await origin.write_fence(database, transaction, test.part, {"token": test.token, **fields})
+    if fence.token > test.token:
+        raise _Ended(PushOutcome(PushEnd.LEASE_LOST, fence=fence))
+    if fence.intent and not await test.may_pass(fence.intent):
+        raise _Ended(PushOutcome(PushEnd.ANNOUNCED, fence=fence))
+    return fence
+
+
+async def _write(origin: OriginRequests, batch: Batch, transaction: str, *, removes_first: bool) -> None:
+    """Let ArangoDB have the documents of a batch. Raise _Ended if it refuses some."""
     errors: list[tuple[str, ElementError]] = []
     for name, versions in batch.versions.items():
-        there = await origin.revisions(database, transaction, name, [version.key for version in versions])
-        planned = plan(versions, there, removes_first=attempt.removes_first)
+        there = await origin.revisions(batch.database, transaction, name, [version.key for version in versions])
+        planned = plan(versions, there, removes_first=removes_first)
         found: list[ElementError] = []
         if planned.removals:
-            removed = await origin.remove(database, transaction, name, planned.removals)
+            removed = await origin.remove(batch.database, transaction, name, planned.removals)
             found += [error for error in removed if error.number != _NOT_FOUND]
         if planned.writes:
-            found += await origin.write(database, transaction, name, planned.writes)
+            found += await origin.write(batch.database, transaction, name, planned.writes)
         errors += [(name, error) for error in found]
     if errors:
         raise _Ended(_refusal(errors))
-    return fence
-
-
-async def fenced(
-    origin: OriginRequests, attempt: PushAttempt, transaction: str, fields: dict[str, int]
-) -> FenceDocument:
-    """Lock the fence document, and write the token and the fields. Raise _Ended."""
-    database = attempt.batch.database
-    if not await attempt.opened(f"{database}/{transaction}"):
-        raise _Ended(PushOutcome(PushEnd.LEASE_LOST))
-    fence = await origin.write_fence(database, transaction, attempt.part, {"token": attempt.token, **fields})
-    if fence.token > attempt.token:
-        raise _Ended(PushOutcome(PushEnd.LEASE_LOST, fence=fence))
-    if fence.intent and not await attempt.may_pass(database, fence.intent):
-        raise _Ended(PushOutcome(PushEnd.ANNOUNCED, fence=fence))
-    return fence
 
 
 def _refusal(errors: list[tuple[str, ElementError]]) -> PushOutcome:

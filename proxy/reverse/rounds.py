@@ -11,24 +11,27 @@ from __future__ import annotations
 import enum
 import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
 from proxy.base import failpoints, metrics
 from proxy.base.log_throttle import LogThrottle
-from proxy.reverse.batch import Batch
+from proxy.reverse.announcements import Announcements
+from proxy.reverse.batch import Batch, database_of
+from proxy.reverse.carried_changes import ChangeCarrier, ChangeEnd
 from proxy.reverse.origin import FENCE, ElementError, OriginRequests
 from proxy.reverse.outbox import Outbox
-from proxy.reverse.push import PushAttempt, PushEnd, PushOutcome, push
-from sql.statements.outbox import RefusedRow
+from proxy.reverse.push import FenceTest, PushEnd, PushOutcome, push
+from sql.statements.outbox import ChangeRow, RefusedRow
 
 log = structlog.get_logger(__name__)
 
 MOST_ROWS: Final = 2_000
 MOST_BYTES: Final = 4 << 20
+_LATE: Final = "a change of a collection that may still run in ArangoDB"
 _GROWN: Final = 64  # attempts with a batch that grows, each of which learns of another document at least
 _HOLDER: Final = re.compile(r"conflicting key: (.+)\Z", re.DOTALL)
 
@@ -55,26 +58,36 @@ class Limits:
         self.rows = min(MOST_ROWS, self.rows * 2)
 
 
-@dataclass(slots=True)
 class Rounds:
-    """The rounds of an applier under one token. may_pass: of `PushAttempt`. newer: a token that ArangoDB has."""
+    """The rounds of an applier under one token.
 
-    outbox: Outbox
-    origin: OriginRequests
-    token: int
-    may_pass: Callable[[str, int], Awaitable[bool]]
-    limits: Limits = field(default_factory=Limits)
-    newer: int = 0
-    renewed: float = field(default_factory=time.monotonic)
-    waits_for: str = ""
-    _throttle: LogThrottle = field(default_factory=LogThrottle)
+    newer: a newer token that ArangoDB has. renewed: when the lease was, by the monotonic clock. waits_for: what the
+    last round waited for, for people.
+    """
+
+    def __init__(self, outbox: Outbox, origin: OriginRequests, announcements: Announcements, token: int) -> None:
+        self._outbox = outbox
+        self._origin = origin
+        self._token = token
+        self._fence = FenceTest(outbox.part, token, self._opened, announcements.may_pass)
+        self._changes = ChangeCarrier(outbox, origin, announcements, self._fence)
+        self._limits = Limits()
+        self._throttle = LogThrottle()
+        self.newer = 0
+        self.renewed = time.monotonic()
+        self.waits_for = ""
 
     async def carry(self) -> RoundResult:
-        """Carry the oldest rows. Raise DatabaseError, UpstreamError, ArangoError."""
+        """Carry the next change of a collection, else the oldest rows.
+
+        Raise DatabaseError, UpstreamError, ArangoError.
+        """
         self.waits_for = ""
-        batch = await self.outbox.read(self.limits.rows, MOST_BYTES, {})
+        batch = await self._outbox.read(self._limits.rows, MOST_BYTES, {})
         if batch is None:
             return RoundResult.IDLE
+        if isinstance(batch, ChangeRow):
+            return await self._change(batch)
         outcome = await self._pushed(batch, removes_first=False)
         if outcome.end is PushEnd.UNIQUE:
             batch, outcome = await self._exchanged(batch)
@@ -83,22 +96,44 @@ class Rounds:
     async def _pushed(self, batch: Batch, *, removes_first: bool) -> PushOutcome:
         if not batch.versions:
             return PushOutcome(PushEnd.PUSHED)  # of collections that PostgreSQL no longer has
-        attempt = PushAttempt(batch, self.outbox.part, self.token, removes_first, self._opened, self.may_pass)
         began = time.perf_counter()
-        outcome = await push(self.origin, attempt)
+        outcome = await push(self._origin, self._fence, batch, removes_first=removes_first)
         metrics.REVERSE_PUSHES.labels(outcome.end.value).inc()
         metrics.REVERSE_PUSH_DURATION.observe(time.perf_counter() - began)
         return outcome
 
     async def _opened(self, transaction: str) -> bool:
-        kept = await self.outbox.renew(self.token, transaction)
+        kept = await self._outbox.renew(self._token, transaction)
         self.renewed = time.monotonic()
         return kept
+
+    async def _change(self, change: ChangeRow) -> RoundResult:
+        """Carry a change of a whole collection."""
+        end = await self._changes.carry(change)
+        outcome = self._changes.outcome
+        if end is ChangeEnd.CARRIED:
+            return RoundResult.PUSHED
+        if end is ChangeEnd.LEASE_LOST:
+            self.newer = outcome.fence.token
+            return RoundResult.LEASE_LOST
+        if outcome.end is PushEnd.MISSING:
+            return await self._without_fence(change, outcome)
+        self.waits_for = self._changes.reason or outcome.reason or _LATE
+        return RoundResult.WAITS
+
+    async def _without_fence(self, change: ChangeRow, outcome: PushOutcome) -> RoundResult:
+        """Create the collection of the fence document, which an announcement needs."""
+        database = database_of(change.collection)
+        if await self._origin.exists(database, FENCE):
+            self.waits_for = outcome.reason
+            return RoundResult.WAITS
+        await self._origin.create_fence(database)
+        return RoundResult.PUSHED
 
     async def _exchanged(self, batch: Batch) -> tuple[Batch, PushOutcome]:
         """Push a batch whose unique values ArangoDB refuses; return the last one that was tried."""
         outcome = await self._pushed(batch, removes_first=True)
-        most, most_bytes = self.limits.rows, MOST_BYTES
+        most, most_bytes = self._limits.rows, MOST_BYTES
         along: dict[str, list[str]] = {}
         for _ in range(_GROWN):
             if outcome.end is not PushEnd.UNIQUE:
@@ -109,9 +144,9 @@ class Rounds:
             for collection, keys in holders.items():
                 along.setdefault(collection, []).extend(keys)
             most, most_bytes = most * 2, most_bytes * 2
-            grown = await self.outbox.read(most, most_bytes, along)
-            if grown is None:
-                break
+            grown = await self._outbox.read(most, most_bytes, along)
+            if not isinstance(grown, Batch):
+                break  # a change of a collection has come, which documents wait for
             batch = grown
             outcome = await self._pushed(batch, removes_first=True)
         return batch, outcome
@@ -120,8 +155,8 @@ class Rounds:
         """Do what the end of a push demands."""
         match outcome.end:
             case PushEnd.PUSHED:
-                self.limits.recover()
-                kept = await self.outbox.confirm(self.token, batch.ids)
+                self._limits.recover()
+                kept = await self._outbox.confirm(self._token, batch.ids)
                 failpoints.reach("push-confirmed")
                 if kept:
                     metrics.REVERSE_DOCUMENTS.inc(batch.size)
@@ -130,7 +165,7 @@ class Rounds:
                 self.newer = outcome.fence.token
                 return RoundResult.LEASE_LOST
             case PushEnd.BUSY | PushEnd.ANNOUNCED:
-                self.waits_for = outcome.reason or "a change of a collection that may still run in ArangoDB"
+                self.waits_for = outcome.reason or _LATE
                 return RoundResult.WAITS
             case PushEnd.UNIQUE | PushEnd.REFUSED:
                 return await self._refused(
@@ -141,7 +176,7 @@ class Rounds:
                 )
             case PushEnd.BODY:
                 if batch.size > 1:
-                    self.limits.shrink(batch.size)
+                    self._limits.shrink(batch.size)
                     return RoundResult.PUSHED
                 return await self._refused(
                     [
@@ -155,15 +190,15 @@ class Rounds:
 
     async def _missing(self, batch: Batch, outcome: PushOutcome) -> RoundResult:
         """Create the collection of the fence document; note every other collection that ArangoDB does not have."""
-        missing = [name for name in batch.versions if not await self.origin.exists(batch.database, name)]
+        missing = [name for name in batch.versions if not await self._origin.exists(batch.database, name)]
         if missing:
             return await self._refused([RefusedRow(f"{batch.database}/{name}", "", outcome.reason) for name in missing])
-        if not await self.origin.exists(batch.database, FENCE):
-            await self.origin.create_fence(batch.database)
+        if not await self._origin.exists(batch.database, FENCE):
+            await self._origin.create_fence(batch.database)
         return RoundResult.PUSHED
 
     async def _refused(self, rows: Sequence[RefusedRow]) -> RoundResult:
-        if not await self.outbox.refuse(self.token, rows):
+        if not await self._outbox.refuse(self._token, rows):
             return RoundResult.LEASE_LOST
         for row in rows:
             number = row.reason.partition(":")[0]  # the message may have a key

@@ -70,6 +70,10 @@ FROM _crossfade.tick;
 -- $5 what its writes must follow, $6 the largest number of its key generator.
 SELECT _crossfade.create_collection($1, $2, $3, $4::bigint, $5::text::json, $6::text::numeric) AS relation;
 
+-- name: in_arangodb
+-- Whether ArangoDB has, or gets, collection $1.
+SELECT in_arangodb FROM _crossfade.stamp_floor WHERE collection = $1;
+
 -- name: drop_collection
 -- Remove collection $1 and its table.
 SELECT true AS dropped FROM _crossfade.drop_collection($1);

@@ -31,12 +31,29 @@ UPDATE _crossfade.applier SET until = '-infinity', push = NULL WHERE part = $1::
 -- The oldest $2 rows of part $1, without those of documents that ArangoDB has refused a moment ago. Documents are read after
 -- the rows, or from the same snapshot: those that were read before could be older than the writes that added the rows.
 SELECT o.id, o.collection, o.key FROM _crossfade.outbox o
-WHERE o.part = $1::integer
+WHERE o.part = $1::integer AND o.kind = 'document'
     AND NOT EXISTS (SELECT FROM _crossfade.refused_push r
                     WHERE r.collection = o.collection AND r.key = o.key AND r.retry > clock_timestamp())
     AND NOT EXISTS (SELECT FROM _crossfade.refused_push r
                     WHERE r.collection = o.collection AND r.key = '' AND r.retry > clock_timestamp())
 ORDER BY o.id LIMIT $2;
+
+-- name: next_change
+-- The next change of a collection in part $1: those that documents wait for first, in their order; then one of a definition,
+-- without those that ArangoDB has refused a moment ago.
+SELECT o.id, o.collection, o.kind, o.body::text AS body FROM _crossfade.outbox o
+WHERE o.part = $1::integer AND o.kind <> 'document'
+    AND (o.kind <> 'definition' OR NOT EXISTS (
+        SELECT FROM _crossfade.refused_push r
+        WHERE r.collection = o.collection AND r.key = '/definition' AND r.retry > clock_timestamp()))
+ORDER BY o.kind = 'definition', o.id LIMIT 1;
+
+-- name: note_definition
+-- Let ArangoDB get the definition of collection $1 if it has the collection and PostgreSQL takes its writes; $2: the names of
+-- indexes that it no longer has.
+INSERT INTO _crossfade.outbox (collection, key, kind, body)
+SELECT collection, '', 'definition', json_build_object('gone', $2::text[])
+FROM _crossfade.stamp_floor WHERE collection = $1 AND in_arangodb AND writer = 'target';
 
 -- name: relations
 -- The tables of the collections $1 text[].
@@ -63,9 +80,9 @@ ORDER BY s.nth;
 -- Remove exactly the rows $3 of part $1, after ArangoDB has confirmed what they carry. No row unless the lease is still that
 -- of token $2: then another applier carries them. Without FOR SHARE the lease could be taken while they are removed.
 WITH l AS MATERIALIZED (SELECT FROM _crossfade.applier WHERE part = $1::integer AND token = $2 FOR SHARE),
-gone AS (DELETE FROM _crossfade.outbox USING l WHERE id = ANY ($3::bigint[]) RETURNING id, collection, key),
+gone AS (DELETE FROM _crossfade.outbox USING l WHERE id = ANY ($3::bigint[]) RETURNING id, collection, key, kind),
 accepted AS (
-    DELETE FROM _crossfade.refused_push r USING gone g WHERE r.collection = g.collection AND r.key IN (g.key, ''))
+    DELETE FROM _crossfade.refused_push r USING gone g WHERE r.collection = g.collection AND r.key IN (g.key, '', '/' || g.kind))
 SELECT id FROM gone;
 
 -- name: refuse

@@ -14,6 +14,15 @@ class OutboxRow(NamedTuple):
     key: str
 
 
+class ChangeRow(NamedTuple):
+    """kind, body: as the columns of the outbox say."""
+
+    id: int
+    collection: str
+    kind: str
+    body: str
+
+
 class PresentRow(NamedTuple):
     """rev, raw: of the present document; rev alone if there is a tombstone."""
 
@@ -44,6 +53,8 @@ RENEW = Statement("outbox", "renew", int)
 SURPASS = Statement("outbox", "surpass", int)
 GIVE_UP_LEASE = Statement("outbox", "give_up_lease")
 ROWS = Statement("outbox", "rows", OutboxRow)
+NEXT_CHANGE = Statement("outbox", "next_change", ChangeRow)
+NOTE_DEFINITION = Statement("outbox", "note_definition")
 RELATIONS = Statement("outbox", "relations", RelationRow)
 PRESENT = Statement("outbox", "present", PresentRow)
 CONFIRM = Statement("outbox", "confirm", int)

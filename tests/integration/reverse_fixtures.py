@@ -87,9 +87,30 @@ class Reverse:
     async def is_drained(self) -> bool:
         return (await self.database.fetchval(sql.outbox.BACKLOG)).rows == 0
 
+    async def collections(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the collections of PostgreSQL and of ArangoDB, with what is carried of their definitions."""
+        shown: list[dict[str, Any]] = [{}, {}]
+        names = [one["name"] for one in (await self.send("GET", "/_api/collection?excludeSystem=true"))["result"]]
+        for name in names:
+            properties = await self.send("GET", f"/_api/collection/{name}/properties")
+            indexes = await self.send("GET", f"/_api/index?collection={name}")
+            shown[0][name] = _definition(properties, indexes)
+        answer = (await self.direct.get("/_api/collection?excludeSystem=true")).json()
+        for name in [one["name"] for one in answer["result"]]:
+            properties = (await self.direct.get(f"/_api/collection/{name}/properties")).json()
+            indexes = (await self.direct.get(f"/_api/index?collection={name}")).json()
+            shown[1][name] = _definition(properties, indexes)
+        return shown[0], shown[1]
+
     async def differences(self, collection: str = "_system/c") -> list[str]:
         """What differs between both databases, revisions included."""
         return await differences(self.origin.url, self.dsn, collection)
+
+
+def _definition(properties: dict[str, Any], indexes: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: properties[name] for name in ("type", "schema", "computedValues", "waitForSync")}
+    own = [{name: value for name, value in index.items() if name != "id"} for index in indexes["indexes"]]
+    return {**kept, "indexes": sorted(own, key=lambda index: str(index["name"]))}
 
 
 @contextlib.asynccontextmanager

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 import sql
 from proxy.base.errors import UpstreamOutcomeUnknown
 from proxy.reverse.backlog import ReverseBacklog
+from proxy.stores.postgres.writes import DocumentWriter
 from tests.ad_hoc import Database
-from tests.harness import eventually
+from tests.harness import eventually, running
 from tests.integration.reverse_fixtures import Reverse, reverse
+from tests.integration.target_fixtures import take_writes
+from tests.integration.test_target_writes import request
 
 
 @pytest.fixture
@@ -242,3 +246,20 @@ async def test_a_token_of_another_life_of_the_database_is_surpassed(pair: Revers
     await pair.drained()
     assert await pair.database.fetchval("SELECT token FROM _crossfade.applier") > 7000
     assert await pair.differences() == []
+
+
+async def test_a_proxy_carries_what_is_there_and_says_so(dsn: str, tmp_path: Path) -> None:
+    async with running(dsn, tmp_path) as proxy:
+        await proxy.direct.post("/_api/collection", json={"name": "c"})
+        await take_writes(proxy.database, "_system/c", {})
+        await DocumentWriter(proxy.database).execute(request("POST", "/_api/document/c", {"_key": "a"}))
+
+        async def carried() -> bool:
+            return (await proxy.direct.get("/_api/document/c/a")).status_code == 200
+
+        await eventually(carried, "the document is carried")
+        await eventually(lambda: proxy.application.reverse.is_applier, "it is the applier")
+        shown = proxy.application.status()["reverse"]
+        assert isinstance(shown, dict)
+        assert shown["waits_for"] == ""
+        assert await proxy.differences("_system/c") == []
