@@ -155,6 +155,10 @@ drivers: $(STAMP) ## drivers' own test suites on the development server, in the 
 bench-mirror: $(STAMP) ## what the mirror costs a write, its lag, and an outage of PostgreSQL
 	$(BIN)/python -m bench.mirror
 
+.PHONY: bench-reverse
+bench-reverse: $(STAMP) ## what the reverse mirror carries, its lag, and an outage of ArangoDB
+	$(BIN)/python -m bench.reverse
+
 .PHONY: bench-alone
 bench-alone: $(STAMP) ## a proxy over PostgreSQL alone beside the same statements by hand
 	$(BIN)/python -m bench.postgres_alone

@@ -5,5 +5,6 @@ stub.py     a fast stand-in for ArangoDB       load.py    a closed-loop load gen
 bare.py     listener and upstream alone        naive.py   the same, awaiting one upsert per write
 postgres_alone.py  a proxy over PostgreSQL alone beside statements by hand; http_client.py: its client
 alone_results.py   memory and time of large results, queries and bodies; alone_operations.py: which
+reverse.py  what the reverse mirror carries to ArangoDB, its lag, an outage of ArangoDB
 process.py  processes to measure: CPU and memory from /proc
 """
