@@ -71,9 +71,10 @@ class Claim:
 
 
 async def table(database: Database, collection: str) -> CollectionTable:
-    """Return the table of a mirrored collection. Raise PreconditionFailed if it is unknown, or at stage `off`.
+    """Return the table of a mirrored collection.
 
-    What is written before every proxy captures would be lost (mirror-protocol, answer 11).
+    Raise PreconditionFailed if it is unknown, at stage `off`, or promoted. What is written before every proxy captures
+    would be lost (mirror-protocol, answer 11); of a promoted collection ArangoDB's copy is the older one.
     """
     row = await database.fetchrow(sql.collections.FIND, collection)
     if row is None or row.stage == "off":
@@ -82,6 +83,8 @@ async def table(database: Database, collection: str) -> CollectionTable:
             f"{collection} {what}: run `crossfade mirror {collection}` first, since writes that no proxy captures "
             "would be missed"
         )
+    if row.stage in ("promoted", "complete"):
+        raise PreconditionFailed(f"PostgreSQL takes the writes of {collection}: there is nothing to copy from ArangoDB")
     faults = await database.fetch(sql.backfill.WRONG_MAPPING, collection, row.relation)
     if faults:
         reasons = "; ".join(faults)

@@ -298,6 +298,7 @@ class Application:
             uncaptured_pending=lambda scope: flight.count(flight.uncaptured, scope),
             origin_queries=lambda scope: flight.count(flight.queries, scope),
             unapplied=lambda scope: flight.older(scope, self.lease.generation) + self._backlog(scope),
+            under_way=self._under_way,
             journal_clean=lambda: self._clean,
         )
 
@@ -306,6 +307,12 @@ class Application:
         if scope is None or any(name.endswith("/*") for name in scope):
             return max(0, self.mirror.backlog - self.flight.waiting(None))
         return max(0, sum(self.mirror.backlog_of(name) for name in scope) - self.flight.waiting(scope))
+
+    def _under_way(self, scope: Scope) -> int:
+        """Return the number of writes at ArangoDB and of open intents, of running transactions too."""
+        flight = self.flight
+        open_intents = self.mirror.backlog if scope is None else sum(self.mirror.backlog_of(name) for name in scope)
+        return open_intents + flight.count(flight.uncaptured, scope) + flight.count(flight.running, scope)
 
     async def _drain(self) -> None:
         """Wait for the backlog, with a limit: an instance that leaves with none can deregister."""

@@ -11,6 +11,7 @@ metrics           every Prometheus metric; waits: what a request waits for, by r
 spool             large values on their way to a client, on disk
 sql_values        columns and text in the form that PostgreSQL takes
 supervise         tasks that are restarted, and awaited at the end; periodic: work that is repeated
+together          several requests, a few at a time
 backoff           longer pauses from failure to failure; log_throttle: one log line a minute for trouble that lasts
 failpoints        named points where a test kills or stops the process
 state_directory   the instance's private directory and lasting id; machine: boot and file identities

@@ -10,12 +10,15 @@ import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
 
 from proxy.base.errors import ArangoError, UpstreamOutcomeUnknown, UpstreamUnavailable
+
+_NO_COLLECTION: Final = 1203
+_NAME_TAKEN: Final = 1207
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,10 @@ class OriginClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close its connections, if it was not used with `async with`."""
         await self._client.aclose()
 
     async def version(self) -> ServerVersion:
@@ -101,6 +108,47 @@ class OriginClient:
         }
         value = await self._ask("POST", f"/_db/{quote(database, safe='')}/_api/cursor", body)
         return {str(key): str(rev) for key, rev in value.get("result", ())}
+
+    # ---- users, and what they may do
+
+    async def users(self) -> tuple[str, ...]:
+        """Return the names of all users, which only administrators see. Raise as `_ask`."""
+        return tuple(str(item["user"]) for item in (await self._get("/_api/user")).get("result", ()))
+
+    async def granted(self, user: str) -> dict[str, Any]:
+        """Return what a user was granted, for each database and collection; `undefined` if nothing was. Raise as
+        `_ask`.
+        """
+        return dict((await self._get(f"/_api/user/{quote(user, safe='')}/database?full=true"))["result"])
+
+    async def level(self, user: str, database: str, collection: str) -> str:
+        """Return a user's level for a collection, by whatever grant. Raise as `_ask`."""
+        return str((await self._get(_level_path(user, database, collection)))["result"])
+
+    async def grant(self, user: str, database: str, collection: str, level: str | None) -> None:
+        """Grant a user a level for a collection; None: take back what was granted for it alone. Raise as `_ask`."""
+        path = _level_path(user, database, collection)
+        await (self._ask("DELETE", path) if level is None else self._ask("PUT", path, {"grant": level}))
+
+    # ---- a collection of our own
+
+    async def write(self, database: str, collection: str, document: Mapping[str, object]) -> str:
+        """Write a document, in place of one with its key, and return its `_rev`. The collection, of the kind that
+        users do not see, is made if it is missing. Raise as `_ask`.
+        """
+        base = f"/_db/{quote(database, safe='')}/_api"
+        try:
+            made = await self._ask("POST", f"{base}/document/{collection}?overwriteMode=replace", document)
+        except ArangoError as error:
+            if error.number != _NO_COLLECTION:
+                raise
+            try:
+                await self._ask("POST", f"{base}/collection", {"name": collection, "isSystem": True})
+            except ArangoError as there:
+                if there.number != _NAME_TAKEN:  # another command has made it meanwhile
+                    raise
+            made = await self._ask("POST", f"{base}/document/{collection}?overwriteMode=replace", document)
+        return str(made["_rev"])
 
     async def server_id(self) -> str:
         """Return the server's number. Raise as `_ask`."""
@@ -214,6 +262,11 @@ class OriginClient:
                 status=response.status_code,
             )
         return response
+
+
+def _level_path(user: str, database: str, collection: str) -> str:
+    names = "/".join(quote(name, safe="") for name in (database, collection))
+    return f"/_api/user/{quote(user, safe='')}/database/{names}"
 
 
 def _parsed(response: httpx.Response, path: str) -> object:

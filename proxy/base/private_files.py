@@ -32,10 +32,16 @@ def open_private(path: Path, mode: Literal["wb", "ab"] = "wb") -> IO[bytes]:
     return open(path, mode, opener=_opened)
 
 
-def write_private(path: Path, data: bytes) -> None:
-    """Replace the content of a file, and create it for its owner alone. Raise OSError."""
+def write_private(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Replace the content of a file, and create it for its owner alone. Raise OSError.
+
+    durable: it is on disk when this returns.
+    """
     with open_private(path) as file:
         file.write(data)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _opened(path: str, flags: int) -> int:

@@ -4,6 +4,7 @@ server_reading       reads ArangoDB's identity, databases and accounts
 account_plan         which accounts differ, and the entries that make them equal: pure
 account_copy         compares them with the catalog, and writes it
 collection_handover  what a collection takes with it when PostgreSQL takes its writes: pure
+group_handover       the collections of one promotion: prepared, compared while writes are held, taken
 collection_taking    reads what that needs from both, and lets PostgreSQL take the writes
 left_behind          what system collections hold that PostgreSQL does not serve: pure, but for reading it
 promotion_gates      reads what the gates of a promotion look at, and judges

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import sql
@@ -21,8 +22,10 @@ from proxy.complete.server_view import TickBlock, view_of
 from proxy.devserver.store.state.accounts import SYSTEM, Accounts
 from proxy.devserver.store.state.server import SYSTEM_COLLECTIONS, ServerState
 from proxy.model.revision import Clock
+from sql.statements.complete import UnlistedRow
 
 _TICKS: Final = 1000  # the increment of the sequence
+_NUMBERS: Final = 50  # for each collection that is adopted, with the database that it may begin
 
 
 class CatalogChangedError(Exception):
@@ -126,6 +129,33 @@ class CatalogCache:
                     await write_entries(session, {}, [Entry(catalogs.COLLECTION, name) for name in returned])
                     await self._extend(session, known, {})
 
+    async def prepare_adoption(self, coming: Sequence[UnlistedRow]) -> None:
+        """Make what `adopt_in` needs, before the transaction that it is part of. coming: what will be adopted.
+
+        Raise DatabaseError.
+        """
+        known = await self.current()
+        copied = catalogs.origin_databases(known.entries)
+        await self._raise_ticks(max([largest_number(coming), *map(int, copied.values())]))
+        while self.ticks.left < _TICKS + _NUMBERS * len(coming):
+            await self.refill()
+
+    async def adopt_in(self, session: Session, collections: Sequence[str]) -> None:
+        """Take collections (`database/name`) into the catalog, in the transaction in which PostgreSQL takes their
+        writes: other processes see both or nothing. What it has of them is from before they were demoted.
+
+        Raise DatabaseError.
+        """
+        while not await session.fetchrow(sql.complete.RAISE_VERSION, (await read_entries(session)).version):
+            pass
+        await write_entries(session, {}, [Entry(catalogs.COLLECTION, name) for name in collections])
+        # after that: what the catalog had, and would have no more, is dropped
+        known = self._parsed(await read_entries(session))
+        if known is None:
+            raise CatalogChangedError
+        await self._extend(session, known, {})
+        self.forget()
+
     def _parsed(self, stored: StoredEntries) -> ServerCatalog | None:
         """Return the catalog; None if it was never made, although accounts may have been copied from ArangoDB."""
         if Entry(catalogs.DATABASE, SYSTEM) not in stored.entries:
@@ -186,7 +216,8 @@ class CatalogCache:
                     added.collections.clear()
         adopted: Entries = {}
         for row in unlisted:
-            view.databases[row.database].collections.pop(row.name, None)  # one of a new database
+            if row.name not in catalog.collections.get(row.database, {}):  # else it would be dropped
+                view.databases[row.database].collections.pop(row.name, None)  # one of a new database
             adopted[Entry(catalogs.COLLECTION, f"{row.database}/{row.name}")] = adopted_entry(row, view.tick)
         first = self._clock.tick()
         made = catalog_changes(view, catalog, first)

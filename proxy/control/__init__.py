@@ -1,6 +1,7 @@
 """Stages and how collections move through them: epochs, leases, gates (DESIGN section 9; mirror-protocol, Flip).
 
 controller         the operator's side: an epoch is begun, acknowledged phase by phase, committed or aborted
+promotion/         promote and demote: who takes the writes changes
 epoch              one change that is carried out; overdue: epochs that any instance may abort
 transitions_plan   targets -> transitions -> phases; pure
 gates/             conditions of a flip and of a promotion; pure

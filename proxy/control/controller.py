@@ -120,7 +120,7 @@ async def change(
     else:
         epoch, generation = await run.change_immediately()
     progress(EpochStep(Phase.IDLE))
-    behind = await _learned(database, generation, 3 * settings.lease + 1 if wait else 0.0)
+    behind = await learned(database, generation, 3 * settings.lease + 1 if wait else 0.0)
     return replace(result, epoch=epoch, generation=generation, behind=behind, seconds=time.monotonic() - began)
 
 
@@ -235,7 +235,8 @@ async def _ensure(
             )
 
 
-async def _learned(database: Database, generation: int, seconds: float) -> tuple[str, ...]:
+async def learned(database: Database, generation: int, seconds: float) -> tuple[str, ...]:
+    """Wait until every instance runs at a generation, or for so many seconds; return those that do not."""
     limit = time.monotonic() + seconds
     while True:
         behind = tuple(await database.fetch(sql.control.BEHIND, generation))

@@ -30,6 +30,9 @@ POLL: Final = 0.03  # seconds between checks of the instances
 _PERSISTENCE: Final = 10.0  # seconds to keep asking about, or closing, an epoch that an outage of PostgreSQL left open
 # queries wait for flip_hold_timeout at most, and the epoch is decided before the first of them gives up
 _HELD_SHARE: Final = 0.8
+_LOCK_TIMEOUT: Final = "55P03"
+# milliseconds that one attempt waits for the writes that have tested who takes them, with the control row locked
+_LOCK_WAIT: Final = 200
 
 
 class TimedOut(PreconditionFailed):
@@ -59,6 +62,24 @@ def ignore_progress(_: EpochStep) -> None:
     """Ignore progress, for callers that do not show it."""
 
 
+@dataclass(frozen=True, slots=True)
+class EpochWork:
+    """What a change does beside its phases, if it is one of who takes the writes; action: its name in the audit.
+
+    confirm: in the transaction of the begin, with the control row locked: raise PreconditionFailed if what was decided
+    does not hold any more. held: after the last phase, before the commit. committing: in the transaction of the commit,
+    before the stages. acknowledged: every instance acknowledges the phases. closes: writes that PostgreSQL decides are
+    told to pause before the begin, which waits for those under way.
+    """
+
+    action: str
+    confirm: Callable[[Session], Awaitable[None]]
+    held: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
+    committing: Callable[[Session], Awaitable[None]]
+    acknowledged: bool = True
+    closes: bool = False
+
+
 @dataclass(slots=True)
 class EpochRun:
     """One change in progress."""
@@ -73,7 +94,12 @@ class EpochRun:
     progress: Progress
     budget: RollbackBudget | None = None  # automatic rollback of the collections that are flipped afterwards
     judged: datetime | None = None  # PostgreSQL's clock before the gates were checked, if there were any
+    work: EpochWork | None = None
     generation: int = 0  # of the last step: the next one compares it
+
+    @property
+    def _waited_too_long(self) -> str:
+        return "queries have waited too long" if self.work is None else "writes have waited too long"
 
     async def change_immediately(self) -> tuple[int, int]:
         """Change in one compare-and-set, if what the decision rests on still holds."""
@@ -101,7 +127,7 @@ class EpochRun:
             if not await driver.fetchval(sql.server.TRY_LOCK, control_row.DRIVER):
                 raise PreconditionFailed(await _under_way(self.database))
             try:
-                epoch = await self._begin(steps[0])
+                epoch = await self._begun(steps[0])
                 try:
                     await self._walk(steps)
                     return epoch, await self._committed(epoch, detail)
@@ -112,6 +138,25 @@ class EpochRun:
                 with contextlib.suppress(DatabaseError):
                     await driver.execute(sql.server.UNLOCK, control_row.DRIVER)
 
+    async def _begun(self, first: Phase) -> int:
+        """Begin. If writes under way are waited for in vain, try again for a while."""
+        if self.work is None or not self.work.closes:
+            return await self._begin(first)
+        limit = time.monotonic() + self.timeout
+        try:
+            while True:
+                await self.database.execute(sql.promotion.PAUSE_WRITES)
+                try:
+                    return await self._begin(first)
+                except DatabaseUnavailable as error:
+                    if error.sqlstate != _LOCK_TIMEOUT or time.monotonic() > limit:
+                        raise
+        except BaseException:
+            # if it stays, the instances end it once they see that no controller drives anything
+            with contextlib.suppress(DatabaseError):
+                await asyncio.shield(self._persistently(lambda: self.database.execute(sql.promotion.END_PAUSE)))
+            raise
+
     async def _begin(self, first: Phase) -> int:
         async with self.database.transaction() as session:
             control = await control_row.lock(session)
@@ -120,8 +165,13 @@ class EpochRun:
                     session, control.generation, actor=self.actor, reason="its controller went away"
                 )
                 control = await control_row.lock(session)
-            await self._confirm(session)
-            await ensure_in(session, self.targets)
+            if self.work is not None:
+                await self.work.confirm(session)
+            else:
+                await self._confirm(session)
+                await ensure_in(session, self.targets)
+            if self.work is not None and self.work.closes:
+                await session.fetchval(sql.complete.LOCK_WAIT, f"{_LOCK_WAIT}ms")
             epoch, self.generation = await control_row.begin(
                 session, control, self.transitions, first, actor=self.actor, reason=self.reason
             )
@@ -134,9 +184,20 @@ class EpochRun:
             if phase is not Phase.BEGIN:
                 held_until = held_until or time.monotonic() + _HELD_SHARE * self.settings.flip_hold_timeout
                 limit = min(limit, held_until)
-            await self._acknowledged(phase, limit)
+            if self.work is None or self.work.acknowledged:
+                await self._acknowledged(phase, limit)
             if position + 1 < len(steps):
                 await self._advance(steps[position + 1])
+        if self.work is not None:
+            await self._held(self.work, held_until or limit)
+
+    async def _held(self, work: EpochWork, until: float) -> None:
+        """Do what must be done while writes are held. Raise TimedOut if it takes too long."""
+        try:
+            async with asyncio.timeout(until - time.monotonic()):
+                await work.held(self._still_ours)
+        except TimeoutError as error:
+            raise TimedOut(f"{self._waited_too_long}: the epoch was aborted, nothing changed; try again") from error
 
     async def _acknowledged(self, phase: Phase, limit: float) -> None:
         """Wait until every registered instance acknowledged this generation. Raise TimedOut with their names."""
@@ -170,15 +231,18 @@ class EpochRun:
     async def _committed(self, epoch: int, detail: Mapping[str, object]) -> int:
         """Commit; if the answer is lost, ask PostgreSQL for the outcome.
 
-        Raise what the commit raised if it did not happen, or if its outcome cannot be found.
+        Raise what the commit raised if it did not happen, or if its outcome cannot be found. It is tried again if it
+        waited in vain for statements that have tested who takes the writes; it fails once they are held too long.
         """
-        try:
-            return await self._commit(detail)
-        except DatabaseError:
-            row = await self._persistently(self._outcome(epoch))
-            if row is None or row.outcome != "committed":
-                raise
-            return row.generation
+        while True:
+            try:
+                return await self._commit(detail)
+            except DatabaseError as error:
+                row = await self._persistently(self._outcome(epoch))
+                if row is None or (row.outcome != "committed" and error.sqlstate != _LOCK_TIMEOUT):
+                    raise
+                if row.outcome == "committed":
+                    return row.generation
 
     def _outcome(self, epoch: int) -> Callable[[], Awaitable[sql.control.EpochOutcomeRow]]:
         return lambda: self.database.fetchval(sql.control.EPOCH_OUTCOME, epoch)
@@ -198,10 +262,20 @@ class EpochRun:
         async with self.database.transaction() as session:
             control = await self._lock(session)
             if await session.fetchval(sql.control.HELD_TOO_LONG, _HELD_SHARE * self.settings.flip_hold_timeout):
-                raise TimedOut("queries have waited too long: the epoch was aborted, nothing changed; try again")
+                raise TimedOut(f"{self._waited_too_long}: the epoch was aborted, nothing changed; try again")
+            if self.work is not None:
+                await session.fetchval(sql.complete.LOCK_WAIT, f"{_LOCK_WAIT}ms")
+                await self.work.committing(session)
             if self.budget is not None:
                 detail = {**detail, "auto_rollback": as_json(self.budget)}
-            generation = await control_row.commit(session, control, actor=self.actor, reason=self.reason, detail=detail)
+            generation = await control_row.commit(
+                session,
+                control,
+                actor=self.actor,
+                reason=self.reason,
+                detail=detail,
+                action="change" if self.work is None else self.work.action,
+            )
             await self._arm(session, control.epoch)
             return generation
 
@@ -216,6 +290,8 @@ class EpochRun:
         control = await control_row.lock(session)
         if control.generation != self.generation:
             raise PreconditionFailed("the epoch was aborted by another command: see `crossfade audit`; nothing changed")
+        if self.work is not None and not self.work.acknowledged:
+            return control
         late = await session.fetch(sql.control.WAITING_FOR, self.generation)
         if late:
             names = "; ".join(f"{row.instance} {_why(row, self.generation)}" for row in late)

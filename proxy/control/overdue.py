@@ -4,7 +4,8 @@ While an epoch is open, queries of its collections wait (`hold`), and answers wa
 flip). Two bounds keep that short:
 - queries never wait longer than `flip_hold_timeout`;
 - an epoch whose controller is gone is closed as soon as an instance sees it. A controller holds an advisory lock while
-  its epoch is open, and loses it with its connection: killed, or cut off. No other process commits what it began.
+  its epoch is open, and loses it with its connection: killed, or cut off. No other process commits what it began. A
+  demotion lets writes pause before its epoch is open, which ends in the same way.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import sql
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.model.stages import Phase
@@ -40,6 +42,13 @@ class Overdue:
         self._open_since: float | None = None
         self._held_since: float | None = None  # queries wait in it
         self._looked = 0.0
+        self._paused = False  # writes pause for a demotion
+
+    def saw_pause(self, *, paused: bool) -> None:
+        """Note whether writes pause for a demotion that is about to begin."""
+        if paused and not self._paused:
+            self._looked = self._clock()
+        self._paused = paused
 
     def adopt(self, phase: Phase) -> None:
         """Take the phase of a new generation."""
@@ -50,11 +59,11 @@ class Overdue:
     def due(self) -> Due | None:
         """Return what to try now; None: nothing."""
         now, limit = self._clock(), self._settings.flip_hold_timeout
-        if self._open_since is None:
+        if self._open_since is None and not self._paused:
             return None
         if self._held_since is not None and now - self._held_since >= limit:
             return Due(f"queries have waited for {limit:g} s", without_controller=False)
-        if now - max(self._open_since, self._looked) < _BEATS * self._settings.heartbeat:
+        if now - max(self._open_since or 0.0, self._looked) < _BEATS * self._settings.heartbeat:
             return None
         self._looked = now
         return Due("its controller went away", without_controller=True)
@@ -64,3 +73,5 @@ class Overdue:
         async with self._database.transaction() as session:
             if not (due.without_controller and await control_row.has_controller(session)):
                 await control_row.give_up(session, generation, actor=self._actor, reason=due.why)
+                if self._open_since is None:
+                    await session.execute(sql.promotion.END_PAUSE)

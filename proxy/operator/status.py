@@ -10,7 +10,7 @@ import orjson
 import sql
 from proxy.base.database import Database
 from proxy.control.gates.rules.verified import differences
-from proxy.model.stages import CollectionState, Phase, Stage, Transition
+from proxy.model.stages import CollectionState, Phase, Stage, Transition, Writer
 from proxy.operator import out_of_band
 from proxy.operator.out_of_band import OutOfBandCount
 from proxy.state.codec import decode_transitions
@@ -32,7 +32,8 @@ class RunStatus:
 class CollectionStatus:
     """One collection; counts of comparisons are since the last repair or change of stage.
 
-    unverified: marks, and silent instances; unverified_reason: of the newest mark.
+    unverified: marks, and silent instances; unverified_reason: of the newest mark. writer: who takes its writes;
+    lacking: writes that PostgreSQL took and that ArangoDB does not have yet.
     """
 
     collection: str
@@ -47,6 +48,8 @@ class CollectionStatus:
     backfill: RunStatus | None
     verification: RunStatus | None
     unverified_reason: str | None = None
+    writer: Writer = Writer.ORIGIN
+    lacking: int = 0
 
     @property
     def mismatch_rate(self) -> float | None:
@@ -159,4 +162,6 @@ def _collection(row: sql.control.StatusRow) -> CollectionStatus:
         backfill,
         verification,
         row.unverified_reason,
+        Writer(row.writer),
+        row.lacking,
     )

@@ -56,7 +56,7 @@ SELECT EXISTS (SELECT FROM mine) AS registered, clock_timestamp() AS now, e.era,
     CASE WHEN c.generation <> $10 AND c.phase <> 'settled' THEN (
         SELECT moves FROM _crossfade.epoch WHERE epoch = c.epoch
     )::text END AS moves,
-    ARRAY(SELECT collection FROM _crossfade.collection WHERE dropped_at IS NOT NULL) AS absent
+    ARRAY(SELECT collection FROM _crossfade.collection WHERE dropped_at IS NOT NULL) AS absent, c.closing AS paused
 FROM _crossfade.control c, _crossfade.era e;
 
 -- name: deregister
@@ -225,7 +225,8 @@ WHERE c.collection = $1;
 
 -- name: status
 -- One row a collection, with everything about it. The journal of a silent instance is not drained: until
--- it comes back, or is evicted, what it served counts as unverified. unverified_reason: of the newest mark.
+-- it comes back, or is evicted, what it served counts as unverified. unverified_reason: of the newest mark. lacking: writes that
+-- PostgreSQL took and ArangoDB does not have.
 SELECT c.collection, c.stage, c.weight, c.stage_since, coalesce(k.compared, 0) AS compared,
     coalesce(k.mismatched, 0) AS mismatched, coalesce(k.undecided, 0) AS undecided,
     (SELECT count(*) FROM _crossfade.mismatch m
@@ -236,8 +237,11 @@ SELECT c.collection, c.stage, c.weight, c.stage_since, coalesce(k.compared, 0) A
     u.reason AS unverified_reason,
     b.id AS backfill, b.state AS backfill_state, b.finished_at AS backfill_at,
     (SELECT coalesce(sum(ch.documents), 0)::bigint FROM _crossfade.chunk ch WHERE ch.run = b.id) AS backfill_documents,
-    v.id AS verify, v.state AS verify_state, v.finished_at AS verify_at, v.result::text AS verify_result
+    v.id AS verify, v.state AS verify_state, v.finished_at AS verify_at, v.result::text AS verify_result,
+    coalesce(f.writer, 'origin') AS writer, coalesce(o.lacking, 0) AS lacking
 FROM _crossfade.collection c
+LEFT JOIN _crossfade.stamp_floor f ON f.collection = c.collection
+LEFT JOIN (SELECT collection, count(*) AS lacking FROM _crossfade.outbox GROUP BY collection) o ON o.collection = c.collection
 LEFT JOIN _crossfade.comparison k ON k.collection = c.collection
 LEFT JOIN LATERAL (SELECT * FROM _crossfade.run r WHERE r.collection = c.collection AND r.kind = 'backfill'
     ORDER BY r.id DESC LIMIT 1) b ON true

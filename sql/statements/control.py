@@ -30,6 +30,7 @@ class BeatRow(NamedTuple):
     defaults: str | None
     moves: str | None
     absent: list[str]
+    paused: bool
 
 
 class ControlLockRow(NamedTuple):
@@ -148,6 +149,8 @@ class StatusRow(NamedTuple):
     verify_state: str | None
     verify_at: datetime | None
     verify_result: str | None
+    writer: str
+    lacking: int
 
 
 class UncoveredRow(NamedTuple):

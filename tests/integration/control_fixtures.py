@@ -66,6 +66,7 @@ class Application:
     uncaptured: int = 0
     queries: int = 0
     unapplied: int = 0
+    under_way: int = 0
     clean: bool = True
     scopes: list[Scope] = field(default_factory=list)
 
@@ -83,6 +84,7 @@ class Application:
             uncaptured_pending=count("uncaptured"),
             origin_queries=count("queries"),
             unapplied=count("unapplied"),
+            under_way=count("under_way"),
             journal_clean=lambda: self.clean,
         )
 

@@ -85,6 +85,7 @@ class Proxy:
             uncaptured_pending=lambda _: 0,
             origin_queries=lambda _: 0,
             unapplied=lambda _: sum(g < self.generation for _, g in self.flying.values()) + len(self.journal),
+            under_way=lambda _: len(self.flying) + len(self.journal),
             journal_clean=lambda: clean,
         )
 

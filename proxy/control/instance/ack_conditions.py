@@ -6,6 +6,9 @@ begin towards mirror    no write that was forwarded without being captured is st
 begin towards shadow    the instance runs at it
 hold                    new queries of ArangoDB wait, and the running ones are answered
 drain                   every write that was forwarded before is applied
+hold of a promotion     nothing of the collections is under way: no forwarded write, no query of ArangoDB, no running
+                        transaction that wrote them, no open intent (promotion-protocol, "Promote", 1)
+drain of a demotion     nothing: nobody waits for it
 """
 
 from __future__ import annotations
@@ -29,7 +32,8 @@ class AckConditions:
     backlog: intents whose write was acknowledged (or whose outcome is unknown) and that PostgreSQL does not have yet.
     lag_seconds: age of the oldest open intent that does not belong to a running transaction. uncaptured_pending: writes
     in flight without an intent. origin_queries: queries that ArangoDB runs, or whose answer has not left. unapplied:
-    writes forwarded before the instance ran at its present generation, and not applied. journal_clean: no intent was
+    writes forwarded before the instance ran at its present generation, and not applied. under_way: whatever may write
+    at ArangoDB, or be open in the journal, answered or not. journal_clean: no intent was
     open when this process opened its journal; else it drains before it holds a lease, and its backlog counts these.
     """
 
@@ -38,6 +42,7 @@ class AckConditions:
     uncaptured_pending: Callable[[Scope], int]
     origin_queries: Callable[[Scope], int]
     unapplied: Callable[[Scope], int]
+    under_way: Callable[[Scope], int]
     journal_clean: Callable[[], bool]
 
 
@@ -46,8 +51,13 @@ def ready(snapshot: Snapshot, conditions: AckConditions) -> bool:
     if snapshot.phase is Phase.IDLE:
         return True
     transitions = snapshot.transitions.values()
+    promoting = frozenset(transition.collection for transition in transitions if transition.promotes)
+    if promoting and (conditions.under_way(promoting) > 0 or conditions.origin_queries(promoting) > 0):
+        return False
     flipping = frozenset(
-        transition.collection for transition in transitions if transition.after.stage.at_least(Stage.FLIPPED)
+        transition.collection
+        for transition in transitions
+        if transition.after.stage.at_least(Stage.FLIPPED) and not transition.promotes and not transition.demotes
     )
     mirroring = frozenset(
         transition.collection

@@ -76,6 +76,7 @@ class Lease:
             place=directory_id(settings.state_dir),
         )
         self._snapshot = Snapshot(generation=_UNKNOWN)
+        self._promotes = False  # the open epoch is a promotion, which needs the file with the snapshot
         self._era = 0
         self._acknowledged = 0
         self._registered = False
@@ -178,8 +179,8 @@ class Lease:
         """Register, read the stages, and start sending heartbeats.
 
         Without PostgreSQL, run at the snapshot of the last process if that is still registered, else without known
-        stages if the settings allow it. Raise DatabaseUnavailable if they do not, SchemaOutdated, or PreconditionFailed
-        if another process has this id.
+        stages if the settings allow it and nothing was promoted when this directory was last used. Raise
+        DatabaseUnavailable otherwise, SchemaOutdated, or PreconditionFailed if another process has this id.
         """
         self._rejoin.start()
         self._lease_end = self._clock() + self._settings.lease  # of the last life, at the latest
@@ -194,7 +195,7 @@ class Lease:
                 if last is not None:
                     log.warning("started_from_snapshot", generation=last.generation)
                     self._adopt(last)
-                elif self._settings.start_without_postgresql == "refuse":
+                elif self._files.promoted or self._settings.start_without_postgresql == "refuse":
                     raise
                 else:
                     log.warning("started_without_snapshot")
@@ -349,6 +350,7 @@ class Lease:
         self._last_heartbeat = began
         self._diverged_in_row = diverged and self.diverged
         self._read_until = min(began + length, self._lease_end) if look.everyone and self._target_clock.trusted else 0.0
+        self._overdue.saw_pause(paused=look.paused)
         if look.snapshot is None:
             if look.absent != self._snapshot.absent:
                 self._snapshot = replace(self._snapshot, absent=look.absent)
@@ -358,6 +360,7 @@ class Lease:
 
     def _adopt(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
+        self._promotes = any(transition.promotes for transition in snapshot.transitions.values())
         self._overdue.adopt(snapshot.phase)
         self._files.keep(snapshot)
         metrics.EPOCH.set(snapshot.epoch)
@@ -377,6 +380,7 @@ class Lease:
             and not self.diverged
             and not self._rejoin.draining
             and self._clock() < self._lease_end
+            and (not self._promotes or self._files.has(self._snapshot))
             and ready(self._snapshot, self._conditions)
         )
 

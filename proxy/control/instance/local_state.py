@@ -10,6 +10,8 @@ beats          how many heartbeats this directory has sent, before each is sent,
                machine took is no older copy: then only the count that was synced is compared.
 control.json   the last snapshot: an instance that is still registered runs at it if it starts without PostgreSQL.
                Deleted by a clean stop: from then on it does not show what others do.
+promoted       exists if PostgreSQL takes the writes of a collection, or may soon: a clean stop leaves it. An instance
+               that knows no more than that does not start without PostgreSQL, since it would forward such writes.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from typing import Final
 import orjson
 
 from proxy.base.private_files import make_private, write_private
-from proxy.model.stages import Snapshot
+from proxy.model.stages import Snapshot, Stage
 from proxy.state.codec import decode, encode
 
 _DIGITS: Final = 20
@@ -53,11 +55,17 @@ class StateFiles:
         self._origin_only = folder / "origin-only"
         self._alone = folder / "alone"
         self._control = folder / "control.json"
+        self._promoted = folder / "promoted"
         self._unkept: Snapshot | None = None  # not written because of the disk
+        self._kept_generation: int | None = None  # of the last that was
 
     @property
     def origin_only(self) -> bool:
         return self._origin_only.exists()
+
+    @property
+    def promoted(self) -> bool:
+        return self._promoted.exists()
 
     @property
     def alone(self) -> bool:
@@ -75,11 +83,7 @@ class StateFiles:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        folder = os.open(self._alone.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync_folder(self._alone.parent)
 
     def clear_alone(self) -> None:
         self._alone.unlink(missing_ok=True)
@@ -128,17 +132,29 @@ class StateFiles:
         """Replace the stored snapshot atomically.
 
         Never fails, since heartbeats continue while the disk is full. An older snapshot would be worse than none, so it
-        is deleted, and the new one is written as soon as the disk has room (`beat`).
+        is deleted, and the new one is written as soon as the disk has room (`beat`). One that concerns promotions is on
+        disk when this returns, in case the machine stops.
         """
         temporary = self._control.with_suffix(".new")
         self._unkept = snapshot
+        promotes = _promotes(snapshot)
         try:
-            write_private(temporary, orjson.dumps(encode(snapshot)))
+            if promotes:
+                write_private(self._promoted, b"")
+            write_private(temporary, orjson.dumps(encode(snapshot)), durable=promotes)
             temporary.replace(self._control)
-            self._unkept = None
+            if promotes:
+                _sync_folder(self._control.parent)
+            else:
+                self._promoted.unlink(missing_ok=True)
+            self._unkept, self._kept_generation = None, snapshot.generation
         except OSError:
             with contextlib.suppress(OSError):
                 self._control.unlink(missing_ok=True)
+
+    def has(self, snapshot: Snapshot) -> bool:
+        """Return True if the snapshot that was to be kept last is of that generation, and the file has it."""
+        return self._unkept is None and self._kept_generation == snapshot.generation
 
     def kept(self) -> Snapshot | None:
         """Return the snapshot of the last process; None after a clean stop, or if the file cannot be read."""
@@ -149,3 +165,19 @@ class StateFiles:
     def forget(self) -> None:
         self._unkept = None
         self._control.unlink(missing_ok=True)
+
+
+def _promotes(snapshot: Snapshot) -> bool:
+    """Return True if PostgreSQL takes the writes of a collection, or will when the open epoch commits."""
+    return any(state.stage.at_least(Stage.PROMOTED) for state in snapshot.collections.values()) or any(
+        transition.promotes for transition in snapshot.transitions.values()
+    )
+
+
+def _sync_folder(path: Path) -> None:
+    """Wait until the names in a folder are on disk. Raise OSError."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -68,7 +68,8 @@ class RegistryView:
     """The rows that a heartbeat read, in one statement's snapshot.
 
     registered: False once evicted. everyone: no other instance is diverged or has let its lease run out.
-    snapshot: None if the generation is the one that was known. absent: see `Snapshot`.
+    snapshot: None if the generation is the one that was known. absent: see `Snapshot`. paused: a demotion that is about
+    to begin lets writes pause.
     """
 
     registered: bool
@@ -77,6 +78,7 @@ class RegistryView:
     everyone: bool
     snapshot: Snapshot | None
     absent: frozenset[str] = frozenset()
+    paused: bool = False
 
 
 class InstanceRegistry:
@@ -158,6 +160,7 @@ class InstanceRegistry:
             row.everyone,
             _snapshot(row),
             frozenset(row.absent),
+            row.paused,
         )
 
     async def deregister(self) -> bool:

@@ -124,9 +124,15 @@ class Rejoin:
 
 
 def _flipped(snapshot: Snapshot) -> frozenset[str]:
-    """Return the collections whose reads may come from PostgreSQL now, or towards which an epoch is open."""
+    """Return the collections of which PostgreSQL serves what ArangoDB takes, or will when the open epoch commits.
+
+    Promoted ones are not rolled back: PostgreSQL has every write of theirs, and ArangoDB may lack some. A demotion goes
+    on, since it waits for no instance; afterwards an instance that must roll back finds them flipped.
+    """
     states = snapshot.collections.items()
     transitions = snapshot.transitions.values()
-    return frozenset(name for name, state in states if state.stage.at_least(Stage.FLIPPED)) | frozenset(
-        transition.collection for transition in transitions if transition.after.stage.at_least(Stage.FLIPPED)
+    return frozenset(name for name, state in states if state.stage is Stage.FLIPPED) | frozenset(
+        transition.collection
+        for transition in transitions
+        if transition.after.stage.at_least(Stage.FLIPPED) and not transition.demotes
     )

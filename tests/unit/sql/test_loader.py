@@ -34,6 +34,6 @@ def test_every_fragment_is_expanded(topic: str) -> None:
 
 def test_a_fragment_takes_its_argument() -> None:
     found = queries("store")
-    assert "WHERE generation = $2)" in found["read"]
-    assert "WHERE generation = $1)" in found["scan_count"]
-    assert "WHERE generation = {generation})" in found["fenced"]
+    assert "SELECT $2::bigint IS NULL" in found["read"]
+    assert "SELECT $1::bigint IS NULL" in found["scan_count"]
+    assert "SELECT {generation}::bigint IS NULL" in found["fenced"]

@@ -12,6 +12,8 @@ from proxy.model.stages import CollectionState, Phase, Snapshot, Stage, Transiti
 FLIP = {"a/b": Transition("a/b", CollectionState(Stage.SHADOW), CollectionState(Stage.FLIPPED, 100))}
 MIRROR = {"a/b": Transition("a/b", CollectionState(), CollectionState(Stage.MIRROR))}
 SHADOW = {"a/b": Transition("a/b", CollectionState(Stage.MIRROR), CollectionState(Stage.SHADOW))}
+PROMOTION = {"a/b": Transition("a/b", CollectionState(Stage.FLIPPED, 100), CollectionState(Stage.PROMOTED, 100))}
+DEMOTION = {"a/b": Transition("a/b", CollectionState(Stage.PROMOTED, 100), CollectionState(Stage.FLIPPED, 100))}
 
 
 def _conditions(asked: list[Scope], **counts: int) -> AckConditions:
@@ -28,6 +30,7 @@ def _conditions(asked: list[Scope], **counts: int) -> AckConditions:
         uncaptured_pending=count("uncaptured_pending"),
         origin_queries=count("origin_queries"),
         unapplied=count("unapplied"),
+        under_way=count("under_way"),
         journal_clean=lambda: True,
     )
 
@@ -40,6 +43,8 @@ def _conditions(asked: list[Scope], **counts: int) -> AckConditions:
         (FLIP, Phase.DRAIN, {"unapplied"}),
         (MIRROR, Phase.BEGIN, {"uncaptured_pending"}),
         (SHADOW, Phase.BEGIN, set()),
+        (PROMOTION, Phase.HOLD, {"under_way", "origin_queries"}),
+        (DEMOTION, Phase.DRAIN, set()),
         ({}, Phase.IDLE, set()),
     ],
 )
@@ -47,6 +52,6 @@ def test_what_each_phase_waits_for(transitions: dict[str, Transition], phase: Ph
     snapshot = Snapshot(3, 1, phase, {}, {}, transitions)
     asked: list[Scope] = []
     assert ready(snapshot, _conditions(asked))
-    for name in ("backlog", "uncaptured_pending", "origin_queries", "unapplied"):
+    for name in ("backlog", "uncaptured_pending", "origin_queries", "unapplied", "under_way"):
         assert ready(snapshot, _conditions(asked, **{name: 1})) == (name not in blocks)
     assert set(asked) <= {frozenset({"a/b"})}
