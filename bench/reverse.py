@@ -44,7 +44,7 @@ from proxy.reverse.origin import OriginRequests
 from proxy.stores.postgres.writes import DocumentWriter
 from proxy.wire.decode import decode_parts
 
-RATE, SHARE, CPU, LAG_P99, DRAIN, MEMORY = 3000.0, 0.2, 25.0, 250.0, 2000.0, 200.0
+RATE, SHARE, CPU, LAG_P99, DRAIN, MEMORY = 3000.0, 0.15, 25.0, 250.0, 2000.0, 200.0
 _FIRST_REVISION: Final = 1 << 60
 _ARRAY: Final = 1000
 _DOCUMENT: Final = {"name": "a name", "tags": ["one", "two", "three"], "nested": {"n": 1, "text": "x" * 300}}

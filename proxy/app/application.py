@@ -23,6 +23,7 @@ from proxy.app.connections import Pools, open_pools, service_upstreams, upstream
 from proxy.app.lifetime import admin_server, started
 from proxy.app.listening import DRAIN_SECONDS, listen
 from proxy.app.promoted_store import LazyPromotedStore
+from proxy.app.synchronous_store import SynchronousPromotedStore
 from proxy.base import state_directory
 from proxy.base.config import Settings
 from proxy.base.spool import SpoolSpace
@@ -253,7 +254,9 @@ class Application:
             flight=self.flight,
             rollback=self._roll_back,
             registry=registry,
-            promoted=promoted,
+            promoted=SynchronousPromotedStore(promoted, self.reverse_backlog, self.reverse)
+            if settings.reverse == "sync"
+            else promoted,
             reader=OperationReader(
                 settings.max_body, spools, in_memory=settings.max_buffered_body, whole=settings.max_query_body
             ),

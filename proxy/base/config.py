@@ -208,6 +208,13 @@ class Settings(BaseSettings):
         3600, "seconds for which PostgreSQL keeps the tombstone of a deletion; a longer time saves repeated reads", gt=0
     )
 
+    reverse: Literal["async", "sync"] = _advanced(
+        "async",
+        "when a write of a promoted collection is answered: `async`, as soon as PostgreSQL has it, or `sync`, when "
+        "ArangoDB has it as well, so that nothing that was acknowledged is lost without PostgreSQL; while ArangoDB is "
+        "away, such writes get 503 after 10 s",
+    )
+
     # ---- advanced: comparison of reads
 
     baseline_percent: float = _advanced(

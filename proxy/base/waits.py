@@ -5,6 +5,7 @@ these reasons, is counted in `crossfade_request_wait_duration_seconds`, and is l
 
     flip        a query, for the end of a flip that holds queries              bound: `flip_hold_timeout`
     promotion   a request, until it is decided who takes the writes            bound: `flip_hold_timeout`
+    reverse     an answer, for ArangoDB to have a promoted collection's write  bound: 10 s
     both        an answer, for PostgreSQL to have what it contains             bound: three leases, then the own lease
     cut off     a read, for a heartbeat after one that failed                  bound: the lease
     memory      a large body, for room in the memory that bodies may take      bound: `request_timeout`
@@ -27,7 +28,7 @@ from proxy.base import metrics
 
 log = structlog.get_logger(__name__)
 
-Reason = Literal["flip", "promotion", "both", "cut off", "memory", "rights"]
+Reason = Literal["flip", "promotion", "reverse", "both", "cut off", "memory", "rights"]
 Result = TypeVar("Result")
 Given = ParamSpec("Given")
 _COUNTED: Final = 0.001  # seconds: shorter waits are not counted

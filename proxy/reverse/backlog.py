@@ -78,7 +78,10 @@ class ReverseBacklog:
         }
 
     async def carried(self, seconds: float) -> bool:
-        """Wait until ArangoDB has all that was committed before. Return False if it does not within the time."""
+        """Wait until ArangoDB has all that was committed before, without documents that it refuses.
+
+        Return False if it does not within the time.
+        """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._newcomers.append(future)
         self._came.set()

@@ -28,7 +28,7 @@ from proxy.reverse.rounds import RoundResult, Rounds
 log = structlog.get_logger(__name__)
 
 LEASE_SECONDS: Final = 3.0
-_IDLE: Final = 0.03  # seconds between two looks at an empty outbox
+_IDLE: Final = 0.03  # seconds until the next look when everything is carried
 _UNNEEDED: Final = 1.0  # seconds between two looks whether there is anything to do
 _ABORT_SECONDS: Final = 5.0
 
@@ -136,8 +136,8 @@ class ReverseMirror:
                 backoff.reset()
                 if self._throttle.ended():
                     log.info("reverse_mirror_continues")
-            if progress is RoundResult.IDLE:
-                await self._pause(_IDLE)
+            if progress in (RoundResult.IDLE, RoundResult.CAUGHT_UP):
+                await self._pause(_IDLE)  # so that the next push has the writes of some time
             if time.monotonic() - rounds.renewed > self._lease / 3:
                 if not await self._outbox.renew(self._token):
                     self._token = None

@@ -48,7 +48,7 @@ class Outbox:
 
     async def has_rows(self) -> bool:
         """Return True if there is anything to carry."""
-        return await self._database.fetchval(sql.outbox.OLDEST) > 0
+        return await self._database.fetchval(sql.outbox.NEWEST) > 0
 
     async def read(self, most: int, most_bytes: int, along: Keys) -> Batch | ChangeRow | None:
         """Return the next change of a collection, which documents wait for. If there is none: the oldest rows, at most

@@ -40,7 +40,8 @@ class RoundResult(enum.Enum):
     """What a round achieved."""
 
     IDLE = "idle"  # there are no rows
-    PUSHED = "pushed"
+    PUSHED = "pushed"  # and there may be more
+    CAUGHT_UP = "caught up"  # all rows that there were
     WAITS = "waits"  # for a lock, or for an announced change
     LEASE_LOST = "lease lost"
 
@@ -160,7 +161,9 @@ class Rounds:
                 failpoints.reach("push-confirmed")
                 if kept:
                     metrics.REVERSE_DOCUMENTS.inc(batch.size)
-                return RoundResult.PUSHED if kept else RoundResult.LEASE_LOST
+                if not kept:
+                    return RoundResult.LEASE_LOST
+                return RoundResult.CAUGHT_UP if batch.whole else RoundResult.PUSHED
             case PushEnd.LEASE_LOST:
                 self.newer = outcome.fence.token
                 return RoundResult.LEASE_LOST

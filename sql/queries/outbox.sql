@@ -111,8 +111,12 @@ SELECT (SELECT count(*) FROM _crossfade.outbox) AS rows,
 SELECT coalesce(max(id), 0) AS newest FROM _crossfade.outbox;
 
 -- name: oldest
--- The id of the oldest row; 0 if there is none.
-SELECT coalesce(min(id), 0) AS oldest FROM _crossfade.outbox;
+-- The id of the oldest row, without those of documents that ArangoDB refuses; 0 if there is none.
+SELECT coalesce((
+    SELECT o.id FROM _crossfade.outbox o
+    WHERE NOT EXISTS (SELECT FROM _crossfade.refused_push r WHERE r.collection = o.collection AND r.key = o.key)
+        AND NOT EXISTS (SELECT FROM _crossfade.refused_push r WHERE r.collection = o.collection AND r.key = '')
+    ORDER BY o.id LIMIT 1), 0) AS oldest;
 
 -- name: waiting
 -- Whether the row $1 is still there.

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import sql
+from proxy.app.synchronous_store import SynchronousStore
 from proxy.base.errors import UpstreamOutcomeUnknown
 from proxy.reverse.backlog import ReverseBacklog
 from proxy.stores.postgres.writes import DocumentWriter
@@ -263,3 +264,25 @@ async def test_a_proxy_carries_what_is_there_and_says_so(dsn: str, tmp_path: Pat
         assert isinstance(shown, dict)
         assert shown["waits_for"] == ""
         assert await proxy.differences("_system/c") == []
+
+
+async def test_a_synchronous_answer_comes_when_arangodb_has_the_write(pair: Reverse) -> None:
+    """Without ArangoDB it is an error; reads do not wait."""
+    mirror, _ = pair.applier("one")
+    mirror.start()
+    backlog = ReverseBacklog(pair.database)
+    backlog.start()
+    pair.stack.push_async_callback(backlog.close)
+    store = SynchronousStore(pair.store, backlog, mirror, seconds=20)
+    for number in range(5):
+        assert (await store.execute(request("POST", "/_api/document/c", {"_key": f"k{number}"}))).status == 202
+        assert (await pair.direct.get(f"/_api/document/c/k{number}")).status_code == 200
+    await pair.origin.stop()
+    hurried = SynchronousStore(pair.store, backlog, mirror, seconds=0.2)
+    refused = await hurried.execute(request("PATCH", "/_api/document/c/k0", {"n": 1}))
+    assert refused.status == 503
+    assert b"ArangoDB does not have it yet" in refused.body
+    assert (await hurried.execute(request("GET", "/_api/document/c/k0"))).status == 200
+    await pair.origin.start()
+    assert (await store.execute(request("PATCH", "/_api/document/c/k0", {"n": 2}))).status == 202
+    assert await pair.differences() == []
