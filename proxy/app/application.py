@@ -32,6 +32,7 @@ from proxy.control import controller
 from proxy.control.instance.ack_conditions import AckConditions
 from proxy.control.instance.auto_rollback import AutoRollback
 from proxy.control.instance.lease import Lease
+from proxy.control.promotion.rights_keeper import RightsKeeper
 from proxy.control.read_stats import Readings
 from proxy.devserver.auto_flip import AutoFlip
 from proxy.gateway.authorization import Credentials
@@ -158,7 +159,7 @@ class Application:
         stack.push_async_callback(self._drain)
 
     async def _start_reverse(self, stack: contextlib.AsyncExitStack, pools: Pools) -> None:
-        """Carry to ArangoDB what PostgreSQL takes, while it takes the writes of any collection."""
+        """Carry to ArangoDB what PostgreSQL takes, while it takes the writes of any collection; rights follow that."""
         settings = self.settings
 
         def needed() -> bool:
@@ -177,6 +178,9 @@ class Application:
         )
         self.reverse.start()
         stack.push_async_callback(self.reverse.close)
+        self.rights = RightsKeeper(self.database, settings)
+        self.rights.start()
+        stack.push_async_callback(self.rights.close)
 
     async def _start_reads(self, stack: contextlib.AsyncExitStack, pools: Pools, reader: ArangoStore) -> None:
         """Start the worker processes, PostgreSQL as a store, and the comparison of reads."""
@@ -312,10 +316,9 @@ class Application:
         return max(0, sum(self.mirror.backlog_of(name) for name in scope) - self.flight.waiting(scope))
 
     def _under_way(self, scope: Scope) -> int:
-        """Return the number of writes at ArangoDB and of open intents, of running transactions too."""
-        flight = self.flight
+        """Return the number of operations under way at ArangoDB, and of open intents."""
         open_intents = self.mirror.backlog if scope is None else sum(self.mirror.backlog_of(name) for name in scope)
-        return open_intents + flight.count(flight.uncaptured, scope) + flight.count(flight.running, scope)
+        return self.flight.at_origin(scope) + open_intents
 
     async def _drain(self) -> None:
         """Wait for the backlog, with a limit: an instance that leaves with none can deregister."""

@@ -2,6 +2,7 @@
 
 server_reading       reads ArangoDB's identity, databases and accounts
 account_plan         which accounts differ, and the entries that make them equal: pure
+noted_rights         accounts as they were before promotions took rights: pure
 account_copy         compares them with the catalog, and writes it
 collection_handover  what a collection takes with it when PostgreSQL takes its writes: pure
 group_handover       the collections of one promotion: prepared, compared while writes are held, taken

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import Final
 
 import sql
-from proxy.base.database import Database
+from proxy.base.database import Database, Session
 from proxy.base.errors import PreconditionFailed
 from proxy.carryover.account_plan import AccountPlan, plan_copy
+from proxy.carryover.noted_rights import with_noted_rights
 from proxy.carryover.server_reading import OriginServer
 from proxy.complete.catalog_storage import read_entries, write_entries
 from proxy.state import audit
@@ -20,6 +22,7 @@ async def compare_accounts(database: Database, origin: OriginServer, secret: byt
     """Return how the accounts differ. secret: of the settings; None: the one of the catalog. Raise DatabaseError."""
     async with database.session() as session:
         stored = await read_entries(session)
+        origin = await _as_before(session, origin)
     return plan_copy(origin, stored.entries, secret=secret, new_secret=secrets.token_bytes(32))
 
 
@@ -40,6 +43,7 @@ async def copy_accounts(
                     f"ArangoDB no longer takes the writes of {names}: the accounts of PostgreSQL are the valid ones"
                 )
             stored = await read_entries(session)
+            origin = await _as_before(session, origin)
             plan = plan_copy(origin, stored.entries, secret=secret, new_secret=secrets.token_bytes(32))
             if not plan.changes:
                 return plan
@@ -50,3 +54,9 @@ async def copy_accounts(
                     session, actor=actor, action="copy accounts", reason=reason, detail={"changes": changes}
                 )
                 return plan
+
+
+async def _as_before(session: Session, origin: OriginServer) -> OriginServer:
+    """Return the server with the rights that its users had before promotions took them."""
+    noted = await session.fetch(sql.promotion.NOTED_RIGHTS)
+    return replace(origin, accounts=with_noted_rights(origin.accounts, noted))

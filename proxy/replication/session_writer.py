@@ -115,7 +115,7 @@ class SessionWriter:
     async def absent(self, *, last: bool) -> ApplyResult:
         """Leave tombstones: the origin has none of the batch's keys. `reread`: keys that have a newer row."""
         await self._run_in_halves(self._batch.rows, self._marker(sql.documents.ABSENT), lambda row: row)
-        again = {row.key for row in self._batch.rows} - self._applied - self._dead
+        again = await self._unless_promoted({row.key for row in self._batch.rows} - self._applied - self._dead)
         return self._result(await self._without_passed_over(again) if last else again)
 
     async def all_or_nothing(self) -> frozenset[str]:
@@ -280,6 +280,16 @@ class SessionWriter:
         again = {row.key for row in open_rows if not is_superseded(row, stored.get(row.key))}
         if rule is ReplaceRule.NEWER_OR_DIFFERENT:
             again |= await self._uncompared([row for row in open_rows if row.key not in again])
+        return await self._unless_promoted(again)
+
+    async def _unless_promoted(self, again: set[str]) -> set[str]:
+        """Leave out all keys if ArangoDB does not take the writes: what PostgreSQL has is newer than what it has.
+
+        The fence refuses them, and always will: an intent that was left over is dropped (promotion-protocol, answer 9).
+        """
+        if again and await self._session.fetchrow(sql.promotion.TAKEN_OVER, self._collection) is not None:
+            log.warning("versions_of_promoted_dropped", collection=self._collection, number=len(again))
+            return set()
         return again
 
     async def _uncompared(self, rows: Iterable[StampedVersion]) -> set[str]:

@@ -75,7 +75,7 @@ SELECT DISTINCT collection FROM _crossfade.origin_right
 WHERE collection = ANY ($1::text[]) AND asked_at > clock_timestamp() - make_interval(secs => $2::float8)
 ORDER BY collection;
 
--- name: rights_taken
+-- name: incomplete_rights
 -- The collections on which a user lacks a right that a promotion took.
 SELECT DISTINCT collection FROM _crossfade.origin_right ORDER BY collection;
 
@@ -110,3 +110,11 @@ SELECT true AS noted FROM _crossfade.count_changes($1);
 -- committed beside this is noted in addition. $1: the table's name as notes have it.
 WITH noted AS (DELETE FROM _crossfade.count_change WHERE relation = $1)
 INSERT INTO _crossfade.count_change (relation, change) SELECT $1, count(*) FROM {relation} WHERE doc IS NOT NULL;
+
+-- name: taken_over
+-- A row if ArangoDB does not take the writes of collection $1.
+SELECT writer FROM _crossfade.stamp_floor WHERE collection = $1 AND writer <> 'origin';
+
+-- name: noted_rights
+-- What users had on collections on which a promotion took their right to write: the level of the collection itself, if any.
+SELECT collection, username, granted FROM _crossfade.origin_right ORDER BY collection, username;

@@ -14,6 +14,12 @@ class OpenRunRow(NamedTuple):
     collection: str
 
 
+class NotedRightRow(NamedTuple):
+    collection: str
+    username: str
+    granted: str | None
+
+
 class TakenRightRow(NamedTuple):
     """late: a change that was requested before may still happen."""
 
@@ -37,7 +43,7 @@ ANSWERED = Statement("promotion", "answered")
 FORGET_RIGHTS = Statement("promotion", "forget_rights")
 TO_GIVE_BACK = Statement("promotion", "to_give_back", TakenRightRow)
 UNANSWERED_RIGHTS = Statement("promotion", "unanswered_rights", str)
-RIGHTS_TAKEN = Statement("promotion", "rights_taken", str)
+INCOMPLETE_RIGHTS = Statement("promotion", "incomplete_rights", str)
 OPEN_RUNS = Statement("promotion", "open_runs", OpenRunRow)
 END_RUNS = Statement("promotion", "end_runs")
 LACKING = Single("promotion", "lacking", int)
@@ -45,3 +51,5 @@ NEWEST_GIVEN = Single("promotion", "newest_given", int)
 NOT_IN_ARANGODB = Statement("promotion", "not_in_arangodb", str)
 COUNT_CHANGES = Single("promotion", "count_changes", bool)
 RECOUNT = Statement("promotion", "recount")
+TAKEN_OVER = Statement("promotion", "taken_over", str)
+NOTED_RIGHTS = Statement("promotion", "noted_rights", NotedRightRow)

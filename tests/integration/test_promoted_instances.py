@@ -12,11 +12,14 @@ from proxy.base.errors import DatabaseUnavailable, PreconditionFailed
 from proxy.control.controller import change, evict, rollback
 from proxy.control.instance.lease import Lease
 from proxy.control.transitions_plan import DesiredState
+from proxy.model.revision import encode_rev
 from proxy.model.stages import CollectionState, Stage
+from proxy.replication.target_writer import TargetWriter
+from proxy.replication.versions import StampedVersion
 from proxy.state import missing_writes
 from tests.ad_hoc import Database
 from tests.integration.control_fixtures import Application, Fleet, Instance, settings_for, until
-from tests.integration.target_fixtures import create, take_writes
+from tests.integration.target_fixtures import create, raw_of, take_writes
 
 PROMOTED, FLIPPED = "shop/p", "shop/f"
 
@@ -98,3 +101,14 @@ async def test_a_start_without_postgresql_that_knows_no_stages_is_refused(fleet:
             await lease.start()
     finally:
         await nowhere.close()
+
+
+async def test_what_an_instance_still_has_of_them_is_dropped(fleet: Fleet, database: Database) -> None:
+    """An intent that was left over is repaired by no read of ArangoDB, and does not stay open for ever."""
+    writer = TargetWriter(database, "one")
+    for collection, dropped in ((PROMOTED, True), (FLIPPED, False)):
+        old = [StampedVersion("k", 1 << 50, raw_of(collection, "k", rev=encode_rev(1 << 50)), 0)]
+        await database.execute("UPDATE _crossfade.stamp_floor SET floor = 9 WHERE collection = $1", collection)
+        assert (await writer.write(collection, old)).reread == (set() if dropped else {"k"})
+        assert (await writer.absent(collection, {"k": 0}, 0)).reread == (set() if dropped else {"k"})
+        assert await database.fetchval(f"SELECT count(*) FROM {await create(database, collection)}") == 0

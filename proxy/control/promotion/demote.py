@@ -35,7 +35,7 @@ _AHEAD: Final = 2000 << 20  # milliseconds of revisions by which ArangoDB's cloc
 
 @dataclass(frozen=True, slots=True)
 class Demotable:
-    """What a demotion of collections waits for. lacking: rows of the outbox; refused: documents that ArangoDB refuses.
+    """What a demotion of collections waits for. lacking: writes that ArangoDB does not have.
 
     behind: seconds by which ArangoDB's clock is behind the newest revision; 0 if it is not.
     """

@@ -150,6 +150,7 @@ class _Promotion:
         self._writers = await self._rights.writers(self._names)
         await self._rights.require_answered(self._names)
         await self._handover.prepare()
+        await newest_revision(self._origin)  # the first time, it makes the collection
 
     async def confirm(self, session: Session) -> None:
         now, _ = await control_row.collection_states(session)

@@ -62,7 +62,7 @@ class RightsKeeper:
         return collection in self._taken
 
     async def _look(self) -> None:
-        self._taken = frozenset(await self._database.fetch(sql.promotion.RIGHTS_TAKEN))
+        self._taken = frozenset(await self._database.fetch(sql.promotion.INCOMPLETE_RIGHTS))
 
     async def check(self) -> None:
         """Look once, and set rights that differ. Trouble with ArangoDB is logged, and tried again.
