@@ -4,6 +4,7 @@
     runtime        options, errors -> exit codes, readable and JSON output; control_characters: replaced in values
     naming         names of collections, and what is reported of names that are not known
     stages         mirror, shadow, stage default; flip: flip; rollback: rollback; stage_change: what they share
+    promote        promote, demote: who takes the writes
     replay         shadow replay: recorded reads again, until rare query shapes are compared often enough
     gates          gates: what a flip needs; gates limits: the limits that gates apply
     auto_rollback  auto-rollback: limits of flipped collections, what proxies measured, disabling
@@ -56,6 +57,7 @@ COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "gates": ("gates",),
     "flip": ("flip",),
     "rollback": ("rollback",),
+    "promote": ("promote", "demote"),
     "auto_rollback": ("auto-rollback",),
     "acknowledge": ("acknowledge",),
     "status": ("status", "audit"),
@@ -82,6 +84,7 @@ A migration is these commands, in order; `crossfade rollback` returns reads to A
   crossfade indexes shop/orders --create
   crossfade gates shop/orders
   crossfade flip shop/orders --percent 10 --auto-rollback
+  crossfade promote shop/orders
 """
 
 

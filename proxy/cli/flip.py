@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -17,6 +17,7 @@ from proxy.cli.registration import bundled
 from proxy.cli.runtime import Collections, StageOptions, execute, note
 from proxy.cli.stage_change import change
 from proxy.control import gate_inputs
+from proxy.control.gates.gate_types import Gate
 from proxy.control.gates.gates import blocking
 from proxy.control.rollback_budgets import RollbackBudget
 from proxy.control.transitions_plan import DesiredState
@@ -46,7 +47,9 @@ class GateOptions:
     wait_for_gates: Annotated[
         bool,
         typer.Option(
-            "--wait-for-gates", help="wait until every gate passes; show which do not yet", rich_help_panel=_GATES
+            "--wait-for-gates",
+            help="wait until every gate passes; show which do not yet",
+            rich_help_panel=_GATES,
         ),
     ] = False
     gate_timeout: Annotated[
@@ -150,7 +153,13 @@ def flip(
             "at stage shadow or flipped",
         )
         if gates.wait_for_gates and not how.dry_run:
-            await _until_gates_pass(connected, settings, names, percent, gates)
+
+            async def judge() -> Mapping[str, Sequence[Gate]]:
+                known = await status.collection_states(connected)
+                ahead = [name for name in names if _raises(known.get(name, CollectionState()), percent)]
+                return await gate_inputs.judge(connected, settings, ahead)
+
+            await until_gates_pass(judge, force=gates.force, timeout=gates.gate_timeout)
         return await change(
             connected,
             [DesiredState(name, Stage.FLIPPED, percent) for name in names],
@@ -164,20 +173,18 @@ def flip(
     execute(go, as_json=how.as_json)
 
 
-async def _until_gates_pass(
-    connected: Database, settings: Settings, names: Sequence[str], percent: int, options: GateOptions
+async def until_gates_pass(
+    judge: Callable[[], Awaitable[Mapping[str, Sequence[Gate]]]], *, force: bool, timeout: float
 ) -> None:
     """Evaluate the gates again and again, and print on standard error those that block, each time that they change.
 
     Return when none blocks, or at the time-out: then the change itself refuses, and names each.
     """
-    until = time.monotonic() + options.gate_timeout
+    until = time.monotonic() + timeout
     printed: list[str] | None = None
     while True:
-        known = await status.collection_states(connected)
-        ahead = [name for name in names if _raises(known.get(name, CollectionState()), percent)]
-        judged = await gate_inputs.judge(connected, settings, ahead)
-        found = [(name, gate) for name, gates in judged.items() for gate in blocking(gates, force=options.force)]
+        judged = await judge()
+        found = [(name, gate) for name, gates in judged.items() for gate in blocking(gates, force=force)]
         still = [f"{name}: {gate.name}" for name, gate in found]
         if still != printed:
             for name, gate in found:

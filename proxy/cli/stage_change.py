@@ -47,15 +47,16 @@ async def change(
         force=force,
         wait=wait,
         timeout=how.timeout if isinstance(how, StageOptions) else StageOptions().timeout,
-        progress=_follow() if not how.as_json else lambda _: None,
+        progress=follow() if not how.as_json else lambda _: None,
         budget=budget,
     )
     blocked = any(blocking(gates, force=force) for gates in changed.gates.values()) or bool(changed.unready)
     if how.as_json:
-        plain = {**_plain(changed), **(more or {})}
-        write_json({**plain, "would_be_refused": blocked} if how.dry_run else plain)
+        shown = {**plain(changed), **(more or {})}
+        write_json({**shown, "would_be_refused": blocked} if how.dry_run else shown)
     else:
-        _show(changed, targets)
+        stages = ", ".join(dict.fromkeys(str(target.stage) for target in targets))
+        show(changed, f"Already at {stages}: nothing to change" if stages else "Nothing to change")
         if budget is not None and not how.dry_run:
             console().print(budget_line(budget))
     return REFUSED if how.dry_run and blocked else DONE
@@ -70,18 +71,19 @@ def budget_line(budget: RollbackBudget) -> str:
     )
 
 
-def _plain(changed: Changed) -> dict[str, Any]:
+def plain(changed: Changed) -> dict[str, Any]:
+    """Return a change as JSON has it."""
     return {
         **asdict(changed),
         "gates": {name: [asdict(gate) for gate in found] for name, found in changed.gates.items()},
     }
 
 
-def _show(changed: Changed, targets: Sequence[DesiredState]) -> None:
+def show(changed: Changed, nothing: str) -> None:
+    """Print a change; `nothing` if there was none."""
     out = console()
     if not changed.transitions:
-        stages = ", ".join(dict.fromkeys(str(target.stage) for target in targets))
-        out.print(f"Already at {stages}: nothing to change" if stages else "Nothing to change")
+        out.print(nothing)
         return
     tables.transitions(out, changed.transitions)
     if changed.dry_run:
@@ -121,8 +123,8 @@ def _reached(one: InstanceAnswer) -> str:
     )
 
 
-def _follow() -> Progress:
-    """Print each phase on standard error, and the instances that it waits for; once each."""
+def follow(done: str = "acknowledged by every proxy") -> Progress:
+    """Print each phase on standard error, and whom it waits for, once each; `done` if for nobody."""
     printed: set[tuple[Phase, tuple[str, ...]]] = set()
 
     def step(one: EpochStep) -> None:
@@ -130,6 +132,6 @@ def _follow() -> Progress:
         if one.phase is not Phase.IDLE and (one.phase, names) not in printed:
             printed.add((one.phase, names))
             whom = ", ".join(f"{waiting.instance} ({waiting.why})" for waiting in one.waiting)
-            note(f"{one.phase}: " + (f"waiting for {whom}" if whom else "acknowledged by every proxy"))
+            note(f"{one.phase}: " + (f"waiting for {whom}" if whom else done))
 
     return step

@@ -12,7 +12,7 @@ from rich.table import Table
 
 import sql
 from proxy.control.gates.gate_types import Gate, GateVerdict
-from proxy.model.stages import CollectionState, Stage, Transition
+from proxy.model.stages import CollectionState, Stage, Transition, Writer
 from proxy.operator.mismatches import MismatchFingerprint
 from proxy.operator.out_of_band import OutOfBandCount
 from proxy.operator.status import CollectionStatus, ControlStatus, RunStatus
@@ -65,6 +65,8 @@ def status(console: Console, found: ControlStatus) -> None:
     lost = reads_lost(found)
     if lost:
         console.print(f"[red]{escape(lost)}[/red]")
+    for sentence in writes_taken(found):
+        console.print(escape(sentence))
     shown = table(
         "collections",
         "collection",
@@ -106,6 +108,24 @@ def reads_lost(found: ControlStatus) -> str:
     return f"reads of flipped collections come from ArangoDB: {', '.join(behind)} (that is safe; `crossfade instances`)"
 
 
+def writes_taken(found: ControlStatus) -> tuple[str, ...]:
+    """Return who takes the writes of the collections that PostgreSQL took them of, in sentences. Pure."""
+    promoted = [one for one in found.collections if one.state.stage.at_least(Stage.PROMOTED)]
+    taken = [one.collection for one in promoted if one.writer is Writer.TARGET]
+    waiting = [one.collection for one in promoted if one.writer is Writer.NONE]
+    lacking = sum(one.lacking for one in promoted)
+    sentences = []
+    if taken:
+        sentences.append(f"PostgreSQL takes the writes of {', '.join(taken)}")
+    if waiting:
+        sentences.append(f"writes of {', '.join(waiting)} wait until ArangoDB takes them again (demotion)")
+    if promoted:
+        sentences.append(
+            f"ArangoDB lacks {lacking:,} of their writes" + ("" if lacking else ": `crossfade demote` goes back")
+        )
+    return tuple(sentences)
+
+
 def _epoch(console: Console, found: ControlStatus) -> None:
     defaults = ", ".join(f"{database}: {stage}" for database, stage in sorted(found.defaults.items()))
     console.print(f"generation {found.generation}, epoch {found.epoch}; new collections: {defaults or 'off'}")
@@ -141,7 +161,7 @@ def blocking(one: CollectionStatus, found: ControlStatus) -> str:
         "undecided": one.undecided,
     }
     known = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count > 0)
-    return known or ("-" if one.state.stage is Stage.FLIPPED else "run `crossfade gates`")
+    return known or ("-" if one.state.stage.at_least(Stage.FLIPPED) else "run `crossfade gates`")
 
 
 def instances(console: Console, found: Sequence[sql.control.InstanceRow]) -> None:

@@ -236,9 +236,9 @@ def phases(before: CollectionState, after: CollectionState) -> tuple[Phase, ...]
 def allowed(before: CollectionState, after: CollectionState) -> str | None:
     """Return None if the transition is allowed, else a sentence that states what must be done first."""
     if before.stage.at_least(Stage.PROMOTED) and after != before:
-        return "PostgreSQL takes its writes, so that ArangoDB cannot answer for it before it is demoted"
+        return "PostgreSQL takes its writes: `crossfade demote` comes first"
     if after.stage in (Stage.PROMOTED, Stage.COMPLETE) and after != before:
-        return f"stage {after.stage} is not built yet: collections go from off to flipped and back"
+        return f"`crossfade promote` is the way to stage {after.stage}"
     if after.stage.rank > before.stage.rank + 1:
         step = list(Stage)[before.stage.rank + 1]
         return f"a collection at stage {before.stage} goes to {step} first"

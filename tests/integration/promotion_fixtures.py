@@ -53,7 +53,7 @@ class Promotions:
             names,
             settings=self.settings,
             origin=self.client,
-            handover=BreakableHandover(self, catalogs, names),
+            handover=lambda ahead: BreakableHandover(self, catalogs, ahead),
             judge=judge,
             refusal=lambda _: "",
             actor="test",

@@ -78,6 +78,8 @@ async def test_a_group_there_and_back(stack: Promotions) -> None:
     again = await stack.promote(A)
     assert await stack.database.fetchval(counted, A) == 2
     assert again.epoch == done.epoch + 2
+    more = await stack.promote(A, B)  # one of them is promoted already
+    assert [transition.collection for transition in more.transitions] == [B]
 
 
 class Broken(CrossfadeError):

@@ -33,7 +33,7 @@ async def _promote(stack: Running, origin: OriginClient) -> Changed:
         [C],
         settings=stack.settings,
         origin=origin,
-        handover=GroupHandover(stack.database, origin, catalogs, [C]),
+        handover=lambda names: GroupHandover(stack.database, origin, catalogs, names),
         judge=judge,
         refusal=lambda _: "",
         actor="test",

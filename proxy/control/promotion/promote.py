@@ -33,6 +33,7 @@ from proxy.state import control_row, missing_writes
 
 Gates = Mapping[str, tuple[Gate, ...]]
 JudgeGates = Callable[[Sequence[str]], Awaitable[Gates]]
+HandOver = Callable[[Sequence[str]], CollectionHandover]  # of those that are not promoted yet
 RefuseGates = Callable[[Gates], str]  # why gates forbid the change; empty if they do not
 
 
@@ -42,7 +43,7 @@ async def promote(
     *,
     settings: Settings,
     origin: OriginClient,
-    handover: CollectionHandover,
+    handover: HandOver,
     judge: JudgeGates,
     refusal: RefuseGates,
     actor: str,
@@ -86,7 +87,7 @@ async def promote(
         return result
     began = time.monotonic()
     rights = OriginRights(database, origin, settings.origin_user, late=settings.lost_request_timeout)
-    work = _Promotion(planned, origin, handover, rights, judged)
+    work = _Promotion(planned, origin, handover(names), rights, judged)
     await work.prepare(database)
     run = EpochRun(
         database,

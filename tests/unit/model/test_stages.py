@@ -39,7 +39,7 @@ def test_moves_forward_are_acknowledged_and_rollbacks_are_immediate(
         (OFF, SHADOW, "goes to mirror first"),
         (MIRROR, ALL, "goes to shadow first"),
         (SHADOW, CollectionState(Stage.FLIPPED, 0), "1 to 100 percent"),
-        (ALL, CollectionState(Stage.PROMOTED), "not built yet"),
+        (ALL, CollectionState(Stage.PROMOTED), "`crossfade promote` is the way"),
     ],
 )
 def test_what_is_not_allowed(before: CollectionState, after: CollectionState, why: str) -> None:
