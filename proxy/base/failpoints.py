@@ -52,7 +52,21 @@ REVERSE: Final = (  # of the reverse mirror
     "push-committed",  # ArangoDB answered the commit, the rows are in the outbox
     "push-confirmed",  # the rows are removed
 )
-ALL: Final = POINTS + ALONE + REVERSE
+COMMANDS: Final = (  # of `crossfade promote` and `crossfade demote`
+    "writes-paused",  # a demotion has told writes to pause, and has not begun
+    "epoch-begun",  # writes are held, or PostgreSQL takes no more
+    "hold-acknowledged",  # by every proxy, nothing else is done
+    "rights-taken",  # ArangoDB's users cannot write any more
+    "floor-known",  # ArangoDB's newest revision is known
+    "outbox-drained",  # ArangoDB has what PostgreSQL took
+    "clock-passed",  # ArangoDB's revisions are above PostgreSQL's
+    "writer-changed",  # in the transaction that changes it, not committed
+    "writer-committed",  # nothing is done after it
+)
+INSTANCE: Final = (  # of a proxy while writes are promoted
+    "hold-kept",  # the state directory has the hold, it is not acknowledged
+)
+ALL: Final = POINTS + ALONE + REVERSE + COMMANDS + INSTANCE
 
 
 def _nothing(name: str) -> None:

@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 import orjson
 
 import sql
+from proxy.base import failpoints
 from proxy.base.config import Settings
 from proxy.base.database import Database, Session
 from proxy.base.errors import DatabaseError, DatabaseUnavailable, PreconditionFailed
@@ -129,6 +130,7 @@ class EpochRun:
             try:
                 epoch = await self._begun(steps[0])
                 try:
+                    failpoints.reach("epoch-begun")
                     await self._walk(steps)
                     return epoch, await self._committed(epoch, detail)
                 except BaseException as error:
@@ -146,6 +148,7 @@ class EpochRun:
         try:
             while True:
                 await self.database.execute(sql.promotion.PAUSE_WRITES)
+                failpoints.reach("writes-paused")
                 try:
                     return await self._begin(first)
                 except DatabaseUnavailable as error:
@@ -276,6 +279,8 @@ class EpochRun:
                 detail=detail,
                 action="change" if self.work is None else self.work.action,
             )
+            if self.work is not None:
+                failpoints.reach("writer-changed")
             await self._arm(session, control.epoch)
             return generation
 

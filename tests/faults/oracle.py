@@ -147,7 +147,8 @@ class Tally:
 class Crowd:
     """Clients that each use all proxies, on keys that begin with `name` and that only they write.
 
-    They work within `async with`, which can be entered again: what they know stays.
+    They work within `async with`, which can be entered again: what they know stays. revisions: those that earlier
+    crowds know of the same collection.
     frozen(proxy, since): whether the proxy was frozen at some time since then. pace: maximum pause of a client in
     seconds. mixed: also write by AQL.
     """
@@ -162,6 +163,7 @@ class Crowd:
         pace: float = 0.01,
         *,
         mixed: bool = False,
+        revisions: Revisions | None = None,
     ) -> None:
         self._mixed = mixed
         self._ports = ports
@@ -169,7 +171,7 @@ class Crowd:
         self._pace = pace
         self._keys = [[Key(f"{name}-{client}-{n}") for n in range(3)] for client in range(clients)]
         self.everything = [key for keys in self._keys for key in keys]  # also those that are only read by now
-        self.revisions = Revisions()
+        self.revisions = revisions or Revisions()
         self._random = [random.Random(seed * 1000 + client) for client in range(clients)]
         self.tally = Tally()
         self._going = False

@@ -20,7 +20,7 @@ from typing import Final
 
 import structlog
 
-from proxy.base import metrics
+from proxy.base import failpoints, metrics
 from proxy.base.config import Settings
 from proxy.base.database import Database
 from proxy.base.errors import DatabaseError, DatabaseUnavailable, PreconditionFailed, error_label
@@ -363,6 +363,8 @@ class Lease:
         self._promotes = any(transition.promotes for transition in snapshot.transitions.values())
         self._overdue.adopt(snapshot.phase)
         self._files.keep(snapshot)
+        if self._promotes:
+            failpoints.reach("hold-kept")
         metrics.EPOCH.set(snapshot.epoch)
         metrics.GENERATION.set(snapshot.generation)
         log.info("generation_changed", generation=snapshot.generation, epoch=snapshot.epoch, phase=snapshot.phase.value)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import sql
+from proxy.base import failpoints
 from proxy.base.arango_client import OriginClient
 from proxy.base.config import Settings
 from proxy.base.database import Database, Session
@@ -114,10 +115,12 @@ async def demote(
             if lacking:
                 await still_ours()
                 await asyncio.sleep(_HELD_POLL)
+        failpoints.reach("outbox-drained")
         newest = await database.fetchval(sql.promotion.NEWEST_GIVEN, names)
         while await newest_revision(origin) <= newest:
             await still_ours()
             await asyncio.sleep(_HELD_POLL)
+        failpoints.reach("clock-passed")
 
     async def committing(_: Session) -> None:
         """Nothing: the stages and who takes the writes change together (`control_row.carry_out`)."""
@@ -134,6 +137,7 @@ async def demote(
         work=EpochWork("demote", confirm, held, committing, acknowledged=False, closes=True),
     )
     epoch, generation = await run.run_phases((Phase.DRAIN,), {})
+    failpoints.reach("writer-committed")
     progress(EpochStep(Phase.IDLE))
     rights = OriginRights(database, origin, settings.origin_user, late=settings.lost_request_timeout)
     await rights.give_back()

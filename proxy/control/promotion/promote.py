@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import sql
+from proxy.base import failpoints
 from proxy.base.arango_client import OriginClient
 from proxy.base.config import Settings
 from proxy.base.database import Database, Session
@@ -107,6 +108,7 @@ async def promote(
         with contextlib.suppress(DatabaseError, UpstreamError, ArangoError):
             await asyncio.shield(rights.give_back())
         raise
+    failpoints.reach("writer-committed")
     progress(EpochStep(Phase.IDLE))
     behind = await learned(database, generation, 3 * settings.lease + 1 if wait else 0.0)
     return replace(result, epoch=epoch, generation=generation, behind=behind, seconds=time.monotonic() - began)
@@ -168,9 +170,12 @@ class _Promotion:
 
     async def held(self, still_ours: Callable[[], Awaitable[None]]) -> None:
         """Every proxy has acknowledged: nothing of theirs is under way."""
+        failpoints.reach("hold-acknowledged")
         await self._rights.take(self._writers)
+        failpoints.reach("rights-taken")
         await still_ours()
         self._floor = await newest_revision(self._origin)
+        failpoints.reach("floor-known")
         await self._handover.compare()
 
     async def committing(self, session: Session) -> None:
