@@ -187,7 +187,7 @@ MUTANTS = (
     Mutant(
         "force passes every gate",
         _COPY,
-        "(g.protects_reads or not force))",
+        "(g.protected or not force))",
         "not force)",
         f"{_GATES}::test_force_goes_past_all_but_those_that_keep_clients_own_writes_visible",
     ),
