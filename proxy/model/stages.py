@@ -98,6 +98,16 @@ class Transition:
         """True if ArangoDB takes the collection's writes afterwards, and did not before."""
         return self.before.stage.at_least(Stage.PROMOTED) and not self.after.stage.at_least(Stage.PROMOTED)
 
+    @property
+    def completes(self) -> bool:
+        """True if ArangoDB no longer gets the collection's writes afterwards, and did before."""
+        return self.before.stage is Stage.PROMOTED and self.after.stage is Stage.COMPLETE
+
+    @property
+    def withholds(self) -> bool:
+        """True if PostgreSQL takes no writes while the epoch is open, so that ArangoDB can get all of them."""
+        return self.demotes or self.completes
+
 
 _CACHED = 4096
 
@@ -123,6 +133,7 @@ class Snapshot:
     # a cache: each request needs several policies, and those of a snapshot never change
     _cache: dict[str, Policy] = field(default_factory=dict, init=False, repr=False, compare=False)
     _others: list[bool] = field(default_factory=list, init=False, repr=False, compare=False)
+    _complete: list[bool] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def has_other_writers(self) -> bool:
@@ -132,6 +143,16 @@ class Snapshot:
             stages = (*(state.stage for state in states), *self.defaults.values())
             self._others.append(any(stage.at_least(Stage.PROMOTED) for stage in stages))
         return self._others[0]
+
+    @property
+    def is_complete(self) -> bool:
+        """True if every collection is complete, so that nothing is ArangoDB's any more: no request is sent to it."""
+        if not self._complete:
+            there = [state.stage for name, state in self.collections.items() if name not in self.absent]
+            self._complete.append(
+                bool(there) and not self.transitions and all(stage is Stage.COMPLETE for stage in there)
+            )
+        return self._complete[0]
 
     def state(self, collection: str) -> CollectionState:
         """Return the committed state; a collection that is not registered has its database's default stage."""
@@ -209,11 +230,14 @@ def _writer(before: CollectionState, after: CollectionState) -> Writer:
     promoted = before.stage.at_least(Stage.PROMOTED)
     if promoted != after.stage.at_least(Stage.PROMOTED):
         return Writer.NONE
+    if before.stage is Stage.PROMOTED and after.stage is Stage.COMPLETE:
+        return Writer.NONE  # until ArangoDB has all that it will ever get
     return Writer.TARGET if promoted else Writer.ORIGIN
 
 
 # The phases of an epoch before its commit; without one: a single compare-and-set. Every instance acknowledges each of
-# them, except that of a demotion: there the fence refuses whoever did not notice (promotion-protocol, "Demote", 1).
+# them, except that of a demotion or completion: there the fence refuses whoever did not notice (promotion-protocol,
+# "Demote", 1).
 _FORWARD: Mapping[Stage, tuple[Phase, ...]] = {
     Stage.MIRROR: (Phase.BEGIN,),
     Stage.SHADOW: (Phase.BEGIN,),
@@ -224,7 +248,7 @@ _FORWARD: Mapping[Stage, tuple[Phase, ...]] = {
 
 def phases(before: CollectionState, after: CollectionState) -> tuple[Phase, ...]:
     """Return the phases of a transition; none for an immediate compare-and-set, as every rollback is (by the fence)."""
-    if before.stage is Stage.PROMOTED and after.stage is Stage.FLIPPED:
+    if before.stage is Stage.PROMOTED and after.stage in (Stage.FLIPPED, Stage.COMPLETE):
         return (Phase.DRAIN,)
     if after.stage.rank < before.stage.rank:
         return ()
@@ -235,6 +259,8 @@ def phases(before: CollectionState, after: CollectionState) -> tuple[Phase, ...]
 
 def allowed(before: CollectionState, after: CollectionState) -> str | None:
     """Return None if the transition is allowed, else a sentence that states what must be done first."""
+    if before.stage is Stage.COMPLETE and after != before:
+        return "it is complete: ArangoDB has not got its writes since, and only an archive brings it back"
     if before.stage.at_least(Stage.PROMOTED) and after != before:
         return "PostgreSQL takes its writes: `crossfade demote` comes first"
     if after.stage in (Stage.PROMOTED, Stage.COMPLETE) and after != before:

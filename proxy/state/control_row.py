@@ -52,7 +52,7 @@ class Control:
     def towards_target(self) -> bool:
         """True if an open epoch would send reads, or writes, to PostgreSQL."""
         return any(
-            transition.after.stage.at_least(_TO_TARGET) and not transition.demotes for transition in self.transitions
+            transition.after.stage.at_least(_TO_TARGET) and not transition.withholds for transition in self.transitions
         )
 
 
@@ -89,13 +89,13 @@ def stages_of(rows: Iterable[sql.control.DefaultStageRow]) -> dict[str, Stage]:
 async def abort(session: Session, control: Control, *, actor: str, reason: str) -> None:
     """Close the open epoch without its transitions, if one is open; the caller advances the control row.
 
-    PostgreSQL takes the writes again of collections whose demotion had begun.
+    PostgreSQL takes the writes again of collections whose demotion or completion had begun.
     """
     if not control.open:
         return
-    demoted = _names(transition for transition in control.transitions if transition.demotes)
-    if demoted:
-        await session.fetchval(sql.promotion.RESUME, demoted)
+    withheld = _names(transition for transition in control.transitions if transition.withholds)
+    if withheld:
+        await session.fetchval(sql.promotion.RESUME, withheld)
     await session.execute(sql.control.EPOCH_CLOSE, control.epoch, "aborted")
     await audit.record(
         session,
@@ -111,12 +111,15 @@ async def carry_out(session: Session, transitions: Sequence[Transition], epoch: 
 
     The shadow locks the rows of comparisons in the same order, which excludes a deadlock. Who takes the writes changes
     here, for a demotion; for a promotion the caller did it in this transaction (`take_writes`). Raise
-    PreconditionFailed if it did not; StatementError if ArangoDB lacks a write of a demoted collection, or if the
-    transitions do not start from who takes the writes now.
+    PreconditionFailed if it did not; StatementError if ArangoDB lacks a write of a demoted or completed collection, or
+    if the transitions do not start from who takes the writes now.
     """
     demoted = _names(transition for transition in transitions if transition.demotes)
     if demoted:
         await session.fetchval(sql.promotion.GIVE_BACK, demoted)
+    completed = _names(transition for transition in transitions if transition.completes)
+    if completed:
+        await session.fetchval(sql.promotion.COMPLETE, completed)
     promoted = _names(transition for transition in transitions if transition.promotes)
     if promoted:
         missed = await session.fetch(sql.promotion.OTHER_WRITERS, promoted, Writer.TARGET.value)
@@ -240,13 +243,13 @@ async def begin(
 ) -> tuple[int, int]:
     """Open an epoch in its first phase; return (epoch, generation).
 
-    From the begin of a demotion on, PostgreSQL takes no writes of its collections. That waits for the writes under way:
-    DatabaseUnavailable if a limit of the transaction ends it.
+    From the begin of a demotion or completion on, PostgreSQL takes no writes of its collections. That waits for the
+    writes under way: DatabaseUnavailable if a limit of the transaction ends it.
     """
     epoch = control.epoch + 1
-    demoted = _names(transition for transition in transitions if transition.demotes)
-    if demoted:
-        await session.fetchval(sql.promotion.WITHHOLD, demoted)
+    withheld = _names(transition for transition in transitions if transition.withholds)
+    if withheld:
+        await session.fetchval(sql.promotion.WITHHOLD, withheld)
     await session.execute(sql.control.EPOCH_OPEN, epoch, actor, reason, _transitions_text(transitions))
     generation = await advance(session, control, epoch, first)
     return epoch, generation

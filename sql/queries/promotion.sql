@@ -1,4 +1,4 @@
--- Promotions and demotions: who takes the writes of collections (promotion-protocol). Each of the first five runs in the
+-- Promotions and demotions: who takes the writes of collections (promotion-protocol). Each of the first six runs in the
 -- transaction that changes the control row, and waits for the writes that have tested who takes them.
 
 -- name: begin_taking
@@ -18,12 +18,17 @@ SELECT true AS resumed FROM _crossfade.resume_writes($1::text[]);
 -- ArangoDB takes the writes of collections $1 again. It has all that PostgreSQL took.
 SELECT true AS given_back FROM _crossfade.give_writes_back($1::text[]);
 
+-- name: complete
+-- ArangoDB gets no more writes of collections $1, and has all until now: PostgreSQL takes them again. None was taken since the
+-- epoch began.
+SELECT true AS completed FROM _crossfade.complete_collections($1::text[]);
+
 -- name: pause_writes
--- Writes that PostgreSQL decides are to pause, so that a demotion can begin. A change of the control row ends it.
+-- Writes that PostgreSQL decides are to pause, so that a demotion or completion can begin. A change of the control row ends it.
 UPDATE _crossfade.control SET closing = true WHERE NOT closing;
 
 -- name: end_pause
--- The demotion does not begin.
+-- It does not begin.
 UPDATE _crossfade.control SET closing = false WHERE closing;
 
 -- name: other_writers

@@ -16,6 +16,7 @@ from proxy.base.config import Settings
 from proxy.carryover.group_handover import GroupHandover
 from proxy.complete.catalog_cache import CatalogCache
 from proxy.control.controller import Changed
+from proxy.control.promotion.complete import complete
 from proxy.control.promotion.demote import demote
 from proxy.control.promotion.promote import promote
 from proxy.control.promotion.revision_floor import COLLECTION
@@ -63,6 +64,15 @@ class Promotions:
     async def demote(self, *names: str, **more: Any) -> Changed:
         given = {"timeout": 20.0} | more
         return await demote(self.database, names, settings=self.settings, origin=self.client, actor="test", **given)
+
+    async def complete(self, *names: str, **more: Any) -> Changed:
+        async def judge(_: Sequence[str]) -> dict[str, Any]:
+            return {}
+
+        given = {"timeout": 20.0} | more
+        return await complete(
+            self.database, names, settings=self.settings, judge=judge, refusal=lambda _: "", actor="test", **given
+        )
 
     @property
     def rights(self) -> OriginRights:

@@ -57,7 +57,7 @@ def ready(snapshot: Snapshot, conditions: AckConditions) -> bool:
     flipping = frozenset(
         transition.collection
         for transition in transitions
-        if transition.after.stage.at_least(Stage.FLIPPED) and not transition.promotes and not transition.demotes
+        if transition.after.stage.at_least(Stage.FLIPPED) and not transition.promotes and not transition.withholds
     )
     mirroring = frozenset(
         transition.collection

@@ -134,5 +134,5 @@ def _flipped(snapshot: Snapshot) -> frozenset[str]:
     return frozenset(name for name, state in states if state.stage is Stage.FLIPPED) | frozenset(
         transition.collection
         for transition in transitions
-        if transition.after.stage.at_least(Stage.FLIPPED) and not transition.demotes
+        if transition.after.stage.at_least(Stage.FLIPPED) and not transition.withholds
     )

@@ -1,7 +1,8 @@
-"""Promotions and demotions: who takes the writes of collections changes (promotion-protocol).
+"""Promotions, demotions and completions: who takes the writes of collections changes (promotion-protocol).
 
 promote          ArangoDB -> PostgreSQL: hold, rights, floor, commit
 demote           PostgreSQL -> ArangoDB: no writer, drain, clock, commit, rights
+complete         ArangoDB gets no more writes: no writer, drain, commit
 transitions      names -> transitions, or why not: pure
 handing          what the rooms above do for a promotion: the Protocol of the handover
 rights           takes and gives back the rights of ArangoDB's users

@@ -1,4 +1,4 @@
-"""The transitions of a promotion or a demotion, or why there are none. Pure."""
+"""The transitions of a promotion, a demotion or a completion, or why there are none. Pure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from proxy.model.stages import CollectionState, Stage, Transition
 
 FLIPPED: Final = CollectionState(Stage.FLIPPED, 100)
 PROMOTED: Final = CollectionState(Stage.PROMOTED, 100)
+COMPLETE: Final = CollectionState(Stage.COMPLETE, 100)
 
 
 def promotion(names: Sequence[str], states: Mapping[str, CollectionState]) -> tuple[Transition, ...]:
@@ -26,6 +27,14 @@ def demotion(names: Sequence[str], states: Mapping[str, CollectionState]) -> tup
     Raise PreconditionFailed with a sentence for each collection that cannot go back.
     """
     return _planned(names, states, PROMOTED, FLIPPED, _before_demotion)
+
+
+def completion(names: Sequence[str], states: Mapping[str, CollectionState]) -> tuple[Transition, ...]:
+    """Return the transitions to `complete`, by name; none of collections that are there already.
+
+    Raise PreconditionFailed with a sentence for each collection that something must be done about first.
+    """
+    return _planned(names, states, PROMOTED, COMPLETE, _before_completion)
 
 
 def _planned(
@@ -56,8 +65,11 @@ _before_promotion: Final[Mapping[Stage, str]] = {
     Stage.SHADOW: "`crossfade flip {}` comes first",
     Stage.FLIPPED: "PostgreSQL must serve all of its reads first, `crossfade flip {} --percent 100`",
 }
+_before_completion: Final[Mapping[Stage, str]] = dict.fromkeys(
+    (Stage.OFF, Stage.MIRROR, Stage.SHADOW, Stage.FLIPPED), "`crossfade promote {}` comes first"
+)
 _before_demotion: Final[Mapping[Stage, str]] = {
-    Stage.COMPLETE: "ArangoDB no longer has its documents",
+    Stage.COMPLETE: "ArangoDB has not got its writes since, and only an archive brings it back",
 }
 
 

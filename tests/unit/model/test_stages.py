@@ -116,3 +116,48 @@ def test_plan() -> None:
     with pytest.raises(PreconditionFailed, match=r"a/c: a collection at stage mirror goes to shadow first; x/\*: new"):
         plan([DesiredState("a/c", Stage.FLIPPED, 1), DesiredState("x/*", Stage.FLIPPED, 1)], known, {})
     assert plan([DesiredState("x/*", Stage.SHADOW)], known, {}) == (Transition("x/*", OFF, SHADOW),)
+
+
+COMPLETE = CollectionState(Stage.COMPLETE, 100)
+
+
+def test_a_completion_holds_writes_until_arangodb_has_all_and_leaves_no_way_back() -> None:
+    transition = Transition("a/b", PROMOTED, COMPLETE)
+    assert (transition.completes, transition.withholds, transition.demotes, transition.promotes) == (
+        True,
+        True,
+        False,
+        False,
+    )
+    assert phases(PROMOTED, COMPLETE) == (Phase.DRAIN,)
+    held = Snapshot(1, 1, Phase.DRAIN, {"a/b": PROMOTED}, {}, {"a/b": transition})
+    assert held.policy("a/b").writer is Writer.NONE
+    assert not held.policy("a/b").asks_origin
+    policy = Snapshot(2, 1, collections={"a/b": COMPLETE}).policy("a/b")
+    assert (policy.writer, policy.asks_origin, policy.capture, policy.compare) == (Writer.TARGET, False, False, False)
+    for after in (OFF, MIRROR, SHADOW, ALL, PROMOTED):
+        assert "only an archive brings it back" in (allowed(COMPLETE, after) or "")
+
+
+@pytest.mark.parametrize(
+    ("collections", "transitions", "absent", "complete"),
+    [
+        ({}, {}, (), False),
+        ({"a/b": COMPLETE}, {}, (), True),
+        ({"a/b": COMPLETE, "a/c": PROMOTED}, {}, (), False),
+        ({"a/b": COMPLETE, "a/c": OFF}, {}, (), False),
+        ({"a/b": COMPLETE, "a/c": OFF}, {}, ("a/c",), True),
+        ({"a/c": OFF}, {}, ("a/c",), False),
+        ({"a/b": COMPLETE}, {"a/c": Transition("a/c", OFF, MIRROR)}, (), False),
+    ],
+)
+def test_when_nothing_is_arangodbs_any_more(
+    collections: dict[str, CollectionState],
+    transitions: dict[str, Transition],
+    absent: tuple[str, ...],
+    *,
+    complete: bool,
+) -> None:
+    snapshot = Snapshot(1, 1, Phase.IDLE, collections, {}, transitions, frozenset(absent))
+    assert snapshot.is_complete is complete
+    assert snapshot.is_complete is complete

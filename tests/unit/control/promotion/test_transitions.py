@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.base.errors import PreconditionFailed
-from proxy.control.promotion.transitions import FLIPPED, PROMOTED, demotion, promotion
+from proxy.control.promotion.transitions import COMPLETE, FLIPPED, PROMOTED, completion, demotion, promotion
 from proxy.model.stages import CollectionState, Stage, Transition
 
 STATES = {
@@ -45,5 +45,17 @@ def test_groups_are_ordered_by_name_and_what_is_there_is_left_out() -> None:
 
 def test_a_demotion_names_what_cannot_go_back() -> None:
     assert demotion(["a/shadow", "a/off"], STATES) == ()
-    with pytest.raises(PreconditionFailed, match="a/complete is at stage complete: ArangoDB no longer has"):
+    with pytest.raises(PreconditionFailed, match="a/complete is at stage complete: ArangoDB has not got"):
         demotion(["a/complete"], {"a/complete": CollectionState(Stage.COMPLETE, 100)})
+
+
+def test_a_completion_begins_with_a_promotion() -> None:
+    states = {**STATES, "a/done": COMPLETE}
+    assert completion(["a/promoted", "a/done"], states) == (Transition("a/promoted", PROMOTED, COMPLETE),)
+    for name, why in (
+        ("a/flipped", "a/flipped is flipped at 100 %: `crossfade promote a/flipped` comes first"),
+        ("a/shadow", "a/shadow is at stage shadow: `crossfade promote a/shadow` comes first"),
+        ("a/new", "a/new is not known"),
+    ):
+        with pytest.raises(PreconditionFailed, match=why):
+            completion(["a/promoted", name], states)
