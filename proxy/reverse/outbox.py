@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,6 +11,8 @@ from proxy.base.database import Database, Session
 from proxy.reverse.batch import Batch, Keys, Version, batch_of, keys_of, of_first_database
 from sql.statements.outbox import BacklogRow, ChangeRow, OutboxRow, RefusedRow
 
+_WHOLE_LOOK: Final = 1.0  # seconds between two looks at the beginning of the outbox
+_BEFORE: Final = 20_000  # ids before the oldest row, which transactions that are not committed yet may have drawn
 RETRY_SECONDS: Final = 30.0  # between two attempts with a document that ArangoDB refuses
 
 
@@ -21,6 +24,8 @@ class Outbox:
         self._database = database
         self._holder = holder
         self._lease = lease
+        self._from = 0
+        self._looked = -_WHOLE_LOOK
 
     # ---- the lease
 
@@ -64,12 +69,20 @@ class Outbox:
             change = await session.fetchrow(sql.outbox.NEXT_CHANGE, self.part)
             if change is not None:
                 return change
-            rows = await session.fetch(sql.outbox.ROWS, self.part, most)
+            rows = await session.fetch(sql.outbox.ROWS, self.part, most, 0 if along else self._first_id())
             if not rows:
                 return None
+            self._from = rows[0].id - _BEFORE
             mine = of_first_database(rows)
             found = await _versions(session, mine, most_bytes, along)
         return batch_of(mine, found, all_rows=len(rows) < most and len(mine) == len(rows))
+
+    def _first_id(self) -> int:
+        """Return the id from which on to look for rows: now and then the first one."""
+        now = time.monotonic()
+        if now - self._looked >= _WHOLE_LOOK:
+            self._from, self._looked = 0, now
+        return self._from
 
     async def confirm(self, token: int, ids: Sequence[int]) -> bool:
         """Remove rows that ArangoDB has. Return False if another process has the lease."""

@@ -28,10 +28,11 @@ UPDATE _crossfade.applier SET token = greatest(token, $3) + 1 WHERE part = $1::i
 UPDATE _crossfade.applier SET until = '-infinity', push = NULL WHERE part = $1::integer AND token = $2;
 
 -- name: rows
--- The oldest $2 rows of part $1, without those of documents that ArangoDB has refused a moment ago. Documents are read after
--- the rows, or from the same snapshot: those that were read before could be older than the writes that added the rows.
+-- The oldest $2 rows of part $1, without those of documents that ArangoDB has refused a moment ago. $3: the id from which on
+-- to look; before it are dead rows, of which there are many while an old snapshot is open. Documents are read after the rows,
+-- or from the same snapshot: those that were read before could be older than the writes that added the rows.
 SELECT o.id, o.collection, o.key FROM _crossfade.outbox o
-WHERE o.part = $1::integer AND o.kind = 'document'
+WHERE o.part = $1::integer AND o.kind = 'document' AND o.id >= $3::bigint
     AND NOT EXISTS (SELECT FROM _crossfade.refused_push r
                     WHERE r.collection = o.collection AND r.key = o.key AND r.retry > clock_timestamp())
     AND NOT EXISTS (SELECT FROM _crossfade.refused_push r

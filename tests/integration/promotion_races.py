@@ -236,7 +236,7 @@ class Race:
 
     async def _round(self, connection: Connection, token: int, dice: random.Random) -> bool:
         """Return False if another applier has the lease, as far as this one can see."""
-        rows = await connection.fetch(sql.outbox.ROWS.text, 0, 50)
+        rows = await connection.fetch(sql.outbox.ROWS.text, 0, 50, 0)
         await _pause(dice, 0.005)
         keys = sorted({row["key"] for row in rows})
         documents = await connection.fetch(sql.outbox.PRESENT.on(self._relation).text, keys, 1 << 20)

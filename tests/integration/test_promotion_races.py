@@ -46,14 +46,14 @@ async def test_the_lease_cannot_be_taken_while_rows_are_removed_under_it(
     confirm = sql.outbox.CONFIRM.text
     async with straight(dsn) as first, straight(dsn) as second:
         token = await first.fetchval(sql.outbox.TAKE_LEASE.text, 0, "first", 0.0)
-        ids = [row["id"] for row in await first.fetch(sql.outbox.ROWS.text, 0, 10)]
+        ids = [row["id"] for row in await first.fetch(sql.outbox.ROWS.text, 0, 10, 0)]
         async with first.transaction():
             text = confirm if locks else confirm.replace(" FOR SHARE)", ")")
             assert len(await first.fetch(text, 0, token, ids)) == 1
             taking = asyncio.create_task(second.fetchval(sql.outbox.TAKE_LEASE.text, 0, "second", 60.0))
             await asyncio.wait([taking], timeout=0.2 if locks else 30.0)
-            in_hand = [] if locks else await second.fetch(sql.outbox.ROWS.text, 0, 10)
+            in_hand = [] if locks else await second.fetch(sql.outbox.ROWS.text, 0, 10, 0)
             assert taking.done() is not locks
         assert await taking == token + 1
-        in_hand = in_hand or await second.fetch(sql.outbox.ROWS.text, 0, 10)
+        in_hand = in_hand or await second.fetch(sql.outbox.ROWS.text, 0, 10, 0)
         assert len(in_hand) == int(not locks)
