@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 MOST_ROWS: Final = 2_000
 MOST_BYTES: Final = 4 << 20
 _LATE: Final = "a change of a collection that may still run in ArangoDB"
+_MOST_GROWN: Final = 16  # times the usual limits of a batch
 _GROWN: Final = 64  # attempts with a batch that grows, each of which learns of another document at least
 _HOLDER: Final = re.compile(r"conflicting key: (.+)\Z", re.DOTALL)
 
@@ -144,7 +145,7 @@ class Rounds:
                 break
             for collection, keys in holders.items():
                 along.setdefault(collection, []).extend(keys)
-            most, most_bytes = most * 2, most_bytes * 2
+            most, most_bytes = min(most * 2, _MOST_GROWN * MOST_ROWS), min(most_bytes * 2, _MOST_GROWN * MOST_BYTES)
             grown = await self._outbox.read(most, most_bytes, along)
             if not isinstance(grown, Batch):
                 break  # a change of a collection has come, which documents wait for

@@ -94,8 +94,10 @@ UPDATE _crossfade.run SET state = 'cancelled', finished_at = clock_timestamp()
 WHERE collection = ANY ($1::text[]) AND state = 'open';
 
 -- name: lacking
--- How many writes of collections $1 ArangoDB lacks.
-SELECT count(*) AS number FROM _crossfade.outbox WHERE collection = ANY ($1::text[]);
+-- How many writes of collections $1 ArangoDB lacks, with the changes of whole collections of their databases.
+SELECT count(*) AS number FROM _crossfade.outbox o
+WHERE o.collection = ANY ($1::text[])
+    OR (o.kind <> 'document' AND split_part(o.collection, '/', 1) IN (SELECT split_part(c, '/', 1) FROM unnest($1::text[]) AS c));
 
 -- name: newest_given
 -- The newest revision that PostgreSQL gave to a document of collections $1; 0 if it never did.

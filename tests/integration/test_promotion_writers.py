@@ -120,15 +120,19 @@ async def test_an_instance_that_was_alone_leaves_promoted_collections_and_their_
         assert await control_row.roll_back_all(session, actor="test", reason="a test") is None
 
 
-@pytest.mark.parametrize("lacks", ["a write", "the collection"])
+@pytest.mark.parametrize("lacks", ["a write", "the collection", "a drop of another one"])
 async def test_arangodb_has_everything_before_it_takes_writes_again(database: Database, lacks: str) -> None:
     await _promoted(database)
     if lacks == "a write":
         await database.execute("INSERT INTO _crossfade.outbox (collection, key) VALUES ($1, 'k')", B)
+    elif lacks == "a drop of another one":
+        await database.execute(
+            "INSERT INTO _crossfade.outbox (collection, key, kind, body) VALUES ('shop/x', '', 'drop', '{}')"
+        )
     else:
         await database.execute("UPDATE _crossfade.stamp_floor SET in_arangodb = false WHERE collection = $1", B)
     await _begin(database, DEMOTION, Phase.DRAIN)
-    with pytest.raises(StatementError, match="ArangoDB lacks writes of shop/b"):
+    with pytest.raises(StatementError, match="ArangoDB lacks writes of shop/"):
         await _commit(database)
     assert (await _writers(database))[A] == ("promoted", "none", 100)
 

@@ -7,17 +7,22 @@ import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import orjson
 import pytest
 
 import sql
 from proxy.app.synchronous_store import SynchronousStore
 from proxy.base.errors import UpstreamOutcomeUnknown
+from proxy.model.revision import decode_rev
 from proxy.reverse.backlog import ReverseBacklog
+from proxy.reverse.batch import Batch, Version
+from proxy.reverse.origin import OriginRequests
+from proxy.reverse.push import FenceTest, PushEnd, push
 from proxy.stores.postgres.writes import DocumentWriter
 from tests.ad_hoc import Database
 from tests.harness import eventually, running
 from tests.integration.reverse_fixtures import Reverse, reverse
-from tests.integration.target_fixtures import take_writes
+from tests.integration.target_fixtures import new_rev, take_writes
 from tests.integration.test_target_writes import request
 
 
@@ -127,6 +132,29 @@ async def test_the_token_refuses_a_late_push_that_was_not_aborted(pair: Reverse)
     go_on.set()
     await eventually(lambda: not mirror.is_applier, "the late applier notices")
     assert (await pair.direct.get("/_api/document/c/a")).status_code == 404
+
+
+async def test_an_older_token_is_refused_by_arangodb_alone(pair: Reverse) -> None:
+    """Even if PostgreSQL would not say that the lease is another's, and no transaction of ArangoDB has seen both."""
+    origin = OriginRequests(pair.applier("none")[1], "root", "")
+    await origin.create_fence("_system")
+
+    async def yes(_: object) -> bool:
+        return True
+
+    async def pushed(token: int, rev: str) -> PushEnd:
+        raw = orjson.dumps({"_key": "a", "_rev": rev})
+        batch = Batch("_system", (1,), {"c": (Version("a", decode_rev(rev), raw),)}, whole=True)
+        outcome = await push(origin, FenceTest(0, token, yes, yes), batch, removes_first=False)
+        return outcome.end
+
+    older, newer = new_rev(), new_rev()
+    assert await pushed(7, newer) is PushEnd.PUSHED
+    assert await pushed(6, older) is PushEnd.LEASE_LOST
+    assert (await pair.direct.get("/_api/document/c/a")).json()["_rev"] == newer
+    assert (await pair.direct.get("/_api/document/_crossfade/part-0")).json()["token"] == 7
+    assert await pushed(8, older) is PushEnd.PUSHED
+    assert (await pair.direct.get("/_api/transaction")).json()["transactions"] == []
 
 
 async def test_a_lost_answer_to_a_commit_is_no_loss(pair: Reverse) -> None:
