@@ -33,6 +33,8 @@ no token. What that needs:
 Properties: DIFFERENT the outbox is empty, or ArangoDB takes the writes, and the databases differ; REVISION a push
 writes a revision over itself; STUCK the outbox can no longer become empty.
 
-Not modelled, and therefore refused while a collection is promoted: changes of views, graphs and analyzers; changes of a
-collection's properties and schema. Left out as well: the limit of a batch (a batch grows to all rows here).
+Not modelled, and therefore refused while a collection is promoted: changes of views and analyzers. Definitions of
+graphs are documents. Left out: properties and schema, which are carried as an index is, and on which pushes do not
+depend; that the product carries a truncation as removals of its documents; the limit of a batch (a batch grows to all
+rows here).
 """
