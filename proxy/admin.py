@@ -1,10 +1,11 @@
-"""The admin listener: metrics, health, status and a live page. It changes nothing.
+"""The admin listener: metrics, health, status and a live page. It changes no document of a client.
 
 /metrics   for Prometheus            /healthz  the process lives
 /readyz    it may get traffic        /status   its state, as JSON           /  the same, human-readable
 /trace     what it knows of one document, as JSON
 /check     its generation and backlog, and whether it reaches both databases now: asked before a change of stages
 /clock     its clock: asked before a promotion
+/canary    POST: it carries a document of its own in both directions between the databases, before a promotion
 
 Requests whose Host is not a name of this listener, or whose Origin is another site, are refused with 403 (`refused`): a
 page on the web must not read a proxy on the loopback interface.
@@ -40,11 +41,13 @@ def create(
     trace: Callable[[str, str], Mapping[str, object]] | None = None,
     check: Callable[[], Awaitable[Mapping[str, object]]] | None = None,
     hosts: Collection[str] = (),
+    canary: Callable[[str], Awaitable[Mapping[str, object]]] | None = None,
 ) -> FastAPI:
     """Return the application. ready: returns None, or a sentence that states why not.
 
     trace: (collection, key) -> what this instance knows of one document. check: what `/check` answers. hosts: names
-    that clients may use besides IP addresses, `localhost` and the machine's own name.
+    that clients may use besides IP addresses, `localhost` and the machine's own name. canary: name of a database ->
+    what `/canary` answers.
     """
     app = FastAPI(title="Crossfade admin", version=__version__, docs_url=None, redoc_url=None)
     page_text = resources.files("proxy").joinpath("admin.html").read_text("utf-8")
@@ -92,6 +95,11 @@ def create(
     async def checked() -> dict[str, object]:
         """Return its generation, its backlog, and whether PostgreSQL and ArangoDB answer it now."""
         return dict(await check()) if check is not None else {}
+
+    @app.post("/canary")
+    async def canaried(database: str) -> dict[str, object]:
+        """Carry a document between PostgreSQL and that database of ArangoDB, in both directions."""
+        return dict(await canary(database)) if canary is not None else {}
 
     @app.get("/clock")
     async def clock() -> dict[str, float]:

@@ -5,6 +5,7 @@ complete_application   the same for a proxy that answers from PostgreSQL alone
 complete_handler       its handler: ArangoDB's API by the store, other paths by document services
 promoted_store         PostgreSQL as the server of promoted collections, beside ArangoDB
 synchronous_store      the same, with answers that wait until ArangoDB has the write
+reverse_parts          starts what carries PostgreSQL's writes to ArangoDB
 connections            pools to PostgreSQL, ArangoDB and document services
 lifetime               what both start alike: parts in order, the admin listener
 listening              starts the traffic listener

@@ -23,6 +23,7 @@ from proxy.app.connections import Pools, open_pools, service_upstreams, upstream
 from proxy.app.lifetime import admin_server, started
 from proxy.app.listening import DRAIN_SECONDS, listen
 from proxy.app.promoted_store import LazyPromotedStore
+from proxy.app.reverse_parts import start_reverse
 from proxy.app.synchronous_store import SynchronousPromotedStore
 from proxy.base import state_directory
 from proxy.base.config import Settings
@@ -32,13 +33,13 @@ from proxy.control import controller
 from proxy.control.instance.ack_conditions import AckConditions
 from proxy.control.instance.auto_rollback import AutoRollback
 from proxy.control.instance.lease import Lease
-from proxy.control.promotion.rights_keeper import RightsKeeper
 from proxy.control.read_stats import Readings
 from proxy.devserver.auto_flip import AutoFlip
 from proxy.gateway.authorization import Credentials
 from proxy.gateway.dispatcher import Dispatcher
 from proxy.gateway.health import probe
 from proxy.gateway.operation_reader import OperationReader
+from proxy.gateway.own_account import OwnAccountWatch
 from proxy.gateway.service_proxy import Services
 from proxy.gateway.target_reads import TargetReads, worker_limit
 from proxy.http import HttpLimits, Listener, Upstream
@@ -53,7 +54,7 @@ from proxy.rehearsal.rehearser import Rehearser
 from proxy.rehearsal.shape_results import ShapeResults
 from proxy.replication.coverage_gaps import Gaps
 from proxy.replication.mirror import Mirror
-from proxy.reverse import ReverseBacklog, ReverseMirror
+from proxy.reverse.canary import proved
 from proxy.reverse.origin import OriginRequests
 from proxy.shadow.bounds import Bound
 from proxy.shadow.comparator import Shadow
@@ -91,6 +92,7 @@ class Application:
         self._spool = state_directory.spool(settings.state_dir)
         self.flight = InFlight()
         self.readings = Readings()
+        self.own_account = OwnAccountWatch(settings.origin_user)
         self._started = False
 
     async def __aenter__(self) -> Application:
@@ -109,7 +111,10 @@ class Application:
         reader = ArangoStore(self._upstream(stack, settings.origin_url, _OWN_CONNECTIONS), *settings.origin_account)
         admin = self._bind_admin(stack)
         await self._start_control(stack, pools, reader, admin)
-        await self._start_reverse(stack, pools)
+        own = self._upstream(stack, settings.origin_url, _REVERSE_CONNECTIONS)
+        self.reverse, self.reverse_backlog = start_reverse(
+            stack, settings, pools, own, self.instance, lambda: self.lease.snapshot.has_other_writers
+        )
         await self._start_reads(stack, pools, reader)
         await self._start_gateway(stack)
         await admin.start()
@@ -125,9 +130,10 @@ class Application:
 
     def _bind_admin(self, stack: contextlib.AsyncExitStack) -> AdminServer:
         """Bind the admin listener, since the lease registers its address; it answers once all is started."""
-        admin = admin_server(
-            self.settings, functools.partial(create, self.status, self.not_ready, self.trace, self.check)
-        )
+        own = OriginRequests(self.origin, *self.settings.origin_account)
+        canary = functools.partial(proved, self.database, own, self.instance)
+        made = functools.partial(create, self.status, self.not_ready, self.trace, self.check, canary=canary)
+        admin = admin_server(self.settings, made)
         admin.bind()
         stack.push_async_callback(admin.close)
         return admin
@@ -157,30 +163,6 @@ class Application:
         await states.start()
         stack.push_async_callback(states.close)
         stack.push_async_callback(self._drain)
-
-    async def _start_reverse(self, stack: contextlib.AsyncExitStack, pools: Pools) -> None:
-        """Carry to ArangoDB what PostgreSQL takes, while it takes the writes of any collection; rights follow that."""
-        settings = self.settings
-
-        def needed() -> bool:
-            return self.lease.snapshot.has_other_writers
-
-        upstream = self._upstream(stack, settings.origin_url, _REVERSE_CONNECTIONS)
-        self.reverse_backlog = ReverseBacklog(self.database, needed)
-        self.reverse_backlog.start()
-        stack.push_async_callback(self.reverse_backlog.close)
-        self.reverse = ReverseMirror(
-            pools.mirror,
-            OriginRequests(upstream, *settings.origin_account),
-            holder=self.instance,
-            needed=needed,
-            late_request=settings.lost_request_timeout,
-        )
-        self.reverse.start()
-        stack.push_async_callback(self.reverse.close)
-        self.rights = RightsKeeper(self.database, settings)
-        self.rights.start()
-        stack.push_async_callback(self.rights.close)
 
     async def _start_reads(self, stack: contextlib.AsyncExitStack, pools: Pools, reader: ArangoStore) -> None:
         """Start the worker processes, PostgreSQL as a store, and the comparison of reads."""
@@ -284,10 +266,11 @@ class Application:
 
     def _handler(self, origin: Store, target: Store) -> Handler:
         """Return the dispatcher's handler; with `dev_auto_flip`, one that flips new collections first."""
+        handle = self.own_account.watching(self.dispatcher.handle)
         if not self.settings.dev_auto_flip:
-            return self.dispatcher.handle
+            return handle
         return AutoFlip(
-            self.dispatcher.handle,
+            handle,
             settings=self.settings,
             database=self.database,
             mirror=self.mirror,
@@ -362,6 +345,7 @@ class Application:
             "backlog": self.mirror.backlog,
             "lag_seconds": self.mirror.lag_seconds,
             "waits_for": self.mirror.waits_for,
+            "own_account": self.own_account.figures(),
             **await probe(self.database, self.origin),
         }
 

@@ -328,14 +328,16 @@ def _object(response: httpx.Response) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-async def ask_instance(url: str, path: str, params: Mapping[str, str], *, timeout: float = 2.0) -> dict[str, Any]:
-    """Return the object that the admin listener of an instance answers to a GET.
+async def ask_instance(
+    url: str, path: str, params: Mapping[str, str], *, timeout: float = 2.0, method: str = "GET"
+) -> dict[str, Any]:
+    """Return the object that the admin listener of an instance answers.
 
     Raise UpstreamUnavailable (no connection), UpstreamOutcomeUnknown (no answer in time, or not of an admin listener).
     """
     try:
         async with httpx.AsyncClient(base_url=url, timeout=timeout, trust_env=False) as client:
-            response = await client.get(path, params=dict(params))
+            response = await client.request(method, path, params=dict(params))
             value = response.json()
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
         raise UpstreamUnavailable(str(error) or type(error).__name__) from error

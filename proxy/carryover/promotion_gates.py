@@ -26,18 +26,23 @@ from proxy.carryover.left_behind import read_services
 from proxy.carryover.server_reading import read_server
 from proxy.carryover.shape_support import SeenRequests, served_fact
 from proxy.control import gate_inputs, thresholds
-from proxy.control.gates.gate_types import Gate, GatedChange, GateEvidence
+from proxy.control.gates.gate_types import Gate, GatedChange, GateEvidence, ShapeFact
 from proxy.control.gates.gates import evaluate, missing_gates
 from proxy.control.gates.promotion_evidence import (
     AccountsFact,
+    CanaryFact,
     DefinitionsFact,
     FlippedFact,
     OpenTransactionFact,
+    OwnAccountFact,
     PromotionEvidence,
     ProxyFact,
+    RehearsalFact,
+    RehearsedShape,
 )
-from proxy.control.preflight import ask_instances
+from proxy.control.preflight import InstanceAnswer, ask_canary, ask_instances
 from proxy.model.stages import Stage
+from proxy.rehearsal.rehearsed_shapes import RehearsedShapes, WriteShape, rehearsed_shapes
 from proxy.semantics.unique_index import uniques_of
 
 _REFUSALS: Final = (UpstreamError, ArangoError, PreconditionFailed)
@@ -51,13 +56,19 @@ async def judge_promotion(
     It reads every key and, for a unique index, every document of each: before writes are held.
     """
     limits = await thresholds.read(database)
-    common = await _common(database, settings, origin)
+    registered = [row for row in await database.fetch(sql.control.INSTANCES) if row.stopped_at is None]
+    common = await _common(database, settings, origin, registered)
+    databases = sorted({collection.partition("/")[0] for collection in collections})
+    canaries = {name: await _canaries(registered, name) for name in databases}
+    rehearsed = {one.collection: one for one in await rehearsed_shapes(database, collections)}
     found: dict[str, tuple[Gate, ...]] = {}
     for collection, evidence in (await gate_inputs.read_both(database, origin, collections, limits)).items():
         if evidence is None:
             found[collection] = missing_gates(collection, GatedChange.PROMOTION)
             continue
-        promotion = await _of_collection(database, origin, evidence, common, collections)
+        shapes = rehearsed[collection]
+        of_it = replace(common, canaries=canaries[collection.partition("/")[0]], rehearsal=rehearsal_fact(shapes))
+        promotion = await _of_collection(database, origin, evidence, of_it, shapes, collections)
         found[collection] = evaluate(replace(evidence, promotion=promotion), limits, GatedChange.PROMOTION)
     return found
 
@@ -65,9 +76,10 @@ async def judge_promotion(
 # ---- the same for every collection
 
 
-async def _common(database: Database, settings: Settings, origin: OriginClient) -> PromotionEvidence:
+async def _common(
+    database: Database, settings: Settings, origin: OriginClient, registered: Sequence[sql.control.InstanceRow]
+) -> PromotionEvidence:
     control = await database.fetchval(sql.control.CONTROL)
-    registered = [row for row in await database.fetch(sql.control.INSTANCES) if row.stopped_at is None]
     answers = await ask_instances(registered, control.generation)
     return PromotionEvidence(
         accounts=await _accounts(database, settings, origin),
@@ -77,7 +89,29 @@ async def _common(database: Database, settings: Settings, origin: OriginClient) 
             for row, answer in zip(registered, answers, strict=True)
         ),
         version=__version__,
+        own_account=own_account_fact(settings.origin_user, answers),
     )
+
+
+async def _canaries(registered: Sequence[sql.control.InstanceRow], name: str) -> tuple[CanaryFact, ...]:
+    """Let each instance prove the channel to a database, one after the other."""
+    return tuple([CanaryFact(row.instance, *await ask_canary(row, name)) for row in registered])
+
+
+def own_account_fact(user: str, answers: Sequence[InstanceAnswer]) -> OwnAccountFact | None:
+    """Return how many requests had Crossfade's own account; None if an instance does not show that. Pure."""
+    counts = [(one.instance, one.own_requests) for one in answers]
+    known = [(instance, number) for instance, number in counts if number is not None]
+    if not known or len(known) < len(counts):
+        return None
+    seconds = min(one.watched_seconds for one in answers)
+    return OwnAccountFact(user, seconds, tuple((instance, number) for instance, number in known if number))
+
+
+def rehearsal_fact(found: RehearsedShapes) -> RehearsalFact:
+    """Return what was rehearsed, as the gate sees it. Pure."""
+    shapes = (RehearsedShape(one.text, one.seen, one.rehearsed, one.different) for one in found.shapes)
+    return RehearsalFact(tuple(shapes), found.open_mismatches)
 
 
 async def _accounts(database: Database, settings: Settings, origin: OriginClient) -> AccountsFact:
@@ -105,6 +139,7 @@ async def _of_collection(
     origin: OriginClient,
     evidence: GateEvidence,
     common: PromotionEvidence,
+    rehearsed: RehearsedShapes,
     collections: Sequence[str],
 ) -> PromotionEvidence:
     collection = evidence.collection
@@ -116,13 +151,15 @@ async def _of_collection(
     return replace(
         common,
         flipped=None if flipped is None else FlippedFact(*flipped),
-        served=served_fact(await _seen(database, origin, evidence), moving),
+        served=served_fact(await _seen(database, origin, evidence, rehearsed), moving),
         definitions=await _definitions(database, origin, collection),
         transactions=tuple(OpenTransactionFact(row.id, row.instance, row.seconds, row.lost) for row in transactions),
     )
 
 
-async def _seen(database: Database, origin: OriginClient, evidence: GateEvidence) -> SeenRequests:
+async def _seen(
+    database: Database, origin: OriginClient, evidence: GateEvidence, rehearsed: RehearsedShapes
+) -> SeenRequests:
     collection = evidence.collection
     name, _, rest = collection.partition("/")
     shared = await database.fetch(sql.promotion_gates.SAME_SHAPE, collection)
@@ -134,13 +171,20 @@ async def _seen(database: Database, origin: OriginClient, evidence: GateEvidence
         views, services = {}, (f"ArangoDB does not show its views and services ({error}): one of them",)
     return SeenRequests(
         collection,
-        evidence.shapes,
+        (*evidence.shapes, *map(as_shape_fact, rehearsed.shapes)),
         evidence.gaps,
         {row.shape: tuple(row.collections) for row in shared},
         {row.endpoint: row.seen for row in passed},
         tuple(view for view, linked in views.items() if rest in linked),
         services,
     )
+
+
+def as_shape_fact(write: WriteShape) -> ShapeFact:
+    """Return a shape of writes as one of reads; an endpoint without the parameters of its request. Pure."""
+    endpoint = write.text.partition(" ")[0]
+    name, text = (endpoint, endpoint) if write.shape == write.text else (write.shape, write.text)
+    return ShapeFact(name, text, write.seen, write.rehearsed, write.rehearsed)
 
 
 async def _definitions(database: Database, origin: OriginClient, collection: str) -> DefinitionsFact:

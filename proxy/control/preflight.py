@@ -16,11 +16,15 @@ from proxy.base.arango_client import ask_instance
 from proxy.base.errors import UpstreamError
 
 _TIMEOUT: Final = 4.0  # seconds; the instance gives each database less
+_CANARY_TIMEOUT: Final = 20.0  # a push may wait for a lock
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceAnswer:
-    """One instance. trouble: why a change would fail with it, and what to do; empty if it would not."""
+    """One instance. trouble: why a change would fail with it, and what to do; empty if it would not.
+
+    own_requests: how many requests of clients had Crossfade's own account in `watched_seconds`; None: unknown.
+    """
 
     instance: str
     admin_url: str | None
@@ -29,6 +33,8 @@ class InstanceAnswer:
     backlog: int | None = None
     lag_seconds: float | None = None
     trouble: str = ""
+    own_requests: int | None = None
+    watched_seconds: float = 0.0
 
 
 async def ask_instances(registered: Sequence[sql.control.InstanceRow], generation: int) -> tuple[InstanceAnswer, ...]:
@@ -64,6 +70,7 @@ def judge(instance: str, url: str, said: Mapping[str, Any], generation: int) -> 
     for name, label in (("postgresql", "PostgreSQL"), ("arangodb", "ArangoDB")):
         if said.get(name, "not asked"):
             troubles.append(f"{label} does not answer it: {said.get(name, 'not asked')}")
+    own = said.get("own_account", {})
     return InstanceAnswer(
         instance,
         url,
@@ -72,4 +79,22 @@ def judge(instance: str, url: str, said: Mapping[str, Any], generation: int) -> 
         said.get("backlog"),
         said.get("lag_seconds"),
         "; ".join(troubles),
+        own.get("requests"),
+        own.get("seconds", 0.0),
     )
+
+
+async def ask_canary(row: sql.control.InstanceRow, database: str) -> tuple[str, float]:
+    """Let an instance prove the channel to a database of ArangoDB; return what failed, in words, and the seconds."""
+    if row.admin_url is None:
+        return "it registered no admin address", 0.0
+    try:
+        said = await ask_instance(
+            row.admin_url, "/canary", {"database": database}, timeout=_CANARY_TIMEOUT, method="POST"
+        )
+    except UpstreamError as error:
+        return str(error), 0.0
+    trouble, seconds = said.get("trouble"), said.get("seconds")
+    if said.get("instance") != row.instance or not isinstance(trouble, str) or not isinstance(seconds, float):
+        return f"{row.admin_url} is another instance, or one without ArangoDB", 0.0
+    return trouble, seconds

@@ -8,6 +8,7 @@ answered_reads      what becomes of a read afterwards: compared by the shadow, o
 target_reads        reads that PostgreSQL serves: fenced, bounded in time, counted when ArangoDB must answer instead
 request_body        bodies that must be decoded, within bounds of memory
 operation_reader    requests of a store, their large bodies on disk
+own_account         counts requests with Crossfade's own account
 authorization       whether a client may read: ArangoDB decides, the answer is cached for a while
 velocypack_answers  answers in VelocyPack for clients that accept it
 packed_stream       the same of answers that wait on disk

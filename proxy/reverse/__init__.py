@@ -14,6 +14,7 @@ tests/model/reverse.
     origin         requests to ArangoDB with Crossfade's account
     changes          requests that change whole collections, and what their answers mean: pure
     carried_changes  carries such a change: announced, sent in time, confirmed
+    canary         one document in both directions, the proof before a promotion
     announcements  changes of collections that may still run in ArangoDB
     backlog        what ArangoDB lacks: for `status`, metrics, and answers that wait until it has a write
 
@@ -21,7 +22,8 @@ Terms: *applier*: the process that has the lease of a part of the outbox; *token
 taking raises; *fence document*: a document in each database of ArangoDB, in the collection `_crossfade`: it has the
 newest token that ArangoDB has seen, and a push locks it until it ends, so that a late push of a former applier is
 refused; *push*: one transaction of ArangoDB; *refused*: of a document, that ArangoDB does not take it: its rows stay in
-the outbox, which prevents a demotion, and it is tried again; *along*: of a document, that it is pushed although no row
+the outbox, which prevents a demotion, and it is tried again; *canary*: the
+document of that proof; *along*: of a document, that it is pushed although no row
 of the batch names it, since ArangoDB has a value in a unique index for it that another document needs.
 """
 

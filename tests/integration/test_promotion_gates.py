@@ -14,6 +14,8 @@ from proxy.carryover.server_reading import read_server
 from proxy.control.gates.gate_types import Gate, GateVerdict
 from proxy.devserver.store import MemoryStore
 from proxy.model.stages import CollectionState, Stage
+from proxy.reverse.canary import Canary
+from proxy.reverse.origin import OriginRequests
 from tests.harness import Running, eventually, running
 from tests.integration.cli_fixtures import Shell, quiet_instances
 
@@ -80,6 +82,9 @@ async def test_the_gates_judge_what_both_databases_and_the_proxy_have(dsn: str, 
         assert (gates["proxies ready"].verdict, gates["proxies ready"].figures) == (PASS, "1 answer")
         assert gates["no open transaction"].figures == "none"
         assert gates["verification current"].verdict is PASS
+        assert (gates["reverse channel proven"].verdict, gates["own account"].verdict) == (PASS, FAIL)
+        assert gates["reverse channel proven"].figures.startswith("1 proxies, at most ")
+        assert gates["own account"].figures.startswith("root: ")  # the test's client has it
 
         async with OriginClient(stack.origin.url, *stack.settings.origin_account) as origin:
             server = await read_server(origin, "root")
@@ -123,3 +128,24 @@ async def spoil(stack: Running) -> None:
     await eventually(noted, "the transaction is noted")
     await stack.database.execute("UPDATE _crossfade.stream_transaction SET at = at - interval '1 minute'")
     await seen(stack, 4)
+
+
+async def test_a_canary_shows_why_the_channel_does_not_work(dsn: str, tmp_path: Path) -> None:
+    store = MemoryStore()
+    store.server.accounts.enforce("", b"secret")
+    async with running(dsn, tmp_path, store=store) as stack:
+        upstream = stack.application.origin
+        strong = OriginRequests(upstream, "root", "")
+        assert (await Canary(stack.database, strong, "one", "_system").prove()).trouble == ""
+        left = await stack.direct.get("/_api/collection/_crossfade/count")
+        assert left.json()["count"] == 1  # the fence document of the canaries
+        assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.canary") == 0
+        weak = {"user": "weak", "passwd": "x"}
+        assert (await stack.direct.post("/_api/user", json=weak)).status_code == 201
+        allowed = await stack.direct.put("/_api/user/weak/database/_system", json={"grant": "ro"})
+        assert allowed.status_code == 200
+        proof = await Canary(stack.database, OriginRequests(upstream, "weak", "x"), "one", "_system").prove()
+        assert proof.trouble.startswith("ArangoDB refuses it: ")
+        await stack.origin.stop()
+        assert (await Canary(stack.database, strong, "one", "_system").prove()).trouble
+        assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.canary") == 0

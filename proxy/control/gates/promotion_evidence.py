@@ -33,9 +33,10 @@ class RehearsedShape:
 
 @dataclass(frozen=True, slots=True)
 class RehearsalFact:
-    """The rehearsal of a collection's writes, by shape."""
+    """The rehearsal of a collection's writes. open_mismatches: kinds of differences that no operator closed."""
 
     shapes: tuple[RehearsedShape, ...]
+    open_mismatches: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class AccountsFact:
 
 @dataclass(frozen=True, slots=True)
 class CanaryFact:
-    """A document that one proxy wrote, read back and removed in both directions. trouble: why that failed."""
+    """A document that one proxy carried in both directions between PostgreSQL and a database. trouble: what failed."""
 
     instance: str
     trouble: str

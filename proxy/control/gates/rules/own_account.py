@@ -8,9 +8,10 @@ from proxy.control.gates.gate_types import PROMOTIONS, Gate, GateEvidence, GateL
 from proxy.control.gates.shape_text import listed
 
 NAME: Final = "own account"
+_HOURS: Final = 1.0  # that each proxy must have watched
 
 
-def _decide(evidence: GateEvidence, _: GateLimits) -> Gate:
+def _decide(evidence: GateEvidence, limits: GateLimits) -> Gate:
     threshold = "no request of a client has Crossfade's own account, which keeps the right to write"
     found = evidence.promotion.own_account
     if found is None:
@@ -23,7 +24,11 @@ def _decide(evidence: GateEvidence, _: GateLimits) -> Gate:
             "are taken, and this one could still write around the proxies"
         )
         return Gate(NAME, GateVerdict.FAILED, f"{found.user}: {shown}", threshold, remedy)
-    return Gate(NAME, GateVerdict.PASSED, f"{found.user}: none in {found.seconds / 3600:.1f} h", threshold)
+    figures = f"{found.user}: none in {found.seconds / 3600:.1f} h"
+    if found.seconds < 3600 * min(_HOURS, limits.flipped_hours):
+        remedy = f"wait: clients are to use each proxy for {_HOURS:g} h after its start"
+        return Gate(NAME, GateVerdict.INCONCLUSIVE, figures, threshold, remedy)
+    return Gate(NAME, GateVerdict.PASSED, figures, threshold)
 
 
 GATE: Final = GateRule(

@@ -16,10 +16,9 @@ def _decide(evidence: GateEvidence, _: GateLimits) -> Gate:
     threshold = "every write shape that was seen was rehearsed, 0 differ"
     rehearsal = evidence.promotion.rehearsal
     if rehearsal is None:
-        remedy = "this version rehearses no writes: `crossfade promote --force --reason …` goes on without"
-        return Gate(NAME, GateVerdict.INCONCLUSIVE, "no rehearsal", threshold, remedy)
-    different = [shape for shape in rehearsal.shapes if shape.different]
-    if different:
+        return Gate(NAME, GateVerdict.INCONCLUSIVE, "not read", threshold, "check the gates of a promotion")
+    if rehearsal.open_mismatches:
+        different = [shape for shape in rehearsal.shapes if shape.different]
         figures = _shapes(different, "differ", lambda one: f"{one.different} of {one.rehearsed}")
         remedy = f"`crossfade mismatches list {evidence.collection}` shows what differs"
         return Gate(NAME, GateVerdict.FAILED, figures, threshold, remedy)
