@@ -119,6 +119,7 @@ class Collection:
             index.discard(key, json_reader.load(old))
         self._stale += 1
         self.revision = revision
+        self.locks.note_removed(key)
         if self._changed is not None:
             self._changed(self, key, None, old)
 

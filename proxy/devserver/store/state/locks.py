@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from weakref import WeakSet
 
 from proxy.base.errors import STATUS
 from proxy.devserver.store.state.indexes import StoredIndex
@@ -28,16 +29,29 @@ def exclusive_error(name: str, seconds: float) -> LockedError:
     return LockedError("", "", message=message, seconds=seconds, number=18)
 
 
+class RemovedKeys:
+    """Keys whose documents were removed since a transaction has begun."""
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+
+
 class Locks(dict[str, str]):
     """Key -> the running stream transaction that wrote it. `key in locks`: no other request may write it now.
 
     claims: the same for values of unique indexes, by (index, encoded value): those that a running transaction has
-    written, and those that it has removed.
+    written, and those that it has removed. removed: sets of running transactions, each of which learns of removals.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.claims: dict[tuple[str, bytes], str] = {}
+        self.removed: WeakSet[RemovedKeys] = WeakSet()
+
+    def note_removed(self, key: str) -> None:
+        """Let transactions that have begun know that a document was removed since."""
+        for since in self.removed:
+            since.keys.add(key)
 
     def held(self, key: object) -> bool:
         """Return True if waiting can help: a running transaction has the key, and will release it."""

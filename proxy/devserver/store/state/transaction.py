@@ -16,7 +16,7 @@ from proxy.base.errors import ArangoError
 from proxy.devserver.store.state.collection import Collection
 from proxy.devserver.store.state.database import ServerDatabase
 from proxy.devserver.store.state.indexes import StoredIndex
-from proxy.devserver.store.state.locks import Locks
+from proxy.devserver.store.state.locks import Locks, RemovedKeys
 
 
 class TransactionStatus(enum.StrEnum):
@@ -104,7 +104,8 @@ class Transaction:
 class ForkLocks(Locks):
     """The locks of a fork: a key is locked if another transaction has it, or if it has changed since the fork was made.
 
-    A change since then cannot be waited out: `held` and `claim_held` are False for it.
+    A change since then cannot be waited out: `held` and `claim_held` are False for it. A document that was inserted and
+    removed since is a change too: RocksDB compares the sequence number of the key's last write.
     """
 
     def __init__(self, transaction: str, shared: Collection, fork: Collection) -> None:
@@ -112,6 +113,8 @@ class ForkLocks(Locks):
         self._transaction = transaction
         self._shared = shared
         self._snapshot = dict(fork.documents)
+        self._removed = RemovedKeys()
+        shared.locks.removed.add(self._removed)
         self._entries = {index.id: dict(index.entries) for index in fork.uniques}
 
     def __bool__(self) -> bool:
@@ -123,7 +126,7 @@ class ForkLocks(Locks):
         holder = self._shared.locks.get(key)
         if holder is not None:
             return holder != self._transaction
-        return self._shared.documents.get(key) != self._snapshot.get(key)
+        return key in self._removed.keys or self._shared.documents.get(key) != self._snapshot.get(key)
 
     def held(self, key: object) -> bool:
         holder = self._shared.locks.get(key) if isinstance(key, str) else None

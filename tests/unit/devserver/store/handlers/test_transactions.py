@@ -186,6 +186,18 @@ def test_a_lock_time_out_is_a_positive_number() -> None:
         assert client.send("POST", "/_api/transaction/begin", body)[1]["errorNum"] == 10
 
 
+def test_a_document_that_came_and_went_since_a_transaction_began_is_a_conflict() -> None:
+    client, _ = _client()
+    number = client.begin(write="c")
+    client.send("POST", "/_api/document/c", [{"_key": "a"}, {"_key": "b"}])
+    client.send("DELETE", "/_api/document/c/a")
+    assert client.send("POST", "/_api/document/c", {"_key": "a"}, trx=number)[1]["errorNum"] == 1200
+    assert client.send("POST", "/_api/document/c", {"_key": "x"}, trx=number)[0] == 202
+    client.send("DELETE", f"/_api/transaction/{number}")
+    later = client.begin(write="c")
+    assert client.send("POST", "/_api/document/c", {"_key": "a"}, trx=later)[0] == 202
+
+
 def test_documents_exchange_unique_values_within_a_transaction() -> None:
     """A chain of 30 values, of which the last takes the first one's: RocksDB checks each write when it is made."""
     client, _ = _client()
