@@ -19,7 +19,7 @@ import structlog
 
 from proxy import __version__
 from proxy.admin import AdminServer, create
-from proxy.app.connections import Pools, open_pools, service_upstreams, upstream
+from proxy.app.connections import Pools, open_pools, origin_upstream, service_upstreams
 from proxy.app.lifetime import admin_server, started
 from proxy.app.listening import DRAIN_SECONDS, listen
 from proxy.app.promoted_store import LazyPromotedStore
@@ -113,7 +113,7 @@ class Application:
         await self._start_control(stack, pools, reader, admin)
         own = self._upstream(stack, settings.origin_url, _REVERSE_CONNECTIONS)
         self.reverse, self.reverse_backlog = start_reverse(
-            stack, settings, pools, own, self.instance, lambda: self.lease.snapshot.has_other_writers
+            stack, settings, pools, own, self.instance, lambda: self.lease.snapshot.has_reverse_mirror
         )
         await self._start_reads(stack, pools, reader)
         await self._start_gateway(stack)
@@ -124,7 +124,9 @@ class Application:
         self._started = True
 
     def _upstream(self, stack: contextlib.AsyncExitStack, url: str, connections: int) -> Upstream:
-        pool = upstream(self.settings, url, connections, spool=self._spool)
+        pool = origin_upstream(
+            self.settings, url, connections, spool=self._spool, over=lambda: self.lease.snapshot.is_complete
+        )
         stack.push_async_callback(pool.close)
         return pool
 
@@ -311,10 +313,6 @@ class Application:
         while self._started and self.mirror.backlog and time.monotonic() < limit:
             await asyncio.sleep(0.01)
 
-    @property
-    def _built(self) -> bool:
-        return hasattr(self, "dispatcher")
-
     async def _roll_back(self, collections: Sequence[str], reason: str) -> None:
         snapshot = self.lease.snapshot
         names = [name for name in snapshot.collections if _matches(name, collections)]
@@ -326,9 +324,7 @@ class Application:
 
     def not_ready(self) -> str | None:
         """Return None if traffic may come, else why not."""
-        if not self._built:
-            return "still starting"
-        return None
+        return None if hasattr(self, "dispatcher") else "still starting"
 
     def trace(self, collection: str, key: str) -> dict[str, object]:
         """Return what `/trace` answers: what this instance knows of one document."""
@@ -346,7 +342,7 @@ class Application:
             "lag_seconds": self.mirror.lag_seconds,
             "waits_for": self.mirror.waits_for,
             "own_account": self.own_account.figures(),
-            **await probe(self.database, self.origin),
+            **await probe(self.database, None if snapshot.is_complete else self.origin),
         }
 
     def status(self) -> dict[str, object]:

@@ -12,6 +12,8 @@ import functools
 import time
 from typing import Final
 
+import structlog
+
 import sql
 from proxy import __version__
 from proxy.admin import create
@@ -22,7 +24,7 @@ from proxy.app.listening import DRAIN_SECONDS, listen
 from proxy.base import state_directory
 from proxy.base.config import Settings
 from proxy.base.database import Database
-from proxy.base.errors import ConfigurationError
+from proxy.base.errors import ConfigurationError, DatabaseError
 from proxy.base.periodic import Periodic
 from proxy.base.spool import SpoolSpace
 from proxy.base.supervise import cancelled, supervise
@@ -40,7 +42,10 @@ from proxy.replication.failover_detector import FailoverDetector
 from proxy.replication.target_writer import TargetWriter
 from proxy.replication.tombstone_gc import Purger
 
+log = structlog.get_logger(__name__)
+
 _NAMED: Final = 5  # collections in a message
+_LOOK: Final = 5.0  # seconds for the look whether everything is complete
 
 
 class CompleteApplication:
@@ -126,6 +131,26 @@ class CompleteApplication:
             "uptime_seconds": time.time() - self._since,
             "authentication": self.settings.authentication,
         }
+
+
+async def is_complete(settings: Settings) -> bool:
+    """Return True if every collection is complete: then a proxy needs no ArangoDB, whatever its mode is.
+
+    False if PostgreSQL does not tell: a proxy that was told before remembers it.
+    """
+    try:
+        database = await Database.open(settings.postgresql_dsn, size=1, timeout=_LOOK, application="crossfade start")
+    except DatabaseError:
+        return False
+    try:
+        found = await database.fetchval(sql.startup.COMPLETE)
+    except DatabaseError:  # also of a schema that is older or not there: the proxy itself says what to do
+        return False
+    finally:
+        await database.close()
+    if found:
+        log.info("mode_complete", reason="every collection is complete")
+    return found
 
 
 async def require_complete(database: Database) -> None:

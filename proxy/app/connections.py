@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from proxy.base.config import Settings
 from proxy.base.database import Database
+from proxy.base.errors import UpstreamUnavailable
 from proxy.gateway.target_reads import QUEUE, statement_limit
 from proxy.http import Upstream
+from proxy.model.message import Request, Response
 from proxy.stores.postgres import streams
 
 _SERVICE_IDLE: Final = 2.0  # seconds
@@ -115,25 +117,50 @@ def service_upstreams(stack: contextlib.AsyncExitStack, settings: Settings, *, s
     pools = {}
     for prefix, url in settings.services.items():
         address = str(url.get_secret_value())
-        pools[prefix] = upstream(settings, address, _SERVICE_CONNECTIONS, spool=spool, service=True)
+        # it gets its client's Host and chunked requests, which ArangoDB does not
+        pools[prefix] = Upstream(
+            address,
+            connections=_SERVICE_CONNECTIONS,
+            connect_timeout=settings.connect_timeout,
+            request_timeout=math.inf,  # a service decides how long it takes: event streams and long polls have no end
+            queue_timeout=settings.request_timeout,
+            # shorter than servers keep an idle connection, so that few requests meet one that is just being closed
+            idle_timeout=_SERVICE_IDLE,
+            buffer_body=settings.max_buffered_body,
+            preserve_host=True,
+            chunked=True,
+            duplex=True,
+            spool=spool,
+        )
         stack.push_async_callback(pools[prefix].close)
     return pools
 
 
-def upstream(settings: Settings, url: str, connections: int, *, spool: Path, service: bool = False) -> Upstream:
-    """Return a pool of HTTP connections. A service gets its client's Host and chunked requests, ArangoDB does not."""
-    return Upstream(
+class OriginUpstream(Upstream):
+    """Connections to ArangoDB. over: every collection is complete; then none is opened, whoever asks."""
+
+    def __init__(self, url: str, *, over: Callable[[], bool], **more: Any) -> None:
+        super().__init__(url, **more)
+        self._over = over
+
+    def request(self, request: Request, *, idempotent: bool = False) -> Coroutine[Any, Any, Response]:
+        """As of every upstream. Raise UpstreamUnavailable if ArangoDB is not to be asked any more."""
+        if self._over():
+            raise UpstreamUnavailable("every collection is complete: ArangoDB is not asked any more")
+        return super().request(request, idempotent=idempotent)
+
+
+def origin_upstream(
+    settings: Settings, url: str, connections: int, *, spool: Path, over: Callable[[], bool]
+) -> OriginUpstream:
+    """Return a pool of connections to ArangoDB."""
+    return OriginUpstream(
         url,
+        over=over,
         connections=connections,
         connect_timeout=settings.connect_timeout,
-        # a service decides how long it takes: event streams and long polls have no end that is known here
-        request_timeout=math.inf if service else settings.request_timeout,
+        request_timeout=settings.request_timeout,
         queue_timeout=settings.request_timeout,
-        # shorter than servers keep an idle connection, so that few requests meet one that is just being closed
-        idle_timeout=_SERVICE_IDLE if service else 60.0,
         buffer_body=settings.max_buffered_body,
-        preserve_host=service,
-        chunked=service,
-        duplex=service,
         spool=spool,
     )

@@ -14,7 +14,7 @@ import structlog
 import uvloop
 
 from proxy.app.application import Application
-from proxy.app.complete_application import CompleteApplication
+from proxy.app.complete_application import CompleteApplication, is_complete
 from proxy.base.config import Settings
 
 log = structlog.get_logger(__name__)
@@ -28,8 +28,8 @@ async def serve(settings: Settings, *, ready: Path | None = None) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    made = CompleteApplication(settings) if settings.mode == "complete" else Application(settings)
-    async with made as application:
+    alone = settings.mode == "complete" or await is_complete(settings)
+    async with CompleteApplication(settings) if alone else Application(settings) as application:
         _freeze_memory()
         log.info("listening", port=application.port, admin=application.admin_port, instance=application.instance)
         if ready is not None:

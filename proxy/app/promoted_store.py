@@ -13,6 +13,7 @@ import structlog
 
 from proxy.app.connections import open_complete_pools
 from proxy.base.config import Settings
+from proxy.base.database import Database
 from proxy.base.spool import SpoolSpace
 from proxy.base.token_secret import token_secret
 from proxy.complete import CompleteStore, TransactionLimits
@@ -31,13 +32,15 @@ class LazyPromotedStore:
         self._spools = spools
         self._stack = contextlib.AsyncExitStack()
         self._store: CompleteStore | None = None
+        self._whole: CompleteStore | None = None
+        self._pool: Database | None = None  # of both
         self._adopted = -1  # the generation up to which its catalog has what was promoted
         self._turn = asyncio.Lock()
 
     async def close(self) -> None:
         """Close the store, if it was started, and its connections."""
         async with self._turn:
-            self._store = None
+            self._store = self._whole = None
             await self._stack.aclose()
 
     async def at(self, generation: int) -> CompleteStore:
@@ -51,28 +54,50 @@ class LazyPromotedStore:
                 self._adopted = generation
             return store
 
+    async def whole(self) -> CompleteStore:
+        """Return PostgreSQL as the whole server, once every collection is complete. Raise DatabaseError.
+
+        It has ids of its own, so that what the other store began is continued there.
+        """
+        if self._whole is not None:
+            return self._whole
+        async with self._turn:
+            if self._whole is None:
+                if self._store is None:
+                    await self._started()
+                assert self._pool is not None
+                store = self._made(self._pool, embedded=False)
+                self._stack.push_async_callback(store.close)
+                await store.start()
+                self._whole = store
+                log.info("complete_store_started")
+            return self._whole
+
     async def named(self, database: str, number: str, generation: int) -> str | None:
         """Return the name of a promoted collection with that number; None if there is none. Raise DatabaseError."""
         return await (await self.at(generation)).named(database, number)
 
     async def _started(self) -> CompleteStore:
-        settings = self._settings
         async with contextlib.AsyncExitStack() as stack:
-            pools = await open_complete_pools(stack, settings)
-            store = CompleteStore(
-                pools.store,
-                root_password=settings.root_password.get_secret_value() if settings.authentication else None,
-                secret=token_secret(settings),
-                transactions=TransactionLimits(settings.stream_transactions, total=settings.stream_transaction_seconds),
-                spools=self._spools,
-                embedded=True,
-            )
+            pools = await open_complete_pools(stack, self._settings)
+            store = self._made(pools.store, embedded=True)
             stack.push_async_callback(store.close)
             await store.start()
             for upkeep in (Expiry(pools.shared), CountFolding(pools.shared), QueryIndexes(pools.maintenance)):
                 upkeep.start()
                 stack.push_async_callback(upkeep.close)
             self._stack = stack.pop_all()
-        self._store = store
+        self._store, self._pool = store, pools.store
         log.info("promoted_store_started")
         return store
+
+    def _made(self, pool: Database, *, embedded: bool) -> CompleteStore:
+        settings = self._settings
+        return CompleteStore(
+            pool,
+            root_password=settings.root_password.get_secret_value() if settings.authentication else None,
+            secret=token_secret(settings),
+            transactions=TransactionLimits(settings.stream_transactions, total=settings.stream_transaction_seconds),
+            spools=self._spools,
+            embedded=embedded,
+        )

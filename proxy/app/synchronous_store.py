@@ -35,6 +35,10 @@ class SynchronousPromotedStore:
         """Return the store at a generation. Raise DatabaseError."""
         return SynchronousStore(await self._promoted.at(generation), self._backlog, self._mirror)
 
+    async def whole(self) -> Store:
+        """Return PostgreSQL as the whole server: then ArangoDB gets nothing that could be waited for."""
+        return await self._promoted.whole()
+
     async def named(self, database: str, number: str, generation: int) -> str | None:
         """Return the name of a promoted collection with that number; None if there is none. Raise DatabaseError."""
         return await self._promoted.named(database, number, generation)

@@ -20,6 +20,7 @@ from proxy.complete.catalog_storage import StoredEntries, read_entries, write_en
 from proxy.complete.persisting import write_catalog
 from proxy.complete.server_view import TickBlock, view_of
 from proxy.devserver.store.state.accounts import SYSTEM, Accounts
+from proxy.devserver.store.state.collection import DOCUMENTS
 from proxy.devserver.store.state.server import SYSTEM_COLLECTIONS, ServerState
 from proxy.model.revision import Clock
 from sql.statements.complete import UnlistedRow
@@ -121,13 +122,21 @@ class CatalogCache:
             unlisted = await self._database.fetch(sql.complete.UNLISTED)
             returned = await self._database.fetch(sql.complete.RETURNED) if self._embedded else []
             copied = catalogs.origin_databases(known.entries)
-            if not unlisted and not copied and not returned:
+            if not unlisted and not copied and not returned and not self._lacking(known):
                 return
             await self._raise_ticks(max([largest_number(unlisted), *map(int, copied.values())]))
             async with self._database.transaction() as session:
                 if await session.fetchrow(sql.complete.RAISE_VERSION, known.version):
                     await write_entries(session, {}, [Entry(catalogs.COLLECTION, name) for name in returned])
                     await self._extend(session, known, {})
+
+    def _lacking(self, known: ServerCatalog) -> list[tuple[str, str]]:
+        """Return the collections of the system that databases lack: ArangoDB had them while this was embedded."""
+        if self._embedded:
+            return []
+        expected = [(database, name) for database in known.collections for name in SYSTEM_COLLECTIONS]
+        expected += [(SYSTEM, "_users")] if SYSTEM in known.collections else []
+        return [(database, name) for database, name in expected if name not in known.collections[database]]
 
     async def prepare_adoption(self, coming: Sequence[UnlistedRow]) -> None:
         """Make what `adopt_in` needs, before the transaction that it is part of. coming: what will be adopted.
@@ -205,7 +214,9 @@ class CatalogCache:
         unlisted = await session.fetch(sql.complete.UNLISTED)
         copied = catalogs.origin_databases(catalog.entries)
         databases = dict.fromkeys([SYSTEM, *copied, *(row.database for row in unlisted)])
-        while self.ticks.left < _TICKS + 2 * len(unlisted) + 2 * len(databases) * len(SYSTEM_COLLECTIONS):
+        lacking = self._lacking(catalog)
+        made_here = 2 * len(databases) * len(SYSTEM_COLLECTIONS) + 2 * len(lacking)
+        while self.ticks.left < _TICKS + 2 * len(unlisted) + made_here:
             await self.refill()
         view = view_of(catalog, ServerState(self._clock), self.ticks, {}, own_accounts=False)
         for database in databases:
@@ -214,6 +225,10 @@ class CatalogCache:
                 added.id = copied.get(database, added.id)
                 if self._embedded:
                     added.collections.clear()
+        came = {(row.database, row.name) for row in unlisted}
+        for database, name in lacking:
+            if (database, name) not in came and name not in view.databases[database].collections:
+                view.add_collection(view.databases[database], name, DOCUMENTS, {})
         adopted: Entries = {}
         for row in unlisted:
             if row.name not in catalog.collections.get(row.database, {}):  # else it would be dropped

@@ -14,8 +14,8 @@ from proxy.stores.arango import Requester
 _TIMEOUT: Final = 1.5  # seconds
 
 
-async def probe(database: Database, origin: Requester) -> dict[str, str]:
-    """Return for `postgresql` and `arangodb` why it does not answer; empty if it does."""
+async def probe(database: Database, origin: Requester | None) -> dict[str, str]:
+    """Return for `postgresql` and `arangodb` why it does not answer; empty if it does. origin: None: nobody asks it."""
     target, source = await asyncio.gather(target_failure(database), _origin(origin))
     return {"postgresql": target, "arangodb": source}
 
@@ -30,7 +30,9 @@ async def target_failure(database: Database) -> str:
     return ""
 
 
-async def _origin(origin: Requester) -> str:
+async def _origin(origin: Requester | None) -> str:
+    if origin is None:
+        return ""
     try:
         async with asyncio.timeout(_TIMEOUT):
             response = await origin.request(Request("GET", b"/_api/version"), idempotent=True)

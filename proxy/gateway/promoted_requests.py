@@ -50,6 +50,10 @@ class PromotedStore(Protocol):
         """Return the store, which knows what was promoted up to that generation. Raise DatabaseError."""
         ...
 
+    async def whole(self) -> Store:
+        """Return PostgreSQL as the whole server, once every collection is complete. Raise DatabaseError."""
+        ...
+
     async def named(self, database: str, number: str, generation: int) -> str | None:
         """Return the name of a promoted collection with that number; None if there is none. Raise DatabaseError."""
         ...
@@ -169,10 +173,13 @@ class PromotedRequests:
     async def _own(self, operation: Operation, decided: Ownership, snapshot: Snapshot) -> Response | None:
         """Return PostgreSQL's answer; None if its fence refuses: then nothing was done."""
         only_reads = decided.only_reads
-        fence = Fence(snapshot.generation, decided.collections, only_reads=only_reads)
         try:
-            store = await self._store.at(snapshot.generation)
-            outcome = await store.execute(msgspec.structs.replace(operation, fence=fence))
+            if decided.whole:
+                outcome = await (await self._store.whole()).execute(operation)
+            else:
+                store = await self._store.at(snapshot.generation)
+                fence = Fence(snapshot.generation, decided.collections, only_reads=only_reads)
+                outcome = await store.execute(msgspec.structs.replace(operation, fence=fence))
         except FenceRefused:
             return None
         except DatabaseError as error:

@@ -154,6 +154,11 @@ class Snapshot:
             )
         return self._complete[0]
 
+    @property
+    def has_reverse_mirror(self) -> bool:
+        """True if ArangoDB gets, or may soon get, writes that PostgreSQL takes."""
+        return self.has_other_writers and not self.is_complete
+
     def state(self, collection: str) -> CollectionState:
         """Return the committed state; a collection that is not registered has its database's default stage."""
         known = self.collections.get(collection)

@@ -38,16 +38,19 @@ class Owner(enum.Enum):
 class Ownership:
     """The decision. collections: what it concerns (`database/name`), sorted. reason: of a refusal, by name.
 
-    only_reads: it changes nothing.
+    only_reads: it changes nothing. whole: every collection is complete, so that PostgreSQL is the whole server, of
+    accounts and databases too, and nobody's fence is needed.
     """
 
     owner: Owner
     collections: tuple[str, ...] = ()
     reason: str = ""
     only_reads: bool = False
+    whole: bool = False
 
 
 ORIGIN: Final = Ownership(Owner.ORIGIN)
+WHOLE: Final = Ownership(Owner.OWN, whole=True)
 _TOGETHER: Final = "promote them together"
 
 
@@ -57,12 +60,14 @@ def ownership(operation: Operation, snapshot: Snapshot, query: QueryFacts | None
     Call it while `snapshot.has_other_writers`.
     """
     session = _session(operation)
+    transaction = operation.headers.get(_TRANSACTION)
+    if snapshot.is_complete and session in (None, ORIGIN) and not PROMOTED_TRANSACTIONS.owns(transaction or ""):
+        return WHOLE
     if session is not None:
         return session
     concern = concern_of(operation, snapshot, query)
     if concern is None:
-        return ORIGIN
-    transaction = operation.headers.get(_TRANSACTION)
+        return WHOLE if snapshot.is_complete else ORIGIN
     if transaction is not None and concern.in_transaction:
         return _in_transaction(transaction, concern, snapshot)
     return _decided(concern, snapshot)

@@ -270,3 +270,36 @@ def test_the_snapshot_knows_whether_anything_is_promoted() -> None:
     assert WHOLE.has_other_writers
     assert Snapshot(1, 1, Phase.HOLD, {"shop/a": FLIPPED}, {}, {"shop/a": UP["shop/rising"]}).has_other_writers
     assert not Snapshot(1, 1, Phase.HOLD, {"shop/a": MIRROR}).has_other_writers
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "_api/document/own/k"),
+        ("POST", "_api/document/new"),
+        ("GET", "_api/version"),
+        ("POST", "_api/collection"),
+        ("POST", "_api/user"),
+        ("POST", "_api/database"),
+        ("PUT", "_api/cursor/123"),
+        ("POST", "_api/foxx"),
+        ("GET", "_api/unheard-of"),
+    ],
+)
+def test_postgresql_is_the_whole_server_once_all_is_complete(method: str, path: str) -> None:
+    complete = Snapshot(9, 4, Phase.IDLE, {"shop/own": CollectionState(Stage.COMPLETE, 100)})
+    operation = decode_parts(method, f"/_db/shop/{path}".encode(), [], b"")
+    found = ownership(operation, complete, None)
+    assert (found.owner, found.whole) == (Owner.OWN, True)
+    beside = Snapshot(9, 4, Phase.IDLE, {**complete.collections, "shop/flipped": FLIPPED})
+    assert not ownership(operation, beside, None).whole
+
+
+def test_what_began_before_the_last_completion_continues_where_it_began() -> None:
+    complete = Snapshot(9, 4, Phase.IDLE, {"shop/own": CollectionState(Stage.COMPLETE, 100)})
+    for headers, path in (
+        ([], f"_api/cursor/{PROMOTED_CURSORS.make()}"),
+        ([(b"x-arango-trx-id", PROMOTED_TRANSACTIONS.make().encode())], "_api/document/own"),
+    ):
+        found = ownership(decode_parts("POST", f"/_db/shop/{path}".encode(), headers, b"{}"), complete, None)
+        assert (found.owner, found.whole) == (Owner.OWN, False)
