@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -277,3 +279,33 @@ async def test_a_request_for_rights_that_was_not_answered_delays_the_next_promot
         await stack.promote(A)
     await stack.database.execute("UPDATE _crossfade.origin_right SET asked_at = now() - interval '1 hour'")
     await stack.promote(A)
+
+
+async def test_rights_that_were_not_given_back_yet_are_not_noted_again(stack: Promotions) -> None:
+    await stack.start("one")
+    before = await stack.granted()
+    await stack.rights.take(await stack.rights.writers([B]))
+    await stack.direct.put("/_api/user/bob/database/_system/b", json={"grant": "rw"})  # by an administrator, meanwhile
+    await stack.rights.take([replace(right, granted="none") for right in await stack.rights.writers([B])])
+    await stack.rights.give_back()
+    assert await stack.granted() == before
+
+
+async def test_a_demotion_waits_until_arangodb_gives_later_revisions(stack: Promotions) -> None:
+    await stack.start("one")
+    await stack.promote(A)
+    ahead = (await newest_revision(stack.client)) + (1_000 << 20)
+    await stack.database.execute(
+        "SELECT setval(revisions::regclass, $1) FROM _crossfade.stamp_floor WHERE collection = $2", ahead, A
+    )
+    await stack.demote(A)
+    assert await newest_revision(stack.client) > ahead
+
+
+async def test_revisions_begin_above_all_that_arangodb_has_given(stack: Promotions) -> None:
+    """Also above those that it gave to other collections, and by a clock that is ahead of PostgreSQL's."""
+    await stack.start("one")
+    clock = stack.origin.store.server.clock
+    clock.observe(ahead := (int(time.time() * 1000) + 3_600_000) << 20)
+    await stack.promote(A)
+    assert await _write(stack, A, "1") > ahead
