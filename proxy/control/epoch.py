@@ -28,6 +28,7 @@ from proxy.state import control_row, missing_writes
 
 Result = TypeVar("Result")
 POLL: Final = 0.03  # seconds between checks of the instances
+_HELD_POLL: Final = 0.01  # and while requests are held
 _PERSISTENCE: Final = 10.0  # seconds to keep asking about, or closing, an epoch that an outage of PostgreSQL left open
 # queries wait for flip_hold_timeout at most, and the epoch is decided before the first of them gives up
 _HELD_SHARE: Final = 0.8
@@ -219,7 +220,7 @@ class EpochRun:
                     f"phase {phase} was not acknowledged in time: {named}. The epoch was aborted, nothing changed. "
                     "Start a silent instance again, or evict it (`crossfade instances`)"
                 )
-            await asyncio.sleep(POLL)
+            await asyncio.sleep(POLL if phase is Phase.BEGIN else _HELD_POLL)
 
     async def _still_ours(self) -> None:
         row = await self.database.fetchval(sql.control.CONTROL)
