@@ -239,6 +239,36 @@ async def test_instances_end_the_demotion_of_a_killed_command(
     await eventually(goes_on, "an instance ends the pause")
 
 
+async def test_rights_are_given_back_although_the_demotion_was_killed_before_it_did(
+    stack: Promotions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stack.start("one")
+    before = await stack.granted()
+    await stack.promote(A, B)
+
+    async def killed(_: object) -> int:
+        kill()
+
+    monkeypatch.setattr(OriginRights, "give_back", killed)
+    with pytest.raises(Killed):
+        await stack.demote(A, B)
+    monkeypatch.undo()
+    assert await stack.stands() == FLIPPED
+    assert (await stack.levels(A))["ann"] == "ro"
+    keeper = RightsKeeper(stack.database, stack.settings)
+    keeper.start()
+    try:
+        await eventually(lambda: _granted(stack, before), "a proxy gives them back")
+        await eventually(lambda: not keeper.may_lack(A), "it knows")
+        assert not await keeper.lacks(A)
+    finally:
+        await keeper.close()
+
+
+async def _granted(stack: Promotions, expected: object) -> bool:
+    return await stack.granted() == expected
+
+
 async def test_a_demotion_that_takes_too_long_is_aborted(database: Database, tmp_path: Path) -> None:
     async with promotions(database, tmp_path, flip_hold_timeout=1.0) as stack:
         await stack.start("one", flip_hold_timeout=1.0)
