@@ -21,8 +21,9 @@ SELECT _crossfade.drop_unique_index($1);
 SELECT to_regclass(_crossfade.unique_entries($1)) IS NOT NULL AS exists;
 
 -- name: lock_properties
--- What writes to collection $1 must follow, with its indexes: they do not change until the transaction ends.
-SELECT properties::text AS properties FROM _crossfade.stamp_floor WHERE collection = $1 FOR SHARE;
+-- What writes to collection $1 must follow, with its indexes: they do not change until the transaction ends. No row if ArangoDB
+-- takes its writes: then it has the unique values.
+SELECT properties::text AS properties FROM _crossfade.stamp_floor WHERE collection = $1 AND writer <> 'origin' FOR SHARE;
 
 -- name: mark_build
 -- Note that this session builds index $1: while it lives, the index is not unfinished.

@@ -12,7 +12,8 @@ from typing import NoReturn
 import pytest
 
 import sql
-from proxy.base.errors import CrossfadeError, PreconditionFailed, UpstreamUnavailable
+from proxy.base.errors import CrossfadeError, PreconditionFailed, StatementError, UpstreamUnavailable
+from proxy.complete.query_indexes import QueryIndexes
 from proxy.control.controller import rollback
 from proxy.control.epoch import EpochRun, EpochStep, TimedOut
 from proxy.control.promotion.revision_floor import newest_revision
@@ -24,6 +25,7 @@ from tests.ad_hoc import Database
 from tests.harness import eventually
 from tests.integration.control_fixtures import Application, until
 from tests.integration.promotion_fixtures import A, B, Promotions, promotions
+from tests.integration.target_fixtures import create, put, raw_of
 
 FLIPPED = {A: ("flipped", "origin"), B: ("flipped", "origin")}
 PROMOTED = {A: ("promoted", "target"), B: ("promoted", "target")}
@@ -339,3 +341,24 @@ async def test_revisions_begin_above_all_that_arangodb_has_given(stack: Promotio
     clock.observe(ahead := (int(time.time() * 1000) + 3_600_000) << 20)
     await stack.promote(A)
     assert await _write(stack, A, "1") > ahead
+
+
+async def test_unique_indexes_end_with_the_demotion(stack: Promotions) -> None:
+    """The mirror may apply two writes, of which one sets a value free that the other takes, in either order."""
+    await stack.start("one")
+    index = {"type": "persistent", "fields": ["n"], "unique": True, "sparse": True}
+    await stack.direct.patch("/_api/document/a/2", json={"n": 2})
+    assert (await stack.direct.post("/_api/index?collection=a", json=index)).status_code == 201
+    relation = await create(stack.database, A)
+    await put(stack.database, A, (await stack.direct.get("/_api/document/a/2")).content)
+    await stack.promote(A)
+    upkeep = QueryIndexes(stack.database)
+    await upkeep.ensure()
+    swap = f"UPDATE {relation} SET raw = $1::json, doc = _crossfade.queryable($1::json), rev = rev + 1 WHERE key = '1'"
+    twice = raw_of(A, "1", b'{"n": 2}').decode()
+    with pytest.raises(StatementError, match="unique"):
+        await stack.database.execute(swap, twice)
+    await stack.demote(A)
+    await stack.database.execute(swap, twice)
+    await upkeep.ensure()
+    await stack.database.execute(swap, twice)

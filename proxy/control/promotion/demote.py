@@ -3,6 +3,7 @@
 PostgreSQL takes no more of them from the begin on, which needs no acknowledgement: the fence refuses whoever did not
 notice, and reads go on from PostgreSQL. The reverse mirror carries what ArangoDB lacks; then ArangoDB's clock must have
 passed the newest revision, and one transaction lets ArangoDB take the writes. Its users get their rights back after it.
+PostgreSQL's unique indexes end with it: ArangoDB has the unique values then.
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ from proxy.control.preflight import ask_instances
 from proxy.control.promotion import transitions
 from proxy.control.promotion.revision_floor import newest_revision
 from proxy.control.promotion.rights import OriginRights
+from proxy.model import json_reader
 from proxy.model.stages import Phase
+from proxy.semantics.unique_index import uniques_of
 from proxy.state import control_row
+from proxy.stores.postgres import unique_indexes
 
 _FEW: Final = 500  # writes that ArangoDB lacks and that are carried while writes are held
 _POLL: Final = 0.1  # seconds between two looks at what ArangoDB lacks, before writes are held
@@ -122,8 +126,9 @@ async def demote(
             await asyncio.sleep(_HELD_POLL)
         failpoints.reach("clock-passed")
 
-    async def committing(_: Session) -> None:
-        """Nothing: the stages and who takes the writes change together (`control_row.carry_out`)."""
+    async def committing(session: Session) -> None:
+        """The stages and who takes the writes change together (`control_row.carry_out`)."""
+        await _drop_unique_indexes(session, names)
 
     run = EpochRun(
         database,
@@ -143,6 +148,14 @@ async def demote(
     await rights.give_back()
     behind = await learned(database, generation, 3 * settings.lease + 1 if wait else 0.0)
     return replace(result, epoch=epoch, generation=generation, behind=behind, seconds=time.monotonic() - began)
+
+
+async def _drop_unique_indexes(session: Session, names: Sequence[str]) -> None:
+    """Let PostgreSQL take equal values: the mirror may apply writes in another order than ArangoDB took them."""
+    for name in names:
+        text = await session.fetchrow(sql.writes.PROPERTIES, name)
+        for index in uniques_of(json_reader.load((text or "{}").encode()).get("indexes", ())):
+            await unique_indexes.drop(session, index.id)
 
 
 async def _until_nearly_carried(

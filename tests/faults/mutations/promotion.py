@@ -107,6 +107,13 @@ MUTANTS = (
         f"{_PROMOTE}test_a_demotion_waits_until_arangodb_gives_later_revisions",
     ),
     Mutant(
+        "unique indexes outlive a demotion",
+        "proxy/control/promotion/demote.py",
+        "        await _drop_unique_indexes(session, names)\n",
+        "        names.copy()\n",
+        f"{_PROMOTE}test_unique_indexes_end_with_the_demotion",
+    ),
+    Mutant(
         "a promotion does not compare definitions under the hold",
         "proxy/control/promotion/promote.py",
         "        await self._handover.compare()\n",
