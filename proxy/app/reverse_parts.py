@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from proxy.app.connections import Pools
 from proxy.base.config import Settings
+from proxy.complete.counts import CountFolding
 from proxy.control.promotion.rights_keeper import RightsKeeper
 from proxy.http import Upstream
 from proxy.reverse import ReverseBacklog, ReverseMirror
@@ -34,7 +35,7 @@ def start_reverse(
     )
     mirror.start()
     stack.push_async_callback(mirror.close)
-    rights = RightsKeeper(pools.shared, settings)
-    rights.start()
-    stack.push_async_callback(rights.close)
+    for upkeep in (RightsKeeper(pools.shared, settings), CountFolding(pools.shared)):  # both outlive promotions
+        upkeep.start()
+        stack.push_async_callback(upkeep.close)
     return mirror, backlog

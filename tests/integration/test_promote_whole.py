@@ -94,3 +94,13 @@ async def test_clients_write_on_through_a_promotion_and_a_demotion(dsn: str, tmp
                 writer.ended = True
         await stack.drained()
         assert await stack.differences(C) == []
+        # what the triggers go on to note does not pile up
+        noted = (
+            "INSERT INTO _crossfade.count_change SELECT relation, 0 FROM _crossfade.collection, generate_series(1, 200)"
+        )
+        await stack.database.execute(noted)
+
+        async def folded() -> bool:
+            return bool(await stack.database.fetchval("SELECT count(*) < 200 FROM _crossfade.count_change"))
+
+        await eventually(folded, "changes of counts are put together")
