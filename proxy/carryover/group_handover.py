@@ -15,7 +15,7 @@ from typing import Any, Final
 import sql
 from proxy.base.arango_client import OriginClient
 from proxy.base.database import Database, Session
-from proxy.base.errors import DatabaseUnavailable, PreconditionFailed
+from proxy.base.errors import ArangoError, DatabaseUnavailable, PreconditionFailed
 from proxy.base.sqlstates import is_a_conflict
 from proxy.base.together import together
 from proxy.carryover.collection_handover import Handover, TargetCollectionState, plan_handover
@@ -27,8 +27,12 @@ from proxy.carryover.collection_taking import (
 )
 from proxy.complete.catalog_cache import CatalogCache
 from proxy.model import json_reader
+from proxy.semantics.unique_index import uniques_of
+from proxy.stores.postgres import unique_indexes
+from proxy.stores.postgres.unique_indexes import NewIndex
 from sql.statements.complete import UnlistedRow
 
+SMALL: Final = 5_000  # documents whose entries of unique indexes are made while writes are held
 _ATTEMPTS: Final = 10  # to count, while other processes put changes of counts together
 _ESTIMATES: Final = frozenset({"selectivityEstimate"})  # of an index: follows the documents
 
@@ -76,12 +80,29 @@ class GroupHandover:
     async def take(self, session: Session, floor: int) -> None:
         """See the Protocol."""
         plans = [replace(plan, revision=max(plan.revision, floor)) for plan in self._plans.values()]
+        for plan in plans:  # before rows are locked that statements of these tables wait for
+            await self._hold_values(session, plan)
         await take_writes_together(session, plans)
         await self._catalogs.adopt_in(session, self._collections)
 
     async def _plan(self, collection: str) -> Handover:
         state = await read_origin_state(self._origin, collection)
         return plan_handover(collection, state, self._targets[collection])
+
+    async def _hold_values(self, session: Session, plan: Handover) -> None:
+        """Enforce the unique indexes of a small collection from the commit on; a large one gets them soon after it.
+
+        Raise PreconditionFailed if documents violate one; DatabaseError.
+        """
+        entry = await session.fetchrow(sql.collections.FIND, plan.collection)
+        if entry is None or await session.fetchval(sql.complete.COUNT, entry.relation) > SMALL:
+            return
+        for index in uniques_of(plan.indexes):
+            await unique_indexes.drop(session, index.id)  # what a build has left
+            try:
+                await unique_indexes.create(session, NewIndex(entry.relation, index))
+            except ArangoError as error:
+                raise PreconditionFailed(f"{plan.collection}: unique index {index.name}: {error.message}") from error
 
     async def _count(self, collection: str) -> None:
         """Count the documents from now on; what is written meanwhile counts too."""

@@ -13,6 +13,7 @@ import pytest
 
 import sql
 from proxy.base.errors import CrossfadeError, PreconditionFailed, StatementError, UpstreamUnavailable
+from proxy.carryover import group_handover
 from proxy.complete.query_indexes import QueryIndexes
 from proxy.control.controller import rollback
 from proxy.control.epoch import EpochRun, EpochStep, TimedOut
@@ -343,7 +344,10 @@ async def test_revisions_begin_above_all_that_arangodb_has_given(stack: Promotio
     assert await _write(stack, A, "1") > ahead
 
 
-async def test_unique_indexes_end_with_the_demotion(stack: Promotions) -> None:
+@pytest.mark.parametrize("small", [True, False])
+async def test_unique_indexes_end_with_the_demotion(
+    stack: Promotions, monkeypatch: pytest.MonkeyPatch, *, small: bool
+) -> None:
     """The mirror may apply two writes, of which one sets a value free that the other takes, in either order."""
     await stack.start("one")
     index = {"type": "persistent", "fields": ["n"], "unique": True, "sparse": True}
@@ -351,9 +355,12 @@ async def test_unique_indexes_end_with_the_demotion(stack: Promotions) -> None:
     assert (await stack.direct.post("/_api/index?collection=a", json=index)).status_code == 201
     relation = await create(stack.database, A)
     await put(stack.database, A, (await stack.direct.get("/_api/document/a/2")).content)
-    await stack.promote(A)
     upkeep = QueryIndexes(stack.database)
-    await upkeep.ensure()
+    if not small:
+        monkeypatch.setattr(group_handover, "SMALL", 0)
+    await stack.promote(A)
+    if not small:  # small ones have it from the commit on
+        await upkeep.ensure()
     swap = f"UPDATE {relation} SET raw = $1::json, doc = _crossfade.queryable($1::json), rev = rev + 1 WHERE key = '1'"
     twice = raw_of(A, "1", b'{"n": 2}').decode()
     with pytest.raises(StatementError, match="unique"):
