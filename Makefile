@@ -126,6 +126,14 @@ flips: $(STAMP) ## flips and rollbacks under clients that judge each answer; lin
 false-alarms: $(STAMP) ## the shadow under heavy writes through three proxies: no false alarm; then planted faults, none missed: MINUTES=10
 	$(BIN)/python -m tests.faults.false_alarms --minutes $(MINUTES)
 
+.PHONY: rehearsal-mutants
+rehearsal-mutants: $(STAMP) ## seeded differences in the rules of writes: the next write that touches one is rehearsed as different
+	$(BIN)/python -m tests.faults.rehearsal
+
+.PHONY: rehearsal-soak
+rehearsal-soak: $(STAMP) ## random writes on few keys through two proxies: no rehearsal gives a false alarm: MINUTES=10
+	$(BIN)/python -m tests.faults.rehearsal.soak --minutes $(MINUTES)
+
 .PHONY: bench-shadow
 bench-shadow: $(STAMP) ## what comparing reads costs: latency, throughput, CPU, a storm of mismatches
 	$(BIN)/python -m bench.shadow

@@ -47,11 +47,7 @@ from proxy.isolation import Isolation
 from proxy.model.in_flight import InFlight, Scope
 from proxy.model.message import Handler
 from proxy.operator.states import States
-from proxy.rehearsal.collection_rules import OriginRules
-from proxy.rehearsal.judge import Judge
-from proxy.rehearsal.lookups import Lookups
-from proxy.rehearsal.rehearser import Rehearser
-from proxy.rehearsal.shape_results import ShapeResults
+from proxy.rehearsal.assembly import rehearser_of
 from proxy.replication.coverage_gaps import Gaps
 from proxy.replication.mirror import Mirror
 from proxy.reverse.canary import proved
@@ -203,10 +199,10 @@ class Application:
         )
         await self.shadow.start()
         stack.push_async_callback(self.shadow.close)
-        self.rehearser: Rehearser | None = None
-        if settings.rehearsal_share > 0:
-            judge = Judge(OriginRules(reader), Lookups(pools.shadow, reader))
-            self.rehearser = Rehearser(settings, judge, ShapeResults(self.database), ledger)
+        self.rehearser = rehearser_of(
+            settings, self.instance, reader, self.database, pools.shadow, ledger, self.mirror.agreed
+        )
+        if self.rehearser is not None:
             await self.rehearser.start()
             stack.push_async_callback(self.rehearser.close)
 

@@ -1,6 +1,7 @@
 """A modification -> an equivalent one that also returns the key of each document that it wrote or removed. Pure.
 
-Each modification is followed by `LET k = NEW._key` (of a removal `OLD._key`), and rows become `[row, k, …]`. A query in
+Each modification is followed by `LET k = NEW._key` (of a removal `OLD._key`), and rows become `[row, k, …]`. With
+`versions` each k is `[key, OLD, NEW]`, where a version that cannot be there is null. A query in
 which a later statement would drop or multiply rows, and keys with them, is not rewritten.
 """
 
@@ -40,7 +41,7 @@ def removed_from(query: ast.Query) -> frozenset[str]:
     return frozenset(collection_name(node.collection) for node in ast.walk(query) if isinstance(node, ast.Remove))
 
 
-def keyed(query: ast.Query) -> Keyed | str:
+def keyed(query: ast.Query, *, versions: bool = False) -> Keyed | str:
     """Return the modification with its keys, or the reason why it cannot be rewritten."""
     statements = query.statements
     found = [index for index, statement in enumerate(statements) if isinstance(statement, _MODIFICATIONS)]
@@ -61,7 +62,8 @@ def keyed(query: ast.Query) -> Keyed | str:
         if isinstance(statement, _MODIFICATIONS):
             name = f"{prefix}{len(keys)}"
             version = ast.Variable("OLD" if isinstance(statement, ast.Remove) else "NEW")
-            changed.append(ast.Let(name, ast.Attribute(version, "_key")))
+            key = ast.Attribute(version, "_key")
+            changed.append(ast.Let(name, ast.Array((key, *_versions(statement))) if versions else key))
             keys.append(ast.Variable(name))
     value = () if returned is None else (returned.value,)
     changed.append(ast.Return(ast.Array((*value, *keys))))
@@ -73,3 +75,34 @@ def keyed(query: ast.Query) -> Keyed | str:
         returned is not None,
         not any(isinstance(statement, _LOOPS) for statement in statements),
     )
+
+
+def shows_versions(query: ast.Query) -> bool:
+    """Return True if it is known where OLD exists: the text of an INSERT tells what it does with a key that exists."""
+    inserts = [node for node in ast.walk(query) if isinstance(node, ast.Insert)]
+    return all(_overwrites(insert) is not None for insert in inserts)
+
+
+def _versions(statement: ast.Statement) -> tuple[ast.Expr, ast.Expr]:
+    """Return OLD and NEW of a modification. ArangoDB knows no OLD of an INSERT that replaces or updates nothing."""
+    null, old, new = ast.Literal(None), ast.Variable("OLD"), ast.Variable("NEW")
+    if isinstance(statement, ast.Remove):
+        return old, null
+    if isinstance(statement, ast.Insert):
+        return old if _overwrites(statement) else null, new
+    return old, new
+
+
+def _overwrites(insert: ast.Insert) -> bool | None:
+    """Return whether an INSERT replaces or updates a document that exists; None if its text does not tell."""
+    if insert.options is None:
+        return False
+    for item in insert.options.items:
+        if item.name is None:
+            return None
+        if item.name in ("overwriteMode", "overwrite"):
+            mode = item.value.value if isinstance(item.value, ast.Literal) else None
+            if item.name == "overwrite" or mode not in ("conflict", "ignore", "replace", "update"):
+                return None
+            return mode in ("replace", "update")
+    return False

@@ -33,6 +33,7 @@ from proxy.journal.intent import Intent
 from proxy.journal.records import CollectionChange
 from proxy.model.message import Request, Response
 from proxy.model.operations import Operation
+from proxy.rehearsal.chosen_query import ChosenQuery
 from proxy.routing.route import Route
 
 _INLINE_ANSWER_LIMIT = 256 << 10  # bytes of an answer that are parsed between two other requests; more by a worker
@@ -52,6 +53,7 @@ class _Run:
     planned: Modification | UnkeyedWrite
     attempt: Attempt
     began: float
+    chosen: ChosenQuery | None = None
     unkeyed: Mapping[str, Intent] = field(default_factory=dict)
     keyed: list[Intent] = field(default_factory=list)
 
@@ -74,16 +76,26 @@ class Modifications:
         context, body = self._context, operation.body
         # if what is known of it already was too much to be found out in place (`query_facts`), rewriting it is as well
         inline_limit = _INLINE_ANSWER_LIMIT if operation.known is None else 0
+        chosen = None
+        if context.rehearser is not None and buffer is None:
+            chosen = context.rehearser.choose_query(operation, route.collections)
         planned = await context.read(
-            aql_plan.plan, body, operation.database, size=len(body), odd="not read in time", inline_limit=inline_limit
+            aql_plan.plan,
+            *(body, operation.database, chosen is not None),
+            size=len(body),
+            odd="not read in time",
+            inline_limit=inline_limit,
         )
+        if chosen is not None and not (isinstance(planned, Modification) and planned.versions):
+            chosen.unseen()
+            chosen = None
         if isinstance(planned, str):
             return await opaque.forward(context, request, operation, route.with_reason(f"AQL modification: {planned}"))
         undo = Undo()
         if isinstance(planned, UnkeyedWrite):  # its search or comparison may end in a mark, as in `capture.reread`
             undo = Undo(route.collections, f"AQL modification: {planned.why}")
         async with context.write(undo=undo, buffer=buffer) as attempt:
-            run = _Run(request, operation, planned, attempt, time.monotonic())
+            run = _Run(request, operation, planned, attempt, time.monotonic(), chosen)
             run.unkeyed = {
                 name: attempt.intend_change(CollectionChange(_REMOVAL, (name,)))
                 if name in planned.removed
@@ -97,10 +109,14 @@ class Modifications:
         asked = run.operation.body if planned.body is None else planned.body
         response, body = await attempt.forward(with_body(run.request, asked))
         if response.status >= 400:
+            if run.chosen is not None:
+                run.chosen.refused()
             await self._failed(run, response.status, body)
             await self._show(run, body)
         elif isinstance(planned, Modification):
             body = await self._read_whole(run, body)
+            if run.chosen is not None:
+                run.chosen.answered()
             await attempt.conclude(NOTHING_WRITTEN, tuple(run.unkeyed.values()))  # all keys have their own intents
             await attempt.applied()
         elif wrote_nothing(run.operation, response.status, body):
@@ -167,6 +183,8 @@ class Modifications:
             while True:
                 batch = await self._parsed(planned, last)
                 failpoints.reach("keys-read")
+                if run.chosen is not None:
+                    run.chosen.wrote(batch.versions)
                 await self._learn(batch.keys, run, later=later)
                 number = asked.size - len(head) if rows is None else 0
                 head += batch.rows[:number]

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from proxy.aql.parser import parse
-from proxy.aql.returning_keys import keyed, removed_from
+from proxy.aql.returning_keys import keyed, removed_from, shows_versions
 from proxy.base.errors import ArangoError
 from proxy.model.cursor_requests import DEFAULT_BATCH, DEFAULT_TTL
 from proxy.model.json_trim import cut, elements, members
@@ -69,7 +69,7 @@ class Modification:
 
     body: the request's. collections: `database/name`, one for each key in a row. returns: the client gets rows.
     removed: collections that it removes from; in others its every write has a new revision.
-    once: if it fails nothing was written.
+    once: if it fails nothing was written. versions: each key comes with the document before and after.
     """
 
     body: bytes
@@ -78,6 +78,7 @@ class Modification:
     returns: bool
     removed: frozenset[str]
     once: bool
+    versions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +97,27 @@ class UnkeyedWrite:
 
 @dataclass(frozen=True, slots=True)
 class OriginBatch:
-    """One answer of the origin. rows: the client's. keys: by collection. id: of the cursor that has more, else None."""
+    """One answer of the origin. rows: the client's. keys: by collection. id: of the cursor that has more, else None.
+
+    versions: for a rehearsal, `[key, old, new]` of each document that was written, as text.
+    """
 
     rows: Sequence[bytes]
     keys: Mapping[str, tuple[str, ...]]
     id: str | None
+    versions: Sequence[bytes] = ()
 
 
-def plan(body: bytes, database: str) -> Modification | UnkeyedWrite | str:
-    """Return the plan for the body of POST /_api/cursor, or why it is not captured."""
+def plan(body: bytes, database: str, versions: bool = False) -> Modification | UnkeyedWrite | str:  # noqa: FBT001, FBT002
+    """Return the plan for the body of POST /_api/cursor, or why it is not captured.
+
+    versions: the answer is to show every document that was written, before and after.
+    """
     try:
         wanted = _BODY.decode(body)
         query = parse(wanted.query)
-        known = keyed(query)
+        versions = versions and shows_versions(query)
+        known = keyed(query, versions=versions)
     except (msgspec.DecodeError, UnicodeDecodeError, ArangoError):
         return "query not understood"
     asked, binds = _asked(wanted), wanted.bind_vars or {}
@@ -128,6 +137,7 @@ def plan(body: bytes, database: str) -> Modification | UnkeyedWrite | str:
         known.returns,
         frozenset(name for name, removes in zip(names, known.removes, strict=True) if removes),
         known.once and not asked.commits,
+        versions,
     )
 
 
@@ -137,16 +147,23 @@ def read(plan: Modification | UnkeyedWrite, body: bytes) -> OriginBatch:
         head = _HEAD.decode(body)
         rows = elements(_member(body, "result"))
         found: dict[str, dict[str, None]] = {}
+        versions: list[bytes] = []
         if isinstance(plan, Modification):
             parts = [elements(row) for row in rows]
             for part in parts:
-                for name, key in zip(plan.collections, part[1:] if plan.returns else part, strict=True):
+                for name, shown in zip(plan.collections, part[1:] if plan.returns else part, strict=True):
+                    key = shown
+                    if plan.versions:
+                        key = elements(shown)[0]
+                        versions.append(shown)
                     if key != b"null":
                         found.setdefault(name, {})[msgspec.json.decode(key, type=str)] = None
             rows = [part[0] for part in parts] if plan.returns else []
     except msgspec.DecodeError as error:
         raise ValueError(f"not an answer to a query: {error}") from error
-    return OriginBatch(rows, {name: tuple(some) for name, some in found.items()}, head.id if head.more else None)
+    return OriginBatch(
+        rows, {name: tuple(some) for name, some in found.items()}, head.id if head.more else None, versions
+    )
 
 
 def whole(first: bytes, last: bytes, rows: Sequence[bytes]) -> bytes:

@@ -50,7 +50,7 @@ def _discover() -> dict[str, WriteKind]:
 KINDS: Final[Mapping[str, WriteKind]] = _discover()
 
 
-_REHEARSED: Final = frozenset({"documents", "imports"})  # kinds that choose writes for a rehearsal themselves
+_REHEARSED: Final = frozenset({"documents", "imports", "queries"})  # kinds that choose writes themselves
 _NO_DOCUMENTS: Final = frozenset({"collection_changes", "graph_definitions", "transactions"})
 
 

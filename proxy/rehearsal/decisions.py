@@ -42,6 +42,14 @@ class PreparedRehearsal:
     refused: Outcome | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class RehearsedDecision:
+    """What the rules answer, of an array for each element; and what is stored then: None for a removed document."""
+
+    outcomes: Sequence[Outcome]
+    stored: Mapping[str, bytes | None]
+
+
 class _GivenKeys(KeyGenerator):
     """A generator that makes the key which ArangoDB made."""
 
@@ -85,12 +93,12 @@ def decide(
     prepared: PreparedRehearsal,
     rows: Mapping[str, bytes | None],
     answered: Sequence[AnsweredDocument],
-) -> list[Outcome]:
-    """Return the answer; of an array one for each element. Raise NotLoadedError if a document is not known."""
+) -> RehearsedDecision:
+    """Return the decision. Raise NotLoadedError if a document is not known."""
     request = prepared.request
     if request is None:
         assert prepared.refused is not None
-        return [prepared.refused]
+        return RehearsedDecision([prepared.refused], {})
     revisions = _GivenRevisions()
     collection = LoadedCollection(
         write.name,
@@ -102,14 +110,19 @@ def decide(
     )
     if not request.many or not request.items:
         revisions.given = _new_revision(answered[0], request.kind) if answered else 0
-        return [_carried_out(write, PreparedWrite(request, prepared.targets), collection)]
+        outcome = _carried_out(write, PreparedWrite(request, prepared.targets), collection)
+        return RehearsedDecision([outcome], _changes(collection))
     outcomes: list[Outcome] = []
     texts = request.texts or itertools.repeat(b"", len(request.items))
     for position, (item, target, text) in enumerate(zip(request.items, prepared.targets, texts, strict=True)):
         revisions.given = _new_revision(answered[position], request.kind) if position < len(answered) else 0
         one = PreparedWrite(replace(request, items=[item], texts=(text,) if text else ()), [target])
         outcomes.append(_carried_out(write, one, collection))
-    return outcomes
+    return RehearsedDecision(outcomes, _changes(collection))
+
+
+def _changes(collection: LoadedCollection) -> dict[str, bytes | None]:
+    return {change.key: change.raw for change in collection.changes()}
 
 
 def _carried_out(write: ObservedWrite, prepared: PreparedWrite, collection: LoadedCollection) -> Outcome:

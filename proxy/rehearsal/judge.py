@@ -14,7 +14,8 @@ from proxy.base.errors import ArangoError
 from proxy.rehearsal import decisions
 from proxy.rehearsal.comparison import compare
 from proxy.rehearsal.decisions import PreparedRehearsal, RehearsedRules
-from proxy.rehearsal.met_documents import CHANGED, MetDocuments, StoredVersion, met_by
+from proxy.rehearsal.known_versions import OLD, KnownVersions
+from proxy.rehearsal.met_documents import CHANGED, GONE, MetDocuments, StoredVersion, met_by, placeholder
 from proxy.rehearsal.observed import CONFLICT, AnsweredDocument, ObservedWrite
 from proxy.rehearsal.unique_holders import UniqueHolders
 from proxy.rehearsal.verdicts import Different, Equal, NoVerdict, Verdict
@@ -24,8 +25,10 @@ NOT_UNDERSTOOD: Final = "answer not understood"
 NOT_BY_RULES: Final = "refused for another reason"
 CONTENDED: Final = "another write was under way"
 CHANGED_RULES: Final = "the collection has changed"
+BEHIND: Final = "mirrors were behind"
 RANDOM: Final = "computed values are not determined"
 _RULED: Final = frozenset({400, 600, 1200, 1202, 1205, 1210, 1221, 1222, 1227, 1233, 1239, 1620})
+_OF_REQUEST: Final = frozenset({400, 600, 1205, 1221, 1222, 1227})  # whatever is stored
 _ROUNDS: Final = 4  # of looking up documents that the rules ask for
 
 
@@ -42,14 +45,17 @@ class DocumentSource(Protocol):
 
     async def target(self, collection: str, keys: Sequence[str]) -> dict[str, StoredVersion]: ...
     async def origin(self, collection: str, keys: Sequence[str]) -> dict[str, StoredVersion]: ...
+    async def settled(self, collection: str) -> bool:
+        """Wait until PostgreSQL has what every proxy has written up to now; False if that takes too long."""
 
 
 class Judge:
     """Judges writes of documents, one at a time or several."""
 
-    def __init__(self, rules: RulesSource, documents: DocumentSource) -> None:
+    def __init__(self, rules: RulesSource, documents: DocumentSource, known: KnownVersions) -> None:
         self._rules = rules
         self._documents = documents
+        self._known = known
         self._holders = UniqueHolders()
 
     async def judge(self, write: ObservedWrite) -> Verdict:
@@ -112,10 +118,20 @@ class Judge:
     ) -> Verdict:
         """Return the verdict by what ArangoDB itself has: a difference is one only if nothing else explains it."""
         wanted = list(dict.fromkeys(keys))
-        found = await self._documents.origin(write.collection, wanted) if wanted else {}
-        rows = met.proven(found, write.floor)
+        found, absent = (await self._looked_up(write, wanted)) if wanted else ({}, frozenset())
+
+        def known(key: str, rev: int) -> bool:
+            return rev <= write.floor - OLD or self._known.before(write.collection, key, rev, write.moment)
+
+        rows = BEHIND if found is None else met.proven(found, known, absent)
         if isinstance(rows, str):
-            return NoVerdict(rows)
+            if rows != GONE or not all(one.number in _OF_REQUEST for one in answered if one.refused):
+                return NoVerdict(rows)
+            # whether there was a document matters neither to these errors nor to a difference that is one either way
+            rows = {**dict.fromkeys(wanted), **met.rows}
+            present = {**{key: placeholder(write, key) for key in wanted}, **met.rows}
+            if isinstance(_compared(write, rules, prepared, present, answered), Equal):
+                return NoVerdict(GONE)
         try:
             verdict = _compared(write, rules, prepared, rows, answered)
         except NotLoadedError:
@@ -132,6 +148,25 @@ class Judge:
             return NoVerdict(CHANGED_RULES)
         return verdict
 
+    async def _looked_up(
+        self, write: ObservedWrite, keys: Sequence[str]
+    ) -> tuple[dict[str, StoredVersion] | None, frozenset[str]]:
+        """Return what ArangoDB has of the keys now, and which of them are known to have had no document all the time.
+
+        None if the mirrors were not up to date in time.
+        """
+        if not await self._documents.settled(write.collection):
+            return None, frozenset()
+        found = await self._documents.origin(write.collection, keys)
+        gone = [key for key, version in found.items() if version.raw is None]
+        traces = await self._documents.target(write.collection, gone) if gone else {}
+        absent = frozenset(
+            key
+            for key, trace in traces.items()
+            if trace.raw is None and self._known.before(write.collection, key, trace.rev, write.moment, removed=True)
+        )
+        return found, absent
+
 
 def _compared(
     write: ObservedWrite,
@@ -142,7 +177,7 @@ def _compared(
 ) -> Equal | Different:
     """Return the verdict, given what the write met. Raise NotLoadedError."""
     many = prepared.request is not None and prepared.request.many
-    return compare(write, decisions.decide(write, rules, prepared, rows, answered), many=many)
+    return compare(write, answered, decisions.decide(write, rules, prepared, rows, answered), many=many)
 
 
 def _not_ruled(write: ObservedWrite, answered: Sequence[AnsweredDocument], rules: RehearsedRules) -> str:

@@ -2,13 +2,15 @@
 
 The answer shows a replaced or removed document itself (`old`), that an inserted key was free, and the revision of a
 document that is not the expected one. What it does not show is read afterwards. A document that is read from ArangoDB
-after the answer was met if its revision is not above the floor: it was stored before the write was sent, and is there
-still. That a document is absent afterwards proves only that it is absent now, unless the answer itself says more.
+after the answer was met if it is known that this version was committed before the write was sent. That a document is
+absent afterwards proves only that it is absent now; unless the answer itself says more, or PostgreSQL, once all mirrors
+have caught up, has the tombstone of a removal that was answered before. (That it has no row proves nothing: a document
+may be gone before the mirror has read it.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -38,7 +40,8 @@ class MetDocuments:
     """What one write met. rows: documents that are known, by key; None: there was none.
 
     vague: those of `rows` of which only existence, or the revision, is known. wanted: keys to look up. revisions: that
-    a looked-up document must have. unless_present: keys without a document, if they have none now.
+    a looked-up document must have. unless_present: keys without a document, if they have none now. holders: keys that
+    must have had one.
     """
 
     rows: dict[str, bytes | None] = field(default_factory=dict)
@@ -46,6 +49,7 @@ class MetDocuments:
     wanted: dict[str, None] = field(default_factory=dict)
     revisions: dict[str, int] = field(default_factory=dict)
     unless_present: set[str] = field(default_factory=set)
+    holders: set[str] = field(default_factory=set)
 
     def lookups(self) -> tuple[str, ...]:
         """Return the keys whose documents are not known."""
@@ -62,17 +66,25 @@ class MetDocuments:
                 rows[key] = version.raw
         return rows
 
-    def proven(self, found: Mapping[str, StoredVersion], floor: int) -> dict[str, bytes | None] | str:
-        """Return the documents with those of ArangoDB, read after the answer; or why they prove nothing."""
+    def proven(
+        self, found: Mapping[str, StoredVersion], known: Callable[[str, int], bool], absent: Iterable[str]
+    ) -> dict[str, bytes | None] | str:
+        """Return the documents with those of ArangoDB, read after the answer; or why they prove nothing.
+
+        known: of a key and a revision, whether that version was committed before the write was sent. absent: the keys
+        that are known to have had no document then, and ever since.
+        """
         rows = dict(self.rows)
         for key, version in found.items():
-            if version.raw is None and key not in self.unless_present:
+            if version.raw is None and (key in self.holders or key not in (self.unless_present | set(absent))):
                 return GONE
-            if version.raw is not None and not self._is_met(key, version, floor):
+            named = self.revisions.get(key)
+            met = version.rev == named if named is not None else known(key, version.rev)
+            if version.raw is not None and not met:
                 if key in self.unless_present:  # it was made since
                     rows[key] = None
                     continue
-                return NAMED_VERSION if key in self.revisions else CHANGED
+                return CHANGED if named is None else NAMED_VERSION
             rows[key] = version.raw
         return rows
 
@@ -93,6 +105,7 @@ def met_by(
             _learn(met, write, request, key, answer)
         if answer.holder and answer.holder not in met.rows:
             met.wanted[answer.holder] = None
+            met.holders.add(answer.holder)
     return met
 
 
@@ -121,8 +134,13 @@ def _learn(
 
 def _vague(met: MetDocuments, write: ObservedWrite, key: str, rev: str) -> None:
     """Enter a document of which only existence, and perhaps the revision, is known."""
-    met.rows[key] = f'{{"_key":"{key}","_id":"{within_quotes(write.name)}/{key}","_rev":"{rev or "_"}"}}'.encode()
+    met.rows[key] = placeholder(write, key, rev)
     met.wanted.pop(key, None)
     met.vague.add(key)
     if rev:
         met.revisions[key] = decode_rev(rev)
+
+
+def placeholder(write: ObservedWrite, key: str, rev: str = "") -> bytes:
+    """Return a document of which nothing is known but that it exists, and perhaps its revision."""
+    return f'{{"_key":"{key}","_id":"{within_quotes(write.name)}/{key}","_rev":"{rev or "_"}"}}'.encode()

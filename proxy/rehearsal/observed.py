@@ -59,13 +59,14 @@ _ANSWERED: Final = msgspec.json.Decoder(AnsweredDocument)
 class ObservedWrite:
     """A write of documents with ArangoDB's answer. operation: as it was sent, see `as_sent`. body: the answer's, whole.
 
-    collection: `database/name`. floor: the newest revision that was known before it was sent.
+    collection: `database/name`. floor: the newest revision that was known before it was sent. moment: likewise.
     """
 
     operation: Operation
     collection: str
     shape: Shape
     floor: int
+    moment: int
     status: int
     headers: Headers
     body: bytes

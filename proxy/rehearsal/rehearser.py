@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import structlog
@@ -20,19 +20,24 @@ from proxy.base.errors import ArangoError, DatabaseError, UpstreamError
 from proxy.base.supervise import supervise
 from proxy.model.message import Headers
 from proxy.model.operations import Change, Operation
+from proxy.rehearsal.chosen_query import ChosenQuery, ObservedQuery
 from proxy.rehearsal.judge import Judge
+from proxy.rehearsal.known_versions import KnownVersions
 from proxy.rehearsal.observed import ObservedWrite, as_sent
+from proxy.rehearsal.query_judge import QueryJudge
 from proxy.rehearsal.shape_results import ShapeResults
 from proxy.rehearsal.verdicts import Different, NoVerdict, Verdict
 from proxy.rehearsal.write_shapes import shape_of_write
 from proxy.routing.query_shapes import Shape
 from proxy.shadow.backpressure import Backpressure
 from proxy.shadow.diff.documents import Difference, Kind
+from proxy.shadow.peer_lag import PeerLag
 from proxy.shadow.result_store import ResultStore
 from proxy.shadow.samples import MismatchEvidence
 
 log = structlog.get_logger(__name__)
 
+SEVERAL: Final = "a query that writes several collections"
 DROPPED: Final = "dropped: too many wait"
 LARGE: Final = "large"
 NO_ANSWER: Final = "no answer"
@@ -43,26 +48,34 @@ _FIRST: Final = 20  # writes of each shape, whatever the share
 _MOST: Final = 500  # writes that wait
 _MOST_BYTES: Final = 16 << 20  # of them
 _LARGEST: Final = 256 << 10  # bytes of a request, and four times as many of an answer
-_WORKERS: Final = 2
+_WORKERS: Final = 8  # of which most wait for the mirrors, to confirm a difference
 _SHAPES: Final = 10_000  # whose first writes are counted
 _ROUTE: Final = "rehearsal of writes"
+Observed = ObservedWrite | ObservedQuery
 
 
 class ChosenWrite:
     """A write that is rehearsed once ArangoDB has answered."""
 
-    __slots__ = ("_collection", "_floor", "_operation", "_rehearser", "_shape")
+    __slots__ = ("_client", "_collection", "_floor", "_moment", "_rehearser", "_shape")
 
-    def __init__(self, rehearser: Rehearser, operation: Operation, collection: str, shape: Shape, floor: int) -> None:
+    def __init__(self, rehearser: Rehearser, client: Operation, collection: str, shape: Shape) -> None:
         self._rehearser = rehearser
-        self._operation = operation
+        self._client = client
         self._collection = collection
         self._shape = shape
-        self._floor = floor
+        self._floor = rehearser.known.newest
+        self._moment = rehearser.known.moment
 
     def answered(self, status: int, headers: Headers, body: bytes) -> None:
         """Take over ArangoDB's answer, as it came. Never blocks."""
-        self._rehearser.take(self._operation, self._collection, self._shape, self._floor, status, headers, body)
+        if len(body) > 4 * _LARGEST:
+            self._rehearser.results.without_verdict(self._collection, self._shape, LARGE)
+            return
+        sent = as_sent(self._client)
+        self._rehearser.take(
+            ObservedWrite(sent, self._collection, self._shape, self._floor, self._moment, status, headers, body)
+        )
 
     def lost(self) -> None:
         """Count a write whose answer did not come."""
@@ -76,19 +89,24 @@ class Rehearser:
         self,
         settings: Settings,
         judge: Judge,
+        queries: QueryJudge,
+        known: KnownVersions,
         results: ShapeResults,
         ledger: ResultStore,
+        peers: PeerLag,
         *,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.results = results
         self._share = settings.rehearsal_share / 100
         self._judge = judge
+        self._queries = queries
         self._ledger = ledger
+        self._peers = peers
         self._chance = chance
-        self._newest = 0
+        self.known = known
         self._begun: dict[tuple[str, str], int] = {}
-        self._waiting: deque[tuple[float, ObservedWrite]] = deque()
+        self._waiting: deque[tuple[float, Observed]] = deque()
         self._bytes = 0
         self._running = 0
         self._arrived = asyncio.Event()
@@ -105,20 +123,40 @@ class Rehearser:
         collection: `database/name`. client: the request that it is a part of, by whose shape it counts.
         """
         shape = shape_of_write(client or operation)
+        if not self._is_chosen(operation, collection, shape):
+            return None
+        return ChosenWrite(self, operation, collection, shape)
+
+    def choose_query(self, operation: Operation, collections: Sequence[str]) -> ChosenQuery | None:
+        """Count a query that writes, and decide whether it is rehearsed, as `choose`. collections: that it writes."""
+        shape = shape_of_write(operation)
+        if len(collections) != 1:
+            self.skip(operation, collections, SEVERAL)
+            return None
+        (collection,) = collections
+        if not self._is_chosen(operation, collection, shape):
+            return None
+
+        def without(verdict: NoVerdict) -> None:
+            self.results.decided(collection, shape, verdict)
+
+        return ChosenQuery(operation, collection, shape, self.known.newest, self.known.moment, self.take, without)
+
+    def _is_chosen(self, operation: Operation, collection: str, shape: Shape) -> bool:
         self.results.seen(collection, shape)
         key = collection, shape.name
         number = self._begun.get(key, 0)
         if number < _FIRST and (number or len(self._begun) < _SHAPES):
             self._begun[key] = number + 1
         elif self._chance() >= self._share:
-            return None
+            return False
         if len(operation.body) > _LARGEST:
             self.results.without_verdict(collection, shape, LARGE)
-            return None
+            return False
         if len(self._waiting) >= _MOST or self._bytes >= _MOST_BYTES:
             self.results.without_verdict(collection, shape, DROPPED)
-            return None
-        return ChosenWrite(self, operation, collection, shape, self._newest)
+            return False
+        return True
 
     def skip(self, operation: Operation, collections: Iterable[str], reason: str) -> None:
         """Count a write that is never rehearsed, with the reason."""
@@ -128,27 +166,14 @@ class Rehearser:
             self.results.without_verdict(collection, shape, reason)
 
     def saw(self, changes: Iterable[Change]) -> None:
-        """Take note of revisions that ArangoDB has given: what it gives later is greater."""
+        """Take note of what ArangoDB has written: revisions that it gives later are greater."""
         for change in changes:
-            self._newest = max(self._newest, change.rev)
+            self.known.note(change)
 
-    def take(
-        self,
-        operation: Operation,
-        collection: str,
-        shape: Shape,
-        floor: int,
-        status: int,
-        headers: Headers,
-        body: bytes,
-    ) -> None:
-        """Queue a chosen write with its answer, or count that there is no room."""
-        if len(body) > 4 * _LARGEST:
-            self.results.without_verdict(collection, shape, LARGE)
-            return
-        write = ObservedWrite(as_sent(operation), collection, shape, floor, status, headers, body)
+    def take(self, write: Observed) -> None:
+        """Queue a write with its answer, or count that there is no room."""
         if len(self._waiting) >= _MOST or self._bytes + write.size > _MOST_BYTES:
-            self.results.without_verdict(collection, shape, DROPPED)
+            self.results.without_verdict(write.collection, write.shape, DROPPED)
             return
         self._waiting.append((time.monotonic(), write))
         self._bytes += write.size
@@ -175,6 +200,7 @@ class Rehearser:
             _, write = self._waiting.popleft()
             self.results.without_verdict(write.collection, write.shape, SHUTDOWN)
         self._bytes = 0
+        await self._peers.close()
         await self.results.close()
 
     async def idle(self) -> None:
@@ -203,8 +229,10 @@ class Rehearser:
                 if not self._waiting and not self._running:
                     self._idle.set()
 
-    async def _judged(self, write: ObservedWrite) -> Verdict:
+    async def _judged(self, write: Observed) -> Verdict:
         try:
+            if isinstance(write, ObservedQuery):
+                return await self._queries.judge(write)
             return await self._judge.judge(write)
         except (ArangoError, DatabaseError, UpstreamError):
             return NoVerdict(UNAVAILABLE)
@@ -212,7 +240,7 @@ class Rehearser:
             log.exception("rehearsal_failed", endpoint=write.operation.endpoint.name, error=type(error).__name__)
             return NoVerdict(FAILED)
 
-    def _count(self, write: ObservedWrite, verdict: Verdict) -> None:
+    def _count(self, write: Observed, verdict: Verdict) -> None:
         self.results.decided(write.collection, write.shape, verdict)
         if not isinstance(verdict, Different):
             return

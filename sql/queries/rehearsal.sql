@@ -4,6 +4,10 @@
 -- The rows with keys $1 text[], tombstones too.
 SELECT key, rev, raw::text AS raw FROM {relation} WHERE key = ANY ($1::text[]);
 
+-- name: whole
+-- Every document and every tombstone: at most $1 rows.
+SELECT key, rev, raw::text AS raw FROM {relation} LIMIT $1;
+
 -- name: add_shapes
 -- $1 collections, $2 shapes, $3 texts, $4 seen, $5 equal, $6 different, $7 without a verdict. Only of collections that are
 -- mirrored. One statement, rows in order: no deadlock.

@@ -38,6 +38,7 @@ class OpenMismatchesRow(NamedTuple):
 
 
 VERSIONS = Statement("rehearsal", "versions", VersionRow)
+WHOLE = Statement("rehearsal", "whole", VersionRow)
 ADD_SHAPES = Statement("rehearsal", "add_shapes")
 ADD_REASONS = Statement("rehearsal", "add_reasons")
 KEPT = Statement("rehearsal", "kept", WriteShapeKeyRow)

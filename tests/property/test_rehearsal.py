@@ -16,7 +16,7 @@ from proxy.wire.decode import decode_parts
 from tests.property.rehearsed_writes import stage_of
 from tests.property.write_requests import Maker, properties, unique_indexes
 
-SEQUENCES: Final = int(os.environ.get("REHEARSAL_SEQUENCES", "150"))
+SEQUENCES: Final = int(os.environ.get("REHEARSAL_SEQUENCES", "60"))
 LENGTH: Final = 15
 
 

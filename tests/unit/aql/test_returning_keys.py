@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.aql import parse
-from proxy.aql.returning_keys import Keyed, keyed
+from proxy.aql.returning_keys import Keyed, keyed, shows_versions
 
 
 def told(text: str) -> Keyed:
@@ -51,3 +51,28 @@ def test_names_of_the_query_are_not_reused() -> None:
 )
 def test_what_would_lose_keys_is_named(text: str, reason: str) -> None:
     assert keyed(parse(text)) == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        ("INSERT {} INTO c", "[NEW._key, null, NEW]"),
+        ("INSERT {} INTO c OPTIONS {ignoreErrors: true}", "[NEW._key, null, NEW]"),
+        ("INSERT {} INTO c OPTIONS {overwriteMode: 'ignore'}", "[NEW._key, null, NEW]"),
+        ("INSERT {} INTO c OPTIONS {overwriteMode: 'update'}", "[NEW._key, OLD, NEW]"),
+        ("FOR d IN c UPDATE d WITH {} IN c", "[NEW._key, OLD, NEW]"),
+        ("FOR d IN c REMOVE d IN c", "[OLD._key, OLD, null]"),
+        ("UPSERT {} INSERT {} UPDATE {} IN c", "[NEW._key, OLD, NEW]"),
+    ],
+)
+def test_versions_are_returned_where_arangodb_has_them(text: str, row: str) -> None:
+    query = parse(text)
+    found = keyed(query, versions=True)
+    assert shows_versions(query)
+    assert not isinstance(found, str)
+    assert row.replace(" ", "") in found.text.replace(" ", "")
+
+
+@pytest.mark.parametrize("options", ["{overwriteMode: @m}", "{overwrite: true}", "{[@m]: 'update'}"])
+def test_versions_are_not_returned_if_a_text_does_not_tell_whether_there_is_an_old_one(options: str) -> None:
+    assert not shows_versions(parse(f"INSERT {{}} INTO c OPTIONS {options}"))
