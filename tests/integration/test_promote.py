@@ -14,6 +14,8 @@ import pytest
 import sql
 from proxy.base.errors import CrossfadeError, PreconditionFailed, StatementError, UpstreamUnavailable
 from proxy.carryover import group_handover
+from proxy.carryover.account_copy import compare_accounts, copy_accounts
+from proxy.carryover.server_reading import read_server
 from proxy.complete.query_indexes import QueryIndexes
 from proxy.control.controller import rollback
 from proxy.control.epoch import EpochRun, EpochStep, TimedOut
@@ -299,6 +301,28 @@ async def test_rights_that_an_administrator_gives_meanwhile_are_taken_again(stac
     assert (await stack.levels(A))["carl"] == "ro"
     await stack.demote(A)
     assert (await stack.levels(A))["carl"] == "rw"
+
+
+async def test_accounts_stay_equal_through_promotions(stack: Promotions) -> None:
+    """Else the gate of the next promotion fails, and accounts cannot be copied while a collection is promoted."""
+    await stack.start("one")
+    await stack.direct.post("/_api/user", json={"user": "dora"})
+    await stack.direct.put("/_api/user/dora/database/*", json={"grant": "rw"})
+
+    async def differences() -> object:
+        return (await compare_accounts(stack.database, await read_server(stack.client, "root"), None)).changes
+
+    server = await read_server(stack.client, "root")
+    await copy_accounts(stack.database, server, None, actor="test", reason=None)
+    for name in (A, B):
+        await stack.promote(name)
+        assert (await stack.levels(name))["ann"] == "ro"
+        assert await differences() == ()
+    await stack.demote(A)
+    assert await differences() == ()
+    await stack.promote(A)
+    await stack.demote(A, B)
+    assert await differences() == ()
 
 
 async def test_a_request_for_rights_that_was_not_answered_delays_the_next_promotion(stack: Promotions) -> None:

@@ -23,4 +23,5 @@ def test_what_was_noted_counts(now: dict[str, Grants], granted: str | None, befo
     found = with_noted_rights(accounts, [NotedRightRow("shop/a", "ann", granted), NotedRightRow("shop/a", "x", "rw")])
     assert found["ann"].grants == before
     assert found["bob"] is accounts["bob"]
+    assert with_noted_rights({"ann": Account("ann", grants={"shop": Grants()})}, [])["ann"].grants == {}
     assert accounts["ann"].grants["shop"].collections["a"] is Level.RO
