@@ -259,7 +259,7 @@ class Settings(BaseSettings):
     start_without_postgresql: Literal["forward", "refuse"] = _advanced(
         "forward",
         "if PostgreSQL is down at the start and no stages are remembered: `forward` requests and record every write "
-        "until the proxy can join, or `refuse` to start",
+        "until the proxy can join, or `refuse` to start. A proxy that had promoted collections refuses in any case",
     )
     dev_auto_flip: bool = _advanced(
         default=False,
