@@ -84,8 +84,11 @@ _ANSWERS: Final = msgspec.json.Decoder(list[_Answer])
 _NAMES: Final = msgspec.json.Decoder(list[str])
 
 
-def plan(operation: Operation) -> ImportPlan | Opaque:
-    """Return how an import of `operation.collection` is captured, or why it is not."""
+def plan(operation: Operation, rehearsed: bool = False) -> ImportPlan | Opaque:  # noqa: FBT001, FBT002
+    """Return how an import of `operation.collection` is captured, or why it is not.
+
+    rehearsed: it becomes array writes if it can, even if every document names its key: their answers show what was met.
+    """
     assert operation.collection is not None
     params, name = operation.params, operation.collection
     if flag(params.get("overwrite")):
@@ -97,9 +100,10 @@ def plan(operation: Operation) -> ImportPlan | Opaque:
         return Opaque("import of a body that cannot be read", (f"{operation.database}/{name}",))
     keys = [key_of(document) for document in items.documents]
     known = tuple(dict.fromkeys(key for key in keys if key is not None))
-    if None not in keys:
+    whole = mode is None or flag(params.get("complete")) or flag(params.get("details"))
+    if None not in keys and (whole or not rehearsed):
         return ByKeys(known)
-    if mode is None or flag(params.get("complete")) or flag(params.get("details")):
+    if whole:
         return ByRevisions(known)
     options = f"overwriteMode={mode}&keepNull=true&mergeObjects=true"
     if mode == "ignore":

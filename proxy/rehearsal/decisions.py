@@ -59,7 +59,7 @@ class _GivenKeys(KeyGenerator):
         return self.given or _NO_KEY
 
 
-class _GivenRevisions(Iterator[int]):
+class GivenRevisions(Iterator[int]):
     """The revision that ArangoDB gave to the document that is being decided; else one that nothing has."""
 
     def __init__(self) -> None:
@@ -99,7 +99,7 @@ def decide(
     if request is None:
         assert prepared.refused is not None
         return RehearsedDecision([prepared.refused], {})
-    revisions = _GivenRevisions()
+    revisions = GivenRevisions()
     collection = LoadedCollection(
         write.name,
         edge=rules.edge,

@@ -7,7 +7,6 @@ own is compared by its content.
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,10 +19,12 @@ from proxy.aql.requests import Action
 from proxy.base.errors import ArangoError, Unsupported
 from proxy.model import json_reader
 from proxy.model.json_values import dump
+from proxy.model.revision import decode_rev
 from proxy.rehearsal.chosen_query import WrittenByQuery
-from proxy.rehearsal.decisions import RehearsedRules
+from proxy.rehearsal.decisions import GivenRevisions, RehearsedRules
 from proxy.rehearsal.verdicts import EQUAL, Different, Equal
 from proxy.semantics import query_writes
+from proxy.semantics.encoded_document import revision_of
 from proxy.semantics.key_generator import KeyGenerator
 from proxy.shadow.diff.documents import MAX_PATHS, canonical, differences
 from proxy.stores.postgres.writes.loaded_collection import LoadedCollection
@@ -31,6 +32,7 @@ from proxy.stores.postgres.writes.loaded_collection import LoadedCollection
 Document = dict[str, Any]
 _MADE: Final = "rehearsal:"  # how keys begin that ArangoDB would make
 _SECONDS: Final = 0.05  # that a query may run on the event loop
+_MODIFICATIONS: Final = (ast.Insert, ast.UpdateOrReplace, ast.Remove, ast.Upsert)
 _SERVER_MADE: Final = ("_key", "_id", "_rev")
 
 
@@ -82,6 +84,8 @@ def parsed(body: bytes, name: str) -> RehearsedQuery:
         why = "a query that the data does not determine"
     elif found.dynamic or found.graphs or found.by_values or {*found.reads, *found.writes} != {name}:
         why = "a query that reads other collections"
+    elif sum(isinstance(node, _MODIFICATIONS) for node in ast.walk(query)) > 1:
+        why = "a query with several modifications"
     elif any(option.startswith("intermediateCommit") for option in wanted.options):
         why = "intermediate commits"
     gathers = any(isinstance(node, ast.Subquery | ast.Collect | ast.Window) for node in ast.walk(query))
@@ -111,24 +115,32 @@ def _searches(query: Query) -> bool:
 
 
 def decide(
-    asked: RehearsedQuery, name: str, rules: RehearsedRules, rows: Mapping[str, bytes], database: str
+    asked: RehearsedQuery,
+    name: str,
+    rules: RehearsedRules,
+    rows: Mapping[str, bytes],
+    database: str,
+    written: Sequence[WrittenByQuery],
 ) -> dict[str, bytes | None] | ArangoError:
     """Return the documents that the query leaves otherwise than they were, None for those that it removes; or the error
-    that ends it. rows: every document of the collection. Raise Unsupported.
+    that ends it. rows: every document of the collection. written: what ArangoDB wrote, whose revisions new versions
+    get, since computed values may have them. Raise Unsupported.
     """
     assert asked.query is not None
+    revisions = GivenRevisions()
+    given = {one.key or "": decode_rev(revision_of(bytes(one.new))) for one in written if bytes(one.new) != b"null"}
     collection = LoadedCollection(
         name,
         edge=rules.edge,
         properties=rules.properties,
         rows=rows,
         loaded=_Everything(),
-        revisions=itertools.count(1),
+        revisions=revisions,
         generator=_MadeKeys(rules.properties.key_options, lambda: 1),
     )
     options = QueryOptions(database=database, max_runtime=_SECONDS)
     try:
-        _drive(run(asked.query, dict(asked.binds), options), collection, rows)
+        _drive(run(asked.query, dict(asked.binds), options), collection, rows, revisions, given)
     except Unsupported:
         raise
     except ArangoError as error:
@@ -143,8 +155,14 @@ class _Everything:
         return True
 
 
-def _drive(steps: Generator[Action, Any, Any], collection: LoadedCollection, rows: Mapping[str, bytes]) -> None:
-    """Answer the evaluator until it ends. Raise ArangoError."""
+def _drive(
+    steps: Generator[Action, Any, Any],
+    collection: LoadedCollection,
+    rows: Mapping[str, bytes],
+    revisions: GivenRevisions,
+    given: Mapping[str, int],
+) -> None:
+    """Answer the evaluator until it ends. given: the new revision of each document. Raise ArangoError."""
     touched: dict[str, None] = {}
     try:
         step = next(steps)
@@ -152,6 +170,8 @@ def _drive(steps: Generator[Action, Any, Any], collection: LoadedCollection, row
             try:
                 answer: Any = None
                 if isinstance(step, Write):
+                    key = step.key or (step.document or {}).get("_key")
+                    revisions.given = given.get(key, 0) if isinstance(key, str) else 0
                     written = query_writes.carry_out(collection, step)
                     touched[written.key] = None
                     answer = query_writes.versions_of(step, written)

@@ -123,9 +123,14 @@ class Rehearser:
         collection: `database/name`. client: the request that it is a part of, by whose shape it counts.
         """
         shape = shape_of_write(client or operation)
-        if not self._is_chosen(operation, collection, shape):
+        if not self._is_chosen(operation, collection, shape, certain=client is not None):
             return None
         return ChosenWrite(self, operation, collection, shape)
+
+    def wants(self, operation: Operation, collection: str) -> bool:
+        """Return True if an import is to be sent as writes of arrays, which are then chosen as a part of it."""
+        shape = shape_of_write(operation)
+        return self._begun.get((collection, shape.name), 0) < _FIRST or self._chance() < self._share
 
     def choose_query(self, operation: Operation, collections: Sequence[str]) -> ChosenQuery | None:
         """Count a query that writes, and decide whether it is rehearsed, as `choose`. collections: that it writes."""
@@ -142,13 +147,13 @@ class Rehearser:
 
         return ChosenQuery(operation, collection, shape, self.known.newest, self.known.moment, self.take, without)
 
-    def _is_chosen(self, operation: Operation, collection: str, shape: Shape) -> bool:
+    def _is_chosen(self, operation: Operation, collection: str, shape: Shape, *, certain: bool = False) -> bool:
         self.results.seen(collection, shape)
         key = collection, shape.name
         number = self._begun.get(key, 0)
         if number < _FIRST and (number or len(self._begun) < _SHAPES):
             self._begun[key] = number + 1
-        elif self._chance() >= self._share:
+        elif not certain and self._chance() >= self._share:
             return False
         if len(operation.body) > _LARGEST:
             self.results.without_verdict(collection, shape, LARGE)

@@ -22,7 +22,9 @@ from proxy.wire.encode import encode
 
 async def carry_out(parts: WriteParts, request: Request, operation: Operation, route: Route) -> Response:
     """Carry out an import of one collection. Raise UpstreamError."""
-    context, planned = parts.context, await _planned(parts.context, operation, route)
+    context = parts.context
+    rehearsed = context.rehearser is not None and context.rehearser.wants(operation, route.collections[0])
+    planned = await _planned(context, operation, route, rehearsed=rehearsed)
     if context.rehearser is not None and not isinstance(planned, import_plan.ByArrays):
         context.rehearser.skip(operation, route.collections[:1], "its answer shows no versions")
     if isinstance(planned, Opaque):
@@ -48,9 +50,11 @@ async def in_transaction(
     return await read_again(parts.context, request, operation, route, buffer, possible)
 
 
-async def _planned(context: WriteContext, operation: Operation, route: Route) -> import_plan.ImportPlan | Opaque:
+async def _planned(
+    context: WriteContext, operation: Operation, route: Route, *, rehearsed: bool = False
+) -> import_plan.ImportPlan | Opaque:
     unread = Opaque("a body that could not be read in time", route.collections)
-    return await context.read(import_plan.plan, operation, size=len(operation.body), odd=unread)
+    return await context.read(import_plan.plan, operation, rehearsed, size=len(operation.body), odd=unread)
 
 
 def _possible(planned: import_plan.ImportPlan | Opaque, collection: str) -> list[PossibleWrite] | str:
