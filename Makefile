@@ -122,6 +122,14 @@ ROUNDS ?= 100
 flips: $(STAMP) ## flips and rollbacks under clients that judge each answer; lines cut, proxies frozen: ROUNDS=100
 	$(BIN)/python -m tests.faults.flips --rounds $(ROUNDS)
 
+.PHONY: promotes
+promotes: $(STAMP) ## promotions and demotions under clients that judge each answer; lines cut, processes frozen and killed: ROUNDS=100
+	$(BIN)/python -m tests.faults.promotions --rounds $(ROUNDS)
+
+.PHONY: bench-promote
+bench-promote: $(STAMP) ## how long writes wait for a promotion and a demotion, at 500 writes/s through two proxies
+	$(BIN)/python -m bench.promote
+
 .PHONY: false-alarms
 false-alarms: $(STAMP) ## the shadow under heavy writes through three proxies: no false alarm; then planted faults, none missed: MINUTES=10
 	$(BIN)/python -m tests.faults.false_alarms --minutes $(MINUTES)

@@ -8,8 +8,10 @@ waited, and as many before it. Other processes of the machine are in these figur
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -17,6 +19,8 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
+
+import asyncpg
 
 from bench.mirror import percentile
 from bench.steady_writes import Sample
@@ -27,6 +31,10 @@ from proxy.base.free_port import free_port
 WAIT_P99, WAIT_LONGEST, FAILED = 100.0, 250.0, 0.0
 COLLECTION: Final = "bench"
 _PATH: Final = f"/_db/_system/_api/document/{COLLECTION}"
+_EPOCHS: Final = (
+    "SELECT extract(epoch FROM closed_at - opened_at)::float8 AS seconds FROM _crossfade.epoch "
+    "WHERE outcome = 'committed' ORDER BY epoch DESC LIMIT 2"
+)
 _CALM: Final = 3.0  # seconds of writes before, between and after
 _FLIPS: Final = 30.0  # seconds for a new collection to be flipped
 _COMMANDS: Final = {"promote": ("--force", "--reason", "bench"), "demote": ("--reason", "bench")}
@@ -85,7 +93,7 @@ def second_proxy(stack: Stack) -> Iterator[int]:
         "CROSSFADE_ADMIN_PORT": str(admin),
         "CROSSFADE_STATE_DIR": str(stack.folder / "second"),
     }
-    environment = {**stack.environment(), **own}
+    environment = {**os.environ, **stack.environment(), **own}
     child = Child(name="second", command=crossfade("proxy", "run"), log=stack.folder / "second.log", env=environment)
     child.start()
     try:
@@ -96,14 +104,16 @@ def second_proxy(stack: Stack) -> Iterator[int]:
 
 
 def _create(stack: Stack) -> None:
-    """Create the collection, and wait until it is flipped."""
+    """Create the collection, wait until it is flipped, and do what a promotion needs before."""
     body = json.dumps({"name": COLLECTION}).encode()
     made = urllib.request.Request(f"{stack.url}/_api/collection", body, method="POST")
     urllib.request.urlopen(made, timeout=30).close()
     limit = time.monotonic() + _FLIPS
-    while "flipped" not in stack.run("status", f"_system/{COLLECTION}"):
+    while "flipped" not in stack.run("status"):
         if time.monotonic() > limit:
             raise RuntimeError("the collection was not flipped")
+    stack.run("backfill", f"_system/{COLLECTION}")
+    stack.run("accounts", "copy")
 
 
 def measured(stack: Stack, ports: Sequence[int], rate: float) -> tuple[list[Window], list[Sample]]:
@@ -127,14 +137,25 @@ def measured(stack: Stack, ports: Sequence[int], rate: float) -> tuple[list[Wind
 
 def run(rate: float) -> tuple[list[Figure], list[str]]:
     """Start everything, measure, stop everything; return figures, and sentences about the time before."""
-    settings = {"CROSSFADE_SAMPLE_PERCENT": "0", "CROSSFADE_LOG_LEVEL": "warning"}
+    settings = {"CROSSFADE_SAMPLE_PERCENT": "0", "CROSSFADE_LOG_LEVEL": "warning", "CROSSFADE_AUTHENTICATION": "false"}
     with Stack(StackOptions.free(stage="flipped", settings=settings)) as stack, second_proxy(stack) as other:
         _create(stack)
         windows, samples = measured(stack, (stack.port, other), rate)
+        held = asyncio.run(_held(stack.dsn))
     figures = [figure for window in windows for figure in window.figures(samples)]
     whole = sum(not 200 <= status < 300 for _, _, status in samples)
     figures.append(Figure(f"failed, of all {len(samples)} writes", whole, FAILED))
-    return figures, [window.before(samples) for window in windows]
+    return figures, [*(window.before(samples) for window in windows), held]
+
+
+async def _held(dsn: str) -> str:
+    """Return a sentence about the epochs, in which writes are held."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        rows = await connection.fetch(_EPOCHS)
+    finally:
+        await connection.close()
+    return "epochs were open for " + " and ".join(f"{1000 * row['seconds']:.0f} ms" for row in rows)
 
 
 def main() -> int:

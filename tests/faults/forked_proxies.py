@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -27,9 +27,11 @@ class Forked:
         environment: Mapping[str, str],
         log: Path,
         arguments: Sequence[str] = ("proxy", "run"),
+        prepare: Callable[[], None] | None = None,
     ) -> None:
+        """prepare: called in the new process first."""
         self._process = _context().Process(
-            target=_run, args=(wall, dict(environment), log, tuple(arguments)), daemon=True
+            target=_run, args=(wall, dict(environment), log, tuple(arguments), prepare), daemon=True
         )
         self._process.start()
         assert self._process.pid is not None
@@ -60,7 +62,13 @@ def _context() -> ForkServerContext:
     return context
 
 
-def _run(wall: Path, environment: dict[str, str], log: Path, arguments: tuple[str, ...]) -> None:
+def _run(
+    wall: Path,
+    environment: dict[str, str],
+    log: Path,
+    arguments: tuple[str, ...],
+    prepare: Callable[[], None] | None,
+) -> None:
     """Run the command in the new process."""
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
@@ -72,5 +80,7 @@ def _run(wall: Path, environment: dict[str, str], log: Path, arguments: tuple[st
     from proxy.base import failpoints
 
     failpoints.reach = failpoints.armed(environment.get("CROSSFADE_FAULT", ""))
+    if prepare is not None:
+        prepare()
     sys.argv = ["crossfade", *arguments]
     cli.main()

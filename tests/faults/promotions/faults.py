@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from tests.faults.chaos import LATE
-from tests.faults.promotions.scenarios import PROXY_POINTS, Fault
+from tests.faults.promotions.scenarios import WRITES, Fault
 from tests.faults.promotions.stack import LEASE, Stack
 
 _CONNECTION_FAULTS: Final = ("cut", "black-hole")
@@ -44,7 +44,7 @@ class PointFault:
     def __init__(self, stack: Stack, fault: Fault, point: str, rng: random.Random) -> None:
         self._stack = stack
         self._fault = fault
-        self._plan = f"{point}:{rng.randrange(1, _MOST)}" if point in PROXY_POINTS else point
+        self._plan = f"{point}:{rng.randrange(1, _MOST)}" if point in WRITES else point
         self._rng = rng
         self._first = asyncio.Lock()
         self.reached = False

@@ -58,9 +58,9 @@ class Scenario:
 
 
 _EVERY: Final = tuple(Moment)
-# of writes that ArangoDB takes, of writes that PostgreSQL takes, and of the hold between them
-PROXY_POINTS: Final = (
-    *("hold-kept", "write-fenced", "write-made", "write-committed"),
+# of writes that PostgreSQL takes, and of writes that ArangoDB takes
+WRITES: Final = (
+    *("write-fenced", "write-made", "write-committed"),
     *("after-intend", "after-forward", "before-complete", "mid-batch", "after-apply"),
 )
 _IN_FLIGHT: Final = ("push-begun", "push-committing")  # the next requests: write the fence document; commit
@@ -74,7 +74,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "ArangoDB cut": Scenario(Fault.CUT_ORIGIN, _ASKS_ORIGIN, costs=_UNAVAILABLE),
     "ArangoDB cut, promoted": Scenario(Fault.CUT_ORIGIN, (Moment.PROMOTED,), beside=False),
     "command killed": Scenario(Fault.KILL_COMMAND, points=failpoints.COMMANDS, share=0.2),
-    "proxy killed": Scenario(Fault.KILL_PROXY, points=PROXY_POINTS, costs=_OF_KILLS, share=0.2),
+    "proxy killed": Scenario(Fault.KILL_PROXY, points=(*failpoints.INSTANCE, *WRITES), costs=_OF_KILLS, share=0.2),
     "applier killed": Scenario(Fault.KILL_PROXY, points=failpoints.REVERSE, costs=_OF_KILLS),
     "applier frozen": Scenario(Fault.FREEZE_PROXY, points=failpoints.REVERSE),
     "push late, applier killed": Scenario(Fault.KILL_LATE, points=_IN_FLIGHT, costs=_OF_KILLS),
