@@ -32,17 +32,27 @@ from proxy.stores.postgres import unique_indexes
 from proxy.stores.postgres.unique_indexes import NewIndex
 from sql.statements.complete import UnlistedRow
 
-SMALL: Final = 5_000  # documents whose entries of unique indexes are made while writes are held
+SMALL: Final = 5_000  # documents whose entries of unique indexes are made in no time while writes are held
 _ATTEMPTS: Final = 10  # to count, while other processes put changes of counts together
 _ESTIMATES: Final = frozenset({"selectivityEstimate"})  # of an index: follows the documents
 
 
 class GroupHandover:
-    """Implements `control.promotion.handing.CollectionHandover`. collections: `database/name`."""
+    """Implements `control.promotion.handing.CollectionHandover`. collections: `database/name`.
+
+    long_pause: writes may wait until the unique indexes of large collections are made; else these are refused.
+    """
 
     def __init__(
-        self, database: Database, origin: OriginClient, catalogs: CatalogCache, collections: Sequence[str]
+        self,
+        database: Database,
+        origin: OriginClient,
+        catalogs: CatalogCache,
+        collections: Sequence[str],
+        *,
+        long_pause: bool = False,
     ) -> None:
+        self._long_pause = long_pause
         self._database = database
         self._origin = origin
         self._catalogs = catalogs
@@ -64,6 +74,8 @@ class GroupHandover:
             raise PreconditionFailed("; ".join(refused))
         for collection in self._collections:
             await self._count(collection)
+        if not self._long_pause:
+            await self._refuse_large()
         await self._catalogs.prepare_adoption([self._coming(plan) for plan in self._plans.values()])
 
     async def compare(self) -> None:
@@ -89,13 +101,27 @@ class GroupHandover:
         state = await read_origin_state(self._origin, collection)
         return plan_handover(collection, state, self._targets[collection])
 
+    async def _refuse_large(self) -> None:
+        """Raise PreconditionFailed if the unique indexes of a collection would take long to make."""
+        large: list[str] = []
+        for plan in self._plans.values():
+            entry = await self._database.fetchrow(sql.collections.FIND, plan.collection)
+            if entry is not None and uniques_of(plan.indexes):
+                documents = await self._database.fetchval(sql.complete.COUNT, entry.relation)
+                large += [f"{plan.collection} ({documents:,} documents)"] if documents > SMALL else []
+        if large:
+            raise PreconditionFailed(
+                f"writes of {', '.join(large)} would wait until unique indexes are built, seconds for each million "
+                "documents: pass --long-pause, with CROSSFADE_FLIP_HOLD_TIMEOUT of the proxies above that"
+            )
+
     async def _hold_values(self, session: Session, plan: Handover) -> None:
-        """Enforce the unique indexes of a small collection from the commit on; a large one gets them soon after it.
+        """Enforce the unique indexes from the commit on.
 
         Raise PreconditionFailed if documents violate one; DatabaseError.
         """
         entry = await session.fetchrow(sql.collections.FIND, plan.collection)
-        if entry is None or await session.fetchval(sql.complete.COUNT, entry.relation) > SMALL:
+        if entry is None:
             return
         for index in uniques_of(plan.indexes):
             await unique_indexes.drop(session, index.id)  # what a build has left

@@ -59,9 +59,23 @@ def register(app: typer.Typer) -> None:
     app.command()(demote)
 
 
+LongPause = Annotated[
+    bool,
+    typer.Option(
+        "--long-pause",
+        help="also with unique indexes and more than 5,000 documents: writes wait until PostgreSQL has built these",
+    ),
+]
+
+
 @bundled
 def promote(
-    chosen: Collections, *, wait_for_instances: WaitForInstances = True, how: StageOptions, gates: PromotionGates
+    chosen: Collections,
+    *,
+    long_pause: LongPause = False,
+    wait_for_instances: WaitForInstances = True,
+    how: StageOptions,
+    gates: PromotionGates,
 ) -> None:
     """Let PostgreSQL take the writes of flipped collections. Every gate of every collection must pass.
 
@@ -102,7 +116,9 @@ def promote(
                 names,
                 settings=settings,
                 origin=origin,
-                handover=lambda ahead: GroupHandover(connected, origin, _catalogs(connected, settings), ahead),
+                handover=lambda ahead: GroupHandover(
+                    connected, origin, _catalogs(connected, settings), ahead, long_pause=long_pause
+                ),
                 judge=judge,
                 refusal=lambda found: refusal(found, force=gates.force, change=GatedChange.PROMOTION),
                 actor=how.who,

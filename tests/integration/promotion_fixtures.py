@@ -44,7 +44,7 @@ class Promotions:
     settings: Settings
     broken: dict[str, Callable[[], object]] = field(default_factory=dict)
 
-    async def promote(self, *names: str, **more: Any) -> Changed:
+    async def promote(self, *names: str, long_pause: bool = False, **more: Any) -> Changed:
         async def judge(_: Sequence[str]) -> dict[str, Any]:
             return {}
 
@@ -54,7 +54,7 @@ class Promotions:
             names,
             settings=self.settings,
             origin=self.client,
-            handover=lambda ahead: BreakableHandover(self, catalogs, ahead),
+            handover=lambda ahead: BreakableHandover(self, catalogs, ahead, long_pause=long_pause),
             judge=judge,
             refusal=lambda _: "",
             actor="test",
@@ -110,8 +110,10 @@ class Promotions:
 
 
 class BreakableHandover(GroupHandover):
-    def __init__(self, stack: Promotions, catalogs: CatalogCache, names: Sequence[str]) -> None:
-        super().__init__(stack.database, stack.client, catalogs, names)
+    def __init__(
+        self, stack: Promotions, catalogs: CatalogCache, names: Sequence[str], *, long_pause: bool = False
+    ) -> None:
+        super().__init__(stack.database, stack.client, catalogs, names, long_pause=long_pause)
         self._broken = stack.broken
 
     async def prepare(self) -> None:
