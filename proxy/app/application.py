@@ -222,7 +222,7 @@ class Application:
         await registry.start()
         stack.push_async_callback(registry.close)
         spools = SpoolSpace(self._spool)
-        promoted = LazyPromotedStore(settings, spools)
+        promoted = LazyPromotedStore(settings, spools, self.database)
         stack.push_async_callback(promoted.close)
         self.dispatcher = Dispatcher(
             settings,

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 
 import structlog
 
+import sql
 from proxy.app.connections import open_complete_pools
 from proxy.base.config import Settings
 from proxy.base.database import Database
@@ -27,7 +29,9 @@ log = structlog.get_logger(__name__)
 class LazyPromotedStore:
     """Implements `gateway.promoted_requests.PromotedStore`. Close it."""
 
-    def __init__(self, settings: Settings, spools: SpoolSpace) -> None:
+    def __init__(self, settings: Settings, spools: SpoolSpace, database: Database) -> None:
+        """database: for what is asked without the store."""
+        self._database = database
         self._settings = settings
         self._spools = spools
         self._stack = contextlib.AsyncExitStack()
@@ -72,6 +76,10 @@ class LazyPromotedStore:
                 self._whole = store
                 log.info("complete_store_started")
             return self._whole
+
+    async def rights_taken(self, collections: Sequence[str]) -> bool:
+        """Return True if ArangoDB's users do not have back what a promotion took. Raise DatabaseError."""
+        return bool(await self._database.fetchval(sql.promotion.RIGHTS_MISSING, list(collections)))
 
     async def named(self, database: str, number: str, generation: int) -> str | None:
         """Return the name of a promoted collection with that number; None if there is none. Raise DatabaseError."""

@@ -7,7 +7,7 @@ later.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
 from proxy.app.promoted_store import LazyPromotedStore
@@ -38,6 +38,10 @@ class SynchronousPromotedStore:
     async def whole(self) -> Store:
         """Return PostgreSQL as the whole server: then ArangoDB gets nothing that could be waited for."""
         return await self._promoted.whole()
+
+    async def rights_taken(self, collections: Sequence[str]) -> bool:
+        """Return True if ArangoDB's users do not have back what a promotion took. Raise DatabaseError."""
+        return await self._promoted.rights_taken(collections)
 
     async def named(self, database: str, number: str, generation: int) -> str | None:
         """Return the name of a promoted collection with that number; None if there is none. Raise DatabaseError."""

@@ -163,6 +163,9 @@ class CompleteStore:
         try:
             outcome = await self._execute(operation)
             fence = operation.fence
+            if fence is not None and _names_nothing(outcome):  # perhaps promoted since the catalog was read
+                await self._catalogs.adopt()
+                outcome = await self._execute(operation)
             if fence is not None and fence.only_reads and operation.endpoint.read not in _IN_STATEMENT:
                 await self._fence.after_reads(operation)
             return outcome
@@ -269,3 +272,8 @@ class CompleteStore:
             state.cursors = self._sessions.cursors
             self._catalog_state = catalog, state
         return self._catalog_state[1]
+
+
+def _names_nothing(outcome: Outcome) -> bool:
+    """Return True if a collection or a database was not found, so that nothing was done."""
+    return outcome.status == 404 and (b'"errorNum":1203' in outcome.body or b'"errorNum":1228' in outcome.body)

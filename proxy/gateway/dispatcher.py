@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
@@ -198,11 +199,16 @@ class Dispatcher:
         way = self._router.route(operation, snapshot) if whole else streamed_route(operation, snapshot)
         if way.extent:
             operation = msgspec.structs.replace(operation, extent=way.extent)
-        if way.action is Action.FORWARD:
-            return await self._forward(request, operation, way)
         if way.action is Action.READ:
             return await self._reads.answer(ReadRequest(request, operation, way, snapshot, started))
-        return await self._writes.carry_out(request, operation, way), "origin"
+        if way.action is Action.FORWARD:
+            response, served_by = await self._forward(request, operation, way)
+        else:
+            response, served_by = await self._writes.carry_out(request, operation, way), "origin"
+        if response.status == HTTPStatus.FORBIDDEN and isinstance(request.body, bytes):  # it can be sent again
+            response.body = await collect(response.body)
+            await self._promoted.check_rights(way.collections or (operation.qualified or "",))
+        return response, served_by
 
     # ---- before it is routed
 

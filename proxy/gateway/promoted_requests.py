@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -26,7 +26,7 @@ from proxy.model.endpoint import CollectionIn, Effect, Read, Verb
 from proxy.model.lease_view import LeaseView
 from proxy.model.message import Request, Response
 from proxy.model.operations import Fence, LargeBody, Operation, Outcome
-from proxy.model.stages import Snapshot, Writer
+from proxy.model.stages import Snapshot, Stage, Writer
 from proxy.replication.coverage_gaps import Gaps, Uncovered
 from proxy.routing.ownership import Owner, Ownership, ownership
 from proxy.routing.query_facts import QueryFactsCache
@@ -52,6 +52,9 @@ class PromotedStore(Protocol):
 
     async def whole(self) -> Store:
         """Return PostgreSQL as the whole server, once every collection is complete. Raise DatabaseError."""
+
+    async def rights_taken(self, collections: Sequence[str]) -> bool:
+        """Return True if ArangoDB's users do not have back what a promotion took. Raise DatabaseError."""
         ...
 
     async def named(self, database: str, number: str, generation: int) -> str | None:
@@ -132,6 +135,18 @@ class PromotedRequests:
         snapshot = self._lease.snapshot
         if snapshot.has_other_writers and self._decide(operation, snapshot).owner is not Owner.ORIGIN:
             raise FenceRefused("the writer of a collection is changing")
+
+    async def check_rights(self, collections: Sequence[str]) -> None:
+        """Return if a refusal by ArangoDB, for want of rights, is an answer. Raise FenceRefused: try again.
+
+        Rights that a promotion took are given back after its abort, or after a demotion; until then ArangoDB takes the
+        writes, and its users may not write (promotion-protocol, "Promote", "rights follow the row").
+        """
+        policies = [self._lease.snapshot.policy(name) for name in collections]
+        if any(policy.state.stage.at_least(Stage.FLIPPED) for policy in policies):
+            with contextlib.suppress(DatabaseError):
+                if await self._store.rights_taken(collections):
+                    raise FenceRefused("ArangoDB's users do not have their rights back yet")
 
     @timed_wait("promotion")
     async def later(self, snapshot: Snapshot, limit: float) -> None:

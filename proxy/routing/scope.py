@@ -37,13 +37,30 @@ def anywhere(operation: Operation) -> tuple[str, ...]:
 
 
 def captured_only(snapshot: Snapshot, collections: Iterable[str]) -> tuple[str, ...]:
-    """Return those collections whose writes are captured: only they can become unverified."""
+    """Return those collections whose writes are captured: only they can become unverified.
+
+    Of a database with promoted collections, which ArangoDB cannot have written, the others are named.
+    """
     kept = []
     for collection in collections:
         database, _, name = collection.partition("/")
-        if snapshot.database_has(database, Stage.MIRROR) if name == "*" else snapshot.policy(collection).capture:
+        if name != "*":
+            kept += [collection] if snapshot.policy(collection).capture else []
+        elif _promoted_in(database, snapshot) and not _mirrored(snapshot.default_stage(database)):
+            known = (each for each in snapshot.collections if each.startswith(f"{database}/"))
+            kept += sorted(each for each in known if snapshot.policy(each).capture)
+        elif snapshot.database_has(database, Stage.MIRROR):
             kept.append(collection)
     return tuple(kept)
+
+
+def _promoted_in(database: str, snapshot: Snapshot) -> bool:
+    return snapshot.has_other_writers and snapshot.database_has(database, Stage.PROMOTED)
+
+
+def _mirrored(stage: Stage) -> bool:
+    """Return True if writes of collections that are not known are captured, by the default of their database."""
+    return stage.at_least(Stage.MIRROR) and not stage.at_least(Stage.PROMOTED)
 
 
 def read_of(operation: Operation) -> str | None:

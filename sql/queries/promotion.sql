@@ -31,6 +31,10 @@ UPDATE _crossfade.control SET closing = true WHERE NOT closing;
 -- It does not begin.
 UPDATE _crossfade.control SET closing = false WHERE closing;
 
+-- name: rights_missing
+-- Whether ArangoDB's users lack a right on one of collections $1 text[] that a promotion took.
+SELECT EXISTS (SELECT FROM _crossfade.origin_right WHERE collection = ANY ($1::text[])) AS taken;
+
 -- name: other_writers
 -- Of collections $1 those whose writes $2 does not take.
 SELECT c.collection FROM unnest($1::text[]) AS c (collection)

@@ -30,6 +30,7 @@ class TakenRightRow(NamedTuple):
     late: bool
 
 
+RIGHTS_MISSING = Single("promotion", "rights_missing", bool)
 BEGIN_TAKING = Single("promotion", "begin_taking", bool)
 WITHHOLD = Single("promotion", "withhold", bool)
 RESUME = Single("promotion", "resume", bool)

@@ -52,8 +52,8 @@ class Pair:
         await self.noticed()
 
     async def commit_promotion(self, *names: str) -> None:
-        """Let PostgreSQL take the writes."""
-        await self.stack.drained()
+        """Let PostgreSQL take the writes, when all proxies have acknowledged that nothing is under way."""
+        await eventually(self._acknowledged, "the hold is acknowledged")
         async with (
             OriginClient(self.stack.origin.url, "root", "") as origin,
             self.stack.database.transaction() as session,
@@ -84,9 +84,9 @@ class Pair:
         await self._begin([Transition(name, PROMOTED, FLIPPED) for name in names], Phase.DRAIN)
 
     async def commit_demotion(self, *names: str) -> None:
-        """Carry what ArangoDB lacks to it, and let it take the writes again."""
+        """Let ArangoDB take the writes again when it has all of them."""
         for name in names:
-            await self._carry(name)
+            await eventually(lambda name=name: self._carried(name), "ArangoDB has every write")
         async with self.stack.database.transaction() as session:
             control = await control_row.lock(session)
             await control_row.commit(session, control, actor="test", reason="test", detail={})
@@ -96,24 +96,20 @@ class Pair:
             control = await control_row.lock(session)
             await control_row.begin(session, control, transitions, phase, actor="test", reason="test")
 
-    async def _carry(self, name: str) -> None:
-        """Replace what ArangoDB has of a collection by what PostgreSQL has."""
-        database, direct = self.stack.database, self.stack.direct
-        relation = await database.fetchval(_RELATION, name)
-        rows = await database.fetch(_DOCUMENTS.replace("{relation}", relation))
-        short = name.partition("/")[2]
-        await direct.put(f"/_api/collection/{short}/truncate")
-        body = b"[%s]" % b",".join(row["raw"].encode() for row in rows)
-        answer = await direct.post(f"/_api/document/{short}?isRestore=true", content=body)
-        assert answer.status_code in (201, 202), answer.text
-        await database.execute(_CARRIED, name)
+    async def _acknowledged(self) -> bool:
+        return not await self.stack.database.fetchval(_SILENT)
+
+    async def _carried(self, name: str) -> bool:
+        return not await self.stack.database.fetchval(_OUTBOX, name)
 
 
+_SILENT = """
+SELECT count(*) FROM _crossfade.instance i, _crossfade.control c
+WHERE i.stopped_at IS NULL AND i.acknowledged <> c.generation
+"""
 _GENERATION = "SELECT generation FROM _crossfade.control"
 _CLOSING = "UPDATE _crossfade.control SET closing = true"
-_RELATION = "SELECT relation FROM _crossfade.collection WHERE collection = $1"
-_DOCUMENTS = "SELECT raw::text AS raw FROM {relation} WHERE doc IS NOT NULL"
-_CARRIED = "DELETE FROM _crossfade.outbox WHERE collection = $1"
+_OUTBOX = "SELECT count(*) FROM _crossfade.outbox WHERE collection = $1"
 
 
 @contextlib.asynccontextmanager
