@@ -24,6 +24,7 @@ class Outbox:
         self._database = database
         self._holder = holder
         self._lease = lease
+        self._was_empty = False
         self._from = 0
         self._looked = -_WHOLE_LOOK
 
@@ -62,6 +63,9 @@ class Outbox:
         most_bytes: of documents, beyond which rows are left for the next batch. along: further keys, whose
         collections the limit does not hold for. None: there are no rows.
         """
+        if self._was_empty and not await self.has_rows():  # one statement instead of a transaction
+            return None
+        self._was_empty = False
         async with (
             self._database.session() as session,
             session.transaction(isolation="repeatable_read", readonly=True),
@@ -71,6 +75,7 @@ class Outbox:
                 return change
             rows = await session.fetch(sql.outbox.ROWS, self.part, most, 0 if along else self._first_id())
             if not rows:
+                self._was_empty = True
                 return None
             self._from = rows[0].id - _BEFORE
             mine = of_first_database(rows)
