@@ -13,8 +13,9 @@ SELECT push FROM _crossfade.applier WHERE part = $1::integer AND push IS NOT NUL
 
 -- name: renew
 -- Keep the lease of part $1 and token $2 for $3 seconds; $4: the stream transaction that is open in ArangoDB, NULL for none.
--- No row if another applier has the lease.
+-- No row if another applier has the lease. Nobody waits for the disk: after a crash the lease ends a moment earlier.
 UPDATE _crossfade.applier SET until = clock_timestamp() + make_interval(secs => $3::float8), push = $4
+FROM set_config('synchronous_commit', 'off', true)
 WHERE part = $1::integer AND token = $2
 RETURNING token;
 
@@ -79,9 +80,12 @@ ORDER BY s.nth;
 
 -- name: confirm
 -- Remove exactly the rows $3 of part $1, after ArangoDB has confirmed what they carry. No row unless the lease is still that
--- of token $2: then another applier carries them. Without FOR SHARE the lease could be taken while they are removed.
+-- of token $2: then another applier carries them. Without FOR SHARE the lease could be taken while they are removed. Nobody
+-- waits for the disk: rows that a crash brings back are carried again, and ArangoDB has their revisions already.
 WITH l AS MATERIALIZED (SELECT FROM _crossfade.applier WHERE part = $1::integer AND token = $2 FOR SHARE),
-gone AS (DELETE FROM _crossfade.outbox USING l WHERE id = ANY ($3::bigint[]) RETURNING id, collection, key, kind),
+gone AS (
+    DELETE FROM _crossfade.outbox USING l, set_config('synchronous_commit', 'off', true)
+    WHERE id = ANY ($3::bigint[]) RETURNING id, collection, key, kind),
 accepted AS (
     DELETE FROM _crossfade.refused_push r USING gone g WHERE r.collection = g.collection AND r.key IN (g.key, '', '/' || g.kind))
 SELECT id FROM gone;
