@@ -27,6 +27,7 @@ Out-of-band writes:
 Beside the runs:
     archive/           collections as compressed files, and back
     migration_report/  `crossfade report`
+    completion/        `crossfade complete`: the end of a move, and its certificate
     checksum           the checksum of a set of documents (pure)
 
 Every write follows I4 (proxy.replication.target_writer): a page may be copied twice, late, or concurrently with live

@@ -1,6 +1,7 @@
 """`crossfade backfill`: plan, run, status, worker.
 
-cli_throttle has throttle, pause and resume; cli_verify `crossfade verify`; cli_watch `crossfade out-of-band watch`.
+cli_throttle has throttle, pause and resume; cli_verify `crossfade verify`; cli_watch `crossfade out-of-band watch`;
+completion `crossfade complete`.
 
 Exit codes: 0 done (and, for verify, equal); 1 refused, failed, stopped, or differences remain; 2 a wrong setting, or
 PostgreSQL cannot be reached or is not migrated.
@@ -29,6 +30,7 @@ from backfill.cli_runtime import (
     report_left_out,
     work_on,
 )
+from backfill.completion import cli as completion_cli
 from backfill.governor import setting
 from backfill.run_planner import plan_backfill
 from backfill.throttle import as_text
@@ -74,6 +76,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(backfill, name="backfill")
     cli_verify.register(app)
     cli_watch.register(app)
+    completion_cli.register(app)
 
 
 @bundled

@@ -9,6 +9,7 @@ group_handover       the collections of one promotion: prepared, compared while 
 collection_taking    reads what that needs from both, and lets PostgreSQL take the writes
 left_behind          what system collections hold that PostgreSQL does not serve: pure, but for reading it
 promotion_gates      reads what the gates of a promotion look at, and judges
+completion_gates     reads what the gates of a completion look at
 shape_support        whether PostgreSQL alone answers what clients were seen to ask: pure
 clock_reading        how far the clocks of ArangoDB and of the proxies are ahead of PostgreSQL's
 

@@ -94,7 +94,7 @@ def served_fact(seen: SeenRequests, moving: Collection[str]) -> ServedFact:
         if shape.exempt is not None:
             continue
         if shape.shape == shape.text and shape.shape != _QUERY:
-            if not _answered(shape.shape):
+            if not answered_alone(shape.shape):
                 refused.append(f"{shape.shape} ({shape.seen} times)")
             continue
         use = None if shape.shape in (NOT_UNDERSTOOD.name, OTHER.name) else examine_shape(shape.text)
@@ -119,14 +119,19 @@ def _gaps(seen: SeenRequests) -> Iterator[tuple[str, bool]]:
         text = f"{gap.endpoint}: {gap.effect} ({gap.seen} times)"
         if gap.endpoint == OTHER.name or (gap.endpoint == _QUERY and _UNREADABLE in gap.effect):
             yield text, False
-        elif not _answered(gap.endpoint):
+        elif not answered_alone(gap.endpoint):
             yield text, True
     for endpoint, number in seen.passed.items():
         if endpoint in _CODE:
             yield f"{_CODE[endpoint]} may use it ({number} times)", False
 
 
-def _answered(endpoint: str) -> bool:
+def needs_arangodb(endpoint: str) -> bool:
+    """Return True if PostgreSQL alone does not answer an endpoint, or runs no code that it would run."""
+    return endpoint in _CODE or not answered_alone(endpoint)
+
+
+def answered_alone(endpoint: str) -> bool:
     """Return True if PostgreSQL alone answers an endpoint."""
     return endpoint in COMMANDS and endpoint not in LEFT_OUT and endpoint not in unsupported.COMMANDS
 

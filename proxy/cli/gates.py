@@ -12,6 +12,7 @@ from rich.markup import escape
 from proxy.base.arango_client import OriginClient
 from proxy.base.config import Settings
 from proxy.base.database import Database
+from proxy.base.errors import PreconditionFailed
 from proxy.carryover.promotion_gates import judge_promotion
 from proxy.cli import tables
 from proxy.cli.naming import mirrored
@@ -88,6 +89,8 @@ async def _judge(
 ) -> Mapping[str, tuple[Gate, ...]]:
     if change is GatedChange.FLIP:
         return await gate_inputs.judge(connected, settings, names)
+    if change is GatedChange.COMPLETION:
+        raise PreconditionFailed("the gates of a completion: `crossfade complete COLLECTION --archive DIR --dry-run`")
     async with OriginClient(settings.origin_url, *settings.origin_account) as origin:
         return await judge_promotion(connected, settings, origin, names)
 

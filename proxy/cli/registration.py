@@ -25,7 +25,7 @@ from typer.models import CommandInfo, OptionInfo, TyperInfo
 PANELS: Final[Mapping[str, tuple[str, ...]]] = {
     "Set up": ("doctor", "migrate", "proxy"),
     "Move collections": (
-        *("mirror", "shadow", "gates", "flip", "rollback", "promote", "demote"),
+        *("mirror", "shadow", "gates", "flip", "rollback", "promote", "demote", "complete"),
         *("stage", "auto-rollback", "acknowledge"),
     ),
     "Copy and verify": ("backfill", "verify", "repair", "out-of-band", "accounts", "archive"),

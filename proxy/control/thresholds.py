@@ -24,6 +24,7 @@ MEANINGS: Final = {
     "flipped_hours": "hours at 100 % before a promotion",
     "transaction_seconds": "highest age of an open stream transaction that wrote, in seconds",
     "clock_seconds": "highest difference between two clocks before a promotion, in seconds",
+    "promoted_days": "days at stage promoted before a completion",
 }
 _WHOLE: Final = frozenset({"comparisons", "shape_comparisons"})  # counts: at least one, without a fraction
 

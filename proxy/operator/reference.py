@@ -70,6 +70,16 @@ one can be; `--force --reason TEXT` ignores all gates except those without which
 | gate | it passes if | ignored by `--force` |
 | --- | --- | --- |
 {promotion}
+
+## Completion
+
+When a collection is complete, ArangoDB gets no more of its writes, and only an archive brings it back. `crossfade
+complete --dry-run COLLECTION` checks whether one can be; `--force --reason TEXT` ignores these gates. What `crossfade
+complete` never ignores: ArangoDB must first have every write.
+
+| gate | it passes if | ignored by `--force` |
+| --- | --- | --- |
+{completion}
 """
 _METRICS: Final = """\
 # Metrics

@@ -23,3 +23,7 @@ SELECT count(*) AS documents, coalesce(sum(octet_length(text)), 0)::bigint AS by
        coalesce(sum(('x' || encode(substring(hash FROM 29 FOR 4), 'hex'))::bit(32)::bigint), 0)::text AS w8
 FROM (SELECT text, sha256(convert_to(text, 'UTF8')) AS hash
       FROM (SELECT raw::text AS text FROM {relation} WHERE doc IS NOT NULL OFFSET 0) AS printed OFFSET 0) AS hashed;
+
+-- name: by_keys
+-- The documents with keys $1 text[].
+SELECT key, rev, raw::text AS raw FROM {relation} WHERE doc IS NOT NULL AND key = ANY ($1::text[]);

@@ -30,3 +30,19 @@ WHERE database = $1 AND collection = '' GROUP BY endpoint ORDER BY endpoint;
 -- name: clock
 -- PostgreSQL's clock, in seconds since 1970.
 SELECT extract(epoch FROM clock_timestamp())::float8 AS now;
+
+-- name: passed_since
+-- Requests since collection $1 has its stage that were neither captured nor compared: those of the collection, and those of
+-- its database that name none.
+SELECT u.endpoint, u.reason, u.seen FROM _crossfade.collection c JOIN _crossfade.uncovered u
+    ON u.database = c.database AND u.collection IN (c.collection, '', c.database || '/*') AND u.last_seen >= c.stage_since
+WHERE c.collection = $1 ORDER BY u.endpoint, u.reason;
+
+-- name: not_carried
+-- What ArangoDB lacks of collection $1: how many rows, and the age of the oldest in seconds.
+SELECT count(*) AS rows, coalesce(extract(epoch FROM clock_timestamp() - min(at)), 0)::float8 AS age
+FROM _crossfade.outbox WHERE collection = $1;
+
+-- name: refused_of
+-- What ArangoDB refuses of collection $1, at most $2 of it.
+SELECT key, reason FROM _crossfade.refused_push WHERE collection = $1 ORDER BY since, key LIMIT $2;

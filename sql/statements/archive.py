@@ -28,3 +28,4 @@ class DigestRow(NamedTuple):
 
 PAGE = Statement("archive", "page", PageRow)
 DIGEST = Single("archive", "digest", DigestRow)
+BY_KEYS = Statement("archive", "by_keys", PageRow)

@@ -32,8 +32,27 @@ class PassedEndpointRow(NamedTuple):
     seen: int
 
 
+class PassedRequestRow(NamedTuple):
+    endpoint: str
+    reason: str
+    seen: int
+
+
+class NotCarriedRow(NamedTuple):
+    rows: int
+    age: float
+
+
+class RefusedOfRow(NamedTuple):
+    key: str
+    reason: str
+
+
 FLIPPED = Statement("promotion_gates", "flipped", FlippedRow)
 TRANSACTIONS = Statement("promotion_gates", "transactions", OpenTransactionRow)
 SAME_SHAPE = Statement("promotion_gates", "same_shape", SameShapeRow)
 OF_NO_COLLECTION = Statement("promotion_gates", "of_no_collection", PassedEndpointRow)
 CLOCK = Single("promotion_gates", "clock", float)
+PASSED_SINCE = Statement("promotion_gates", "passed_since", PassedRequestRow)
+NOT_CARRIED = Single("promotion_gates", "not_carried", NotCarriedRow)
+REFUSED_OF = Statement("promotion_gates", "refused_of", RefusedOfRow)

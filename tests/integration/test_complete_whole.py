@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from pathlib import Path
 
 import httpx
 import pytest
 
+from backfill.archive.export import Export, ExportOptions
+from backfill.archive.progress import Silent
+from backfill.archive.sources import FromPostgres
+from backfill.completion import gate_evidence
 from proxy.app.complete_application import CompleteApplication, is_complete
 from proxy.base.arango_client import OriginClient
 from proxy.base.config import load
 from proxy.base.errors import UpstreamError, UpstreamUnavailable
-from proxy.control.promotion.complete import complete
 from proxy.model.message import Request
 from proxy.model.stages import CollectionState, Stage
 from tests.harness import Running, eventually, running
+from tests.integration.cli_fixtures import Shell, quiet_instances
 from tests.integration.test_promote_whole import C, Writer, _promote
+
+__all__ = ["quiet_instances"]  # a fixture that every test here uses
 
 ALONE = {"x-crossfade-explain": "1"}
 
@@ -39,20 +47,30 @@ class Counted:
         await self._server.wait_closed()
 
 
-async def _finish(stack: Running) -> None:
-    """Complete the collection, gates passed."""
-
-    async def judge(_: object) -> dict[str, tuple[()]]:
-        return {}
-
-    await complete(
-        stack.database, [C], settings=stack.settings, judge=judge, refusal=lambda _: "", actor="test", reason="test"
-    )
+CHANGED = "UPDATE {} SET raw = $2::json, doc = _crossfade.queryable($2::json) WHERE key = $1"
 
 
-async def test_clients_go_on_and_nothing_asks_arangodb(dsn: str, tmp_path: Path) -> None:
+async def _change_by_sql(stack: Running, key: str) -> None:
+    """Change a document in PostgreSQL alone, its revision kept, as no proxy does."""
+    relation = await stack.database.fetchval("SELECT relation FROM _crossfade.collection WHERE collection = $1", C)
+    raw = await stack.database.fetchval(f"SELECT raw::text FROM {relation} WHERE key = $1", key)
+    await stack.database.execute(CHANGED.format(relation), key, raw[:-1] + ',"by":"hand"}')
+
+
+async def _blocked(shell: Shell, *more: str) -> dict[str, str]:
+    """Return the gates that a dry run shows not to pass, and what was found."""
+    tried = await shell("complete", "c", "--dry-run", "--json", *more)
+    assert tried.json["would_be_refused"], tried.err
+    assert tried.code == 1
+    return {gate["name"]: gate["figures"] for gate in tried.json["gates"][C] if gate["verdict"] != "pass"}
+
+
+async def test_clients_go_on_and_nothing_asks_arangodb(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_evidence, "RECHECK_SECONDS", 0.0)
     counted = Counted()
-    async with running(dsn, tmp_path, authentication=False, flip_hold_timeout=20.0) as stack:
+    async with running(dsn, tmp_path, authentication=False, flip_hold_timeout=20.0, lease=10.0) as stack:
         await stack.client.post("/_api/collection", json={"name": "c"})
         for state in (
             CollectionState(Stage.MIRROR),
@@ -61,13 +79,45 @@ async def test_clients_go_on_and_nothing_asks_arangodb(dsn: str, tmp_path: Path)
         ):
             await stack.move(state, C)
         first = (await stack.client.post("/_api/document/c", json={"_key": "a", "n": 0})).json()
+        await stack.client.post("/_api/document/c", json={"_key": "z"})
         async with OriginClient(stack.origin.url, "root", "") as origin:
             await _promote(stack, origin)
         writer = Writer(stack.client, "a")
         writer.revision = first["_rev"]
         task = asyncio.create_task(writer.run())
         await eventually(lambda: writer.written > 10, "writes go on at PostgreSQL")
-        await _finish(stack)
+        shell = Shell({"CROSSFADE_DSN": dsn, "CROSSFADE_ORIGIN": stack.origin.url, "COLUMNS": "220"})
+        await _change_by_sql(stack, "z")
+        found = await _blocked(shell)
+        assert set(found) == {"promoted long enough", "brown-out passed", "final archive", "both sides equal"}
+        assert found["both sides equal"].endswith("2 documents: z: other content")
+        refused = await shell("complete", "--all")
+        assert (refused.code, "Completion blocked by 4 gates" in refused.err) == (1, True)
+        put = await stack.client.put("/_api/document/c/z", json={"through": "a proxy"})  # which carries it to ArangoDB
+        assert put.status_code == 202, put.text
+        archive, page = tmp_path / "archive", tmp_path / "end.html"
+        archive.mkdir()
+        await Export(FromPostgres(stack.database, dsn), archive, Silent(), asyncio.Event(), ExportOptions()).run([C])
+        found = await _blocked(shell, "--archive", str(archive))
+        assert set(found) == {"promoted long enough", "brown-out passed"}, found
+        given = ("--archive", str(archive), "--certificate", str(page), "--force", "--reason", "a test", "--json")
+        done = await shell("complete", "c", *given)
+        assert done.code == 0, done.err
+        assert done.json["next"].startswith("end ArangoDB: no proxy asks it any more")
+        certificate = json.loads(page.with_suffix(".json").read_text())
+        assert certificate["holds"], certificate["problems"]
+        assert certificate["collections"][0]["arangodb"] == certificate["collections"][0]["postgresql"]
+        # read directly, not by what the command says
+        mine = hashlib.sha256((await stack.direct.get("/_api/document/c/a")).content).digest()
+        other = hashlib.sha256((await stack.direct.get("/_api/document/c/z")).content).digest()
+        assert certificate["collections"][0]["arangodb"] == {
+            "documents": 2,
+            "checksum": f"{(int.from_bytes(mine) + int.from_bytes(other)) % (1 << 256):064x}",
+        }
+        assert certificate["audit"]["broken"] is None
+        assert certificate["archive"]["collections"][0]["collection"] == C
+        assert "holds" in page.read_text()
+        assert (await shell("complete", "--all", "--json")).json["transitions"] == []
         assert stack.application.lease.snapshot.is_complete
         await stack.origin.stop()
         await counted.start(stack.origin.port)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 import sql
+from backfill.completion import gate_evidence
 from proxy.base.errors import PreconditionFailed
 from proxy.control.epoch import EpochRun, EpochStep, TimedOut
 from proxy.model.stages import Phase, Stage
 from proxy.state import audit
 from tests.ad_hoc import Database
 from tests.harness import eventually
+from tests.integration.cli_fixtures import Shell, quiet_instances
 from tests.integration.control_fixtures import until
 from tests.integration.promotion_fixtures import A, B, Promotions, promotions
+
+__all__ = ["quiet_instances"]  # a fixture that every test here uses
 
 ROW = "INSERT INTO _crossfade.outbox (collection, key) VALUES ($1, '1')"
 IN_ARANGODB = "SELECT in_arangodb FROM _crossfade.stamp_floor WHERE collection = $1"
@@ -59,6 +64,33 @@ async def test_it_waits_for_what_arangodb_lacks_and_then_gives_it_nothing_more(s
     await stack.database.execute("SELECT _crossfade.create_collection('_system', 'new', false, 1, '{}', 0)")
     assert (await stack.stands())["_system/new"] == ("complete", "target")
     assert await stack.database.fetchval("SELECT count(*) FROM _crossfade.outbox") == 0
+
+
+async def test_a_certificate_of_different_sides_does_not_hold(
+    stack: Promotions, dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_evidence, "RECHECK_SECONDS", 0.0)
+    await stack.start("one")
+    await stack.promote(A, B)
+    relation = await stack.database.fetchval("SELECT relation FROM _crossfade.collection WHERE collection = $1", A)
+    changed = "overlay(raw::text PLACING '\"n\":2' FROM strpos(raw::text, '\"n\":1') FOR 5)::json"
+    await stack.database.execute(
+        f"UPDATE {relation} SET raw = {changed}, doc = _crossfade.queryable({changed}) WHERE key = '2'"
+    )
+    shell = Shell({"CROSSFADE_DSN": dsn, "CROSSFADE_ORIGIN": stack.origin.url, "COLUMNS": "220"})
+    nowhere = await shell("complete", "a", "--certificate", str(tmp_path / "end.pdf"))
+    assert (nowhere.code, "is a file .json or .html" in nowhere.err) == (1, True)
+    done = await shell(
+        "complete", "a", "b", "--force", "--reason", "a test", "--certificate", str(tmp_path / "end.json")
+    )
+    assert done.code == 1, done.err
+    assert "end.json does not hold: _system/a: 1 documents are different (2: other content)" in done.out
+    assert await stack.stands() == {A: ("complete", "target"), B: ("complete", "target")}
+    certificate = json.loads((tmp_path / "end.json").read_text())
+    assert [one["equal"] for one in certificate["collections"]] == [False, True]
+    sides = certificate["collections"][0]
+    assert sides["postgresql"]["checksum"] != sides["arangodb"]["checksum"]
+    assert "does not hold" in (tmp_path / "end.html").read_text()
 
 
 async def test_what_takes_too_long_or_is_killed_changes_nothing(

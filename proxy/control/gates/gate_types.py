@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from proxy.control.gates.completion_evidence import NOTHING_LOOKED_AT, CompletionEvidence
 from proxy.control.gates.promotion_evidence import NOTHING_READ, PromotionEvidence
 
 
 class GatedChange(enum.StrEnum):
-    """A change of stages that gates judge: to `flipped`, to `promoted`."""
+    """A change of stages that gates judge: to `flipped`, to `promoted`, to `complete`."""
 
     FLIP = "flip"
     PROMOTION = "promotion"
+    COMPLETION = "completion"
 
 
 class GateVerdict(enum.StrEnum):
@@ -179,6 +181,7 @@ class GateEvidence:
     out_of_band_count: int = 0
     origin: OriginFact | None = None
     promotion: PromotionEvidence = NOTHING_READ
+    completion: CompletionEvidence = NOTHING_LOOKED_AT
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +203,7 @@ class GateLimits:
     flipped_hours: float = 24.0
     transaction_seconds: float = 5.0
     clock_seconds: float = 0.25
+    promoted_days: float = 7.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,5 +227,6 @@ class GateRule:
         return self.protects_reads if change is GatedChange.FLIP else self.protects_writes
 
 
-EVERY_CHANGE: Final = frozenset(GatedChange)
+EVERY_CHANGE: Final = frozenset({GatedChange.FLIP, GatedChange.PROMOTION})  # those with a way back
 PROMOTIONS: Final = frozenset({GatedChange.PROMOTION})
+COMPLETIONS: Final = frozenset({GatedChange.COMPLETION})
