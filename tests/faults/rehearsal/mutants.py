@@ -138,7 +138,6 @@ MUTANTS: Final = (
     M(f"{_DOCUMENTS}:merge", "if not changes:", "if False:"),
     M(f"{_DOCUMENTS}:merge", "if value is None and not merging.keep_null", "if value is None"),
     M(f"{_DOCUMENTS}:merge", "if value is None and not merging.keep_null", "if False"),
-    M(f"{_DOCUMENTS}:merge", "merging.merge_objects and isinstance(result", "isinstance(result"),
     M(f"{_DOCUMENTS}:merge", "merging.merge_objects and isinstance(result", "False and isinstance(result"),
     M(f"{_DOCUMENTS}:merge", "not present and not merging.keep_null", "False"),
     M(f"{_DOCUMENTS}:merge", "not present and not merging.keep_null", "not present"),
