@@ -136,17 +136,21 @@ class PromotedRequests:
         if snapshot.has_other_writers and self._decide(operation, snapshot).owner is not Owner.ORIGIN:
             raise FenceRefused("the writer of a collection is changing")
 
-    async def check_rights(self, collections: Sequence[str]) -> None:
-        """Return if a refusal by ArangoDB, for want of rights, is an answer. Raise FenceRefused: try again.
+    async def check_rights(self, collections: Sequence[str]) -> bool:
+        """Return False if a refusal by ArangoDB, for want of rights, is an answer. Raise FenceRefused: try again.
+
+        Return True if no right is missing now, but one may have been when ArangoDB refused: try once more.
 
         Rights that a promotion took are given back after its abort, or after a demotion; until then ArangoDB takes the
         writes, and its users may not write (promotion-protocol, "Promote", "rights follow the row").
         """
         policies = [self._lease.snapshot.policy(name) for name in collections]
-        if any(policy.state.stage.at_least(Stage.FLIPPED) for policy in policies):
-            with contextlib.suppress(DatabaseError):
-                if await self._store.rights_taken(collections):
-                    raise FenceRefused("ArangoDB's users do not have their rights back yet")
+        if not any(policy.state.stage.at_least(Stage.FLIPPED) for policy in policies):
+            return False
+        with contextlib.suppress(DatabaseError):
+            if await self._store.rights_taken(collections):
+                raise FenceRefused("ArangoDB's users do not have their rights back yet")
+        return True
 
     @timed_wait("promotion")
     async def later(self, snapshot: Snapshot, limit: float) -> None:

@@ -6,15 +6,22 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
+import asyncpg
+import httpx
 import pytest
 
+from deploy.demo.postgres import EmbeddedPostgres
 from proxy.model.revision import encode_rev
 from tests.faults.lying_server import Lie, LyingServer
 from tests.faults.oracle import Crowd, Key
 from tests.faults.promotions.control import ControlState, illegal, unsettled
-from tests.faults.promotions.judgement import Row, Stored, judge
+from tests.faults.promotions.judgement import Row, Stored, judge, read
+from tests.faults.promotions.rounds import Known, Rounds
+from tests.faults.promotions.run import line
+from tests.faults.promotions.stack import ACCOUNT, BOOKS, Stack, stack
 from tests.faults.revisions import Revisions
 from tests.faults.violations import Kind, by_kind
 
@@ -160,3 +167,42 @@ def test_an_illegal_state_is_found(state: ControlState) -> None:
 )
 def test_a_state_that_is_not_at_rest_is_found(state: ControlState, level: str) -> None:
     assert unsettled(state, {"root": level}) != []
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+async def test_promotions_lose_nothing_and_no_request_fails(
+    postgres_server: EmbeddedPostgres, dsn: str, tmp_path: Path
+) -> None:
+    """I7: nothing that was acknowledged or shown is lost or undone; revisions never go back; both databases agree."""
+    known, results = Known(), []
+    async with stack(tmp_path, postgres_server, dsn) as made:
+        for scenario in ("calm", "push late, applier killed"):
+            results.append(await Rounds(made, scenario, 3, known, clients=4, pace=0.05).run(1))
+        await _plant_and_judge(made, known)
+    assert all(result.good for result in results), "\n".join(map(line, results))
+
+
+async def _plant_and_judge(made: Stack, known: Known) -> None:
+    """Change both databases directly: the judgement of what they really have finds each change."""
+    keys = [key for crowd in known.keys for key in crowd if key.floor and key.floor not in key.removals]
+    changed, removed = keys[0].name, keys[1].name
+    connection = await asyncpg.connect(made.env.dsn)
+    try:
+        relation = await connection.fetchval("SELECT relation FROM _crossfade.collection WHERE collection = $1", BOOKS)
+        other = "replace(raw::text, '\"n\"', '\"m\"')::json"
+        await connection.execute(
+            f"UPDATE {relation} SET raw = {other}, doc = _crossfade.queryable({other}) WHERE key = $1", changed
+        )
+    finally:
+        await connection.close()
+    async with httpx.AsyncClient(base_url=made.env.origin.url, auth=ACCOUNT) as direct:
+        (await direct.delete(f"/_api/document/books/{removed}")).raise_for_status()
+    found = judge(
+        [key for crowd in known.keys for key in crowd],
+        known.revisions,
+        await read(made.env.origin.url, ACCOUNT, made.env.dsn, BOOKS),
+    )
+    texts = {kind: [one.text for one in found if one.kind is kind] for kind in Kind}
+    assert any(changed in text for text in texts[Kind.DIFFERENT]), found
+    assert any(removed in text for text in texts[Kind.LOST]), found

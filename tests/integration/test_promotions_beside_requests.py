@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from proxy.app.promoted_store import LazyPromotedStore
 from proxy.model.own_ids import PROMOTED_CURSORS, PROMOTED_TRANSACTIONS
 from tests.harness import eventually, straight
 from tests.integration.promotion_steps import Pair, pair
@@ -292,6 +293,22 @@ async def test_a_refusal_by_arangodb_is_no_answer_while_rights_are_given_back(bo
     await both.stack.database.execute(taken, A)
     assert await write("late") in (201, 202)  # as soon as the proxies have given it back
     assert await keys(direct, "a") >= {"late"}
+
+
+async def test_a_refusal_from_before_rights_came_back_is_no_answer(both: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    direct = both.stack.direct
+    both.stack.origin.store.server.accounts.enforce("")
+    await direct.post("/_api/user", json={"user": "ann", "passwd": "p"})
+    await direct.put("/_api/user/ann/database/_system", json={"grant": "rw"})
+    await direct.put("/_api/user/ann/database/_system/a", json={"grant": "ro"})
+
+    async def given_back(*_: object) -> bool:
+        await direct.put("/_api/user/ann/database/_system/a", json={"grant": "rw"})
+        return False
+
+    monkeypatch.setattr(LazyPromotedStore, "rights_taken", given_back)
+    answer = await both.first.post("/_api/document/a", auth=("ann", "p"), json={"_key": "late"})
+    assert answer.status_code in (201, 202)
 
 
 async def test_accounts_of_postgresql_decide_about_promoted_collections(dsn: str, tmp_path: Path) -> None:
