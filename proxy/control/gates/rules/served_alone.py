@@ -16,7 +16,10 @@ def _decide(evidence: GateEvidence, _: GateLimits) -> Gate:
     if served is None:
         return Gate(NAME, GateVerdict.INCONCLUSIVE, "not read", threshold, "check the gates of a promotion")
     if served.refused:
-        remedy = "change those clients, or accept that their requests are refused: `--force --reason …`"
+        remedy = (
+            "change those clients; `crossfade queries exempt` for a query that is no longer sent; or accept that such "
+            "requests are refused: `--force --reason …`"
+        )
         return Gate(NAME, GateVerdict.FAILED, listed(served.refused), threshold, remedy)
     if served.together:
         remedy = "promote these collections in one command"
