@@ -29,7 +29,7 @@ from proxy.base.free_port import free_port
 
 Part = Literal["arangodb", "postgres"]
 # a proxy without ArangoDB, which like the development ArangoDB lets every request do everything
-_COMPLETE: Final = {"CROSSFADE_MODE": "complete", "CROSSFADE_AUTHENTICATION": "false"}
+_COMPLETE: Final = {"CROSSFADE_MODE": "complete"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +190,7 @@ class Stack:
         return {
             "CROSSFADE_DSN": self.dsn,
             **(_COMPLETE if self.complete else {"CROSSFADE_ORIGIN": self.arango_url}),
+            "CROSSFADE_AUTHENTICATION": "false",  # as the development ArangoDB
             "CROSSFADE_LISTEN_PORT": str(self.port),
             "CROSSFADE_ADMIN_PORT": str(self.admin_port),
             "CROSSFADE_STATE_DIR": str(self.folder / "state"),

@@ -338,6 +338,7 @@ class Application:
             "lag_seconds": self.mirror.lag_seconds,
             "waits_for": self.mirror.waits_for,
             "own_account": self.own_account.figures(),
+            "authentication": self.settings.authentication,
             **await probe(self.database, None if snapshot.is_complete else self.origin),
         }
 

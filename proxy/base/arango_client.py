@@ -74,6 +74,14 @@ class OriginClient:
         value = await self._get("/_api/version")
         return ServerVersion(str(value.get("server", "")), str(value.get("version", "")))
 
+    async def requires_credentials(self) -> bool:
+        """Return False if the server answers anybody. Raise UpstreamError, ArangoError."""
+        try:
+            response = await self._client.get("/_api/version", auth=lambda request: request)
+        except httpx.HTTPError as error:
+            raise UpstreamUnavailable(f"{type(error).__name__}: {error}") from error
+        return response.status_code == 401
+
     async def databases(self) -> tuple[str, ...]:
         """Return the databases that the account may read. Raise as `_ask`."""
         value = await self._get("/_api/database/user")

@@ -125,8 +125,8 @@ class Settings(BaseSettings):
 
     authentication: bool = _advanced(
         default=True,
-        description="mode `complete` only: requests must authenticate, and rights are enforced; the accounts are in "
-        "PostgreSQL",
+        description="mode `complete`, and promoted collections: requests must authenticate, and rights are enforced; "
+        "the accounts are in PostgreSQL. Set it as ArangoDB's `--server.authentication`",
     )
     root_password: SecretStr = _advanced(
         SecretStr(""),

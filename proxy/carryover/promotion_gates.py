@@ -82,7 +82,7 @@ async def _common(
     control = await database.fetchval(sql.control.CONTROL)
     answers = await ask_instances(registered, control.generation)
     return PromotionEvidence(
-        accounts=await _accounts(database, settings, origin),
+        accounts=await _accounts(database, settings, origin, answers),
         clocks=await read_clocks(database, origin, registered),
         proxies=tuple(
             ProxyFact(row.instance, row.version, answer.trouble)
@@ -114,13 +114,29 @@ def rehearsal_fact(found: RehearsedShapes) -> RehearsalFact:
     return RehearsalFact(tuple(shapes), found.open_mismatches)
 
 
-async def _accounts(database: Database, settings: Settings, origin: OriginClient) -> AccountsFact:
+async def _accounts(
+    database: Database, settings: Settings, origin: OriginClient, answers: Sequence[InstanceAnswer]
+) -> AccountsFact:
     try:
         server = await read_server(origin, settings.origin_user)
+        required = await origin.requires_credentials()
     except _REFUSALS as error:
         return AccountsFact(str(error))
     plan = await compare_accounts(database, server, token_secret(settings))
-    return AccountsFact("", len(server.accounts), account_differences(plan), server.with_tokens)
+    known = {"this command": settings.authentication, **{one.instance: one.authentication for one in answers}}
+    enforcement = enforcement_differences(known, required=required)
+    return AccountsFact("", len(server.accounts), account_differences(plan), server.with_tokens, enforcement)
+
+
+def enforcement_differences(known: Mapping[str, bool | None], *, required: bool) -> tuple[str, ...]:
+    """Return who requires credentials and ArangoDB does not, or the reverse, in words. known: by name. Pure.
+
+    A client that sends none would be refused after the promotion, or one that ArangoDB refuses would be let in.
+    """
+    word, other = ("requires", "does not") if required else ("does not require", "does")
+    return tuple(
+        f"ArangoDB {word} credentials, {name} {other}" for name, of in known.items() if of not in (required, None)
+    )
 
 
 def account_differences(plan: AccountPlan) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ class InstanceAnswer:
     """One instance. trouble: why a change would fail with it, and what to do; empty if it would not.
 
     own_requests: how many requests of clients had Crossfade's own account in `watched_seconds`; None: unknown.
+    authentication: it requires credentials where PostgreSQL takes the writes; None: unknown.
     """
 
     instance: str
@@ -34,6 +35,7 @@ class InstanceAnswer:
     lag_seconds: float | None = None
     trouble: str = ""
     own_requests: int | None = None
+    authentication: bool | None = None
     watched_seconds: float = 0.0
 
 
@@ -79,8 +81,9 @@ def judge(instance: str, url: str, said: Mapping[str, Any], generation: int) -> 
         said.get("backlog"),
         said.get("lag_seconds"),
         "; ".join(troubles),
-        own.get("requests"),
-        own.get("seconds", 0.0),
+        own_requests=own.get("requests"),
+        authentication=said.get("authentication"),
+        watched_seconds=own.get("seconds", 0.0),
     )
 
 

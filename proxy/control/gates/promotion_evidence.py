@@ -70,12 +70,16 @@ class DefinitionsFact:
 
 @dataclass(frozen=True, slots=True)
 class AccountsFact:
-    """How PostgreSQL's accounts differ from ArangoDB's, in words; never a hash. trouble: why they were not compared."""
+    """How PostgreSQL's accounts differ from ArangoDB's, in words; never a hash. trouble: why they were not compared.
+
+    enforcement: proxies that require credentials although ArangoDB does not, or the reverse.
+    """
 
     trouble: str = ""
     users: int = 0
     differences: tuple[str, ...] = ()
     with_tokens: tuple[str, ...] = ()
+    enforcement: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,15 @@ NAME: Final = "accounts carried over"
 
 
 def _decide(evidence: GateEvidence, _: GateLimits) -> Gate:
-    threshold = "users, hashes of passwords and levels are equal on both sides"
+    threshold = "users, hashes of passwords and levels are equal on both sides, which both require credentials or not"
     found = evidence.promotion.accounts
     if found is None or found.trouble:
         figures = "not read" if found is None else found.trouble
         remedy = "Crossfade's account needs `rw` on `_system`: `crossfade accounts copy --check` says what is missing"
         return Gate(NAME, GateVerdict.INCONCLUSIVE, figures, threshold, remedy)
+    if found.enforcement:
+        remedy = "set CROSSFADE_AUTHENTICATION of each proxy, and of this command, to what ArangoDB does"
+        return Gate(NAME, GateVerdict.FAILED, listed(found.enforcement), threshold, remedy)
     if found.differences:
         return Gate(NAME, GateVerdict.FAILED, listed(found.differences), threshold, "`crossfade accounts copy`")
     shown = f"; access tokens are not copied: {listed(found.with_tokens)}" if found.with_tokens else ""

@@ -17,6 +17,11 @@ from tests.unit.control.gates.evidence import FAIL, OPEN, PASS, promotion_holds
     [
         ({"accounts": AccountsFact("ArangoDB shows its accounts to administrators")}, OPEN, "administrators"),
         ({"accounts": AccountsFact(users=2, differences=("user ann: password",))}, FAIL, "user ann: password"),
+        (
+            {"accounts": AccountsFact(users=2, enforcement=("ArangoDB does not require credentials, one does",))},
+            FAIL,
+            "one",
+        ),
         ({"accounts": AccountsFact(users=2, with_tokens=("ann",))}, PASS, "2 users are equal; access tokens"),
     ],
 )
