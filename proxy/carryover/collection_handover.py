@@ -56,7 +56,7 @@ class Handover:
     """The arguments of `take_writes`. revision: new ones are above; last: the largest number of the key generator.
 
     kept_only: what clients continue to see, and what has no effect on PostgreSQL, in words. refused: why PostgreSQL
-    cannot take the collection, in words.
+    cannot take the collection, in words. one_way: why the reverse mirror could not keep ArangoDB equal, in words.
     """
 
     collection: str
@@ -66,6 +66,7 @@ class Handover:
     indexes: tuple[Document, ...]
     kept_only: tuple[str, ...]
     refused: tuple[str, ...]
+    one_way: tuple[str, ...] = ()
 
 
 def plan_handover(collection: str, origin: OriginCollectionState, target: TargetCollectionState) -> Handover:
@@ -85,6 +86,7 @@ def plan_handover(collection: str, origin: OriginCollectionState, target: Target
         indexes,
         tuple(_kept_only(shown, indexes)),
         tuple(_refused(shown, options, edge=target.edge)),
+        tuple(_one_way(shown)),
     )
 
 
@@ -112,3 +114,9 @@ def _refused(shown: Document, options: Document, *, edge: bool) -> Iterator[str]
             check()
         except ArangoError as error:
             yield f"its {name} cannot be carried over: {error.message}"
+
+
+def _one_way(shown: Document) -> Iterator[str]:
+    for one in shown.get("computedValues") or ():
+        if one.get("overwrite"):
+            yield f"ArangoDB would compute {one.get('name')} again in each document that it gets (`overwrite: true`)"

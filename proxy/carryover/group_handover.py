@@ -67,7 +67,7 @@ class GroupHandover:
             async with self._database.session() as session:
                 self._targets[collection] = await read_target_state(session, collection)
                 plan = await self._plan(collection)
-                refused += [f"{collection}: {why}" for why in plan.refused]
+                refused += [f"{collection}: {why}" for why in (*plan.refused, *plan.one_way)]
                 refused += [f"{collection}: {why}" for why in await find_duplicates(session, plan)]
             self._plans[collection] = plan
         if refused:

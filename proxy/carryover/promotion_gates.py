@@ -212,4 +212,5 @@ async def _definitions(database: Database, origin: OriginClient, collection: str
             duplicates = await find_duplicates(session, handover)
     except _REFUSALS as error:
         return DefinitionsFact(str(error))
-    return DefinitionsFact("", handover.refused, handover.kept_only, len(uniques_of(handover.indexes)), duplicates)
+    refused = (*handover.refused, *handover.one_way)
+    return DefinitionsFact("", refused, handover.kept_only, len(uniques_of(handover.indexes)), duplicates)

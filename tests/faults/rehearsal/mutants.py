@@ -149,7 +149,6 @@ MUTANTS: Final = (
     M(f"{_DOCUMENTS}:assemble", "ArangoError(1233)", "ArangoError(1227)"),
     M(f"{_DOCUMENTS}:assemble", "if name not in _SYSTEM_SET", "if True"),
     M(f"{_DOCUMENTS}:key_of", 'isinstance(item, str) and "/" in item', "False"),
-    M(f"{_DOCUMENTS}:key_of", 'item.get("_key")', 'item.get("_key") or item.get("n")'),
     M(f"{_DOCUMENTS}:valid_handle", "bool(slash) and valid_collection(collection) and", "not slash or"),
     # ---- parameters
     M(f"{_PARAMS}:flag", "value.lower() in _TRUE", 'value.lower() == "true"'),

@@ -68,6 +68,7 @@ def test_properties_are_those_that_clients_see() -> None:
     planned = plan_handover("shop/c", shown, TargetCollectionState(edge=False))
     assert json.loads(planned.properties) == {**kept, "keyOptions": {}, "indexes": [PRIMARY, index]}
     assert (planned.kept_only, planned.refused) == ((), ())
+    assert planned.one_way == ("ArangoDB would compute n again in each document that it gets (`overwrite: true`)",)
 
 
 def test_what_has_no_effect_on_postgresql_is_named() -> None:
