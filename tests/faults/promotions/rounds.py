@@ -16,7 +16,7 @@ import asyncpg
 from tests.faults.oracle import Crowd, Failed, Key
 from tests.faults.promotions import control, faults, judgement
 from tests.faults.promotions.scenarios import SCENARIOS, Cost, Fault, Moment, Scenario
-from tests.faults.promotions.stack import ACCOUNT, BOOKS, Done, Stack, all_live
+from tests.faults.promotions.stack import ACCOUNT, BOOKS, Done, Stack, all_live, flip
 from tests.faults.revisions import Revisions
 from tests.faults.violations import Violation
 from tests.harness import eventually
@@ -32,11 +32,13 @@ _OPTIONS: Final = {"promote": ("--force", "--reason", "test"), "demote": ("--rea
 
 @dataclass
 class Result:
-    """The result of one scenario. refused: commands that changed nothing. illegal: states; wrong: whatever else."""
+    """The result of one scenario. refused: commands that changed nothing. rolled_back: flips
+    that proxies rolled back, which had lost their leases. illegal: states; wrong: whatever else."""
 
     scenario: str
     rounds: int = 0
     refused: int = 0
+    rolled_back: int = 0
     reached: Counter[str] = field(default_factory=Counter)
     writes: int = 0
     reads: int = 0
@@ -154,11 +156,19 @@ class Rounds:
     async def _reach(self, command: str, *, excused: bool) -> None:
         """Bring the collection to the command's stage, whatever the fault left. excused: it may take several."""
         for _ in range(_ATTEMPTS):
+            await self._flip_again()
             if (await self._state()).stage == _STAGES[command]:
                 return
             await self._wait_until_live()
             self._check(command, await self._stack.crossfade(command, BOOKS, *_OPTIONS[command]), excused=excused)
         self.result.wrong.append(f"{command} does not come about: {await self._state()}")
+
+    async def _flip_again(self) -> None:
+        """Flip the collection if proxies have rolled that back, as they must when they have lost their leases."""
+        if (await self._state()).stage == "shadow":
+            self.result.rolled_back += 1
+            await self._wait_until_live()
+            await flip(self._stack)
 
     def _check(self, command: str, done: Done, *, excused: bool) -> None:
         """Note a command that was refused, or that ended otherwise than it says."""
