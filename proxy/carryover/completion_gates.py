@@ -30,8 +30,10 @@ async def read_completion(
     """Return what is known of collections (`database/name`). Raise DatabaseError."""
     states = await database.fetch(sql.control.PRESENT)
     moved = {row.collection for row in states if Stage(row.stage).at_least(Stage.PROMOTED)}
+    last = all(Stage(row.stage) is Stage.COMPLETE or row.collection in collections for row in states)
     lost = {
-        name: await _lost(origin, name, moved) for name in dict.fromkeys(one.partition("/")[0] for one in collections)
+        name: await _lost(origin, name, moved, last=last)
+        for name in dict.fromkeys(one.partition("/")[0] for one in collections)
     }
     found: dict[str, CompletionEvidence] = {}
     for collection in collections:
@@ -55,14 +57,21 @@ def needed_fact(rows: Sequence[PassedRequestRow]) -> NeededFact:
     return NeededFact(len(rows), tuple(dict.fromkeys(texts)))
 
 
-async def _lost(origin: OriginClient, database: str, moved: Collection[str]) -> LostFact:
-    """Return what PostgreSQL does not get of a database of ArangoDB."""
+async def _lost(origin: OriginClient, database: str, moved: Collection[str], *, last: bool) -> LostFact:
+    """Return what PostgreSQL does not get of a database of ArangoDB. last: proxies ask ArangoDB for nothing then."""
     try:
         contents = await read_contents(origin, database)
-        listed = await origin.collections(database)
+        apart = await _not_moved(origin, database, moved)
+        databases = await origin.all_databases() if last else ()
+        cut_off = [name for one in databases for name in await _not_moved(origin, one, moved)]
     except (UpstreamError, ArangoError) as error:
         return LostFact(trouble=f"ArangoDB does not show what it has in {database} ({error})")
-    names = sorted(f"{database}/{one.name}" for one in listed if not one.system and not one.name.startswith("_"))
-    apart = [name for name in names if name not in moved]
     kept = (f"collections that are not promoted: {', '.join(apart)}",) if apart else ()
-    return LostFact((*kept, *left_behind(contents, moved)))
+    return LostFact((*kept, *left_behind(contents, moved)), cut_off=tuple(cut_off))
+
+
+async def _not_moved(origin: OriginClient, database: str, moved: Collection[str]) -> list[str]:
+    """Return the collections of clients in a database that are not promoted. Raise UpstreamError, ArangoError."""
+    listed = await origin.collections(database)
+    names = sorted(f"{database}/{one.name}" for one in listed if not one.system and not one.name.startswith("_"))
+    return [name for name in names if name not in moved]

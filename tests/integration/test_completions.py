@@ -127,3 +127,13 @@ async def test_what_takes_too_long_or_is_killed_changes_nothing(
     assert (await stack.stands())[A] == ("promoted", "target")
     assert await stack.database.fetchval(IN_ARANGODB, A)
     assert await stack.database.fetchrow(sql.writes.BEGIN.text, A, ["1"], 1, "5s", False)
+
+
+async def test_a_new_collection_is_complete_only_if_there_is_one_that_is(database: Database) -> None:
+    """Collections that are gone decide nothing."""
+    made = "SELECT (_crossfade.ensure_collection('shop', $1)).stage"
+    assert await database.fetchval(made, "gone") == "off"
+    await database.execute("UPDATE _crossfade.collection SET dropped_at = now()")
+    assert await database.fetchval(made, "next") == "off"
+    await database.execute("UPDATE _crossfade.collection SET stage = 'complete', weight = 100 WHERE name = 'next'")
+    assert await database.fetchval(made, "last") == "complete"

@@ -65,10 +65,14 @@ class SidesFact:
 
 @dataclass(frozen=True, slots=True)
 class LostFact:
-    """What PostgreSQL does not get from ArangoDB, by name. trouble: why it could not be listed."""
+    """What PostgreSQL does not get from ArangoDB, by name. trouble: why it could not be listed.
+
+    cut_off: collections of any database that were not moved, if proxies would ask ArangoDB for nothing any more.
+    """
 
     things: tuple[str, ...] = ()
     trouble: str = ""
+    cut_off: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

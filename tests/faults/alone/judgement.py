@@ -210,7 +210,7 @@ async def read(dsn: str) -> Stored:
             }
         catalog = await connection.fetch("SELECT name FROM _crossfade.catalog WHERE kind = 'collection'")
         stored.catalog = {row["name"].removeprefix("_system/") for row in catalog}
-        for row in await connection.fetch("SELECT collection, key FROM _crossfade.outbox"):
+        for row in await connection.fetch("SELECT collection, key FROM _crossfade.outbox WHERE kind = 'document'"):
             stored.outbox[Place(names.get(row["collection"], row["collection"]), row["key"])] += 1
         tables = await connection.fetch(
             "SELECT relname FROM pg_class WHERE relnamespace = '_crossfade'::regnamespace AND relkind = 'r' "
