@@ -143,7 +143,7 @@ def test_states_on_the_way_are_legal() -> None:
         replace(HELD, writer="none"),
         replace(DRAINING, writer="target"),
         replace(FLIPPED, outbox=1),
-        replace(FLIPPED, stage="shadow"),
+        replace(FLIPPED, stage="mirror"),
         replace(FLIPPED, phase="hold"),
         replace(HELD, phase="settled"),
         replace(PROMOTED, in_arangodb=False),
