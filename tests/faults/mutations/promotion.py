@@ -111,7 +111,7 @@ MUTANTS = (
         "proxy/control/promotion/demote.py",
         "        await _drop_unique_indexes(session, names)\n",
         "        names.copy()\n",
-        f"{_PROMOTE}test_unique_indexes_end_with_the_demotion",
+        f"{_PROMOTE}test_unique_indexes_hold_from_the_commit_on_and_end_with_the_demotion",
     ),
     Mutant(
         "a promotion does not compare definitions under the hold",
