@@ -26,6 +26,9 @@ for _ in range(5):
     list(shop.aql.execute("FOR o IN orders FILTER o.total == 9.5 RETURN o"))
 """
 
+FLIP = "flip shop/orders"
+AT_THE_END = {"9": "promoted", "10": "complete"}
+
 
 def steps() -> list[tuple[str, list[str]]]:
     """Return the rows of the walkthrough: (step, the commands of its second column)."""
@@ -87,7 +90,7 @@ def until(stack: Stack, command: str) -> None:
 @pytest.mark.long
 def test_the_quickstart_and_the_walkthrough_run_as_written() -> None:
     rows = steps()
-    assert [step for step, _ in rows] == [*"12345678", "back"]
+    assert [step for step, _ in rows] == [*"12345678", "back", "9", "10"]
     before = quickstart()
     opening, _, insert = before.partition("orders.insert")
     repeatable = opening.replace('system.create_database("shop")\n', "").replace(
@@ -100,17 +103,25 @@ def test_the_quickstart_and_the_walkthrough_run_as_written() -> None:
         for name, value in LIMITS.items():
             run(stack, f"gates limits set {name} {value} --reason 'a test'")
         for step, commands in rows:
+            if step == "9":
+                assert "shop/orders  shadow" in run(stack, "status")
+                run(stack, f"{FLIP} --force --reason 'a test'")
             for command in commands:
                 if step == "6":  # 1 where a query shape still lacks comparisons: reads are counted a moment later
                     until(stack, f"{command} --seconds 5 --proxy {stack.url}")
                 elif step == "7":
                     until(stack, command)
+                elif command.startswith(("promote", "complete")):  # days, and clients with an account of their own
+                    run(stack, f"{command} --force --reason 'a test'")
                 else:
                     run(stack, command)
             if step == "4":
                 python(stack, repeatable + READS)
             if step == "8":
-                run(stack, commands[0].partition(" --percent")[0])
+                assert commands[0].startswith(FLIP)
+                run(stack, FLIP)
                 assert "flipped 100 %" in run(stack, "status")
-        assert "shop/orders  shadow" in run(stack, "status")
+            if step in AT_THE_END:
+                python(stack, repeatable + READS)
+                assert re.search(rf"shop/orders +{AT_THE_END[step]} ", run(stack, "status"))
     assert insert
