@@ -159,7 +159,7 @@ class Rounds:
             await self._flip_again()
             if (await self._state()).stage == _STAGES[command]:
                 return
-            await self._wait_until_live()
+            await self._wait_until_live(carried=False)
             self._check(command, await self._stack.crossfade(command, BOOKS, *_OPTIONS[command]), excused=excused)
         self.result.wrong.append(f"{command} does not come about: {await self._state()}")
 
@@ -167,7 +167,7 @@ class Rounds:
         """Flip the collection if proxies have rolled that back, as they must when they have lost their leases."""
         if (await self._state()).stage == "shadow":
             self.result.rolled_back += 1
-            await self._wait_until_live()
+            await self._wait_until_live(carried=False)
             await flip(self._stack)
 
     def _check(self, command: str, done: Done, *, excused: bool) -> None:
@@ -207,9 +207,9 @@ class Rounds:
                 await task
             await connection.close()
 
-    async def _wait_until_live(self) -> None:
+    async def _wait_until_live(self, *, carried: bool = True) -> None:
         await self._stack.mended()
-        await all_live(self._stack.env.dsn)
+        await all_live(self._stack.env.dsn, carried=carried)
 
     async def _judge(self) -> None:
         """Compare both databases, with each other and with what clients know, when nothing is under way."""

@@ -254,17 +254,21 @@ async def flip(made: Stack) -> None:
         await database.close()
 
 
-async def all_live(dsn: str) -> None:
-    """Wait until both proxies are live, at the generation of the control row, and have nothing left to carry."""
+async def all_live(dsn: str, *, carried: bool = True) -> None:
+    """Wait until both proxies are live and at the generation of the control row.
+
+    carried: and until nothing is left to carry, which it may never be while clients write.
+    """
     connection = await asyncpg.connect(dsn)
 
     async def settled() -> bool:
         return bool(
             await connection.fetchval(
                 "SELECT count(*) = $1 FROM _crossfade.instance i, _crossfade.control c WHERE i.stopped_at IS NULL "
-                "AND i.generation = c.generation AND i.lease_until > clock_timestamp() AND i.backlog = 0 "
-                "AND c.phase = 'settled' AND NOT c.closing AND NOT EXISTS (SELECT FROM _crossfade.outbox)",
+                "AND i.generation = c.generation AND i.lease_until > clock_timestamp() AND c.phase = 'settled' "
+                "AND NOT c.closing AND (NOT $2 OR i.backlog = 0 AND NOT EXISTS (SELECT FROM _crossfade.outbox))",
                 PROXIES,
+                carried,
             )
         )
 
