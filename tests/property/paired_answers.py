@@ -78,6 +78,17 @@ class Names:
 
         return _TOKEN.sub(shown, text)
 
+    def translated_and_masked(self, text: str) -> str:
+        """Return a text of the first server with the names of the second, and without those that no pair is known of.
+
+        The second may have used such a name for something else before, so that it cannot be masked after it.
+        """
+
+        def shown(found: re.Match[str]) -> str:
+            return self._theirs.get(found[0]) or ("?" if _MADE_UP.fullmatch(found[0]) else found[0])
+
+        return _TOKEN.sub(shown, text)
+
     def match(self, ours: str, theirs: str) -> None:
         """Learn from two texts. Raise Different if they differ in more than names."""
         if self.translate(ours) == theirs:
@@ -127,7 +138,7 @@ def compare_values(names: Names, ours: Any, theirs: Any, unordered: frozenset[st
         if len(ours) != len(theirs):
             raise Different(f"{name}: {len(ours)} elements are not {len(theirs)}")
         if name in unordered:
-            ours = sorted(ours, key=lambda one: names.masked(names.translate(_text(one))))
+            ours = sorted(ours, key=lambda one: names.translated_and_masked(_text(one)))
             theirs = sorted(theirs, key=lambda one: names.masked(_text(one)))
         for one, other in zip(ours, theirs, strict=True):
             compare_values(names, one, other, unordered)
